@@ -1,0 +1,94 @@
+//! The seams to the world, in domain types, and the real things behind them. SDK types stop here.
+
+pub mod clock;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::domain::action::Action;
+use crate::domain::alb::{Listener, LiveRoute, LoadBalancer, RouteId, Tags, Target, TargetGroup, Unreadable};
+use crate::domain::binding::Binding;
+use crate::domain::kube::{Identity, WorkloadView};
+use crate::plan::model::{Selector, ServiceRef};
+
+/// A load balancer's API: observe and set. Nothing here retries, waits or decides.
+#[async_trait]
+pub trait Balancer: Send + Sync {
+    /// The account and the caller's ARN, as STS names them.
+    async fn caller(&self) -> Result<Caller, Unreadable>;
+    /// The load balancers that a selector matches, with attributes and tags.
+    async fn load_balancers(&self, selector: &Selector) -> Result<Vec<LoadBalancer>, Unreadable>;
+    /// The listeners of a load balancer, each with its default action first and then its rules by priority, all tags read.
+    async fn listeners(&self, load_balancer: &str) -> Result<Vec<(Listener, Vec<LiveRoute>)>, Unreadable>;
+    /// These routes as they are now, a result each; one that fails does not hold up the others. Tags are left empty.
+    async fn routes(&self, ids: &[RouteId]) -> BTreeMap<RouteId, Result<LiveRoute, Unreadable>>;
+    /// Target groups of a load balancer with attributes and tags, or with `None` all of the account and region (without attributes).
+    async fn target_groups(&self, load_balancer: Option<&str>) -> Result<Vec<TargetGroup>, Unreadable>;
+    /// The target groups that a selector matches, with attributes and tags.
+    async fn find_target_groups(&self, selector: &Selector) -> Result<Vec<TargetGroup>, Unreadable>;
+    /// Targets and their health, a result for each group.
+    async fn health(&self, groups: &[String]) -> BTreeMap<String, Result<Vec<Target>, Unreadable>>;
+    /// Replaces a route's actions, and nothing else of it: ModifyListener for a listener's ARN, ModifyRule for a rule's. No retries.
+    async fn set(&self, id: &RouteId, actions: &[Action], deadline: Duration) -> Result<(), WriteError>;
+    /// The tags of one resource.
+    async fn tags(&self, arn: &str) -> Result<Tags, Unreadable>;
+    /// Adds or replaces tags of one resource.
+    async fn tag(&self, arn: &str, tags: &Tags) -> Result<(), WriteError>;
+    /// Removes tags by key.
+    async fn untag(&self, arn: &str, keys: &[String]) -> Result<(), WriteError>;
+}
+
+/// Who we are to AWS.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// Twelve digits.
+    pub account: String,
+    /// ARN of the user or assumed role.
+    pub arn: String,
+    /// When the credentials end, where they say so.
+    pub expires: Option<jiff::Timestamp>,
+}
+
+/// Why a write did not happen, or may not have.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum WriteError {
+    /// Answered: not now. Nothing was changed.
+    #[error("throttled")]
+    Throttled,
+    /// Answered: no. Nothing was changed.
+    #[error("{0}")]
+    Refused(String),
+    /// Answered: no such thing. Nothing was changed.
+    #[error("not found: {0}")]
+    NotFound(String),
+    /// Answered or found before sending: credentials missing or expired. Nothing was changed.
+    #[error("credentials: {0}")]
+    Credentials(String),
+    /// Sent, and no answer, or one that does not tell: it may yet be applied, until the deadline.
+    #[error("no answer: {0}")]
+    Unknown(String),
+}
+
+/// One Kubernetes cluster.
+#[async_trait]
+pub trait Cluster: Send + Sync {
+    /// Who it is.
+    async fn identity(&self) -> Result<Identity, Unreadable>;
+    /// What a workload has there.
+    async fn workload(&self, service: &ServiceRef) -> Result<WorkloadView, Unreadable>;
+    /// Every binding of the cluster, in all namespaces.
+    async fn bindings(&self) -> Result<Vec<Binding>, Unreadable>;
+    /// Server-side apply without force, under our own field manager; `dry_run` runs the webhooks and changes nothing.
+    async fn apply(&self, binding: &Binding, dry_run: bool) -> Result<(), WriteError>;
+}
+
+/// Wall and monotonic time.
+#[async_trait]
+pub trait Clock: Send + Sync {
+    /// The wall clock; a lab's runs faster.
+    fn now(&self) -> jiff::Timestamp;
+    /// Waits for this long on that clock.
+    async fn sleep(&self, duration: Duration);
+}

@@ -1,0 +1,216 @@
+//! What a load balancer looks like to the rules: plain values that the adapter fills from ELBv2.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::action::{self, Action, Forward};
+
+/// AWS tags, by key.
+pub type Tags = BTreeMap<String, String>;
+
+/// The ARN of a listener (its default action) or of a rule: the unit that is written.
+pub type RouteId = String;
+
+/// A load balancer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LoadBalancer {
+    /// ARN.
+    pub arn: String,
+    /// Name.
+    pub name: String,
+    /// DNS name.
+    pub dns_name: String,
+    /// `application`, `network`, `gateway`.
+    pub kind: String,
+    /// `internal`, `internet-facing`.
+    pub scheme: String,
+    /// `active`, `provisioning`, …
+    pub state: String,
+    /// VPC.
+    pub vpc_id: String,
+    /// `ipv4`, `dualstack`, …
+    pub ip_address_type: String,
+    /// Enabled availability zones.
+    pub zones: Vec<String>,
+    /// Attributes such as `load_balancing.cross_zone.enabled`.
+    pub attributes: BTreeMap<String, String>,
+    /// Tags.
+    pub tags: Tags,
+}
+
+/// A listener, apart from its default action, which is a [`LiveRoute`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Listener {
+    /// ARN.
+    pub arn: String,
+    /// ARN of its load balancer.
+    pub load_balancer: String,
+    /// 1–65535.
+    pub port: u16,
+    /// `HTTP`, `HTTPS`.
+    pub protocol: String,
+    /// Tags.
+    pub tags: Tags,
+}
+
+/// A listener's default action or a rule, as read.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LiveRoute {
+    /// ARN of the listener (default action) or of the rule.
+    pub id: RouteId,
+    /// ARN of the listener.
+    pub listener: String,
+    /// The listener's port.
+    pub port: u16,
+    /// The rule's priority; `None` for the default action.
+    pub priority: Option<u32>,
+    /// Conditions in words, such as `path /api* /ad*`; empty for the default action.
+    pub conditions: String,
+    /// What it does.
+    pub actions: Vec<Action>,
+    /// The rule's own tags (the listener's for a default action); empty where tags were not read.
+    pub tags: Tags,
+}
+
+impl LiveRoute {
+    /// A short name: `443 default`, `443 rule 15`.
+    pub fn label(&self) -> String {
+        match self.priority {
+            None => format!("{} default", self.port),
+            Some(p) => format!("{} rule {p}", self.port),
+        }
+    }
+
+    /// Its forward configuration, if it forwards.
+    pub fn forward(&self) -> Option<&Forward> {
+        action::forward(&self.actions)
+    }
+}
+
+/// A target group.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TargetGroup {
+    /// ARN.
+    pub arn: String,
+    /// Name.
+    pub name: String,
+    /// `HTTP`, `HTTPS`.
+    pub protocol: String,
+    /// `HTTP1`, `HTTP2`, `GRPC`.
+    pub protocol_version: String,
+    /// Default port of its targets.
+    pub port: u16,
+    /// `ip`, `instance`, `lambda`, `alb`.
+    pub target_type: String,
+    /// VPC.
+    pub vpc_id: String,
+    /// `ipv4`, `ipv6`.
+    pub ip_address_type: String,
+    /// How its targets are probed.
+    pub health_check: HealthCheck,
+    /// ARNs of the load balancers that it is attached to.
+    pub load_balancers: Vec<String>,
+    /// Attributes such as `stickiness.enabled`, `deregistration_delay.timeout_seconds`.
+    pub attributes: BTreeMap<String, String>,
+    /// Tags.
+    pub tags: Tags,
+}
+
+/// A target group's health check.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HealthCheck {
+    /// Whether it is on.
+    pub enabled: bool,
+    /// `HTTP`, `HTTPS`.
+    pub protocol: String,
+    /// `traffic-port` or a number.
+    pub port: String,
+    /// Path.
+    pub path: String,
+    /// Expected codes, such as `200-299`.
+    pub matcher: String,
+    /// Seconds between probes, 5–300.
+    pub interval_seconds: u32,
+    /// Seconds until a probe has failed.
+    pub timeout_seconds: u32,
+    /// Passed probes until healthy again, 2–10.
+    pub healthy_threshold: u32,
+    /// Failed probes until unhealthy, 2–10.
+    pub unhealthy_threshold: u32,
+}
+
+/// A target and its health.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Target {
+    /// Address or instance.
+    pub id: String,
+    /// Port.
+    pub port: u16,
+    /// Availability zone, where AWS names it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub zone: Option<String>,
+    /// State.
+    pub state: TargetState,
+    /// Reason code, such as `Target.Timeout`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reason: Option<String>,
+}
+
+/// ELBv2's target states; one that this build does not know is kept as `Unavailable`, which is not healthy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TargetState {
+    /// Passes its checks.
+    Healthy,
+    /// Registering, or not checked yet.
+    Initial,
+    /// Fails its checks.
+    Unhealthy,
+    /// Not checked: the group or the zone is not in use.
+    Unused,
+    /// Deregistering; shown until the whole delay is over.
+    Draining,
+    /// Health checks off, or AWS cannot say.
+    Unavailable,
+}
+
+/// A value with the time at which it was read.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Reading<T> {
+    /// When the answer was asked for (the earlier, safer end).
+    pub at: Timestamp,
+    /// What was read, or why not.
+    pub value: Result<T, Unreadable>,
+}
+
+/// Why something could not be read. It never raises and never rolls back.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "camelCase", tag = "kind", content = "detail")]
+pub enum Unreadable {
+    /// The API asked us to slow down.
+    #[error("throttled")]
+    Throttled,
+    /// Credentials are missing, expired or refused as such.
+    #[error("credentials: {0}")]
+    Credentials(String),
+    /// The caller may not do this.
+    #[error("access denied: {0}")]
+    Denied(String),
+    /// It does not exist (any more).
+    #[error("not found: {0}")]
+    NotFound(String),
+    /// An element that this build cannot represent, named by its path.
+    #[error("{0}")]
+    Unrepresentable(String),
+    /// Network, time-out, 5xx, malformed answer.
+    #[error("{0}")]
+    Unavailable(String),
+}

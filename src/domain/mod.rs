@@ -1,0 +1,10 @@
+//! The rules of a cutover, as pure functions over plain values.
+//!
+//! No async, no I/O, no clock, no SDK type may enter here: time is an argument, and what is to be done is returned as data.
+
+pub mod action;
+pub mod alb;
+pub mod binding;
+pub mod event;
+pub mod finding;
+pub mod kube;

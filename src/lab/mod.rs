@@ -1,0 +1,1 @@
+//! The embedded world for rehearsals: one synchronous model, and thin shells around it.

@@ -1,0 +1,299 @@
+//! The plan as the rest of the crate sees it: checked, defaulted, durations as [`Duration`], shares as percentages by cluster.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// A cluster's name in the plan. It means nothing outside the plan.
+pub type ClusterName = String;
+
+/// A plan that passed all checks that need no network.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// `metadata.name`, a DNS-1123 label.
+    pub name: String,
+    /// What the text was read from (`-` for standard input), for messages.
+    pub source: String,
+    /// The text itself, frozen into the journal.
+    pub text: String,
+    /// Lower-case hexadecimal SHA-256 of [`Plan::text`].
+    pub hash: String,
+    /// Twelve digits; credentials of any other account are refused.
+    pub account_id: String,
+    /// For example `ap-northeast-2`.
+    pub region: String,
+    /// In the order of the file, at least two.
+    pub clusters: Vec<Cluster>,
+    /// In the order of the file, at least one.
+    pub workloads: Vec<Workload>,
+    /// How the traffic moves.
+    pub strategy: Strategy,
+    /// Findings that this plan lives with.
+    pub accept: Vec<Accept>,
+    /// Whether a marker tag is put on the load balancers (`spec.marker`).
+    pub marker: Marker,
+}
+
+/// `spec.clusters[]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Cluster {
+    /// Its name in the plan.
+    pub name: ClusterName,
+    /// How to reach its API server.
+    pub access: ClusterAccess,
+}
+
+/// How a cluster's API server is reached.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ClusterAccess {
+    /// An EKS cluster's name: endpoint, CA and bearer token come from AWS.
+    Eks(String),
+    /// A context of the kubeconfig.
+    KubeContext(String),
+    /// Nothing in the plan needs this cluster's API.
+    None,
+}
+
+/// `spec.workloads[]`: one Service in each cluster, or no Kubernetes side at all.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Workload {
+    /// Unique within the plan.
+    pub name: String,
+    /// The Service, where the workload has one.
+    pub service: Option<ServiceRef>,
+    /// What is done about its TargetGroupBindings. Meaningless without a service.
+    pub binding: BindingSpec,
+    /// At least one.
+    pub routes: Vec<RouteEntry>,
+}
+
+/// A Service's place, equal in every cluster.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ServiceRef {
+    /// Namespace.
+    pub namespace: String,
+    /// Name.
+    pub name: String,
+    /// Port: a number or a name.
+    pub port: PortRef,
+}
+
+/// A Service's port.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum PortRef {
+    /// By number, 1–65535.
+    Number(u16),
+    /// By name.
+    Name(String),
+}
+
+/// `binding`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BindingSpec {
+    /// Who makes it.
+    pub mode: BindingMode,
+    /// `ip` or `instance`.
+    pub target_type: TargetType,
+    /// Further fields of the binding's `spec`, passed through as JSON (`networking`, `nodeSelector`, …).
+    pub extra: serde_json::Map<String, serde_json::Value>,
+}
+
+/// `binding.mode`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BindingMode {
+    /// `bind` applies it where it does not exist.
+    Create,
+    /// Someone else owns it: read and compared, never made.
+    Verify,
+}
+
+/// A target group's kind of target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TargetType {
+    /// Pods, by their addresses.
+    Ip,
+    /// Nodes.
+    Instance,
+}
+
+/// `routes[].alb`: a load balancer and one target group per cluster on it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RouteEntry {
+    /// The load balancer.
+    pub load_balancer: Selector,
+    /// Which listeners; empty: all.
+    pub listeners: Vec<ListenerRef>,
+    /// One per cluster of the plan, in the plan's order of clusters.
+    pub target_groups: Vec<(ClusterName, Selector)>,
+    /// Which rules; `None`: every action in which the plan's starting groups carry weight.
+    pub rules: Option<Vec<RuleRef>>,
+    /// How many actions that must be.
+    pub expect: Option<usize>,
+}
+
+/// How a load balancer or target group is named.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Selector {
+    /// By name.
+    Name(String),
+    /// By ARN.
+    Arn(String),
+    /// `tag:KEY=VALUE,…`: all must match, and exactly one resource.
+    Tags(BTreeMap<String, String>),
+}
+
+/// How a listener is named.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ListenerRef {
+    /// By port.
+    Port(u16),
+    /// By ARN.
+    Arn(String),
+}
+
+/// How a rule is named.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RuleRef {
+    /// A listener's default action.
+    Default,
+    /// By priority, 1–50000.
+    Priority(u32),
+    /// By ARN.
+    Arn(String),
+}
+
+/// `spec.strategy`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Strategy {
+    /// The cluster that carries the traffic at the start.
+    pub from: ClusterName,
+    /// The cluster that is to carry it.
+    pub to: ClusterName,
+    /// Between a write that reads back right and believing that it carries traffic.
+    pub settle: Duration,
+    /// What a failed guard does.
+    pub on_failure: OnFailure,
+    /// What a rollback does to sticky clients.
+    pub rollback_stickiness: RollbackStickiness,
+    /// The target health gates.
+    pub gates: TargetHealthGates,
+    /// The shares that must be live at the start: `from` whole, unless the plan has only `setShares` steps (then `None`: whatever is live).
+    pub start: Option<Shares>,
+    /// The steps, numbered from 1 by their place.
+    pub steps: Vec<Step>,
+}
+
+impl Strategy {
+    /// The largest share that `cluster` ever has in this plan's steps, in percent.
+    pub fn peak(&self, cluster: &str) -> u32 {
+        self.steps
+            .iter()
+            .filter_map(|s| match &s.kind {
+                StepKind::Shares(shares) => shares.get(cluster).copied(),
+                _ => None,
+            })
+            .max()
+            .unwrap_or(0)
+    }
+}
+
+/// `strategy.onFailure`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnFailure {
+    /// Put the traffic back.
+    Rollback,
+    /// Freeze, keep guarding, call a person.
+    Pause,
+}
+
+/// `strategy.rollback.stickiness`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RollbackStickiness {
+    /// Drop the new group from actions with group stickiness, so that cookies stop working.
+    Break,
+    /// Leave it attached at weight 0.
+    Keep,
+}
+
+/// `strategy.gates.targetHealth`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TargetHealthGates {
+    /// Before traffic moves.
+    pub raise: RaiseGate,
+    /// While it flows.
+    pub guard: GuardGate,
+    /// How long a raise gate may take.
+    pub timeout: Duration,
+    /// What happens then.
+    pub on_timeout: OnFailure,
+}
+
+/// `raise`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RaiseGate {
+    /// Healthy targets, at least.
+    pub min_healthy: u32,
+    /// Of the registered targets that are not draining, 0–100.
+    pub min_healthy_percent: f64,
+    /// Of share × the larger of baseline and today's healthy total; 1.0 is parity.
+    pub capacity: f64,
+    /// How long it must hold; `None`: three health check intervals of the group.
+    pub stable_for: Option<Duration>,
+}
+
+/// `guard`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GuardGate {
+    /// 0–100.
+    pub min_healthy_percent: f64,
+    /// How long it may be below.
+    pub for_: Duration,
+}
+
+/// One entry of `strategy.steps`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Step {
+    /// From 1.
+    pub number: usize,
+    /// Optional and unique.
+    pub name: Option<String>,
+    /// What it does.
+    pub kind: StepKind,
+}
+
+/// What a step does.
+#[derive(Debug, Clone, PartialEq)]
+pub enum StepKind {
+    /// Attach the groups at weight 0, bind, wait for the raise gate.
+    Bind,
+    /// Move to these shares (`setWeight` and `setShares`).
+    Shares(Shares),
+    /// Bake for this long, under guard.
+    Bake(Duration),
+    /// Until approved, under guard; the text says what is to be approved.
+    Approval(Option<String>),
+}
+
+/// Percentages of the managed part by cluster: every cluster of the plan is named, and they sum to 100.
+pub type Shares = BTreeMap<ClusterName, u32>;
+
+/// `spec.accept[]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Accept {
+    /// A finding's code, `CUTnnn`.
+    pub code: String,
+    /// Why this plan lives with it.
+    pub reason: String,
+}
+
+/// `spec.marker`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Marker {
+    /// A tag on the load balancer (default).
+    Tag,
+    /// None: permissions do not allow it.
+    None,
+}
