@@ -1,1 +1,3 @@
 //! The embedded world for rehearsals: one synchronous model, and thin shells around it.
+
+pub mod objects;

@@ -1,0 +1,97 @@
+//! The kinds that a lab's cluster serves, and where the API puts them.
+
+/// A kind of object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[allow(missing_docs)] // the Kubernetes kinds of these names
+pub enum Kind {
+    Namespace,
+    Node,
+    Pod,
+    Service,
+    Event,
+    ConfigMap,
+    Secret,
+    Deployment,
+    StatefulSet,
+    ReplicaSet,
+    HorizontalPodAutoscaler,
+    EndpointSlice,
+    Lease,
+    TargetGroupBinding,
+}
+
+/// Where the API puts a kind.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Resource {
+    /// The kind.
+    pub kind: Kind,
+    /// API group; empty for the core group.
+    pub group: &'static str,
+    /// API version, such as `v1beta1`.
+    pub version: &'static str,
+    /// `kind` as it is written in objects.
+    pub name: &'static str,
+    /// Plural, as in paths.
+    pub plural: &'static str,
+    /// Singular.
+    pub singular: &'static str,
+    /// What may be typed for short.
+    pub short: &'static [&'static str],
+    /// Whether its objects live in namespaces.
+    pub namespaced: bool,
+    /// Whether it has a subresource `scale`.
+    pub scale: bool,
+    /// Whether it has a subresource `status`.
+    pub status: bool,
+}
+
+impl Resource {
+    /// `v1`, `apps/v1`.
+    pub fn api_version(&self) -> String {
+        if self.group.is_empty() { self.version.to_owned() } else { format!("{}/{}", self.group, self.version) }
+    }
+}
+
+const fn resource(kind: Kind, group: &'static str, version: &'static str, names: [&'static str; 3]) -> Resource {
+    let [name, plural, singular] = names;
+    Resource { kind, group, version, name, plural, singular, short: &[], namespaced: true, scale: false, status: true }
+}
+
+/// Every kind but TargetGroupBinding.
+static BUILT_IN: [Resource; 13] = [
+    Resource { short: &["ns"], namespaced: false, ..resource(Kind::Namespace, "", "v1", ["Namespace", "namespaces", "namespace"]) },
+    Resource { short: &["no"], namespaced: false, ..resource(Kind::Node, "", "v1", ["Node", "nodes", "node"]) },
+    Resource { short: &["po"], ..resource(Kind::Pod, "", "v1", ["Pod", "pods", "pod"]) },
+    Resource { short: &["svc"], ..resource(Kind::Service, "", "v1", ["Service", "services", "service"]) },
+    Resource { short: &["ev"], status: false, ..resource(Kind::Event, "", "v1", ["Event", "events", "event"]) },
+    Resource { short: &["cm"], status: false, ..resource(Kind::ConfigMap, "", "v1", ["ConfigMap", "configmaps", "configmap"]) },
+    Resource { status: false, ..resource(Kind::Secret, "", "v1", ["Secret", "secrets", "secret"]) },
+    Resource { short: &["deploy"], scale: true, ..resource(Kind::Deployment, "apps", "v1", ["Deployment", "deployments", "deployment"]) },
+    Resource { short: &["sts"], scale: true, ..resource(Kind::StatefulSet, "apps", "v1", ["StatefulSet", "statefulsets", "statefulset"]) },
+    Resource { short: &["rs"], scale: true, ..resource(Kind::ReplicaSet, "apps", "v1", ["ReplicaSet", "replicasets", "replicaset"]) },
+    Resource {
+        short: &["hpa"],
+        ..resource(
+            Kind::HorizontalPodAutoscaler,
+            "autoscaling",
+            "v2",
+            ["HorizontalPodAutoscaler", "horizontalpodautoscalers", "horizontalpodautoscaler"],
+        )
+    },
+    Resource {
+        status: false,
+        ..resource(Kind::EndpointSlice, "discovery.k8s.io", "v1", ["EndpointSlice", "endpointslices", "endpointslice"])
+    },
+    Resource { status: false, ..resource(Kind::Lease, "coordination.k8s.io", "v1", ["Lease", "leases", "lease"]) },
+];
+
+const BINDING: [&str; 3] = ["TargetGroupBinding", "targetgroupbindings", "targetgroupbinding"];
+/// The AWS Load Balancer Controller's.
+static BINDING_OF_THE_CONTROLLER: Resource = resource(Kind::TargetGroupBinding, "elbv2.k8s.aws", "v1beta1", BINDING);
+/// EKS Auto Mode's.
+static BINDING_OF_AUTO_MODE: Resource = resource(Kind::TargetGroupBinding, "eks.amazonaws.com", "v1", BINDING);
+
+/// Every resource that a cluster serves; TargetGroupBinding comes last.
+pub fn resources(auto_mode: bool) -> impl Iterator<Item = &'static Resource> {
+    BUILT_IN.iter().chain([if auto_mode { &BINDING_OF_AUTO_MODE } else { &BINDING_OF_THE_CONTROLLER }])
+}

@@ -1,0 +1,262 @@
+//! One cluster's objects, as its API server keeps them: JSON by kind, namespace and name, with versions, finalizers, ownership and a log of changes.
+//!
+//! Generic and synchronous. What objects mean (that a Deployment makes pods) is the business of the model's controllers; how they travel is the wire's.
+
+mod kind;
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+pub use kind::{Kind, Resource, resources};
+
+/// How many changes are remembered for watches, at least.
+const REMEMBERED: usize = 10_000;
+
+/// What happened to an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verb {
+    /// It is new.
+    Added,
+    /// It is different.
+    Modified,
+    /// It is gone; the change holds its last state.
+    Deleted,
+}
+
+impl Verb {
+    /// As watches spell it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Added => "ADDED",
+            Self::Modified => "MODIFIED",
+            Self::Deleted => "DELETED",
+        }
+    }
+}
+
+/// An entry of the log of changes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Change {
+    /// The resourceVersion that the change made.
+    pub revision: u64,
+    /// What happened.
+    pub verb: Verb,
+    /// Kind.
+    pub kind: Kind,
+    /// Namespace; empty for what lives in none.
+    pub namespace: String,
+    /// Name.
+    pub name: String,
+    /// The object after the change (before it, when deleted), with the resourceVersion of the change.
+    pub object: Value,
+    /// The object before the change.
+    pub before: Option<Value>,
+}
+
+/// One cluster's objects.
+#[derive(Debug)]
+pub struct Objects {
+    auto_mode: bool,
+    random: fastrand::Rng,
+    revision: u64,
+    stored: BTreeMap<Kind, BTreeMap<(String, String), Value>>,
+    log: Vec<Change>,
+    forgotten: u64,
+}
+
+impl Objects {
+    /// A cluster with the namespaces `default` and `kube-system`. UIDs come from `seed`; `auto_mode` chooses the API group of TargetGroupBinding.
+    pub fn new(seed: u64, auto_mode: bool, now: Timestamp) -> Self {
+        let random = fastrand::Rng::with_seed(seed);
+        let mut new = Self { auto_mode, random, revision: 0, stored: BTreeMap::new(), log: Vec::new(), forgotten: 0 };
+        for name in ["kube-system", "default"] {
+            new.put(Kind::Namespace, json!({"metadata": {"name": name}}), now);
+        }
+        new
+    }
+
+    /// Whether TargetGroupBinding is EKS Auto Mode's.
+    pub fn auto_mode(&self) -> bool {
+        self.auto_mode
+    }
+
+    /// The resourceVersion of the last change.
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// Where this cluster's API puts a kind.
+    pub fn resource(&self, kind: Kind) -> &'static Resource {
+        let found = resources(self.auto_mode).find(|r| r.kind == kind);
+        found.unwrap_or_else(|| unreachable!("every kind has a resource"))
+    }
+
+    /// An object. The namespace is empty for what lives in none.
+    pub fn get(&self, kind: Kind, namespace: &str, name: &str) -> Option<&Value> {
+        self.stored.get(&kind)?.get(&(namespace.to_owned(), name.to_owned()))
+    }
+
+    /// The objects of a kind, of one namespace or of all, by namespace and name.
+    pub fn list(&self, kind: Kind, namespace: Option<&str>) -> Vec<&Value> {
+        let all = self.stored.get(&kind).into_iter().flatten();
+        all.filter(|((ns, _), _)| namespace.is_none_or(|n| n == ns)).map(|(_, v)| v).collect()
+    }
+
+    /// Creates or replaces an object, whole. What the server owns (uid, creationTimestamp, resourceVersion, generation, apiVersion, kind) is kept or filled
+    /// in, and a missing name is made from `generateName`. An object that is being deleted and has no finalizers left goes away. Returns what is stored.
+    pub fn put(&mut self, kind: Kind, mut value: Value, now: Timestamp) -> Value {
+        self.name(&mut value);
+        let resource = self.resource(kind);
+        if !resource.namespaced {
+            meta(&mut value).remove("namespace");
+        } else if text(&value, "namespace").is_empty() {
+            meta(&mut value).insert("namespace".into(), "default".into());
+        }
+        let key = (text(&value, "namespace").to_owned(), text(&value, "name").to_owned());
+        let before = self.stored.get(&kind).and_then(|o| o.get(&key)).cloned();
+        self.fill(resource, &mut value, before.as_ref(), now);
+        if let Some(before) = &before
+            && *before == value
+        {
+            return value;
+        }
+        self.revision += 1;
+        meta(&mut value).insert("resourceVersion".into(), self.revision.to_string().into());
+        if !text(&value, "deletionTimestamp").is_empty() && finalizers(&value).is_empty() {
+            self.remove(kind, key, value.clone(), now);
+            return value;
+        }
+        self.stored.entry(kind).or_default().insert(key.clone(), value.clone());
+        let verb = if before.is_some() { Verb::Modified } else { Verb::Added };
+        self.record(Change { revision: self.revision, verb, kind, namespace: key.0, name: key.1, object: value.clone(), before });
+        value
+    }
+
+    /// Changes an object in place. Returns what is stored then; `None`: there is no such object.
+    pub fn update(&mut self, kind: Kind, namespace: &str, name: &str, now: Timestamp, change: impl FnOnce(&mut Value)) -> Option<Value> {
+        let mut value = self.get(kind, namespace, name)?.clone();
+        change(&mut value);
+        Some(self.put(kind, value, now))
+    }
+
+    /// Deletes an object, and what it owns (`ownerReferences`). With finalizers it stays, with a `deletionTimestamp`, until they are gone.
+    /// Returns its last state; `None`: there was none.
+    pub fn delete(&mut self, kind: Kind, namespace: &str, name: &str, now: Timestamp) -> Option<Value> {
+        let mut value = self.get(kind, namespace, name)?.clone();
+        if finalizers(&value).is_empty() {
+            self.revision += 1;
+            meta(&mut value).insert("resourceVersion".into(), self.revision.to_string().into());
+            self.remove(kind, (namespace.to_owned(), name.to_owned()), value.clone(), now);
+            return Some(value);
+        }
+        if text(&value, "deletionTimestamp").is_empty() {
+            meta(&mut value).insert("deletionTimestamp".into(), stamp(now));
+            meta(&mut value).insert("deletionGracePeriodSeconds".into(), 0.into());
+        }
+        Some(self.put(kind, value, now))
+    }
+
+    /// The changes after a resourceVersion, oldest first; `None`: too old, some are forgotten.
+    pub fn since(&self, revision: u64) -> Option<&[Change]> {
+        (revision >= self.forgotten).then(|| &self.log[self.log.partition_point(|c| c.revision <= revision)..])
+    }
+
+    /// Five characters as `generateName` appends them.
+    pub fn suffix(&mut self) -> String {
+        const ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
+        (0..5).map(|_| char::from(ALPHABET[self.random.usize(..ALPHABET.len())])).collect()
+    }
+
+    fn uid(&mut self) -> String {
+        let bits = (self.random.u128(..) & !(0xf << 76) & !(0x3 << 62)) | (0x4 << 76) | (0x2 << 62);
+        let hex = format!("{bits:032x}");
+        [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
+    }
+
+    fn name(&mut self, value: &mut Value) {
+        let prefix = text(value, "generateName").to_owned();
+        if text(value, "name").is_empty() && !prefix.is_empty() {
+            let name = prefix + &self.suffix();
+            meta(value).insert("name".into(), name.into());
+        }
+    }
+
+    fn fill(&mut self, resource: &Resource, value: &mut Value, before: Option<&Value>, now: Timestamp) {
+        value["apiVersion"] = resource.api_version().into();
+        value["kind"] = resource.name.into();
+        if resource.kind == Kind::Namespace && value["status"].is_null() {
+            value["status"] = json!({"phase": "Active"});
+        }
+        let generation = before.map_or(1, |b| {
+            let changed = b.get("spec") != value.get("spec");
+            b["metadata"]["generation"].as_u64().unwrap_or(1) + u64::from(changed)
+        });
+        let has_spec = value.get("spec").is_some_and(|s| !s.is_null());
+        let uid = before.is_none().then(|| self.uid());
+        let meta = meta(value);
+        if has_spec {
+            meta.insert("generation".into(), generation.into());
+        }
+        if let Some(before) = before {
+            for field in ["uid", "creationTimestamp", "resourceVersion"] {
+                meta.insert(field.into(), before["metadata"][field].clone());
+            }
+        } else {
+            meta.insert("uid".into(), uid.into());
+            meta.entry("creationTimestamp").or_insert_with(|| stamp(now));
+        }
+    }
+
+    fn remove(&mut self, kind: Kind, key: (String, String), object: Value, now: Timestamp) {
+        let before = self.stored.get_mut(&kind).and_then(|o| o.remove(&key));
+        let uid = text(&object, "uid").to_owned();
+        self.record(Change { revision: self.revision, verb: Verb::Deleted, kind, namespace: key.0, name: key.1, object, before });
+        for (kind, namespace, name) in self.owned_by(&uid) {
+            self.delete(kind, &namespace, &name, now);
+        }
+    }
+
+    fn owned_by(&self, uid: &str) -> Vec<(Kind, String, String)> {
+        let owned = |v: &Value| v["metadata"]["ownerReferences"].as_array().is_some_and(|o| o.iter().any(|o| o["uid"] == uid));
+        let all = self.stored.iter().flat_map(|(kind, objects)| objects.iter().map(move |(key, v)| (kind, key, v)));
+        all.filter(|(_, _, v)| owned(v)).map(|(kind, key, _)| (*kind, key.0.clone(), key.1.clone())).collect()
+    }
+
+    fn record(&mut self, change: Change) {
+        self.log.push(change);
+        if self.log.len() >= 2 * REMEMBERED {
+            self.log.drain(..REMEMBERED).for_each(|c| self.forgotten = c.revision);
+        }
+    }
+}
+
+/// An object's `metadata`, made where it is missing.
+pub fn meta(value: &mut Value) -> &mut serde_json::Map<String, Value> {
+    if !value.is_object() {
+        *value = json!({});
+    }
+    let meta = &mut value["metadata"];
+    if !meta.is_object() {
+        *meta = json!({});
+    }
+    meta.as_object_mut().unwrap_or_else(|| unreachable!("just made an object"))
+}
+
+/// A text of an object's `metadata`; empty where it is missing.
+pub fn text<'a>(value: &'a Value, field: &str) -> &'a str {
+    value["metadata"][field].as_str().unwrap_or_default()
+}
+
+/// A time as Kubernetes writes it: UTC, whole seconds.
+pub fn stamp(now: Timestamp) -> Value {
+    now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string().into()
+}
+
+fn finalizers(value: &Value) -> &[Value] {
+    value["metadata"]["finalizers"].as_array().map_or(&[], Vec::as_slice)
+}
+
+#[cfg(test)]
+mod tests;

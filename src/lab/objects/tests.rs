@@ -1,0 +1,73 @@
+use super::*;
+
+fn now() -> Timestamp {
+    "2026-11-02T10:00:00Z".parse().unwrap()
+}
+
+fn pod(name: &str, owner: &str) -> Value {
+    json!({"metadata": {"name": name, "namespace": "prod", "ownerReferences": [{"uid": owner}]}, "spec": {"nodeName": "n1"}})
+}
+
+#[test]
+fn the_server_owns_uid_version_and_generation() {
+    let mut objects = Objects::new(1, false, now());
+    let first = objects.put(Kind::Pod, pod("p", ""), now());
+    let later = now() + jiff::SignedDuration::from_secs(5);
+    let same = objects.put(Kind::Pod, json!({"metadata": {"name": "p", "namespace": "prod", "uid": "forged", "ownerReferences": [{"uid": ""}]}, "spec": {"nodeName": "n1"}}), later);
+    assert_eq!(same, first, "nothing changed, so nothing is written");
+    let status = objects.update(Kind::Pod, "prod", "p", later, |v| v["status"] = json!({"phase": "Running"})).unwrap();
+    assert_eq!(status["metadata"]["generation"], 1);
+    assert_eq!(status["metadata"]["uid"], first["metadata"]["uid"]);
+    let spec = objects.update(Kind::Pod, "prod", "p", later, |v| v["spec"]["nodeName"] = "n2".into()).unwrap();
+    assert_eq!(spec["metadata"]["generation"], 2);
+    assert_eq!(spec["metadata"]["creationTimestamp"], "2026-11-02T10:00:00Z");
+    assert!(text(&spec, "resourceVersion").parse::<u64>().unwrap() > text(&first, "resourceVersion").parse::<u64>().unwrap());
+}
+
+#[test]
+fn a_finalizer_holds_a_deletion_until_it_is_gone() {
+    let mut objects = Objects::new(1, false, now());
+    let binding = json!({"metadata": {"name": "b", "namespace": "prod", "finalizers": ["elbv2.k8s.aws/resources"]}});
+    objects.put(Kind::TargetGroupBinding, binding, now());
+    let held = objects.delete(Kind::TargetGroupBinding, "prod", "b", now()).unwrap();
+    assert_eq!(text(&held, "deletionTimestamp"), "2026-11-02T10:00:00Z");
+    assert!(objects.get(Kind::TargetGroupBinding, "prod", "b").is_some());
+    objects.update(Kind::TargetGroupBinding, "prod", "b", now(), |v| drop(meta(v).remove("finalizers")));
+    assert!(objects.get(Kind::TargetGroupBinding, "prod", "b").is_none());
+    assert_eq!(objects.since(0).unwrap().last().unwrap().verb, Verb::Deleted);
+}
+
+#[test]
+fn what_is_owned_goes_with_its_owner() {
+    let mut objects = Objects::new(1, false, now());
+    let deployment = objects.put(Kind::Deployment, json!({"metadata": {"name": "web", "namespace": "prod"}}), now());
+    let set = json!({"metadata": {"name": "web-1", "namespace": "prod", "ownerReferences": [{"uid": deployment["metadata"]["uid"]}]}});
+    let set = objects.put(Kind::ReplicaSet, set, now());
+    objects.put(Kind::Pod, pod("web-1-x", text(&set, "uid")), now());
+    objects.put(Kind::Pod, pod("other", "someone-else"), now());
+    let before = objects.revision();
+    objects.delete(Kind::Deployment, "prod", "web", now());
+    let left: Vec<_> = objects.list(Kind::Pod, Some("prod")).into_iter().map(|p| text(p, "name")).collect();
+    assert_eq!(left, ["other"]);
+    let gone: Vec<_> = objects.since(before).unwrap().iter().map(|c| (c.verb, c.name.as_str())).collect();
+    assert_eq!(gone, [(Verb::Deleted, "web"), (Verb::Deleted, "web-1"), (Verb::Deleted, "web-1-x")]);
+}
+
+#[test]
+fn the_same_seed_makes_the_same_uids() {
+    let uid = |seed| text(Objects::new(seed, false, now()).get(Kind::Namespace, "", "kube-system").unwrap(), "uid").to_owned();
+    assert_eq!(uid(7), uid(7));
+    assert_ne!(uid(7), uid(8));
+    assert_eq!((uid(7).len(), &uid(7)[14..15]), (36, "4"));
+}
+
+#[test]
+fn the_log_forgets_and_says_so() {
+    let mut objects = Objects::new(1, true, now());
+    for n in 0..2 * REMEMBERED {
+        objects.update(Kind::Namespace, "", "default", now(), |v| meta(v).insert("n".into(), n.into()).map_or((), drop));
+    }
+    assert_eq!(objects.since(5), None);
+    assert_eq!(objects.since(objects.revision() - 2).map(<[Change]>::len), Some(2));
+    assert_eq!(objects.resource(Kind::TargetGroupBinding).api_version(), "eks.amazonaws.com/v1");
+}
