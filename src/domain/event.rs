@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::action::{Action, Forward};
 use super::alb::RouteId;
+use super::binding::Binding;
 use crate::plan::model::{ClusterName, Shares};
 
 /// The version of the records.
@@ -46,6 +47,10 @@ pub enum Event {
     StepStarted {
         /// From 1.
         step: usize,
+        /// Its kind.
+        kind: StepType,
+        /// Its name, or what it does, such as `setWeight: 5`.
+        label: String,
     },
     /// A binding was dealt with.
     Bound {
@@ -209,6 +214,20 @@ pub enum Event {
     Measured(Measured),
 }
 
+/// A step's kind, as far as the state of a run cares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum StepType {
+    /// Attach and bind.
+    Bind,
+    /// Move shares.
+    Shares,
+    /// Wait for a time.
+    Bake,
+    /// Wait for a person.
+    Approval,
+}
+
 /// See [`Event::Started`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -234,6 +253,22 @@ pub struct Started {
     pub groups: BTreeMap<String, GroupStart>,
     /// UIDs of the clusters' `kube-system`, by cluster.
     pub clusters: BTreeMap<ClusterName, String>,
+    /// The bindings that `bind` makes or verifies.
+    pub bindings: Vec<BindingStart>,
+}
+
+/// A binding that `bind` deals with.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct BindingStart {
+    /// In which cluster.
+    pub cluster: ClusterName,
+    /// The workload.
+    pub workload: String,
+    /// Whether it is made where it does not exist, or only compared.
+    pub create: bool,
+    /// What must be there.
+    pub binding: Binding,
 }
 
 /// A route at the start.

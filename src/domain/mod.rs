@@ -7,4 +7,7 @@ pub mod alb;
 pub mod binding;
 pub mod event;
 pub mod finding;
+pub mod gate;
 pub mod kube;
+pub mod state;
+pub mod watch;

@@ -1,0 +1,196 @@
+//! The state of a run: a fold over its events. An event that a state does not allow is a value, never a panic.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+
+use super::action::{self, Action, Forward};
+use super::alb::RouteId;
+use super::event::{Event, Freeze, Outcome, Record, RouteStart, Started, Stop};
+
+mod apply;
+mod legal;
+
+pub use apply::AUTOMATIC;
+pub use legal::{Illegal, Stand};
+
+/// Where a run is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// Between two steps.
+    Ready,
+    /// In a `bind` or share step: gates, writes, settle.
+    Moving,
+    /// In a bake.
+    Baking,
+    /// In an approval.
+    Awaiting,
+    /// The traffic goes back.
+    RollingBack,
+    /// Over.
+    Finished,
+}
+
+/// A run as its events tell it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct State {
+    /// The run's id.
+    pub run: String,
+    /// What it must remember.
+    pub started: Started,
+    /// When it started.
+    pub since: Timestamp,
+    /// The time of the last record.
+    pub last: Timestamp,
+    /// Where it is.
+    pub phase: Phase,
+    /// The current step, or the next one in [`Phase::Ready`]; from 1.
+    pub step: usize,
+    /// When the current step began.
+    pub step_since: Timestamp,
+    /// The first write of the current step.
+    pub first_write: Option<Timestamp>,
+    /// The last write that read back right in the current step.
+    pub last_applied: Option<Timestamp>,
+    /// Whether the current step's writes have settled.
+    pub settled: bool,
+    /// Observed seconds of the current bake, and when that was true.
+    pub baked: (u64, Timestamp),
+    /// The current pause is approved or promoted.
+    pub released: bool,
+    /// Every pause of the run is promoted.
+    pub full: bool,
+    /// Who paused it, and why.
+    pub paused: Option<(String, String)>,
+    /// Why nothing is raised, in words, since when.
+    pub frozen: Option<(Freeze, String, Timestamp)>,
+    /// A raise-gate time-out that was already acted upon is not acted upon again before this time.
+    pub gate_since: Timestamp,
+    /// The rollback under way, or done.
+    pub rollback: Option<Rollback>,
+    /// Every route.
+    pub routes: BTreeMap<RouteId, Route>,
+    /// Bindings dealt with, as (cluster, namespace/name).
+    pub bound: BTreeSet<(String, String)>,
+    /// How it ended.
+    pub finished: Option<Outcome>,
+    /// Why the last process left it, if it did.
+    pub stopped: Option<Stop>,
+}
+
+/// A rollback, as it was asked for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rollback {
+    /// Why.
+    pub cause: String,
+    /// By whom; `cutover` for an automatic one.
+    pub by: String,
+    /// The earlier share step to return to; `None`: the start.
+    pub to_step: Option<usize>,
+    /// A person insists.
+    pub force: bool,
+    /// Nobody asked: it came by itself.
+    pub automatic: bool,
+}
+
+/// A route of the run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Route {
+    /// What it was.
+    pub start: RouteStart,
+    /// Its actions around the forward as last confirmed, the forward included.
+    pub known: Vec<Action>,
+    /// A write that may still take effect.
+    pub open: Option<Open>,
+    /// What someone else put there, if they did; `Some(None)`: the rule is gone.
+    pub drift: Option<Option<Vec<Action>>>,
+    /// The drift may be overwritten (`resume --reassert`).
+    pub reassert: bool,
+}
+
+/// A write whose effect is not known yet.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Open {
+    /// What was sent; several, where more than one was never answered.
+    pub sets: Vec<Forward>,
+    /// After this time none of them takes effect any more.
+    pub deadline: Timestamp,
+    /// Whether the process that sent it is still about to say what became of it.
+    pub pending: bool,
+}
+
+impl Route {
+    /// The forward as last confirmed.
+    pub fn forward(&self) -> &Forward {
+        static NONE: Forward = Forward { target_groups: Vec::new(), target_group_stickiness_config: None };
+        action::forward(&self.known).unwrap_or(&NONE)
+    }
+
+    /// The forward at the start of the run.
+    pub fn original(&self) -> &Forward {
+        static NONE: Forward = Forward { target_groups: Vec::new(), target_group_stickiness_config: None };
+        action::forward(&self.start.actions).unwrap_or(&NONE)
+    }
+
+    /// Whether the rule was deleted.
+    pub fn gone(&self) -> bool {
+        matches!(self.drift, Some(None))
+    }
+}
+
+impl State {
+    /// The state after a journal's records; `None` for an empty journal.
+    pub fn fold(records: &[Record]) -> Result<Option<Self>, Illegal> {
+        let mut state: Option<Self> = None;
+        for record in records {
+            match &mut state {
+                Some(state) => state.apply(record.time, &record.event)?,
+                None => state = Some(Self::start(record)?),
+            }
+        }
+        Ok(state)
+    }
+
+    fn start(record: &Record) -> Result<Self, Illegal> {
+        let Event::Started(started) = &record.event else {
+            return Err(Illegal { stand: None, event: legal::kind(&record.event) });
+        };
+        let routes = started.routes.iter().map(|start| {
+            let route = Route { start: start.clone(), known: start.actions.clone(), open: None, drift: None, reassert: false };
+            (start.id.clone(), route)
+        });
+        Ok(Self {
+            run: record.run.clone(),
+            since: record.time,
+            last: record.time,
+            phase: Phase::Ready,
+            step: started.from_step,
+            step_since: record.time,
+            first_write: None,
+            last_applied: None,
+            settled: false,
+            baked: (0, record.time),
+            released: false,
+            full: false,
+            paused: None,
+            frozen: None,
+            gate_since: record.time,
+            rollback: None,
+            routes: routes.collect(),
+            bound: BTreeSet::new(),
+            finished: None,
+            stopped: None,
+            started: (**started).clone(),
+        })
+    }
+
+    /// Whether raises are held, by a person or by itself.
+    pub fn held(&self) -> bool {
+        self.paused.is_some() || self.frozen.is_some()
+    }
+
+    /// Routes that someone else changed, or deleted.
+    pub fn drifted(&self) -> impl Iterator<Item = &Route> {
+        self.routes.values().filter(|r| r.drift.is_some())
+    }
+}

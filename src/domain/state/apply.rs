@@ -1,0 +1,168 @@
+//! The fold: what each event does to the state.
+
+use jiff::Timestamp;
+
+use super::{Illegal, Open, Phase, Rollback, Route, State};
+use crate::domain::action::{self, Action, Forward};
+use crate::domain::event::{Event, Freeze, ResumeMode, StepType, Write, WriteResult};
+
+impl State {
+    /// Takes an event in, or says that it cannot happen here; then nothing has changed.
+    pub fn apply(&mut self, time: Timestamp, event: &Event) -> Result<(), Illegal> {
+        self.check(event)?;
+        self.last = time;
+        match event {
+            Event::Claimed { .. } => self.stopped = None,
+            Event::StepStarted { step, kind, .. } => self.enter(*step, *kind, time),
+            Event::Bound { cluster, binding, .. } => {
+                self.bound.insert((cluster.clone(), binding.clone()));
+            }
+            Event::Intended { deadline, writes, restore } => self.intend(time, *deadline, writes, *restore),
+            Event::Outcome { route, result, live, .. } => self.outcome(time, route, *result, live.as_ref()),
+            Event::Settled { .. } => self.settled = true,
+            Event::StepDone { step } => {
+                self.phase = Phase::Ready;
+                self.step = step + 1;
+            }
+            Event::Baked { seconds, .. } => self.baked = (*seconds, time),
+            Event::Approved { .. } => self.released = true,
+            Event::Promoted { full, .. } => {
+                self.released = true;
+                self.full |= full;
+            }
+            Event::Paused { by, reason } => self.paused = Some((by.clone(), reason.clone())),
+            Event::Resumed { mode, .. } => self.resume(time, *mode),
+            Event::Frozen { reason, message } => self.frozen = Some((*reason, message.clone(), time)),
+            Event::Thawed {} => self.thaw(time),
+            Event::Drifted { route, live, .. } => self.drift(route, live.as_ref()),
+            Event::Adopted { route, actions } => self.adopt(route, actions),
+            Event::RollbackStarted { cause, by, to_step, force } => {
+                self.phase = Phase::RollingBack;
+                self.finished = None;
+                let automatic = by == AUTOMATIC;
+                self.rollback = Some(Rollback { cause: cause.clone(), by: by.clone(), to_step: *to_step, force: *force, automatic });
+            }
+            Event::Finished { outcome, .. } => {
+                self.phase = Phase::Finished;
+                self.finished = Some(*outcome);
+            }
+            Event::Stopped { reason, .. } => self.stopped = Some(*reason),
+            Event::Started(_)
+            | Event::GateFailed { .. }
+            | Event::Waiting { .. }
+            | Event::Health { .. }
+            | Event::Notice { .. }
+            | Event::Measured(_) => {}
+        }
+        Ok(())
+    }
+
+    fn enter(&mut self, step: usize, kind: StepType, time: Timestamp) {
+        self.step = step;
+        self.step_since = time;
+        self.gate_since = time;
+        self.first_write = None;
+        self.last_applied = None;
+        self.settled = false;
+        self.baked = (0, time);
+        self.released = false;
+        self.phase = match kind {
+            StepType::Bind | StepType::Shares => Phase::Moving,
+            StepType::Bake => Phase::Baking,
+            StepType::Approval => Phase::Awaiting,
+        };
+    }
+
+    fn intend(&mut self, time: Timestamp, deadline: Timestamp, writes: &[Write], restore: bool) {
+        if !restore {
+            self.first_write.get_or_insert(time);
+        }
+        for write in writes {
+            let Some(route) = self.routes.get_mut(&write.route) else { continue };
+            let mut open = route.open.take().unwrap_or(Open { sets: Vec::new(), deadline, pending: true });
+            open.sets.push(write.set.clone());
+            open.deadline = open.deadline.max(deadline);
+            open.pending = true;
+            route.open = Some(open);
+        }
+    }
+
+    fn outcome(&mut self, time: Timestamp, id: &str, result: WriteResult, live: Option<&Forward>) {
+        let Some(route) = self.routes.get_mut(id) else { return };
+        match result {
+            WriteResult::Applied | WriteResult::Already => {
+                if let Some(forward) = live {
+                    route.known = action::with_forward(&route.known, forward);
+                }
+                // An older write without an answer may still come late; only a read after its deadline closes it.
+                route.open = route.open.take().filter(|o| o.sets.len() > 1 && time < o.deadline).map(|o| Open { pending: false, ..o });
+                route.drift = None;
+                route.reassert = false;
+                if result == WriteResult::Applied {
+                    self.last_applied = Some(time);
+                }
+            }
+            WriteResult::Unknown => {
+                if let Some(open) = &mut route.open {
+                    open.pending = false;
+                }
+            }
+            WriteResult::Failed | WriteResult::Drifted => route.unsend(),
+            WriteResult::Gone => {
+                route.open = None;
+                route.drift = Some(None);
+            }
+        }
+    }
+
+    fn drift(&mut self, id: &str, live: Option<&Vec<Action>>) {
+        let Some(route) = self.routes.get_mut(id) else { return };
+        let back = live.is_some_and(|l| action::same(l, &route.known));
+        route.drift = if back { None } else { Some(live.cloned()) };
+        route.reassert &= !back;
+    }
+
+    fn adopt(&mut self, id: &str, actions: &[Action]) {
+        let Some(route) = self.routes.get_mut(id) else { return };
+        route.known = actions.to_vec();
+        route.drift = None;
+        route.reassert = false;
+        route.open = None;
+    }
+
+    fn resume(&mut self, time: Timestamp, mode: ResumeMode) {
+        self.paused = None;
+        let drift = self.frozen.as_ref().is_some_and(|(f, _, _)| *f == Freeze::Drift);
+        if !drift || mode != ResumeMode::Plain {
+            self.thaw(time);
+        }
+        if mode == ResumeMode::Reassert {
+            for route in self.routes.values_mut().filter(|r| matches!(r.drift, Some(Some(_)))) {
+                route.reassert = true;
+            }
+        }
+    }
+
+    fn thaw(&mut self, time: Timestamp) {
+        self.frozen = None;
+        self.gate_since = time;
+        // A step whose writes failed gets its whole time again.
+        if self.first_write.is_some() {
+            self.first_write = Some(time);
+        }
+    }
+}
+
+impl Route {
+    /// The last write was answered with no: it takes no effect.
+    fn unsend(&mut self) {
+        if let Some(open) = &mut self.open {
+            open.sets.pop();
+            open.pending = false;
+        }
+        self.open = self.open.take().filter(|o| !o.sets.is_empty());
+    }
+}
+
+/// Who started an automatic rollback.
+pub const AUTOMATIC: &str = "cutover";

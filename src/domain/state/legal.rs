@@ -1,0 +1,95 @@
+//! Which events are legal where.
+
+use super::{Event, Phase, State};
+
+/// Where a run stands, as far as legality goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Stand {
+    /// Its phase.
+    pub phase: Phase,
+    /// Whether raises are held (paused or frozen).
+    pub held: bool,
+    /// Whether drifted routes are to be written again.
+    pub reassert: bool,
+}
+
+/// An event where it cannot be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{event}` cannot happen {}", match stand { Some(s) => format!("in {:?}{}", s.phase, if s.held { ", held" } else { "" }), None => "before `started`".into() })]
+pub struct Illegal {
+    /// Where the run stood; `None`: before its start.
+    pub stand: Option<Stand>,
+    /// The event's name.
+    pub event: &'static str,
+}
+
+impl State {
+    /// Where this run stands.
+    pub fn stand(&self) -> Stand {
+        Stand { phase: self.phase, held: self.held(), reassert: self.routes.values().any(|r| r.reassert) }
+    }
+
+    pub(super) fn check(&self, event: &Event) -> Result<(), Illegal> {
+        let stand = self.stand();
+        if legal(stand, event) { Ok(()) } else { Err(Illegal { stand: Some(stand), event: kind(event) }) }
+    }
+}
+
+/// Whether an event may happen there. Restoring writes belong to a rollback, moving writes to a step that is not held; nothing but a
+/// rollback, which a person may ask for until `finalize`, follows the end.
+fn legal(stand: Stand, event: &Event) -> bool {
+    use Phase::{Awaiting, Baking, Finished, Moving, Ready, RollingBack};
+    let Stand { phase, held, reassert } = stand;
+    let stepping = matches!(phase, Ready | Moving | Baking | Awaiting);
+    match event {
+        Event::Started(_) | Event::Measured(_) => false,
+        Event::Claimed { .. } | Event::RollbackStarted { .. } | Event::Notice { .. } | Event::Stopped { .. } => true,
+        Event::StepStarted { .. } => phase == Ready && !held,
+        Event::Bound { .. } | Event::Settled { .. } => phase == Moving,
+        Event::Intended { restore: true, .. } => phase == RollingBack,
+        Event::Intended { restore: false, .. } => stepping && (reassert || (phase == Moving && !held)),
+        Event::StepDone { .. } => matches!(phase, Moving | Baking | Awaiting) && !held,
+        Event::Baked { .. } => phase == Baking,
+        Event::Approved { .. } => phase == Awaiting,
+        Event::Promoted { full, .. } => stepping && (*full || matches!(phase, Baking | Awaiting)),
+        Event::Paused { .. } | Event::Resumed { .. } | Event::Frozen { .. } | Event::GateFailed { .. } => stepping,
+        Event::Thawed {} => stepping && held,
+        Event::Outcome { .. }
+        | Event::Drifted { .. }
+        | Event::Adopted { .. }
+        | Event::Waiting { .. }
+        | Event::Health { .. }
+        | Event::Finished { .. } => phase != Finished,
+    }
+}
+
+/// An event's name, as its record spells it.
+pub(super) fn kind(event: &Event) -> &'static str {
+    match event {
+        Event::Started(_) => "started",
+        Event::Claimed { .. } => "claimed",
+        Event::StepStarted { .. } => "stepStarted",
+        Event::Bound { .. } => "bound",
+        Event::Intended { .. } => "intended",
+        Event::Outcome { .. } => "outcome",
+        Event::Settled { .. } => "settled",
+        Event::StepDone { .. } => "stepDone",
+        Event::Baked { .. } => "baked",
+        Event::Approved { .. } => "approved",
+        Event::Promoted { .. } => "promoted",
+        Event::Paused { .. } => "paused",
+        Event::Resumed { .. } => "resumed",
+        Event::Frozen { .. } => "frozen",
+        Event::Thawed {} => "thawed",
+        Event::Drifted { .. } => "drifted",
+        Event::Adopted { .. } => "adopted",
+        Event::GateFailed { .. } => "gateFailed",
+        Event::RollbackStarted { .. } => "rollbackStarted",
+        Event::Waiting { .. } => "waiting",
+        Event::Health { .. } => "health",
+        Event::Notice { .. } => "notice",
+        Event::Finished { .. } => "finished",
+        Event::Stopped { .. } => "stopped",
+        Event::Measured(_) => "measured",
+    }
+}

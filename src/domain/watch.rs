@@ -1,0 +1,175 @@
+//! What has been seen of the world lately: a fold over observations. It lives as long as the process; nothing in it outlives a crash, so
+//! that whatever must hold for a time has to hold anew.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::alb::{LiveRoute, Reading, RouteId, Target, Unreadable};
+use super::gate::{Sample, Samples};
+
+/// One look at the world. What was not looked at is absent.
+#[derive(Debug, Clone, Default)]
+pub struct Observation {
+    /// Routes.
+    pub routes: BTreeMap<RouteId, Reading<LiveRoute>>,
+    /// Targets by group.
+    pub health: BTreeMap<String, Reading<Vec<Target>>>,
+    /// Ready replicas behind a group of instance targets, where Kubernetes says.
+    pub replicas: BTreeMap<String, u32>,
+    /// The marker on the load balancers.
+    pub marker: Option<Marker>,
+}
+
+/// What the marker tags say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Marker {
+    /// Ours, on every load balancer (or the plan does without).
+    Ours,
+    /// Missing somewhere, and nobody else's there.
+    Missing,
+    /// Another run's: its tag value.
+    Other(String),
+}
+
+/// What is known of the world now.
+#[derive(Debug, Clone)]
+pub struct Watch {
+    /// When this process began to look.
+    pub since: Timestamp,
+    /// The last look at everything.
+    pub last_look: Option<Timestamp>,
+    /// Routes as last read, or why they could not be.
+    pub routes: BTreeMap<RouteId, Reading<LiveRoute>>,
+    /// Samples by group.
+    pub samples: BTreeMap<String, Samples>,
+    /// Why a group could not be read the last time.
+    pub unreadable: BTreeMap<String, Unreadable>,
+    /// Since when something could not be read.
+    pub blind_since: Option<Timestamp>,
+    /// Ready replicas behind a group of instance targets.
+    pub replicas: BTreeMap<String, u32>,
+    /// The marker as last read.
+    pub marker: Option<Marker>,
+    /// Zones in which each group's targets have been seen.
+    pub zones: BTreeMap<String, BTreeSet<String>>,
+    /// Times without a look longer than three polls, as (from, to).
+    gaps: Vec<(Timestamp, Timestamp)>,
+    poll: Duration,
+    keep: SignedDuration,
+}
+
+impl Watch {
+    /// Begins to watch. `poll` is the time between two looks, `keep` how far back samples are needed.
+    pub fn new(now: Timestamp, poll: Duration, keep: Duration) -> Self {
+        Self {
+            since: now,
+            last_look: None,
+            routes: BTreeMap::new(),
+            samples: BTreeMap::new(),
+            unreadable: BTreeMap::new(),
+            blind_since: None,
+            replicas: BTreeMap::new(),
+            marker: None,
+            zones: BTreeMap::new(),
+            gaps: Vec::new(),
+            poll,
+            keep: SignedDuration::try_from(keep).unwrap_or(SignedDuration::MAX),
+        }
+    }
+
+    /// How long apart two looks may be before the time between them counts as unobserved.
+    pub fn gap(&self) -> SignedDuration {
+        SignedDuration::try_from(self.poll * 3).unwrap_or(SignedDuration::MAX)
+    }
+
+    /// Takes a look in. `whole`: it was a look at everything, the kind that bakes count.
+    pub fn absorb(&mut self, now: Timestamp, look: Observation, whole: bool) {
+        if whole {
+            self.count(now);
+        }
+        for (group, reading) in look.health {
+            match reading.value {
+                Ok(targets) => {
+                    self.unreadable.remove(&group);
+                    self.sample(group, reading.at, &targets);
+                }
+                Err(why) => {
+                    self.unreadable.insert(group, why);
+                }
+            }
+        }
+        self.replicas.extend(look.replicas);
+        self.routes.extend(look.routes);
+        self.marker = look.marker.or(self.marker.take());
+        let blind = !self.unreadable.is_empty() || self.routes.values().any(|r| blinds(&r.value));
+        self.blind_since = if blind { self.blind_since.or(Some(now)) } else { None };
+    }
+
+    fn count(&mut self, now: Timestamp) {
+        let before = self.last_look.unwrap_or(self.since);
+        if now.duration_since(before) > self.gap() {
+            self.gaps.push((before, now));
+        }
+        self.last_look = Some(now);
+    }
+
+    fn sample(&mut self, group: String, at: Timestamp, targets: &[Target]) {
+        let (gap, keep) = (self.gap(), self.keep);
+        self.zones.entry(group.clone()).or_default().extend(targets.iter().filter_map(|t| t.zone.clone()));
+        let samples = self.samples.entry(group).or_default();
+        // What held before a gap says nothing about the time in it.
+        if samples.back().is_some_and(|last| at.duration_since(last.at) > gap) {
+            samples.clear();
+        }
+        samples.push_back(Sample::of(at, targets));
+        // One sample from before the window stays, so that the window is covered whole.
+        while samples.get(1).is_some_and(|s| at.duration_since(s.at) > keep) {
+            samples.pop_front();
+        }
+    }
+
+    /// The samples of a group.
+    pub fn of(&self, group: &str) -> &Samples {
+        static NONE: Samples = Samples::new();
+        self.samples.get(group).unwrap_or(&NONE)
+    }
+
+    /// Healthy targets of a group at the last look that could be read.
+    pub fn healthy(&self, group: &str) -> Option<u32> {
+        self.of(group).back().map(|s| s.counts.healthy)
+    }
+
+    /// Seconds since `from` in which somebody was looking, and those in which nobody was.
+    pub fn observed(&self, from: Timestamp, now: Timestamp) -> (u64, u64) {
+        let before = (from.min(self.since), self.since);
+        let unseen: i64 = self.gaps.iter().chain([&before]).map(|(a, b)| b.duration_since((*a).max(from)).as_secs().max(0)).sum();
+        let unseen = u64::try_from(unseen).unwrap_or(0);
+        let all = u64::try_from(now.duration_since(from).as_secs()).unwrap_or(0);
+        (all.saturating_sub(unseen), unseen)
+    }
+
+    /// What cannot be read at present, in words.
+    pub fn blindness(&self) -> Option<String> {
+        let groups = self.unreadable.iter().map(|(g, why)| format!("health of {}: {why}", short(g)));
+        let routes = self
+            .routes
+            .iter()
+            .filter(|(_, r)| blinds(&r.value))
+            .filter_map(|(id, r)| r.value.as_ref().err().map(|e| format!("{}: {e}", short(id))));
+        let all: Vec<_> = groups.chain(routes).collect();
+        let first = all.first()?;
+        Some(if all.len() == 1 { first.clone() } else { format!("{first}, and {} more", all.len() - 1) })
+    }
+}
+
+/// A deleted rule is something seen, not blindness.
+fn blinds<T>(value: &Result<T, Unreadable>) -> bool {
+    matches!(value, Err(why) if !matches!(why, Unreadable::NotFound(_)))
+}
+
+/// The readable part of an ARN: a target group's or rule's name.
+pub fn short(arn: &str) -> &str {
+    arn.split_once(":targetgroup/").and_then(|(_, rest)| rest.split('/').next()).unwrap_or_else(|| arn.rsplit(':').next().unwrap_or(arn))
+}
