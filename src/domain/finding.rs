@@ -45,7 +45,60 @@ macro_rules! codes {
 // CUT001–CUT039: the plan's text (errors are exit 2). CUT040–CUT099: the preflight (errors are exit 3). A code is never reused.
 codes! {
     CUT001 Error "the plan is not readable: size, encoding or YAML syntax";
+    CUT040 Error "a load balancer is not found, or is not exactly one";
+    CUT041 Error "a target group is not found, or is not exactly one";
     CUT042 Warning "group stickiness keeps clients where they are after weights change";
+    CUT043 Error "a listener of the plan does not exist";
+    CUT044 Error "a rule of the plan does not exist";
+    CUT045 Error "a rule of the plan does not carry the traffic that is to move";
+    CUT046 Error "the number of actions is not what the plan expects";
+    CUT047 Error "an action is selected twice";
+    CUT048 Error "the cluster that is to give traffic away carries none";
+    CUT049 Error "the live shares are not those that the plan starts from";
+    CUT050 Error "a target group is not attached, and no step attaches it";
+    CUT051 Error "one target group stands for two clusters or workloads";
+    CUT052 Error "something that the checks need cannot be read";
+    CUT053 Error "an action has an element that this build cannot represent";
+    CUT054 Error "the credentials are of another account";
+    CUT055 Error "a resource is in another region";
+    CUT056 Warning "the credentials end before the plan can";
+    CUT057 Error "two clusters of the plan are one and the same";
+    CUT058 Error "a cluster cannot be reached";
+    CUT059 Error "the load balancer is not an active Application Load Balancer";
+    CUT060 Error "a cluster's controller owns the load balancer, a listener or a rule";
+    CUT061 Warning "Terraform manages it, and its next apply would put the old weights back";
+    CUT062 Warning "CloudFormation manages it, and its next update would put the old weights back";
+    CUT063 Error "an action would have more than five target groups";
+    CUT064 Error "the load balancer would have more than a hundred target groups";
+    CUT065 Warning "DNS failover can take a zone out for the sake of a small group";
+    CUT066 Warning "the load balancer's target quota may be reached";
+    CUT067 Error "a target group is attached to another load balancer";
+    CUT068 Error "target groups differ in network, or cannot be attached";
+    CUT069 Warning "the two target groups are set up differently";
+    CUT070 Error "target stickiness needs group stickiness";
+    CUT071 Error "one target group is bound from two clusters";
+    CUT072 Error "a target group has targets that our binding's controller would deregister";
+    CUT073 Error "a binding says otherwise";
+    CUT074 Warning "GitOps owns what the plan creates";
+    CUT075 Error "the cluster refuses the binding";
+    CUT076 Error "a Service does not exist";
+    CUT077 Error "a Service has no such port";
+    CUT078 Info "the cluster binds by EKS Auto Mode's API";
+    CUT079 Error "the cluster serves no TargetGroupBinding API";
+    CUT080 Warning "targets time out: a security group may be closed";
+    CUT081 Warning "pods have no readiness gate of their binding";
+    CUT082 Warning "the new cluster cannot scale to what a step needs";
+    CUT083 Warning "the old cluster may shrink below what the way back needs";
+    CUT084 Warning "the last pause is shorter than stickiness";
+    CUT085 Error "health checks are off";
+    CUT086 Warning "other rules forward to the old cluster, and the plan does not move them";
+    CUT087 Error "a share cannot be spelled in weights";
+    CUT088 Warning "no marker tag protects the load balancer";
+    CUT089 Error "a finding that cannot be accepted is in `accept`";
+    CUT090 Info "`accept` names a finding that is not there";
+    CUT091 Error "a binding that someone else is to make does not exist";
+    CUT092 Warning "nothing will fill the new cluster's target group";
+    CUT093 Error "the old cluster has no healthy target";
 }
 
 /// One finding.
@@ -66,4 +119,30 @@ pub struct Finding {
     /// The reason with which the plan accepts it, if it does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub accepted: Option<String>,
+}
+
+impl Finding {
+    /// A finding of the code's own severity.
+    pub fn new(code: Code, subject: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { code, severity: code.severity(), message: message.into(), help: None, subject: subject.into(), accepted: None }
+    }
+
+    /// The same, with what to do about it.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// The same, less grave.
+    #[must_use]
+    pub fn lowered(mut self, severity: Severity) -> Self {
+        self.severity = severity;
+        self
+    }
+
+    /// Whether it refuses a run: an error that the plan does not accept.
+    pub fn refuses(&self) -> bool {
+        self.severity == Severity::Error && self.accepted.is_none()
+    }
 }

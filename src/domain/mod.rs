@@ -9,5 +9,9 @@ pub mod event;
 pub mod finding;
 pub mod gate;
 pub mod kube;
+pub mod select;
 pub mod state;
 pub mod watch;
+
+#[cfg(test)]
+pub(crate) mod fixture;

@@ -1,0 +1,185 @@
+//! A small good world and a plan over it, for the tests of the rules: two listeners, three groups an action.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::action::{Action, Config, Forward, Tuple};
+use super::alb::{HealthCheck, Listener, LiveRoute, LoadBalancer, TargetGroup};
+use super::select::LiveWorld;
+use crate::plan::model::{
+    BindingMode, BindingSpec, Cluster, ClusterAccess, GuardGate, Marker, OnFailure, Plan, PortRef, RaiseGate, RollbackStickiness,
+    RouteEntry, Selector, ServiceRef, Shares, Step, StepKind, Strategy, TargetHealthGates, TargetType, Workload,
+};
+
+/// The load balancer's ARN.
+pub const LB: &str = "arn:aws:elasticloadbalancing:ap-northeast-2:123456789012:loadbalancer/app/alpha/50dc6c495c0c9188";
+
+/// The ARN of a target group.
+pub fn group_arn(name: &str) -> String {
+    format!("arn:aws:elasticloadbalancing:ap-northeast-2:123456789012:targetgroup/{name}/73e2d6bc24d8a067")
+}
+
+/// Shares over clusters a and b.
+pub fn shares(a: u32, b: u32) -> Shares {
+    [("a".to_owned(), a), ("b".to_owned(), b)].into()
+}
+
+/// bind, 1 %, ten minutes, 50 %, ten minutes, 100 %, an hour.
+pub fn plan() -> Plan {
+    let kinds = [
+        StepKind::Bind,
+        StepKind::Shares(shares(99, 1)),
+        StepKind::Bake(Duration::from_mins(10)),
+        StepKind::Shares(shares(50, 50)),
+        StepKind::Approval(None),
+        StepKind::Shares(shares(0, 100)),
+        StepKind::Bake(Duration::from_hours(1)),
+    ];
+    let steps = kinds.into_iter().enumerate().map(|(i, kind)| Step { number: i + 1, name: None, kind }).collect();
+    Plan {
+        name: "alpha".to_owned(),
+        source: "plans/alpha.yaml".to_owned(),
+        text: String::new(),
+        hash: String::new(),
+        account_id: "123456789012".to_owned(),
+        region: "ap-northeast-2".to_owned(),
+        clusters: ["a", "b"].map(|n| Cluster { name: n.to_owned(), access: ClusterAccess::Eks(format!("alpha-kr-{n}")) }).into(),
+        workloads: vec![workload()],
+        strategy: Strategy {
+            from: "a".to_owned(),
+            to: "b".to_owned(),
+            settle: Duration::from_secs(15),
+            on_failure: OnFailure::Rollback,
+            rollback_stickiness: RollbackStickiness::Break,
+            gates: gates(),
+            start: Some(shares(100, 0)),
+            steps,
+        },
+        accept: Vec::new(),
+        marker: Marker::Tag,
+    }
+}
+
+fn gates() -> TargetHealthGates {
+    TargetHealthGates {
+        raise: RaiseGate { min_healthy: 1, min_healthy_percent: 95.0, capacity: 1.0, stable_for: None },
+        guard: GuardGate { min_healthy_percent: 70.0, for_: Duration::from_secs(90) },
+        timeout: Duration::from_mins(20),
+        on_timeout: OnFailure::Pause,
+    }
+}
+
+fn workload() -> Workload {
+    let entry = RouteEntry {
+        load_balancer: Selector::Name("alpha".to_owned()),
+        listeners: Vec::new(),
+        target_groups: ["a", "b"].map(|c| (c.to_owned(), Selector::Name(format!("webapp-{c}")))).into(),
+        rules: None,
+        expect: None,
+    };
+    Workload {
+        name: "webapp".to_owned(),
+        service: Some(ServiceRef { namespace: "webapp".to_owned(), name: "webapp".to_owned(), port: PortRef::Name("http".to_owned()) }),
+        binding: BindingSpec { mode: BindingMode::Create, target_type: TargetType::Ip, extra: serde_json::Map::new() },
+        routes: vec![entry],
+    }
+}
+
+/// The load balancer.
+pub fn load_balancer() -> LoadBalancer {
+    LoadBalancer {
+        arn: LB.to_owned(),
+        name: "alpha".to_owned(),
+        dns_name: "alpha.example.com".to_owned(),
+        kind: "application".to_owned(),
+        scheme: "internet-facing".to_owned(),
+        state: "active".to_owned(),
+        vpc_id: "vpc-1".to_owned(),
+        ip_address_type: "ipv4".to_owned(),
+        zones: vec!["ap-northeast-2a".to_owned(), "ap-northeast-2c".to_owned()],
+        attributes: BTreeMap::new(),
+        tags: BTreeMap::new(),
+    }
+}
+
+/// A target group, attached to the load balancer.
+pub fn group(name: &str) -> TargetGroup {
+    TargetGroup {
+        arn: group_arn(name),
+        name: name.to_owned(),
+        protocol: "HTTP".to_owned(),
+        protocol_version: "HTTP1".to_owned(),
+        port: 80,
+        target_type: "ip".to_owned(),
+        vpc_id: "vpc-1".to_owned(),
+        ip_address_type: "ipv4".to_owned(),
+        health_check: HealthCheck {
+            enabled: true,
+            protocol: "HTTP".to_owned(),
+            port: "traffic-port".to_owned(),
+            path: "/health".to_owned(),
+            matcher: "200".to_owned(),
+            interval_seconds: 30,
+            timeout_seconds: 5,
+            healthy_threshold: 5,
+            unhealthy_threshold: 2,
+        },
+        load_balancers: vec![LB.to_owned()],
+        attributes: BTreeMap::new(),
+        tags: BTreeMap::new(),
+    }
+}
+
+/// A forward action over groups by name and weight.
+pub fn forward(weights: &[(&str, u16)]) -> Vec<Action> {
+    let target_groups = weights.iter().map(|(n, w)| Tuple { target_group_arn: group_arn(n), weight: Some(*w) }).collect();
+    vec![Action::Forward { order: None, forward_config: Forward { target_groups, target_group_stickiness_config: None } }]
+}
+
+/// A redirect.
+pub fn redirect() -> Vec<Action> {
+    vec![Action::Redirect { order: None, redirect_config: Config::new() }]
+}
+
+/// A route of the listener on `port`.
+pub fn route(port: u16, priority: Option<u32>, actions: Vec<Action>) -> LiveRoute {
+    let listener = listener(port).arn;
+    let id = priority.map_or_else(|| listener.clone(), |p| format!("{}/{p:016x}", listener.replace(":listener/", ":listener-rule/")));
+    let conditions = priority.map_or_else(String::new, |p| format!("path /{p}*"));
+    LiveRoute { id, listener, port, priority, conditions, actions, tags: BTreeMap::new() }
+}
+
+/// A listener.
+pub fn listener(port: u16) -> Listener {
+    Listener {
+        arn: format!("{}/{port:016x}", LB.replace(":loadbalancer/", ":listener/")),
+        load_balancer: LB.to_owned(),
+        port,
+        protocol: "HTTP".to_owned(),
+        tags: BTreeMap::new(),
+    }
+}
+
+/// Listeners 80 and 443: `webapp-a` carries all of a default action and two rules each; a redirect and a third-party rule beside them.
+pub fn world() -> LiveWorld {
+    let ours = || forward(&[("webapp-a", 100), ("webapp-b", 0), ("webapp-default", 0)]);
+    let routes = |port| {
+        let other = if port == 80 { redirect() } else { forward(&[("third", 1)]) };
+        (
+            listener(port),
+            vec![route(port, None, ours()), route(port, Some(15), ours()), route(port, Some(20), ours()), route(port, Some(30), other)],
+        )
+    };
+    LiveWorld {
+        load_balancers: [(Selector::Name("alpha".to_owned()), Ok(vec![load_balancer()]))].into(),
+        listeners: [(LB.to_owned(), Ok(vec![routes(80), routes(443)]))].into(),
+        groups: ["webapp-a", "webapp-b"].map(|n| (Selector::Name(n.to_owned()), Ok(vec![group(n)]))).into(),
+    }
+}
+
+/// Changes every route of the world.
+pub fn each_route(world: &mut LiveWorld, mut change: impl FnMut(&mut LiveRoute)) {
+    for listeners in world.listeners.values_mut().flatten() {
+        listeners.iter_mut().flat_map(|(_, routes)| routes).for_each(&mut change);
+    }
+}
