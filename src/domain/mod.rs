@@ -15,3 +15,4 @@ pub mod watch;
 
 #[cfg(test)]
 pub(crate) mod fixture;
+pub mod shares;

@@ -1,0 +1,224 @@
+//! Weights from shares: the examples of the plan's documentation, and what must hold for every action.
+
+use std::collections::BTreeMap;
+
+use cutover::domain::action::{Forward, Stickiness, Tuple};
+use cutover::domain::shares::{Imprecise, MAX_GROUPS, attach, detach, holds, read, spell};
+use cutover::plan::model::Shares;
+use proptest::prelude::*;
+
+fn forward(groups: &[(&str, Option<u16>)]) -> Forward {
+    let tuple = |(arn, weight): &(&str, Option<u16>)| Tuple { target_group_arn: (*arn).to_owned(), weight: *weight };
+    Forward { target_groups: groups.iter().map(tuple).collect(), target_group_stickiness_config: None }
+}
+
+fn managed(clusters: &[&str]) -> Vec<(String, String)> {
+    clusters.iter().map(|c| ((*c).to_owned(), format!("arn-{c}"))).collect()
+}
+
+fn shares(of: &[(&str, u32)]) -> Shares {
+    of.iter().map(|(c, s)| ((*c).to_owned(), *s)).collect()
+}
+
+fn weights(f: &Forward) -> Vec<(&str, u16)> {
+    f.target_groups.iter().map(|t| (t.target_group_arn.as_str(), t.weight.expect("every weight is explicit"))).collect()
+}
+
+#[test]
+fn reference_case_keeps_its_total_of_a_hundred() {
+    let original = forward(&[("arn-a", Some(100)), ("arn-b", Some(0)), ("arn-default", Some(0))]);
+    for (b, want) in [(0, (100, 0)), (1, (99, 1)), (5, (95, 5)), (50, (50, 50)), (100, (0, 100))] {
+        let set = spell(&original, &managed(&["a", "b"]), &shares(&[("a", 100 - b), ("b", b)])).unwrap();
+        assert_eq!(weights(&set), [("arn-a", want.0), ("arn-b", want.1), ("arn-default", 0)]);
+    }
+}
+
+#[test]
+fn spellings() {
+    type Groups<'a> = &'a [(&'a str, Option<u16>)];
+    let table: &[(&str, Groups, &[(&str, u32)], &[u16])] = &[
+        ("a lone group without weight", &[("arn-a", None)], &[("a", 95), ("b", 5)], &[95, 5]),
+        ("a lone group at weight 0 carries everything", &[("arn-a", Some(0))], &[("a", 99), ("b", 1)], &[99, 1]),
+        ("a lone group of weight 1 needs a larger total", &[("arn-a", Some(1))], &[("a", 95), ("b", 5)], &[19, 1]),
+        ("and stays at 1 where that is enough", &[("arn-a", Some(1))], &[("a", 0), ("b", 100)], &[0, 1]),
+        ("the original total among equals", &[("arn-a", Some(200)), ("arn-b", Some(0))], &[("a", 50), ("b", 50)], &[100, 100]),
+        ("another total where it is closer", &[("arn-a", Some(3)), ("arn-b", Some(0))], &[("a", 75), ("b", 25)], &[3, 1]),
+        (
+            "a third party keeps 40 of 100",
+            &[("arn-a", Some(60)), ("arn-b", Some(0)), ("arn-x", Some(40))],
+            &[("a", 50), ("b", 50)],
+            &[30, 30, 40],
+        ),
+        (
+            "and 2 of 5 when one percent of the rest moves",
+            &[("arn-a", Some(60)), ("arn-b", Some(0)), ("arn-x", Some(40))],
+            &[("a", 99), ("b", 1)],
+            &[297, 3, 200],
+        ),
+        (
+            "a total above the limit shrinks",
+            &[("arn-a", Some(999)), ("arn-b", Some(999)), ("arn-x", Some(999))],
+            &[("a", 100), ("b", 0)],
+            &[2, 0, 1],
+        ),
+    ];
+    for (what, original, wanted, expected) in table {
+        let set = spell(&forward(original), &managed(&["a", "b"]), &shares(wanted)).unwrap_or_else(|e| panic!("{what}: {e}"));
+        assert_eq!(weights(&set).iter().map(|(_, w)| *w).collect::<Vec<_>>(), *expected, "{what}");
+    }
+}
+
+#[test]
+fn refusals_say_why() {
+    let two = managed(&["a", "b"]);
+    let one_percent = shares(&[("a", 99), ("b", 1)]);
+    // 997 : 1 leaves one possible total, 997, and one percent of it is 9.97.
+    assert!(spell(&forward(&[("arn-a", Some(997)), ("arn-x", Some(1))]), &two, &one_percent).is_ok());
+    // 7 : 991 likewise, and one percent of 7 is not a weight.
+    let coarse = forward(&[("arn-a", Some(7)), ("arn-x", Some(991))]);
+    let error = spell(&coarse, &two, &one_percent).unwrap_err();
+    assert_eq!(error, Imprecise::Off { cluster: "a".into(), wanted: 99, got: 85.714 });
+    let nothing = forward(&[("arn-a", Some(0)), ("arn-x", Some(1))]);
+    assert_eq!(spell(&nothing, &two, &one_percent), Err(Imprecise::NothingManaged));
+    let full = forward(&[("arn-a", Some(1)), ("x1", Some(1)), ("x2", Some(1)), ("x3", Some(1)), ("x4", Some(1))]);
+    assert_eq!(spell(&full, &two, &one_percent), Err(Imprecise::TooManyGroups(6)));
+    let large = forward(&[("arn-a", Some(999)), ("arn-b", Some(999)), ("arn-x", Some(997))]);
+    assert_eq!(spell(&large, &two, &shares(&[("a", 100), ("b", 0)])), Err(Imprecise::TooLarge));
+    assert_eq!(spell(&forward(&[("arn-a", None)]), &two, &shares(&[("a", 100)])), Err(Imprecise::NotShares));
+    let same = vec![("a".to_owned(), "arn-a".to_owned()), ("b".to_owned(), "arn-a".to_owned())];
+    assert_eq!(spell(&forward(&[("arn-a", None)]), &same, &one_percent), Err(Imprecise::Duplicate("arn-a".into())));
+}
+
+#[test]
+fn detaching_never_revives_a_group_at_zero() {
+    let live = forward(&[("arn-a", Some(0)), ("arn-b", Some(100))]);
+    assert_eq!(detach(&live, &["arn-b"]), None);
+    let back = forward(&[("arn-a", Some(100)), ("arn-b", Some(0))]);
+    assert_eq!(detach(&back, &["arn-b"]), Some(forward(&[("arn-a", Some(100))])));
+}
+
+/// One to three managed groups that the action has, up to two of others, any weights, stickiness or none, in any order; and shares of two or
+/// three clusters, of which the last may not be attached yet.
+fn cases() -> impl Strategy<Value = (Forward, Vec<(String, String)>, Shares)> {
+    let weight = prop_oneof![Just(0u16), 1..=10u16, 1..=999u16, Just(100), Just(999)];
+    let third = prop::collection::vec(weight.clone(), 0..=2);
+    let cut = prop_oneof![Just(0u32), Just(1), Just(100), 0..=100u32];
+    (2..=3usize, prop::collection::vec(weight, 3), third, 1..=3usize, cut.clone(), cut, any::<bool>(), any::<prop::sample::Index>())
+        .prop_map(|(clusters, own, third, attached, x, y, sticky, turn)| {
+            let names = &["a", "b", "c"][..clusters];
+            let mut tuples: Vec<Tuple> = Vec::new();
+            for (name, weight) in names.iter().zip(&own).take(attached) {
+                tuples.push(Tuple { target_group_arn: format!("arn-{name}"), weight: Some(*weight) });
+            }
+            for (i, weight) in third.iter().enumerate() {
+                tuples.push(Tuple { target_group_arn: format!("other-{i}"), weight: Some(*weight) });
+            }
+            let by = turn.index(tuples.len());
+            tuples.rotate_left(by);
+            let (low, high) = (x.min(y), x.max(y));
+            let cuts = if clusters == 2 { vec![low, 100 - low] } else { vec![low, high - low, 100 - high] };
+            let shares = names.iter().map(|n| (*n).to_owned()).zip(cuts).collect();
+            let stickiness = sticky.then_some(Stickiness { enabled: true, duration_seconds: Some(600) });
+            (Forward { target_groups: tuples, target_group_stickiness_config: stickiness }, managed(names), shares)
+        })
+}
+
+fn sum(f: &Forward) -> u64 {
+    f.target_groups.iter().map(|t| u64::from(f.weight(&t.target_group_arn).unwrap())).sum()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_is_spelled_is_safe_to_write((original, managed, shares) in cases()) {
+        let Ok(set) = spell(&original, &managed, &shares) else { return Ok(()) };
+        prop_assert!(set.target_groups.len() <= MAX_GROUPS);
+        prop_assert!(set.target_groups.iter().all(|t| t.weight.is_some_and(|w| w <= 999)));
+        prop_assert!(sum(&set) > 0);
+        prop_assert_eq!(&set.target_group_stickiness_config, &original.target_group_stickiness_config);
+        prop_assert!(set.target_groups.iter().zip(&original.target_groups).all(|(s, o)| s.target_group_arn == o.target_group_arn));
+        let ours: u64 = managed.iter().map(|(_, arn)| u64::from(set.weight(arn).unwrap())).sum();
+        for (cluster, arn) in &managed {
+            let weight = u64::from(set.weight(arn).unwrap());
+            prop_assert_eq!(weight == 0, shares[cluster] == 0, "a share is 0 exactly where its weight is");
+            prop_assert_eq!(weight == ours, shares[cluster] == 100, "a share is all exactly where its weight is");
+        }
+        for t in original.target_groups.iter().filter(|t| managed.iter().all(|(_, own)| *own != t.target_group_arn)) {
+            let (before, after) = (original.weight(&t.target_group_arn).unwrap(), set.weight(&t.target_group_arn).unwrap());
+            prop_assert_eq!(u64::from(before) * sum(&set), u64::from(after) * sum(&original), "third parties keep their share of the whole");
+        }
+    }
+
+    #[test]
+    fn shares_read_back_as_they_were_wanted((original, managed, shares) in cases()) {
+        let Ok(set) = spell(&original, &managed, &shares) else { return Ok(()) };
+        let live = read(&set, &managed).expect("something is managed");
+        for (cluster, wanted) in &shares {
+            let off = (live[cluster] - f64::from(*wanted)).abs();
+            prop_assert!(off <= 0.5 + 1e-9 && off <= f64::from(*wanted) / 10.0 + 1e-9);
+        }
+        prop_assert!(holds(&set, &managed, &shares));
+    }
+
+    #[test]
+    fn no_total_is_closer((original, managed, shares) in cases()) {
+        let Ok(set) = spell(&original, &managed, &shares) else { return Ok(()) };
+        let (a, b) = match shares.iter().map(|(_, s)| u64::from(*s)).collect::<Vec<_>>()[..] {
+            [a, b] if a > 0 && b > 0 => (a, b),
+            _ => return Ok(()),
+        };
+        let whole = sum(&original);
+        let ours = |f: &Forward| -> u64 { managed.iter().map(|(_, arn)| u64::from(f.weight(arn).unwrap_or(0))).sum() };
+        let others: Vec<u64> = original.target_groups.iter().filter(|t| managed.iter().all(|(_, own)| *own != t.target_group_arn))
+            .map(|t| u64::from(original.weight(&t.target_group_arn).unwrap())).collect();
+        let (got, total) = (u64::from(set.weight("arn-a").unwrap()), ours(&set));
+        let error = (got * 100).abs_diff(a * total);
+        for other in 2..=4 * 999u64 {
+            // Every total at which the other groups are whole numbers, and both neighbours of the exact weight.
+            if others.iter().any(|w| (w * other) % whole != 0 || w * other / whole > 999) || (ours(&original) * other) % whole != 0 {
+                continue;
+            }
+            let part = ours(&original) * other / whole;
+            for one in [a * part / 100, a * part / 100 + 1] {
+                if one > 0 && one < part && one <= 999 && part - one <= 999 {
+                    let off = (one * 100).abs_diff(a * part);
+                    prop_assert!(error * part <= off * total, "{one}:{} is closer to {a}:{b} than {got} of {total}", part - one);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn spelling_again_changes_nothing((original, managed, shares) in cases()) {
+        let Ok(set) = spell(&original, &managed, &shares) else { return Ok(()) };
+        prop_assert!(spell(&set, &managed, &shares).unwrap().same(&set));
+    }
+
+    #[test]
+    fn order_means_nothing((original, managed, shares) in cases(), by in any::<prop::sample::Index>()) {
+        let mut turned = original.clone();
+        let n = by.index(turned.target_groups.len());
+        turned.target_groups.rotate_left(n);
+        let mut other = managed.clone();
+        other.reverse();
+        let table = |f: Result<Forward, Imprecise>| -> Option<BTreeMap<String, Option<u16>>> {
+            f.ok().map(|f| f.target_groups.iter().map(|t| (t.target_group_arn.clone(), t.weight)).collect())
+        };
+        prop_assert_eq!(table(spell(&original, &managed, &shares)), table(spell(&turned, &other, &shares)));
+    }
+
+    #[test]
+    fn attaching_is_the_start((original, managed, _) in cases()) {
+        // Where the first cluster is the whole managed part, attaching the others at 0 and spelling its 100 % are one and the same.
+        let whole = managed.iter().skip(1).all(|(_, arn)| original.weight(arn).unwrap_or(0) == 0);
+        let start: Shares = managed.iter().enumerate().map(|(i, (c, _))| (c.clone(), if i == 0 { 100 } else { 0 })).collect();
+        if !whole || original.weight("arn-a").unwrap_or(0) == 0 {
+            return Ok(());
+        }
+        let arns: Vec<&str> = managed.iter().map(|(_, arn)| arn.as_str()).collect();
+        let attached = attach(&original, &arns);
+        prop_assert_eq!(spell(&original, &managed, &start).unwrap(), attached.clone());
+        prop_assert_eq!(attach(&attached, &arns), attached);
+    }
+}
