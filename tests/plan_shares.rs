@@ -35,8 +35,8 @@ fn reference_case_keeps_its_total_of_a_hundred() {
 
 #[test]
 fn spellings() {
-    type Groups<'a> = &'a [(&'a str, Option<u16>)];
-    let table: &[(&str, Groups, &[(&str, u32)], &[u16])] = &[
+    type Row<'a> = (&'a str, &'a [(&'a str, Option<u16>)], &'a [(&'a str, u32)], &'a [u16]);
+    let table: &[Row] = &[
         ("a lone group without weight", &[("arn-a", None)], &[("a", 95), ("b", 5)], &[95, 5]),
         ("a lone group at weight 0 carries everything", &[("arn-a", Some(0))], &[("a", 99), ("b", 1)], &[99, 1]),
         ("a lone group of weight 1 needs a larger total", &[("arn-a", Some(1))], &[("a", 95), ("b", 5)], &[19, 1]),
@@ -164,7 +164,7 @@ proptest! {
     #[test]
     fn no_total_is_closer((original, managed, shares) in cases()) {
         let Ok(set) = spell(&original, &managed, &shares) else { return Ok(()) };
-        let (a, b) = match shares.iter().map(|(_, s)| u64::from(*s)).collect::<Vec<_>>()[..] {
+        let (a, b) = match shares.values().map(|s| u64::from(*s)).collect::<Vec<_>>()[..] {
             [a, b] if a > 0 && b > 0 => (a, b),
             _ => return Ok(()),
         };

@@ -10,9 +10,9 @@ pub mod finding;
 pub mod gate;
 pub mod kube;
 pub mod select;
+pub mod shares;
 pub mod state;
 pub mod watch;
 
 #[cfg(test)]
 pub(crate) mod fixture;
-pub mod shares;
