@@ -1,6 +1,7 @@
 //! The seams to the world, in domain types, and the real things behind them. SDK types stop here.
 
 pub mod clock;
+pub mod store;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -8,6 +8,7 @@ pub mod binding;
 pub mod event;
 pub mod finding;
 pub mod gate;
+pub mod journal;
 pub mod kube;
 pub mod select;
 pub mod shares;

@@ -1,0 +1,108 @@
+//! A journal's file: appended by one writer, synced before an append returns, and cut back to its last whole record after a crash.
+
+use std::fs::{self, File, TryLockError};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::super::StoreError;
+use super::private;
+use crate::domain::event::{Event, Record};
+use crate::domain::journal::{line, parse};
+
+/// The file's name in its run's folder.
+pub(super) const NAME: &str = "journal.jsonl";
+
+/// All whole records of a journal.
+pub(super) fn read(path: &Path) -> Result<Vec<Record>, StoreError> {
+    let bytes = fs::read(path).map_err(|e| StoreError::io(path, &e))?;
+    parse(&bytes).map(|p| p.records).map_err(|c| StoreError::corrupt(path.display().to_string(), &c))
+}
+
+/// The end of a journal, ready for the next record.
+#[derive(Debug)]
+pub(super) struct Writer {
+    path: PathBuf,
+    file: File,
+    run: String,
+    /// Bytes up to and with the last record that we know; `None`: not read yet.
+    end: Option<u64>,
+    seq: u64,
+    sum: String,
+}
+
+impl Writer {
+    pub(super) fn open(path: PathBuf, run: &str) -> Result<Self, StoreError> {
+        let file = private().open(&path).map_err(|e| StoreError::io(&path, &e))?;
+        Ok(Self { path, file, run: run.to_owned(), end: None, seq: 0, sum: String::new() })
+    }
+
+    /// Appends under the file's own lock: after a take-over two processes may each want a last word, and their records must not interleave.
+    pub(super) fn append(&mut self, time: Timestamp, event: &Event) -> Result<Record, StoreError> {
+        lock(&self.file, &self.path)?;
+        let done = self.append_locked(time, event);
+        let unlocked = self.file.unlock().map_err(|e| StoreError::io(&self.path, &e));
+        done.and_then(|record| unlocked.map(|()| record))
+    }
+
+    fn append_locked(&mut self, time: Timestamp, event: &Event) -> Result<Record, StoreError> {
+        let length = self.file.metadata().map_err(|e| StoreError::io(&self.path, &e))?.len();
+        let end = match self.end {
+            Some(end) if end == length => end,
+            _ => self.catch_up()?,
+        };
+        let record = Record { seq: self.seq + 1, time, run: self.run.clone(), event: event.clone() };
+        let (text, sum) = line(&self.sum, &record)
+            .map_err(|e| StoreError::Io { path: self.path.display().to_string(), message: format!("a record that is not JSON: {e}") })?;
+        if let Err(error) = self.write(end, text.as_bytes()) {
+            // Best effort: what remains is a torn record, and the next reader drops it.
+            let _ = self.file.set_len(end);
+            return Err(StoreError::io(&self.path, &error));
+        }
+        self.end = Some(end + text.len() as u64);
+        self.seq = record.seq;
+        self.sum = sum;
+        Ok(record)
+    }
+
+    /// Reads what is there, cuts off a torn record and ends an open line. Returns where the next record goes.
+    fn catch_up(&mut self) -> Result<u64, StoreError> {
+        let path = self.path.clone();
+        let io = |e: std::io::Error| StoreError::io(&path, &e);
+        let mut bytes = vec![];
+        self.file.seek(SeekFrom::Start(0)).map_err(io)?;
+        self.file.read_to_end(&mut bytes).map_err(io)?;
+        let parsed = parse(&bytes).map_err(|c| StoreError::corrupt(path.display().to_string(), &c))?;
+        let mut end = parsed.kept as u64;
+        if parsed.torn {
+            self.file.set_len(end).map_err(io)?;
+        }
+        if parsed.open {
+            self.write(end, b"\n").map_err(io)?;
+            end += 1;
+        }
+        self.seq = parsed.records.len() as u64;
+        parsed.sum().clone_into(&mut self.sum);
+        Ok(end)
+    }
+
+    fn write(&mut self, at: u64, bytes: &[u8]) -> std::io::Result<()> {
+        self.file.seek(SeekFrom::Start(at))?;
+        self.file.write_all(bytes)?;
+        self.file.sync_data()
+    }
+}
+
+/// Waits at most a second: an append takes milliseconds, and a process that was stopped in the middle of one must not hold up a rollback.
+fn lock(file: &File, path: &Path) -> Result<(), StoreError> {
+    for _ in 0..100 {
+        match file.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(10)),
+            Err(TryLockError::Error(error)) => return Err(StoreError::io(path, &error)),
+        }
+    }
+    Err(StoreError::Busy(path.display().to_string()))
+}

@@ -1,0 +1,120 @@
+//! Lock files, one a load balancer, locked by the operating system: a process that dies holds nothing.
+//!
+//! What the file says (who, where, since when, for which run) is for people. A take-over replaces the file; its former owner sees that
+//! its own is no longer the one with the name.
+
+use std::fs::{self, File, TryLockError};
+use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use sha2::{Digest, Sha256};
+
+use super::super::{Held, Holder, LockError, StoreError};
+use super::{make_folder, names, private};
+
+/// A lock that we have.
+struct Lock {
+    path: PathBuf,
+    file: File,
+}
+
+impl Lock {
+    /// Whether the file with the name is still the one that we locked.
+    fn ours(&self) -> bool {
+        let identity = |m: fs::Metadata| (m.dev(), m.ino());
+        match (self.file.metadata(), fs::metadata(&self.path)) {
+            (Ok(mine), Ok(named)) => identity(mine) == identity(named),
+            _ => false,
+        }
+    }
+
+    fn say(&mut self, holder: &Holder) -> std::io::Result<()> {
+        self.file.set_len(0)?;
+        self.file.seek(SeekFrom::Start(0))?;
+        self.file.write_all(&serde_json::to_vec(holder)?)
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Best effort: closing the file is what frees it, and what a free lock says is not believed.
+        let _ = self.file.set_len(0);
+    }
+}
+
+pub(super) fn take(folder: &Path, load_balancers: &[String], holder: &Holder, over: bool) -> Result<Held, LockError> {
+    make_folder(folder).map_err(LockError::Io)?;
+    let mut paths: Vec<PathBuf> = load_balancers.iter().map(|arn| folder.join(name(arn))).collect();
+    // In one order everywhere, so that of two processes one gets all.
+    paths.sort();
+    paths.dedup();
+    let locks = paths.iter().map(|path| one(path, holder, over)).collect::<Result<Vec<Lock>, _>>()?;
+    let locks = Arc::new(locks);
+    let ours = Arc::clone(&locks);
+    let usurper = move || ours.iter().find(|l| !l.ours()).map(|l| said(&l.path).unwrap_or_else(unknown));
+    Ok(Held::new(Box::new(usurper), Box::new(locks)))
+}
+
+pub(super) fn holder(folder: &Path, run: &str) -> Option<Holder> {
+    names(folder).ok()?.iter().find_map(|name| {
+        let path = folder.join(name);
+        let holder = said(&path).filter(|h| h.run == run)?;
+        // Shared, so that two who look do not take one another for the holder.
+        let held = matches!(File::open(&path).ok()?.try_lock_shared(), Err(TryLockError::WouldBlock));
+        held.then_some(holder)
+    })
+}
+
+fn one(path: &Path, holder: &Holder, over: bool) -> Result<Lock, LockError> {
+    let io = |e: std::io::Error| LockError::Io(StoreError::io(path, &e));
+    // Someone who only looks has the file for an instant: a refusal must hold a little longer than that.
+    for _ in 0..10 {
+        let file = private().create(true).truncate(false).open(path).map_err(io)?;
+        match file.try_lock() {
+            Ok(()) => {
+                let mut lock = Lock { path: path.to_owned(), file };
+                // Another may have replaced the file between our opening and our locking it: then again.
+                if lock.ours() {
+                    lock.say(holder).map_err(io)?;
+                    return Ok(lock);
+                }
+            }
+            Err(TryLockError::WouldBlock) if over => remove(path).map_err(io)?,
+            Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(10)),
+            Err(TryLockError::Error(error)) => return Err(io(error)),
+        }
+    }
+    Err(LockError::HeldBy(Box::new(said(path).unwrap_or_else(unknown))))
+}
+
+fn remove(path: &Path) -> std::io::Result<()> {
+    match fs::remove_file(path) {
+        Err(e) if e.kind() != ErrorKind::NotFound => Err(e),
+        _ => Ok(()),
+    }
+}
+
+/// What a lock file says, if it says anything.
+fn said(path: &Path) -> Option<Holder> {
+    let mut text = String::new();
+    File::open(path).ok()?.take(65_536).read_to_string(&mut text).ok()?;
+    serde_json::from_str(&text).ok()
+}
+
+/// The holder of a lock that says nothing (yet).
+fn unknown() -> Holder {
+    let unknown = || "unknown".to_owned();
+    Holder { owner: unknown(), host: unknown(), pid: 0, since: Timestamp::UNIX_EPOCH, run: unknown() }
+}
+
+/// A file name for an ARN.
+fn name(arn: &str) -> String {
+    let hash = Sha256::digest(arn).iter().take(8).fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
+    let label = arn.split('/').nth(2).unwrap_or("load-balancer");
+    let label: String = label.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(32).collect();
+    format!("{label}-{hash:016x}.lock")
+}

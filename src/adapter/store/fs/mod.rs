@@ -1,0 +1,194 @@
+//! The store in a folder of this machine: `runs/ID/journal.jsonl`, `runs/ID/requests/`, `runs/ID/look.json`, `locks/`.
+//!
+//! Folders are 0700 and files 0600: a journal names load balancers and people. Nothing is made before the first write, so that looking leaves no trace.
+
+mod journal;
+mod lock;
+mod request;
+
+use std::collections::HashMap;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use jiff::Timestamp;
+
+use self::journal::Writer;
+use super::{Held, Holder, LockError, Look, Request, RunSummary, Store, StoreError, is_run_id};
+use crate::domain::event::{Event, Record};
+use crate::domain::journal::{Corrupt, parse};
+
+/// A store in a local folder.
+#[derive(Debug)]
+pub struct Local {
+    root: PathBuf,
+    writers: Mutex<HashMap<String, Writer>>,
+}
+
+impl Local {
+    /// The store in `dir`, else in `$XDG_STATE_HOME/cutover`, else in `~/.local/state/cutover`. Nothing is touched yet.
+    pub fn open(dir: Option<PathBuf>) -> Result<Self, StoreError> {
+        let xdg = || std::env::var_os("XDG_STATE_HOME").map(PathBuf::from).filter(|p| p.is_absolute());
+        let home = || std::env::home_dir().filter(|p| p.is_absolute()).map(|p| p.join(".local/state"));
+        let root = dir.or_else(|| xdg().or_else(home).map(|p| p.join("cutover"))).ok_or(StoreError::NoPlace)?;
+        Ok(Self { root, writers: Mutex::default() })
+    }
+
+    #[cfg(test)]
+    pub(super) fn root_for_tests(&self) -> PathBuf {
+        self.root.clone()
+    }
+
+    fn folder(&self, run: &str) -> Result<PathBuf, StoreError> {
+        let folder = self.root.join("runs").join(run);
+        let missing = || StoreError::NoSuchRun { run: run.to_owned(), place: self.place() };
+        if is_run_id(run) && folder.is_dir() { Ok(folder) } else { Err(missing()) }
+    }
+
+    fn summary(&self, id: &str) -> Result<RunSummary, StoreError> {
+        let path = self.folder(id)?.join(journal::NAME);
+        Ok(match parse(&fs::read(&path).map_err(|e| StoreError::io(&path, &e))?) {
+            Ok(parsed) => RunSummary::of(id, &parsed.records),
+            Err(Corrupt { line, why, prefix }) => {
+                RunSummary { damaged: Some(format!("line {line}: {why}")), ..RunSummary::of(id, &prefix) }
+            }
+        })
+    }
+}
+
+impl Store for Local {
+    fn place(&self) -> String {
+        self.root.display().to_string()
+    }
+
+    fn create(&self, run: &str) -> Result<(), StoreError> {
+        if !is_run_id(run) {
+            return Err(StoreError::Io { path: self.place(), message: format!("`{run}` cannot name a run") });
+        }
+        let runs = self.root.join("runs");
+        make_folder(&runs)?;
+        let folder = runs.join(run);
+        DirBuilder::new().mode(0o700).create(&folder).map_err(|e| match e.kind() {
+            ErrorKind::AlreadyExists => StoreError::Exists(run.to_owned()),
+            _ => StoreError::io(&folder, &e),
+        })?;
+        let path = folder.join(journal::NAME);
+        private().create_new(true).open(&path).and_then(|f| f.sync_all()).map_err(|e| StoreError::io(&path, &e))?;
+        sync_folder(&folder)?;
+        sync_folder(&runs)
+    }
+
+    fn append(&self, run: &str, time: Timestamp, event: &Event) -> Result<Record, StoreError> {
+        let path = self.folder(run)?.join(journal::NAME);
+        let mut writers = self.writers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut writer = match writers.remove(run) {
+            Some(writer) => writer,
+            None => Writer::open(path, run)?,
+        };
+        // A writer that failed is not kept: the next append looks at the file afresh.
+        let record = writer.append(time, event)?;
+        writers.insert(run.to_owned(), writer);
+        Ok(record)
+    }
+
+    fn read(&self, run: &str) -> Result<Vec<Record>, StoreError> {
+        journal::read(&self.folder(run)?.join(journal::NAME))
+    }
+
+    fn runs(&self) -> Result<Vec<RunSummary>, StoreError> {
+        let mut runs = vec![];
+        for id in names(&self.root.join("runs"))?.into_iter().filter(|n| is_run_id(n)) {
+            match self.summary(&id) {
+                // Without a record nothing was done.
+                Ok(run) if run.started.is_none() && run.damaged.is_none() => {}
+                Ok(run) => runs.push(run),
+                Err(error) => runs.push(RunSummary { damaged: Some(error.to_string()), ..RunSummary::of(&id, &[]) }),
+            }
+        }
+        runs.sort_by(|a, b| b.started.cmp(&a.started).then_with(|| b.id.cmp(&a.id)));
+        Ok(runs)
+    }
+
+    fn put_request(&self, run: &str, request: &Request) -> Result<(), StoreError> {
+        request::put(&self.folder(run)?, request)
+    }
+
+    fn requests(&self, run: &str) -> Result<Vec<(String, Request)>, StoreError> {
+        request::pending(&self.folder(run)?)
+    }
+
+    fn drop_request(&self, run: &str, name: &str) -> Result<(), StoreError> {
+        request::remove(&self.folder(run)?, name)
+    }
+
+    fn put_look(&self, run: &str, look: &Look) -> Result<(), StoreError> {
+        request::put_look(&self.folder(run)?, look)
+    }
+
+    fn look(&self, run: &str) -> Option<Look> {
+        request::look(&self.folder(run).ok()?)
+    }
+
+    fn lock(&self, load_balancers: &[String], holder: &Holder) -> Result<Held, LockError> {
+        lock::take(&self.root.join("locks"), load_balancers, holder, false)
+    }
+
+    fn take_over(&self, load_balancers: &[String], holder: &Holder) -> Result<Held, LockError> {
+        lock::take(&self.root.join("locks"), load_balancers, holder, true)
+    }
+
+    fn holder(&self, run: &str) -> Option<Holder> {
+        lock::holder(&self.root.join("locks"), run)
+    }
+}
+
+/// Opens for reading and writing; what is created is the owner's alone.
+fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).mode(0o600);
+    options
+}
+
+fn make_folder(path: &Path) -> Result<(), StoreError> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|e| StoreError::io(path, &e))
+}
+
+/// A new or renamed file is only durable once its folder is.
+fn sync_folder(path: &Path) -> Result<(), StoreError> {
+    File::open(path).and_then(|f| f.sync_all()).map_err(|e| StoreError::io(path, &e))
+}
+
+/// Makes or replaces a file so that a reader finds the old or the new one, never half of it.
+fn replace(path: &Path, bytes: &[u8], durable: bool) -> Result<(), StoreError> {
+    let folder = path.parent().unwrap_or(path);
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let draft = folder.join(format!(".{name}.{}", std::process::id()));
+    let write = || {
+        let mut file = private().create(true).truncate(true).open(&draft)?;
+        file.write_all(bytes)?;
+        if durable {
+            file.sync_all()?;
+        }
+        fs::rename(&draft, path)
+    };
+    write().map_err(|e| {
+        // Best effort: a draft has a name that nobody reads.
+        let _ = fs::remove_file(&draft);
+        StoreError::io(path, &e)
+    })?;
+    if durable { sync_folder(folder) } else { Ok(()) }
+}
+
+/// The names in a folder, sorted, without dotfiles; none where there is no such folder.
+fn names(folder: &Path) -> Result<Vec<String>, StoreError> {
+    let entries = match fs::read_dir(folder) {
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(vec![]),
+        other => other.map_err(|e| StoreError::io(folder, &e))?,
+    };
+    let mut names: Vec<String> =
+        entries.flatten().filter_map(|e| e.file_name().into_string().ok()).filter(|n| !n.starts_with('.')).collect();
+    names.sort();
+    Ok(names)
+}

@@ -1,0 +1,75 @@
+//! Small files that processes leave for one another in a run's folder: requests, and the sign of life.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::super::{Look, Request, StoreError};
+use super::{make_folder, names, replace};
+
+const LOOK: &str = "look.json";
+const REQUESTS: &str = "requests";
+/// How a waiting request's name ends.
+const WAITING: &str = ".json";
+/// How the name of one that could not be read ends.
+const ASIDE: &str = ".unreadable";
+
+/// Tells apart the requests that one process leaves within one tick of the clock.
+static COUNT: AtomicU32 = AtomicU32::new(0);
+
+pub(super) fn put(folder: &Path, request: &Request) -> Result<(), StoreError> {
+    let requests = folder.join(REQUESTS);
+    make_folder(&requests)?;
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let name = format!("{:020}-{count:010}-{}{WAITING}", Timestamp::now().as_nanosecond(), std::process::id());
+    let path = requests.join(name);
+    replace(&path, &json(&path, request)?, true)
+}
+
+pub(super) fn pending(folder: &Path) -> Result<Vec<(String, Request)>, StoreError> {
+    let requests = folder.join(REQUESTS);
+    let mut found = vec![];
+    for name in names(&requests)?.into_iter().filter(|n| n.ends_with(WAITING)) {
+        let path = requests.join(&name);
+        match fs::read(&path) {
+            // Another process dealt with it meanwhile.
+            Err(e) if e.kind() == ErrorKind::NotFound => {}
+            read => match read.ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()) {
+                Some(request) => found.push((name, request)),
+                None => set_aside(&path),
+            },
+        }
+    }
+    Ok(found)
+}
+
+pub(super) fn remove(folder: &Path, name: &str) -> Result<(), StoreError> {
+    let path = folder.join(REQUESTS).join(name);
+    match fs::remove_file(&path) {
+        Err(e) if e.kind() != ErrorKind::NotFound => Err(StoreError::io(&path, &e)),
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn put_look(folder: &Path, look: &Look) -> Result<(), StoreError> {
+    let path = folder.join(LOOK);
+    replace(&path, &json(&path, look)?, false)
+}
+
+pub(super) fn look(folder: &Path) -> Option<Look> {
+    serde_json::from_slice(&fs::read(folder.join(LOOK)).ok()?).ok()
+}
+
+/// Kept for a person to read. If even that fails it is met again next time, which is harmless.
+fn set_aside(path: &Path) {
+    tracing::warn!(path = %path.display(), "a request that cannot be read is set aside");
+    let _ = fs::rename(path, path.with_extension(format!("json{ASIDE}")));
+}
+
+fn json<T: Serialize>(path: &Path, value: &T) -> Result<Vec<u8>, StoreError> {
+    serde_json::to_vec(value).map_err(|e| StoreError::Io { path: path.display().to_string(), message: e.to_string() })
+}

@@ -1,0 +1,188 @@
+//! The store in memory, for rehearsals and simulations: journals are the same bytes as on disk, so that they can be cut and flipped, and it outlives
+//! the "processes" of one program. Its disk can be full.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use jiff::Timestamp;
+
+use super::{Held, Holder, LockError, Look, Request, RunSummary, Store, StoreError, is_run_id};
+use crate::domain::event::{Event, Record};
+use crate::domain::journal::{Corrupt, line, parse};
+
+/// A store in memory. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct Memory(Arc<Mutex<Shelf>>);
+
+#[derive(Debug, Default)]
+struct Shelf {
+    runs: BTreeMap<String, Folder>,
+    /// By load balancer: who has the lock, and the number of the taking.
+    locks: HashMap<String, (u64, Holder)>,
+    takings: u64,
+    requests: u64,
+    full: bool,
+}
+
+#[derive(Debug, Default)]
+struct Folder {
+    journal: Vec<u8>,
+    requests: BTreeMap<String, Request>,
+    look: Option<Look>,
+}
+
+impl Memory {
+    /// An empty store.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// From now on every append and request fails as on a full disk, or no longer.
+    pub fn set_full(&self, full: bool) {
+        self.shelf().full = full;
+    }
+
+    /// A journal's bytes; empty where there is no such run.
+    pub fn journal(&self, run: &str) -> Vec<u8> {
+        self.shelf().runs.get(run).map(|f| f.journal.clone()).unwrap_or_default()
+    }
+
+    /// Replaces a journal's bytes: what a crash or a bad disk left. Makes the run where it does not exist.
+    pub fn set_journal(&self, run: &str, bytes: Vec<u8>) {
+        self.shelf().runs.entry(run.to_owned()).or_default().journal = bytes;
+    }
+
+    fn shelf(&self) -> MutexGuard<'_, Shelf> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take(&self, load_balancers: &[String], holder: &Holder, over: bool) -> Result<Held, LockError> {
+        let mut shelf = self.shelf();
+        if let Some((_, other)) = load_balancers.iter().find_map(|lb| shelf.locks.get(lb)).filter(|_| !over) {
+            return Err(LockError::HeldBy(Box::new(other.clone())));
+        }
+        shelf.takings += 1;
+        let taking = shelf.takings;
+        shelf.locks.extend(load_balancers.iter().map(|lb| (lb.clone(), (taking, holder.clone()))));
+        let keep = Taken { store: self.clone(), taking };
+        let (store, arns) = (self.clone(), load_balancers.to_vec());
+        let usurper = move || {
+            let shelf = store.shelf();
+            arns.iter().find_map(|lb| shelf.locks.get(lb).filter(|(t, _)| *t != taking).map(|(_, h)| h.clone()))
+        };
+        Ok(Held::new(Box::new(usurper), Box::new(keep)))
+    }
+}
+
+/// Frees the locks of one taking.
+struct Taken {
+    store: Memory,
+    taking: u64,
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        self.store.shelf().locks.retain(|_, (taking, _)| *taking != self.taking);
+    }
+}
+
+impl Shelf {
+    fn folder(&mut self, run: &str) -> Result<&mut Folder, StoreError> {
+        self.runs.get_mut(run).ok_or_else(|| StoreError::NoSuchRun { run: run.to_owned(), place: "memory".into() })
+    }
+
+    fn room(&self) -> Result<(), StoreError> {
+        if self.full { Err(StoreError::Full("memory".into())) } else { Ok(()) }
+    }
+}
+
+impl Store for Memory {
+    fn place(&self) -> String {
+        "memory".into()
+    }
+
+    fn create(&self, run: &str) -> Result<(), StoreError> {
+        let mut shelf = self.shelf();
+        shelf.room()?;
+        if !is_run_id(run) {
+            return Err(StoreError::Io { path: self.place(), message: format!("`{run}` cannot name a run") });
+        }
+        if shelf.runs.contains_key(run) {
+            return Err(StoreError::Exists(run.to_owned()));
+        }
+        shelf.runs.insert(run.to_owned(), Folder::default());
+        Ok(())
+    }
+
+    fn append(&self, run: &str, time: Timestamp, event: &Event) -> Result<Record, StoreError> {
+        let mut shelf = self.shelf();
+        shelf.room()?;
+        let journal = &mut shelf.folder(run)?.journal;
+        let parsed = parse(journal).map_err(|c| StoreError::corrupt(run.to_owned(), &c))?;
+        journal.truncate(parsed.kept);
+        if parsed.open {
+            journal.push(b'\n');
+        }
+        let record = Record { seq: parsed.records.len() as u64 + 1, time, run: run.to_owned(), event: event.clone() };
+        let (text, _) = line(parsed.sum(), &record)
+            .map_err(|e| StoreError::Io { path: run.to_owned(), message: format!("a record that is not JSON: {e}") })?;
+        journal.extend_from_slice(text.as_bytes());
+        Ok(record)
+    }
+
+    fn read(&self, run: &str) -> Result<Vec<Record>, StoreError> {
+        parse(&self.shelf().folder(run)?.journal).map(|p| p.records).map_err(|c| StoreError::corrupt(run.to_owned(), &c))
+    }
+
+    fn runs(&self) -> Result<Vec<RunSummary>, StoreError> {
+        let shelf = self.shelf();
+        let summary = |(id, folder): (&String, &Folder)| match parse(&folder.journal) {
+            Ok(parsed) => RunSummary::of(id, &parsed.records),
+            Err(Corrupt { line, why, prefix }) => {
+                RunSummary { damaged: Some(format!("line {line}: {why}")), ..RunSummary::of(id, &prefix) }
+            }
+        };
+        let mut runs: Vec<_> = shelf.runs.iter().map(summary).filter(|r| r.started.is_some() || r.damaged.is_some()).collect();
+        runs.sort_by(|a, b| b.started.cmp(&a.started).then_with(|| b.id.cmp(&a.id)));
+        Ok(runs)
+    }
+
+    fn put_request(&self, run: &str, request: &Request) -> Result<(), StoreError> {
+        let mut shelf = self.shelf();
+        shelf.room()?;
+        shelf.requests += 1;
+        let name = format!("{:020}", shelf.requests);
+        shelf.folder(run)?.requests.insert(name, request.clone());
+        Ok(())
+    }
+
+    fn requests(&self, run: &str) -> Result<Vec<(String, Request)>, StoreError> {
+        Ok(self.shelf().folder(run)?.requests.iter().map(|(name, request)| (name.clone(), request.clone())).collect())
+    }
+
+    fn drop_request(&self, run: &str, name: &str) -> Result<(), StoreError> {
+        self.shelf().folder(run)?.requests.remove(name);
+        Ok(())
+    }
+
+    fn put_look(&self, run: &str, look: &Look) -> Result<(), StoreError> {
+        self.shelf().folder(run)?.look = Some(look.clone());
+        Ok(())
+    }
+
+    fn look(&self, run: &str) -> Option<Look> {
+        self.shelf().folder(run).ok()?.look.clone()
+    }
+
+    fn lock(&self, load_balancers: &[String], holder: &Holder) -> Result<Held, LockError> {
+        self.take(load_balancers, holder, false)
+    }
+
+    fn take_over(&self, load_balancers: &[String], holder: &Holder) -> Result<Held, LockError> {
+        self.take(load_balancers, holder, true)
+    }
+
+    fn holder(&self, run: &str) -> Option<Holder> {
+        self.shelf().locks.values().map(|(_, holder)| holder).find(|h| h.run == run).cloned()
+    }
+}

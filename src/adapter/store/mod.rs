@@ -1,0 +1,192 @@
+//! The store: where runs live. A journal for each run, requests to the process that runs it, its sign of life, and the locks.
+//!
+//! What the records mean is none of the store's business; that they are on disk, whole and in order, is.
+
+mod error;
+pub mod fs;
+pub mod memory;
+mod summary;
+#[cfg(test)]
+mod tests;
+
+use std::any::Any;
+use std::fmt;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde::{Deserialize, Serialize};
+
+pub use self::error::{LockError, StoreError};
+pub use self::summary::{RunSummary, emergency};
+use crate::domain::event::{Event, Record, ResumeMode};
+
+/// A place for runs. One process at a time writes a run's journal; any process may read it and leave requests.
+pub trait Store: Send + Sync {
+    /// Where it is, for messages.
+    fn place(&self) -> String;
+    /// Makes an empty run. [`StoreError::Exists`] if it is there.
+    fn create(&self, run: &str) -> Result<(), StoreError>;
+    /// Adds a record, numbered after the last. It is durable when this returns; after an error it is not part of the journal, or as good as never acted on.
+    /// What a crash left incomplete at the end is cut off first.
+    fn append(&self, run: &str, time: Timestamp, event: &Event) -> Result<Record, StoreError>;
+    /// The records, without an incomplete last one.
+    fn read(&self, run: &str) -> Result<Vec<Record>, StoreError>;
+    /// Every run with at least one record, newest first. A damaged journal is listed as such.
+    fn runs(&self) -> Result<Vec<RunSummary>, StoreError>;
+
+    /// The run with this id, or the runs of the plan with this name, newest first.
+    fn find(&self, reference: &str) -> Result<Vec<RunSummary>, StoreError> {
+        let runs = self.runs()?;
+        let by_id: Vec<_> = runs.iter().filter(|r| r.id == reference).cloned().collect();
+        Ok(if by_id.is_empty() { runs.into_iter().filter(|r| r.plan == reference).collect() } else { by_id })
+    }
+
+    /// Leaves a durable request for whoever runs this run.
+    fn put_request(&self, run: &str, request: &Request) -> Result<(), StoreError>;
+    /// The requests in the order in which they were left, each with the name under which [`Store::drop_request`] removes it.
+    /// What cannot be read is set aside and does not hold up the others.
+    fn requests(&self, run: &str) -> Result<Vec<(String, Request)>, StoreError>;
+    /// Removes a request that was dealt with (journalled, so that a crash neither loses nor repeats it). One that is gone already is no error.
+    fn drop_request(&self, run: &str, name: &str) -> Result<(), StoreError>;
+
+    /// Reads and removes all requests.
+    fn take_requests(&self, run: &str) -> Result<Vec<Request>, StoreError> {
+        let requests = self.requests(run)?;
+        for (name, _) in &requests {
+            self.drop_request(run, name)?;
+        }
+        Ok(requests.into_iter().map(|(_, request)| request).collect())
+    }
+
+    /// Replaces the sign of life of the process that runs this run. Not durable: it means nothing after a crash.
+    fn put_look(&self, run: &str, look: &Look) -> Result<(), StoreError>;
+    /// The last sign of life.
+    fn look(&self, run: &str) -> Option<Look>;
+
+    /// Takes the locks of these load balancers (ARNs), all or none, for as long as the returned value lives.
+    fn lock(&self, load_balancers: &[String], holder: &Holder) -> Result<Held, LockError>;
+    /// The same, from whoever has them: the loser's [`Held::check`] then names us.
+    fn take_over(&self, load_balancers: &[String], holder: &Holder) -> Result<Held, LockError>;
+    /// The live process that holds a lock for this run; a dead process holds none.
+    fn holder(&self, run: &str) -> Option<Holder>;
+}
+
+/// What a person asks of the process that runs a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "request", rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
+pub enum Request {
+    /// Raise nothing more.
+    Pause {
+        /// By whom.
+        by: String,
+        /// Why.
+        reason: String,
+    },
+    /// Go on.
+    Resume {
+        /// By whom.
+        by: String,
+        /// What is done about drift.
+        mode: ResumeMode,
+    },
+    /// Approve the approval step that is waited for.
+    Approve {
+        /// By whom.
+        by: String,
+    },
+    /// End the current pause early.
+    Promote {
+        /// By whom.
+        by: String,
+        /// Every pause of the run.
+        full: bool,
+    },
+    /// Put the traffic back and end the run.
+    Abort {
+        /// By whom.
+        by: String,
+        /// To the shares of this earlier step, from 1; `None`: to the original ones.
+        to_step: Option<usize>,
+    },
+    /// Put the traffic back.
+    Rollback {
+        /// By whom.
+        by: String,
+        /// Even onto a route whose way back has no healthy target.
+        force: bool,
+    },
+}
+
+/// A sign of life.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Look {
+    /// `alice@mac`.
+    pub owner: String,
+    /// The machine's name.
+    pub host: String,
+    /// Process id.
+    pub pid: u32,
+    /// When it last looked at the traffic.
+    pub at: Timestamp,
+    /// Whether it goes on looking; `false`: it left, and the run is unguarded since `at`.
+    pub watching: bool,
+    /// What it is doing, in words.
+    pub message: String,
+}
+
+/// Who has a lock.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Holder {
+    /// `alice@mac`.
+    pub owner: String,
+    /// The machine's name.
+    pub host: String,
+    /// Process id.
+    pub pid: u32,
+    /// Since when.
+    pub since: Timestamp,
+    /// For which run.
+    pub run: String,
+}
+
+/// Who took a lock over; asked of the place where the lock is.
+type Usurper = Box<dyn Fn() -> Option<Holder> + Send + Sync>;
+
+/// Locks that are held until this is dropped.
+pub struct Held {
+    usurper: Usurper,
+    _keep: Box<dyn Any + Send + Sync>,
+}
+
+impl Held {
+    fn new(usurper: Usurper, keep: Box<dyn Any + Send + Sync>) -> Self {
+        Self { usurper, _keep: keep }
+    }
+
+    /// Whether all of them are still ours; the error names who took one over.
+    pub fn check(&self) -> Result<(), LockError> {
+        (self.usurper)().map_or(Ok(()), |holder| Err(LockError::HeldBy(Box::new(holder))))
+    }
+}
+
+impl fmt::Debug for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Held")
+    }
+}
+
+/// An id for a new run, such as `alpha-webapp-20261120-210305-k3f9`: sorts by time within a plan, and is safe as a folder's name.
+pub fn run_id(plan: &str, now: Timestamp, rng: &mut fastrand::Rng) -> String {
+    let plan: String = plan.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).take(63).collect();
+    let time = now.to_zoned(TimeZone::UTC).strftime("%Y%m%d-%H%M%S").to_string();
+    // Without vowels and look-alikes: it is read aloud, and must not spell words.
+    let random: String = (0..4).map(|_| char::from(b"bcdfghjkmnpqrstvwxz23456789"[rng.usize(..27)])).collect();
+    format!("{plan}-{time}-{random}")
+}
+
+/// Whether this can be a run's id, and so a folder's name: nothing that leads out of the store.
+fn is_run_id(text: &str) -> bool {
+    !text.is_empty() && text.len() <= 128 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+}

@@ -1,0 +1,287 @@
+//! One suite for both stores: what holds for the one in memory, which rehearsals use, holds for the one on disk.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use tempfile::TempDir;
+
+use super::fs::Local;
+use super::memory::Memory;
+use super::*;
+use crate::domain::event::{GroupStart, Outcome, RouteStart, Started, Stop};
+
+const RUN: &str = "alpha-20261120-210305-k3f9";
+const LB: &str = "arn:aws:elasticloadbalancing:eu-west-1:1:loadbalancer/app/web/abc";
+
+fn time(second: i64) -> Timestamp {
+    Timestamp::from_second(1_795_208_585 + second).unwrap()
+}
+
+fn both(check: impl Fn(&dyn Store)) {
+    let dir = TempDir::new().unwrap();
+    check(&Local::open(Some(dir.path().join("state"))).unwrap());
+    check(&Memory::new());
+}
+
+fn started(plan: &str) -> Event {
+    let group = |name: &str, cluster: &str| {
+        let (name, cluster, workload) = (name.into(), cluster.into(), "web".into());
+        GroupStart { name, cluster, workload, healthy: 4, interval: 10, cross_zone: true, deregistration_delay: 60 }
+    };
+    let groups = [("a".to_owned(), "arn:web-a".to_owned()), ("b".to_owned(), "arn:web-b".to_owned())];
+    Event::Started(Box::new(Started {
+        plan: plan.into(),
+        text: "kind: Plan\n".into(),
+        hash: "00".into(),
+        owner: "alice@mac".into(),
+        from_step: 1,
+        start: Some([("a".to_owned(), 100), ("b".to_owned(), 0)].into()),
+        load_balancers: vec![LB.into()],
+        routes: vec![RouteStart {
+            id: "arn:rule".into(),
+            load_balancer: LB.into(),
+            label: "443 default".into(),
+            conditions: String::new(),
+            workload: "web".into(),
+            groups: groups.into(),
+            actions: vec![],
+        }],
+        groups: [("arn:web-a".to_owned(), group("web-a", "a")), ("arn:web-b".to_owned(), group("web-b", "b"))].into(),
+        clusters: [].into(),
+    }))
+}
+
+fn holder(owner: &str) -> Holder {
+    Holder { owner: owner.into(), host: "mac".into(), pid: 7, since: time(0), run: RUN.into() }
+}
+
+fn local() -> (TempDir, Local, std::path::PathBuf) {
+    let dir = TempDir::new().unwrap();
+    let store = Local::open(Some(dir.path().to_owned())).unwrap();
+    let journal = dir.path().join("runs").join(RUN).join("journal.jsonl");
+    store.create(RUN).unwrap();
+    (dir, store, journal)
+}
+
+#[test]
+fn records_are_numbered_and_read_back() {
+    both(|store| {
+        store.create(RUN).unwrap();
+        assert_eq!(store.create(RUN), Err(StoreError::Exists(RUN.into())));
+        assert_eq!(store.read(RUN), Ok(vec![]));
+        let written: Vec<_> = (1..4).map(|step| store.append(RUN, time(0), &Event::StepStarted { step }).unwrap()).collect();
+        assert_eq!(written.iter().map(|r| r.seq).collect::<Vec<_>>(), [1, 2, 3]);
+        assert_eq!(store.read(RUN).unwrap(), written);
+        for nobody in ["other", "", ".", "..", "a/b"] {
+            assert!(matches!(store.read(nobody), Err(StoreError::NoSuchRun { .. })), "{nobody}");
+        }
+        assert!(store.create("../escape").is_err());
+    });
+}
+
+#[test]
+fn runs_are_found_by_id_and_by_plan_newest_first() {
+    both(|store| {
+        assert_eq!(store.runs(), Ok(vec![]));
+        for (run, plan, at) in [("alpha-1", "alpha", 10), ("alpha-2", "alpha", 20), ("beta-1", "beta", 15), ("empty", "", 0)] {
+            store.create(run).unwrap();
+            if run != "empty" {
+                store.append(run, time(at), &started(plan)).unwrap();
+            }
+        }
+        store.append("alpha-1", time(30), &Event::Finished { outcome: Outcome::Completed, remarks: vec![] }).unwrap();
+        store.append("alpha-2", time(31), &Event::Stopped { reason: Stop::Paused, message: String::new() }).unwrap();
+        let ids = |runs: Vec<RunSummary>| runs.into_iter().map(|r| r.id).collect::<Vec<_>>();
+        assert_eq!(ids(store.runs().unwrap()), ["alpha-2", "beta-1", "alpha-1"]);
+        assert_eq!(ids(store.find("alpha").unwrap()), ["alpha-2", "alpha-1"]);
+        assert_eq!(ids(store.find("nobody").unwrap()), [""; 0]);
+        let one = |id| store.find(id).unwrap().remove(0);
+        assert_eq!((one("alpha-1").finished, one("alpha-2").stopped), (Some(Outcome::Completed), Some(Stop::Paused)));
+        assert_eq!(one("beta-1").load_balancers, [LB]);
+        // Taken back after its end, it is unfinished until that ends.
+        let back = Event::RollbackStarted { cause: "asked".into(), by: "bob".into(), to_step: None, force: false };
+        store.append("alpha-1", time(40), &back).unwrap();
+        assert_eq!(one("alpha-1").finished, None);
+    });
+}
+
+#[test]
+fn requests_come_in_order_and_once() {
+    both(|store| {
+        store.create(RUN).unwrap();
+        let all = [
+            Request::Pause { by: "bob".into(), reason: "lunch".into() },
+            Request::Resume { by: "bob".into(), mode: ResumeMode::KeepLive },
+            Request::Approve { by: "eve".into() },
+            Request::Promote { by: "bob".into(), full: true },
+            Request::Abort { by: "bob".into(), to_step: Some(2) },
+            Request::Rollback { by: "bob".into(), force: false },
+        ];
+        for request in &all {
+            store.put_request(RUN, request).unwrap();
+        }
+        let (name, first) = store.requests(RUN).unwrap().remove(0);
+        assert_eq!(first, all[0]);
+        store.drop_request(RUN, &name).unwrap();
+        store.drop_request(RUN, &name).unwrap();
+        assert_eq!(store.take_requests(RUN).unwrap(), all[1..]);
+        assert_eq!(store.take_requests(RUN).unwrap(), []);
+        assert!(matches!(store.put_request("nobody", &all[0]), Err(StoreError::NoSuchRun { .. })));
+    });
+}
+
+#[test]
+fn the_last_look_is_seen() {
+    both(|store| {
+        store.create(RUN).unwrap();
+        assert_eq!(store.look(RUN), None);
+        for (second, watching) in [(1, true), (2, false)] {
+            let look = Look { owner: "alice@mac".into(), host: "mac".into(), pid: 7, at: time(second), watching, message: "baking".into() };
+            store.put_look(RUN, &look).unwrap();
+            assert_eq!(store.look(RUN), Some(look));
+        }
+    });
+}
+
+#[test]
+fn a_lock_is_exclusive_named_and_free_when_dropped() {
+    both(|store| {
+        let (one, two) = ([LB.to_owned()], ["arn:other".to_owned(), LB.to_owned()]);
+        let held = store.lock(&one, &holder("alice")).unwrap();
+        let refused = store.lock(&two, &holder("bob")).unwrap_err();
+        assert_eq!(refused, LockError::HeldBy(Box::new(holder("alice"))));
+        assert!(refused.to_string().starts_with("alice on mac (process 7) holds the lock since 2026-"), "{refused}");
+        assert_eq!(store.holder(RUN), Some(holder("alice")));
+        assert_eq!(store.holder("other"), None);
+        assert_eq!(held.check(), Ok(()));
+        drop(held);
+        assert_eq!(store.holder(RUN), None);
+        // The refused one holds nothing either: both are free.
+        let held = store.lock(&two, &holder("bob")).unwrap();
+        drop(held);
+    });
+}
+
+#[test]
+fn a_take_over_is_seen_by_the_loser() {
+    both(|store| {
+        let arns = [LB.to_owned()];
+        let loser = store.lock(&arns, &holder("alice")).unwrap();
+        let winner = store.take_over(&arns, &holder("bob")).unwrap();
+        assert_eq!(loser.check(), Err(LockError::HeldBy(Box::new(holder("bob")))));
+        drop(loser);
+        assert_eq!(winner.check(), Ok(()));
+        assert_eq!(store.holder(RUN), Some(holder("bob")));
+        assert_eq!(store.lock(&arns, &holder("eve")).unwrap_err(), LockError::HeldBy(Box::new(holder("bob"))));
+    });
+}
+
+#[test]
+fn a_torn_record_is_cut_off_before_the_next() {
+    let (_dir, store, journal) = local();
+    store.append(RUN, time(0), &started("alpha")).unwrap();
+    store.append(RUN, time(1), &Event::StepStarted { step: 1 }).unwrap();
+    let whole = fs::read(&journal).unwrap();
+    let first = whole.iter().position(|b| *b == b'\n').unwrap() + 1;
+    // The last byte is the newline: without it the record is whole, and only its line is ended.
+    for cut in first..whole.len() {
+        fs::write(&journal, &whole[..cut]).unwrap();
+        let store = Local::open(Some(store.root_for_tests())).unwrap();
+        let kept = if cut == whole.len() - 1 { 2 } else { 1 };
+        assert_eq!(store.read(RUN).unwrap().len(), kept, "cut at {cut}");
+        assert_eq!(store.append(RUN, time(2), &Event::Thawed {}).unwrap().seq, kept as u64 + 1);
+        assert_eq!(store.read(RUN).unwrap().len(), kept + 1, "cut at {cut}");
+    }
+}
+
+#[test]
+fn a_damaged_journal_is_refused_with_the_command_to_type() {
+    let (_dir, store, journal) = local();
+    store.append(RUN, time(0), &started("alpha")).unwrap();
+    store.append(RUN, time(1), &Event::StepStarted { step: 1 }).unwrap();
+    let mut bytes = fs::read(&journal).unwrap();
+    let last = bytes.len() - 10;
+    bytes[last] ^= 1;
+    fs::write(&journal, &bytes).unwrap();
+    let refused = store.read(RUN).unwrap_err();
+    let StoreError::Corrupt { line, emergency, .. } = &refused else { panic!("{refused}") };
+    assert_eq!((*line, emergency.as_str()), (2, "cutover rollback --load-balancer web --from web-a --to web-b"));
+    assert!(refused.to_string().contains(emergency.as_str()));
+    let resumed = Local::open(Some(store.root_for_tests())).unwrap();
+    assert!(matches!(resumed.append(RUN, time(2), &Event::Thawed {}), Err(StoreError::Corrupt { .. })));
+    assert_eq!(fs::read(&journal).unwrap(), bytes, "evidence is left as it is");
+    let listed = store.find("alpha").unwrap().remove(0);
+    assert_eq!(listed.damaged.as_deref(), Some("line 2: its checksum does not match"));
+    // Nothing is known of a run whose first line is damaged.
+    bytes[3] ^= 1;
+    fs::write(&journal, &bytes).unwrap();
+    let StoreError::Corrupt { emergency, .. } = store.read(RUN).unwrap_err() else { panic!() };
+    assert_eq!(emergency, "cutover rollback --load-balancer LB --from GROUPS --to GROUPS");
+    assert!(store.runs().unwrap()[0].damaged.is_some());
+}
+
+#[test]
+fn two_processes_that_append_do_not_interleave() {
+    let (_dir, one, _) = local();
+    let two = Local::open(Some(one.root_for_tests())).unwrap();
+    for (turn, store) in [&one, &two, &two, &one, &two].into_iter().enumerate() {
+        assert_eq!(store.append(RUN, time(0), &Event::StepStarted { step: turn }).unwrap().seq, turn as u64 + 1);
+    }
+    assert_eq!(one.read(RUN).unwrap().len(), 5);
+}
+
+#[test]
+fn an_unreadable_request_is_set_aside() {
+    let (dir, store, _) = local();
+    let requests = dir.path().join("runs").join(RUN).join("requests");
+    store.put_request(RUN, &Request::Approve { by: "eve".into() }).unwrap();
+    fs::write(requests.join("0.json"), "{\"request\":\"explode\"}").unwrap();
+    fs::write(requests.join(".draft.json"), "{").unwrap();
+    assert_eq!(store.take_requests(RUN).unwrap(), [Request::Approve { by: "eve".into() }]);
+    assert!(requests.join("0.json.unreadable").exists());
+    assert_eq!(store.take_requests(RUN).unwrap(), []);
+}
+
+#[test]
+fn only_the_owner_can_read_it_and_looking_makes_nothing() {
+    let dir = TempDir::new().unwrap();
+    let root = dir.path().join("state");
+    let store = Local::open(Some(root.clone())).unwrap();
+    assert_eq!((store.runs(), store.holder(RUN)), (Ok(vec![]), None));
+    assert!(!root.exists());
+    store.create(RUN).unwrap();
+    let _held = store.lock(&[LB.to_owned()], &holder("alice")).unwrap();
+    store.put_request(RUN, &Request::Approve { by: "eve".into() }).unwrap();
+    let mut folders = vec![root];
+    while let Some(folder) = folders.pop() {
+        assert_eq!(fs::metadata(&folder).unwrap().permissions().mode() & 0o777, 0o700, "{}", folder.display());
+        for entry in fs::read_dir(folder).unwrap().flatten() {
+            if entry.path().is_dir() {
+                folders.push(entry.path());
+            } else {
+                assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{}", entry.path().display());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_full_disk_is_an_error_of_its_own_and_loses_nothing() {
+    let store = Memory::new();
+    store.create(RUN).unwrap();
+    store.append(RUN, time(0), &started("alpha")).unwrap();
+    store.set_full(true);
+    assert!(matches!(store.append(RUN, time(1), &Event::Thawed {}), Err(StoreError::Full(_))));
+    store.set_full(false);
+    assert_eq!(store.append(RUN, time(2), &Event::Thawed {}).unwrap().seq, 2);
+    let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
+    assert!(matches!(StoreError::io(std::path::Path::new("/x"), &full), StoreError::Full(_)));
+}
+
+#[test]
+fn run_ids_sort_by_time_and_are_folder_names() {
+    let mut rng = fastrand::Rng::with_seed(1);
+    let (early, late) = (run_id("alpha-webapp", time(0), &mut rng), run_id("alpha-webapp", time(1), &mut rng));
+    assert!(early < late && early.starts_with("alpha-webapp-2026112"), "{early} {late}");
+    assert!(is_run_id(&early) && is_run_id(&run_id("../Ü x", time(0), &mut rng)));
+}
