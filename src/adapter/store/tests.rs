@@ -48,6 +48,7 @@ fn started(plan: &str) -> Event {
         }],
         groups: [("arn:web-a".to_owned(), group("web-a", "a")), ("arn:web-b".to_owned(), group("web-b", "b"))].into(),
         clusters: [].into(),
+        bindings: vec![],
     }))
 }
 
@@ -69,7 +70,7 @@ fn records_are_numbered_and_read_back() {
         store.create(RUN).unwrap();
         assert_eq!(store.create(RUN), Err(StoreError::Exists(RUN.into())));
         assert_eq!(store.read(RUN), Ok(vec![]));
-        let written: Vec<_> = (1..4).map(|step| store.append(RUN, time(0), &Event::StepStarted { step }).unwrap()).collect();
+        let written: Vec<_> = (1..4).map(|step| store.append(RUN, time(0), &Event::Settled { step }).unwrap()).collect();
         assert_eq!(written.iter().map(|r| r.seq).collect::<Vec<_>>(), [1, 2, 3]);
         assert_eq!(store.read(RUN).unwrap(), written);
         for nobody in ["other", "", ".", "..", "a/b"] {
@@ -180,7 +181,7 @@ fn a_take_over_is_seen_by_the_loser() {
 fn a_torn_record_is_cut_off_before_the_next() {
     let (_dir, store, journal) = local();
     store.append(RUN, time(0), &started("alpha")).unwrap();
-    store.append(RUN, time(1), &Event::StepStarted { step: 1 }).unwrap();
+    store.append(RUN, time(1), &Event::Settled { step: 1 }).unwrap();
     let whole = fs::read(&journal).unwrap();
     let first = whole.iter().position(|b| *b == b'\n').unwrap() + 1;
     // The last byte is the newline: without it the record is whole, and only its line is ended.
@@ -198,7 +199,7 @@ fn a_torn_record_is_cut_off_before_the_next() {
 fn a_damaged_journal_is_refused_with_the_command_to_type() {
     let (_dir, store, journal) = local();
     store.append(RUN, time(0), &started("alpha")).unwrap();
-    store.append(RUN, time(1), &Event::StepStarted { step: 1 }).unwrap();
+    store.append(RUN, time(1), &Event::Settled { step: 1 }).unwrap();
     let mut bytes = fs::read(&journal).unwrap();
     let last = bytes.len() - 10;
     bytes[last] ^= 1;
@@ -225,7 +226,7 @@ fn two_processes_that_append_do_not_interleave() {
     let (_dir, one, _) = local();
     let two = Local::open(Some(one.root_for_tests())).unwrap();
     for (turn, store) in [&one, &two, &two, &one, &two].into_iter().enumerate() {
-        assert_eq!(store.append(RUN, time(0), &Event::StepStarted { step: turn }).unwrap().seq, turn as u64 + 1);
+        assert_eq!(store.append(RUN, time(0), &Event::Settled { step: turn }).unwrap().seq, turn as u64 + 1);
     }
     assert_eq!(one.read(RUN).unwrap().len(), 5);
 }
