@@ -34,6 +34,8 @@ pub struct Selection {
     pub routes: Vec<SelectedRoute>,
     /// Every other action of those load balancers.
     pub skipped: Vec<Skipped>,
+    /// The plan's route entries that resolved, in the plan's order.
+    pub entries: Vec<SelectedEntry>,
     /// The plan's load balancers by ARN.
     pub load_balancers: BTreeMap<String, LoadBalancer>,
     /// The plan's target groups by ARN.
@@ -59,6 +61,24 @@ pub struct SelectedRoute {
     /// The workload that it belongs to.
     pub workload: String,
     /// The managed groups: ARN by cluster.
+    pub groups: BTreeMap<ClusterName, String>,
+}
+
+impl SelectedRoute {
+    /// The managed groups as (cluster, ARN), in the order of the clusters' names.
+    pub fn managed(&self) -> Vec<(ClusterName, String)> {
+        self.groups.iter().map(|(c, arn)| (c.clone(), arn.clone())).collect()
+    }
+}
+
+/// One entry of a workload's `routes`, resolved.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SelectedEntry {
+    /// The workload.
+    pub workload: String,
+    /// ARN.
+    pub load_balancer: String,
+    /// ARN by cluster.
     pub groups: BTreeMap<ClusterName, String>,
 }
 
@@ -159,6 +179,11 @@ pub fn select_at(plan: &Plan, world: &LiveWorld, start: Option<&Shares>) -> Sele
         for spec in &workload.routes {
             let resolved = resolve::entry(plan, world, workload, spec, &mut selection);
             if let Some(resolved) = resolved {
+                selection.entries.push(SelectedEntry {
+                    workload: workload.name.clone(),
+                    load_balancer: resolved.load_balancer.arn.clone(),
+                    groups: resolved.groups.clone(),
+                });
                 let wanted = entry::Wanted { plan, start, spec, workload: &workload.name, resolved };
                 wanted.select(world, &mut selection, &mut reasons, &mut taken);
             }

@@ -297,3 +297,22 @@ pub enum Marker {
     /// None: permissions do not allow it.
     None,
 }
+
+impl std::fmt::Display for PortRef {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Number(number) => write!(f, "{number}"),
+            Self::Name(name) => f.write_str(name),
+        }
+    }
+}
+
+impl TargetType {
+    /// `ip` or `instance`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ip => "ip",
+            Self::Instance => "instance",
+        }
+    }
+}
