@@ -1,0 +1,70 @@
+use clap::error::ErrorKind;
+
+use super::*;
+
+fn read(line: &str) -> Result<Cutover, clap::Error> {
+    Cutover::read(line.split_whitespace().map(OsString::from))
+}
+
+fn kind(line: &str) -> ErrorKind {
+    read(line).expect_err("should be refused").kind()
+}
+
+#[test]
+fn the_definition_is_sound() {
+    Cutover::command().debug_assert();
+}
+
+#[test]
+fn run_takes_steps_by_number_and_by_name() {
+    let read = read("cutover run plan.yaml --yes --until first-traffic --from-step 4 --baseline a=60,c=40 -o json").unwrap();
+    assert_eq!(read.global.output, Output::Json);
+    let Verb::Run(run) = read.verb else { panic!("not run") };
+    assert!(run.yes);
+    assert_eq!(run.until, Some(StepRef::Name("first-traffic".into())));
+    assert_eq!(run.from_step, Some(StepRef::Number(4)));
+    assert_eq!(run.baseline, Some(Shares::from([("a".into(), 60), ("c".into(), 40)])));
+}
+
+#[test]
+fn global_options_stand_before_and_after_the_verb() {
+    let before = read("cutover --state-dir /s --color never status").unwrap();
+    let after = read("cutover status --state-dir /s --color never").unwrap();
+    assert_eq!(before, after);
+    assert_eq!(after.global.state_dir, Some(PathBuf::from("/s")));
+}
+
+#[test]
+fn rollback_needs_nothing_or_one_way_of_naming_it() {
+    assert!(read("cutover rollback").is_ok());
+    assert!(read("cutover rollback alpha-webapp --yes --force --take-over").is_ok());
+    assert!(read("cutover rollback --load-balancer lb --from *-a --to *-b").is_ok());
+    assert_eq!(kind("cutover rollback --load-balancer lb --from *-a"), ErrorKind::MissingRequiredArgument);
+    assert_eq!(kind("cutover rollback run-1 --load-balancer lb --from *-a --to *-b"), ErrorKind::ArgumentConflict);
+}
+
+#[test]
+fn what_cannot_be_meant_is_refused() {
+    assert_eq!(kind("cutover run p --from-step 2 --baseline a=50"), ErrorKind::ValueValidation);
+    assert_eq!(kind("cutover run p --baseline a=100"), ErrorKind::MissingRequiredArgument);
+    assert_eq!(kind("cutover resume p --keep-live --reassert"), ErrorKind::ArgumentConflict);
+    assert_eq!(kind("cutover rehearse p --virtual --speed 3"), ErrorKind::ArgumentConflict);
+    assert_eq!(kind("cutover lab p --speed 0"), ErrorKind::ValueValidation);
+    assert_eq!(kind("cutover init --load-balancer lb --from a --to b --service webapp"), ErrorKind::ValueValidation);
+    assert_eq!(kind("cutover status --output markdown"), ErrorKind::InvalidValue);
+    assert!(read("cutover check - --output markdown").is_ok());
+}
+
+#[test]
+fn as_a_plugin_it_calls_itself_kubectl_cutover() {
+    let help = read("/usr/bin/kubectl-cutover run --help").expect_err("help").to_string();
+    assert!(help.contains("Usage: kubectl cutover run [OPTIONS] <PLAN>"), "{help}");
+}
+
+#[test]
+fn the_help_of_the_emergency_command_fits_a_screen() {
+    let help = read("cutover rollback --help").expect_err("help").to_string();
+    assert!(help.lines().count() <= 40, "{help}");
+    assert!(help.contains("cutover rollback --load-balancer alpha-webapp"), "{help}");
+    assert!(help.contains("  5  traffic is NOT where it should be"), "{help}");
+}

@@ -1,0 +1,76 @@
+//! Values on the command line: steps, shares, services, speeds.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::str::FromStr;
+
+use crate::plan::model::{PortRef, ServiceRef, Shares, Step};
+
+/// A step, by its number (from 1) or its name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StepRef {
+    /// From 1.
+    Number(usize),
+    /// As `name:` in the plan.
+    Name(String),
+}
+
+impl StepRef {
+    /// The step's number, if the plan has such a step. A name that looks like a number is found too.
+    pub fn find(&self, steps: &[Step]) -> Option<usize> {
+        let by_name = |name: &str| steps.iter().find(|s| s.name.as_deref() == Some(name)).map(|s| s.number);
+        match self {
+            Self::Name(name) => by_name(name),
+            Self::Number(n) => by_name(&n.to_string()).or_else(|| steps.iter().find(|s| s.number == *n).map(|s| s.number)),
+        }
+    }
+}
+
+impl FromStr for StepRef {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(text.parse().map_or_else(|_| Self::Name(text.into()), Self::Number))
+    }
+}
+
+impl fmt::Display for StepRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(n) => write!(f, "{n}"),
+            Self::Name(name) => write!(f, "`{name}`"),
+        }
+    }
+}
+
+/// `a=100` or `a=50,c=50`: percentages that sum to 100.
+pub(super) fn shares(text: &str) -> Result<Shares, String> {
+    let mut shares = Shares::new();
+    for part in text.split(',') {
+        let (cluster, percent) = part.split_once('=').ok_or_else(|| format!("`{part}` is not CLUSTER=PERCENT, such as `a=100`"))?;
+        let percent: u32 = percent.trim_end_matches('%').parse().map_err(|_| format!("`{percent}` is not a whole percentage"))?;
+        if shares.insert(cluster.trim().to_owned(), percent).is_some() {
+            return Err(format!("`{cluster}` is named twice"));
+        }
+    }
+    let sum: u64 = shares.values().copied().map(u64::from).sum();
+    if sum == 100 { Ok(shares) } else { Err(format!("the shares sum to {sum}, not to 100")) }
+}
+
+/// `NAMESPACE/NAME:PORT`, the port a number or a name.
+pub(super) fn service(text: &str) -> Result<ServiceRef, String> {
+    let wrong = || format!("`{text}` is not NAMESPACE/NAME:PORT, such as `webapp/webapp:http`");
+    let (namespace, rest) = text.split_once('/').ok_or_else(wrong)?;
+    let (name, port) = rest.split_once(':').ok_or_else(wrong)?;
+    if namespace.is_empty() || name.is_empty() || port.is_empty() {
+        return Err(wrong());
+    }
+    let port = port.parse().map_or_else(|_| PortRef::Name(port.into()), PortRef::Number);
+    Ok(ServiceRef { namespace: namespace.into(), name: name.into(), port })
+}
+
+/// A number greater than 0.
+pub(super) fn speed(text: &str) -> Result<f64, String> {
+    let number: f64 = text.parse().map_err(|_| format!("`{text}` is not a number"))?;
+    if number.is_finite() && number > 0.0 { Ok(number) } else { Err("it must be greater than 0".into()) }
+}

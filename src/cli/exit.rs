@@ -1,0 +1,150 @@
+//! Exit codes, a contract with schedulers and scripts: the one table. How an error or an ending becomes one of them is said where it is known.
+
+use std::error::Error;
+use std::fmt;
+use std::process::ExitCode;
+
+/// How the process ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Exit {
+    /// What was asked is done, and was read back.
+    Done = 0,
+    /// Internal error; nothing was written.
+    Internal = 1,
+    /// The command line or the plan is wrong; nothing was touched.
+    Usage = 2,
+    /// Preflight refused; nothing was touched.
+    Refused = 3,
+    /// A gate failed, or the run was aborted; traffic is back where it started, and was read back.
+    RolledBack = 4,
+    /// Traffic is not where it should be: a person is needed.
+    Stuck = 5,
+    /// Someone else holds the lock.
+    Locked = 6,
+    /// Someone else changed a route; nothing more was raised.
+    Drift = 7,
+    /// An approval, a window, a bake, a pause.
+    Waiting = 8,
+    /// The run is paused and can be resumed.
+    Interrupted = 130,
+}
+
+impl Exit {
+    /// Every exit code, in order.
+    pub const ALL: [Self; 10] = [
+        Self::Done,
+        Self::Internal,
+        Self::Usage,
+        Self::Refused,
+        Self::RolledBack,
+        Self::Stuck,
+        Self::Locked,
+        Self::Drift,
+        Self::Waiting,
+        Self::Interrupted,
+    ];
+
+    /// The number that the shell sees: 0–8 or 130.
+    pub fn code(self) -> u8 {
+        self as u8
+    }
+
+    /// What it means, in one line.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::Done => "what was asked is done, and was read back",
+            Self::Internal => "internal error; nothing was written",
+            Self::Usage => "the command line or the plan is wrong; nothing was touched",
+            Self::Refused => "preflight refused; nothing was touched",
+            Self::RolledBack => "a gate failed, or the run was aborted; traffic is back where it started, and was read back",
+            Self::Stuck => "traffic is NOT where it should be: a person is needed, and the message says exactly what is where",
+            Self::Locked => "someone else holds the lock",
+            Self::Drift => "drift: someone else changed a route; nothing more was raised",
+            Self::Waiting => "waiting: an approval, a window, a bake, a pause",
+            Self::Interrupted => "interrupted; the run is paused and can be resumed",
+        }
+    }
+
+    /// The table for these codes, one a line, as help texts show it.
+    pub fn table(codes: &[Self]) -> String {
+        let rows: Vec<_> = codes.iter().map(|e| format!("  {:>3}  {}", e.code(), e.meaning())).collect();
+        rows.join("\n")
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit.code())
+    }
+}
+
+/// Why a verb ended otherwise than asked, with the exit code and what a person can type next.
+#[derive(Debug)]
+pub struct Failure {
+    /// The exit code.
+    pub exit: Exit,
+    /// What went wrong; its sources are shown below it.
+    pub error: Box<dyn Error + Send + Sync>,
+    /// What to do next, a line each: commands to type, or words.
+    pub next: Vec<String>,
+}
+
+impl Failure {
+    /// A failure; a plain string is an error too.
+    pub fn new(exit: Exit, error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self { exit, error: error.into(), next: Vec::new() }
+    }
+
+    /// The same with another line of what to do next.
+    #[must_use]
+    pub fn next(mut self, line: impl Into<String>) -> Self {
+        self.next.push(line.into());
+        self
+    }
+}
+
+impl fmt::Display for Failure {
+    /// The error, its chain of causes, then what to do next. A cause that its parent already quotes is not repeated.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut said = self.error.to_string();
+        write!(f, "error: {said}")?;
+        let mut cause = self.error.source();
+        while let Some(error) = cause {
+            let text = error.to_string();
+            if !said.contains(&text) {
+                write!(f, "\n  because {text}")?;
+                said = text;
+            }
+            cause = error.source();
+        }
+        self.next.iter().try_for_each(|line| write!(f, "\n  {line}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("cannot read the routes of alpha-webapp")]
+    struct Outer(#[source] Inner);
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("throttled")]
+    struct Inner;
+
+    #[test]
+    fn a_failure_shows_its_causes_and_the_way_on() {
+        let failure = Failure::new(Exit::Stuck, Outer(Inner)).next("cutover rollback alpha-webapp");
+        assert_eq!(
+            failure.to_string(),
+            "error: cannot read the routes of alpha-webapp\n  because throttled\n  cutover rollback alpha-webapp"
+        );
+    }
+
+    #[test]
+    fn codes_are_the_documented_ones() {
+        assert_eq!(Exit::ALL.map(Exit::code), [0, 1, 2, 3, 4, 5, 6, 7, 8, 130]);
+    }
+}
