@@ -1,0 +1,103 @@
+//! Server-side apply: the applier's fields are merged into the object, what it no longer names goes away, and what others own is a conflict.
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::failure::Failure;
+use super::fields::{self, Fields};
+use super::managers::{self, Manager, ownable};
+use crate::lab::objects::{Kind, meta};
+
+/// Who applies, and how.
+#[derive(Debug, Clone, Copy)]
+pub struct Applier<'a> {
+    /// Field manager.
+    pub manager: &'a str,
+    /// `status`, or empty.
+    pub subresource: &'a str,
+    /// API version of what is applied.
+    pub api_version: &'a str,
+    /// Take what others own.
+    pub force: bool,
+    /// Now.
+    pub now: Timestamp,
+}
+
+/// What the object is after applying `wanted` to it; `live` is the object, or a bare one with its name where there is none yet.
+pub fn apply(kind: Kind, live: &Value, exists: bool, wanted: &Value, by: Applier) -> Result<Value, Failure> {
+    if wanted["metadata"]["managedFields"].as_array().is_some_and(|m| !m.is_empty()) {
+        return Err(Failure::bad_request("metadata.managedFields must be nil"));
+    }
+    let wanted = ownable(wanted, by.subresource);
+    let leaves = fields::leaves(kind, &wanted);
+    let (mine, mut others): (Vec<_>, Vec<_>) =
+        owners(kind, live, exists, by).into_iter().partition(|m| m.is(by.manager, "Apply", by.subresource));
+    let conflicts = conflicts(live, &wanted, &leaves, &others);
+    if !conflicts.is_empty() && !by.force {
+        let named = conflicts.iter().map(|(at, path)| {
+            let other: &Manager = &others[*at];
+            let using = if other.operation == "Apply" { String::new() } else { format!(" using {}", other.api_version) };
+            (other.name.clone(), using, fields::display(path))
+        });
+        return Err(Failure::apply_conflict(&named.collect::<Vec<_>>()));
+    }
+    for (at, path) in &conflicts {
+        others[*at].fields.remove(path);
+    }
+    let owned = mine.first().map(|m| m.fields.clone()).unwrap_or_default();
+    let mut after = live.clone();
+    for path in owned.difference(&leaves).filter(|p| !others.iter().any(|o| o.fields.contains(*p))) {
+        fields::remove(&mut after, path);
+    }
+    for path in &leaves {
+        if let Some(value) = fields::get(&wanted, path) {
+            fields::set(&mut after, path, value);
+        }
+    }
+    if exists && owned == leaves && conflicts.is_empty() && ownable(&after, by.subresource) == ownable(live, by.subresource) {
+        return Ok(live.clone());
+    }
+    let mut me = Manager::new(by.manager, "Apply", by.subresource, by.api_version, by.now);
+    me.fields = leaves;
+    others.push(me);
+    managers::write(&mut after, &others);
+    Ok(after)
+}
+
+/// The managers of an object; one that nobody is known to manage belongs to `before-first-apply`.
+fn owners(kind: Kind, live: &Value, exists: bool, by: Applier) -> Vec<Manager> {
+    let found = managers::read(live);
+    if !found.is_empty() || !exists {
+        return found;
+    }
+    let mut unknown = Manager::new("before-first-apply", "Update", "", by.api_version, by.now);
+    unknown.fields = fields::leaves(kind, &ownable(live, ""));
+    vec![unknown]
+}
+
+/// Fields that others own and that would change: (place among `others`, path).
+fn conflicts(live: &Value, wanted: &Value, leaves: &Fields, others: &[Manager]) -> Vec<(usize, fields::Path)> {
+    let mut found = Vec::new();
+    for (at, other) in others.iter().enumerate() {
+        for path in &other.fields {
+            let same = leaves.contains(path) && fields::get(live, path) != fields::get(wanted, path);
+            let above =
+                leaves.iter().any(|l| l.len() < path.len() && path.starts_with(l) && fields::get(live, l) != fields::get(wanted, l));
+            if same || above {
+                found.push((at, path.clone()));
+            }
+        }
+    }
+    found
+}
+
+/// Leaves only the name of an object, as the start of a new one.
+pub fn bare(body: &Value) -> Value {
+    let mut bare = serde_json::json!({"apiVersion": body["apiVersion"], "kind": body["kind"]});
+    for field in ["name", "namespace"] {
+        if let Some(value) = body["metadata"].get(field) {
+            meta(&mut bare).insert(field.into(), value.clone());
+        }
+    }
+    bare
+}

@@ -1,0 +1,114 @@
+//! Who owns which fields: `metadata.managedFields`.
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::fields::{self, Fields, Path};
+use crate::lab::objects::{Kind, meta, stamp};
+
+/// One manager's part of an object.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Manager {
+    /// Its name.
+    pub name: String,
+    /// `Apply` or `Update`.
+    pub operation: String,
+    /// `status`, or empty.
+    pub subresource: String,
+    /// The API version that it wrote.
+    pub api_version: String,
+    /// When.
+    pub time: Value,
+    /// What it owns.
+    pub fields: Fields,
+}
+
+impl Manager {
+    /// One that owns nothing yet.
+    pub fn new(name: &str, operation: &str, subresource: &str, api_version: &str, now: Timestamp) -> Self {
+        let [name, operation, subresource, api_version] = [name, operation, subresource, api_version].map(str::to_owned);
+        Self { name, operation, subresource, api_version, time: stamp(now), fields: Fields::new() }
+    }
+
+    /// Whether that is who this is.
+    pub fn is(&self, name: &str, operation: &str, subresource: &str) -> bool {
+        self.name == name && self.operation == operation && self.subresource == subresource
+    }
+}
+
+/// An object's managers.
+pub fn read(object: &Value) -> Vec<Manager> {
+    let word = |entry: &Value, field: &str| entry[field].as_str().unwrap_or_default().to_owned();
+    let entries = object["metadata"]["managedFields"].as_array().into_iter().flatten().filter(|e| e["manager"].is_string());
+    let manager = |e: &Value| Manager {
+        name: word(e, "manager"),
+        operation: word(e, "operation"),
+        subresource: word(e, "subresource"),
+        api_version: word(e, "apiVersion"),
+        time: e["time"].clone(),
+        fields: fields::decode(&e["fieldsV1"]),
+    };
+    entries.map(manager).collect()
+}
+
+/// Writes them into an object; who owns nothing is left out.
+pub fn write(object: &mut Value, managers: &[Manager]) {
+    let entry = |m: &Manager| {
+        let mut entry = json!({
+            "manager": m.name, "operation": m.operation, "apiVersion": m.api_version, "time": m.time,
+            "fieldsType": "FieldsV1", "fieldsV1": fields::encode(&m.fields),
+        });
+        if !m.subresource.is_empty() {
+            entry["subresource"] = m.subresource.as_str().into();
+        }
+        entry
+    };
+    let entries: Vec<_> = managers.iter().filter(|m| !m.fields.is_empty()).map(entry).collect();
+    if entries.is_empty() {
+        meta(object).shift_remove("managedFields");
+    } else {
+        meta(object).insert("managedFields".into(), entries.into());
+    }
+}
+
+/// The part of an object that managers can own: not what the server writes, and of a subresource only its own part.
+pub fn ownable(object: &Value, subresource: &str) -> Value {
+    if subresource == "status" {
+        return json!({"status": object["status"]});
+    }
+    let mut part = object.clone();
+    for field in ["apiVersion", "kind", "status"] {
+        part.as_object_mut().map(|o| o.shift_remove(field));
+    }
+    let server =
+        ["name", "namespace", "generateName", "uid", "resourceVersion", "generation", "creationTimestamp", "managedFields", "selfLink"];
+    let deletion = ["deletionTimestamp", "deletionGracePeriodSeconds"];
+    for field in server.iter().chain(&deletion) {
+        meta(&mut part).shift_remove(*field);
+    }
+    if meta(&mut part).is_empty() {
+        part.as_object_mut().map(|o| o.shift_remove("metadata"));
+    }
+    part
+}
+
+/// Notes in `after` who changed what, for every write that is not an apply: the writer takes what it changed from everyone else.
+pub fn track(kind: Kind, before: Option<&Value>, after: &mut Value, mut writer: Manager) {
+    let given = after["metadata"]["managedFields"].is_array();
+    let mut managers = if given { read(after) } else { before.map(read).unwrap_or_default() };
+    let (old, new) = (before.map(|b| ownable(b, &writer.subresource)).unwrap_or_default(), ownable(after, &writer.subresource));
+    let (old_leaves, new_leaves) = (fields::leaves(kind, &old), fields::leaves(kind, &new));
+    let changed: Fields = new_leaves.iter().filter(|p| fields::get(&old, p) != fields::get(&new, p)).cloned().collect();
+    let gone = |path: &Path| !new_leaves.contains(path) && old_leaves.contains(path);
+    for manager in &mut managers {
+        manager.fields.retain(|path| !changed.contains(path) && !gone(path));
+    }
+    if !changed.is_empty() {
+        if let Some(at) = managers.iter().position(|m| m.is(&writer.name, &writer.operation, &writer.subresource)) {
+            writer.fields = managers.remove(at).fields;
+        }
+        writer.fields.extend(changed);
+        managers.push(writer);
+    }
+    write(after, &managers);
+}

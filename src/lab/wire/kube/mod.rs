@@ -1,0 +1,136 @@
+//! A Kubernetes API over a lab's objects, good enough for the real `kube` client and the real `kubectl`.
+//!
+//! [`Server::answer`] is a function from a request to an answer; sockets and streams are someone else's.
+
+mod apply;
+mod discovery;
+mod failure;
+mod fields;
+mod managers;
+mod patch;
+mod path;
+mod read;
+mod select;
+mod table;
+pub mod token;
+mod validate;
+mod watch;
+mod write;
+
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
+use http::{Method, Request, Response};
+use hyper::body::Bytes;
+use jiff::Timestamp;
+use serde_json::Value;
+
+pub use failure::Failure;
+pub use watch::Watch;
+
+use super::super::objects::Objects;
+use path::Query;
+use write::Write;
+
+/// Decides whether the value of `Authorization` may do everything (at this time).
+pub type Authorize = dyn Fn(Option<&str>, Timestamp) -> bool + Send + Sync;
+
+/// One cluster's API server, apart from its objects.
+pub struct Server {
+    /// `gitVersion`, such as `v1.33.4-eks-1`.
+    pub version: String,
+    /// Who may in.
+    pub authorize: Box<Authorize>,
+}
+
+/// What a request gets.
+#[derive(Debug)]
+pub enum Answer {
+    /// All of it.
+    Whole(Response<Bytes>),
+    /// A stream of lines: 200, `application/json`, and then what [`Watch::next`] says, until its timeout.
+    Watch(Box<Watch>),
+}
+
+impl Answer {
+    /// The whole answer, where there is no stream: a watch says what is known now, and ends.
+    pub fn whole(self, objects: &Objects) -> Response<Bytes> {
+        match self {
+            Self::Whole(response) => response,
+            Self::Watch(mut watch) => response(200, "application/json", watch.next(objects).unwrap_or_default()),
+        }
+    }
+}
+
+impl Server {
+    /// A server that lets everyone in.
+    pub fn open(version: &str) -> Self {
+        Self { version: version.to_owned(), authorize: Box::new(|_, _| true) }
+    }
+
+    /// Answers a request at a time.
+    pub fn answer(&self, objects: &mut Objects, request: &Request<Bytes>, now: Timestamp) -> Answer {
+        self.try_answer(objects, request, now).unwrap_or_else(|f| Answer::Whole(json(f.code, &f.status())))
+    }
+
+    fn try_answer(&self, objects: &mut Objects, request: &Request<Bytes>, now: Timestamp) -> Result<Answer, Failure> {
+        let path = request.uri().path();
+        if matches!(path, "/healthz" | "/livez" | "/readyz") {
+            return Ok(Answer::Whole(response(200, "text/plain", Bytes::from_static(b"ok"))));
+        }
+        if !(self.authorize)(header(request, &AUTHORIZATION), now) {
+            return Err(Failure::new(401, "Unauthorized", "Unauthorized"));
+        }
+        if request.method() == Method::GET
+            && let Some(found) = discovery::answer(path, &self.version, objects.auto_mode())
+        {
+            return Ok(Answer::Whole(json(200, &found)));
+        }
+        objects_of(objects, request, now)
+    }
+}
+
+fn objects_of(objects: &mut Objects, request: &Request<Bytes>, now: Timestamp) -> Result<Answer, Failure> {
+    let query = Query::parse(request.uri().query().unwrap_or_default());
+    let place = path::place(request.uri().path(), objects.auto_mode()).ok_or_else(Failure::no_such_path)?;
+    let as_table = header(request, &ACCEPT).is_some_and(|a| a.contains("as=Table"));
+    if request.method() == Method::GET && query.is("watch") {
+        return Watch::parse(place, &query, as_table).map(|w| Answer::Watch(Box::new(w)));
+    }
+    let agent = header(request, &USER_AGENT).and_then(|a| a.split('/').next()).unwrap_or("unknown").to_owned();
+    let mut write = Write { objects, place: &place, query: &query, agent: &agent, now };
+    let (status, body) = match (request.method().as_str(), place.name.is_some()) {
+        ("GET", true) => (200, read::get(write.objects, &place, as_table)?),
+        ("GET", false) => (200, read::list(write.objects, &place, &query, as_table)?),
+        ("POST", false) if place.namespace.is_some() || !place.resource.namespaced => write.create(body(request)?)?,
+        ("PUT", true) => write.replace(body(request)?)?,
+        ("PATCH", true) => write.patch(header(request, &CONTENT_TYPE).unwrap_or_default(), body(request)?)?,
+        ("DELETE", true) => write.delete(&if request.body().is_empty() { Value::Null } else { body(request)? })?,
+        _ => return Err(Failure::new(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")),
+    };
+    Ok(Answer::Whole(json(status, &body)))
+}
+
+fn header<'a>(request: &'a Request<Bytes>, name: &http::HeaderName) -> Option<&'a str> {
+    request.headers().get(name).and_then(|v| v.to_str().ok())
+}
+
+/// JSON, which is YAML too; other YAML is for clients to turn into JSON.
+fn body(request: &Request<Bytes>) -> Result<Value, Failure> {
+    let content_type = header(request, &CONTENT_TYPE).unwrap_or_default();
+    let parsed = if content_type.starts_with("application/apply-patch+yaml") {
+        serde_yaml::from_slice(request.body()).map_err(|e| e.to_string())
+    } else {
+        serde_json::from_slice(request.body()).map_err(|e| e.to_string())
+    };
+    parsed.map_err(|e| Failure::bad_request(format!("the body cannot be decoded: {e}")))
+}
+
+fn json(status: u16, value: &Value) -> Response<Bytes> {
+    response(status, "application/json", value.to_string().into())
+}
+
+fn response(status: u16, content_type: &'static str, body: Bytes) -> Response<Bytes> {
+    let mut response = Response::new(body);
+    *response.status_mut() = http::StatusCode::from_u16(status).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
+    response.headers_mut().insert(CONTENT_TYPE, http::HeaderValue::from_static(content_type));
+    response
+}

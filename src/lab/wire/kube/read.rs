@@ -1,0 +1,77 @@
+//! Get and list.
+
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
+
+use super::failure::Failure;
+use super::path::{Place, Query};
+use super::select::Selection;
+use super::table;
+use crate::lab::objects::{Kind, Objects, text};
+
+/// One object, or its part.
+pub fn get(objects: &Objects, place: &Place, as_table: bool) -> Result<Value, Failure> {
+    let name = place.name.as_deref().unwrap_or_default();
+    let object = objects.get(place.resource.kind, place.namespace(), name).ok_or_else(|| Failure::not_found(place.resource, name))?;
+    Ok(match place.subresource.as_deref() {
+        Some("scale") => scale(object),
+        _ if as_table => table::of(place.resource.kind, &[object], text(object, "resourceVersion")),
+        _ => object.clone(),
+    })
+}
+
+/// A workload's `Scale`.
+pub fn scale(object: &Value) -> Value {
+    let labels = object["spec"]["selector"]["matchLabels"].as_object().into_iter().flatten();
+    let selector = labels.map(|(k, v)| format!("{k}={}", v.as_str().unwrap_or_default())).collect::<Vec<_>>().join(",");
+    let mut meta = json!({});
+    for field in ["name", "namespace", "uid", "resourceVersion", "creationTimestamp"] {
+        meta[field] = object["metadata"][field].clone();
+    }
+    json!({
+        "kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": meta, "spec": {"replicas": object["spec"]["replicas"]},
+        "status": {"replicas": object["status"]["replicas"].as_u64().unwrap_or(0), "selector": selector},
+    })
+}
+
+/// A collection, or a page of it.
+pub fn list(objects: &Objects, place: &Place, query: &Query, as_table: bool) -> Result<Value, Failure> {
+    let (kind, selection) = (place.resource.kind, Selection::parse(query)?);
+    let after = after(query.get("continue"))?;
+    let limit = query.get("limit").parse::<usize>().ok().filter(|l| *l > 0).unwrap_or(usize::MAX);
+    let mut found = Vec::new();
+    for object in objects.list(kind, place.namespace.as_deref()) {
+        let here = (text(object, "namespace").to_owned(), text(object, "name").to_owned());
+        if after.as_ref().is_none_or(|a| here > *a) && selection.matches(kind, object)? {
+            found.push(object);
+        }
+    }
+    let mut meta = json!({"resourceVersion": objects.revision().to_string()});
+    if found.len() > limit {
+        meta["remainingItemCount"] = (found.len() - limit).into();
+        found.truncate(limit);
+        let last = found.last().map(|l| json!([text(l, "namespace"), text(l, "name")]).to_string()).unwrap_or_default();
+        meta["continue"] = BASE64_URL_SAFE_NO_PAD.encode(last).into();
+    }
+    Ok(render(kind, place, &found, meta, as_table))
+}
+
+fn render(kind: Kind, place: &Place, found: &[&Value], meta: Value, as_table: bool) -> Value {
+    if as_table {
+        let mut table = table::of(kind, found, "");
+        table["metadata"] = meta;
+        return table;
+    }
+    let resource = place.resource;
+    json!({"kind": format!("{}List", resource.name), "apiVersion": resource.api_version(), "metadata": meta, "items": found})
+}
+
+fn after(token: &str) -> Result<Option<(String, String)>, Failure> {
+    if token.is_empty() {
+        return Ok(None);
+    }
+    let bytes = BASE64_URL_SAFE_NO_PAD.decode(token).ok();
+    let place = bytes.and_then(|b| serde_json::from_slice(&b).ok());
+    place.map(Some).ok_or_else(|| Failure::bad_request("continue key is not valid"))
+}

@@ -1,0 +1,62 @@
+//! What EKS checks of a bearer token, apart from the signature, which takes the secret key: shape, cluster, expiry.
+
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use jiff::{SignedDuration, Timestamp};
+
+use super::path::Query;
+
+/// EKS takes a token for this long after it was signed, whatever its `X-Amz-Expires`.
+const VALID: SignedDuration = SignedDuration::from_mins(15);
+
+/// A token that was taken apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Token {
+    /// Region of the STS endpoint that it is for.
+    pub region: String,
+    /// Access key that signed it.
+    pub access_key: String,
+    /// When.
+    pub signed: Timestamp,
+}
+
+impl Token {
+    /// Reads the value of an `Authorization` header; `Err`: what is wrong with it, without repeating any of it.
+    pub fn read(authorization: Option<&str>) -> Result<Self, &'static str> {
+        let encoded = authorization.and_then(|a| a.strip_prefix("Bearer ")).ok_or("no bearer token")?;
+        let encoded = encoded.strip_prefix("k8s-aws-v1.").ok_or("no EKS token")?;
+        let url = BASE64_URL_SAFE_NO_PAD.decode(encoded).map_err(|_| "not unpadded base64url")?;
+        let url = String::from_utf8(url).map_err(|_| "not a URL")?;
+        let (host, query) = url.strip_prefix("https://").and_then(|u| u.split_once("/?")).ok_or("not an https URL with a query")?;
+        let region = host.strip_prefix("sts.").and_then(|h| h.strip_suffix(".amazonaws.com")).ok_or("not a regional STS endpoint")?;
+        let query = Query::parse(query);
+        if (query.get("Action"), query.get("Version")) != ("GetCallerIdentity", "2011-06-15") {
+            return Err("not GetCallerIdentity");
+        }
+        if query.get("X-Amz-Algorithm") != "AWS4-HMAC-SHA256" || query.get("X-Amz-Signature").len() != 64 {
+            return Err("not signed");
+        }
+        let headers: Vec<_> = query.get("X-Amz-SignedHeaders").split(';').collect();
+        if headers != ["host", "x-k8s-aws-id"] {
+            return Err("the cluster's name is not signed");
+        }
+        let mut scope = query.get("X-Amz-Credential").split('/');
+        let access_key = scope.next().unwrap_or_default().to_owned();
+        if scope.nth(1) != Some(region) {
+            return Err("signed for another region");
+        }
+        let signed = Timestamp::strptime("%Y%m%dT%H%M%S%z", query.get("X-Amz-Date").replace('Z', "+0000")).map_err(|_| "no date")?;
+        Ok(Self { region: region.to_owned(), access_key, signed })
+    }
+
+    /// Whether EKS would still take it.
+    pub fn fresh(&self, now: Timestamp) -> bool {
+        let age = now.duration_since(self.signed);
+        age <= VALID && age >= -SignedDuration::from_mins(5)
+    }
+}
+
+/// Whether the value of an `Authorization` header is a token that EKS would take now, in this region, from a principal who may in.
+pub fn accept(authorization: Option<&str>, region: &str, now: Timestamp) -> bool {
+    Token::read(authorization).is_ok_and(|t| t.region == region && t.fresh(now))
+}

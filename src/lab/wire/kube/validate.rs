@@ -1,0 +1,190 @@
+//! What the API refuses: unknown fields, and what the controller's webhook says of a TargetGroupBinding.
+
+use serde_json::{Map, Value, json};
+
+use super::failure::Failure;
+use crate::lab::objects::{Kind, Objects, Resource, text};
+
+const WEBHOOK: &str = "vtargetgroupbinding.elbv2.k8s.aws";
+/// The `spec` of a TargetGroupBinding: fields by path, `[]` for a list's items. Below `…*` anything goes.
+const BINDING_FIELDS: [&str; 27] = [
+    "serviceRef",
+    "serviceRef.name",
+    "serviceRef.port",
+    "targetGroupARN",
+    "targetGroupName",
+    "multiClusterTargetGroup",
+    "targetType",
+    "targetGroupProtocol",
+    "ipAddressType",
+    "vpcID",
+    "iamRoleArnToAssume",
+    "assumeRoleExternalId",
+    "nodeSelector",
+    "nodeSelector.*",
+    "networking",
+    "networking.ingress",
+    "networking.ingress[].from",
+    "networking.ingress[].from[].ipBlock",
+    "networking.ingress[].from[].ipBlock.cidr",
+    "networking.ingress[].from[].securityGroup",
+    "networking.ingress[].from[].securityGroup.groupID",
+    "networking.ingress[].ports",
+    "networking.ingress[].ports[].protocol",
+    "networking.ingress[].ports[].port",
+    "networking.ingress[]",
+    "networking.ingress[].from[]",
+    "networking.ingress[].ports[]",
+];
+
+/// Fields of an object that its kind does not have.
+pub fn unknown_fields(kind: Kind, object: &Value) -> Result<Vec<String>, Failure> {
+    let mut found = Vec::new();
+    if kind == Kind::TargetGroupBinding {
+        walk(&object["spec"], "", &mut found);
+        return Ok(found);
+    }
+    let known = typed(kind, object).map_err(|e| Failure::bad_request(format!("the object cannot be decoded: {e}")))?;
+    lost(object, &known, "", &mut found);
+    Ok(found)
+}
+
+fn walk(value: &Value, path: &str, found: &mut Vec<String>) {
+    match value {
+        Value::Object(map) if !path.starts_with("nodeSelector.") => {
+            for (name, child) in map {
+                let below = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                let known = |f: &&str| **f == below || f.strip_suffix('*').is_some_and(|f| below.starts_with(f));
+                if BINDING_FIELDS.iter().any(known) { walk(child, &below, found) } else { found.push(format!("spec.{below}")) }
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| walk(item, &format!("{path}[]"), found)),
+        _ => (),
+    }
+}
+
+/// What is missing from `kept`, which was read from `given` by type.
+fn lost(given: &Value, kept: &Value, path: &str, found: &mut Vec<String>) {
+    match (given, kept) {
+        (Value::Object(given), Value::Object(kept)) => {
+            for (name, value) in given.iter().filter(|(_, v)| !v.is_null()) {
+                let below = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                match kept.get(name) {
+                    Some(kept) => lost(value, kept, &below, found),
+                    None if *value == json!({}) || *value == json!([]) => (),
+                    None => found.push(below),
+                }
+            }
+        }
+        (Value::Array(given), Value::Array(kept)) => {
+            for (at, (given, kept)) in given.iter().zip(kept).enumerate() {
+                lost(given, kept, &format!("{path}[{at}]"), found);
+            }
+        }
+        _ => (),
+    }
+}
+
+/// The object as the real types keep it.
+fn typed(kind: Kind, object: &Value) -> Result<Value, serde_json::Error> {
+    use k8s_openapi::api::{
+        apps::v1 as apps, autoscaling::v2 as autoscaling, coordination::v1 as coordination, core::v1 as core, discovery::v1 as discovery,
+    };
+    fn pass<T: serde::de::DeserializeOwned + serde::Serialize>(object: &Value) -> Result<Value, serde_json::Error> {
+        serde_json::to_value(serde_json::from_value::<T>(object.clone())?)
+    }
+    match kind {
+        Kind::Namespace => pass::<core::Namespace>(object),
+        Kind::Node => pass::<core::Node>(object),
+        Kind::Pod => pass::<core::Pod>(object),
+        Kind::Service => pass::<core::Service>(object),
+        Kind::Event => pass::<core::Event>(object),
+        Kind::ConfigMap => pass::<core::ConfigMap>(object),
+        Kind::Secret => pass::<core::Secret>(object),
+        Kind::Deployment => pass::<apps::Deployment>(object),
+        Kind::StatefulSet => pass::<apps::StatefulSet>(object),
+        Kind::ReplicaSet => pass::<apps::ReplicaSet>(object),
+        Kind::HorizontalPodAutoscaler => pass::<autoscaling::HorizontalPodAutoscaler>(object),
+        Kind::EndpointSlice => pass::<discovery::EndpointSlice>(object),
+        Kind::Lease => pass::<coordination::Lease>(object),
+        Kind::TargetGroupBinding => Ok(object.clone()),
+    }
+}
+
+/// Takes fields away that a TargetGroupBinding's schema does not have, as the API does without strict validation.
+pub fn prune(kind: Kind, object: &mut Value) {
+    let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut).filter(|_| kind == Kind::TargetGroupBinding) else { return };
+    spec.retain(|name, _| BINDING_FIELDS.contains(&name.as_str()));
+}
+
+/// What schema and webhook say of an object that is about to be stored.
+pub fn admit(objects: &Objects, resource: &Resource, before: Option<&Value>, after: &Value) -> Result<(), Failure> {
+    if resource.kind != Kind::TargetGroupBinding {
+        return Ok(());
+    }
+    let spec = &after["spec"];
+    let wrong = |field: &str, why: &str| Err(Failure::invalid(resource, text(after, "name"), field, why));
+    if spec["serviceRef"]["name"].as_str().is_none_or(str::is_empty) {
+        return wrong("spec.serviceRef.name", "Required value");
+    }
+    if !(spec["serviceRef"]["port"].is_u64() || spec["serviceRef"]["port"].is_string()) {
+        return wrong("spec.serviceRef.port", "Required value");
+    }
+    if !matches!(spec["targetType"].as_str(), None | Some("ip" | "instance")) {
+        return wrong("spec.targetType", "Unsupported value: supported values: \"instance\", \"ip\"");
+    }
+    if spec["targetGroupARN"].as_str().or(spec["targetGroupName"].as_str()).is_none_or(str::is_empty) {
+        return Err(Failure::denied(WEBHOOK, "TargetGroupBinding must specify either TargetGroupARN or TargetGroupName"));
+    }
+    let held = before.is_some_and(|b| b["metadata"]["deletionTimestamp"].is_string());
+    if let Some(before) = before.filter(|_| !held) {
+        immutable(&before["spec"], spec)?;
+    }
+    one_per_group(objects, after)
+}
+
+fn immutable(before: &Value, after: &Value) -> Result<(), Failure> {
+    let fields = ["targetGroupARN", "targetType", "ipAddressType", "vpcID"];
+    let changed: Vec<_> =
+        fields.iter().filter(|f| !before[**f].is_null() && before[**f] != after[**f]).map(|f| format!("spec.{f}")).collect();
+    if changed.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::denied(WEBHOOK, &format!("TargetGroupBinding update may not change these fields: {}", changed.join(","))))
+}
+
+fn one_per_group(objects: &Objects, after: &Value) -> Result<(), Failure> {
+    let group = |v: &Value| v["spec"]["targetGroupARN"].as_str().map(str::to_owned);
+    let shared = |v: &Value| v["spec"]["multiClusterTargetGroup"] == true;
+    let place = |v: &Value| (text(v, "namespace").to_owned(), text(v, "name").to_owned());
+    let others = objects.list(Kind::TargetGroupBinding, None);
+    let other = others
+        .into_iter()
+        .find(|o| group(after).is_some() && group(o) == group(after) && place(o) != place(after) && !(shared(o) && shared(after)));
+    other.map_or(Ok(()), |other| {
+        let (namespace, name) = place(other);
+        let why = format!("TargetGroup {} is already bound to TargetGroupBinding {namespace}/{name}", group(after).unwrap_or_default());
+        Err(Failure::denied(WEBHOOK, &why))
+    })
+}
+
+/// What the API fills in where a client says nothing.
+pub fn defaults(kind: Kind, object: &mut Value) {
+    let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) else { return };
+    match kind {
+        Kind::Deployment | Kind::StatefulSet | Kind::ReplicaSet => drop(spec.entry("replicas").or_insert(1.into())),
+        Kind::HorizontalPodAutoscaler => drop(spec.entry("minReplicas").or_insert(1.into())),
+        Kind::Service => {
+            spec.entry("type").or_insert("ClusterIP".into());
+            let ports = spec.get_mut("ports").and_then(Value::as_array_mut).into_iter().flatten();
+            ports.filter_map(Value::as_object_mut).for_each(port_defaults);
+        }
+        _ => (),
+    }
+}
+
+fn port_defaults(port: &mut Map<String, Value>) {
+    port.entry("protocol").or_insert("TCP".into());
+    let number = port.get("port").cloned().unwrap_or_default();
+    port.entry("targetPort").or_insert(number);
+}

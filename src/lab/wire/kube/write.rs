@@ -1,0 +1,280 @@
+//! Create, replace, patch, delete.
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::apply::{self, Applier};
+use super::failure::Failure;
+use super::managers::{self, Manager};
+use super::path::{Place, Query};
+use super::{patch, read, validate};
+use crate::lab::objects::{Kind, Objects, meta, stamp, text};
+
+/// What writes have in common.
+pub struct Write<'a> {
+    /// The store.
+    pub objects: &'a mut Objects,
+    /// What is written.
+    pub place: &'a Place,
+    /// The query.
+    pub query: &'a Query,
+    /// Name of the client program, for those that name no field manager.
+    pub agent: &'a str,
+    /// Now.
+    pub now: Timestamp,
+}
+
+/// An answer's status and body.
+pub type Written = Result<(u16, Value), Failure>;
+
+impl Write<'_> {
+    /// POST to a collection.
+    pub fn create(&mut self, mut body: Value) -> Written {
+        self.check(&mut body, None)?;
+        if text(&body, "name").is_empty() && !text(&body, "generateName").is_empty() {
+            let name = text(&body, "generateName").to_owned() + &self.objects.suffix();
+            meta(&mut body).insert("name".into(), name.into());
+        }
+        let name = text(&body, "name").to_owned();
+        if name.is_empty() {
+            return Err(Failure::invalid(self.place.resource, "", "metadata.name", "Required value: name or generateName is required"));
+        }
+        if self.live(&name).is_some() {
+            return Err(Failure::already_exists(self.place.resource, &name));
+        }
+        self.namespace_exists()?;
+        drop_status(self.place, &mut body, None);
+        meta(&mut body).shift_remove("resourceVersion");
+        self.track(None, &mut body);
+        self.store(None, body).map(|v| (201, v))
+    }
+
+    /// PUT.
+    pub fn replace(&mut self, mut body: Value) -> Written {
+        let name = self.name();
+        let before = self.live(&name).ok_or_else(|| Failure::not_found(self.place.resource, &name))?;
+        if self.place.subresource.as_deref() == Some("scale") {
+            return self.rescale(&before, &body);
+        }
+        self.check(&mut body, Some(&name))?;
+        self.changed(&before, body)
+    }
+
+    /// PATCH, by content type.
+    pub fn patch(&mut self, content_type: &str, body: Value) -> Written {
+        let name = self.name();
+        let before = self.live(&name);
+        if content_type.starts_with("application/apply-patch") {
+            return self.apply(&name, before, body);
+        }
+        let before = before.ok_or_else(|| Failure::not_found(self.place.resource, &name))?;
+        let scale = self.place.subresource.as_deref() == Some("scale");
+        let mut after = if scale { read::scale(&before) } else { before.clone() };
+        match content_type {
+            "application/merge-patch+json" => patch::merge(&mut after, &body),
+            "application/json-patch+json" => patch::json(&mut after, &body)?,
+            "application/strategic-merge-patch+json" if self.place.resource.kind != Kind::TargetGroupBinding => {
+                patch::strategic(self.place.resource.kind, &mut after, &body);
+            }
+            _ => return Err(Failure::new(415, "UnsupportedMediaType", "the body of the request was in an unknown format")),
+        }
+        if scale { self.rescale(&before, &after) } else { self.check(&mut after, Some(&name)).and_then(|()| self.changed(&before, after)) }
+    }
+
+    /// DELETE of one object.
+    pub fn delete(&mut self, options: &Value) -> Written {
+        let name = self.name();
+        let before = self.live(&name).ok_or_else(|| Failure::not_found(self.place.resource, &name))?;
+        for field in ["uid", "resourceVersion"] {
+            let wanted = &options["preconditions"][field];
+            if wanted.is_string() && *wanted != before["metadata"][field] {
+                return Err(Failure::conflict(self.place.resource, &name, &format!("Precondition failed: {field}")));
+            }
+        }
+        let policy = options["propagationPolicy"].as_str().unwrap_or_else(|| self.query.get("propagationPolicy"));
+        if policy == "Orphan" || options["orphanDependents"] == true {
+            return Err(Failure::bad_request("this API does not orphan"));
+        }
+        let dry = self.query.dry_run() || options["dryRun"].as_array().is_some_and(|d| d.iter().any(|d| d == "All"));
+        let kind = self.place.resource.kind;
+        if kind == Kind::Namespace && !dry {
+            self.empty(&name);
+        }
+        let last = if dry { before } else { self.objects.delete(kind, self.place.namespace(), &name, self.now).unwrap_or(before) };
+        if text(&last, "deletionTimestamp").is_empty() {
+            let details = json!({"name": name, "group": self.place.resource.group, "kind": self.place.resource.plural, "uid": last["metadata"]["uid"]});
+            return Ok((200, json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details})));
+        }
+        Ok((200, last))
+    }
+
+    fn name(&self) -> String {
+        self.place.name.clone().unwrap_or_default()
+    }
+
+    fn live(&self, name: &str) -> Option<Value> {
+        self.objects.get(self.place.resource.kind, self.place.namespace(), name).cloned()
+    }
+
+    fn subresource(&self) -> &str {
+        self.place.subresource.as_deref().unwrap_or_default()
+    }
+
+    /// Everything in a namespace.
+    fn empty(&mut self, namespace: &str) {
+        let kinds: Vec<_> = crate::lab::objects::resources(self.objects.auto_mode()).filter(|r| r.namespaced).map(|r| r.kind).collect();
+        for kind in kinds {
+            let names: Vec<_> = self.objects.list(kind, Some(namespace)).into_iter().map(|o| text(o, "name").to_owned()).collect();
+            for name in names {
+                self.objects.delete(kind, namespace, &name, self.now);
+            }
+        }
+    }
+
+    fn namespace_exists(&self) -> Result<(), Failure> {
+        let namespace = self.place.namespace();
+        if !self.place.resource.namespaced || self.objects.get(Kind::Namespace, "", namespace).is_some() {
+            return Ok(());
+        }
+        Err(Failure::not_found(self.objects.resource(Kind::Namespace), namespace))
+    }
+
+    /// The body is of this kind, namespace and name, and has no unknown fields where it may not.
+    fn check(&self, body: &mut Value, name: Option<&str>) -> Result<(), Failure> {
+        let resource = self.place.resource;
+        let (version, kind) = (body["apiVersion"].as_str().unwrap_or_default(), body["kind"].as_str().unwrap_or_default());
+        if (!version.is_empty() && version != resource.api_version()) || (!kind.is_empty() && kind != resource.name) {
+            let (wanted, given) = (resource.api_version(), format!("{version}, Kind={kind}"));
+            return Err(Failure::bad_request(format!("{given} in the body does not match {wanted}, Kind={} in the path", resource.name)));
+        }
+        if self.query.get("fieldValidation") == "Strict" {
+            let unknown = validate::unknown_fields(resource.kind, body)?;
+            if !unknown.is_empty() {
+                let list: Vec<_> = unknown.iter().map(|f| format!("unknown field \"{f}\"")).collect();
+                return Err(Failure::bad_request(format!("strict decoding error: {}", list.join(", "))));
+            }
+        }
+        validate::prune(resource.kind, body);
+        if resource.namespaced {
+            let namespace = self.place.namespace().to_owned();
+            if !matches!(text(body, "namespace"), "") && text(body, "namespace") != namespace {
+                return Err(Failure::bad_request("the namespace of the provided object does not match the namespace sent on the request"));
+            }
+            meta(body).insert("namespace".into(), namespace.into());
+        }
+        match name {
+            Some(name) if text(body, "name") != name => Err(Failure::bad_request(format!(
+                "the name of the object ({}) does not match the name on the URL ({name})",
+                text(body, "name")
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Stores `after` in the place of `before`, if that is what the client has seen.
+    fn changed(&mut self, before: &Value, mut after: Value) -> Written {
+        let seen = text(&after, "resourceVersion");
+        if !seen.is_empty() && seen != text(before, "resourceVersion") {
+            let why = "the object has been modified; please apply your changes to the latest version and try again";
+            return Err(Failure::conflict(self.place.resource, text(before, "name"), why));
+        }
+        let uid = text(&after, "uid");
+        if !uid.is_empty() && uid != text(before, "uid") {
+            return Err(Failure::conflict(self.place.resource, text(before, "name"), "Precondition failed: UID in precondition"));
+        }
+        drop_status(self.place, &mut after, Some(before));
+        keep_deletion(before, &mut after);
+        self.track(Some(before), &mut after);
+        self.store(Some(before), after).map(|v| (200, v))
+    }
+
+    fn rescale(&mut self, before: &Value, scale: &Value) -> Written {
+        let mut after = before.clone();
+        let replicas = scale["spec"]["replicas"].as_u64().ok_or_else(|| Failure::bad_request("spec.replicas: not a number"))?;
+        after["spec"]["replicas"] = replicas.into();
+        meta(&mut after).insert("resourceVersion".into(), scale["metadata"]["resourceVersion"].clone());
+        let (status, stored) = self.changed(before, after)?;
+        Ok((status, read::scale(&stored)))
+    }
+
+    fn apply(&mut self, name: &str, before: Option<Value>, mut body: Value) -> Written {
+        let manager = self.query.get("fieldManager");
+        if manager.is_empty() {
+            return Err(Failure::bad_request("fieldManager is required for apply patch"));
+        }
+        if text(&body, "name").is_empty() {
+            meta(&mut body).insert("name".into(), name.into());
+        }
+        self.check(&mut body, Some(name))?;
+        let (version, resource) = (self.place.resource.api_version(), self.place.resource);
+        let by = Applier { manager, subresource: self.subresource(), api_version: &version, force: self.query.is("force"), now: self.now };
+        let Some(before) = before else {
+            self.namespace_exists()?;
+            if !text(&body, "uid").is_empty() || !self.subresource().is_empty() {
+                return Err(Failure::not_found(resource, name));
+            }
+            let new = apply::apply(resource.kind, &apply::bare(&body), false, &body, by)?;
+            return self.store(None, new).map(|v| (201, v));
+        };
+        let seen = text(&body, "resourceVersion");
+        if !seen.is_empty() && seen != text(&before, "resourceVersion") {
+            return Err(Failure::conflict(resource, name, "the object has been modified"));
+        }
+        let after = apply::apply(resource.kind, &before, true, &body, by)?;
+        self.store(Some(&before), after).map(|v| (200, v))
+    }
+
+    fn track(&self, before: Option<&Value>, after: &mut Value) {
+        let named = self.query.get("fieldManager");
+        let name = if named.is_empty() { self.agent } else { named };
+        let writer = Manager::new(name, "Update", self.subresource(), &self.place.resource.api_version(), self.now);
+        managers::track(self.place.resource.kind, before, after, writer);
+    }
+
+    fn store(&mut self, before: Option<&Value>, mut after: Value) -> Result<Value, Failure> {
+        let resource = self.place.resource;
+        validate::defaults(resource.kind, &mut after);
+        validate::admit(self.objects, resource, before, &after)?;
+        if !self.query.dry_run() {
+            return Ok(self.objects.put(resource.kind, after, self.now));
+        }
+        after["apiVersion"] = resource.api_version().into();
+        after["kind"] = resource.name.into();
+        if before.is_none() {
+            meta(&mut after).insert("creationTimestamp".into(), stamp(self.now));
+        }
+        Ok(after)
+    }
+}
+
+/// Only its subresource writes a status, and that writes nothing else.
+fn drop_status(place: &Place, after: &mut Value, before: Option<&Value>) {
+    if !place.resource.status {
+        return;
+    }
+    if let (Some("status"), Some(before)) = (place.subresource.as_deref(), before) {
+        let (status, managed) = (after["status"].take(), after["metadata"]["managedFields"].take());
+        *after = before.clone();
+        after["status"] = status;
+        if managed.is_array() {
+            meta(after).insert("managedFields".into(), managed);
+        }
+        return;
+    }
+    let status = before.and_then(|b| b.get("status")).cloned();
+    match (after.as_object_mut(), status) {
+        (Some(after), Some(status)) => drop(after.insert("status".into(), status)),
+        (Some(after), None) => drop(after.shift_remove("status")),
+        _ => (),
+    }
+}
+
+/// A deletion that has begun cannot be taken back.
+fn keep_deletion(before: &Value, after: &mut Value) {
+    for field in ["deletionTimestamp", "deletionGracePeriodSeconds"] {
+        meta(after).shift_remove(field);
+        if let Some(value) = before["metadata"].get(field) {
+            meta(after).insert(field.into(), value.clone());
+        }
+    }
+}
