@@ -151,13 +151,6 @@ pub enum Event {
         /// What is there; `None`: the rule is gone.
         live: Option<Vec<Action>>,
     },
-    /// `resume --keep-live`: what is there is the new truth for this route.
-    Adopted {
-        /// The route.
-        route: RouteId,
-        /// Its actions.
-        actions: Vec<Action>,
-    },
     /// A gate failed.
     GateFailed {
         /// `guard`, `raise`.

@@ -66,6 +66,8 @@ pub struct State {
     pub frozen: Option<(Freeze, String, Timestamp)>,
     /// A raise-gate time-out that was already acted upon is not acted upon again before this time.
     pub gate_since: Timestamp,
+    /// A person resumed although the old side is in trouble.
+    pub overruled: bool,
     /// The rollback under way, or done.
     pub rollback: Option<Rollback>,
     /// Every route.
@@ -104,8 +106,12 @@ pub struct Route {
     pub open: Option<Open>,
     /// What someone else put there, if they did; `Some(None)`: the rule is gone.
     pub drift: Option<Option<Vec<Action>>>,
-    /// The drift may be overwritten (`resume --reassert`).
+    /// The drift may be overwritten (`resume --reassert`), or for a deleted rule, is known of.
     pub reassert: bool,
+    /// The last event about it: a reading from before then says nothing.
+    pub touched: Timestamp,
+    /// What stood there before the last write, which a late read may still show for a while.
+    pub previous: Option<Forward>,
 }
 
 /// A write whose effect is not known yet.
@@ -156,7 +162,15 @@ impl State {
             return Err(Illegal { stand: None, event: legal::kind(&record.event) });
         };
         let routes = started.routes.iter().map(|start| {
-            let route = Route { start: start.clone(), known: start.actions.clone(), open: None, drift: None, reassert: false };
+            let route = Route {
+                start: start.clone(),
+                known: start.actions.clone(),
+                open: None,
+                drift: None,
+                reassert: false,
+                touched: record.time,
+                previous: None,
+            };
             (start.id.clone(), route)
         });
         Ok(Self {
@@ -175,6 +189,7 @@ impl State {
             paused: None,
             frozen: None,
             gate_since: record.time,
+            overruled: false,
             rollback: None,
             routes: routes.collect(),
             bound: BTreeSet::new(),

@@ -54,6 +54,8 @@ pub struct Watch {
     pub marker: Option<Marker>,
     /// Zones in which each group's targets have been seen.
     pub zones: BTreeMap<String, BTreeSet<String>>,
+    /// Routes whose writes are answered with no, again and again, and why.
+    pub refused: BTreeMap<RouteId, String>,
     /// Times without a look longer than three polls, as (from, to).
     gaps: Vec<(Timestamp, Timestamp)>,
     poll: Duration,
@@ -73,6 +75,7 @@ impl Watch {
             replicas: BTreeMap::new(),
             marker: None,
             zones: BTreeMap::new(),
+            refused: BTreeMap::new(),
             gaps: Vec::new(),
             poll,
             keep: SignedDuration::try_from(keep).unwrap_or(SignedDuration::MAX),
@@ -86,9 +89,6 @@ impl Watch {
 
     /// Takes a look in. `whole`: it was a look at everything, the kind that bakes count.
     pub fn absorb(&mut self, now: Timestamp, look: Observation, whole: bool) {
-        if whole {
-            self.count(now);
-        }
         for (group, reading) in look.health {
             match reading.value {
                 Ok(targets) => {
@@ -104,6 +104,10 @@ impl Watch {
         self.routes.extend(look.routes);
         self.marker = look.marker.or(self.marker.take());
         let blind = !self.unreadable.is_empty() || self.routes.values().any(|r| blinds(&r.value));
+        // A look that saw nothing is none.
+        if whole && !blind {
+            self.count(now);
+        }
         self.blind_since = if blind { self.blind_since.or(Some(now)) } else { None };
     }
 

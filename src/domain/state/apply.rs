@@ -35,7 +35,6 @@ impl State {
             Event::Frozen { reason, message } => self.frozen = Some((*reason, message.clone(), time)),
             Event::Thawed {} => self.thaw(time),
             Event::Drifted { route, live, .. } => self.drift(route, live.as_ref()),
-            Event::Adopted { route, actions } => self.adopt(route, actions),
             Event::RollbackStarted { cause, by, to_step, force } => {
                 self.phase = Phase::RollingBack;
                 self.finished = None;
@@ -79,6 +78,7 @@ impl State {
         }
         for write in writes {
             let Some(route) = self.routes.get_mut(&write.route) else { continue };
+            route.touched = time;
             let mut open = route.open.take().unwrap_or(Open { sets: Vec::new(), deadline, pending: true });
             open.sets.push(write.set.clone());
             open.deadline = open.deadline.max(deadline);
@@ -89,13 +89,14 @@ impl State {
 
     fn outcome(&mut self, time: Timestamp, id: &str, result: WriteResult, live: Option<&Forward>) {
         let Some(route) = self.routes.get_mut(id) else { return };
+        route.touched = time;
         match result {
             WriteResult::Applied | WriteResult::Already => {
                 if let Some(forward) = live {
+                    route.previous = Some(route.forward().clone());
                     route.known = action::with_forward(&route.known, forward);
                 }
-                // An older write without an answer may still come late; only a read after its deadline closes it.
-                route.open = route.open.take().filter(|o| o.sets.len() > 1 && time < o.deadline).map(|o| Open { pending: false, ..o });
+                route.close(time);
                 route.drift = None;
                 route.reassert = false;
                 if result == WriteResult::Applied {
@@ -122,23 +123,21 @@ impl State {
         route.reassert &= !back;
     }
 
-    fn adopt(&mut self, id: &str, actions: &[Action]) {
-        let Some(route) = self.routes.get_mut(id) else { return };
-        route.known = actions.to_vec();
-        route.drift = None;
-        route.reassert = false;
-        route.open = None;
-    }
-
     fn resume(&mut self, time: Timestamp, mode: ResumeMode) {
         self.paused = None;
+        self.overruled |= self.frozen.as_ref().is_some_and(|(f, _, _)| *f == Freeze::FromInTrouble);
         let drift = self.frozen.as_ref().is_some_and(|(f, _, _)| *f == Freeze::Drift);
         if !drift || mode != ResumeMode::Plain {
             self.thaw(time);
         }
-        if mode == ResumeMode::Reassert {
-            for route in self.routes.values_mut().filter(|r| matches!(r.drift, Some(Some(_)))) {
-                route.reassert = true;
+        for route in self.routes.values_mut().filter(|_| mode != ResumeMode::Plain) {
+            match route.drift.clone() {
+                Some(Some(live)) if mode == ResumeMode::KeepLive => {
+                    route.known = live;
+                    route.drift = None;
+                }
+                Some(_) => route.reassert = true,
+                None => {}
             }
         }
     }
@@ -154,6 +153,18 @@ impl State {
 }
 
 impl Route {
+    /// The forward has been read back. An older write without an answer may still come late, unless it would change nothing; only a read
+    /// after its deadline closes that.
+    fn close(&mut self, time: Timestamp) {
+        let Some(mut open) = self.open.take() else { return };
+        let now = self.forward();
+        open.sets.retain(|set| !set.same(now));
+        open.pending = false;
+        if !open.sets.is_empty() && time <= open.deadline {
+            self.open = Some(open);
+        }
+    }
+
     /// The last write was answered with no: it takes no effect.
     fn unsend(&mut self) {
         if let Some(open) = &mut self.open {

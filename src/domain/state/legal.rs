@@ -56,7 +56,6 @@ fn legal(stand: Stand, event: &Event) -> bool {
         Event::Thawed {} => stepping && held,
         Event::Outcome { .. }
         | Event::Drifted { .. }
-        | Event::Adopted { .. }
         | Event::Waiting { .. }
         | Event::Health { .. }
         | Event::Finished { .. } => phase != Finished,
@@ -82,7 +81,6 @@ pub(super) fn kind(event: &Event) -> &'static str {
         Event::Frozen { .. } => "frozen",
         Event::Thawed {} => "thawed",
         Event::Drifted { .. } => "drifted",
-        Event::Adopted { .. } => "adopted",
         Event::GateFailed { .. } => "gateFailed",
         Event::RollbackStarted { .. } => "rollbackStarted",
         Event::Waiting { .. } => "waiting",

@@ -1,0 +1,78 @@
+//! What the last reading of each route says: writes that took effect or never will, and changes that were not ours.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::domain::action::{self, Action, Forward};
+use crate::domain::alb::{LiveRoute, Unreadable};
+use crate::domain::event::{Event, WriteResult};
+use crate::domain::state::{Open, Route, State};
+use crate::domain::watch::Watch;
+
+/// For this long after a write was read back, an older value is taken for a late read, not for someone's change. ELBv2 is eventually
+/// consistent and publishes no figure; a change that really is someone's is seen as such this much later.
+const LATE_READ: SignedDuration = SignedDuration::from_secs(30);
+
+/// What must be journalled before anything else is decided.
+pub fn events(state: &State, watch: &Watch, now: Timestamp) -> Vec<Event> {
+    state.routes.values().filter_map(|route| event(route, watch, now)).collect()
+}
+
+fn event(route: &Route, watch: &Watch, now: Timestamp) -> Option<Event> {
+    let reading = watch.routes.get(&route.start.id).filter(|r| r.at >= route.touched)?;
+    match &reading.value {
+        Ok(live) => match &route.open {
+            Some(open) => opened(route, open, live, reading.at),
+            None => settled(route, live, now),
+        },
+        Err(Unreadable::NotFound(_)) if !route.gone() => {
+            Some(Event::Drifted { route: route.start.id.clone(), expected: route.known.clone(), live: None })
+        }
+        Err(_) => None,
+    }
+}
+
+/// A write without an answer: a read decides it, at the latest the first one after its deadline.
+fn opened(route: &Route, open: &Open, live: &LiveRoute, at: Timestamp) -> Option<Event> {
+    let over = at > open.deadline;
+    if open.pending && !over {
+        // A crash left it: whatever was sent may still be under way.
+        return only(open).filter(|set| is(live, route, set)).map(|set| outcome(route, WriteResult::Applied, Some(set.clone()), None));
+    }
+    if let Some(set) = open.sets.iter().find(|set| is(live, route, set)) {
+        let decided = over || open.sets.len() == 1;
+        return decided.then(|| outcome(route, WriteResult::Applied, Some(set.clone()), None));
+    }
+    if action::same(&live.actions, &route.known) {
+        return over.then(|| outcome(route, WriteResult::Failed, None, Some("it never took effect".into())));
+    }
+    drifted(route, &live.actions)
+}
+
+fn only(open: &Open) -> Option<&Forward> {
+    if let [set] = open.sets.as_slice() { Some(set) } else { None }
+}
+
+fn settled(route: &Route, live: &LiveRoute, now: Timestamp) -> Option<Event> {
+    if action::same(&live.actions, &route.known) {
+        return route.drift.is_some().then(|| back(route, &live.actions));
+    }
+    let late = route.previous.as_ref().is_some_and(|before| is(live, route, before)) && now.duration_since(route.touched) < LATE_READ;
+    if late { None } else { drifted(route, &live.actions) }
+}
+
+fn is(live: &LiveRoute, route: &Route, forward: &Forward) -> bool {
+    action::same(&live.actions, &action::with_forward(&route.known, forward))
+}
+
+fn drifted(route: &Route, live: &[Action]) -> Option<Event> {
+    let known = route.drift.as_ref().is_some_and(|d| d.as_ref().is_some_and(|d| action::same(d, live)));
+    (!known).then(|| back(route, live))
+}
+
+fn back(route: &Route, live: &[Action]) -> Event {
+    Event::Drifted { route: route.start.id.clone(), expected: route.known.clone(), live: Some(live.to_vec()) }
+}
+
+fn outcome(route: &Route, result: WriteResult, live: Option<Forward>, detail: Option<String>) -> Event {
+    Event::Outcome { route: route.start.id.clone(), result, live, detail }
+}

@@ -1,0 +1,114 @@
+//! The way back: derived from what was done, never authored. Restoring writes wait for no gate; the end waits for a read that shows every
+//! route right, later than the deadline of every write that was never answered.
+
+use jiff::Timestamp;
+
+use super::{Batch, Decision, wait, way_back};
+use crate::domain::action::{self, Forward};
+use crate::domain::event::{Event, Outcome, Stop, WaitReason, Write};
+use crate::domain::goal;
+use crate::domain::state::{Rollback, Route, State};
+use crate::domain::watch::Watch;
+use crate::plan::model::{Plan, RollbackStickiness};
+
+/// How a route stands.
+enum Standing {
+    Right,
+    /// Right by the last read, but an older write may still come.
+    Open(Timestamp),
+    /// To be written.
+    Wrong(Write),
+    /// Not to be written by us, and why.
+    Left(String),
+}
+
+pub fn decide(plan: &Plan, state: &State, watch: &Watch, now: Timestamp) -> Decision {
+    let Some(rollback) = &state.rollback else { return Decision::Wait(Vec::new()) };
+    let (mut writes, mut left, mut open) = (Vec::new(), Vec::new(), None);
+    for route in state.routes.values() {
+        match standing(plan, state, watch, route, rollback, now) {
+            Standing::Right => {}
+            Standing::Open(until) => open = open.max(Some(until)),
+            Standing::Wrong(write) => writes.push(write),
+            Standing::Left(why) => left.push(format!("{}: {why}", route.start.label)),
+        }
+    }
+    if !writes.is_empty() {
+        return Decision::Write(Batch { restore: true, writes, raises: Vec::new() });
+    }
+    if let Some(until) = open {
+        return wait(WaitReason::OpenWrite, "every route reads back right; a write that was never answered may still come", Some(until));
+    }
+    if left.is_empty() { Decision::Record(vec![finished(plan, state, rollback)]) } else { Decision::Leave(Stop::Stuck, stuck(&left)) }
+}
+
+fn standing(plan: &Plan, state: &State, watch: &Watch, route: &Route, rollback: &Rollback, now: Timestamp) -> Standing {
+    if route.gone() {
+        return Standing::Left("the rule was deleted".into());
+    }
+    if rollback.automatic
+        && let Some(Some(live)) = &route.drift
+    {
+        return Standing::Left(format!("someone else changed it, it is left alone: {}", spelled(route, action::forward(live))));
+    }
+    let live = live(route, watch);
+    let goal = match goal::back(plan, state, route, rollback, live) {
+        Ok(goal) => goal,
+        Err(e) => return Standing::Left(e.to_string()),
+    };
+    let right = live.same(&goal) && route.forward().same(&goal);
+    if let Some(why) = watch.refused.get(&route.start.id) {
+        return Standing::Left(format!("the write is refused: {why}"));
+    }
+    match &route.open {
+        None if right => Standing::Right,
+        Some(open) if live.same(&goal) && !open.pending => {
+            if now <= open.deadline {
+                Standing::Open(open.deadline)
+            } else {
+                Standing::Open(now)
+            }
+        }
+        _ if !rollback.force && rollback.to_step.is_none() && way_back::none(state, route, watch) => {
+            Standing::Left("the way back has no healthy target; `cutover rollback --force` goes there all the same".into())
+        }
+        _ => Standing::Wrong(Write { route: route.start.id.clone(), expect: None, set: goal }),
+    }
+}
+
+/// The forward as last read, if that reading is later than all that we did to the route; else as last confirmed.
+fn live<'a>(route: &'a Route, watch: &'a Watch) -> &'a Forward {
+    let reading = watch.routes.get(&route.start.id).filter(|r| r.at >= route.touched);
+    reading.and_then(|r| r.value.as_ref().ok()).and_then(|l| l.forward()).unwrap_or(route.forward())
+}
+
+fn spelled(route: &Route, forward: Option<&Forward>) -> String {
+    let shares = forward.map(|f| goal::shares_of(route, f)).unwrap_or_default();
+    shares.iter().map(|(cluster, share)| format!("{cluster} {share:.0} %")).collect::<Vec<_>>().join(", ")
+}
+
+fn stuck(left: &[String]) -> String {
+    format!("everything else is back, but these routes are not: {}", left.join("; "))
+}
+
+fn finished(plan: &Plan, state: &State, rollback: &Rollback) -> Event {
+    let outcome = if rollback.automatic { Outcome::RolledBack } else { Outcome::Aborted };
+    Event::Finished { outcome, remarks: remarks(plan, state, rollback) }
+}
+
+/// Cookies that still lead to the new cluster.
+fn remarks(plan: &Plan, state: &State, rollback: &Rollback) -> Vec<String> {
+    let keeps = plan.strategy.rollback_stickiness == RollbackStickiness::Keep || !rollback.automatic;
+    let sticky = state.routes.values().filter(|r| keeps && goal::sticky_clients(plan, state, r));
+    let longest = sticky.filter_map(|r| r.original().target_group_stickiness_config.as_ref()?.duration_seconds).max();
+    let to = &plan.strategy.to;
+    longest
+        .map(|s| {
+            format!(
+                "weights restored, clients with a cookie stay on {to} for up to {}",
+                super::steps::spell(std::time::Duration::from_secs(s.unsigned_abs().into()))
+            )
+        })
+        .into_iter()
+        .collect()
+}

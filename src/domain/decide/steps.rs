@@ -1,0 +1,284 @@
+//! The steps themselves, once nothing holds them.
+
+use jiff::Timestamp;
+
+use super::{Batch, Decision, Orders, guard, hold, later, wait};
+use crate::domain::action::Forward;
+use crate::domain::event::{Event, Freeze, Outcome, StepType, Stop, Wait, WaitReason, Write};
+use crate::domain::gate::{self, Raise};
+use crate::domain::goal;
+use crate::domain::state::{Phase, Route, State};
+use crate::domain::watch::{Watch, short};
+use crate::plan::model::{OnFailure, Plan, Step, StepKind};
+
+/// A bake is journalled this often, so that a crash loses no more.
+const BAKE_RECORD: u64 = 60;
+
+/// What the current step needs next.
+pub fn decide(plan: &Plan, state: &State, watch: &Watch, orders: Orders, now: Timestamp) -> Decision {
+    match state.phase {
+        Phase::Ready => begin(plan, state, orders),
+        Phase::Moving => moving(plan, state, watch, now),
+        Phase::Baking => baking(plan, state, watch, now),
+        Phase::Awaiting => awaiting(plan, state),
+        Phase::RollingBack | Phase::Finished => Decision::Wait(Vec::new()),
+    }
+}
+
+/// A step's name, or what it does, in the plan's own words.
+pub fn label(step: &Step) -> String {
+    let what = match &step.kind {
+        StepKind::Bind => "bind".into(),
+        StepKind::Shares(shares) => shares.iter().map(|(c, s)| format!("{c} {s} %")).collect::<Vec<_>>().join(", "),
+        StepKind::Bake(d) => format!("pause {}", spell(*d)),
+        StepKind::Approval(None) => "pause until promoted".into(),
+        StepKind::Approval(Some(text)) => format!("approval: {text}"),
+    };
+    step.name.as_ref().map_or(what.clone(), |name| format!("{name} ({what})"))
+}
+
+/// A duration as plans spell it: `1h30m`, `90s`.
+pub fn spell(duration: std::time::Duration) -> String {
+    let all = duration.as_secs();
+    let parts = [(all / 3600, "h"), (all % 3600 / 60, "m"), (all % 60, "s")];
+    let parts: Vec<_> = parts.iter().filter(|(n, _)| *n > 0).map(|(n, unit)| format!("{n}{unit}")).collect();
+    if parts.is_empty() { "0s".into() } else { parts.concat() }
+}
+
+fn begin(plan: &Plan, state: &State, orders: Orders) -> Decision {
+    let Some(step) = plan.strategy.steps.get(state.step - 1) else {
+        return Decision::Record(vec![Event::Finished { outcome: Outcome::Completed, remarks: Vec::new() }]);
+    };
+    if orders.until.is_some_and(|until| state.step > until) {
+        return Decision::Leave(
+            Stop::Waiting,
+            format!("stopped before step {} ({}), as asked; nobody guards the traffic now", step.number, label(step)),
+        );
+    }
+    let kind = match step.kind {
+        StepKind::Bind => StepType::Bind,
+        StepKind::Shares(_) => StepType::Shares,
+        StepKind::Bake(_) => StepType::Bake,
+        StepKind::Approval(_) => StepType::Approval,
+    };
+    Decision::Record(vec![Event::StepStarted { step: step.number, kind, label: label(step) }])
+}
+
+fn awaiting(plan: &Plan, state: &State) -> Decision {
+    if state.released || state.full {
+        return Decision::Record(vec![Event::StepDone { step: state.step }]);
+    }
+    let text = match hold::current(plan, state) {
+        Some(StepKind::Approval(Some(text))) => format!("approval: {text}"),
+        _ => "until promoted".into(),
+    };
+    wait(WaitReason::Approval, text, None)
+}
+
+fn baking(plan: &Plan, state: &State, watch: &Watch, now: Timestamp) -> Decision {
+    let Some(StepKind::Bake(length)) = hold::current(plan, state) else { return Decision::Wait(Vec::new()) };
+    let (seconds, _) = baked(state, watch, now);
+    if state.released || state.full || seconds >= length.as_secs() {
+        return Decision::Record(vec![Event::StepDone { step: state.step }]);
+    }
+    if let Some(event) = bake_record(state, watch, now) {
+        return Decision::Record(vec![event]);
+    }
+    let until = later(now, length.saturating_sub(std::time::Duration::from_secs(seconds)));
+    let mut waits = hold::failing(plan, state, watch, now);
+    waits.push(Wait { reason: WaitReason::Bake, message: format!("baking for {}", spell(*length)), until: Some(until) });
+    Decision::Wait(waits)
+}
+
+/// Observed seconds of the current bake, and unobserved ones since the last record.
+fn baked(state: &State, watch: &Watch, now: Timestamp) -> (u64, u64) {
+    let (before, at) = state.baked;
+    let (observed, unseen) = watch.observed(at, watch.last_look.unwrap_or(now).min(now).max(at));
+    (before + observed, unseen)
+}
+
+/// The bake's record, where one is due: each minute, and after a gap.
+pub fn bake_record(state: &State, watch: &Watch, now: Timestamp) -> Option<Event> {
+    let (seconds, gap) = baked(state, watch, now);
+    let due = seconds >= state.baked.0 + BAKE_RECORD || gap > 0;
+    due.then_some(Event::Baked { step: state.step, seconds, gap })
+}
+
+fn moving(plan: &Plan, state: &State, watch: &Watch, now: Timestamp) -> Decision {
+    let bind = hold::current(plan, state) == Some(&StepKind::Bind);
+    let mut pending = Vec::new();
+    for route in state.routes.values().filter(|r| !r.gone()) {
+        match goal::after(plan, route, state.started.from_step, state.step) {
+            Ok(set) if route.open.is_none() && route.forward().same(&set) => {}
+            Ok(set) => pending.push((route, set)),
+            Err(e) => return frozen(Freeze::WriteFailed, format!("{}: {e}", route.start.label)),
+        }
+    }
+    if !pending.is_empty() {
+        return shift(plan, state, watch, pending, bind, now);
+    }
+    if let Some(wait) = settling(plan, state, now) {
+        return wait;
+    }
+    if bind {
+        bound(plan, state, watch, now)
+    } else {
+        Decision::Record(vec![Event::Settled { step: state.step }, Event::StepDone { step: state.step }])
+    }
+}
+
+/// Moves the routes that still need it, if the groups that it raises can take it.
+fn shift(plan: &Plan, state: &State, watch: &Watch, pending: Vec<(&Route, Forward)>, bind: bool, now: Timestamp) -> Decision {
+    if state.first_write.is_some_and(|first| later(first, plan.strategy.gates.timeout) <= now) {
+        let (route, _) = &pending[0];
+        return write_failed(
+            plan,
+            state,
+            watch,
+            format!("{} could not be written within {}", route.start.label, spell(plan.strategy.gates.timeout)),
+        );
+    }
+    if let Some((why, route)) = pending.iter().find_map(|(r, _)| watch.refused.get(&r.start.id).map(|why| (why, r))) {
+        return write_failed(plan, state, watch, format!("{}: {why}", route.start.label));
+    }
+    if !bind && let Some(decision) = raise(plan, state, watch, &raised(state, &pending), state.step, now) {
+        return decision;
+    }
+    let open = pending.iter().filter_map(|(r, _)| r.open.as_ref()).map(|o| o.deadline).max();
+    let ready = pending.into_iter().filter(|(r, _)| r.open.is_none()).collect();
+    batch_over(state, ready)
+        .unwrap_or_else(|| wait(WaitReason::OpenWrite, "a write was never answered; it is decided once it can no longer take effect", open))
+}
+
+/// A batch that moves these routes from what is known to what is wanted; `None` where there are none.
+pub fn batch_over(state: &State, routes: Vec<(&Route, Forward)>) -> Option<Decision> {
+    let raises = raised(state, &routes);
+    let writes: Vec<_> =
+        routes.into_iter().map(|(route, set)| Write { route: route.start.id.clone(), expect: Some(expected(route)), set }).collect();
+    (!writes.is_empty()).then_some(Decision::Write(Batch { restore: false, writes, raises }))
+}
+
+/// What must be there: what we last saw, drift included where it may be overwritten.
+fn expected(route: &Route) -> Forward {
+    let drift = route.drift.as_ref().and_then(|d| d.as_deref()).and_then(crate::domain::action::forward);
+    drift.filter(|_| route.reassert).unwrap_or(route.forward()).clone()
+}
+
+/// The groups whose share rises on any of these routes.
+fn raised(state: &State, routes: &[(&Route, Forward)]) -> Vec<String> {
+    let mut all: Vec<String> = Vec::new();
+    for (route, set) in routes {
+        let (now, then) = (goal::shares_of(route, &expected(route)), goal::shares_of(route, set));
+        let rises = |cluster: &str| then.get(cluster).copied().unwrap_or(0.0) > now.get(cluster).copied().unwrap_or(0.0) + 1e-9;
+        all.extend(route.start.groups.iter().filter(|(c, _)| rises(c)).map(|(_, arn)| arn.clone()));
+    }
+    all.sort_unstable();
+    all.dedup();
+    all.retain(|arn| state.started.groups.contains_key(arn));
+    all
+}
+
+/// `bind`, once the groups are attached: the bindings, then the raise gate at the first share to come.
+fn bound(plan: &Plan, state: &State, watch: &Watch, now: Timestamp) -> Decision {
+    let key = |b: &crate::domain::event::BindingStart| (b.cluster.clone(), format!("{}/{}", b.binding.namespace, b.binding.name));
+    let missing: Vec<_> = state.started.bindings.iter().filter(|b| !state.bound.contains(&key(b))).cloned().collect();
+    if !missing.is_empty() {
+        return Decision::Bind(missing);
+    }
+    let groups = first_raised(plan, state);
+    let step = goal::coming(plan, state.step).map_or(state.step, |(number, _)| number);
+    raise(plan, state, watch, &groups, step, now)
+        .unwrap_or_else(|| Decision::Record(vec![Event::Settled { step: state.step }, Event::StepDone { step: state.step }]))
+}
+
+/// The groups that the first share step to come raises.
+fn first_raised(plan: &Plan, state: &State) -> Vec<String> {
+    let Some((number, _)) = goal::coming(plan, state.step) else { return Vec::new() };
+    let from = state.started.from_step;
+    let pairs: Vec<_> = state.routes.values().filter_map(|r| goal::after(plan, r, from, number).ok().map(|set| (r, set))).collect();
+    raised(state, &pairs)
+}
+
+/// Whether the raise gates of the current step hold: what a frozen time-out waits for.
+pub fn gate_holds(plan: &Plan, state: &State, watch: &Watch, now: Timestamp) -> bool {
+    let step = goal::coming(plan, state.step).map_or(state.step, |(number, _)| number);
+    first_raised(plan, state).iter().all(|group| gate_of(plan, state, watch, group, step, now) == Raise::Holds)
+}
+
+fn gate_of(plan: &Plan, state: &State, watch: &Watch, group: &str, step: usize, now: Timestamp) -> Raise {
+    let (Some(start), Some((_, shares))) = (state.started.groups.get(group), goal::ruling(plan, step)) else { return Raise::Unknown };
+    if watch.unreadable.contains_key(group) {
+        return Raise::Unknown;
+    }
+    let share = shares.get(&start.cluster).copied().unwrap_or(0);
+    let zones: Vec<_> = if start.cross_zone { Vec::new() } else { watch.zones.get(group).into_iter().flatten().cloned().collect() };
+    let gate = &plan.strategy.gates.raise;
+    let need =
+        gate::need(gate, share, guard::family_total(state, watch, group), &zones, std::time::Duration::from_secs(start.interval.into()));
+    match watch.replicas.get(group) {
+        // Targets are nodes: what answers behind them are the ready replicas.
+        Some(ready) if *ready < need.healthy => {
+            Raise::Short(format!("has {ready} ready replicas of the {} that {share} % needs", need.healthy))
+        }
+        _ => gate::raise(watch.of(group), &need, now),
+    }
+}
+
+/// Holds the raise gates of these groups to a step; `None` where all hold.
+fn raise(plan: &Plan, state: &State, watch: &Watch, groups: &[String], step: usize, now: Timestamp) -> Option<Decision> {
+    let mut waits = Vec::new();
+    let mut stale = Vec::new();
+    for group in groups {
+        let (message, until) = match gate_of(plan, state, watch, group, step, now) {
+            Raise::Holds => continue,
+            Raise::Unknown if watch.unreadable.contains_key(group) => (format!("{} cannot be read", short(group)), None),
+            Raise::Unknown => {
+                stale.push(group.clone());
+                continue;
+            }
+            Raise::Since(until) => (format!("{} is healthy enough, and must stay so for a while", short(group)), Some(until)),
+            Raise::Short(why) => (format!("{} {why}", short(group)), None),
+        };
+        waits.push(Wait { reason: WaitReason::RaiseGate, message, until });
+    }
+    if !stale.is_empty() {
+        return Some(Decision::Look(stale));
+    }
+    if waits.is_empty() {
+        return None;
+    }
+    let timeout = later(state.gate_since, plan.strategy.gates.timeout);
+    if timeout > now {
+        waits[0].until = waits[0].until.or(Some(timeout));
+        return Some(Decision::Wait(waits));
+    }
+    Some(timed_out(plan, state, watch, groups, waits.swap_remove(0).message))
+}
+
+fn timed_out(plan: &Plan, state: &State, watch: &Watch, groups: &[String], why: String) -> Decision {
+    let message = format!("not ready within {}: {why}", spell(plan.strategy.gates.timeout));
+    if plan.strategy.gates.on_timeout == OnFailure::Pause {
+        return frozen(Freeze::GateTimeout, message);
+    }
+    let failed = Event::GateFailed { gate: "raise".into(), group: groups.first().cloned().unwrap_or_default(), message: message.clone() };
+    Decision::Record(match guard::back(state, watch, message) {
+        Ok(events) => [vec![failed], events].concat(),
+        Err(freeze) => vec![failed, freeze],
+    })
+}
+
+fn write_failed(plan: &Plan, state: &State, watch: &Watch, message: String) -> Decision {
+    if plan.strategy.on_failure == OnFailure::Pause {
+        return frozen(Freeze::WriteFailed, message);
+    }
+    Decision::Record(guard::back(state, watch, message).unwrap_or_else(|freeze| vec![freeze]))
+}
+
+fn frozen(reason: Freeze, message: String) -> Decision {
+    Decision::Record(vec![Event::Frozen { reason, message }])
+}
+
+fn settling(plan: &Plan, state: &State, now: Timestamp) -> Option<Decision> {
+    let until = later(state.last_applied?, plan.strategy.settle);
+    (!state.settled && until > now).then(|| wait(WaitReason::Settle, "written and read back; settling", Some(until)))
+}

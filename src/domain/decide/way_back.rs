@@ -1,0 +1,53 @@
+//! Could the groups of the start take the traffic again?
+
+use std::collections::BTreeMap;
+
+use crate::domain::state::{Route, State};
+use crate::domain::watch::Watch;
+use crate::plan::model::ClusterName;
+
+/// What a cluster of the start has now, of what it had then.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WayBack {
+    /// The cluster.
+    pub cluster: ClusterName,
+    /// Healthy targets now; `None`: unreadable.
+    pub healthy: Option<u32>,
+    /// Healthy targets at the start.
+    pub baseline: u32,
+}
+
+/// The way back, by cluster that carried traffic at the start.
+pub fn way_back(state: &State, watch: &Watch) -> Vec<WayBack> {
+    let mut all: BTreeMap<&str, WayBack> = BTreeMap::new();
+    let mut groups: Vec<_> = state.routes.values().flat_map(|route| carriers(state, route)).collect();
+    groups.sort_unstable();
+    groups.dedup();
+    for arn in groups {
+        let Some(start) = state.started.groups.get(arn) else { continue };
+        let entry = all.entry(&start.cluster).or_insert_with(|| WayBack { cluster: start.cluster.clone(), healthy: Some(0), baseline: 0 });
+        entry.baseline += start.healthy;
+        entry.healthy = entry.healthy.zip(healthy(watch, arn)).map(|(a, b)| a + b);
+    }
+    all.into_values().collect()
+}
+
+/// Groups that carry a route's traffic once it is rolled back.
+pub fn carriers<'a>(state: &'a State, route: &'a Route) -> Vec<&'a str> {
+    let carries = |cluster: &str, arn: &str| match &state.started.start {
+        Some(shares) => shares.get(cluster).is_some_and(|s| *s > 0),
+        None => route.original().weight(arn).is_some_and(|w| w > 0),
+    };
+    route.start.groups.iter().filter(|(c, arn)| carries(c, arn)).map(|(_, arn)| arn.as_str()).collect()
+}
+
+/// Whether a route certainly has no healthy target to go back to. Unknown is not none.
+pub fn none(state: &State, route: &Route, watch: &Watch) -> bool {
+    let groups = carriers(state, route);
+    !groups.is_empty() && groups.iter().all(|arn| healthy(watch, arn) == Some(0))
+}
+
+/// Healthy targets now, if they can be read.
+fn healthy(watch: &Watch, arn: &str) -> Option<u32> {
+    if watch.unreadable.contains_key(arn) { None } else { watch.healthy(arn) }
+}

@@ -1,0 +1,86 @@
+//! What each route's forward is to be: after a step, and after a rollback. Both derive from the original tuples, never from current weights.
+
+use std::collections::BTreeMap;
+
+use super::action::Forward;
+use super::shares::{self, Imprecise};
+use super::state::{Rollback, Route, State};
+use crate::plan::model::{ClusterName, Plan, RollbackStickiness, Shares, StepKind};
+
+/// The managed groups of a route that the plan ever uses: those that are in the original action, and those of clusters that ever get a share.
+fn managed(plan: &Plan, route: &Route) -> Vec<(ClusterName, String)> {
+    let used = |cluster: &str, arn: &str| plan.strategy.peak(cluster) > 0 || route.original().weight(arn).is_some();
+    route.start.groups.iter().filter(|(c, arn)| used(c, arn)).map(|(c, arn)| (c.clone(), arn.clone())).collect()
+}
+
+/// The share step that rules at `step`: the last one up to it.
+pub fn ruling(plan: &Plan, step: usize) -> Option<(usize, &Shares)> {
+    plan.strategy.steps.iter().take(step).rev().find_map(|s| match &s.kind {
+        StepKind::Shares(shares) => Some((s.number, shares)),
+        _ => None,
+    })
+}
+
+/// The next share step from `step` on.
+pub fn coming(plan: &Plan, step: usize) -> Option<(usize, &Shares)> {
+    plan.strategy.steps.iter().skip(step.saturating_sub(1)).find_map(|s| match &s.kind {
+        StepKind::Shares(shares) => Some((s.number, shares)),
+        _ => None,
+    })
+}
+
+/// What a route's forward is to be once `step` is done, for a run that began at `from_step`.
+pub fn after(plan: &Plan, route: &Route, from_step: usize, step: usize) -> Result<Forward, Imprecise> {
+    if let Some((_, shares)) = ruling(plan, step).filter(|(number, _)| *number >= from_step) {
+        return shares::spell(route.original(), &managed(plan, route), shares);
+    }
+    let bound = plan.strategy.steps.iter().any(|s| s.kind == StepKind::Bind && (from_step..=step).contains(&s.number));
+    Ok(if bound { attached(plan, route) } else { route.original().clone() })
+}
+
+fn attached(plan: &Plan, route: &Route) -> Forward {
+    let groups = managed(plan, route);
+    let arns: Vec<_> = groups.iter().map(|(_, arn)| arn.as_str()).collect();
+    shares::attach(route.original(), &arns)
+}
+
+/// What a route's forward is to be once it is rolled back: the original shares, with the plan's groups that are attached now left attached
+/// at weight 0; or, where stickiness must be broken, without the groups that have no share at the start.
+pub fn back(plan: &Plan, state: &State, route: &Route, rollback: &Rollback, live: &Forward) -> Result<Forward, Imprecise> {
+    if let Some((_, shares)) = rollback.to_step.and_then(|step| ruling(plan, step)) {
+        return shares::spell(route.original(), &managed(plan, route), shares);
+    }
+    let start = match &state.started.start {
+        Some(shares) => shares::spell(route.original(), &managed(plan, route), shares)?,
+        None => route.original().clone(),
+    };
+    let idle: Vec<_> = route.start.groups.values().map(String::as_str).filter(|arn| start.weight(arn).unwrap_or(0) == 0).collect();
+    if breaks(plan, state, route, rollback) {
+        return Ok(shares::detach(&start, &idle).unwrap_or(start));
+    }
+    let kept: Vec<_> = idle.into_iter().filter(|arn| live.weight(arn).is_some()).collect();
+    Ok(shares::attach(&start, &kept))
+}
+
+/// Whether this rollback drops the new groups from this action: group stickiness is on, cookies may have been given, and nobody chose otherwise.
+pub fn breaks(plan: &Plan, state: &State, route: &Route, rollback: &Rollback) -> bool {
+    sticky_clients(plan, state, route) && rollback.automatic && plan.strategy.rollback_stickiness == RollbackStickiness::Break
+}
+
+/// Whether clients may hold cookies that lead to a group which a rollback puts to 0.
+pub fn sticky_clients(plan: &Plan, state: &State, route: &Route) -> bool {
+    let gained = |shares: &Shares| {
+        shares
+            .iter()
+            .any(|(c, share)| *share > 0 && route.start.groups.get(c).is_some_and(|arn| route.original().weight(arn).unwrap_or(0) == 0))
+    };
+    let done = plan.strategy.steps.iter().take(state.step).skip(state.started.from_step - 1);
+    let raised = done.filter_map(|s| if let StepKind::Shares(shares) = &s.kind { Some(shares) } else { None }).any(gained);
+    route.original().sticky() && raised
+}
+
+/// The managed shares of a forward, in percent by cluster; empty where the managed part carries nothing.
+pub fn shares_of(route: &Route, forward: &Forward) -> BTreeMap<ClusterName, f64> {
+    let groups: Vec<_> = route.start.groups.iter().map(|(c, arn)| (c.clone(), arn.clone())).collect();
+    shares::read(forward, &groups).unwrap_or_default()
+}
