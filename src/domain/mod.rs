@@ -5,9 +5,11 @@
 pub mod action;
 pub mod alb;
 pub mod binding;
+pub mod decide;
 pub mod event;
 pub mod finding;
 pub mod gate;
+pub mod goal;
 pub mod journal;
 pub mod kube;
 pub mod select;

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::{Decision, way_back};
+use super::Decision;
+use super::way_back::{self, way_back as ways};
 use crate::domain::event::{Event, Freeze};
 use crate::domain::gate::{self, Guard};
 use crate::domain::goal;
@@ -110,7 +111,7 @@ pub(super) fn back(state: &State, watch: &Watch, cause: String) -> Result<Vec<Ev
         return Err(Event::Frozen { reason: Freeze::NoWayBack, message });
     }
     let rollback = Event::RollbackStarted { cause, by: AUTOMATIC.into(), to_step: None, force: false };
-    let weak = way_back::way_back(state, watch).into_iter().find(|w| w.healthy.is_some_and(|h| h < w.baseline));
+    let weak = ways(state, watch).into_iter().find(|w| w.healthy.is_some_and(|h| h < w.baseline));
     let notice = weak.map(|w| Event::Notice {
         message: format!(
             "{} has {} of the {} healthy targets that it had at the start; the traffic goes back all the same",

@@ -54,11 +54,9 @@ fn legal(stand: Stand, event: &Event) -> bool {
         Event::Promoted { full, .. } => stepping && (*full || matches!(phase, Baking | Awaiting)),
         Event::Paused { .. } | Event::Resumed { .. } | Event::Frozen { .. } | Event::GateFailed { .. } => stepping,
         Event::Thawed {} => stepping && held,
-        Event::Outcome { .. }
-        | Event::Drifted { .. }
-        | Event::Waiting { .. }
-        | Event::Health { .. }
-        | Event::Finished { .. } => phase != Finished,
+        Event::Outcome { .. } | Event::Drifted { .. } | Event::Waiting { .. } | Event::Health { .. } | Event::Finished { .. } => {
+            phase != Finished
+        }
     }
 }
 
