@@ -1,2 +1,7 @@
-//! The binary.
-fn main() {}
+//! The binary: parse, run, print the error chain, exit code; nothing else.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cutover::cli::run(std::env::args_os()).into()
+}

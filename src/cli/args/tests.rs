@@ -1,6 +1,7 @@
 use clap::error::ErrorKind;
 
 use super::*;
+use crate::plan::model::Shares;
 
 fn read(line: &str) -> Result<Cutover, clap::Error> {
     Cutover::read(line.split_whitespace().map(OsString::from))

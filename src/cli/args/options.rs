@@ -1,0 +1,257 @@
+//! Each verb's own arguments and options.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use super::value::{self, StepRef};
+use crate::cli::exit::Exit;
+use crate::plan::model::{ServiceRef, Shares};
+
+/// `init`.
+#[derive(Debug, Clone, PartialEq, Args)]
+#[command(after_help = "Examples:
+  cutover init --load-balancer alpha-webapp --from '*-a' --to '*-b' > plan.yaml
+  cutover init --load-balancer alpha-webapp --from '*-a' --to '*-b' --from-cluster alpha-kr-a --to-cluster alpha-kr-b \\
+    --service webapp/webapp:http > plan.yaml")]
+pub struct Init {
+    /// The load balancer: name or ARN
+    #[arg(long, value_name = "LB")]
+    pub load_balancer: String,
+    /// Target groups that carry the traffic now (globs)
+    #[arg(long, value_name = "GROUPS", required = true, value_delimiter = ',')]
+    pub from: Vec<String>,
+    /// Target groups that are to carry it (globs)
+    #[arg(long, value_name = "GROUPS", required = true, value_delimiter = ',')]
+    pub to: Vec<String>,
+    /// EKS cluster behind --from
+    #[arg(long, value_name = "EKS")]
+    pub from_cluster: Option<String>,
+    /// EKS cluster behind --to
+    #[arg(long, value_name = "EKS")]
+    pub to_cluster: Option<String>,
+    /// The Service in both clusters, as NAMESPACE/NAME:PORT
+    #[arg(long, value_parser = value::service, value_name = "SERVICE")]
+    pub service: Option<ServiceRef>,
+    /// The plan's name [default: the load balancer's]
+    #[arg(long)]
+    pub name: Option<String>,
+}
+
+/// `status`.
+#[derive(Debug, Clone, PartialEq, Args)]
+#[command(after_help = "Examples:
+  cutover status                                      the only unfinished run
+  cutover status --load-balancer alpha-webapp --watch no plan needed, read-only")]
+pub struct Status {
+    /// Run id, plan name or plan file [default: the only unfinished run]
+    #[arg(value_name = "RUN|PLAN", conflicts_with = "load_balancer")]
+    pub target: Option<String>,
+    /// Look at a load balancer, whatever plan there is: name or ARN
+    #[arg(long, value_name = "LB")]
+    pub load_balancer: Option<String>,
+    /// Look again and again until ^C
+    #[arg(long, short)]
+    pub watch: bool,
+}
+
+/// `check`.
+#[derive(Debug, Clone, PartialEq, Args)]
+#[command(after_help = "Examples:
+  cutover check plan.yaml
+  cutover check plan.yaml --output markdown           for a pull request")]
+pub struct Check {
+    /// Plan file, `-` for stdin
+    pub plan: String,
+    /// Only what the file itself tells: no AWS, no clusters
+    #[arg(long)]
+    pub offline: bool,
+}
+
+/// `rehearse`.
+#[derive(Debug, Clone, PartialEq, Args)]
+#[command(after_help = "Examples:
+  cutover rehearse plan.yaml
+  cutover rehearse plan.yaml --virtual --scenario examples/scenarios/green-dies.yaml")]
+pub struct Rehearse {
+    /// Plan file, `-` for stdin
+    pub plan: String,
+    /// The lab's inhabitants and faults
+    #[arg(long, value_name = "FILE")]
+    pub scenario: Option<PathBuf>,
+    /// In virtual time: at once, and the same for every run of a seed
+    #[arg(long = "virtual", conflicts_with = "speed")]
+    pub virtual_time: bool,
+    /// Seed of everything that is random
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub seed: u64,
+    /// How many times faster than life [default: the whole in about half a minute]
+    #[arg(long, value_parser = value::speed, value_name = "N")]
+    pub speed: Option<f64>,
+    /// Requests a second of the lab's time, from its clients
+    #[arg(long, value_parser = value::speed, value_name = "N")]
+    pub rate: Option<f64>,
+}
+
+/// `lab`.
+#[derive(Debug, Clone, PartialEq, Args)]
+#[command(after_help = "Examples:
+  cutover lab plans/alpha-webapp.yaml                 prints what to export in another terminal
+  cutover lab plan.yaml --scenario examples/scenarios/foreign-write.yaml --speed 20")]
+pub struct Lab {
+    /// Plan file, `-` for stdin
+    pub plan: String,
+    /// The lab's inhabitants and faults
+    #[arg(long, value_name = "FILE")]
+    pub scenario: Option<PathBuf>,
+    /// How many times faster than life
+    #[arg(long, default_value = "1", value_parser = value::speed, value_name = "N")]
+    pub speed: f64,
+    /// Seed of everything that is random
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub seed: u64,
+}
+
+/// `run`.
+#[derive(Debug, Clone, PartialEq, Args)]
+#[command(after_help = help("Examples:
+  cutover run plan.yaml
+  cutover run plan.yaml --yes --until first-traffic   unattended, as far as that step", &Exit::ALL))]
+pub struct Run {
+    /// Plan file, `-` for stdin
+    pub plan: String,
+    /// Do not ask
+    #[arg(long, short)]
+    pub yes: bool,
+    /// Stop after this step: number or name
+    #[arg(long, value_name = "STEP")]
+    pub until: Option<StepRef>,
+    /// Begin with this step: number or name
+    #[arg(long, value_name = "STEP")]
+    pub from_step: Option<StepRef>,
+    /// Where a rollback goes, such as `a=100` [default: all on `from`]
+    #[arg(long, value_parser = value::shares, value_name = "SHARES", requires = "from_step")]
+    pub baseline: Option<Shares>,
+    /// What to do when frozen: exit, or wait and keep guarding [default: wait on a terminal, else exit on drift]
+    #[arg(long, value_enum, hide_possible_values = true, value_name = "exit|wait")]
+    pub on_freeze: Option<OnFreeze>,
+}
+
+/// `--on-freeze`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OnFreeze {
+    /// Leave the run to whoever resumes it.
+    Exit,
+    /// Keep guarding.
+    Wait,
+}
+
+/// A run to steer.
+#[derive(Debug, Clone, PartialEq, Args)]
+pub struct Steer {
+    /// Run id, plan name or plan file
+    #[arg(value_name = "RUN|PLAN")]
+    pub target: String,
+    /// Do not ask
+    #[arg(long, short)]
+    pub yes: bool,
+}
+
+/// `promote`.
+#[derive(Debug, Clone, PartialEq, Args)]
+pub struct Promote {
+    /// Which run.
+    #[command(flatten)]
+    pub steer: Steer,
+    /// End every pause of the run, not only the current one
+    #[arg(long)]
+    pub full: bool,
+}
+
+/// `resume`.
+#[derive(Debug, Clone, PartialEq, Args)]
+#[command(after_help = "Examples:
+  cutover resume alpha-webapp
+  cutover resume alpha-webapp --keep-live             someone changed a route on purpose")]
+pub struct Resume {
+    /// Which run.
+    #[command(flatten)]
+    pub steer: Steer,
+    /// Drift: take the live shares as the new truth
+    #[arg(long, conflicts_with = "reassert")]
+    pub keep_live: bool,
+    /// Drift: write ours again
+    #[arg(long)]
+    pub reassert: bool,
+    /// Stop after this step: number or name
+    #[arg(long, value_name = "STEP")]
+    pub until: Option<StepRef>,
+    /// What to do when frozen: exit, or wait and keep guarding [default: wait on a terminal, else exit on drift]
+    #[arg(long, value_enum, hide_possible_values = true, value_name = "exit|wait")]
+    pub on_freeze: Option<OnFreeze>,
+}
+
+/// `abort`.
+#[derive(Debug, Clone, PartialEq, Args)]
+#[command(after_help = "Examples:
+  cutover abort alpha-webapp
+  cutover abort alpha-webapp --to-step first-traffic  back to that step's shares only")]
+pub struct Abort {
+    /// Which run.
+    #[command(flatten)]
+    pub steer: Steer,
+    /// Back to the shares of this earlier step, not to the start: number or name
+    #[arg(long, value_name = "STEP")]
+    pub to_step: Option<StepRef>,
+}
+
+/// `rollback`.
+#[derive(Debug, Clone, PartialEq, Args)]
+#[command(after_help = help("Examples:
+  cutover rollback                                    the only unfinished run
+  cutover rollback --load-balancer alpha-webapp --from '*-a' --to '*-b'",
+    &[Exit::Done, Exit::Internal, Exit::Usage, Exit::Refused, Exit::Stuck, Exit::Locked]))]
+pub struct Rollback {
+    /// Run id, plan name or plan file [default: the only unfinished run]
+    #[arg(value_name = "RUN|PLAN", conflicts_with = "load_balancer")]
+    pub target: Option<String>,
+    /// Without run or plan: on this load balancer, name or ARN
+    #[arg(long, value_name = "LB", requires_all = ["from", "to"])]
+    pub load_balancer: Option<String>,
+    /// Target groups that are to carry everything again (globs)
+    #[arg(long, value_name = "GROUPS", requires = "load_balancer", value_delimiter = ',')]
+    pub from: Vec<String>,
+    /// Target groups that are to carry nothing (globs)
+    #[arg(long, value_name = "GROUPS", requires = "load_balancer", value_delimiter = ',')]
+    pub to: Vec<String>,
+    /// Do not ask
+    #[arg(long, short)]
+    pub yes: bool,
+    /// Even onto groups that have no healthy target
+    #[arg(long)]
+    pub force: bool,
+    /// Even if someone else holds the lock: they stop
+    #[arg(long)]
+    pub take_over: bool,
+}
+
+/// `completions`.
+#[derive(Debug, Clone, PartialEq, Args)]
+pub struct Completions {
+    /// For which shell
+    pub shell: clap_complete::Shell,
+}
+
+/// `man`.
+#[derive(Debug, Clone, PartialEq, Args)]
+#[command(after_help = "Examples:
+  cutover man | man -l -
+  cutover man rollback > cutover-rollback.1")]
+pub struct Man {
+    /// The page of this verb [default: the tool's own]
+    pub verb: Option<String>,
+}
+
+fn help(examples: &str, codes: &[Exit]) -> String {
+    format!("{examples}\n\nExit codes:\n{}", Exit::table(codes))
+}

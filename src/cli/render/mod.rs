@@ -1,0 +1,3 @@
+//! What a person sees, as text made from values. Nothing here reads a clock, a terminal or the environment.
+
+pub mod style;

@@ -1,0 +1,45 @@
+//! `cutover man`: a manual page, in roff, on standard output.
+
+use clap_mangen::Man as Page;
+
+use crate::cli::args::{Cutover, Man};
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::term;
+
+/// Prints the tool's page, or a verb's.
+///
+/// # Errors
+/// An unknown verb (exit 2); standard output that cannot be written.
+pub fn run(args: &Man) -> Result<Exit, Failure> {
+    let roff = page(args.verb.as_deref())?;
+    term::print(roff.trim_end()).map_err(|e| Failure::new(Exit::Internal, e))?;
+    Ok(Exit::Done)
+}
+
+fn page(verb: Option<&str>) -> Result<String, Failure> {
+    let mut command = Cutover::definition("cutover".as_ref());
+    command.build();
+    if let Some(verb) = verb {
+        let verbs: Vec<_> = command.get_subcommands().map(|c| c.get_name().to_owned()).collect();
+        let unknown = || Failure::new(Exit::Usage, format!("no verb `{verb}`")).next(format!("there are: {}", verbs.join(", ")));
+        command = command.find_subcommand(verb).cloned().ok_or_else(unknown)?;
+    }
+    let mut roff = Vec::new();
+    Page::new(command).render(&mut roff).map_err(|e| Failure::new(Exit::Internal, e))?;
+    Ok(String::from_utf8_lossy(&roff).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_verb_has_a_page_and_no_other_word_has_one() {
+        let all = page(None).unwrap();
+        for verb in ["init", "rehearse", "rollback"] {
+            assert!(all.contains(verb));
+            assert!(page(Some(verb)).unwrap().contains(&format!("cutover\\-{verb}")), "{}", page(Some(verb)).unwrap());
+        }
+        assert_eq!(page(Some("rolback")).unwrap_err().exit, Exit::Usage);
+    }
+}
