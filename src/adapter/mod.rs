@@ -1,5 +1,7 @@
 //! The seams to the world, in domain types, and the real things behind them. SDK types stop here.
 
+pub mod alb;
+pub mod aws;
 pub mod clock;
 pub mod store;
 

@@ -1,0 +1,197 @@
+//! The elements of an action that this build knows; an answer with another one is rejected.
+//!
+//! The SDK drops elements that its model lacks, and an action is replaced whole on a write: what was dropped on reading would be deleted on writing.
+//! So the raw answer of every read of actions is walked before anyone sees the result.
+
+use std::fmt;
+
+use aws_sdk_elasticloadbalancingv2::config::interceptors::AfterDeserializationInterceptorContextRef;
+use aws_sdk_elasticloadbalancingv2::config::{ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_elasticloadbalancingv2::error::BoxError;
+use aws_smithy_runtime_api::client::interceptors::dyn_dispatch_hint;
+use roxmltree::{Document, Node};
+
+/// What may stand inside an element.
+enum Shape {
+    /// Text only.
+    Text,
+    /// `member` elements.
+    List(&'static Shape),
+    /// `entry` elements of `key` and `value`.
+    Map,
+    /// These elements.
+    Fields(&'static [(&'static str, Shape)]),
+}
+
+use Shape::{Fields, List, Map, Text};
+
+const ACTION: Shape = Fields(&[
+    ("Type", Text),
+    ("Order", Text),
+    ("TargetGroupArn", Text),
+    ("ForwardConfig", FORWARD),
+    (
+        "RedirectConfig",
+        Fields(&[("Protocol", Text), ("Port", Text), ("Host", Text), ("Path", Text), ("Query", Text), ("StatusCode", Text)]),
+    ),
+    ("FixedResponseConfig", Fields(&[("MessageBody", Text), ("StatusCode", Text), ("ContentType", Text)])),
+    ("AuthenticateOidcConfig", OIDC),
+    ("AuthenticateCognitoConfig", COGNITO),
+    ("JwtValidationConfig", Fields(&[("JwksEndpoint", Text), ("Issuer", Text), ("AdditionalClaims", List(&CLAIM))])),
+]);
+
+const FORWARD: Shape = Fields(&[
+    ("TargetGroups", List(&Fields(&[("TargetGroupArn", Text), ("Weight", Text)]))),
+    ("TargetGroupStickinessConfig", Fields(&[("Enabled", Text), ("DurationSeconds", Text)])),
+]);
+
+const OIDC: Shape = Fields(&[
+    ("Issuer", Text),
+    ("AuthorizationEndpoint", Text),
+    ("TokenEndpoint", Text),
+    ("UserInfoEndpoint", Text),
+    ("ClientId", Text),
+    ("ClientSecret", Text),
+    ("UseExistingClientSecret", Text),
+    ("SessionCookieName", Text),
+    ("Scope", Text),
+    ("SessionTimeout", Text),
+    ("AuthenticationRequestExtraParams", Map),
+    ("OnUnauthenticatedRequest", Text),
+]);
+
+const COGNITO: Shape = Fields(&[
+    ("UserPoolArn", Text),
+    ("UserPoolClientId", Text),
+    ("UserPoolDomain", Text),
+    ("SessionCookieName", Text),
+    ("Scope", Text),
+    ("SessionTimeout", Text),
+    ("AuthenticationRequestExtraParams", Map),
+    ("OnUnauthenticatedRequest", Text),
+]);
+
+const CLAIM: Shape = Fields(&[("Format", Text), ("Name", Text), ("Values", List(&Text))]);
+
+const ENTRY: Shape = Fields(&[("key", Text), ("value", Text)]);
+
+/// An element that this build does not know, or an answer that could not be looked through.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub(super) enum Unmodelled {
+    /// Which, and where.
+    #[error("{route}: this build does not know {path}, and would lose it on a write")]
+    Element {
+        /// ARN of the rule or listener.
+        route: String,
+        /// Such as `Actions/member/QuantumConfig`.
+        path: String,
+    },
+    /// Not XML as we read it.
+    #[error("the answer cannot be checked for unknown elements")]
+    Opaque,
+}
+
+/// Looks through an answer of DescribeRules or DescribeListeners.
+///
+/// # Errors
+/// The first element under an action that is not known.
+pub(super) fn check(xml: &str) -> Result<(), Unmodelled> {
+    let document = Document::parse(xml).map_err(|_| Unmodelled::Opaque)?;
+    let lists = document.descendants().filter(|n| n.is_element() && matches!(n.tag_name().name(), "Actions" | "DefaultActions"));
+    for list in lists {
+        let mut path = vec![list.tag_name().name()];
+        if walk(list, &List(&ACTION), &mut path).is_err() {
+            return Err(Unmodelled::Element { route: route(list), path: path.join("/") });
+        }
+    }
+    Ok(())
+}
+
+/// Leaves the path of the first unknown element in `path`.
+fn walk<'a>(node: Node<'a, '_>, shape: &Shape, path: &mut Vec<&'a str>) -> Result<(), fmt::Error> {
+    for child in node.children().filter(Node::is_element) {
+        let name = child.tag_name().name();
+        path.push(name);
+        let inner = match shape {
+            Text => None,
+            List(of) => (name == "member").then_some(*of),
+            Map => (name == "entry").then_some(&ENTRY),
+            Fields(fields) => fields.iter().find(|(known, _)| *known == name).map(|(_, of)| of),
+        };
+        walk(child, inner.ok_or(fmt::Error)?, path)?;
+        path.pop();
+    }
+    Ok(())
+}
+
+fn route(actions: Node) -> String {
+    let siblings = actions.parent().into_iter().flat_map(|p| p.children());
+    let arn = siblings.filter(|n| matches!(n.tag_name().name(), "RuleArn" | "ListenerArn")).find_map(|n| n.text());
+    arn.unwrap_or("a route without an ARN").to_owned()
+}
+
+/// Fails a successful read of actions that holds an element which the SDK would drop.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Known;
+
+#[dyn_dispatch_hint]
+impl Intercept for Known {
+    fn name(&self) -> &'static str {
+        "Known"
+    }
+
+    fn read_after_deserialization(
+        &self,
+        context: &AfterDeserializationInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let response = context.response();
+        if !response.status().is_success() {
+            return Ok(());
+        }
+        let text = response.body().bytes().and_then(|b| std::str::from_utf8(b).ok()).ok_or(Unmodelled::Opaque)?;
+        Ok(check(text)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rule(actions: &str) -> String {
+        format!(
+            "<R xmlns='x'><Rules><member><RuleArn>arn:1</RuleArn><Transforms><member><New/></member></Transforms><Actions><member>{actions}</member></Actions></member></Rules></R>"
+        )
+    }
+
+    fn unknown(actions: &str) -> String {
+        check(&rule(actions)).err().map(|e| e.to_string()).unwrap_or_default()
+    }
+
+    #[test]
+    fn an_unknown_element_is_named_at_every_depth() {
+        for (actions, path) in [
+            ("<QuantumConfig/>", "Actions/member/QuantumConfig"),
+            ("<ForwardConfig><Mirror>1</Mirror></ForwardConfig>", "Actions/member/ForwardConfig/Mirror"),
+            (
+                "<ForwardConfig><TargetGroups><member><Zone>a</Zone></member></TargetGroups></ForwardConfig>",
+                "Actions/member/ForwardConfig/TargetGroups/member/Zone",
+            ),
+            ("<Type>forward<x/></Type>", "Actions/member/Type/x"),
+            (
+                "<AuthenticateOidcConfig><AuthenticationRequestExtraParams><entry><key>a</key><when/></entry></AuthenticationRequestExtraParams></AuthenticateOidcConfig>",
+                "Actions/member/AuthenticateOidcConfig/AuthenticationRequestExtraParams/entry/when",
+            ),
+        ] {
+            assert_eq!(unknown(actions), format!("arn:1: this build does not know {path}, and would lose it on a write"));
+        }
+    }
+
+    #[test]
+    fn what_is_known_passes() {
+        let claims = "<JwtValidationConfig><AdditionalClaims><member><Values><member>a</member></Values></member></AdditionalClaims></JwtValidationConfig>";
+        assert_eq!(unknown(&format!("<Type>jwt-validation</Type>{claims}<Order>1</Order>")), "");
+        assert_eq!(check("not xml"), Err(Unmodelled::Opaque));
+    }
+}

@@ -1,0 +1,239 @@
+//! An AWS Application Load Balancer behind the [`Balancer`] seam.
+//!
+//! Every call here is sent once: pacing, back-off and re-reading are the executor's. No SDK type leaves this folder.
+
+mod action;
+mod condition;
+mod config;
+mod failure;
+mod fields;
+mod identity;
+mod known;
+mod read;
+mod routes;
+mod view;
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aws_config::SdkConfig;
+use aws_config::identity::IdentityCache;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_runtime::invocation_id::SharedInvocationIdGenerator;
+use aws_sdk_elasticloadbalancingv2 as elbv2;
+use aws_sdk_elasticloadbalancingv2::config::retry::RetryConfig;
+use aws_sdk_elasticloadbalancingv2::config::timeout::TimeoutConfig;
+use aws_sdk_elasticloadbalancingv2::types::Tag;
+use aws_sdk_sts as sts;
+use futures::{StreamExt, TryStreamExt, stream};
+
+use self::failure::Failure;
+use self::identity::Identity;
+use self::read::{PARALLEL, Which};
+use super::aws::NoInvocationIds;
+use super::{Balancer, Caller, WriteError};
+use crate::domain::action::Action;
+use crate::domain::alb::{Listener, LiveRoute, LoadBalancer, RouteId, Tags, Target, TargetGroup, Unreadable};
+use crate::plan::model::Selector;
+
+/// ELBv2 and STS of one account and region.
+#[derive(Debug)]
+pub struct Alb {
+    elb: elbv2::Client,
+    sts: sts::Client,
+    identity: Identity,
+    /// Of listeners that were seen: a rule does not say it, and it is only shown.
+    ports: Mutex<BTreeMap<String, u16>>,
+}
+
+impl Alb {
+    /// Clients over this configuration, with retries off whatever it says.
+    pub fn new(config: &SdkConfig) -> Self {
+        let identity = Identity::new(config.credentials_provider(), config.time_source());
+        let config = config
+            .to_builder()
+            .credentials_provider(SharedCredentialsProvider::new(identity.clone()))
+            .identity_cache(IdentityCache::no_cache())
+            .retry_config(RetryConfig::disabled())
+            .build();
+        let ids = config.http_client().map(|_| SharedInvocationIdGenerator::new(NoInvocationIds));
+        let mut elb = elbv2::config::Builder::from(&config);
+        elb.set_invocation_id_generator(ids.clone());
+        let mut sts = sts::config::Builder::from(&config);
+        sts.set_invocation_id_generator(ids);
+        Self { elb: elbv2::Client::from_conf(elb.build()), sts: sts::Client::from_conf(sts.build()), identity, ports: Mutex::default() }
+    }
+
+    /// Passes a result through; credentials that AWS refused are asked for anew at the next call.
+    async fn known<T, E: From<Failure>>(&self, result: Result<T, Failure>) -> Result<T, E> {
+        if let Err(Failure::Credentials(_)) = &result {
+            self.identity.forget().await;
+        }
+        result.map_err(E::from)
+    }
+
+    fn remember(&self, listener: &str, port: u16) {
+        self.ports.lock().unwrap_or_else(PoisonError::into_inner).insert(listener.to_owned(), port);
+    }
+
+    /// The port of a listener, 0 where it cannot be read.
+    async fn port(&self, listener: &str) -> u16 {
+        let known = self.ports.lock().unwrap_or_else(PoisonError::into_inner).get(listener).copied();
+        if let Some(port) = known {
+            return port;
+        }
+        let Some(port) = read::port(&self.elb, listener).await else { return 0 };
+        self.remember(listener, port);
+        port
+    }
+
+    async fn who(&self) -> Result<Caller, Failure> {
+        let out = self.sts.get_caller_identity().send().await?;
+        let expires = self.identity.expires().await.and_then(|t| jiff::Timestamp::try_from(t).ok());
+        let missing = || Failure::Unknown("STS does not say who we are".to_owned());
+        Ok(Caller { account: out.account.ok_or_else(missing)?, arn: out.arn.ok_or_else(missing)?, expires })
+    }
+
+    async fn matching_load_balancers(&self, selector: &Selector) -> Result<Vec<LoadBalancer>, Failure> {
+        let found = none_is_empty(read::load_balancers(&self.elb, which(selector)).await)?;
+        let mut all = found.iter().map(view::load_balancer).collect::<Result<Vec<_>, _>>()?;
+        let arns: Vec<_> = all.iter().map(|lb| lb.arn.clone()).collect();
+        let mut tags = read::tags(&self.elb, &arns).await?;
+        for lb in &mut all {
+            lb.tags = tags.remove(&lb.arn).unwrap_or_default();
+        }
+        all.retain(|lb| selected(selector, &lb.tags));
+        let read = all.into_iter().map(|mut lb| async move {
+            lb.attributes = read::load_balancer_attributes(&self.elb, &lb.arn).await?;
+            Ok(lb)
+        });
+        stream::iter(read.collect::<Vec<_>>()).buffered(PARALLEL).try_collect().await
+    }
+
+    async fn tagged_groups(&self, which: Which<'_>) -> Result<Vec<TargetGroup>, Failure> {
+        let found = none_is_empty(read::target_groups(&self.elb, which).await)?;
+        let mut all = found.iter().map(view::target_group).collect::<Result<Vec<_>, _>>()?;
+        let arns: Vec<_> = all.iter().map(|g| g.arn.clone()).collect();
+        let mut tags = read::tags(&self.elb, &arns).await?;
+        for g in &mut all {
+            g.tags = tags.remove(&g.arn).unwrap_or_default();
+        }
+        Ok(all)
+    }
+
+    async fn with_attributes(&self, groups: Vec<TargetGroup>) -> Result<Vec<TargetGroup>, Failure> {
+        let read = groups.into_iter().map(|mut g| async move {
+            g.attributes = read::target_group_attributes(&self.elb, &g.arn).await?;
+            Ok(g)
+        });
+        stream::iter(read.collect::<Vec<_>>()).buffered(PARALLEL).try_collect().await
+    }
+
+    async fn matching_groups(&self, selector: &Selector) -> Result<Vec<TargetGroup>, Failure> {
+        let mut all = self.tagged_groups(which(selector)).await?;
+        all.retain(|g| selected(selector, &g.tags));
+        self.with_attributes(all).await
+    }
+
+    /// The actions and nothing else, so that what is not sent stays as it is.
+    async fn write(&self, id: &RouteId, actions: &[Action], deadline: Duration) -> Result<(), Failure> {
+        let actions = Some(action::to_sdk(actions).map_err(Failure::Refused)?);
+        let timeouts = TimeoutConfig::builder().read_timeout(deadline).operation_attempt_timeout(deadline).operation_timeout(deadline);
+        let own = elbv2::config::Builder::new().timeout_config(timeouts.build());
+        if id.contains(":listener-rule/") {
+            self.elb.modify_rule().rule_arn(id).set_actions(actions).customize().config_override(own).send().await?;
+        } else {
+            self.elb.modify_listener().listener_arn(id).set_default_actions(actions).customize().config_override(own).send().await?;
+        }
+        Ok(())
+    }
+}
+
+fn which(selector: &Selector) -> Which<'_> {
+    match selector {
+        Selector::Name(name) => Which::Name(name),
+        Selector::Arn(arn) => Which::Arn(arn),
+        Selector::Tags(_) => Which::All,
+    }
+}
+
+fn selected(selector: &Selector, tags: &Tags) -> bool {
+    match selector {
+        Selector::Name(_) | Selector::Arn(_) => true,
+        Selector::Tags(wanted) => wanted.iter().all(|(k, v)| tags.get(k) == Some(v)),
+    }
+}
+
+/// A name that nothing has selects nothing.
+fn none_is_empty<T>(result: Result<Vec<T>, Failure>) -> Result<Vec<T>, Failure> {
+    if let Err(Failure::NotFound(_)) = result { Ok(Vec::new()) } else { result }
+}
+
+#[async_trait]
+impl Balancer for Alb {
+    async fn caller(&self) -> Result<Caller, Unreadable> {
+        self.known(self.who().await).await
+    }
+
+    async fn load_balancers(&self, selector: &Selector) -> Result<Vec<LoadBalancer>, Unreadable> {
+        self.known(self.matching_load_balancers(selector).await).await
+    }
+
+    async fn listeners(&self, load_balancer: &str) -> Result<Vec<(Listener, Vec<LiveRoute>)>, Unreadable> {
+        self.known(self.all_routes(load_balancer).await).await
+    }
+
+    async fn routes(&self, ids: &[RouteId]) -> BTreeMap<RouteId, Result<LiveRoute, Unreadable>> {
+        let mut all = BTreeMap::new();
+        for (id, result) in self.routes_by_arn(ids).await {
+            all.insert(id, self.known(result).await);
+        }
+        all
+    }
+
+    async fn target_groups(&self, load_balancer: Option<&str>) -> Result<Vec<TargetGroup>, Unreadable> {
+        let groups = self.tagged_groups(load_balancer.map_or(Which::All, Which::Of)).await;
+        let groups = match groups {
+            Ok(groups) if load_balancer.is_some() => self.with_attributes(groups).await,
+            other => other,
+        };
+        self.known(groups).await
+    }
+
+    async fn find_target_groups(&self, selector: &Selector) -> Result<Vec<TargetGroup>, Unreadable> {
+        self.known(self.matching_groups(selector).await).await
+    }
+
+    async fn health(&self, groups: &[String]) -> BTreeMap<String, Result<Vec<Target>, Unreadable>> {
+        let read = groups.iter().map(|arn| async move { (arn.clone(), read::target_health(&self.elb, arn).await) });
+        let read: Vec<_> = stream::iter(read.collect::<Vec<_>>()).buffered(PARALLEL).collect().await;
+        let mut all = BTreeMap::new();
+        for (arn, result) in read {
+            let targets = result.map(|ts| ts.iter().map(view::target).collect());
+            all.insert(arn, self.known(targets).await);
+        }
+        all
+    }
+
+    async fn set(&self, id: &RouteId, actions: &[Action], deadline: Duration) -> Result<(), WriteError> {
+        self.known(self.write(id, actions, deadline).await).await
+    }
+
+    async fn tags(&self, arn: &str) -> Result<Tags, Unreadable> {
+        let read = read::tags(&self.elb, &[arn.to_owned()]).await;
+        self.known(read.map(|mut all| all.remove(arn).unwrap_or_default())).await
+    }
+
+    async fn tag(&self, arn: &str, tags: &Tags) -> Result<(), WriteError> {
+        let tags = tags.iter().map(|(k, v)| Tag::builder().key(k).value(v).build()).collect();
+        let done = self.elb.add_tags().resource_arns(arn).set_tags(Some(tags)).send().await;
+        self.known(done.map(drop).map_err(Failure::from)).await
+    }
+
+    async fn untag(&self, arn: &str, keys: &[String]) -> Result<(), WriteError> {
+        let done = self.elb.remove_tags().resource_arns(arn).set_tag_keys(Some(keys.to_vec())).send().await;
+        self.known(done.map(drop).map_err(Failure::from)).await
+    }
+}

@@ -1,0 +1,91 @@
+//! Routes: all of a load balancer, or some by ARN.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use aws_sdk_elasticloadbalancingv2::types as sdk;
+use futures::{StreamExt, TryStreamExt, stream};
+
+use super::failure::Failure;
+use super::read::{self, BATCH, PARALLEL};
+use super::{Alb, view};
+use crate::domain::alb::{Listener, LiveRoute, RouteId};
+
+type Found = BTreeMap<RouteId, Result<LiveRoute, Failure>>;
+
+impl Alb {
+    /// Every listener with its default action first, then its rules by priority; tags read.
+    pub(super) async fn all_routes(&self, load_balancer: &str) -> Result<Vec<(Listener, Vec<LiveRoute>)>, Failure> {
+        let found = read::listeners(&self.elb, load_balancer).await?;
+        let whole = found.iter().map(|l| self.with_rules(l)).collect::<Vec<_>>();
+        let mut all: Vec<_> = stream::iter(whole).buffered(PARALLEL).try_collect().await?;
+        all.sort_by(|(a, _), (b, _)| (a.port, &a.arn).cmp(&(b.port, &b.arn)));
+        self.add_tags(&mut all).await?;
+        Ok(all)
+    }
+
+    async fn with_rules(&self, found: &sdk::Listener) -> Result<(Listener, Vec<LiveRoute>), Failure> {
+        let listener = view::listener(found)?;
+        self.remember(&listener.arn, listener.port);
+        let mut routes = vec![view::default_route(found)?];
+        for rule in read::rules(&self.elb, &listener.arn).await? {
+            routes.push(view::rule(&rule, listener.port)?);
+        }
+        routes.sort_by_key(|r| r.priority);
+        Ok((listener, routes))
+    }
+
+    async fn add_tags(&self, all: &mut [(Listener, Vec<LiveRoute>)]) -> Result<(), Failure> {
+        // A listener's default route has the listener's ARN.
+        let arns: BTreeSet<_> = all.iter().flat_map(|(_, routes)| routes.iter().map(|r| r.id.clone())).collect();
+        let tags = read::tags(&self.elb, &arns.into_iter().collect::<Vec<_>>()).await?;
+        for (listener, routes) in all {
+            listener.tags = tags.get(&listener.arn).cloned().unwrap_or_default();
+            for route in routes {
+                route.tags = tags.get(&route.id).cloned().unwrap_or_default();
+            }
+        }
+        Ok(())
+    }
+
+    /// A result for each ARN. Where a batch fails for what may be one route's fault, each is asked for alone.
+    pub(super) async fn routes_by_arn(&self, ids: &[RouteId]) -> Found {
+        let distinct: BTreeSet<_> = ids.iter().cloned().collect();
+        let (rules, listeners): (Vec<_>, Vec<_>) = distinct.into_iter().partition(|id| id.contains(":listener-rule/"));
+        let chunks = rules.chunks(BATCH).chain(listeners.chunks(BATCH)).map(<[_]>::to_vec).collect::<Vec<_>>();
+        let found = chunks.into_iter().map(|chunk| self.chunk(chunk)).collect::<Vec<_>>();
+        stream::iter(found).buffered(PARALLEL).concat().await
+    }
+
+    async fn chunk(&self, ids: Vec<RouteId>) -> Found {
+        match self.ask(ids.clone()).await {
+            Ok(found) => found,
+            Err(Failure::NotFound(_) | Failure::Unrepresentable(_) | Failure::Refused(_)) if ids.len() > 1 => {
+                let alone = ids.into_iter().map(|id| async move {
+                    let found = self.ask(vec![id.clone()]).await;
+                    found.unwrap_or_else(|e| BTreeMap::from([(id, Err(e))]))
+                });
+                // One chunk of several may come here, each with calls of its own: fewer at a time.
+                stream::iter(alone.collect::<Vec<_>>()).buffered(PARALLEL / 2).concat().await
+            }
+            Err(e) => ids.into_iter().map(|id| (id, Err(e.clone()))).collect(),
+        }
+    }
+
+    /// One call for up to [`BATCH`] ARNs of one kind; those that the answer leaves out are not there.
+    async fn ask(&self, ids: Vec<RouteId>) -> Result<Found, Failure> {
+        let mut found: Found = ids.iter().map(|id| (id.clone(), Err(Failure::NotFound(id.clone())))).collect();
+        if ids.iter().any(|id| id.contains(":listener-rule/")) {
+            for rule in read::rules_by_arn(&self.elb, ids).await? {
+                let arn = rule.rule_arn().unwrap_or_default().to_owned();
+                let port = self.port(&view::listener_of(&arn)).await;
+                found.entry(arn).and_modify(|r| *r = view::rule(&rule, port));
+            }
+        } else {
+            for listener in read::listeners_by_arn(&self.elb, ids).await? {
+                let arn = listener.listener_arn().unwrap_or_default().to_owned();
+                found.entry(arn).and_modify(|r| *r = view::default_route(&listener));
+            }
+        }
+        Ok(found)
+    }
+}
