@@ -1,7 +1,9 @@
 //! One suite for both stores: what holds for the one in memory, which rehearsals use, holds for the one on disk.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
@@ -177,6 +179,40 @@ fn a_take_over_is_seen_by_the_loser() {
     });
 }
 
+/// The child of the next test: holds the lock until it is killed.
+#[test]
+fn child_that_holds_a_lock() {
+    let Some(root) = std::env::var_os("CUTOVER_TEST_LOCK") else { return };
+    let store = Local::open(Some(root.into())).unwrap();
+    let _held = store.lock(&[LB.to_owned()], &holder("child")).unwrap();
+    eprintln!("locked");
+    // Ends when the parent does, whatever happens to the parent.
+    std::io::stdin().read_line(&mut String::new()).unwrap();
+}
+
+#[test]
+fn a_killed_process_holds_nothing() {
+    let (dir, store, _) = local();
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "--nocapture", "adapter::store::tests::child_that_holds_a_lock"])
+        .env("CUTOVER_TEST_LOCK", dir.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let said = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok).any(|line| line.contains("locked"));
+    let (refused, seen) = (store.lock(&[LB.to_owned()], &holder("bob")), store.holder(RUN));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(said);
+    assert_eq!(refused.unwrap_err(), LockError::HeldBy(Box::new(holder("child"))));
+    assert_eq!(seen, Some(holder("child")));
+    // What the file says is left over, and not believed.
+    assert_eq!(store.holder(RUN), None);
+    store.lock(&[LB.to_owned()], &holder("bob")).unwrap();
+}
+
 #[test]
 fn a_torn_record_is_cut_off_before_the_next() {
     let (_dir, store, journal) = local();
@@ -208,6 +244,8 @@ fn a_damaged_journal_is_refused_with_the_command_to_type() {
     let StoreError::Corrupt { line, emergency, .. } = &refused else { panic!("{refused}") };
     assert_eq!((*line, emergency.as_str()), (2, "cutover rollback --load-balancer web --from web-a --to web-b"));
     assert!(refused.to_string().contains(emergency.as_str()));
+    let typed = crate::cli::args::Cutover::read(emergency.split(' ').map(Into::into)).unwrap();
+    assert!(matches!(typed.verb, crate::cli::args::Verb::Rollback(r) if r.load_balancer.as_deref() == Some("web")));
     let resumed = Local::open(Some(store.root_for_tests())).unwrap();
     assert!(matches!(resumed.append(RUN, time(2), &Event::Thawed {}), Err(StoreError::Corrupt { .. })));
     assert_eq!(fs::read(&journal).unwrap(), bytes, "evidence is left as it is");
@@ -218,7 +256,10 @@ fn a_damaged_journal_is_refused_with_the_command_to_type() {
     fs::write(&journal, &bytes).unwrap();
     let StoreError::Corrupt { emergency, .. } = store.read(RUN).unwrap_err() else { panic!() };
     assert_eq!(emergency, "cutover rollback --load-balancer LB --from GROUPS --to GROUPS");
-    assert!(store.runs().unwrap()[0].damaged.is_some());
+    // And nothing was done by one that died while it was made.
+    fs::create_dir(journal.parent().unwrap().with_file_name("half-made")).unwrap();
+    let runs = store.runs().unwrap();
+    assert!(runs.len() == 1 && runs[0].damaged.is_some(), "{runs:?}");
 }
 
 #[test]

@@ -79,7 +79,10 @@ fn one(path: &Path, holder: &Holder, over: bool) -> Result<Lock, LockError> {
                 let mut lock = Lock { path: path.to_owned(), file };
                 // Another may have replaced the file between our opening and our locking it: then again.
                 if lock.ours() {
-                    lock.say(holder).map_err(io)?;
+                    // A full disk must not keep a rollback from its lock: then the file says nothing, and holds all the same.
+                    if let Err(error) = lock.say(holder) {
+                        tracing::warn!(path = %path.display(), %error, "the lock is held, but does not say by whom");
+                    }
                     return Ok(lock);
                 }
             }

@@ -49,7 +49,12 @@ impl Local {
 
     fn summary(&self, id: &str) -> Result<RunSummary, StoreError> {
         let path = self.folder(id)?.join(journal::NAME);
-        Ok(match parse(&fs::read(&path).map_err(|e| StoreError::io(&path, &e))?) {
+        let bytes = match fs::read(&path) {
+            // The process died between making the folder and the journal.
+            Err(e) if e.kind() == ErrorKind::NotFound => vec![],
+            read => read.map_err(|e| StoreError::io(&path, &e))?,
+        };
+        Ok(match parse(&bytes) {
             Ok(parsed) => RunSummary::of(id, &parsed.records),
             Err(Corrupt { line, why, prefix }) => {
                 RunSummary { damaged: Some(format!("line {line}: {why}")), ..RunSummary::of(id, &prefix) }
