@@ -18,6 +18,7 @@ use super::watch::{Marker, Watch};
 use crate::plan::model::Plan;
 
 pub use guard::{carrying, family_total};
+pub use steps::{label, spell};
 pub use way_back::{WayBack, way_back};
 
 /// What to do now.

@@ -1,3 +1,7 @@
 //! What a person sees, as text made from values. Nothing here reads a clock, a terminal or the environment.
 
+pub mod events;
+#[cfg(test)]
+mod fixture;
+pub mod names;
 pub mod style;

@@ -1,0 +1,113 @@
+//! Writes, summed up: a step over a hundred routes is one line, a route that went wrong is a line of its own.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::Text;
+use crate::cli::render::names::Names;
+use crate::cli::render::style::{Tone, count};
+use crate::domain::action::Forward;
+use crate::domain::event::{Event, Record, Write, WriteResult};
+
+/// A batch that goes on for longer says so this often.
+const PROGRESS: SignedDuration = SignedDuration::from_secs(5);
+
+/// What became of the writes since the step or the rollback began.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Tally {
+    restore: bool,
+    open: BTreeMap<String, Write>,
+    done: BTreeMap<String, String>,
+    /// Changed since the last line about it.
+    fresh: bool,
+    told: Option<Timestamp>,
+    /// What was said of a route is said once.
+    said: BTreeSet<(String, String)>,
+}
+
+impl Tally {
+    /// The lines that this record makes due.
+    pub fn take(&mut self, record: &Record, names: &Names) -> Vec<Text> {
+        match &record.event {
+            Event::Intended { restore, writes, .. } => {
+                self.restore = *restore;
+                self.told.get_or_insert(record.time);
+                self.open.extend(writes.iter().map(|w| (w.route.clone(), w.clone())));
+                Vec::new()
+            }
+            Event::Outcome { route, result, live, detail } => {
+                self.outcome(record.time, route, *result, live.as_ref(), detail.as_deref(), names)
+            }
+            Event::Health { .. } | Event::Waiting { .. } | Event::Notice { .. } | Event::Measured(_) => Vec::new(),
+            other => {
+                let due = self.tell(record.time, names);
+                if matches!(other, Event::StepStarted { .. } | Event::RollbackStarted { .. }) {
+                    *self = Self::default();
+                }
+                due.into_iter().collect()
+            }
+        }
+    }
+
+    fn outcome(
+        &mut self,
+        time: Timestamp,
+        route: &str,
+        result: WriteResult,
+        live: Option<&Forward>,
+        detail: Option<&str>,
+        names: &Names,
+    ) -> Vec<Text> {
+        let intended = self.open.remove(route);
+        if matches!(result, WriteResult::Applied | WriteResult::Already) {
+            let shares = live.or(intended.as_ref().map(|w| &w.set)).map_or_else(String::new, |f| names.shares(route, f));
+            self.done.insert(route.to_owned(), shares);
+            self.fresh = true;
+            let whole = self.done.len() >= names.routes();
+            let long = self.told.is_some_and(|told| time.duration_since(told) >= PROGRESS);
+            return if self.open.is_empty() && (whole || long) { self.tell(time, names).into_iter().collect() } else { Vec::new() };
+        }
+        let text = outcome(route, result, live, detail, names);
+        if self.said.insert((route.to_owned(), text.words.clone())) { vec![text] } else { Vec::new() }
+    }
+
+    /// `36 of 36 routes written, read back: a 95 %, b 5 %`.
+    fn tell(&mut self, time: Timestamp, names: &Names) -> Option<Text> {
+        if !std::mem::take(&mut self.fresh) {
+            return None;
+        }
+        self.told = Some(time);
+        let mut shares: BTreeMap<&str, usize> = BTreeMap::new();
+        for s in self.done.values() {
+            *shares.entry(s).or_default() += 1;
+        }
+        let shares = match shares.len() {
+            1 => shares.into_keys().collect::<String>(),
+            _ => shares.into_iter().map(|(s, n)| format!("{n} at {s}")).collect::<Vec<_>>().join("; "),
+        };
+        let verb = if self.restore { "restored" } else { "written" };
+        let (done, all) = (self.done.len(), names.routes());
+        Some(Text::new(Tone::Good, "✓", format!("{done} of {} {verb}, read back: {shares}", count(all, "route"))))
+    }
+}
+
+/// One outcome in words.
+pub(super) fn outcome(route: &str, result: WriteResult, live: Option<&Forward>, detail: Option<&str>, names: &Names) -> Text {
+    let label = names.route(route);
+    let shares = live.map(|f| names.shares(route, f));
+    let detail = detail.map_or_else(String::new, |d| format!(": {d}"));
+    let is = shares.as_ref().map_or_else(String::new, |s| format!(", it is {s} now"));
+    match result {
+        WriteResult::Applied => {
+            Text::new(Tone::Good, "✓", format!("{label} written, read back{}", shares.map_or_else(String::new, |s| format!(": {s}"))))
+        }
+        WriteResult::Already => {
+            Text::new(Tone::Good, "✓", format!("{label} was right already{}", shares.map_or_else(String::new, |s| format!(": {s}"))))
+        }
+        WriteResult::Drifted => Text::new(Tone::Bad, "✗", format!("{label} not written, someone else changed it{is}{detail}")),
+        WriteResult::Unknown => Text::new(Tone::Warn, "!", format!("{label}: no answer, or not read back yet{is}{detail}")),
+        WriteResult::Failed => Text::new(Tone::Warn, "!", format!("{label} not written{detail}")),
+        WriteResult::Gone => Text::new(Tone::Bad, "✗", format!("{label} not written: the rule is gone{detail}")),
+    }
+}

@@ -1,0 +1,77 @@
+use super::*;
+use crate::cli::render::fixture::{at, healthy, ids, intended, outcome, records, set, started, step, until_bake, weights};
+use crate::domain::action::{self, Action};
+use crate::domain::event::{Freeze, StepType, Stop, WaitReason, WriteResult};
+use crate::domain::fixture::{forward, group_arn};
+
+fn transcript(events: Vec<(i64, Event)>) -> String {
+    let mut lines = Lines::new(Style::plain());
+    records(events).iter().flat_map(|r| lines.take(r)).collect::<Vec<_>>().join("\n")
+}
+
+fn health(seconds: i64, a: Counts, b: Counts) -> (i64, Event) {
+    (seconds, Event::Health { groups: [(group_arn("webapp-a"), a), (group_arn("webapp-b"), b)].into() })
+}
+
+fn waits(seconds: i64, message: &str, until: Option<i64>) -> (i64, Event) {
+    let wait = Wait { reason: WaitReason::Bake, message: message.into(), until: until.map(at) };
+    (seconds, Event::Waiting { waits: vec![wait] })
+}
+
+#[test]
+fn a_run_that_fails_reads_as_a_story() {
+    let mut events = until_bake();
+    events.splice(3..3, [health(2, healthy(40, 0), healthy(0, 4)), health(4, healthy(40, 0), healthy(4, 0))]);
+    events.extend([
+        waits(60, "baking for 10m", Some(660)),
+        waits(61, "baking for 10m", Some(660)),
+        (120, Event::Baked { step: 3, seconds: 60, gap: 0 }),
+        (200, Event::Baked { step: 3, seconds: 100, gap: 40 }),
+        health(210, healthy(40, 0), healthy(0, 0)),
+        (210, Event::GateFailed { gate: "guard".into(), group: group_arn("webapp-b"), message: "has no healthy target".into() }),
+        (210, Event::RollbackStarted { cause: "webapp-b has no healthy target".into(), by: "cutover".into(), to_step: None, force: false }),
+        (210, intended(&ids(), &set(99, 1), &set(100, 0), true)),
+    ]);
+    events.extend(ids().iter().map(|id| (211, outcome(id, WriteResult::Applied, Some(set(100, 0)), None))));
+    events.push((215, Event::Finished { outcome: Outcome::RolledBack, remarks: vec!["clients keep nothing".into()] }));
+    insta::assert_snapshot!(transcript(events));
+}
+
+#[test]
+fn what_went_wrong_with_a_route_is_named_once() {
+    let ids = ids();
+    let mut events = vec![
+        (0, Event::Started(Box::new(started()))),
+        (11, step(2, StepType::Shares, "first-traffic (a 99 %, b 1 %)")),
+        (12, intended(&ids, &set(100, 0), &set(99, 1), false)),
+        (12, outcome(&ids[0], WriteResult::Applied, Some(set(99, 1)), None)),
+        (12, outcome(&ids[1], WriteResult::Failed, None, Some("throttled"))),
+        (13, outcome(&ids[2], WriteResult::Drifted, Some(set(0, 100)), None)),
+        (13, outcome(&ids[3], WriteResult::Gone, None, None)),
+        (14, intended(&ids[1..2], &set(100, 0), &set(99, 1), false)),
+        (14, outcome(&ids[1], WriteResult::Failed, None, Some("throttled"))),
+        (15, intended(&ids[1..2], &set(100, 0), &set(99, 1), false)),
+        (20, outcome(&ids[1], WriteResult::Already, Some(set(99, 1)), None)),
+    ];
+    events.push((21, Event::Drifted { route: ids[2].clone(), expected: weights(99, 1), live: Some(weights(0, 100)) }));
+    events.push((21, Event::Drifted { route: ids[3].clone(), expected: weights(99, 1), live: None }));
+    events.push((22, Event::Frozen { reason: Freeze::Drift, message: "443 rule 20 is not as we left it".into() }));
+    events.push((23, Event::Resumed { by: "bob@pc".into(), mode: ResumeMode::KeepLive }));
+    events.push((24, Event::Stopped { reason: Stop::Interrupted, message: "b has 1 %.\nNobody watches.".into() }));
+    insta::assert_snapshot!(transcript(events));
+}
+
+#[test]
+fn a_change_says_what_shares_do_not() {
+    let names = Names::of(&started());
+    let id = &ids()[1];
+    let change = |to: &[Action]| names.change(id, &weights(99, 1), to).unwrap_or_default();
+    assert_eq!(change(&weights(198, 2)), "weight of webapp-a (a) from 99 to 198; weight of webapp-b (b) from 1 to 2");
+    assert_eq!(change(&weights(0, 100)), "from a 99 %, b 1 % to a 0 %, b 100 %");
+    assert_eq!(change(&forward(&[("webapp-a", 99), ("webapp-b", 1), ("webapp-default", 7)])), "weight of webapp-default from 0 to 7");
+    assert_eq!(change(&crate::domain::fixture::redirect()), "it does not forward any more; its actions from forward to redirect");
+    let mut sticky = set(99, 1);
+    sticky.target_group_stickiness_config = Some(action::Stickiness { enabled: true, duration_seconds: Some(600) });
+    assert_eq!(change(&action::with_forward(&weights(99, 1), &sticky)), "stickiness from off to 600 s");
+    assert_eq!(change(&weights(99, 1)), "");
+}

@@ -1,0 +1,102 @@
+//! A run over the small world of the rules' own tests, as records.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::domain::action::{self, Action, Forward};
+use crate::domain::event::{Counts, Event, GroupStart, Record, RouteStart, Started, StepType, Write, WriteResult};
+use crate::domain::fixture::{LB, forward, group_arn, plan, route, shares};
+
+pub const START: &str = "2026-03-01T14:02:00Z";
+
+pub fn at(seconds: i64) -> Timestamp {
+    START.parse::<Timestamp>().unwrap() + SignedDuration::from_secs(seconds)
+}
+
+/// a and b by weight, a third party's group at 0.
+pub fn weights(a: u16, b: u16) -> Vec<Action> {
+    forward(&[("webapp-a", a), ("webapp-b", b), ("webapp-default", 0)])
+}
+
+pub fn set(a: u16, b: u16) -> Forward {
+    action::forward(&weights(a, b)).unwrap().clone()
+}
+
+pub fn ids() -> Vec<String> {
+    [None, Some(15), Some(20), Some(30)].map(|p| route(443, p, Vec::new()).id).into()
+}
+
+pub fn started() -> Started {
+    let start = |p| {
+        let live = route(443, p, weights(100, 0));
+        RouteStart {
+            id: live.id.clone(),
+            load_balancer: LB.into(),
+            label: live.label(),
+            conditions: live.conditions.clone(),
+            workload: "webapp".into(),
+            groups: ["a", "b"].map(|c| (c.to_owned(), group_arn(&format!("webapp-{c}")))).into(),
+            actions: live.actions,
+        }
+    };
+    let group = |cluster: &str, healthy| GroupStart {
+        name: format!("webapp-{cluster}"),
+        cluster: cluster.into(),
+        workload: "webapp".into(),
+        healthy,
+        interval: 15,
+        cross_zone: true,
+        deregistration_delay: 30,
+    };
+    let plan = plan();
+    Started {
+        plan: plan.name,
+        text: String::new(),
+        hash: String::new(),
+        owner: "alice@mac".into(),
+        from_step: 1,
+        start: Some(shares(100, 0)),
+        load_balancers: vec![LB.into()],
+        routes: [None, Some(15), Some(20), Some(30)].map(start).into(),
+        groups: [("a", 40), ("b", 0)].map(|(c, n)| (group_arn(&format!("webapp-{c}")), group(c, n))).into(),
+        clusters: [("a".to_owned(), "uid-a".to_owned()), ("b".to_owned(), "uid-b".to_owned())].into(),
+        bindings: Vec::new(),
+    }
+}
+
+pub fn healthy(healthy: u32, initial: u32) -> Counts {
+    Counts { healthy, initial, ..Counts::default() }
+}
+
+pub fn step(step: usize, kind: StepType, label: &str) -> Event {
+    Event::StepStarted { step, kind, label: label.into() }
+}
+
+pub fn intended(routes: &[String], before: &Forward, after: &Forward, restore: bool) -> Event {
+    let writes = routes.iter().map(|route| Write { route: route.clone(), expect: Some(before.clone()), set: after.clone() }).collect();
+    Event::Intended { restore, deadline: at(3600), writes }
+}
+
+pub fn outcome(route: &str, result: WriteResult, live: Option<Forward>, detail: Option<&str>) -> Event {
+    Event::Outcome { route: route.into(), result, live, detail: detail.map(Into::into) }
+}
+
+/// Numbered records, their events at these seconds.
+pub fn records(events: Vec<(i64, Event)>) -> Vec<Record> {
+    let record = |(i, (seconds, event))| Record { seq: i as u64 + 1, time: at(seconds), run: "alpha-20260301-140200-k3f9".into(), event };
+    events.into_iter().enumerate().map(record).collect()
+}
+
+/// bind and 1 % done, baking since 14:03:00 with every route at 99/1.
+pub fn until_bake() -> Vec<(i64, Event)> {
+    let mut events = vec![
+        (0, Event::Started(Box::new(started()))),
+        (0, Event::Claimed { owner: "alice@mac".into(), pid: 4711, tool: "0.1.0".into() }),
+        (1, step(1, StepType::Bind, "bind")),
+        (5, Event::StepDone { step: 1 }),
+        (11, step(2, StepType::Shares, "a 99 %, b 1 %")),
+        (12, intended(&ids(), &set(100, 0), &set(99, 1), false)),
+    ];
+    events.extend(ids().iter().map(|id| (13, outcome(id, WriteResult::Applied, Some(set(99, 1)), None))));
+    events.extend([(43, Event::Settled { step: 2 }), (43, Event::StepDone { step: 2 }), (60, step(3, StepType::Bake, "pause 10m"))]);
+    events
+}
