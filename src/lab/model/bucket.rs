@@ -1,0 +1,32 @@
+//! Token buckets, one per class of AWS calls, for the whole account.
+
+use jiff::Timestamp;
+
+use crate::lab::scenario::model::Bucket as Limit;
+
+/// A bucket of tokens, filled steadily.
+#[derive(Debug, Clone)]
+pub(crate) struct Bucket {
+    limit: Limit,
+    tokens: f64,
+    filled: Timestamp,
+}
+
+impl Bucket {
+    /// A full one.
+    pub fn new(limit: Limit, now: Timestamp) -> Self {
+        Self { limit, tokens: limit.burst, filled: now }
+    }
+
+    /// Takes a token, if there is one. `capacity` (0–1) is what a throttling fault leaves of the bucket.
+    pub fn take(&mut self, now: Timestamp, capacity: f64) -> bool {
+        let elapsed = now.duration_since(self.filled).as_secs_f64().max(0.0);
+        self.filled = now;
+        self.tokens = (self.tokens + elapsed * self.limit.per_second * capacity).min((self.limit.burst * capacity).max(1.0));
+        let enough = self.tokens >= 1.0;
+        if enough {
+            self.tokens -= 1.0;
+        }
+        enough
+    }
+}

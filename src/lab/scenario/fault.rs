@@ -1,0 +1,354 @@
+//! Faults: when something goes wrong, and what. Each entry is one `at` and one verb.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::period::Period;
+use crate::lab::model::seam::OperatorRequest;
+
+/// `faults[]`: when, and exactly one verb.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Fault {
+    /// When it happens.
+    pub at: At,
+    /// Pods stop serving: connections are refused, until `repair`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kill: Option<Kill>,
+    /// Pods answer late, health checks included.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slow: Option<Slow>,
+    /// Pods answer with an error.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<Errors>,
+    /// Pods die and come back, again and again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flap: Option<Flap>,
+    /// A Deployment or its HPA gets other numbers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scale: Option<Scale>,
+    /// A new version is rolled out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deploy: Option<Deploy>,
+    /// An API cannot be reached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partition: Option<Partition>,
+    /// Earlier faults end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repair: Option<Repair>,
+    /// AWS takes fewer calls.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub throttle: Option<Throttle>,
+    /// AWS answers with what was true a while ago.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stale: Option<Stale>,
+    /// Writes go unanswered, and are carried out later.
+    #[serde(default, skip_serializing_if = "Option::is_none", rename = "late-write")]
+    pub late_write: Option<LateWrite>,
+    /// AWS refuses our credentials as expired.
+    #[serde(default, skip_serializing_if = "Option::is_none", rename = "expire-credentials")]
+    pub expire_credentials: Option<Lasting>,
+    /// Someone else changes the weights of actions.
+    #[serde(default, skip_serializing_if = "Option::is_none", rename = "foreign-write")]
+    pub foreign_write: Option<ForeignWrite>,
+    /// Someone deletes a rule.
+    #[serde(default, skip_serializing_if = "Option::is_none", rename = "delete-rule")]
+    pub delete_rule: Option<RuleRef>,
+    /// The process of the run dies, and is started again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crash: Option<Crash>,
+    /// The operator asks something of the run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operator: Option<OperatorRequest>,
+}
+
+/// `at`: exactly one of `time`, `step`, `share`, and how long after that.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct At {
+    /// So long after the start of the lab.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time: Option<Period>,
+    /// When the run starts this step: its name, or its number as text. A plan without such a step never gets there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub step: Option<String>,
+    /// When a cluster has this share on every route.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub share: Option<ShareReached>,
+    /// How long after that; omitted: at once.
+    pub after: Period,
+}
+
+/// `share`: the first time that every route gives a cluster at least, or at most, so much.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ShareReached {
+    /// The cluster.
+    pub cluster: String,
+    /// In percent, 0–100.
+    #[serde(default)]
+    pub at_least: Option<f64>,
+    /// In percent, 0–100.
+    #[serde(default)]
+    pub at_most: Option<f64>,
+}
+
+/// Which pods.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Kill {
+    /// The cluster.
+    pub cluster: String,
+    /// The plan's workload; omitted: all.
+    #[serde(default)]
+    pub workload: Option<String>,
+    /// How many percent of its pods; omitted: all.
+    #[serde(default)]
+    pub percent: Option<u32>,
+    /// When it ends by itself; omitted: by `repair`, or never.
+    #[serde(default, rename = "for")]
+    pub lasts: Option<Period>,
+}
+
+/// `slow`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Slow {
+    /// The cluster.
+    pub cluster: String,
+    /// The plan's workload; omitted: all.
+    #[serde(default)]
+    pub workload: Option<String>,
+    /// How many percent of its pods; omitted: all.
+    #[serde(default)]
+    pub percent: Option<u32>,
+    /// How late.
+    pub by: Period,
+    /// When it ends by itself.
+    #[serde(default, rename = "for")]
+    pub lasts: Option<Period>,
+}
+
+/// `error`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Errors {
+    /// The cluster.
+    pub cluster: String,
+    /// The plan's workload; omitted: all.
+    #[serde(default)]
+    pub workload: Option<String>,
+    /// How many percent of its pods; omitted: all.
+    #[serde(default)]
+    pub percent: Option<u32>,
+    /// The status; omitted: 500.
+    #[serde(default)]
+    pub status: Option<u16>,
+    /// How many percent of the requests; omitted: all.
+    #[serde(default)]
+    pub requests: Option<u32>,
+    /// `true`: health checks go on passing.
+    #[serde(default)]
+    pub clients_only: bool,
+    /// When it ends by itself.
+    #[serde(default, rename = "for")]
+    pub lasts: Option<Period>,
+}
+
+/// `flap`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Flap {
+    /// The cluster.
+    pub cluster: String,
+    /// The plan's workload; omitted: all.
+    #[serde(default)]
+    pub workload: Option<String>,
+    /// How many percent of its pods; omitted: all.
+    #[serde(default)]
+    pub percent: Option<u32>,
+    /// How long they are down.
+    pub down: Period,
+    /// How long they are up in between.
+    pub up: Period,
+    /// How often; omitted: for ever.
+    #[serde(default)]
+    pub times: Option<u32>,
+}
+
+/// `scale`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Scale {
+    /// The cluster.
+    pub cluster: String,
+    /// The plan's workload; omitted: all.
+    #[serde(default)]
+    pub workload: Option<String>,
+    /// The Deployment's `replicas`.
+    #[serde(default)]
+    pub replicas: Option<u32>,
+    /// The HPA's `minReplicas`.
+    #[serde(default)]
+    pub min: Option<u32>,
+    /// The HPA's `maxReplicas`.
+    #[serde(default)]
+    pub max: Option<u32>,
+}
+
+/// `deploy`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Deploy {
+    /// The cluster.
+    pub cluster: String,
+    /// The plan's workload; omitted: all.
+    #[serde(default)]
+    pub workload: Option<String>,
+    /// The health checks of the new version answer with this status; omitted: 200.
+    #[serde(default)]
+    pub health_status: Option<u16>,
+}
+
+/// `partition`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Partition {
+    /// The cluster whose API cannot be reached.
+    pub cluster: Option<String>,
+    /// Whether the AWS API cannot be reached.
+    pub aws: bool,
+    /// When it ends by itself.
+    #[serde(rename = "for")]
+    pub lasts: Option<Period>,
+}
+
+/// `repair`: ends every fault that lasts, or those of one cluster.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Repair {
+    /// Only what afflicts this cluster.
+    pub cluster: Option<String>,
+}
+
+/// `throttle`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Throttle {
+    /// So many percent of all calls are refused, whatever the buckets say.
+    pub percent: u32,
+    /// The buckets hold only so many percent, and fill so much slower.
+    pub capacity: Option<u32>,
+    /// When it ends by itself.
+    #[serde(rename = "for")]
+    pub lasts: Option<Period>,
+}
+
+/// `stale`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Stale {
+    /// How old answers are.
+    pub by: Period,
+    /// When it ends by itself.
+    #[serde(default, rename = "for")]
+    pub lasts: Option<Period>,
+}
+
+/// `late-write`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LateWrite {
+    /// How late they are carried out; `0s`: at once, only the answer is lost. Omitted: never.
+    #[serde(default)]
+    pub by: Option<Period>,
+    /// How many writes; omitted: one.
+    #[serde(default)]
+    pub writes: Option<u32>,
+}
+
+/// A fault that only lasts.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Lasting {
+    /// When it ends by itself.
+    #[serde(rename = "for")]
+    pub lasts: Option<Period>,
+}
+
+/// Which actions.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct RuleRef {
+    /// The load balancer, by name; omitted: the plan's first.
+    pub load_balancer: Option<String>,
+    /// The listener's port; omitted: its first.
+    pub listener: Option<u16>,
+    /// The rule's priority; omitted: the listener's first rule.
+    pub priority: Option<u32>,
+}
+
+/// `foreign-write`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct ForeignWrite {
+    /// The load balancer, by name; omitted: the plan's first.
+    pub load_balancer: Option<String>,
+    /// The listener's port; omitted: its first.
+    pub listener: Option<u16>,
+    /// The rule's priority; omitted: the default action.
+    pub priority: Option<u32>,
+    /// New weights, by cluster or by the name of a group; groups that are not named keep theirs.
+    pub weights: BTreeMap<String, u16>,
+}
+
+/// `crash`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Crash {
+    /// How long until the run is started again.
+    pub down: Period,
+}
+
+impl Fault {
+    /// What makes no sense about it: a field below the fault, and why.
+    pub(super) fn problem(&self) -> Option<(&'static str, String)> {
+        let times = [self.at.time.is_some(), self.at.step.is_some(), self.at.share.is_some()];
+        if times.iter().filter(|t| **t).count() != 1 {
+            return Some((".at", "exactly one of `time`, `step`, `share` is wanted".into()));
+        }
+        if let Some(share) = &self.at.share
+            && share.at_least.is_some() == share.at_most.is_some()
+        {
+            return Some((".at.share", "exactly one of `atLeast`, `atMost` is wanted".into()));
+        }
+        let verbs = self.verbs();
+        (verbs != 1).then(|| ("", format!("exactly one verb beside `at` is wanted, here are {verbs}")))
+    }
+
+    fn verbs(&self) -> usize {
+        let pods = [self.kill.is_some(), self.slow.is_some(), self.error.is_some(), self.flap.is_some()];
+        let clusters = [self.scale.is_some(), self.deploy.is_some(), self.partition.is_some(), self.repair.is_some()];
+        let aws = [self.throttle.is_some(), self.stale.is_some(), self.late_write.is_some(), self.expire_credentials.is_some()];
+        let people = [self.foreign_write.is_some(), self.delete_rule.is_some(), self.crash.is_some(), self.operator.is_some()];
+        [pods, clusters, aws, people].as_flattened().iter().filter(|v| **v).count()
+    }
+
+    /// The clusters that it names, each with the field that does.
+    pub(crate) fn clusters(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let named = [
+            ("at.share.cluster", self.at.share.as_ref().map(|v| v.cluster.as_str())),
+            ("kill.cluster", self.kill.as_ref().map(|v| v.cluster.as_str())),
+            ("slow.cluster", self.slow.as_ref().map(|v| v.cluster.as_str())),
+            ("error.cluster", self.error.as_ref().map(|v| v.cluster.as_str())),
+            ("flap.cluster", self.flap.as_ref().map(|v| v.cluster.as_str())),
+            ("scale.cluster", self.scale.as_ref().map(|v| v.cluster.as_str())),
+            ("deploy.cluster", self.deploy.as_ref().map(|v| v.cluster.as_str())),
+            ("partition.cluster", self.partition.as_ref().and_then(|v| v.cluster.as_deref())),
+            ("repair.cluster", self.repair.as_ref().and_then(|v| v.cluster.as_deref())),
+        ];
+        named.into_iter().filter_map(|(field, cluster)| Some((field, cluster?)))
+    }
+}

@@ -1,0 +1,90 @@
+//! Scenario files: from YAML to a checked [`Scenario`], or what is wrong with it and where.
+
+pub mod fault;
+pub mod model;
+pub mod period;
+
+pub use model::Scenario;
+
+/// The largest scenario that is read, in bytes.
+const LARGEST: usize = 256 * 1024;
+
+/// What is wrong with a scenario, or why it does not fit the plan.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ScenarioError {
+    /// The file is wrong at a place.
+    #[error("{source_name}:{line}:{column}: {message}")]
+    At {
+        /// The file's name.
+        source_name: String,
+        /// From 1.
+        line: u64,
+        /// From 1.
+        column: u64,
+        /// What is wrong, and what would be right.
+        message: String,
+    },
+    /// The file is wrong as a whole.
+    #[error("{source_name}: {message}")]
+    File {
+        /// The file's name.
+        source_name: String,
+        /// What is wrong.
+        message: String,
+    },
+    /// An entry does not fit.
+    #[error("scenario {scenario}: {path}: {message}")]
+    Entry {
+        /// The scenario's name.
+        scenario: String,
+        /// Where in it, such as `spec.faults[2].kill.cluster`.
+        path: String,
+        /// What is wrong, and what would be right.
+        message: String,
+    },
+}
+
+impl Scenario {
+    /// Reads a scenario; `source_name` is for messages.
+    ///
+    /// # Errors
+    /// The first syntax or type error with its place, else the first entry that makes no sense.
+    pub fn parse(source_name: &str, text: &str) -> Result<Self, ScenarioError> {
+        let file = |message: String| ScenarioError::File { source_name: source_name.to_owned(), message };
+        if text.len() > LARGEST {
+            return Err(file(format!("{} bytes; a scenario has at most {LARGEST}", text.len())));
+        }
+        let options = serde_saphyr::options! {
+            budget: serde_saphyr::budget! { max_depth: 32, max_nodes: 20_000, max_anchors: 0, max_aliases: 0 },
+        };
+        let scenario: Self = serde_saphyr::from_str_with_options(text, options).map_err(|e| {
+            let message = e.without_snippet().to_string();
+            match e.location() {
+                Some(at) => ScenarioError::At { source_name: source_name.to_owned(), line: at.line(), column: at.column(), message },
+                None => file(message),
+            }
+        })?;
+        scenario.check()?;
+        Ok(scenario)
+    }
+
+    /// The JSON Schema of scenario files, made from the types.
+    pub fn schema() -> schemars::Schema {
+        schemars::schema_for!(Self)
+    }
+
+    fn check(&self) -> Result<(), ScenarioError> {
+        for (index, fault) in self.spec.faults.iter().enumerate() {
+            let problem = fault.problem();
+            if let Some((field, message)) = problem {
+                return Err(self.entry(&format!("spec.faults[{index}]{field}"), message));
+            }
+        }
+        Ok(())
+    }
+
+    /// An error about one entry.
+    pub(crate) fn entry(&self, path: &str, message: impl Into<String>) -> ScenarioError {
+        ScenarioError::Entry { scenario: self.metadata.name.clone(), path: path.to_owned(), message: message.into() }
+    }
+}

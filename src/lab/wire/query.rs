@@ -1,0 +1,112 @@
+//! The awsQuery protocol's requests: a form whose keys are paths into a tree, such as `Actions.member.1.ForwardConfig.TargetGroups.member.2.Weight`.
+
+use serde_json::{Map, Value};
+
+/// A call: its name and its parameters as a tree. Lists are arrays, scalars are strings.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Query {
+    /// `ModifyRule`.
+    pub action: String,
+    /// `2015-12-01`.
+    pub version: String,
+    /// The parameters.
+    pub input: Value,
+}
+
+impl Query {
+    /// Reads a form, wherever it came from (a body or a query string).
+    pub fn read(form: &str) -> Self {
+        let mut root = Map::new();
+        for pair in form.split('&').filter(|p| !p.is_empty()) {
+            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+            insert(&mut root, &decode(key), decode(value));
+        }
+        let mut take = |key: &str| root.remove(key).and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default();
+        let (action, version) = (take("Action"), take("Version"));
+        Self { action, version, input: lists(Value::Object(root)) }
+    }
+
+    /// A text parameter.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.input[name].as_str()
+    }
+
+    /// A list of texts.
+    pub fn texts(&self, name: &str) -> Vec<&str> {
+        self.list(name).iter().filter_map(Value::as_str).collect()
+    }
+
+    /// A list.
+    pub fn list(&self, name: &str) -> &[Value] {
+        self.input[name].as_array().map_or(&[], Vec::as_slice)
+    }
+}
+
+fn insert(root: &mut Map<String, Value>, path: &str, value: String) {
+    let mut parts = path.split('.').peekable();
+    let mut node = root;
+    while let Some(part) = parts.next() {
+        if parts.peek().is_none() {
+            node.insert(part.to_owned(), Value::String(value));
+            return;
+        }
+        let child = node.entry(part).or_insert_with(|| Value::Object(Map::new()));
+        if !child.is_object() {
+            *child = Value::Object(Map::new());
+        }
+        let Value::Object(next) = child else { return };
+        node = next;
+    }
+}
+
+/// Turns `{member: {1: …, 2: …}}` into arrays, at every depth. An empty list is sent as an empty text.
+fn lists(value: Value) -> Value {
+    let Value::Object(mut map) = value else { return value };
+    if map.len() == 1
+        && let Some(Value::Object(members)) = map.get_mut("member")
+        && members.keys().all(|k| k.parse::<u32>().is_ok())
+    {
+        let mut items: Vec<(u32, Value)> =
+            std::mem::take(members).into_iter().map(|(k, v)| (k.parse().unwrap_or(u32::MAX), lists(v))).collect();
+        items.sort_by_key(|(index, _)| *index);
+        return Value::Array(items.into_iter().map(|(_, v)| v).collect());
+    }
+    Value::Object(map.into_iter().map(|(k, v)| (k, lists(v))).collect())
+}
+
+/// Percent and plus decoding.
+pub(crate) fn decode(text: &str) -> String {
+    let bytes = text.as_bytes();
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while at < bytes.len() {
+        let hex = |i: usize| bytes.get(i).and_then(|b| char::from(*b).to_digit(16)).and_then(|d| u8::try_from(d).ok());
+        match (bytes[at], hex(at + 1), hex(at + 2)) {
+            (b'%', Some(high), Some(low)) => {
+                out.push(high * 16 + low);
+                at += 2;
+            }
+            (b'+', _, _) => out.push(b' '),
+            (byte, _, _) => out.push(byte),
+        }
+        at += 1;
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn paths_become_a_tree_in_the_order_of_their_numbers() {
+        let query = Query::read(
+            "Action=ModifyRule&Version=2015-12-01&RuleArn=arn%3Aaws&Actions.member.1.Type=forward&Actions.member.1.ForwardConfig.TargetGroups.member.10.Weight=7\
+             &Actions.member.1.ForwardConfig.TargetGroups.member.2.Weight=5&Actions.member.1.ForwardConfig.TargetGroups.member.2.TargetGroupArn=x+y",
+        );
+        assert_eq!(query.action, "ModifyRule");
+        let groups = json!([{"Weight": "5", "TargetGroupArn": "x y"}, {"Weight": "7"}]);
+        assert_eq!(query.input, json!({"RuleArn": "arn:aws", "Actions": [{"Type": "forward", "ForwardConfig": {"TargetGroups": groups}}]}));
+    }
+}
