@@ -4,8 +4,10 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
+use hyper::body::Bytes;
 use jiff::Timestamp;
+
+use crate::lab::wire;
 
 /// A pod, or another target that serves: an index that is never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -16,6 +18,17 @@ pub struct PodId(pub u32);
 pub struct Answer {
     /// What the service says.
     pub response: http::Response<Bytes>,
+    /// How long it takes to say it.
+    pub latency: Duration,
+    /// Whether the client hears it.
+    pub fate: Fate,
+}
+
+/// An answer of a cluster's API, and what becomes of it on its way.
+#[derive(Debug)]
+pub struct KubeAnswer {
+    /// What the API server says; a watch goes on with [`super::World::watch`].
+    pub answer: wire::kube::Answer,
     /// How long it takes to say it.
     pub latency: Duration,
     /// Whether the client hears it.

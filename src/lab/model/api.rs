@@ -1,0 +1,179 @@
+//! The APIs' front doors: what happens to a call before and after it is carried out.
+
+use std::time::Duration;
+
+use http::{Request, Response};
+use hyper::body::Bytes;
+use jiff::Timestamp;
+
+use super::queue::Due;
+use super::{Answer, Caller, Fate, KubeAnswer, World, after};
+use crate::lab::wire::query::Query;
+use crate::lab::wire::{eks, elbv2, kube, sts};
+
+/// Which AWS service a call is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Service {
+    Elbv2,
+    Sts,
+    Eks,
+}
+
+impl Service {
+    /// By the credential scope of the signature, else by path and version.
+    fn of(request: &Request<Bytes>, query: &Query) -> Self {
+        let authorization = request.headers().get(http::header::AUTHORIZATION).and_then(|a| a.to_str().ok()).unwrap_or_default();
+        match authorization {
+            a if a.contains("/sts/aws4_request") => Self::Sts,
+            a if a.contains("/eks/aws4_request") => Self::Eks,
+            _ if request.uri().path().starts_with("/clusters") => Self::Eks,
+            _ if query.version == sts::VERSION => Self::Sts,
+            _ => Self::Elbv2,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Elbv2 => "elasticloadbalancing",
+            Self::Sts => "sts",
+            Self::Eks => "eks",
+        }
+    }
+}
+
+impl World {
+    /// A call of AWS: ELBv2 and STS as awsQuery, EKS as JSON.
+    pub fn aws(&mut self, request: &Request<Bytes>, now: Timestamp) -> Answer {
+        self.advance(now);
+        let form = if request.body().is_empty() { request.uri().query().unwrap_or_default().into() } else { String::from_utf8_lossy(request.body()) };
+        let query = Query::read(&form);
+        let service = Service::of(request, &query);
+        let operation = if service == Service::Eks { eks::operation(request) } else { query.action.clone() };
+        let mutating = service == Service::Elbv2 && elbv2::mutating(&operation);
+        let (response, fate, outcome) = self.carry_out(request, service, query, mutating);
+        self.log(service.name(), &operation, mutating, Caller::Client, &outcome);
+        let jitter = 0.7 + 0.6 * self.random.f64();
+        Answer { response, latency: self.latency.aws.0.mul_f64(jitter), fate }
+    }
+
+    fn carry_out(&mut self, request: &Request<Bytes>, service: Service, query: Query, mutating: bool) -> (Response<Bytes>, Fate, String) {
+        if self.faults.aws_down {
+            return (Response::default(), Fate::Dropped, "dropped".into());
+        }
+        let id = self.request_id();
+        if self.faults.expired {
+            let (code, message) = ("ExpiredToken", "The security token included in the request is expired");
+            let response = match service {
+                Service::Eks => eks::failure(403, "ExpiredTokenException", message, &id),
+                Service::Sts => sts::failure(403, code, message, &id),
+                Service::Elbv2 => elbv2::failure(403, code, message, &id),
+            };
+            return (response, Fate::Answered, code.into());
+        }
+        match service {
+            Service::Sts => told(sts::answer(&self.account, &query, &id)),
+            Service::Eks => told(eks::answer(&self.eks_clusters(), &self.account, &self.region, request, &id)),
+            Service::Elbv2 => self.balancing(query, mutating, &id),
+        }
+    }
+
+    fn balancing(&mut self, query: Query, mutating: bool, id: &str) -> (Response<Bytes>, Fate, String) {
+        if self.throttled(&query.action, mutating) {
+            return (elbv2::failure(400, "Throttling", "Rate exceeded", id), Fate::Answered, "Throttling".into());
+        }
+        let late = if matches!(query.action.as_str(), "ModifyRule" | "ModifyListener") { self.faults.late.pop() } else { None };
+        match late {
+            None => told(elbv2::answer(self, &query, id)),
+            Some(None) => (Response::default(), Fate::Dropped, "dropped".into()),
+            Some(Some(Duration::ZERO)) => {
+                let (response, outcome) = elbv2::answer(self, &query, id);
+                (response, Fate::Lost, format!("{outcome}, answer lost"))
+            }
+            Some(Some(delay)) => {
+                let at = after(self.now, delay);
+                self.queue.plan(at, Due::Late(Box::new(query)));
+                (Response::default(), Fate::AppliedLate(at), "late".into())
+            }
+        }
+    }
+
+    pub(super) fn apply_late(&mut self, query: &Query) {
+        let id = self.request_id();
+        let (_, outcome) = elbv2::answer(self, query, &id);
+        self.log("elasticloadbalancing", &query.action, true, Caller::Client, &format!("late: {outcome}"));
+    }
+
+    fn throttled(&mut self, operation: &str, mutating: bool) -> bool {
+        self.faults.throttle_due += self.faults.throttled;
+        if self.faults.throttle_due >= 100 {
+            self.faults.throttle_due -= 100;
+            return true;
+        }
+        let bucket = match operation {
+            "RegisterTargets" | "DeregisterTargets" => &mut self.buckets.register,
+            _ if mutating => &mut self.buckets.modify,
+            _ => &mut self.buckets.describe,
+        };
+        !bucket.take(self.now, self.faults.capacity)
+    }
+
+    /// The time as of which reads answer.
+    pub(crate) fn as_of(&self) -> Timestamp {
+        let lag = jiff::SignedDuration::try_from(self.faults.stale).unwrap_or_default();
+        self.now.checked_sub(lag).unwrap_or(self.now)
+    }
+
+    fn eks_clusters(&self) -> Vec<eks::Described> {
+        let described = |c: &super::cluster::Cluster| eks::Described {
+            name: c.eks.clone(),
+            endpoint: c.endpoint.clone(),
+            ca: c.ca.clone(),
+            version: c.version.clone(),
+        };
+        self.clusters.iter().map(described).collect()
+    }
+
+    fn request_id(&mut self) -> String {
+        self.requests += 1;
+        format!("00000000-0000-4000-8000-{:012x}", self.requests)
+    }
+
+    /// A call of a cluster's API. Unknown clusters answer nothing.
+    pub fn kube(&mut self, cluster: &str, request: &Request<Bytes>, now: Timestamp) -> KubeAnswer {
+        self.advance(now);
+        let latency = self.latency.kubernetes.0;
+        let dropped = |latency| KubeAnswer { answer: kube::Answer::Whole(Response::default()), latency, fate: Fate::Dropped };
+        let Some(index) = self.clusters.iter().position(|c| &*c.name == cluster) else { return dropped(latency) };
+        let mutating = !matches!(*request.method(), http::Method::GET | http::Method::HEAD | http::Method::OPTIONS);
+        let operation = format!("{} {}", request.method(), request.uri().path_and_query().map_or("/", |p| p.as_str()));
+        if self.faults.clusters_down.contains(&index) {
+            self.log(&format!("kubernetes/{cluster}"), &operation, mutating, Caller::Client, "dropped");
+            return dropped(latency);
+        }
+        let expired = self.faults.expired;
+        let home = &mut self.clusters[index];
+        let server = kube::Server { version: format!("v{}.4-eks-1", home.version), authorize: Box::new(move |_, _| !expired) };
+        let answer = server.answer(&mut home.objects, request, now);
+        let outcome = match &answer {
+            kube::Answer::Whole(response) if response.status().is_success() => "ok".to_owned(),
+            kube::Answer::Whole(response) => response.status().as_u16().to_string(),
+            kube::Answer::Watch(_) => "watch".to_owned(),
+        };
+        self.log(&format!("kubernetes/{cluster}"), &operation, mutating, Caller::Client, &outcome);
+        self.controllers_later(index);
+        KubeAnswer { answer, latency, fate: Fate::Answered }
+    }
+
+    /// What a watch has to say since it was last asked; empty: nothing. `None`: it has ended, or its cluster cannot be reached.
+    pub fn watch(&mut self, cluster: &str, watch: &mut kube::Watch) -> Option<Bytes> {
+        let index = self.clusters.iter().position(|c| &*c.name == cluster)?;
+        if self.faults.clusters_down.contains(&index) {
+            return None;
+        }
+        watch.next(&self.clusters[index].objects)
+    }
+}
+
+fn told((response, outcome): (Response<Bytes>, String)) -> (Response<Bytes>, Fate, String) {
+    (response, Fate::Answered, outcome)
+}

@@ -1,0 +1,163 @@
+//! The plan's load balancers and target groups, by name, ARN or tags.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::EntryGroups;
+use super::settings::Settings;
+use crate::lab::model::{Balancer, Check, Group, Pairs, World};
+use crate::plan::model::{Selector, TargetType};
+
+/// The attributes that a new application load balancer has, as far as anyone asks.
+const BALANCER_ATTRIBUTES: [(&str, &str); 7] = [
+    ("access_logs.s3.enabled", "false"),
+    ("deletion_protection.enabled", "true"),
+    ("idle_timeout.timeout_seconds", "60"),
+    ("load_balancing.cross_zone.enabled", "true"),
+    ("routing.http2.enabled", "true"),
+    ("routing.http.drop_invalid_header_fields.enabled", "false"),
+    ("zonal_shift.config.enabled", "false"),
+];
+
+/// The attributes that a new target group has, as far as anyone asks.
+const GROUP_ATTRIBUTES: [(&str, &str); 12] = [
+    ("deregistration_delay.timeout_seconds", "300"),
+    ("load_balancing.algorithm.anomaly_mitigation", "off"),
+    ("load_balancing.algorithm.type", "round_robin"),
+    ("load_balancing.cross_zone.enabled", "use_load_balancer_configuration"),
+    ("slow_start.duration_seconds", "0"),
+    ("stickiness.enabled", "false"),
+    ("stickiness.lb_cookie.duration_seconds", "86400"),
+    ("stickiness.type", "lb_cookie"),
+    ("target_group_health.dns_failover.minimum_healthy_targets.count", "1"),
+    ("target_group_health.dns_failover.minimum_healthy_targets.percentage", "off"),
+    ("target_group_health.unhealthy_state_routing.minimum_healthy_targets.count", "1"),
+    ("target_group_health.unhealthy_state_routing.minimum_healthy_targets.percentage", "off"),
+];
+
+impl World {
+    pub(super) fn balancers_and_groups<'a>(&mut self, settings: &Settings<'a>) -> Vec<EntryGroups<'a>> {
+        let mut balancers: BTreeMap<Selector, usize> = BTreeMap::new();
+        let mut groups: BTreeMap<Selector, usize> = BTreeMap::new();
+        let mut entries = Vec::new();
+        for workload in &settings.plan.workloads {
+            for entry in &workload.routes {
+                let balancer = match balancers.get(&entry.load_balancer) {
+                    Some(known) => *known,
+                    None => self.add_balancer(settings, &entry.load_balancer, &workload.name),
+                };
+                balancers.insert(entry.load_balancer.clone(), balancer);
+                let mut own = Vec::new();
+                for (cluster, selector) in &entry.target_groups {
+                    let name = named(selector, &format!("{}-{cluster}", workload.name));
+                    let attached = settings.group(Some(cluster), &name).3.unwrap_or(true);
+                    let group = match groups.get(selector) {
+                        Some(known) => *known,
+                        None => self.add_group(settings, Some(cluster), selector, &name, workload.binding.target_type),
+                    };
+                    groups.insert(selector.clone(), group);
+                    own.push((group, attached));
+                }
+                entries.push(EntryGroups { workload, entry, balancer, groups: own });
+            }
+        }
+        entries
+    }
+
+    fn add_balancer(&mut self, settings: &Settings<'_>, selector: &Selector, workload: &str) -> usize {
+        let name = named(selector, workload);
+        let id = self.identifier();
+        let arn = match selector {
+            Selector::Arn(arn) => arn.clone(),
+            _ => format!("arn:aws:elasticloadbalancing:{}:{}:loadbalancer/app/{name}/{id}", self.region, self.account),
+        };
+        let mut attributes = pairs(&BALANCER_ATTRIBUTES);
+        let mut tags = selected_tags(selector);
+        for said in settings.balancer(&name) {
+            attributes.extend(said.attributes.clone());
+            tags.extend(said.tags.clone());
+        }
+        self.balancers.push(Balancer {
+            arn: arn.into(),
+            dns_name: format!("{name}-{}.{}.elb.amazonaws.com", u32::from_str_radix(&id[..7], 16).unwrap_or(0), self.region),
+            name,
+            scheme: "internet-facing".into(),
+            vpc: "vpc-0a1b2c3d4e5f60718".into(),
+            zones: ["a", "c"].iter().map(|z| format!("{}{z}", self.region)).collect(),
+            created: self.time(),
+            attributes,
+            tags,
+            owed: BTreeMap::new(),
+        });
+        self.balancers.len() - 1
+    }
+
+    /// Adds a group; `cluster` is `None` for third-party ones.
+    pub(super) fn add_group(&mut self, settings: &Settings<'_>, cluster: Option<&str>, selector: &Selector, name: &str, kind: TargetType) -> usize {
+        let (said, attributes, tags, _) = settings.group(cluster, name);
+        let arn: Arc<str> = match selector {
+            Selector::Arn(arn) => arn.as_str().into(),
+            _ => {
+                let id = self.identifier();
+                format!("arn:aws:elasticloadbalancing:{}:{}:targetgroup/{name}/{id}", self.region, self.account).into()
+            }
+        };
+        let seconds = |said: Option<crate::lab::scenario::period::Period>, default| said.map_or(Duration::from_secs(default), |p| p.0);
+        let check = Check {
+            enabled: true,
+            protocol: "HTTP".into(),
+            port: "traffic-port".into(),
+            path: said.path.as_deref().unwrap_or("/health_check").into(),
+            matcher: said.matcher.unwrap_or_else(|| "200".into()),
+            interval: seconds(said.interval, 10),
+            timeout: seconds(said.timeout, 5),
+            healthy: said.healthy_threshold.unwrap_or(5),
+            unhealthy: said.unhealthy_threshold.unwrap_or(2),
+        };
+        let mut all_attributes = pairs(&GROUP_ATTRIBUTES);
+        all_attributes.extend(attributes);
+        let mut all_tags = selected_tags(selector);
+        all_tags.extend(tags);
+        self.group_index.insert(Arc::clone(&arn), self.groups.len());
+        self.groups.push(Group {
+            arn,
+            name: name.to_owned(),
+            protocol: "HTTP".into(),
+            protocol_version: "HTTP1".into(),
+            port: 80,
+            target_type: if kind == TargetType::Ip { "ip".into() } else { "instance".into() },
+            vpc: "vpc-0a1b2c3d4e5f60718".into(),
+            cluster: cluster.and_then(|name| settings.plan.clusters.iter().position(|c| c.name == name)),
+            check,
+            attributes: all_attributes,
+            tags: all_tags,
+            attached: Vec::new(),
+            targets: BTreeMap::new(),
+            routable: None,
+            turn: 0,
+        });
+        self.groups.len() - 1
+    }
+}
+
+/// The name of what a selector selects; by tags it has the name given.
+fn named(selector: &Selector, otherwise: &str) -> String {
+    match selector {
+        Selector::Name(name) => name.clone(),
+        // …:loadbalancer/app/NAME/ID, …:targetgroup/NAME/ID
+        Selector::Arn(arn) => arn.rsplit('/').nth(1).unwrap_or(otherwise).to_owned(),
+        Selector::Tags(_) => otherwise.to_owned(),
+    }
+}
+
+fn selected_tags(selector: &Selector) -> Pairs {
+    match selector {
+        Selector::Tags(tags) => tags.clone(),
+        _ => Pairs::new(),
+    }
+}
+
+fn pairs(all: &[(&str, &str)]) -> Pairs {
+    all.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
+}

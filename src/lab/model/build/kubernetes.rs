@@ -1,0 +1,218 @@
+//! Clusters and what runs in them: a Service and a Deployment for each workload, its bindings, its autoscaler, and pods that serve already.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
+
+use super::EntryGroups;
+use super::settings::{Kind as Settled, Settings};
+use crate::lab::model::cluster::{Behaviour, Cluster};
+use crate::lab::model::group::State;
+use crate::lab::model::{Route, World};
+use crate::lab::objects::{Kind, Objects};
+use crate::lab::scenario::ScenarioError;
+use crate::lab::scenario::model::GitOps;
+use crate::plan::model::{ClusterAccess, PortRef, Workload};
+
+impl World {
+    pub(super) fn build_clusters(&mut self, settings: &Settings<'_>, seed: u64) {
+        for (number, planned) in (0_u8..).zip(&settings.plan.clusters) {
+            let (version, auto_mode) = settings.version(&planned.name);
+            let eks = match &planned.access {
+                ClusterAccess::Eks(name) => name.clone(),
+                _ => planned.name.clone(),
+            };
+            let own_seed = seed.wrapping_mul(31).wrapping_add(u64::from(number) + 1);
+            let mut objects = Objects::new(own_seed, auto_mode, self.now);
+            let mut nodes = Vec::new();
+            for n in 0..3_u8 {
+                let id = format!("i-{:08x}{:09x}", self.random.u32(..), u64::from(n) + 1);
+                let ip = Ipv4Addr::new(10, 100 + number, 0, n + 10);
+                let zone = format!("{}{}", settings.plan.region, if n % 2 == 0 { "a" } else { "c" });
+                objects.put(Kind::Node, node(&id, ip, &zone), self.now);
+                nodes.push((id, ip));
+            }
+            self.clusters.push(Cluster {
+                name: planned.name.as_str().into(),
+                endpoint: format!("https://{eks}.lab.invalid"),
+                eks,
+                version,
+                ca: String::new(),
+                objects,
+                seen: 0,
+                planned: false,
+                number,
+                addresses: 0,
+                deployments: BTreeMap::new(),
+                bound: BTreeMap::new(),
+                nodes,
+            });
+        }
+    }
+
+    pub(super) fn build_workloads(&mut self, settings: &Settings<'_>, entries: &[EntryGroups<'_>]) -> Result<(), ScenarioError> {
+        for cluster in 0..self.clusters.len() {
+            let name = Arc::clone(&self.clusters[cluster].name);
+            for workload in &settings.plan.workloads {
+                let kind = settings.kind(&name, &workload.name);
+                if kind.exists {
+                    self.build_workload(cluster, workload, &kind);
+                }
+            }
+            self.warm_deployments(cluster);
+            for entry in entries {
+                let kind = settings.kind(&name, &entry.workload.name);
+                let Some(position) = entry.entry.target_groups.iter().position(|(c, _)| **c == *name) else { continue };
+                if kind.exists && kind.bound {
+                    let group = self.bound_group(settings, &kind, entry.groups[position].0)?;
+                    self.build_binding(cluster, entry.workload, &kind, group);
+                }
+            }
+            self.reconcile(cluster);
+        }
+        for group in 0..self.groups.len() {
+            self.warm_targets(group);
+        }
+        Ok(())
+    }
+
+    fn bound_group(&self, settings: &Settings<'_>, kind: &Settled, planned: usize) -> Result<usize, ScenarioError> {
+        let Some(name) = &kind.target_group else { return Ok(planned) };
+        let found = self.groups.iter().position(|g| g.name == *name || *g.arn == **name);
+        found.ok_or_else(|| settings.scenario.entry("spec.clusters", format!("no target group `{name}`")))
+    }
+
+    fn build_workload(&mut self, cluster: usize, workload: &Workload, kind: &Settled) {
+        let now = self.now;
+        let (namespace, name, port) = place(workload);
+        let home = &mut self.clusters[cluster];
+        if home.objects.get(Kind::Namespace, "", &namespace).is_none() {
+            let label = kind.readiness_gates.then(|| json!({"elbv2.k8s.aws/pod-readiness-gate-inject": "enabled"}));
+            home.objects.put(Kind::Namespace, json!({"metadata": {"name": namespace, "labels": label}}), now);
+        }
+        let labels = json!({"app": name});
+        let (owner_labels, annotations) = owner(kind.owner, &name);
+        let own = merged(&labels, &owner_labels);
+        let gates: Vec<Value> =
+            if kind.readiness_gates { vec![json!({"conditionType": format!("target-health.elbv2.k8s.aws/{name}")})] } else { Vec::new() };
+        let (port_name, number) = match &port {
+            PortRef::Name(name) => (name.clone(), 80),
+            PortRef::Number(number) => ("http".to_owned(), *number),
+        };
+        let service = json!({
+            "metadata": {"name": name, "namespace": namespace, "labels": own, "annotations": annotations},
+            "spec": {
+                "type": "ClusterIP", "clusterIP": format!("172.20.{}.{}", cluster, home.deployments.len() + 10), "selector": labels,
+                "ports": [{"name": port_name, "port": number, "targetPort": kind.port, "protocol": "TCP", "nodePort": 30000 + u32::from(number) % 2000}],
+            },
+        });
+        home.objects.put(Kind::Service, service, now);
+        let container = json!({"name": "app", "image": format!("registry.example.com/{name}:1"), "ports": [{"containerPort": kind.port}]});
+        let template = json!({
+            "metadata": {"labels": labels, "annotations": {"lab.cutover.dev/health-status": kind.health_status.to_string()}},
+            "spec": {"containers": [container], "readinessGates": gates, "terminationGracePeriodSeconds": kind.pre_stop.as_secs() + 15},
+        });
+        let deployment = json!({
+            "metadata": {"name": name, "namespace": namespace, "labels": own, "annotations": annotations},
+            "spec": {"replicas": kind.replicas, "selector": {"matchLabels": labels}, "template": template},
+        });
+        home.objects.put(Kind::Deployment, deployment, now);
+        let wants = kind.hpa.as_ref().and_then(|h| h.wants);
+        let behaviour =
+            Behaviour { workload: workload.name.clone(), startup: kind.startup, pre_stop: kind.pre_stop, whole: kind.replicas, wants };
+        home.deployments.insert((namespace.clone(), name.clone()), behaviour);
+        if let Some(hpa) = &kind.hpa {
+            let target = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": name});
+            let metric = json!({"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 60}}});
+            let spec = json!({"scaleTargetRef": target, "minReplicas": hpa.min, "maxReplicas": hpa.max, "metrics": [metric]});
+            let status = json!({"currentReplicas": kind.replicas, "desiredReplicas": kind.replicas});
+            home.objects.put(
+                Kind::HorizontalPodAutoscaler,
+                json!({"metadata": {"name": name, "namespace": namespace, "labels": own}, "spec": spec, "status": status}),
+                now,
+            );
+        }
+    }
+
+    fn build_binding(&mut self, cluster: usize, workload: &Workload, kind: &Settled, group: usize) {
+        let now = self.now;
+        let (namespace, name, port) = place(workload);
+        let group = &self.groups[group];
+        let (labels, annotations) = owner(kind.owner, &name);
+        let mut spec = Map::new();
+        spec.insert("serviceRef".into(), json!({"name": name, "port": port}));
+        spec.insert("targetGroupARN".into(), json!(&*group.arn));
+        spec.insert("targetType".into(), json!(group.target_type));
+        spec.insert("ipAddressType".into(), json!("ipv4"));
+        spec.insert("vpcID".into(), json!(group.vpc));
+        if kind.multi_cluster {
+            spec.insert("multiClusterTargetGroup".into(), true.into());
+        }
+        spec.extend(workload.binding.extra.clone());
+        let metadata = json!({"name": group.name.to_ascii_lowercase(), "namespace": namespace, "labels": labels, "annotations": annotations});
+        self.clusters[cluster].objects.put(Kind::TargetGroupBinding, json!({"metadata": metadata, "spec": spec}), now);
+    }
+
+    /// Targets that are there from the start have been there for long.
+    fn warm_targets(&mut self, group: usize) {
+        let used = !self.groups[group].attached.is_empty();
+        let pods = &self.pods;
+        let mut checked = Vec::new();
+        for ((id, port), target) in &mut self.groups[group].targets {
+            let healthy = target.pod.is_some_and(|p| pods[p.0 as usize].health_status == 200);
+            target.state = match (used, healthy) {
+                (false, _) => State::Unused,
+                (true, true) => State::Healthy,
+                (true, false) => State::Unhealthy("Target.ResponseCodeMismatch"),
+            };
+            checked.push((Arc::clone(id), *port, target.registration));
+        }
+        self.groups[group].routable = None;
+        let interval = self.groups[group].check.interval;
+        for (id, port, registration) in checked.into_iter().filter(|_| used) {
+            let delay = interval.mul_f64(self.random.f64());
+            let target = crate::lab::model::TargetRef { group, id, port, registration };
+            self.plan_in(delay, super::Due::Probe(target));
+        }
+    }
+
+    /// The routes that are live.
+    pub(crate) fn live_routes(&self) -> impl Iterator<Item = (usize, &Route)> {
+        self.routes.iter().enumerate().filter(|(_, r)| !r.deleted)
+    }
+}
+
+/// Namespace, name and port of a workload's Service; a workload without one has it all the same, unseen.
+pub(in crate::lab::model) fn place(workload: &Workload) -> (String, String, PortRef) {
+    match &workload.service {
+        Some(service) => (service.namespace.clone(), service.name.clone(), service.port.clone()),
+        None => ("default".into(), workload.name.clone(), PortRef::Number(80)),
+    }
+}
+
+fn node(id: &str, ip: Ipv4Addr, zone: &str) -> Value {
+    let region = &zone[..zone.len() - 1];
+    json!({
+        "metadata": {"name": id, "labels": {"topology.kubernetes.io/zone": zone, "topology.kubernetes.io/region": region}},
+        "spec": {"providerID": format!("aws:///{zone}/{id}")},
+        "status": {"addresses": [{"type": "InternalIP", "address": ip.to_string()}], "conditions": [{"type": "Ready", "status": "True"}]},
+    })
+}
+
+/// Labels and annotations that a GitOps tool leaves on what it manages.
+fn owner(owner: GitOps, name: &str) -> (Value, Value) {
+    match owner {
+        GitOps::None => (json!({}), json!({})),
+        GitOps::ArgoCd => (json!({}), json!({"argocd.argoproj.io/tracking-id": format!("{name}:/{name}")})),
+        GitOps::Helm => (json!({"app.kubernetes.io/managed-by": "Helm"}), json!({"meta.helm.sh/release-name": name})),
+        GitOps::Flux => (json!({"kustomize.toolkit.fluxcd.io/name": name}), json!({})),
+    }
+}
+
+fn merged(a: &Value, b: &Value) -> Value {
+    let both = a.as_object().into_iter().chain(b.as_object()).flatten();
+    Value::Object(both.map(|(k, v)| (k.clone(), v.clone())).collect())
+}
+

@@ -1,0 +1,273 @@
+//! Listeners with their actions: as many as the plan expects, or those of the scenario.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::EntryGroups;
+use super::settings::Settings;
+use crate::lab::model::routing::Effective;
+use crate::lab::model::{Condition, Listener, Route, World};
+use crate::lab::scenario::ScenarioError;
+use crate::lab::scenario::model::{Listener as Said, Rule};
+use crate::plan::model::{ListenerRef, RuleRef, Selector, TargetType};
+
+/// Paths of the rules that a plan implies, in order; beyond them they are numbered.
+const PATHS: [&[&str]; 17] = [
+    &["/api*", "/ad*", "/admin*", "/api_internal*", "/vv/*"],
+    &["/health_check"],
+    &["/login*", "/logout*"],
+    &["/static/*"],
+    &["/images/*"],
+    &["/search*"],
+    &["/cart*"],
+    &["/checkout/*"],
+    &["/orders/*"],
+    &["/account*"],
+    &["/events/*"],
+    &["/feed*"],
+    &["/partner/*"],
+    &["/webhooks/*"],
+    &["/reports/*"],
+    &["/m/*"],
+    &["/legacy/*"],
+];
+
+/// Rules that the plan names by ARN have the priorities after this one.
+const BY_ARN: u32 = 40_000;
+
+/// What a listener is to have.
+struct Wanted {
+    port: u16,
+    protocol: String,
+    arn: Option<String>,
+    tags: BTreeMap<String, String>,
+    rules: Vec<Rule>,
+}
+
+impl World {
+    pub(super) fn build_listeners(&mut self, settings: &Settings<'_>, entries: &[EntryGroups<'_>]) -> Result<(), ScenarioError> {
+        for balancer in 0..self.balancers.len() {
+            let own: Vec<&EntryGroups<'_>> = entries.iter().filter(|e| e.balancer == balancer).collect();
+            let name = self.balancers[balancer].name.clone();
+            let said: Vec<&Said> = settings.balancer(&name).flat_map(|l| &l.listeners).collect();
+            let third = self.third_party(settings, &name);
+            for wanted in implied(&own, &said) {
+                self.add_listener(settings, balancer, &own, &third, wanted)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn third_party(&mut self, settings: &Settings<'_>, name: &str) -> BTreeMap<String, u16> {
+        let said = settings.balancer(name).filter_map(|l| l.third_party.clone()).next_back();
+        let groups = said.unwrap_or_else(|| BTreeMap::from([(format!("{name}-default"), 0)]));
+        for group in groups.keys() {
+            if !self.groups.iter().any(|g| g.name == *group) {
+                self.add_group(settings, None, &Selector::Name(group.clone()), group, TargetType::Ip);
+            }
+        }
+        groups
+    }
+
+    fn add_listener(
+        &mut self, settings: &Settings<'_>, balancer: usize, entries: &[&EntryGroups<'_>], third: &BTreeMap<String, u16>, wanted: Wanted,
+    ) -> Result<(), ScenarioError> {
+        let id = self.identifier();
+        let path = self.balancers[balancer].arn.rsplit_once(":loadbalancer/").map(|p| p.1.to_owned()).unwrap_or_default();
+        let prefix = format!("arn:aws:elasticloadbalancing:{}:{}", self.region, self.account);
+        let arn = wanted.arn.unwrap_or_else(|| format!("{prefix}:listener/{path}/{id}"));
+        let rule_prefix = arn.replacen(":listener/", ":listener-rule/", 1);
+        let https = wanted.protocol == "HTTPS";
+        let index = self.listeners.len();
+        let certificate = format!("arn:aws:acm:{}:{}:certificate/3d1f8f4e-0000-4000-8000-{}", self.region, self.account, &id[..12]);
+        self.listeners.push(Listener {
+            arn: arn.as_str().into(),
+            balancer,
+            port: wanted.port,
+            protocol: wanted.protocol,
+            ssl_policy: https.then(|| "ELBSecurityPolicy-TLS13-1-2-2021-06".into()),
+            certificates: if https { vec![certificate] } else { Vec::new() },
+            tags: wanted.tags,
+            default: 0,
+            rules: Vec::new(),
+        });
+        let mut rules = wanted.rules;
+        if !rules.iter().any(|r| r.priority.is_none()) {
+            rules.insert(0, Rule { fixed_response: Some(404), ..Rule::default() });
+        }
+        rules.sort_by_key(|r| r.priority);
+        for rule in rules {
+            let actions = self.actions(settings, balancer, entries, third, &rule)?;
+            let named = rule.priority.and_then(|p| by_arn(entries, p));
+            let rule_arn = named.unwrap_or_else(|| format!("{rule_prefix}/{}", self.identifier()));
+            let arn = if rule.priority.is_some() { rule_arn.as_str().into() } else { arn.as_str().into() };
+            let route = self.routes.len();
+            match rule.priority {
+                None => self.listeners[index].default = route,
+                Some(_) => self.listeners[index].rules.push(route),
+            }
+            let conditions = conditions(&rule);
+            self.routes.push(Route {
+                arn,
+                rule_arn,
+                listener: index,
+                priority: rule.priority,
+                matcher: conditions.iter().map(Condition::read).collect(),
+                conditions,
+                actions,
+                extra: Vec::new(),
+                before: Vec::new(),
+                effective: Effective::default(),
+                propagates: self.time(),
+                tags: BTreeMap::new(),
+                deleted: false,
+            });
+        }
+        Ok(())
+    }
+
+    fn actions(
+        &self, settings: &Settings<'_>, balancer: usize, entries: &[&EntryGroups<'_>], third: &BTreeMap<String, u16>, rule: &Rule,
+    ) -> Result<Vec<Value>, ScenarioError> {
+        if let Some(status) = rule.fixed_response {
+            let config = json!({"StatusCode": status.to_string(), "ContentType": "text/plain"});
+            return Ok(vec![json!({"Type": "fixed-response", "Order": "1", "FixedResponseConfig": config})]);
+        }
+        let name = &self.balancers[balancer].name;
+        let entry = entries.iter().find(|e| rule.workload.as_ref().is_none_or(|w| *w == e.workload.name));
+        let entry = entry.ok_or_else(|| settings.scenario.entry("spec.loadBalancers", format!("no such workload on load balancer {name}")))?;
+        let mut tuples = Vec::new();
+        for ((cluster, _), (group, attached)) in entry.entry.target_groups.iter().zip(&entry.groups) {
+            let weight = match &rule.weights {
+                Some(weights) => weights.iter().find(|(k, _)| settings.cluster(k) == cluster).map(|(_, w)| *w),
+                None => {
+                    let share = settings.plan.strategy.start.as_ref().map_or(u32::from(*cluster == settings.plan.strategy.from) * 100, |s| s.get(cluster).copied().unwrap_or(0));
+                    (*attached || share > 0).then(|| u16::try_from(share).unwrap_or(0))
+                }
+            };
+            tuples.extend(weight.map(|w| tuple(&self.groups[*group].arn, w)));
+        }
+        let others = third.iter().map(|(name, weight)| (name, rule.weights.as_ref().and_then(|w| w.get(name)).unwrap_or(weight)));
+        for (group, weight) in others {
+            let arn = self.groups.iter().find(|g| g.name == *group).map(|g| &*g.arn);
+            tuples.extend(arn.map(|a| tuple(a, *weight)));
+        }
+        let stickiness = rule.stickiness.or_else(|| settings.balancer(name).filter_map(|l| l.stickiness).next_back());
+        let sticky = match stickiness {
+            Some(s) => json!({"Enabled": "true", "DurationSeconds": s.duration.0.as_secs().to_string()}),
+            None => json!({"Enabled": "false"}),
+        };
+        Ok(vec![json!({"Type": "forward", "Order": "1", "ForwardConfig": {"TargetGroups": tuples, "TargetGroupStickinessConfig": sticky}})])
+    }
+}
+
+fn tuple(arn: &str, weight: u16) -> Value {
+    json!({"TargetGroupArn": arn, "Weight": weight.to_string()})
+}
+
+fn conditions(rule: &Rule) -> Vec<Value> {
+    let condition = |field: &str, config: &str, values: &[String]| {
+        (!values.is_empty()).then(|| json!({"Field": field, "Values": values, config: {"Values": values}}))
+    };
+    let both = [condition("host-header", "HostHeaderConfig", &rule.hosts), condition("path-pattern", "PathPatternConfig", &rule.paths)];
+    both.into_iter().flatten().collect()
+}
+
+/// The listeners that a load balancer has: those of the scenario, else those of the plan, else 80 and 443. The scenario's rules win over implied ones.
+fn implied(entries: &[&EntryGroups<'_>], said: &[&Said]) -> Vec<Wanted> {
+    let protocol = |port: u16| if port % 1000 == 443 { "HTTPS".to_owned() } else { "HTTP".to_owned() };
+    let mut wanted: Vec<Wanted> = Vec::new();
+    for listener in said {
+        let protocol = listener.protocol.clone().unwrap_or_else(|| protocol(listener.port));
+        wanted.push(Wanted { port: listener.port, protocol, arn: None, tags: listener.tags.clone(), rules: listener.rules.clone() });
+    }
+    if said.is_empty() {
+        let mut unknown = 8000;
+        for reference in entries.iter().flat_map(|e| &e.entry.listeners) {
+            let (port, arn) = match reference {
+                ListenerRef::Port(port) => (*port, None),
+                ListenerRef::Arn(arn) => {
+                    unknown += 1;
+                    (unknown, Some(arn.clone()))
+                }
+            };
+            if !wanted.iter().any(|w| if arn.is_some() { w.arn == arn } else { w.port == port }) {
+                wanted.push(Wanted { port, protocol: protocol(port), arn, tags: BTreeMap::new(), rules: Vec::new() });
+            }
+        }
+        if wanted.is_empty() {
+            for port in [80, 443] {
+                wanted.push(Wanted { port, protocol: protocol(port), arn: None, tags: BTreeMap::new(), rules: Vec::new() });
+            }
+        }
+    }
+    for (number, entry) in entries.iter().enumerate() {
+        imply_rules(&mut wanted, entry, number);
+    }
+    wanted
+}
+
+/// Adds the actions that one route entry wants to each of its listeners that the scenario left empty.
+fn imply_rules(wanted: &mut [Wanted], entry: &EntryGroups<'_>, number: usize) {
+    let listens = |w: &Wanted| {
+        let listed = &entry.entry.listeners;
+        let same = |l: &ListenerRef| match l {
+            ListenerRef::Port(port) => w.port == *port && w.arn.is_none(),
+            ListenerRef::Arn(arn) => w.arn.as_ref() == Some(arn),
+        };
+        listed.is_empty() || listed.iter().any(same)
+    };
+    let workload = Some(entry.workload.name.clone());
+    let of_scenario = |w: &Wanted| w.rules.iter().any(|r| r.workload.is_none());
+    let mine: Vec<usize> = (0..wanted.len()).filter(|i| listens(&wanted[*i]) && !of_scenario(&wanted[*i])).collect();
+    let total = entry.entry.expect.unwrap_or(3 * mine.len().max(1));
+    for (nth, index) in mine.iter().enumerate() {
+        let count = total / mine.len() + usize::from(nth < total % mine.len());
+        let mut priorities = priorities(entry.entry.rules.as_deref(), number, count);
+        // A rule that is named by its ARN stands on one listener only.
+        priorities.retain(|p| nth == 0 || p.is_none_or(|p| p <= BY_ARN));
+        for (place, priority) in priorities.into_iter().enumerate() {
+            let rules = &mut wanted[*index].rules;
+            if rules.iter().all(|r| r.priority != priority) {
+                let paths = if priority.is_none() { Vec::new() } else { paths(number, place, &entry.workload.name) };
+                rules.push(Rule { priority, paths, workload: workload.clone(), ..Rule::default() });
+            }
+        }
+    }
+}
+
+/// The priorities of the actions of an entry; `None` is the default action, which belongs to the first entry of a load balancer.
+fn priorities(listed: Option<&[RuleRef]>, number: usize, count: usize) -> Vec<Option<u32>> {
+    let Some(listed) = listed else {
+        let base = u32::try_from(number * 1000).unwrap_or(0);
+        let numbered = |n: usize| Some(base + u32::try_from(n).unwrap_or(0));
+        return if number == 0 { std::iter::once(None).chain((1..count).map(numbered)).collect() } else { (1..=count).map(numbered).collect() };
+    };
+    let mut arns = 0;
+    let read = |rule: &RuleRef| match rule {
+        RuleRef::Default => None,
+        RuleRef::Priority(priority) => Some(*priority),
+        RuleRef::Arn(_) => {
+            arns += 1;
+            Some(BY_ARN + arns)
+        }
+    };
+    listed.iter().map(read).collect()
+}
+
+/// The ARN by which the plan names the rule of a priority.
+fn by_arn(entries: &[&EntryGroups<'_>], priority: u32) -> Option<String> {
+    let nth = usize::try_from(priority.checked_sub(BY_ARN + 1)?).ok()?;
+    let arn = |r: &RuleRef| if let RuleRef::Arn(arn) = r { Some(arn.clone()) } else { None };
+    entries.iter().find_map(|e| e.entry.rules.iter().flatten().filter_map(arn).nth(nth))
+}
+
+fn paths(number: usize, place: usize, workload: &str) -> Vec<String> {
+    let place = if number == 0 { place.saturating_sub(1) } else { place };
+    let prefix = if number == 0 { String::new() } else { format!("/w/{workload}") };
+    match PATHS.get(place) {
+        Some(paths) => paths.iter().map(|p| format!("{prefix}{p}")).collect(),
+        None => vec![format!("{prefix}/section-{place}/*")],
+    }
+}

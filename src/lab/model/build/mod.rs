@@ -1,0 +1,97 @@
+//! Building the world: what the plan implies, and what a scenario says otherwise.
+
+mod groups;
+mod kubernetes;
+mod listeners;
+mod settings;
+
+use std::collections::{BTreeMap, HashMap};
+
+use jiff::Timestamp;
+
+use super::faults::Faults;
+use super::queue::{Due, Queue};
+use super::routing::Effective;
+use super::{Bucket, Buckets, World};
+use crate::lab::scenario::{Scenario, ScenarioError};
+use crate::plan::model::{Plan, RouteEntry, Workload};
+use settings::Settings;
+
+/// One route entry of the plan, with where its groups ended up.
+struct EntryGroups<'a> {
+    workload: &'a Workload,
+    entry: &'a RouteEntry,
+    balancer: usize,
+    /// By cluster, in the plan's order: the group, and whether the actions have it at the start.
+    groups: Vec<(usize, bool)>,
+}
+
+impl World {
+    /// A world that the plan fits, with a scenario's inhabitants and faults. The same seed and start give the same world.
+    ///
+    /// # Errors
+    /// The first entry of the scenario that does not fit the plan.
+    pub fn new(plan: &Plan, scenario: &Scenario, seed: u64, start: Timestamp) -> Result<Self, ScenarioError> {
+        let settings = Settings { plan, scenario };
+        settings.check()?;
+        let mut world = Self::empty(plan, scenario, seed, start);
+        let entries = world.balancers_and_groups(&settings);
+        world.build_listeners(&settings, &entries)?;
+        world.attach();
+        world.build_clusters(&settings, seed);
+        world.build_workloads(&settings, &entries)?;
+        for route in 0..world.routes.len() {
+            let phase = world.random.f64();
+            world.routes[route].effective = Effective::read(&world.routes[route].actions, &world.group_index, phase);
+        }
+        world.plan_faults();
+        Ok(world)
+    }
+
+    fn empty(plan: &Plan, scenario: &Scenario, seed: u64, start: Timestamp) -> Self {
+        let limits = &scenario.spec.limits;
+        Self {
+            now: start,
+            random: fastrand::Rng::with_seed(seed),
+            queue: Queue::default(),
+            account: plan.account_id.clone(),
+            region: plan.region.clone(),
+            balancers: Vec::new(),
+            listeners: Vec::new(),
+            routes: Vec::new(),
+            groups: Vec::new(),
+            group_index: BTreeMap::new(),
+            buckets: Buckets {
+                modify: Bucket::new(limits.modify, start),
+                describe: Bucket::new(limits.describe, start),
+                register: Bucket::new(limits.register, start),
+            },
+            latency: scenario.spec.latency.clone(),
+            load: scenario.spec.load.clone(),
+            clusters: Vec::new(),
+            pods: Vec::new(),
+            pod_by_ip: HashMap::new(),
+            registrations: 0,
+            faults: Faults::new(scenario.spec.faults.clone()),
+            calls: Vec::new(),
+            requests: 0,
+            self_probing: true,
+            probes: Vec::new(),
+            plan: plan.clone(),
+        }
+    }
+
+    fn plan_faults(&mut self) {
+        for cluster in 0..self.clusters.len() {
+            self.plan_in(std::time::Duration::from_secs(15), Due::Autoscale(cluster));
+        }
+        for fault in 0..self.faults.list.len() {
+            let at = &self.faults.list[fault].at;
+            if let Some(time) = at.time {
+                let delay = time.0 + at.after.0;
+                self.plan_in(delay, Due::Fault(fault));
+            }
+        }
+        self.shares_changed();
+    }
+}

@@ -1,0 +1,171 @@
+//! What plan and scenario together say about a cluster, a workload, a group.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::lab::scenario::model::{Cluster, GitOps, HealthCheck, LoadBalancer, Workload};
+use crate::lab::scenario::{Scenario, ScenarioError};
+use crate::plan::model::{BindingMode, Plan};
+
+/// Plan and scenario.
+pub(super) struct Settings<'a> {
+    pub plan: &'a Plan,
+    pub scenario: &'a Scenario,
+}
+
+/// What a workload is like in one cluster, defaults filled in.
+pub(super) struct Kind {
+    pub replicas: u32,
+    pub startup: Duration,
+    pub pre_stop: Duration,
+    pub port: u16,
+    pub health_status: u16,
+    pub readiness_gates: bool,
+    pub hpa: Option<crate::lab::scenario::model::Hpa>,
+    pub bound: bool,
+    pub multi_cluster: bool,
+    pub target_group: Option<String>,
+    pub exists: bool,
+    pub owner: GitOps,
+}
+
+impl Settings<'_> {
+    /// That every cluster and workload which the scenario names is one of the plan's.
+    pub fn check(&self) -> Result<(), ScenarioError> {
+        let spec = &self.scenario.spec;
+        for (i, cluster) in spec.clusters.iter().enumerate() {
+            self.known(&format!("spec.clusters[{i}].name"), &cluster.name)?;
+            for workload in cluster.workloads.keys() {
+                self.known_workload(&format!("spec.clusters[{i}].workloads.{workload}"), workload)?;
+            }
+        }
+        for (i, group) in spec.target_groups.iter().enumerate() {
+            if let Some(cluster) = &group.cluster {
+                self.known(&format!("spec.targetGroups[{i}].cluster"), cluster)?;
+            }
+        }
+        for (i, fault) in spec.faults.iter().enumerate() {
+            for (field, cluster) in fault.clusters() {
+                self.known(&format!("spec.faults[{i}].{field}"), cluster)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn known(&self, path: &str, cluster: &str) -> Result<(), ScenarioError> {
+        if matches!(cluster, "from" | "to") || self.plan.clusters.iter().any(|c| c.name == cluster) {
+            return Ok(());
+        }
+        let names: Vec<&str> = self.plan.clusters.iter().map(|c| c.name.as_str()).collect();
+        Err(self.scenario.entry(path, format!("the plan has no cluster `{cluster}`; it has {}, and `from` and `to`", names.join(", "))))
+    }
+
+    fn known_workload(&self, path: &str, workload: &str) -> Result<(), ScenarioError> {
+        if self.plan.workloads.iter().any(|w| w.name == workload) {
+            return Ok(());
+        }
+        let names: Vec<&str> = self.plan.workloads.iter().map(|w| w.name.as_str()).collect();
+        Err(self.scenario.entry(path, format!("the plan has no workload `{workload}`; it has {}", names.join(", "))))
+    }
+
+    /// The plan's name of a cluster that the scenario names.
+    pub fn cluster<'b>(&'b self, name: &'b str) -> &'b str {
+        resolve(self.plan, name)
+    }
+
+    fn clusters_named(&self, name: &str) -> impl Iterator<Item = &Cluster> {
+        self.scenario.spec.clusters.iter().filter(move |c| self.cluster(&c.name) == name)
+    }
+
+    /// What the scenario says of a cluster itself.
+    pub fn version(&self, cluster: &str) -> (String, bool) {
+        let version = self.clusters_named(cluster).find_map(|c| c.version.clone());
+        (version.unwrap_or_else(|| "1.33".into()), self.clusters_named(cluster).any(|c| c.auto_mode))
+    }
+
+    /// What a workload is like in a cluster: later and closer entries win.
+    pub fn kind(&self, cluster: &str, workload: &str) -> Kind {
+        let planned = self.plan.workloads.iter().find(|w| w.name == workload);
+        let verify = planned.is_some_and(|w| w.binding.mode == BindingMode::Verify || w.service.is_none());
+        let start = self.plan.strategy.start.as_ref();
+        let carries = start.is_none_or(|s| s.get(cluster).is_some_and(|share| *share > 0));
+        let mut kind = Kind {
+            replicas: 4,
+            startup: Duration::from_secs(10),
+            pre_stop: Duration::from_secs(45),
+            port: 8080,
+            health_status: 200,
+            readiness_gates: false,
+            hpa: None,
+            bound: verify || cluster == self.plan.strategy.from || carries,
+            multi_cluster: false,
+            target_group: None,
+            exists: true,
+            owner: if planned.is_some_and(|w| w.binding.mode == BindingMode::Verify) { GitOps::ArgoCd } else { GitOps::None },
+        };
+        for entry in self.clusters_named(cluster) {
+            kind.apply(&entry.workload);
+            if let Some(own) = entry.workloads.get(workload) {
+                kind.apply(own);
+            }
+        }
+        kind
+    }
+
+    /// What the scenario says about a load balancer, in its order.
+    pub fn balancer<'b>(&'b self, name: &'b str) -> impl Iterator<Item = &'b LoadBalancer> {
+        self.scenario.spec.load_balancers.iter().filter(move |l| l.name.as_deref().is_none_or(|n| n == name))
+    }
+
+    /// What the scenario says about a group.
+    pub fn group(&self, cluster: Option<&str>, name: &str) -> (HealthCheck, BTreeMap<String, String>, BTreeMap<String, String>, Option<bool>) {
+        let (mut check, mut attributes, mut tags, mut attached) = (HealthCheck::default(), BTreeMap::new(), BTreeMap::new(), None);
+        for entry in &self.scenario.spec.target_groups {
+            let of_cluster = entry.cluster.as_deref().is_none_or(|c| Some(self.cluster(c)) == cluster);
+            if of_cluster && entry.name.as_deref().is_none_or(|n| n == name) {
+                let own = entry.health_check.clone();
+                check = HealthCheck {
+                    interval: own.interval.or(check.interval),
+                    timeout: own.timeout.or(check.timeout),
+                    healthy_threshold: own.healthy_threshold.or(check.healthy_threshold),
+                    unhealthy_threshold: own.unhealthy_threshold.or(check.unhealthy_threshold),
+                    path: own.path.or(check.path),
+                    matcher: own.matcher.or(check.matcher),
+                };
+                attributes.extend(entry.attributes.clone());
+                tags.extend(entry.tags.clone());
+                attached = entry.attached.or(attached);
+            }
+        }
+        (check, attributes, tags, attached)
+    }
+}
+
+impl Kind {
+    fn apply(&mut self, said: &Workload) {
+        self.replicas = said.replicas.unwrap_or(self.replicas);
+        self.startup = said.startup.map_or(self.startup, |p| p.0);
+        self.pre_stop = said.pre_stop.map_or(self.pre_stop, |p| p.0);
+        self.port = said.port.unwrap_or(self.port);
+        self.health_status = said.health_status.unwrap_or(self.health_status);
+        self.readiness_gates = said.readiness_gates.unwrap_or(self.readiness_gates);
+        self.exists = said.exists.unwrap_or(self.exists);
+        self.owner = said.owner.unwrap_or(self.owner);
+        self.hpa = said.hpa.clone().or(self.hpa.take());
+        if let Some(binding) = &said.binding {
+            self.bound = binding.exists.unwrap_or(self.bound);
+            self.multi_cluster = binding.multi_cluster;
+            self.target_group = binding.target_group.clone().or(self.target_group.take());
+        }
+    }
+}
+
+/// The plan's name of a cluster that a scenario names, `from` and `to` included.
+pub(in crate::lab::model) fn resolve<'a>(plan: &'a Plan, name: &'a str) -> &'a str {
+    match name {
+        _ if plan.clusters.iter().any(|c| c.name == name) => name,
+        "from" => &plan.strategy.from,
+        "to" => &plan.strategy.to,
+        other => other,
+    }
+}

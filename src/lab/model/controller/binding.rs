@@ -1,0 +1,169 @@
+//! The load balancer controller: registers the endpoints of bound Services as targets, and removes all others from the group.
+//!
+//! As the real one does, it acts only when the binding or its endpoints changed; it does not notice what another cluster's controller did to the group.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::lab::model::cluster::Bound;
+use crate::lab::model::group::State;
+use crate::lab::model::queue::Due;
+use crate::lab::model::{Caller, PodId, World};
+use crate::lab::objects::{Kind, text};
+
+const FINALIZER: &str = "elbv2.k8s.aws/resources";
+
+impl World {
+    pub(super) fn reconcile_bindings(&mut self, cluster: usize) {
+        let bindings: Vec<Value> = self.clusters[cluster].objects.list(Kind::TargetGroupBinding, None).into_iter().cloned().collect();
+        for binding in &bindings {
+            if text(binding, "deletionTimestamp").is_empty() {
+                self.bind(cluster, binding);
+            } else {
+                self.unbind(cluster, binding);
+            }
+        }
+    }
+
+    fn bind(&mut self, cluster: usize, binding: &Value) {
+        let place = (text(binding, "namespace").to_owned(), text(binding, "name").to_owned());
+        self.keep_finalizer(cluster, binding);
+        let Some(group) = self.group_of(binding) else { return };
+        let wanted = self.endpoints(cluster, binding, group);
+        let targets: Vec<(String, u16)> = wanted.iter().map(|(id, port, _)| (id.clone(), *port)).collect();
+        let generation = binding["metadata"]["generation"].as_u64().unwrap_or(1);
+        let bound = Bound { generation, group, targets };
+        let before = self.clusters[cluster].bound.get(&place).cloned();
+        if before.as_ref() == Some(&bound) {
+            return;
+        }
+        if !self.register_all(group, &wanted) || !self.deregister_others(group, &bound, binding, before.as_ref()) {
+            // Throttled: the controller tries again, and meanwhile the group is half done.
+            self.clusters[cluster].planned = true;
+            self.plan_in(Duration::from_secs(2), Due::Reconcile(cluster));
+            return;
+        }
+        let now = self.now;
+        self.clusters[cluster].objects.update(Kind::TargetGroupBinding, &place.0, &place.1, now, |o| {
+            o["status"]["observedGeneration"] = generation.into();
+        });
+        self.clusters[cluster].bound.insert(place, bound);
+    }
+
+    fn register_all(&mut self, group: usize, wanted: &[(String, u16, Option<PodId>)]) -> bool {
+        let registered = |id: &str, port: u16, world: &Self| {
+            let target = world.groups[group].targets.get(&(id.into(), port));
+            target.is_some_and(|t| !matches!(t.state, State::Draining(_)))
+        };
+        let missing: Vec<_> = wanted.iter().filter(|(id, port, _)| !registered(id, *port, self)).cloned().collect();
+        for batch in missing.chunks(200) {
+            if !self.controller_call("RegisterTargets") {
+                return false;
+            }
+            for (id, port, pod) in batch {
+                self.register(group, id, *port, *pod);
+            }
+        }
+        true
+    }
+
+    /// Without `multiClusterTargetGroup` whatever else is in the group goes; with it, only what this binding put there.
+    fn deregister_others(&mut self, group: usize, bound: &Bound, binding: &Value, before: Option<&Bound>) -> bool {
+        let shared = binding["spec"]["multiClusterTargetGroup"] == true;
+        let ours = |key: &(String, u16)| before.is_some_and(|b| b.targets.contains(key));
+        let present = self.groups[group].targets.iter().filter(|(_, t)| !matches!(t.state, State::Draining(_)));
+        let keys = present.map(|((id, port), _)| (id.to_string(), *port));
+        let surplus: Vec<_> = keys.filter(|k| !bound.targets.contains(k) && (!shared || ours(k))).collect();
+        for batch in surplus.chunks(200) {
+            if !self.controller_call("DeregisterTargets") {
+                return false;
+            }
+            for (id, port) in batch {
+                self.deregister(group, id, *port);
+            }
+        }
+        true
+    }
+
+    /// A deleted binding takes every target with it, another cluster's included.
+    fn unbind(&mut self, cluster: usize, binding: &Value) {
+        let place = (text(binding, "namespace").to_owned(), text(binding, "name").to_owned());
+        if let Some(group) = self.group_of(binding) {
+            let before = self.clusters[cluster].bound.get(&place).cloned();
+            let none = Bound { generation: 0, group, targets: Vec::new() };
+            if !self.deregister_others(group, &none, binding, before.as_ref()) {
+                self.clusters[cluster].planned = true;
+                self.plan_in(Duration::from_secs(2), Due::Reconcile(cluster));
+                return;
+            }
+        }
+        self.clusters[cluster].bound.remove(&place);
+        let now = self.now;
+        self.clusters[cluster].objects.update(Kind::TargetGroupBinding, &place.0, &place.1, now, |o| {
+            if let Some(list) = o["metadata"]["finalizers"].as_array_mut() {
+                list.retain(|f| f != FINALIZER);
+            }
+        });
+    }
+
+    fn keep_finalizer(&mut self, cluster: usize, binding: &Value) {
+        if binding["metadata"]["finalizers"].as_array().is_some_and(|l| l.iter().any(|f| f == FINALIZER)) {
+            return;
+        }
+        let now = self.now;
+        self.clusters[cluster].objects.update(Kind::TargetGroupBinding, text(binding, "namespace"), text(binding, "name"), now, |o| {
+            match o["metadata"]["finalizers"].as_array_mut() {
+                Some(list) => list.push(FINALIZER.into()),
+                None => o["metadata"]["finalizers"] = json!([FINALIZER]),
+            }
+        });
+    }
+
+    fn group_of(&self, binding: &Value) -> Option<usize> {
+        let spec = &binding["spec"];
+        if let Some(arn) = spec["targetGroupARN"].as_str().filter(|a| !a.is_empty()) {
+            return self.group_index.get(arn).copied();
+        }
+        let name = spec["targetGroupName"].as_str()?;
+        self.groups.iter().position(|g| g.name == name)
+    }
+
+    /// What is to be registered: the addresses of pods that are ready (or only wait for their gates), or the nodes. Nothing where the Service or its port is
+    /// missing.
+    fn endpoints(&self, cluster: usize, binding: &Value, group: usize) -> Vec<(String, u16, Option<PodId>)> {
+        let reference = &binding["spec"]["serviceRef"];
+        let home = &self.clusters[cluster];
+        let service = home.objects.get(Kind::Service, text(binding, "namespace"), reference["name"].as_str().unwrap_or_default());
+        let Some((service, port)) = service.and_then(|s| Some((s, find_port(s, &reference["port"])?))) else { return Vec::new() };
+        let waiting = |p: &crate::lab::model::pod::Pod| p.serving && !p.gates.is_empty();
+        let mut pods = self.selected(cluster, service);
+        pods.retain(|id| {
+            let pod = &self.pods[id.0 as usize];
+            pod.ready() || (waiting(pod) && pod.phase == crate::lab::model::pod::Phase::Running)
+        });
+        if self.groups[group].target_type == "instance" {
+            let node_port = port["nodePort"].as_u64().and_then(|p| u16::try_from(p).ok()).unwrap_or(30080);
+            let numbered = home.nodes.iter().enumerate();
+            return numbered.map(|(n, (node, _))| (node.clone(), node_port, pods.get(n % pods.len().max(1)).copied())).collect();
+        }
+        let place = |id: &PodId| {
+            let pod = &self.pods[id.0 as usize];
+            let port = port["targetPort"].as_u64().and_then(|p| u16::try_from(p).ok()).unwrap_or(pod.port);
+            (pod.ip.to_string(), port, Some(*id))
+        };
+        pods.iter().map(place).collect()
+    }
+
+    /// A call of the controller: it draws on the same bucket as everybody in the account.
+    fn controller_call(&mut self, operation: &str) -> bool {
+        let taken = self.buckets.register.take(self.now, 1.0);
+        self.log("elasticloadbalancing", operation, true, Caller::Controller, if taken { "ok" } else { "Throttling" });
+        taken
+    }
+}
+
+fn find_port<'a>(service: &'a Value, wanted: &Value) -> Option<&'a Value> {
+    let ports = service["spec"]["ports"].as_array()?;
+    ports.iter().find(|p| p["port"] == *wanted || p["name"] == *wanted || wanted.as_str().is_some_and(|w| p["port"].to_string() == w))
+}

@@ -1,0 +1,124 @@
+//! Deployments: as many pods of the present template as asked for, old ones replaced a few at a time.
+
+use serde_json::{Value, json};
+
+use crate::lab::model::cluster::Template;
+use crate::lab::model::{PodId, World};
+use crate::lab::objects::{Kind, text};
+
+/// What a Deployment asks for.
+struct Wanted {
+    namespace: String,
+    name: String,
+    replicas: usize,
+    template: Value,
+    hash: String,
+    selector: Value,
+    uid: Value,
+    generation: Value,
+}
+
+impl World {
+    pub(super) fn reconcile_deployments(&mut self, cluster: usize) {
+        let objects = &self.clusters[cluster].objects;
+        let wanted: Vec<Wanted> = objects.list(Kind::Deployment, None).into_iter().map(Wanted::read).collect();
+        for deployment in &wanted {
+            self.roll(cluster, deployment, false);
+        }
+    }
+
+    /// Makes the pods of every Deployment, already serving: the state at the start.
+    pub(in crate::lab::model) fn warm_deployments(&mut self, cluster: usize) {
+        let objects = &self.clusters[cluster].objects;
+        let wanted: Vec<Wanted> = objects.list(Kind::Deployment, None).into_iter().map(Wanted::read).collect();
+        for deployment in &wanted {
+            self.roll(cluster, deployment, true);
+        }
+    }
+
+    fn roll(&mut self, cluster: usize, wanted: &Wanted, warm: bool) {
+        let owner = self.replica_set(cluster, wanted);
+        let pods = self.pods_of(cluster, &wanted.namespace, &wanted.name);
+        let (new, old): (Vec<PodId>, Vec<PodId>) = pods.into_iter().partition(|p| self.pods[p.0 as usize].template == wanted.hash);
+        let (surge, spare) = (wanted.replicas.div_ceil(4), wanted.replicas / 4);
+        let room = (wanted.replicas + surge).saturating_sub(new.len() + old.len());
+        let missing = wanted.replicas.saturating_sub(new.len()).min(room);
+        for _ in 0..missing {
+            let from =
+                Template { namespace: &wanted.namespace, deployment: &wanted.name, hash: &wanted.hash, template: &wanted.template, owner: owner.clone() };
+            self.make_pod(cluster, &from, warm);
+        }
+        self.shed(new, wanted.replicas);
+        self.retire(cluster, wanted, old, spare);
+        self.show_deployment(cluster, wanted);
+    }
+
+    /// Ends pods that are too many, those first that do not serve.
+    fn shed(&mut self, mut pods: Vec<PodId>, keep: usize) {
+        pods.sort_by_key(|p| (!self.pods[p.0 as usize].ready(), std::cmp::Reverse(*p)));
+        pods.sort_by_key(|p| !self.pods[p.0 as usize].ready());
+        for pod in pods.split_off(keep.min(pods.len())) {
+            self.end_pod(pod);
+        }
+    }
+
+    /// Ends pods of earlier templates as far as enough others serve.
+    fn retire(&mut self, cluster: usize, wanted: &Wanted, old: Vec<PodId>, spare: usize) {
+        let ready = self.pods_of(cluster, &wanted.namespace, &wanted.name).iter().filter(|p| self.pods[p.0 as usize].ready()).count();
+        let mut free = ready.saturating_sub(wanted.replicas - spare.min(wanted.replicas));
+        for pod in old {
+            if !self.pods[pod.0 as usize].ready() {
+                self.end_pod(pod);
+            } else if free > 0 {
+                free -= 1;
+                self.end_pod(pod);
+            }
+        }
+    }
+
+    /// The ReplicaSet of the present template, as an owner of pods.
+    fn replica_set(&mut self, cluster: usize, wanted: &Wanted) -> Value {
+        let now = self.now;
+        let objects = &mut self.clusters[cluster].objects;
+        let name = format!("{}-{}", wanted.name, wanted.hash);
+        let owner = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": wanted.name, "uid": wanted.uid, "controller": true});
+        let metadata = json!({"name": name, "namespace": wanted.namespace, "labels": wanted.template["metadata"]["labels"], "ownerReferences": [owner]});
+        let spec = json!({"replicas": wanted.replicas, "selector": wanted.selector, "template": wanted.template});
+        let stored = objects.put(Kind::ReplicaSet, json!({"metadata": metadata, "spec": spec}), now);
+        json!({"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": name, "uid": stored["metadata"]["uid"], "controller": true})
+    }
+
+    fn show_deployment(&mut self, cluster: usize, wanted: &Wanted) {
+        let pods = self.pods_of(cluster, &wanted.namespace, &wanted.name);
+        let ready = pods.iter().filter(|p| self.pods[p.0 as usize].ready()).count();
+        let updated = pods.iter().filter(|p| self.pods[p.0 as usize].template == wanted.hash).count();
+        let status = json!({
+            "observedGeneration": wanted.generation, "replicas": pods.len(), "updatedReplicas": updated, "readyReplicas": ready,
+            "availableReplicas": ready, "unavailableReplicas": wanted.replicas.saturating_sub(ready),
+        });
+        let now = self.now;
+        self.clusters[cluster].objects.update(Kind::Deployment, &wanted.namespace, &wanted.name, now, |o| o["status"] = status);
+    }
+}
+
+impl Wanted {
+    fn read(object: &Value) -> Self {
+        let template = object["spec"]["template"].clone();
+        Self {
+            namespace: text(object, "namespace").to_owned(),
+            name: text(object, "name").to_owned(),
+            replicas: object["spec"]["replicas"].as_u64().and_then(|n| usize::try_from(n).ok()).unwrap_or(1).min(1000),
+            hash: hash(&template.to_string()),
+            template,
+            selector: object["spec"]["selector"].clone(),
+            uid: object["metadata"]["uid"].clone(),
+            generation: object["metadata"]["generation"].clone(),
+        }
+    }
+}
+
+/// Ten characters that stand for a text.
+fn hash(text: &str) -> String {
+    let sum = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
+    format!("{:010x}", sum & 0xff_ffff_ffff)
+}

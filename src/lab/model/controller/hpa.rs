@@ -1,0 +1,47 @@
+//! Autoscalers: what they would like to have comes from the scenario, or from the share of traffic that their cluster carries.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::lab::model::queue::Due;
+use crate::lab::model::World;
+use crate::lab::objects::{Kind, text};
+
+/// How often they look.
+const PERIOD: Duration = Duration::from_secs(15);
+
+impl World {
+    pub(in crate::lab::model) fn autoscale(&mut self, cluster: usize) {
+        let all: Vec<Value> = self.clusters[cluster].objects.list(Kind::HorizontalPodAutoscaler, None).into_iter().cloned().collect();
+        for hpa in &all {
+            self.scale_by(cluster, hpa);
+        }
+        if !all.is_empty() {
+            self.controllers_later(cluster);
+        }
+        self.plan_in(PERIOD, Due::Autoscale(cluster));
+    }
+
+    fn scale_by(&mut self, cluster: usize, hpa: &Value) {
+        let (namespace, target) = (text(hpa, "namespace").to_owned(), hpa["spec"]["scaleTargetRef"]["name"].as_str().unwrap_or_default().to_owned());
+        let place = (namespace.clone(), target.clone());
+        let number = |v: &Value, default: u64| u32::try_from(v.as_u64().unwrap_or(default)).unwrap_or(u32::MAX);
+        let (min, max) = (number(&hpa["spec"]["minReplicas"], 1), number(&hpa["spec"]["maxReplicas"], 1));
+        let Some(behaviour) = self.clusters[cluster].deployments.get(&place) else { return };
+        let (whole, wants) = (behaviour.whole, behaviour.wants);
+        let need = wants.unwrap_or_else(|| {
+            let share = self.shares(cluster).map_or(0.0, |(_, highest)| highest);
+            (1..whole).find(|n| f64::from(*n) >= f64::from(whole) * share).unwrap_or(whole)
+        });
+        let desired = need.max(min).min(max.max(1));
+        let now = self.now;
+        let objects = &mut self.clusters[cluster].objects;
+        let current = objects.get(Kind::Deployment, &namespace, &target).map_or(0, |d| number(&d["spec"]["replicas"], 1));
+        if current != desired {
+            objects.update(Kind::Deployment, &namespace, &target, now, |d| d["spec"]["replicas"] = desired.into());
+        }
+        let status = json!({"currentReplicas": current, "desiredReplicas": desired, "observedGeneration": hpa["metadata"]["generation"]});
+        objects.update(Kind::HorizontalPodAutoscaler, &namespace, text(hpa, "name"), now, |o| o["status"] = status);
+    }
+}

@@ -1,0 +1,37 @@
+//! The controllers inside a cluster: Deployments make pods, Services have endpoints, autoscalers scale, bindings register targets.
+//!
+//! They act a moment after something changed, on everything at once: the clusters of a lab are small.
+
+mod binding;
+mod deployment;
+mod hpa;
+mod service;
+
+use super::World;
+use super::pod::Phase;
+use crate::lab::objects::Kind;
+
+impl World {
+    pub(super) fn reconcile(&mut self, cluster: usize) {
+        self.clusters[cluster].planned = false;
+        self.bury(cluster);
+        self.reconcile_deployments(cluster);
+        self.reconcile_services(cluster);
+        self.reconcile_bindings(cluster);
+        self.clusters[cluster].seen = self.clusters[cluster].objects.revision();
+    }
+
+    /// Ends pods whose objects someone has deleted.
+    fn bury(&mut self, cluster: usize) {
+        let mut ended = Vec::new();
+        for (index, pod) in (0..).zip(&self.pods) {
+            let alive = pod.cluster == Some(cluster) && matches!(pod.phase, Phase::Starting | Phase::Running);
+            if alive && self.clusters[cluster].objects.get(Kind::Pod, &pod.namespace, &pod.name).is_none() {
+                ended.push(super::PodId(index));
+            }
+        }
+        for pod in ended {
+            self.end_pod(pod);
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! Services: an EndpointSlice with the pods that their selectors select.
+
+use serde_json::{Value, json};
+
+use crate::lab::model::cluster::texts;
+use crate::lab::model::pod::Phase;
+use crate::lab::model::{PodId, World};
+use crate::lab::objects::{Kind, text};
+
+impl World {
+    pub(super) fn reconcile_services(&mut self, cluster: usize) {
+        let services: Vec<Value> = self.clusters[cluster].objects.list(Kind::Service, None).into_iter().cloned().collect();
+        for service in services {
+            let pods = self.selected(cluster, &service);
+            let slice = self.slice(&service, &pods);
+            let now = self.now;
+            self.clusters[cluster].objects.put(Kind::EndpointSlice, slice, now);
+        }
+    }
+
+    /// The pods that a Service's selector selects, ending ones included, gone ones not.
+    pub(super) fn selected(&self, cluster: usize, service: &Value) -> Vec<PodId> {
+        let selector = texts(&service["spec"]["selector"]);
+        let namespace = text(service, "namespace");
+        let numbered = (0..).zip(&self.pods);
+        numbered
+            .filter(|(_, p)| p.cluster == Some(cluster) && p.namespace == namespace && p.phase != Phase::Gone)
+            .filter(|(_, p)| !selector.is_empty() && selector.iter().all(|(k, v)| p.labels.get(k) == Some(v)))
+            .map(|(id, _)| PodId(id))
+            .collect()
+    }
+
+    fn slice(&self, service: &Value, pods: &[PodId]) -> Value {
+        let name = text(service, "name");
+        let endpoints: Vec<Value> = pods
+            .iter()
+            .map(|id| {
+                let pod = &self.pods[id.0 as usize];
+                let ending = pod.phase == Phase::Terminating;
+                json!({
+                    "addresses": [pod.ip.to_string()],
+                    "conditions": {"ready": pod.ready(), "serving": pod.serving, "terminating": ending},
+                    "targetRef": {"kind": "Pod", "name": &*pod.name, "namespace": pod.namespace},
+                })
+            })
+            .collect();
+        let port = pods.first().map_or(8080, |p| self.pods[p.0 as usize].port);
+        let ports: Vec<Value> = service["spec"]["ports"].as_array().into_iter().flatten().map(|p| json!({"name": p["name"], "port": port, "protocol": "TCP"})).collect();
+        let owner = json!({"apiVersion": "v1", "kind": "Service", "name": name, "uid": service["metadata"]["uid"], "controller": true});
+        json!({
+            "metadata": {
+                "name": format!("{name}-1"), "namespace": text(service, "namespace"), "labels": {"kubernetes.io/service-name": name}, "ownerReferences": [owner],
+            },
+            "addressType": "IPv4", "endpoints": endpoints, "ports": ports,
+        })
+    }
+}

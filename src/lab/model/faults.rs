@@ -1,0 +1,319 @@
+//! Faults: nowhere else does anything go wrong.
+
+use std::cell::Cell;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::build::resolve;
+use super::cluster::Place;
+use super::pod::{Failing, Phase};
+use super::queue::Due;
+use super::{OperatorRequest, PodId, World, after};
+use crate::lab::scenario::fault::{Fault, ShareReached};
+
+/// The faults of a scenario, and what of them is in force.
+#[derive(Debug)]
+pub(crate) struct Faults {
+    pub list: Vec<Fault>,
+    /// Whether a fault's condition has come true.
+    pub met: Vec<bool>,
+    /// AWS cannot be reached.
+    pub aws_down: bool,
+    /// Clusters that cannot be reached, by index.
+    pub clusters_down: Vec<usize>,
+    /// Credentials count as expired.
+    pub expired: bool,
+    /// Of every 100 calls so many are throttled.
+    pub throttled: u32,
+    pub throttle_due: u32,
+    /// What is left of the buckets, 0–1.
+    pub capacity: f64,
+    /// How old answers are.
+    pub stale: Duration,
+    /// Writes that will not be answered: how late each is carried out; `None`: never.
+    pub late: Vec<Option<Duration>>,
+    /// When the run dies, and for how long.
+    pub crash: Option<Duration>,
+    pub requests: Vec<OperatorRequest>,
+    /// What has happened, for people.
+    pub told: Vec<(Timestamp, String)>,
+}
+
+impl Faults {
+    pub fn new(list: Vec<Fault>) -> Self {
+        Self {
+            met: vec![false; list.len()],
+            list,
+            aws_down: false,
+            clusters_down: Vec::new(),
+            expired: false,
+            throttled: 0,
+            throttle_due: 0,
+            capacity: 1.0,
+            stale: Duration::ZERO,
+            late: Vec::new(),
+            crash: None,
+            requests: Vec::new(),
+            told: Vec::new(),
+        }
+    }
+}
+
+impl World {
+    /// The run tells that it starts a step.
+    pub fn step(&mut self, number: usize, name: Option<&str>, now: Timestamp) {
+        self.advance(now);
+        for index in 0..self.faults.list.len() {
+            let wanted = self.faults.list[index].at.step.as_deref();
+            let this = wanted.is_some_and(|w| Some(w) == name || w.parse() == Ok(number));
+            self.meet(index, this);
+        }
+    }
+
+    /// What the scenario's operator asks of the run, since the last call.
+    pub fn operator_requests(&mut self, now: Timestamp) -> Vec<OperatorRequest> {
+        self.advance(now);
+        std::mem::take(&mut self.faults.requests)
+    }
+
+    /// Whether the run is to die now, and after how long it is to be started again. Told once.
+    pub fn crash_due(&mut self, now: Timestamp) -> Option<Duration> {
+        self.advance(now);
+        self.faults.crash.take()
+    }
+
+    /// What faults have done so far, in words, with the time.
+    pub fn told(&self) -> &[(Timestamp, String)] {
+        &self.faults.told
+    }
+
+    /// Looks whether conditions on shares have come true, after any write.
+    pub(crate) fn shares_changed(&mut self) {
+        for index in 0..self.faults.list.len() {
+            let holds = !self.faults.met[index] && self.faults.list[index].at.share.clone().is_some_and(|s| self.reached(&s));
+            self.meet(index, holds);
+        }
+    }
+
+    fn reached(&self, wanted: &ShareReached) -> bool {
+        let Some(cluster) = self.cluster_index(&wanted.cluster) else { return false };
+        let Some((low, high)) = self.shares(cluster) else { return false };
+        // Weights are whole numbers: half a percentage point is as good as there.
+        wanted.at_least.is_none_or(|least| low * 100.0 >= least - 0.5) && wanted.at_most.is_none_or(|most| high * 100.0 <= most + 0.5)
+    }
+
+    fn meet(&mut self, index: usize, holds: bool) {
+        if holds && !self.faults.met[index] {
+            self.faults.met[index] = true;
+            let delay = self.faults.list[index].at.after.0;
+            self.plan_in(delay, Due::Fault(index));
+        }
+    }
+
+    pub(super) fn cluster_index(&self, name: &str) -> Option<usize> {
+        let name = resolve(&self.plan, name);
+        self.clusters.iter().position(|c| &*c.name == name)
+    }
+
+    pub(super) fn fault_begins(&mut self, index: usize) {
+        let fault = self.faults.list[index].clone();
+        self.tell(fault.words());
+        self.begin_on_pods(index, &fault);
+        self.begin_on_clusters(&fault);
+        self.begin_on_aws(&fault);
+        if let Some(write) = &fault.foreign_write {
+            self.foreign_write(write);
+        }
+        if let Some(rule) = &fault.delete_rule {
+            self.foreign_delete(rule);
+        }
+        if let Some(crash) = &fault.crash {
+            self.faults.crash = Some(crash.down.0);
+        }
+        self.faults.requests.extend(fault.operator);
+        if let Some(lasts) = fault.lasts() {
+            self.plan_in(lasts, Due::FaultEnds(index));
+        }
+    }
+
+    fn tell(&mut self, what: String) {
+        self.faults.told.push((self.now, what));
+    }
+
+    fn begin_on_pods(&mut self, index: usize, fault: &Fault) {
+        if let Some(kill) = &fault.kill {
+            for pod in self.chosen(&kill.cluster, kill.workload.as_deref(), kill.percent) {
+                self.set_dead(pod, true);
+            }
+        }
+        if let Some(slow) = &fault.slow {
+            for pod in self.chosen(&slow.cluster, slow.workload.as_deref(), slow.percent) {
+                self.pods[pod.0 as usize].trouble.slow = slow.by.0;
+            }
+        }
+        if let Some(error) = &fault.error {
+            for pod in self.chosen(&error.cluster, error.workload.as_deref(), error.percent) {
+                let percent = error.requests.unwrap_or(100).min(100);
+                let failing = Failing { status: error.status.unwrap_or(500), percent, clients_only: error.clients_only, due: Cell::default() };
+                self.pods[pod.0 as usize].trouble.error = Some(failing);
+            }
+        }
+        if let Some(flap) = &fault.flap {
+            self.flap(index, true, flap.times);
+        }
+    }
+
+    /// Flapping pods go down, or come up again.
+    pub(super) fn flap(&mut self, index: usize, down: bool, left: Option<u32>) {
+        let Some(flap) = self.faults.list[index].flap.clone() else { return };
+        if left == Some(0) {
+            return;
+        }
+        for pod in self.chosen(&flap.cluster, flap.workload.as_deref(), flap.percent) {
+            self.set_dead(pod, down);
+        }
+        let left = if down { left } else { left.map(|n| n - 1) };
+        self.plan_in(if down { flap.down.0 } else { flap.up.0 }, Due::Flap { fault: index, down: !down, left });
+    }
+
+    fn begin_on_clusters(&mut self, fault: &Fault) {
+        if let Some(scale) = &fault.scale {
+            for (cluster, place) in self.deployments(&scale.cluster, scale.workload.as_deref()) {
+                self.rescale(cluster, &place, scale.replicas, scale.min, scale.max);
+            }
+        }
+        if let Some(deploy) = &fault.deploy {
+            for (cluster, place) in self.deployments(&deploy.cluster, deploy.workload.as_deref()) {
+                self.new_version(cluster, &place, deploy.health_status.unwrap_or(200));
+            }
+        }
+        if let Some(partition) = &fault.partition {
+            self.faults.aws_down |= partition.aws;
+            let cluster = partition.cluster.as_deref().and_then(|c| self.cluster_index(c));
+            self.faults.clusters_down.extend(cluster);
+        }
+        if let Some(repair) = &fault.repair {
+            self.repair(repair.cluster.as_deref());
+        }
+    }
+
+    fn begin_on_aws(&mut self, fault: &Fault) {
+        if let Some(throttle) = &fault.throttle {
+            self.faults.throttled = throttle.percent.min(100);
+            self.faults.capacity = f64::from(throttle.capacity.unwrap_or(100).min(100)) / 100.0;
+        }
+        if let Some(stale) = &fault.stale {
+            self.faults.stale = stale.by.0;
+        }
+        if let Some(late) = &fault.late_write {
+            let writes = usize::try_from(late.writes.unwrap_or(1)).unwrap_or(1).min(10_000);
+            self.faults.late.extend(std::iter::repeat_n(late.by.map(|p| p.0), writes));
+        }
+        self.faults.expired |= fault.expire_credentials.is_some();
+    }
+
+    pub(super) fn fault_ends(&mut self, index: usize) {
+        let fault = self.faults.list[index].clone();
+        self.tell(format!("over: {}", fault.words()));
+        if let Some(kill) = &fault.kill {
+            self.heal(&kill.cluster, kill.workload.as_deref());
+        }
+        if let Some(slow) = &fault.slow {
+            self.heal(&slow.cluster, slow.workload.as_deref());
+        }
+        if let Some(error) = &fault.error {
+            self.heal(&error.cluster, error.workload.as_deref());
+        }
+        if let Some(partition) = &fault.partition {
+            self.faults.aws_down &= !partition.aws;
+            let cluster = partition.cluster.as_deref().and_then(|c| self.cluster_index(c));
+            self.faults.clusters_down.retain(|c| Some(*c) != cluster);
+        }
+        if fault.throttle.is_some() {
+            (self.faults.throttled, self.faults.capacity) = (0, 1.0);
+        }
+        if fault.stale.is_some() {
+            self.faults.stale = Duration::ZERO;
+        }
+        self.faults.expired &= fault.expire_credentials.is_none();
+    }
+
+    fn repair(&mut self, cluster: Option<&str>) {
+        let names: Vec<String> = self.clusters.iter().map(|c| c.name.to_string()).collect();
+        let only = cluster.and_then(|c| self.cluster_index(c));
+        for (index, name) in names.iter().enumerate().filter(|(i, _)| only.is_none_or(|o| o == *i)) {
+            self.heal(name, None);
+            self.faults.clusters_down.retain(|c| *c != index);
+        }
+        if cluster.is_none() {
+            self.faults.aws_down = false;
+            self.faults.expired = false;
+            (self.faults.throttled, self.faults.capacity) = (0, 1.0);
+            self.faults.stale = Duration::ZERO;
+            self.faults.late.clear();
+        }
+    }
+
+    /// All troubles of a cluster's pods end.
+    fn heal(&mut self, cluster: &str, workload: Option<&str>) {
+        for pod in self.chosen(cluster, workload, None) {
+            let own = &mut self.pods[pod.0 as usize];
+            (own.trouble.slow, own.trouble.error) = (Duration::ZERO, None);
+            self.set_dead(pod, false);
+        }
+    }
+
+    fn set_dead(&mut self, pod: PodId, dead: bool) {
+        self.pods[pod.0 as usize].trouble.dead = dead;
+        self.observe_later(pod);
+    }
+
+    /// The pods of a cluster's workload, or the first so many percent of them, but at least one.
+    fn chosen(&self, cluster: &str, workload: Option<&str>, percent: Option<u32>) -> Vec<PodId> {
+        let mut all = Vec::new();
+        for (cluster, (namespace, deployment)) in self.deployments(cluster, workload) {
+            let of = |p: &super::Pod| p.cluster == Some(cluster) && p.namespace == namespace && p.deployment == deployment;
+            let numbered = (0..).zip(&self.pods).filter(|(_, p)| of(p) && p.phase != Phase::Gone).map(|(id, _)| PodId(id));
+            let pods: Vec<PodId> = numbered.collect();
+            let share = usize::try_from(percent.unwrap_or(100).min(100)).unwrap_or(100);
+            all.extend(pods.iter().take((pods.len() * share).div_ceil(100)));
+        }
+        all
+    }
+
+    fn deployments(&self, cluster: &str, workload: Option<&str>) -> Vec<(usize, Place)> {
+        let Some(index) = self.cluster_index(cluster) else { return Vec::new() };
+        let all = &self.clusters[index].deployments;
+        all.iter().filter(|(_, b)| workload.is_none_or(|w| w == b.workload)).map(|(place, _)| (index, place.clone())).collect()
+    }
+
+    /// How late something happens from now.
+    pub(super) fn later(&self, delay: Duration) -> Timestamp {
+        after(self.now, delay)
+    }
+}
+
+impl Fault {
+    fn lasts(&self) -> Option<Duration> {
+        let of = [
+            self.kill.as_ref().and_then(|f| f.lasts),
+            self.slow.as_ref().and_then(|f| f.lasts),
+            self.error.as_ref().and_then(|f| f.lasts),
+            self.partition.as_ref().and_then(|f| f.lasts),
+            self.throttle.as_ref().and_then(|f| f.lasts),
+            self.stale.as_ref().and_then(|f| f.lasts),
+            self.expire_credentials.as_ref().and_then(|f| f.lasts),
+        ];
+        of.into_iter().flatten().next().map(|p| p.0)
+    }
+
+    /// The verb with what it says, as in the scenario.
+    fn words(&self) -> String {
+        let mut value = serde_json::to_value(self).unwrap_or_default();
+        if let Some(map) = value.as_object_mut() {
+            map.remove("at");
+        }
+        value.to_string()
+    }
+}

@@ -1,0 +1,103 @@
+//! What other people and their tools do to the world, as faults play it.
+
+use serde_json::Value;
+
+use super::build::resolve;
+use super::cluster::Place;
+use super::{Caller, World};
+use crate::lab::objects::Kind;
+use crate::lab::scenario::fault::{ForeignWrite, RuleRef};
+
+impl World {
+    /// Someone changes the weights of an action.
+    pub(super) fn foreign_write(&mut self, write: &ForeignWrite) {
+        let Some(listener) = self.find_listener(write.load_balancer.as_deref(), write.listener) else { return };
+        let rules = &self.listeners[listener].rules;
+        let route = match write.priority {
+            None => Some(self.listeners[listener].default),
+            Some(priority) => rules.iter().copied().find(|r| self.routes[*r].priority == Some(priority)),
+        };
+        let Some(route) = route else { return };
+        let mut actions = self.routes[route].actions.clone();
+        for tuple in actions.iter_mut().filter_map(|a| a["ForwardConfig"]["TargetGroups"].as_array_mut()).flatten() {
+            let arn = tuple["TargetGroupArn"].as_str().unwrap_or_default();
+            let Some(group) = self.group_index.get(arn).map(|g| &self.groups[*g]) else { continue };
+            let cluster = group.cluster.map(|c| &*self.clusters[c].name);
+            let named = |key: &str| key == group.name || Some(resolve(&self.plan, key)) == cluster;
+            if let Some((_, weight)) = write.weights.iter().find(|(key, _)| named(key)) {
+                tuple["Weight"] = Value::String(weight.to_string());
+            }
+        }
+        let operation = if write.priority.is_some() { "ModifyRule" } else { "ModifyListener" };
+        self.log("elasticloadbalancing", operation, true, Caller::Foreign, "ok");
+        self.write_actions(route, actions);
+    }
+
+    /// Someone deletes a rule.
+    pub(super) fn foreign_delete(&mut self, rule: &RuleRef) {
+        let Some(listener) = self.find_listener(rule.load_balancer.as_deref(), rule.listener) else { return };
+        let mut rules = self.listeners[listener].rules.iter().copied();
+        let Some(route) = rules.find(|r| rule.priority.is_none() || self.routes[*r].priority == rule.priority) else { return };
+        self.log("elasticloadbalancing", "DeleteRule", true, Caller::Foreign, "ok");
+        self.delete_route(route);
+    }
+
+    fn find_listener(&self, balancer: Option<&str>, port: Option<u16>) -> Option<usize> {
+        let fits = |l: &super::Listener| {
+            balancer.is_none_or(|b| self.balancers[l.balancer].name == b) && port.is_none_or(|p| l.port == p)
+        };
+        self.listeners.iter().position(fits)
+    }
+
+    /// Replaces a route's actions, and lets that spread.
+    pub(crate) fn write_actions(&mut self, route: usize, actions: Vec<Value>) {
+        let now = self.now;
+        let own = &mut self.routes[route];
+        let before = std::mem::replace(&mut own.actions, actions);
+        own.before.push((now, before));
+        if own.before.len() > 64 {
+            own.before.remove(0);
+        }
+        self.spread(route);
+        self.attach();
+        self.shares_changed();
+    }
+
+    /// Takes a rule away.
+    pub(crate) fn delete_route(&mut self, route: usize) {
+        self.routes[route].deleted = true;
+        let listener = self.routes[route].listener;
+        self.listeners[listener].rules.retain(|r| *r != route);
+        self.attach();
+        self.shares_changed();
+    }
+
+    /// A Deployment or its autoscaler gets other numbers.
+    pub(super) fn rescale(&mut self, cluster: usize, place: &Place, replicas: Option<u32>, min: Option<u32>, max: Option<u32>) {
+        let now = self.now;
+        let objects = &mut self.clusters[cluster].objects;
+        if let Some(replicas) = replicas {
+            objects.update(Kind::Deployment, &place.0, &place.1, now, |d| d["spec"]["replicas"] = replicas.into());
+        }
+        objects.update(Kind::HorizontalPodAutoscaler, &place.0, &place.1, now, |h| {
+            if let Some(min) = min {
+                h["spec"]["minReplicas"] = min.into();
+            }
+            if let Some(max) = max {
+                h["spec"]["maxReplicas"] = max.into();
+            }
+        });
+        self.controllers_later(cluster);
+    }
+
+    /// A new version of a Deployment is rolled out.
+    pub(super) fn new_version(&mut self, cluster: usize, place: &Place, health_status: u16) {
+        let (now, version) = (self.now, self.later(std::time::Duration::ZERO).as_second());
+        self.clusters[cluster].objects.update(Kind::Deployment, &place.0, &place.1, now, |d| {
+            let annotations = &mut d["spec"]["template"]["metadata"]["annotations"];
+            annotations["lab.cutover.dev/version"] = version.to_string().into();
+            annotations["lab.cutover.dev/health-status"] = health_status.to_string().into();
+        });
+        self.controllers_later(cluster);
+    }
+}

@@ -1,0 +1,71 @@
+//! Health checks: when they are due, who carries them out, and what their results do.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::group::State;
+use super::queue::{Due, TargetRef};
+use super::{Asker, PodAnswer, Probe, ProbeResult, World};
+
+impl World {
+    /// The health checks that the shell is to carry out now. Empty while the model checks by itself.
+    pub fn probes_due(&mut self, now: Timestamp) -> Vec<Probe> {
+        self.advance(now);
+        std::mem::take(&mut self.probes)
+    }
+
+    /// Tells what a health check of the shell found.
+    pub fn probed(&mut self, probe: &Probe, result: ProbeResult, now: Timestamp) {
+        self.advance(now);
+        let Some(group) = self.group_index.get(&probe.group).copied() else { return };
+        let found = self.groups[group].targets.iter().find(|(_, t)| t.registration == probe.registration);
+        let Some(((id, port), _)) = found else { return };
+        let target = TargetRef { group, id: Arc::clone(id), port: *port, registration: probe.registration };
+        self.count_probe(&target, result);
+    }
+
+    pub(super) fn probe(&mut self, target: &TargetRef) {
+        let Some(found) = self.target_mut(target) else { return };
+        if !found.state.checked() {
+            return;
+        }
+        let pod = found.pod;
+        let check = &self.groups[target.group].check;
+        let (interval, timeout) = (check.interval, check.timeout);
+        let port = check.port.parse().unwrap_or(target.port);
+        let path = Arc::clone(&check.path);
+        self.plan_in(interval, Due::Probe(target.clone()));
+        if !self.self_probing {
+            let place = pod.and_then(|p| self.pods.get(p.0 as usize)).map(|p| p.ip);
+            let ip = place.or_else(|| target.id.parse().ok()).unwrap_or(std::net::Ipv4Addr::UNSPECIFIED);
+            let group = Arc::clone(&self.groups[target.group].arn);
+            let registration = target.registration;
+            self.probes.push(Probe { group, pod, ip, target_port: target.port, port, path, timeout, registration });
+            return;
+        }
+        let answer = pod.map_or(PodAnswer::Silent, |pod| self.respond(pod, Asker::HealthCheck));
+        match answer {
+            PodAnswer::Status { status, delay } if delay < timeout => self.count_probe(target, ProbeResult::Status(status)),
+            PodAnswer::Refused => self.count_probe(target, ProbeResult::Refused),
+            _ => self.plan_in(timeout, Due::Probed(target.clone(), ProbeResult::Timeout)),
+        }
+    }
+
+    pub(super) fn count_probe(&mut self, target: &TargetRef, result: ProbeResult) {
+        let check = self.groups[target.group].check.clone();
+        let Some(found) = self.target_mut(target).filter(|t| t.state.checked()) else { return };
+        let before = found.state.clone();
+        found.count(&check, result);
+        if found.state == before {
+            return;
+        }
+        let (state, pod) = (found.state.clone(), found.pod);
+        self.groups[target.group].routable = None;
+        if let Some(pod) = pod
+            && state == State::Healthy
+        {
+            self.gate_passes(pod);
+        }
+    }
+}

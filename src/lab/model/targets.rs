@@ -1,0 +1,132 @@
+//! Registration of targets, and what attaching a group to a listener or rule does to them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::group::{Registered, State};
+use super::queue::{Due, TargetRef};
+use super::{World, after, weights};
+
+impl World {
+    /// Registers a target; one that is registered already stays as it is, one that drains comes back.
+    pub(crate) fn register(&mut self, group: usize, id: &str, port: u16, pod: Option<super::PodId>) {
+        let key = (Arc::<str>::from(id), port);
+        let known = self.groups[group].targets.get_mut(&key);
+        if let Some(target) = known
+            && !matches!(target.state, State::Draining(_))
+        {
+            target.pod = pod.or(target.pod);
+            return;
+        }
+        let pod = pod.or_else(|| id.parse().ok().and_then(|ip| self.pod_by_ip.get(&ip).copied()));
+        self.registrations += 1;
+        let registration = self.registrations;
+        let zones = self.groups[group].attached.first().map_or(&[][..], |b| &self.balancers[*b].zones);
+        let number: usize = id.bytes().map(usize::from).sum();
+        let zone = zones.get(number % zones.len().max(1)).cloned().unwrap_or_default();
+        let attached = !self.groups[group].attached.is_empty();
+        let state = if attached { State::Registering } else { State::Unused };
+        self.groups[group].targets.insert(key.clone(), Registered { registration, pod, zone, state, passed: 0, failed: 0 });
+        self.groups[group].routable = None;
+        let delay = self.latency.registration.0.mul_f64(0.5 + self.random.f64());
+        self.plan_in(delay, Due::Registered(TargetRef { group, id: key.0, port, registration }));
+    }
+
+    /// Deregisters a target: it drains for the group's whole delay, or is gone at once where the group is not in use.
+    pub(crate) fn deregister(&mut self, group: usize, id: &str, port: u16) {
+        let until = after(self.now, self.groups[group].deregistration_delay());
+        let delay = self.groups[group].deregistration_delay();
+        let key = (Arc::<str>::from(id), port);
+        let Some(target) = self.groups[group].targets.get_mut(&key) else { return };
+        match target.state {
+            State::Draining(_) => return,
+            State::Unused => {
+                self.groups[group].targets.remove(&key);
+            }
+            _ => {
+                target.state = State::Draining(until);
+                let registration = target.registration;
+                self.plan_in(delay, Due::Drained(TargetRef { group, id: key.0, port, registration }));
+            }
+        }
+        self.groups[group].routable = None;
+    }
+
+    pub(super) fn target_gone(&mut self, target: &TargetRef) {
+        let key = (Arc::clone(&target.id), target.port);
+        let group = &mut self.groups[target.group];
+        if group.targets.get(&key).is_some_and(|t| t.registration == target.registration && matches!(t.state, State::Draining(_))) {
+            group.targets.remove(&key);
+            group.routable = None;
+        }
+    }
+
+    /// The registration is through: health checks begin, where the group is in use.
+    pub(super) fn target_ready(&mut self, target: &TargetRef) {
+        let group = &self.groups[target.group];
+        let state = match (group.attached.is_empty(), group.check.enabled) {
+            (true, _) => State::Unused,
+            (false, true) => State::Checking,
+            (false, false) => State::Unchecked,
+        };
+        let interval = group.check.interval;
+        let Some(found) = self.target_mut(target) else { return };
+        if matches!(found.state, State::Registering | State::Unused) {
+            found.state = state;
+            self.groups[target.group].routable = None;
+            // Checks of a group's targets are not in step with each other.
+            let delay = interval.mul_f64(self.random.f64() * 0.5);
+            self.plan_in(delay, Due::Probe(target.clone()));
+        }
+    }
+
+    pub(super) fn target_mut(&mut self, target: &TargetRef) -> Option<&mut Registered> {
+        let key = (Arc::clone(&target.id), target.port);
+        self.groups[target.group].targets.get_mut(&key).filter(|t| t.registration == target.registration)
+    }
+
+    /// Works out which groups are in use, after any change of actions. Targets of a group that comes into use are registered anew, those of one that falls
+    /// out of use are not checked any more.
+    pub(crate) fn attach(&mut self) {
+        let mut attached = vec![Vec::new(); self.groups.len()];
+        for route in self.routes.iter().filter(|r| !r.deleted) {
+            let balancer = self.listeners[route.listener].balancer;
+            for (arn, _) in weights(&route.actions) {
+                if let Some(group) = self.group_index.get(arn)
+                    && !attached[*group].contains(&balancer)
+                {
+                    attached[*group].push(balancer);
+                }
+            }
+        }
+        for (group, now_on) in attached.into_iter().enumerate() {
+            let (was, is) = (!self.groups[group].attached.is_empty(), !now_on.is_empty());
+            self.groups[group].attached = now_on;
+            if was != is {
+                self.groups[group].routable = None;
+                self.use_changed(group, is);
+            }
+        }
+    }
+
+    fn use_changed(&mut self, group: usize, used: bool) {
+        let mut planned = Vec::new();
+        for ((id, port), target) in &mut self.groups[group].targets {
+            match (&target.state, used) {
+                (State::Unused, true) => {
+                    target.state = State::Registering;
+                    planned.push(TargetRef { group, id: Arc::clone(id), port: *port, registration: target.registration });
+                }
+                (State::Draining(_), _) | (_, true) => {}
+                (_, false) => {
+                    target.state = State::Unused;
+                    (target.passed, target.failed) = (0, 0);
+                }
+            }
+        }
+        for target in planned {
+            let delay = self.latency.registration.0.mul_f64(0.5 + self.random.f64());
+            self.plan_in(delay.max(Duration::from_millis(1)), Due::Registered(target));
+        }
+    }
+}

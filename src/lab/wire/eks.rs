@@ -1,0 +1,80 @@
+//! EKS, as far as anyone here asks: which clusters, and where their APIs are.
+
+use http::{Request, Response};
+use hyper::body::Bytes;
+use serde_json::{Value, json};
+
+/// A cluster as EKS knows it.
+#[derive(Debug, Clone)]
+pub(crate) struct Described {
+    pub name: String,
+    pub endpoint: String,
+    /// PEM in base64; empty: none.
+    pub ca: String,
+    pub version: String,
+}
+
+/// The operation's name.
+pub(crate) fn operation(request: &Request<Bytes>) -> String {
+    match (request.method().as_str(), path(request).as_slice()) {
+        ("GET", ["clusters"]) => "ListClusters".into(),
+        ("GET", ["clusters", _]) => "DescribeCluster".into(),
+        (method, _) => format!("{method} {}", request.uri().path()),
+    }
+}
+
+/// Answers a call, with what is to be logged.
+pub(crate) fn answer(clusters: &[Described], account: &str, region: &str, request: &Request<Bytes>, id: &str) -> (Response<Bytes>, String) {
+    match (request.method().as_str(), path(request).as_slice()) {
+        ("GET", ["clusters"]) => {
+            let names: Vec<&str> = clusters.iter().map(|c| c.name.as_str()).collect();
+            (json_answer(200, &json!({"clusters": names, "nextToken": null}), id), "ok".into())
+        }
+        ("GET", ["clusters", name]) => match clusters.iter().find(|c| c.name == *name) {
+            Some(cluster) => (json_answer(200, &json!({"cluster": described(cluster, account, region)}), id), "ok".into()),
+            None => {
+                let message = format!("No cluster found for name: {name}.");
+                (failure(404, "ResourceNotFoundException", &message, id), "ResourceNotFoundException".into())
+            }
+        },
+        _ => (failure(404, "NotFoundException", "the lab has no such operation", id), "NotFoundException".into()),
+    }
+}
+
+fn path(request: &Request<Bytes>) -> Vec<&str> {
+    request.uri().path().split('/').filter(|p| !p.is_empty()).collect()
+}
+
+fn described(cluster: &Described, account: &str, region: &str) -> Value {
+    let authority = if cluster.ca.is_empty() { json!({}) } else { json!({"data": cluster.ca}) };
+    json!({
+        "name": cluster.name,
+        "arn": format!("arn:aws:eks:{region}:{account}:cluster/{}", cluster.name),
+        "createdAt": 1_700_000_000.0,
+        "version": cluster.version,
+        "endpoint": cluster.endpoint,
+        "certificateAuthority": authority,
+        "status": "ACTIVE",
+        "platformVersion": "eks.10",
+        "health": {"issues": []},
+        "resourcesVpcConfig": {
+            "subnetIds": [], "securityGroupIds": [], "vpcId": "vpc-0a1b2c3d4e5f60718", "endpointPublicAccess": true, "endpointPrivateAccess": true,
+            "publicAccessCidrs": ["0.0.0.0/0"],
+        },
+        "upgradePolicy": {"supportType": "STANDARD"},
+        "tags": {},
+    })
+}
+
+/// A failed call.
+pub(crate) fn failure(status: u16, code: &str, message: &str, id: &str) -> Response<Bytes> {
+    let mut response = json_answer(status, &json!({"message": message}), id);
+    if let Ok(value) = http::HeaderValue::from_str(code) {
+        response.headers_mut().insert("x-amzn-errortype", value);
+    }
+    response
+}
+
+fn json_answer(status: u16, value: &Value, id: &str) -> Response<Bytes> {
+    super::text(status, "application/json", value.to_string(), id)
+}

@@ -1,0 +1,28 @@
+//! STS, as far as anyone here asks: who am I?
+
+use http::Response;
+use hyper::body::Bytes;
+use serde_json::json;
+
+use super::query::Query;
+use super::xml;
+
+/// The API's version.
+pub(crate) const VERSION: &str = "2011-06-15";
+const NAMESPACE: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
+
+/// Answers a call, with what is to be logged.
+pub(crate) fn answer(account: &str, query: &Query, id: &str) -> (Response<Bytes>, String) {
+    if query.action != "GetCallerIdentity" {
+        let message = format!("Could not find operation {} for version {}", query.action, query.version);
+        return (failure(400, "InvalidAction", &message, id), "InvalidAction".into());
+    }
+    let arn = format!("arn:aws:sts::{account}:assumed-role/lab/operator");
+    let result = json!({"Arn": arn, "UserId": "AROALABLABLABLABLABLA:operator", "Account": account});
+    (super::text(200, "text/xml", xml::answer("GetCallerIdentity", NAMESPACE, &result, id), id), "ok".into())
+}
+
+/// A failed call.
+pub(crate) fn failure(status: u16, code: &str, message: &str, id: &str) -> Response<Bytes> {
+    super::text(status, "text/xml", xml::error(code, message, NAMESPACE, id), id)
+}
