@@ -45,7 +45,11 @@ impl World {
     /// A call of AWS: ELBv2 and STS as awsQuery, EKS as JSON.
     pub fn aws(&mut self, request: &Request<Bytes>, now: Timestamp) -> Answer {
         self.advance(now);
-        let form = if request.body().is_empty() { request.uri().query().unwrap_or_default().into() } else { String::from_utf8_lossy(request.body()) };
+        let form = if request.body().is_empty() {
+            request.uri().query().unwrap_or_default().into()
+        } else {
+            String::from_utf8_lossy(request.body())
+        };
         let query = Query::read(&form);
         let service = Service::of(request, &query);
         let operation = if service == Service::Eks { eks::operation(request) } else { query.action.clone() };

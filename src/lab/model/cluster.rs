@@ -67,7 +67,7 @@ pub(crate) struct Bound {
 }
 
 /// A Deployment as its pods are made from it.
-pub(super) struct Template<'a> {
+pub(super) struct Blueprint<'a> {
     pub namespace: &'a str,
     pub deployment: &'a str,
     pub hash: &'a str,
@@ -77,7 +77,7 @@ pub(super) struct Template<'a> {
 
 impl World {
     /// Makes a pod. `warm`: it serves already.
-    pub(super) fn make_pod(&mut self, cluster: usize, from: &Template<'_>, warm: bool) -> PodId {
+    pub(super) fn make_pod(&mut self, cluster: usize, from: &Blueprint<'_>, warm: bool) -> PodId {
         let id = PodId(u32::try_from(self.pods.len()).unwrap_or(u32::MAX));
         let place = (from.namespace.to_owned(), from.deployment.to_owned());
         let now = self.now;

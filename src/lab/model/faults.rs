@@ -155,7 +155,8 @@ impl World {
         if let Some(error) = &fault.error {
             for pod in self.chosen(&error.cluster, error.workload.as_deref(), error.percent) {
                 let percent = error.requests.unwrap_or(100).min(100);
-                let failing = Failing { status: error.status.unwrap_or(500), percent, clients_only: error.clients_only, due: Cell::default() };
+                let failing =
+                    Failing { status: error.status.unwrap_or(500), percent, clients_only: error.clients_only, due: Cell::default() };
                 self.pods[pod.0 as usize].trouble.error = Some(failing);
             }
         }

@@ -43,9 +43,7 @@ impl World {
     }
 
     fn find_listener(&self, balancer: Option<&str>, port: Option<u16>) -> Option<usize> {
-        let fits = |l: &super::Listener| {
-            balancer.is_none_or(|b| self.balancers[l.balancer].name == b) && port.is_none_or(|p| l.port == p)
-        };
+        let fits = |l: &super::Listener| balancer.is_none_or(|b| self.balancers[l.balancer].name == b) && port.is_none_or(|p| l.port == p);
         self.listeners.iter().position(fits)
     }
 
@@ -61,6 +59,33 @@ impl World {
         self.spread(route);
         self.attach();
         self.shares_changed();
+    }
+
+    /// A new rule of a listener, without conditions and actions yet.
+    pub(crate) fn add_rule(&mut self, listener: usize, priority: u32, tags: super::Pairs) -> usize {
+        let prefix = self.listeners[listener].arn.replacen(":listener/", ":listener-rule/", 1);
+        let arn = format!("{prefix}/{}", self.identifier());
+        let index = self.routes.len();
+        self.routes.push(super::Route {
+            arn: arn.as_str().into(),
+            rule_arn: arn,
+            listener,
+            priority: Some(priority),
+            conditions: Vec::new(),
+            matcher: vec![super::Condition::Never],
+            actions: Vec::new(),
+            extra: Vec::new(),
+            before: Vec::new(),
+            effective: super::routing::Effective::default(),
+            propagates: self.now,
+            tags,
+            deleted: false,
+        });
+        let routes = &self.routes;
+        let rules = &mut self.listeners[listener].rules;
+        rules.push(index);
+        rules.sort_by_key(|r| routes[*r].priority);
+        index
     }
 
     /// Takes a rule away.

@@ -113,7 +113,9 @@ impl State {
             }
             Self::Unhealthy(reason) => ("unhealthy", Some(*reason), Some("Health checks failed")),
             Self::Draining(_) => ("draining", Some("Target.DeregistrationInProgress"), Some("Target deregistration is in progress")),
-            Self::Unchecked => ("unavailable", Some("Target.HealthCheckDisabled"), Some("Health checks are disabled for this target group")),
+            Self::Unchecked => {
+                ("unavailable", Some("Target.HealthCheckDisabled"), Some("Health checks are disabled for this target group"))
+            }
         }
     }
 
@@ -153,11 +155,6 @@ impl Group {
     pub fn deregistration_delay(&self) -> Duration {
         let seconds = self.attributes.get("deregistration_delay.timeout_seconds").and_then(|s| s.parse().ok());
         Duration::from_secs(seconds.unwrap_or(300))
-    }
-
-    /// How many targets are healthy.
-    pub fn healthy(&self) -> usize {
-        self.targets.values().filter(|t| t.state == State::Healthy).count()
     }
 
     /// Where the next request goes: the healthy ones in turn; all failing ones where none is healthy (fail-open); `None`: 503.

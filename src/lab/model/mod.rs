@@ -19,8 +19,6 @@ pub(crate) mod queue;
 mod routing;
 pub mod seam;
 mod targets;
-#[cfg(test)]
-mod tests;
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::Ipv4Addr;
@@ -32,10 +30,9 @@ use jiff::{SignedDuration, Timestamp};
 pub(crate) use balancer::{Balancer, Listener, Pairs, Route, number, weights};
 pub(crate) use bucket::Bucket;
 pub(crate) use condition::Condition;
-pub(crate) use group::{Check, Group, State};
+pub(crate) use group::{Check, Group};
 pub use seam::*;
 
-use crate::lab::scenario::Scenario;
 use crate::lab::scenario::model::{Latency, Load};
 use crate::plan::model::{ClusterAccess, Plan};
 use cluster::Cluster;

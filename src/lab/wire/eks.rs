@@ -30,13 +30,13 @@ pub(crate) fn answer(clusters: &[Described], account: &str, region: &str, reques
             let names: Vec<&str> = clusters.iter().map(|c| c.name.as_str()).collect();
             (json_answer(200, &json!({"clusters": names, "nextToken": null}), id), "ok".into())
         }
-        ("GET", ["clusters", name]) => match clusters.iter().find(|c| c.name == *name) {
-            Some(cluster) => (json_answer(200, &json!({"cluster": described(cluster, account, region)}), id), "ok".into()),
-            None => {
-                let message = format!("No cluster found for name: {name}.");
-                (failure(404, "ResourceNotFoundException", &message, id), "ResourceNotFoundException".into())
+        ("GET", ["clusters", name]) => {
+            if let Some(cluster) = clusters.iter().find(|c| c.name == *name) {
+                return (json_answer(200, &json!({"cluster": described(cluster, account, region)}), id), "ok".into());
             }
-        },
+            let message = format!("No cluster found for name: {name}.");
+            (failure(404, "ResourceNotFoundException", &message, id), "ResourceNotFoundException".into())
+        }
         _ => (failure(404, "NotFoundException", "the lab has no such operation", id), "NotFoundException".into()),
     }
 }

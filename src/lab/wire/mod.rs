@@ -1,3 +1,22 @@
 //! The lab's wire: what real clients speak to, as functions from request to answer.
 
+pub(crate) mod eks;
+pub(crate) mod elbv2;
 pub mod kube;
+pub(crate) mod query;
+pub(crate) mod sts;
+pub(crate) mod xml;
+
+use http::{HeaderValue, Response, StatusCode};
+use hyper::body::Bytes;
+
+/// A whole answer of AWS, with the id that clients print in their messages.
+fn text(status: u16, content_type: &'static str, body: String, id: &str) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::from(body));
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    response.headers_mut().insert(http::header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    if let Ok(id) = HeaderValue::from_str(id) {
+        response.headers_mut().insert("x-amzn-requestid", id);
+    }
+    response
+}

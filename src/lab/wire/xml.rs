@@ -9,8 +9,7 @@ pub(crate) fn answer(action: &str, namespace: &str, result: &Value, request_id: 
     let mut out = String::with_capacity(1024);
     let _ = write!(out, "<{action}Response xmlns=\"{namespace}\"><{action}Result>");
     children(&mut out, result);
-    let _ =
-        write!(out, "</{action}Result><ResponseMetadata><RequestId>{request_id}</RequestId></ResponseMetadata></{action}Response>");
+    let _ = write!(out, "</{action}Result><ResponseMetadata><RequestId>{request_id}</RequestId></ResponseMetadata></{action}Response>");
     out
 }
 

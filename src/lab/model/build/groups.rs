@@ -94,14 +94,20 @@ impl World {
     }
 
     /// Adds a group; `cluster` is `None` for third-party ones.
-    pub(super) fn add_group(&mut self, settings: &Settings<'_>, cluster: Option<&str>, selector: &Selector, name: &str, kind: TargetType) -> usize {
+    pub(super) fn add_group(
+        &mut self,
+        settings: &Settings<'_>,
+        cluster: Option<&str>,
+        selector: &Selector,
+        name: &str,
+        kind: TargetType,
+    ) -> usize {
         let (said, attributes, tags, _) = settings.group(cluster, name);
-        let arn: Arc<str> = match selector {
-            Selector::Arn(arn) => arn.as_str().into(),
-            _ => {
-                let id = self.identifier();
-                format!("arn:aws:elasticloadbalancing:{}:{}:targetgroup/{name}/{id}", self.region, self.account).into()
-            }
+        let arn: Arc<str> = if let Selector::Arn(arn) = selector {
+            arn.as_str().into()
+        } else {
+            let id = self.identifier();
+            format!("arn:aws:elasticloadbalancing:{}:{}:targetgroup/{name}/{id}", self.region, self.account).into()
         };
         let seconds = |said: Option<crate::lab::scenario::period::Period>, default| said.map_or(Duration::from_secs(default), |p| p.0);
         let check = Check {

@@ -125,7 +125,8 @@ impl World {
         home.deployments.insert((namespace.clone(), name.clone()), behaviour);
         if let Some(hpa) = &kind.hpa {
             let target = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": name});
-            let metric = json!({"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 60}}});
+            let metric =
+                json!({"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 60}}});
             let spec = json!({"scaleTargetRef": target, "minReplicas": hpa.min, "maxReplicas": hpa.max, "metrics": [metric]});
             let status = json!({"currentReplicas": kind.replicas, "desiredReplicas": kind.replicas});
             home.objects.put(
@@ -151,7 +152,8 @@ impl World {
             spec.insert("multiClusterTargetGroup".into(), true.into());
         }
         spec.extend(workload.binding.extra.clone());
-        let metadata = json!({"name": group.name.to_ascii_lowercase(), "namespace": namespace, "labels": labels, "annotations": annotations});
+        let metadata =
+            json!({"name": group.name.to_ascii_lowercase(), "namespace": namespace, "labels": labels, "annotations": annotations});
         self.clusters[cluster].objects.put(Kind::TargetGroupBinding, json!({"metadata": metadata, "spec": spec}), now);
     }
 
@@ -215,4 +217,3 @@ fn merged(a: &Value, b: &Value) -> Value {
     let both = a.as_object().into_iter().chain(b.as_object()).flatten();
     Value::Object(both.map(|(k, v)| (k.clone(), v.clone())).collect())
 }
-

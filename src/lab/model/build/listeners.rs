@@ -60,7 +60,7 @@ impl World {
     }
 
     fn third_party(&mut self, settings: &Settings<'_>, name: &str) -> BTreeMap<String, u16> {
-        let said = settings.balancer(name).filter_map(|l| l.third_party.clone()).next_back();
+        let said = settings.balancer(name).filter_map(|l| l.third_party.clone()).last();
         let groups = said.unwrap_or_else(|| BTreeMap::from([(format!("{name}-default"), 0)]));
         for group in groups.keys() {
             if !self.groups.iter().any(|g| g.name == *group) {
@@ -71,7 +71,12 @@ impl World {
     }
 
     fn add_listener(
-        &mut self, settings: &Settings<'_>, balancer: usize, entries: &[&EntryGroups<'_>], third: &BTreeMap<String, u16>, wanted: Wanted,
+        &mut self,
+        settings: &Settings<'_>,
+        balancer: usize,
+        entries: &[&EntryGroups<'_>],
+        third: &BTreeMap<String, u16>,
+        wanted: Wanted,
     ) -> Result<(), ScenarioError> {
         let id = self.identifier();
         let path = self.balancers[balancer].arn.rsplit_once(":loadbalancer/").map(|p| p.1.to_owned()).unwrap_or_default();
@@ -128,7 +133,12 @@ impl World {
     }
 
     fn actions(
-        &self, settings: &Settings<'_>, balancer: usize, entries: &[&EntryGroups<'_>], third: &BTreeMap<String, u16>, rule: &Rule,
+        &self,
+        settings: &Settings<'_>,
+        balancer: usize,
+        entries: &[&EntryGroups<'_>],
+        third: &BTreeMap<String, u16>,
+        rule: &Rule,
     ) -> Result<Vec<Value>, ScenarioError> {
         if let Some(status) = rule.fixed_response {
             let config = json!({"StatusCode": status.to_string(), "ContentType": "text/plain"});
@@ -136,15 +146,15 @@ impl World {
         }
         let name = &self.balancers[balancer].name;
         let entry = entries.iter().find(|e| rule.workload.as_ref().is_none_or(|w| *w == e.workload.name));
-        let entry = entry.ok_or_else(|| settings.scenario.entry("spec.loadBalancers", format!("no such workload on load balancer {name}")))?;
+        let entry =
+            entry.ok_or_else(|| settings.scenario.entry("spec.loadBalancers", format!("no such workload on load balancer {name}")))?;
         let mut tuples = Vec::new();
         for ((cluster, _), (group, attached)) in entry.entry.target_groups.iter().zip(&entry.groups) {
-            let weight = match &rule.weights {
-                Some(weights) => weights.iter().find(|(k, _)| settings.cluster(k) == cluster).map(|(_, w)| *w),
-                None => {
-                    let share = settings.plan.strategy.start.as_ref().map_or(u32::from(*cluster == settings.plan.strategy.from) * 100, |s| s.get(cluster).copied().unwrap_or(0));
-                    (*attached || share > 0).then(|| u16::try_from(share).unwrap_or(0))
-                }
+            let weight = if let Some(weights) = &rule.weights {
+                weights.iter().find(|(k, _)| settings.cluster(k) == cluster).map(|(_, w)| *w)
+            } else {
+                let share = settings.starting_share(cluster);
+                (*attached || share > 0).then_some(share)
             };
             tuples.extend(weight.map(|w| tuple(&self.groups[*group].arn, w)));
         }
@@ -153,7 +163,7 @@ impl World {
             let arn = self.groups.iter().find(|g| g.name == *group).map(|g| &*g.arn);
             tuples.extend(arn.map(|a| tuple(a, *weight)));
         }
-        let stickiness = rule.stickiness.or_else(|| settings.balancer(name).filter_map(|l| l.stickiness).next_back());
+        let stickiness = rule.stickiness.or_else(|| settings.balancer(name).filter_map(|l| l.stickiness).last());
         let sticky = match stickiness {
             Some(s) => json!({"Enabled": "true", "DurationSeconds": s.duration.0.as_secs().to_string()}),
             None => json!({"Enabled": "false"}),
@@ -242,7 +252,11 @@ fn priorities(listed: Option<&[RuleRef]>, number: usize, count: usize) -> Vec<Op
     let Some(listed) = listed else {
         let base = u32::try_from(number * 1000).unwrap_or(0);
         let numbered = |n: usize| Some(base + u32::try_from(n).unwrap_or(0));
-        return if number == 0 { std::iter::once(None).chain((1..count).map(numbered)).collect() } else { (1..=count).map(numbered).collect() };
+        return if number == 0 {
+            std::iter::once(None).chain((1..count).map(numbered)).collect()
+        } else {
+            (1..=count).map(numbered).collect()
+        };
     };
     let mut arns = 0;
     let read = |rule: &RuleRef| match rule {

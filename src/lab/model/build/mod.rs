@@ -5,6 +5,8 @@ mod kubernetes;
 mod listeners;
 mod settings;
 
+pub(super) use settings::resolve;
+
 use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;

@@ -112,13 +112,27 @@ impl Settings<'_> {
         kind
     }
 
+    /// The share that a cluster has at the start, in percent: where the plan does not say, `from` has all.
+    pub fn starting_share(&self, cluster: &str) -> u16 {
+        let strategy = &self.plan.strategy;
+        match &strategy.start {
+            Some(shares) => shares.get(cluster).and_then(|s| u16::try_from(*s).ok()).unwrap_or(0),
+            None if cluster == strategy.from => 100,
+            None => 0,
+        }
+    }
+
     /// What the scenario says about a load balancer, in its order.
     pub fn balancer<'b>(&'b self, name: &'b str) -> impl Iterator<Item = &'b LoadBalancer> {
         self.scenario.spec.load_balancers.iter().filter(move |l| l.name.as_deref().is_none_or(|n| n == name))
     }
 
     /// What the scenario says about a group.
-    pub fn group(&self, cluster: Option<&str>, name: &str) -> (HealthCheck, BTreeMap<String, String>, BTreeMap<String, String>, Option<bool>) {
+    pub fn group(
+        &self,
+        cluster: Option<&str>,
+        name: &str,
+    ) -> (HealthCheck, BTreeMap<String, String>, BTreeMap<String, String>, Option<bool>) {
         let (mut check, mut attributes, mut tags, mut attached) = (HealthCheck::default(), BTreeMap::new(), BTreeMap::new(), None);
         for entry in &self.scenario.spec.target_groups {
             let of_cluster = entry.cluster.as_deref().is_none_or(|c| Some(self.cluster(c)) == cluster);

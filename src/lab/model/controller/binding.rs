@@ -112,12 +112,16 @@ impl World {
             return;
         }
         let now = self.now;
-        self.clusters[cluster].objects.update(Kind::TargetGroupBinding, text(binding, "namespace"), text(binding, "name"), now, |o| {
-            match o["metadata"]["finalizers"].as_array_mut() {
+        self.clusters[cluster].objects.update(
+            Kind::TargetGroupBinding,
+            text(binding, "namespace"),
+            text(binding, "name"),
+            now,
+            |o| match o["metadata"]["finalizers"].as_array_mut() {
                 Some(list) => list.push(FINALIZER.into()),
                 None => o["metadata"]["finalizers"] = json!([FINALIZER]),
-            }
-        });
+            },
+        );
     }
 
     fn group_of(&self, binding: &Value) -> Option<usize> {
@@ -165,5 +169,7 @@ impl World {
 
 fn find_port<'a>(service: &'a Value, wanted: &Value) -> Option<&'a Value> {
     let ports = service["spec"]["ports"].as_array()?;
-    ports.iter().find(|p| p["port"] == *wanted || p["name"] == *wanted || wanted.as_str().is_some_and(|w| p["port"].to_string() == w))
+    ports.iter().find(|p| {
+        p["port"] == *wanted || p["name"] == *wanted || wanted.as_str().is_some_and(|w| w.parse() == Ok(p["port"].as_u64().unwrap_or(0)))
+    })
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::lab::model::cluster::Template;
+use crate::lab::model::cluster::Blueprint;
 use crate::lab::model::{PodId, World};
 use crate::lab::objects::{Kind, text};
 
@@ -44,8 +44,13 @@ impl World {
         let room = (wanted.replicas + surge).saturating_sub(new.len() + old.len());
         let missing = wanted.replicas.saturating_sub(new.len()).min(room);
         for _ in 0..missing {
-            let from =
-                Template { namespace: &wanted.namespace, deployment: &wanted.name, hash: &wanted.hash, template: &wanted.template, owner: owner.clone() };
+            let from = Blueprint {
+                namespace: &wanted.namespace,
+                deployment: &wanted.name,
+                hash: &wanted.hash,
+                template: &wanted.template,
+                owner: owner.clone(),
+            };
             self.make_pod(cluster, &from, warm);
         }
         self.shed(new, wanted.replicas);

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::lab::model::queue::Due;
 use crate::lab::model::World;
+use crate::lab::model::queue::Due;
 use crate::lab::objects::{Kind, text};
 
 /// How often they look.
@@ -24,7 +24,8 @@ impl World {
     }
 
     fn scale_by(&mut self, cluster: usize, hpa: &Value) {
-        let (namespace, target) = (text(hpa, "namespace").to_owned(), hpa["spec"]["scaleTargetRef"]["name"].as_str().unwrap_or_default().to_owned());
+        let (namespace, target) =
+            (text(hpa, "namespace").to_owned(), hpa["spec"]["scaleTargetRef"]["name"].as_str().unwrap_or_default().to_owned());
         let place = (namespace.clone(), target.clone());
         let number = |v: &Value, default: u64| u32::try_from(v.as_u64().unwrap_or(default)).unwrap_or(u32::MAX);
         let (min, max) = (number(&hpa["spec"]["minReplicas"], 1), number(&hpa["spec"]["maxReplicas"], 1));

@@ -45,7 +45,12 @@ impl World {
             })
             .collect();
         let port = pods.first().map_or(8080, |p| self.pods[p.0 as usize].port);
-        let ports: Vec<Value> = service["spec"]["ports"].as_array().into_iter().flatten().map(|p| json!({"name": p["name"], "port": port, "protocol": "TCP"})).collect();
+        let ports: Vec<Value> = service["spec"]["ports"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|p| json!({"name": p["name"], "port": port, "protocol": "TCP"}))
+            .collect();
         let owner = json!({"apiVersion": "v1", "kind": "Service", "name": name, "uid": service["metadata"]["uid"], "controller": true});
         json!({
             "metadata": {

@@ -1,0 +1,126 @@
+//! Whether ELBv2 takes a list of actions, and in what form it keeps them. Elements that the lab does not know are kept as they come.
+
+use serde_json::{Value, json};
+
+use super::{Result, describe, invalid, refused};
+use crate::lab::model::{World, number};
+
+const ROUTING: [&str; 3] = ["forward", "redirect", "fixed-response"];
+const AUTHENTICATION: [&str; 3] = ["authenticate-oidc", "authenticate-cognito", "jwt-validation"];
+
+/// Checks the actions that a listener's route is to get, and puts them into the form in which they are kept and read. `route` is the route that they replace.
+pub(super) fn check(world: &World, listener: usize, route: Option<usize>, wanted: &[Value]) -> Result<Vec<Value>> {
+    let mut all = wanted.to_vec();
+    if all.len() > 1 && all.iter().any(|a| number(&a["Order"]).is_none()) {
+        return Err(invalid("An action order is required when there are several actions"));
+    }
+    all.sort_by_key(|a| number(&a["Order"]).unwrap_or(1));
+    let last = all.len().saturating_sub(1);
+    for (place, action) in all.iter_mut().enumerate() {
+        let kind = action["Type"].as_str().unwrap_or_default().to_owned();
+        match kind.as_str() {
+            kind if ROUTING.contains(&kind) && place == last => {}
+            kind if AUTHENTICATION.contains(&kind) && place < last => authentication(world, listener, route, action)?,
+            kind if ROUTING.contains(&kind) || AUTHENTICATION.contains(&kind) => {
+                return Err(invalid("There must be exactly one routing action, and it must be the last"));
+            }
+            _ => return Err(invalid(format!("'{kind}' is not an action type"))),
+        }
+        if kind == "forward" {
+            forward(world, listener, action)?;
+        }
+        let order = number(&action["Order"]).unwrap_or(1);
+        action["Order"] = order.to_string().into();
+    }
+    if all.is_empty() { Err(invalid("At least one action is required")) } else { Ok(all) }
+}
+
+/// The secret of an OIDC action is taken, and never given back.
+fn authentication(world: &World, listener: usize, route: Option<usize>, action: &mut Value) -> Result<()> {
+    if world.listeners[listener].protocol != "HTTPS" {
+        return Err(refused("InvalidLoadBalancerAction", "Authentication actions are only allowed on HTTPS listeners"));
+    }
+    let Some(config) = action.get_mut("AuthenticateOidcConfig").and_then(Value::as_object_mut) else { return Ok(()) };
+    let secret = config.remove("ClientSecret").is_some();
+    let existing = config.remove("UseExistingClientSecret").is_some_and(|v| v.as_str() == Some("true"));
+    let has_one = route.is_some_and(|r| world.routes[r].actions.iter().any(|a| a["Type"] == "authenticate-oidc"));
+    if secret || (existing && has_one) { Ok(()) } else { Err(invalid("A client secret is required")) }
+}
+
+fn forward(world: &World, listener: usize, action: &mut Value) -> Result<()> {
+    let lone = action.as_object_mut().and_then(|a| a.remove("TargetGroupArn"));
+    if action["ForwardConfig"]["TargetGroups"].is_null() {
+        let arn = lone.clone().ok_or_else(|| invalid("A forward action needs a target group"))?;
+        action["ForwardConfig"]["TargetGroups"] = json!([{"TargetGroupArn": arn}]);
+    }
+    let groups = action["ForwardConfig"]["TargetGroups"].as_array_mut().ok_or_else(|| invalid("Target groups must be a list"))?;
+    if let (Some(lone), [only]) = (&lone, groups.as_slice())
+        && only["TargetGroupArn"] != *lone
+    {
+        return Err(invalid("The target group of the action differs from that of its forward configuration"));
+    }
+    if lone.is_some() && groups.len() > 1 {
+        return Err(invalid("A target group ARN cannot be given beside several target groups"));
+    }
+    if groups.is_empty() || groups.len() > 5 {
+        return Err(refused(
+            "TooManyTargetGroups",
+            format!("A forward action has between 1 and 5 target groups, here are {}", groups.len()),
+        ));
+    }
+    weights(groups)?;
+    let arns: Vec<String> = groups.iter().filter_map(|g| g["TargetGroupArn"].as_str().map(str::to_owned)).collect();
+    let sticky_targets = known(world, listener, &arns)?;
+    sticky(action, sticky_targets && arns.len() > 1)
+}
+
+fn weights(groups: &mut [Value]) -> Result<()> {
+    let several = groups.len() > 1;
+    for group in groups.iter_mut() {
+        let weight = match &group["Weight"] {
+            Value::Null if several => return Err(invalid("Every target group needs a weight where there are several")),
+            Value::Null => 1,
+            given => number(given).filter(|w| *w <= 999).ok_or_else(|| invalid("Weights must be whole numbers between 0 and 999"))?,
+        };
+        group["Weight"] = weight.to_string().into();
+    }
+    if several && groups.iter().all(|g| g["Weight"] == "0") {
+        return Err(invalid("At least one target group needs a weight above 0"));
+    }
+    Ok(())
+}
+
+/// That the groups exist, once each, and belong to no other load balancer. Whether one of them has target stickiness.
+fn known(world: &World, listener: usize, arns: &[String]) -> Result<bool> {
+    let balancer = world.listeners[listener].balancer;
+    let mut sticky = false;
+    for (place, arn) in arns.iter().enumerate() {
+        let group = &world.groups[describe::group(world, arn)?];
+        if arns[..place].contains(arn) {
+            return Err(invalid(format!("Target group '{arn}' is given twice")));
+        }
+        if group.attached.iter().any(|b| *b != balancer) {
+            let message = format!("The following target groups cannot be associated with more than one load balancer: {arn}");
+            return Err(refused("TargetGroupAssociationLimit", message));
+        }
+        sticky |= group.attributes.get("stickiness.enabled").is_some_and(|v| v == "true");
+    }
+    Ok(sticky)
+}
+
+fn sticky(action: &mut Value, wanted: bool) -> Result<()> {
+    let config = &mut action["ForwardConfig"]["TargetGroupStickinessConfig"];
+    if config.is_null() {
+        *config = json!({"Enabled": "false"});
+    }
+    let enabled = config["Enabled"].as_str() == Some("true");
+    let duration = number(&config["DurationSeconds"]);
+    if enabled && !duration.is_some_and(|d| (1..=604_800).contains(&d)) {
+        return Err(invalid("Group stickiness needs a duration between 1 and 604800 seconds"));
+    }
+    if wanted && !enabled {
+        let message = "You must enable group stickiness on a rule if you enabled target stickiness on one of its target groups";
+        return Err(refused("InvalidConfigurationRequest", message));
+    }
+    Ok(())
+}

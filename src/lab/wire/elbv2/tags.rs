@@ -1,0 +1,79 @@
+//! Tags of load balancers, listeners, rules and target groups.
+
+use serde_json::{Value, json};
+
+use super::{Query, Result, describe, invalid, refused, view};
+use crate::lab::model::{Pairs, World};
+
+/// Most resources a call, and most tags a resource.
+const MOST: (usize, usize) = (20, 50);
+
+pub(super) fn describe(world: &mut World, query: &Query) -> Result {
+    let mut found = Vec::new();
+    for arn in arns(query)? {
+        found.push(json!({"ResourceArn": arn, "Tags": view::pairs(tags(world, &arn)?)}));
+    }
+    Ok(json!({"TagDescriptions": found}))
+}
+
+pub(super) fn add(world: &mut World, query: &Query) -> Result {
+    let mut wanted = Pairs::new();
+    for tag in query.list("Tags") {
+        let (key, value) = (tag["Key"].as_str().unwrap_or_default(), tag["Value"].as_str().unwrap_or_default());
+        if key.is_empty() || key.chars().count() > 128 || !key.chars().all(allowed) {
+            return Err(invalid(format!("Invalid tag key: '{key}'")));
+        }
+        if value.chars().count() > 256 || !value.chars().all(allowed) {
+            return Err(invalid(format!("Invalid value of tag '{key}'")));
+        }
+        if wanted.insert(key.to_owned(), value.to_owned()).is_some() {
+            return Err(refused("DuplicateTagKeys", format!("Tag key '{key}' is given twice")));
+        }
+    }
+    for arn in arns(query)? {
+        let mut all = tags(world, &arn)?.clone();
+        all.extend(wanted.clone());
+        if all.len() > MOST.1 {
+            return Err(refused("TooManyTags", "The maximum number of tags has been reached"));
+        }
+        *tags(world, &arn)? = all;
+    }
+    Ok(Value::Null)
+}
+
+pub(super) fn remove(world: &mut World, query: &Query) -> Result {
+    let keys: Vec<&str> = query.texts("TagKeys");
+    for arn in arns(query)? {
+        tags(world, &arn)?.retain(|k, _| !keys.contains(&k.as_str()));
+    }
+    Ok(Value::Null)
+}
+
+fn arns(query: &Query) -> Result<Vec<String>> {
+    let arns = query.texts("ResourceArns");
+    if arns.is_empty() || arns.len() > MOST.0 {
+        return Err(invalid(format!("Between 1 and {} resources can be given, here are {}", MOST.0, arns.len())));
+    }
+    Ok(arns.into_iter().map(str::to_owned).collect())
+}
+
+fn tags<'a>(world: &'a mut World, arn: &str) -> Result<&'a mut Pairs> {
+    if arn.contains(":targetgroup/") {
+        let index = describe::group(world, arn)?;
+        Ok(&mut world.groups[index].tags)
+    } else if arn.contains(":listener-rule/") {
+        let index = describe::rule(world, arn)?;
+        Ok(&mut world.routes[index].tags)
+    } else if arn.contains(":listener/") {
+        let index = describe::listener(world, arn)?;
+        Ok(&mut world.listeners[index].tags)
+    } else {
+        let index = describe::balancer(world, arn)?;
+        Ok(&mut world.balancers[index].tags)
+    }
+}
+
+/// Letters, digits, space and `+-=._:/@`.
+fn allowed(c: char) -> bool {
+    c.is_alphanumeric() || " +-=._:/@".contains(c)
+}
