@@ -3,6 +3,8 @@
 pub mod alb;
 pub mod aws;
 pub mod clock;
+pub mod eks;
+pub mod kube;
 pub mod store;
 
 use std::collections::BTreeMap;

@@ -1,0 +1,83 @@
+//! The client's errors in the words of the seams. Nothing that could hold a credential is repeated.
+
+use std::error::Error;
+
+use kube::core::Status;
+
+use super::super::WriteError;
+use crate::domain::alb::Unreadable;
+
+/// There is no bearer token: the credentials that would sign one are missing or expired.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct NoToken(pub String);
+
+/// Why a read failed.
+pub fn read(error: &kube::Error) -> Unreadable {
+    match error {
+        kube::Error::Api(status) => match status.code {
+            401 => Unreadable::Credentials("the Kubernetes API does not accept them".to_owned()),
+            403 => Unreadable::Denied(status.message.clone()),
+            404 => Unreadable::NotFound(status.message.clone()),
+            429 => Unreadable::Throttled,
+            code => Unreadable::Unavailable(format!("{code} {}", status.message)),
+        },
+        kube::Error::Auth(_) => Unreadable::Credentials(AUTH.to_owned()),
+        kube::Error::SerdeError(_) => Unreadable::Unavailable("the Kubernetes API's answer cannot be decoded".to_owned()),
+        other => no_token(other).map_or_else(|| Unreadable::Unavailable(chain(other)), Unreadable::Credentials),
+    }
+}
+
+/// Why a write did not happen, or may not have.
+pub fn write(error: &kube::Error) -> WriteError {
+    match error {
+        kube::Error::Api(status) => match status.code {
+            401 => WriteError::Credentials("the Kubernetes API does not accept them".to_owned()),
+            404 => WriteError::NotFound(status.message.clone()),
+            409 => WriteError::Refused(conflict(status)),
+            429 => WriteError::Throttled,
+            408 | 500.. => WriteError::Unknown(format!("{} {}", status.code, status.message)),
+            _ => WriteError::Refused(status.message.clone()),
+        },
+        kube::Error::Auth(_) => WriteError::Credentials(AUTH.to_owned()),
+        kube::Error::BuildRequest(e) => WriteError::Refused(e.to_string()),
+        kube::Error::SerdeError(_) => WriteError::Unknown("the answer cannot be decoded".to_owned()),
+        other => no_token(other).map_or_else(|| WriteError::Unknown(chain(other)), WriteError::Credentials),
+    }
+}
+
+/// Why a write was not even sent, when what had to be read for it could not be.
+pub fn before_write(error: &kube::Error) -> WriteError {
+    match write(error) {
+        WriteError::Unknown(why) => WriteError::Refused(format!("not sent: {why}")),
+        known => known,
+    }
+}
+
+const AUTH: &str = "the kubeconfig's token or credential plugin failed";
+
+/// Who owns which fields, as the conflict's causes tell.
+fn conflict(status: &Status) -> String {
+    let causes = status.details.iter().flat_map(|d| &d.causes).filter(|c| c.reason == "FieldManagerConflict");
+    let named: Vec<_> = causes.map(|c| format!("{} ({})", c.field, c.message)).collect();
+    if named.is_empty() { status.message.clone() } else { format!("owned by someone else: {}", named.join(", ")) }
+}
+
+fn no_token(error: &(dyn Error + 'static)) -> Option<String> {
+    sources(error).find_map(|e| e.downcast_ref::<NoToken>()).map(|e| e.0.clone())
+}
+
+fn sources<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |e: &&'a (dyn Error + 'static)| (*e).source())
+}
+
+/// The messages of an error and its causes, each once.
+fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut parts: Vec<String> = Vec::new();
+    for part in sources(error).map(ToString::to_string) {
+        if !parts.iter().any(|p| p.contains(&part)) {
+            parts.push(part);
+        }
+    }
+    parts.join(": ")
+}

@@ -1,0 +1,156 @@
+//! The API's objects as the domain's values, and the other way round.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
+use k8s_openapi::api::core::v1 as core;
+use kube::ResourceExt;
+use kube::api::DynamicObject;
+use serde_json::{Map, Value, json};
+
+use crate::domain::alb::Unreadable;
+use crate::domain::binding::{Binding, gitops_owner};
+use crate::domain::kube::{Hpa, Owner, Pod, Service};
+use crate::plan::model::{PortRef, TargetType};
+
+/// A Deployment or StatefulSet, with what is needed to tell whose it is.
+#[derive(Debug)]
+pub struct Owned {
+    /// Its UID.
+    pub uid: String,
+    /// Labels of its pods.
+    pub template_labels: BTreeMap<String, String>,
+    /// What the rules see.
+    pub owner: Owner,
+}
+
+/// UIDs of what owns an object.
+pub fn owner_uids(object: &impl ResourceExt) -> Vec<String> {
+    object.owner_references().iter().map(|o| o.uid.clone()).collect()
+}
+
+/// Whether a selector that selects something selects these labels.
+pub fn selects(selector: &BTreeMap<String, String>, labels: &BTreeMap<String, String>) -> bool {
+    !selector.is_empty() && selector.iter().all(|(k, v)| labels.get(k) == Some(v))
+}
+
+/// A Service.
+pub fn service(service: &core::Service) -> Service {
+    let spec = service.spec.clone().unwrap_or_default();
+    let ports = spec.ports.unwrap_or_default().into_iter();
+    Service {
+        name: service.name_any(),
+        ports: ports.filter_map(|p| u16::try_from(p.port).ok().map(|port| (p.name, port))).collect(),
+        selector: spec.selector.unwrap_or_default(),
+    }
+}
+
+/// A pod.
+pub fn pod(pod: &core::Pod) -> Pod {
+    let status = pod.status.clone().unwrap_or_default();
+    let gates = pod.spec.iter().flat_map(|s| s.readiness_gates.iter().flatten());
+    Pod {
+        name: pod.name_any(),
+        ip: status.pod_ip.filter(|ip| !ip.is_empty()),
+        ready: status.conditions.iter().flatten().any(|c| c.type_ == "Ready" && c.status == "True"),
+        readiness_gates: gates.map(|g| g.condition_type.clone()).collect(),
+        created: created(pod),
+    }
+}
+
+fn created(object: &impl ResourceExt) -> Option<Timestamp> {
+    object.creation_timestamp().map(|t| t.0)
+}
+
+/// A Deployment.
+pub fn deployment(deployment: &Deployment) -> Owned {
+    let replicas = deployment.spec.as_ref().and_then(|s| s.replicas);
+    let ready = deployment.status.as_ref().and_then(|s| s.ready_replicas);
+    let template = deployment.spec.as_ref().map(|s| &s.template);
+    owned("Deployment", deployment, replicas, ready, template)
+}
+
+/// A StatefulSet.
+pub fn stateful_set(set: &StatefulSet) -> Owned {
+    let replicas = set.spec.as_ref().and_then(|s| s.replicas);
+    let ready = set.status.as_ref().and_then(|s| s.ready_replicas);
+    owned("StatefulSet", set, replicas, ready, set.spec.as_ref().map(|s| &s.template))
+}
+
+fn owned(
+    kind: &str,
+    object: &impl ResourceExt,
+    replicas: Option<i32>,
+    ready: Option<i32>,
+    template: Option<&core::PodTemplateSpec>,
+) -> Owned {
+    let template_labels = template.and_then(|t| t.metadata.as_ref()).and_then(|m| m.labels.clone()).unwrap_or_default();
+    let owner = Owner {
+        kind: kind.to_owned(),
+        name: object.name_any(),
+        replicas: number(replicas, 1),
+        ready: number(ready, 0),
+        managed_by: gitops_owner(object.labels(), object.annotations()).map(str::to_owned),
+    };
+    Owned { uid: object.uid().unwrap_or_default(), template_labels, owner }
+}
+
+fn number(value: Option<i32>, missing: u32) -> u32 {
+    value.map_or(missing, |v| u32::try_from(v).unwrap_or(0))
+}
+
+/// A HorizontalPodAutoscaler.
+pub fn hpa(hpa: &HorizontalPodAutoscaler) -> Hpa {
+    let (spec, status) = (hpa.spec.as_ref(), hpa.status.as_ref());
+    Hpa {
+        name: hpa.name_any(),
+        target: spec.map(|s| format!("{}/{}", s.scale_target_ref.kind, s.scale_target_ref.name)).unwrap_or_default(),
+        min: number(spec.and_then(|s| s.min_replicas), 1),
+        max: number(spec.map(|s| s.max_replicas), 0),
+        current: number(status.and_then(|s| s.current_replicas), 0),
+        desired: number(status.map(|s| s.desired_replicas), 0),
+    }
+}
+
+/// A found TargetGroupBinding. One whose service or target type this build does not understand is not half read.
+pub fn binding(object: DynamicObject) -> Result<Binding, Unreadable> {
+    let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+    let wrong = |field: &str| Unreadable::Unrepresentable(format!("TargetGroupBinding {namespace}/{name}: {field}"));
+    let mut extra: Map<String, Value> = object.data["spec"].as_object().cloned().unwrap_or_default();
+    let reference = extra.shift_remove("serviceRef").unwrap_or_default();
+    let service = reference["name"].as_str().ok_or_else(|| wrong("spec.serviceRef.name"))?.to_owned();
+    let port: PortRef = serde_json::from_value(reference["port"].clone()).map_err(|_| wrong("spec.serviceRef.port"))?;
+    let target_type = match extra.shift_remove("targetType") {
+        None | Some(Value::Null) => None,
+        Some(word) => Some(serde_json::from_value::<TargetType>(word).map_err(|_| wrong("spec.targetType"))?),
+    };
+    let arn = extra.shift_remove("targetGroupARN");
+    Ok(Binding {
+        service,
+        port,
+        target_group_arn: arn.as_ref().and_then(Value::as_str).unwrap_or_default().to_owned(),
+        target_type,
+        extra,
+        labels: object.labels().clone(),
+        annotations: object.annotations().clone(),
+        created: created(&object),
+        namespace,
+        name,
+    })
+}
+
+/// What is applied: the spec and nothing else. Labels, annotations and finalizers belong to others.
+pub fn wanted(binding: &Binding, api_version: &str) -> Value {
+    let mut spec = binding.extra.clone();
+    spec.insert("serviceRef".into(), json!({"name": binding.service, "port": binding.port}));
+    if !binding.target_group_arn.is_empty() {
+        spec.insert("targetGroupARN".into(), binding.target_group_arn.as_str().into());
+    }
+    if let Some(target_type) = binding.target_type {
+        spec.insert("targetType".into(), json!(target_type));
+    }
+    let metadata = json!({"name": binding.name, "namespace": binding.namespace});
+    json!({"apiVersion": api_version, "kind": "TargetGroupBinding", "metadata": metadata, "spec": spec})
+}
