@@ -27,6 +27,8 @@ struct Shelf {
 #[derive(Debug, Default)]
 struct Folder {
     journal: Vec<u8>,
+    /// Number and checksum of the last record; `None`: not read yet. A long rehearsal appends thousands, and must not read them all each time.
+    last: Option<(u64, String)>,
     requests: BTreeMap<String, Request>,
     look: Option<Look>,
 }
@@ -49,7 +51,9 @@ impl Memory {
 
     /// Replaces a journal's bytes: what a crash or a bad disk left. Makes the run where it does not exist.
     pub fn set_journal(&self, run: &str, bytes: Vec<u8>) {
-        self.shelf().runs.entry(run.to_owned()).or_default().journal = bytes;
+        let mut shelf = self.shelf();
+        let folder = shelf.runs.entry(run.to_owned()).or_default();
+        (folder.journal, folder.last) = (bytes, None);
     }
 
     fn shelf(&self) -> MutexGuard<'_, Shelf> {
@@ -86,6 +90,31 @@ impl Drop for Taken {
     }
 }
 
+impl Folder {
+    fn append(&mut self, run: &str, time: Timestamp, event: &Event) -> Result<Record, StoreError> {
+        let (seq, sum) = match self.last.take() {
+            Some(last) => last,
+            None => self.catch_up(run)?,
+        };
+        let record = Record { seq: seq + 1, time, run: run.to_owned(), event: event.clone() };
+        let (text, sum) =
+            line(&sum, &record).map_err(|e| StoreError::Io { path: run.to_owned(), message: format!("a record that is not JSON: {e}") })?;
+        self.journal.extend_from_slice(text.as_bytes());
+        self.last = Some((record.seq, sum));
+        Ok(record)
+    }
+
+    /// Cuts off a torn record, ends an open line, and says where the journal ends.
+    fn catch_up(&mut self, run: &str) -> Result<(u64, String), StoreError> {
+        let parsed = parse(&self.journal).map_err(|c| StoreError::corrupt(run.to_owned(), &c))?;
+        self.journal.truncate(parsed.kept);
+        if parsed.open {
+            self.journal.push(b'\n');
+        }
+        Ok((parsed.records.len() as u64, parsed.sum().to_owned()))
+    }
+}
+
 impl Shelf {
     fn folder(&mut self, run: &str) -> Result<&mut Folder, StoreError> {
         self.runs.get_mut(run).ok_or_else(|| StoreError::NoSuchRun { run: run.to_owned(), place: "memory".into() })
@@ -117,17 +146,7 @@ impl Store for Memory {
     fn append(&self, run: &str, time: Timestamp, event: &Event) -> Result<Record, StoreError> {
         let mut shelf = self.shelf();
         shelf.room()?;
-        let journal = &mut shelf.folder(run)?.journal;
-        let parsed = parse(journal).map_err(|c| StoreError::corrupt(run.to_owned(), &c))?;
-        journal.truncate(parsed.kept);
-        if parsed.open {
-            journal.push(b'\n');
-        }
-        let record = Record { seq: parsed.records.len() as u64 + 1, time, run: run.to_owned(), event: event.clone() };
-        let (text, _) = line(parsed.sum(), &record)
-            .map_err(|e| StoreError::Io { path: run.to_owned(), message: format!("a record that is not JSON: {e}") })?;
-        journal.extend_from_slice(text.as_bytes());
-        Ok(record)
+        shelf.folder(run)?.append(run, time, event)
     }
 
     fn read(&self, run: &str) -> Result<Vec<Record>, StoreError> {

@@ -224,10 +224,14 @@ fn a_torn_record_is_cut_off_before_the_next() {
     for cut in first..whole.len() {
         fs::write(&journal, &whole[..cut]).unwrap();
         let store = Local::open(Some(store.root_for_tests())).unwrap();
+        let memory = Memory::new();
+        memory.set_journal(RUN, whole[..cut].to_vec());
         let kept = if cut == whole.len() - 1 { 2 } else { 1 };
         assert_eq!(store.read(RUN).unwrap().len(), kept, "cut at {cut}");
         assert_eq!(store.append(RUN, time(2), &Event::Thawed {}).unwrap().seq, kept as u64 + 1);
         assert_eq!(store.read(RUN).unwrap().len(), kept + 1, "cut at {cut}");
+        memory.append(RUN, time(2), &Event::Thawed {}).unwrap();
+        assert_eq!(memory.journal(RUN), fs::read(&journal).unwrap(), "cut at {cut}");
     }
 }
 
