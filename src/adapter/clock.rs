@@ -53,4 +53,8 @@ impl Clock for Scaled {
     async fn sleep(&self, duration: Duration) {
         tokio::time::sleep(duration.div_f64(self.speed)).await;
     }
+
+    fn of_real(&self, real: Duration) -> Duration {
+        real.mul_f64(self.speed)
+    }
 }

@@ -96,4 +96,8 @@ pub trait Clock: Send + Sync {
     fn now(&self) -> jiff::Timestamp;
     /// Waits for this long on that clock.
     async fn sleep(&self, duration: Duration);
+    /// How long a real duration, such as an HTTP deadline's, is on that clock.
+    fn of_real(&self, real: Duration) -> Duration {
+        real
+    }
 }

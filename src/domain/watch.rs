@@ -38,7 +38,9 @@ pub enum Marker {
 pub struct Watch {
     /// When this process began to look.
     pub since: Timestamp,
-    /// The last look at everything.
+    /// The last try to look at everything.
+    pub tried: Timestamp,
+    /// The last look at everything that saw something.
     pub last_look: Option<Timestamp>,
     /// Routes as last read, or why they could not be.
     pub routes: BTreeMap<RouteId, Reading<LiveRoute>>,
@@ -67,6 +69,7 @@ impl Watch {
     pub fn new(now: Timestamp, poll: Duration, keep: Duration) -> Self {
         Self {
             since: now,
+            tried: Timestamp::MIN,
             last_look: None,
             routes: BTreeMap::new(),
             samples: BTreeMap::new(),
@@ -89,6 +92,9 @@ impl Watch {
 
     /// Takes a look in. `whole`: it was a look at everything, the kind that bakes count.
     pub fn absorb(&mut self, now: Timestamp, look: Observation, whole: bool) {
+        if whole {
+            self.tried = now;
+        }
         for (group, reading) in look.health {
             match reading.value {
                 Ok(targets) => {

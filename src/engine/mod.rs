@@ -1,1 +1,123 @@
 //! The shell around the rules: observe, decide, journal, act, verify, journal. It chooses no goals.
+//!
+//! One serial loop ([`Run::drive`]) owns a run: between any two of its turns the journal says all there is to know, so a crash is no
+//! special case. Batches are written in chunks, a chunk a turn, so that requests and guards are heard in the middle of a batch.
+
+mod bind;
+pub mod hold;
+mod limit;
+mod look;
+mod marker;
+mod request;
+mod run;
+pub mod start;
+mod write;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::adapter::store::{Store, StoreError};
+use crate::adapter::{Balancer, Clock, Cluster};
+use crate::domain::decide::Orders;
+use crate::domain::event::{Outcome, Record, Stop, Wait};
+use crate::domain::state::{Illegal, State};
+use crate::domain::watch::Watch;
+use crate::plan::model::ClusterName;
+
+pub use limit::Rate;
+pub use look::Subject;
+pub use run::Run;
+
+/// The world, as far as a run reaches it.
+#[derive(Clone)]
+pub struct Ports {
+    /// The load balancers.
+    pub balancer: Arc<dyn Balancer>,
+    /// The clusters that the plan gives access to.
+    pub clusters: BTreeMap<ClusterName, Arc<dyn Cluster>>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Where runs live.
+    pub store: Arc<dyn Store>,
+}
+
+/// Who follows a run: a terminal, a stream of JSON, a rehearsal that measures.
+pub trait Audience: Send {
+    /// A record was journalled.
+    fn record(&mut self, record: &Record);
+    /// A turn of the loop is over.
+    fn turn(&mut self, state: &State, watch: &Watch, waits: &[Wait], now: Timestamp);
+}
+
+/// How this process runs a run.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// `alice@mac`.
+    pub owner: String,
+    /// The machine's name.
+    pub host: String,
+    /// Time between two looks.
+    pub poll: Duration,
+    /// How long a write may take before it counts as unanswered, in real time.
+    pub deadline: Duration,
+    /// Rate of modifying calls.
+    pub modify: Rate,
+    /// What the person at this process asked for.
+    pub orders: Orders,
+    /// Leave instead of guarding a frozen run (`step`, no terminal, `--on-freeze exit`).
+    pub leave_when_frozen: bool,
+}
+
+impl Settings {
+    /// For a run that looks at `things` per poll (groups, pages of routes, load balancers). Ten seconds' deadline, a look every five seconds or less often where there is much to look at, and the modify rate that AWS's own
+    /// load balancer controller ships (20 + 3/s; the bucket is the account's, shared with every controller).
+    pub fn new(owner: String, host: String, things: usize) -> Self {
+        // A fifth of 50 describe calls a second is ours to spend on polling.
+        let poll = Duration::from_secs(5).max(Duration::from_millis(100) * u32::try_from(things).unwrap_or(u32::MAX));
+        let modify = Rate { burst: 20.0, per_second: 3.0 };
+        Self { owner, host, poll, deadline: Duration::from_secs(10), modify, orders: Orders::default(), leave_when_frozen: false }
+    }
+}
+
+/// `^C`, or whatever else asks a process to leave.
+#[derive(Debug, Clone, Default)]
+pub struct Interrupt(Arc<AtomicBool>);
+
+impl Interrupt {
+    /// Asks.
+    pub fn raise(&self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether it was asked.
+    pub fn raised(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+/// How a process left a run.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Ending {
+    /// The run is over.
+    Finished(Outcome, Vec<String>),
+    /// The run goes on without this process.
+    Stopped(Stop, String),
+}
+
+/// Why a run could not go on at all.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The journal cannot be written or read.
+    #[error("{0}")]
+    Store(#[from] StoreError),
+    /// The journal does not make sense.
+    #[error("the journal does not make sense: {0}")]
+    Illegal(#[from] Illegal),
+    /// The journal is empty.
+    #[error("the run {0} has no records")]
+    Empty(String),
+}

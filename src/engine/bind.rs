@@ -1,0 +1,41 @@
+//! `bind`: makes each binding where it does not exist, or compares it where it does. An existing one is never changed.
+
+use crate::adapter::{Cluster, WriteError};
+use crate::domain::binding::Binding;
+use crate::domain::event::BindingStart;
+use crate::domain::watch::short;
+use crate::plan::model::ServiceRef;
+
+/// What came of it: `applied`, `already`, `verified`; or why it waits.
+pub async fn bind(cluster: &dyn Cluster, wanted: &BindingStart) -> Result<&'static str, String> {
+    let name = wanted.binding.full_name();
+    let service =
+        ServiceRef { namespace: wanted.binding.namespace.clone(), name: wanted.binding.service.clone(), port: wanted.binding.port.clone() };
+    let view = cluster.workload(&service).await.map_err(|e| format!("cluster {}: {e}", wanted.cluster))?;
+    if let Some(found) = view.bindings.iter().find(|b| same_group(b, &wanted.binding)) {
+        let differences = wanted.binding.differences(found);
+        return if differences.is_empty() {
+            Ok(if wanted.create { "already" } else { "verified" })
+        } else {
+            Err(format!("{} in cluster {} says otherwise: {}", found.full_name(), wanted.cluster, differences.join(", ")))
+        };
+    }
+    if !wanted.create {
+        return Err(format!(
+            "cluster {} has no binding of {} yet; its owner must make it",
+            wanted.cluster,
+            short(&wanted.binding.target_group_arn)
+        ));
+    }
+    match cluster.apply(&wanted.binding, false).await {
+        Ok(()) => Ok("applied"),
+        Err(WriteError::Unknown(why)) => Err(format!("{name} in cluster {}: no answer ({why})", wanted.cluster)),
+        Err(error) => Err(format!("{name} in cluster {}: {error}", wanted.cluster)),
+    }
+}
+
+fn same_group(found: &Binding, wanted: &Binding) -> bool {
+    let named = found.extra.get("targetGroupName").and_then(|v| v.as_str());
+    found.target_group_arn == wanted.target_group_arn
+        || (found.target_group_arn.is_empty() && named == Some(short(&wanted.target_group_arn)))
+}

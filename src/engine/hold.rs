@@ -1,0 +1,97 @@
+//! Holding a run: its locks, its marker, its journal. Nothing is written to a route without it.
+
+use jiff::Timestamp;
+
+use super::marker::{self, MarkerError};
+use super::{Ports, Settings};
+use crate::adapter::store::{Held, Holder, LockError, StoreError};
+use crate::domain::event::{Event, Started};
+use crate::plan::model::Marker;
+
+/// The right to write: locks held, marker put.
+#[derive(Debug)]
+pub struct Hold {
+    pub(super) run: String,
+    pub(super) held: Held,
+}
+
+/// Why a run could not be held.
+#[derive(Debug, thiserror::Error)]
+pub enum HoldError {
+    /// Someone else has the lock.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// Someone else's marker is there, or ours could not be put.
+    #[error(transparent)]
+    Marker(#[from] MarkerError),
+    /// The journal could not be begun.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Begins a new run: locks, marker, journal; in that order, so that a refused one leaves no run behind.
+pub async fn begin(ports: &Ports, settings: &Settings, policy: Marker, run: &str, started: Started) -> Result<Hold, HoldError> {
+    let hold = take(ports, settings, policy, run, &started.load_balancers, false).await?;
+    let load_balancers = started.load_balancers.clone();
+    let journal = || {
+        ports.store.create(run)?;
+        ports.store.append(run, ports.clock.now(), &Event::Started(Box::new(started)))
+    };
+    match journal() {
+        Ok(_) => Ok(hold),
+        Err(error) => {
+            marker::remove(&*ports.balancer, &load_balancers, run).await;
+            Err(error.into())
+        }
+    }
+}
+
+/// Takes an existing run in hand. `take_over`: from whoever has it.
+pub async fn take(
+    ports: &Ports,
+    settings: &Settings,
+    policy: Marker,
+    run: &str,
+    load_balancers: &[String],
+    take_over: bool,
+) -> Result<Hold, HoldError> {
+    let since = ports.clock.now();
+    let holder = Holder { owner: settings.owner.clone(), host: settings.host.clone(), pid: std::process::id(), since, run: run.into() };
+    let held = if take_over { ports.store.take_over(load_balancers, &holder)? } else { ports.store.lock(load_balancers, &holder)? };
+    if policy == Marker::Tag {
+        mark(ports, settings, run, load_balancers, since, take_over).await?;
+    }
+    Ok(Hold { run: run.into(), held })
+}
+
+/// For a restoring process a marker that cannot be put is no reason to leave the traffic where it is: only another owner's is.
+pub async fn take_to_restore(
+    ports: &Ports,
+    settings: &Settings,
+    policy: Marker,
+    run: &str,
+    load_balancers: &[String],
+    take_over: bool,
+) -> Result<Hold, HoldError> {
+    let hold = take(ports, settings, Marker::None, run, load_balancers, take_over).await?;
+    if policy == Marker::Tag {
+        match mark(ports, settings, run, load_balancers, ports.clock.now(), take_over).await {
+            Err(other @ MarkerError::Other(_)) => return Err(other.into()),
+            Err(error) => tracing::warn!("{error}; the rollback goes on"),
+            Ok(()) => {}
+        }
+    }
+    Ok(hold)
+}
+
+async fn mark(
+    ports: &Ports,
+    settings: &Settings,
+    run: &str,
+    load_balancers: &[String],
+    since: Timestamp,
+    take_over: bool,
+) -> Result<(), MarkerError> {
+    let value = marker::value(run, &settings.owner, since);
+    marker::put(&*ports.balancer, load_balancers, run, &value, take_over).await
+}

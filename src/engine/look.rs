@@ -1,0 +1,85 @@
+//! Looking at the world: routes, health, markers, all at once.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures::future::join_all;
+use jiff::Timestamp;
+
+use super::marker;
+use crate::adapter::{Balancer, Clock, Cluster};
+use crate::domain::alb::{LiveRoute, Reading, RouteId, Target, Unreadable};
+use crate::domain::state::State;
+use crate::domain::watch::Observation;
+use crate::plan::model::{ClusterName, Marker, Plan, TargetType};
+
+/// What a look at everything looks at.
+#[derive(Debug, Clone)]
+pub struct Subject {
+    routes: Vec<RouteId>,
+    groups: Vec<String>,
+    load_balancers: Vec<String>,
+    run: String,
+    tagged: bool,
+    /// Groups of instance targets: group → cluster, service.
+    replicas: BTreeMap<String, (ClusterName, crate::plan::model::ServiceRef)>,
+}
+
+impl Subject {
+    /// Everything that a run's decisions depend on.
+    pub fn of(plan: &Plan, state: &State) -> Self {
+        let groups = &state.started.groups;
+        let used = |cluster: &str, arn: &str| {
+            plan.strategy.peak(cluster) > 0 || state.routes.values().any(|r| r.original().weight(arn).is_some_and(|w| w > 0))
+        };
+        let nodes = groups.iter().filter_map(|(arn, g)| {
+            let workload = plan.workloads.iter().find(|w| w.name == g.workload && w.binding.target_type == TargetType::Instance)?;
+            Some((arn.clone(), (g.cluster.clone(), workload.service.clone()?)))
+        });
+        Self {
+            routes: state.routes.keys().cloned().collect(),
+            groups: groups.iter().filter(|(arn, g)| used(&g.cluster, arn)).map(|(arn, _)| arn.clone()).collect(),
+            load_balancers: state.started.load_balancers.clone(),
+            run: state.run.clone(),
+            tagged: plan.marker == Marker::Tag,
+            replicas: nodes.collect(),
+        }
+    }
+
+    /// How many things a look reads, for the poll budget.
+    pub fn size(&self) -> usize {
+        self.groups.len() + self.routes.len().div_ceil(20) + self.load_balancers.len()
+    }
+}
+
+/// Looks at everything.
+pub async fn whole(
+    subject: &Subject,
+    balancer: &dyn Balancer,
+    clusters: &BTreeMap<ClusterName, Arc<dyn Cluster>>,
+    clock: &dyn Clock,
+) -> Observation {
+    let at = clock.now();
+    let replicas = join_all(subject.replicas.iter().map(async |(group, (cluster, service))| {
+        let view = clusters.get(cluster)?.workload(service).await.ok()?;
+        Some((group.clone(), view.owners.iter().map(|o| o.ready).sum()))
+    }));
+    let marker = async { if subject.tagged { marker::read(balancer, &subject.load_balancers, &subject.run).await } else { None } };
+    let (routes, health, marker, replicas) =
+        tokio::join!(balancer.routes(&subject.routes), balancer.health(&subject.groups), marker, replicas);
+    Observation { routes: routes_at(at, routes), health: health_at(at, health), replicas: replicas.into_iter().flatten().collect(), marker }
+}
+
+/// Looks at the health of some groups only.
+pub async fn health(groups: &[String], balancer: &dyn Balancer, clock: &dyn Clock) -> Observation {
+    let at = clock.now();
+    Observation { health: health_at(at, balancer.health(groups).await), ..Observation::default() }
+}
+
+fn routes_at(at: Timestamp, routes: BTreeMap<RouteId, Result<LiveRoute, Unreadable>>) -> BTreeMap<RouteId, Reading<LiveRoute>> {
+    routes.into_iter().map(|(id, value)| (id, Reading { at, value })).collect()
+}
+
+fn health_at(at: Timestamp, health: BTreeMap<String, Result<Vec<Target>, Unreadable>>) -> BTreeMap<String, Reading<Vec<Target>>> {
+    health.into_iter().map(|(group, value)| (group, Reading { at, value })).collect()
+}

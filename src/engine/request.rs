@@ -1,0 +1,32 @@
+//! Requests from other terminals, as events.
+
+use crate::adapter::store::Request;
+use crate::domain::event::Event;
+use crate::domain::state::{Phase, State};
+
+/// What a request does to this run; one that makes no sense now becomes a notice.
+pub fn event(state: &State, request: &Request) -> Event {
+    let event = match request {
+        Request::Pause { by, reason } => Event::Paused { by: by.clone(), reason: reason.clone() },
+        Request::Resume { by, mode } => Event::Resumed { by: by.clone(), mode: *mode },
+        Request::Approve { by } => Event::Approved { step: state.step, by: by.clone() },
+        Request::Promote { by, full } => Event::Promoted { step: state.step, full: *full, by: by.clone() },
+        Request::Abort { by, to_step } => {
+            Event::RollbackStarted { cause: "aborted".into(), by: by.clone(), to_step: *to_step, force: false }
+        }
+        Request::Rollback { by, force } => {
+            Event::RollbackStarted { cause: "rollback".into(), by: by.clone(), to_step: None, force: *force }
+        }
+    };
+    match state.clone().apply(state.last, &event) {
+        // A rollback that is under way is not begun again, unless a person now insists.
+        Ok(()) if repeated(state, &event) => Event::Notice { message: "the rollback is under way already".into() },
+        Ok(()) => event,
+        Err(illegal) => Event::Notice { message: format!("a request was not carried out: {illegal}") },
+    }
+}
+
+fn repeated(state: &State, event: &Event) -> bool {
+    let Event::RollbackStarted { force, to_step: None, .. } = event else { return false };
+    state.phase == Phase::RollingBack && state.rollback.as_ref().is_some_and(|r| r.to_step.is_none() && (r.force || !force))
+}

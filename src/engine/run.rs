@@ -1,0 +1,316 @@
+//! The loop that owns a run.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::hold::Hold;
+use super::write::Executor;
+use super::{Audience, Ending, EngineError, Interrupt, Ports, Settings, bind, look, marker, request};
+use crate::adapter::store::{Held, LockError, Look};
+use crate::domain::decide::{Batch, Decision, decide};
+use crate::domain::event::{BindingStart, Counts, Event, Freeze, Outcome, Record, Stop, Wait, WaitReason};
+use crate::domain::state::{Phase, State};
+use crate::domain::watch::Watch;
+use crate::plan::model::Plan;
+
+/// A run in the hands of this process.
+pub struct Run<'a> {
+    plan: &'a Plan,
+    ports: Ports,
+    settings: Settings,
+    interrupt: Interrupt,
+    held: Held,
+    audience: &'a mut dyn Audience,
+    state: State,
+    watch: Watch,
+    executor: Executor,
+    subject: look::Subject,
+    waits: Vec<Wait>,
+    counts: std::collections::BTreeMap<String, Counts>,
+    /// The journal could not be written while restoring: said once.
+    unwritten: bool,
+}
+
+impl<'a> Run<'a> {
+    /// Takes a run in hand whose journal has at least its `started`.
+    pub fn take(
+        plan: &'a Plan,
+        ports: Ports,
+        settings: Settings,
+        hold: Hold,
+        interrupt: Interrupt,
+        audience: &'a mut dyn Audience,
+    ) -> Result<Self, EngineError> {
+        let Hold { run, held } = hold;
+        let state = State::fold(&ports.store.read(&run)?)?.ok_or(EngineError::Empty(run))?;
+        let now = ports.clock.now();
+        let gates = &plan.strategy.gates;
+        let intervals = state.started.groups.values().map(|g| Duration::from_secs(g.interval.into()) * 3);
+        let keep = intervals.chain([gates.guard.for_]).chain(gates.raise.stable_for).max().unwrap_or_default() + settings.poll * 3;
+        let subject = look::Subject::of(plan, &state);
+        let mut taken = Self {
+            watch: Watch::new(now, settings.poll, keep),
+            executor: Executor::new(&settings, now),
+            plan,
+            ports,
+            settings,
+            interrupt,
+            held,
+            audience,
+            state,
+            subject,
+            waits: Vec::new(),
+            counts: std::collections::BTreeMap::new(),
+            unwritten: false,
+        };
+        let claimed =
+            Event::Claimed { owner: taken.settings.owner.clone(), pid: std::process::id(), tool: env!("CARGO_PKG_VERSION").into() };
+        taken.journal(claimed)?;
+        Ok(taken)
+    }
+
+    /// The run's state as it is now.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Goes on until the run is over or this process must leave it.
+    pub async fn drive(&mut self) -> Result<Ending, EngineError> {
+        self.look().await;
+        loop {
+            self.hear()?;
+            if self.interrupt.raised() {
+                return self.interrupted();
+            }
+            let now = self.ports.clock.now();
+            if self.due(now) {
+                self.look().await;
+            }
+            let now = self.ports.clock.now();
+            let decision = decide(self.plan, &self.state, &self.watch, self.settings.orders, now);
+            tracing::debug!(?decision, "decided");
+            match decision {
+                Decision::Record(events) => events.into_iter().try_for_each(|e| self.journal(e))?,
+                Decision::Look(groups) => {
+                    let seen = look::health(&groups, &*self.ports.balancer, &*self.ports.clock).await;
+                    let now = self.ports.clock.now();
+                    self.watch.absorb(now, seen, false);
+                    // Where even this cannot be fresh enough, there is a next look.
+                    self.turn(now);
+                    tokio::task::yield_now().await;
+                }
+                Decision::Write(batch) => self.write(batch).await?,
+                Decision::Bind(bindings) => self.bind(bindings).await?,
+                Decision::Wait(waits) => {
+                    self.note(waits, now)?;
+                    if let Some(ending) = self.leaves()? {
+                        return Ok(ending);
+                    }
+                    self.rest(now).await;
+                }
+                Decision::Leave(stop, message) => return self.leave(stop, message).await,
+                Decision::Done(outcome) => return Ok(self.finished(outcome).await),
+            }
+        }
+    }
+
+    fn due(&self, now: Timestamp) -> bool {
+        now.duration_since(self.watch.tried) >= self.poll()
+    }
+
+    fn poll(&self) -> SignedDuration {
+        SignedDuration::try_from(self.settings.poll).unwrap_or(SignedDuration::MAX)
+    }
+
+    async fn look(&mut self) {
+        let seen = look::whole(&self.subject, &*self.ports.balancer, &self.ports.clusters, &*self.ports.clock).await;
+        let now = self.ports.clock.now();
+        self.watch.absorb(now, seen, true);
+        self.turn(now);
+    }
+
+    /// Tells the audience and leaves a sign of life.
+    fn turn(&mut self, now: Timestamp) {
+        self.audience.turn(&self.state, &self.watch, &self.waits, now);
+        let message = self.waits.first().map_or_else(|| format!("step {}", self.state.step), |w| w.message.clone());
+        self.sign(now, true, message);
+    }
+
+    fn sign(&self, at: Timestamp, watching: bool, message: String) {
+        let Settings { owner, host, .. } = self.settings.clone();
+        let look = Look { owner, host, pid: std::process::id(), at, watching, message };
+        if let Err(error) = self.ports.store.put_look(&self.state.run, &look) {
+            tracing::warn!("no sign of life could be left: {error}");
+        }
+    }
+
+    /// Journals, folds, tells. While restoring, a journal that cannot be written stops nothing.
+    fn journal(&mut self, event: Event) -> Result<(), EngineError> {
+        let time = self.ports.clock.now();
+        let record = match self.ports.store.append(&self.state.run, time, &event) {
+            Ok(record) => record,
+            Err(error) if self.state.phase == Phase::RollingBack || matches!(event, Event::RollbackStarted { .. }) => {
+                if !std::mem::replace(&mut self.unwritten, true) {
+                    tracing::error!("the journal cannot be written, the rollback goes on without it: {error}");
+                }
+                Record { seq: 0, time, run: self.state.run.clone(), event }
+            }
+            Err(error) => return Err(error.into()),
+        };
+        self.state.apply(record.time, &record.event)?;
+        self.audience.record(&record);
+        Ok(())
+    }
+
+    /// Requests from other terminals.
+    fn hear(&mut self) -> Result<(), EngineError> {
+        for (name, request) in self.ports.store.requests(&self.state.run).unwrap_or_default() {
+            let event = request::event(&self.state, &request);
+            self.journal(event)?;
+            self.ports.store.drop_request(&self.state.run, &name)?;
+        }
+        Ok(())
+    }
+
+    async fn write(&mut self, batch: Batch) -> Result<(), EngineError> {
+        if let Err(LockError::HeldBy(other)) = self.held.check() {
+            self.watch.marker = Some(crate::domain::watch::Marker::Other(format!("{} on {}, run {}", other.owner, other.host, other.run)));
+            return Ok(());
+        }
+        let now = self.ports.clock.now();
+        let chunk = self.executor.chunk(&batch.writes, now);
+        if chunk.is_empty() {
+            let until = self.executor.next(&batch.writes, now);
+            self.note(vec![Wait { reason: WaitReason::Rate, message: "the API's rate".into(), until: Some(until) }], now)?;
+            self.ports.clock.sleep(until.duration_since(now).unsigned_abs()).await;
+            return Ok(());
+        }
+        let (events, prepared) = self.executor.prepare(&self.ports, chunk, &self.state, &self.watch).await;
+        events.into_iter().try_for_each(|e| self.journal(e))?;
+        if prepared.is_empty() || self.stale(&batch.raises) {
+            return Ok(());
+        }
+        let time = self.ports.clock.now();
+        let wait = self.ports.clock.of_real(self.settings.deadline);
+        let deadline = SignedDuration::try_from(wait).ok().and_then(|d| time.checked_add(d).ok()).unwrap_or(Timestamp::MAX);
+        let writes = prepared.iter().map(|p| p.write.clone()).collect();
+        self.journal(Event::Intended { restore: batch.restore, deadline, writes })?;
+        let events = self.executor.send(&self.ports, &self.settings, prepared, &self.state).await;
+        for event in events {
+            self.remember_refusal(&event);
+            self.journal(event)?;
+        }
+        Ok(())
+    }
+
+    /// Whether a group that is to be raised was last seen too long ago; the next turn looks again.
+    fn stale(&self, groups: &[String]) -> bool {
+        let now = self.ports.clock.now();
+        groups.iter().any(|g| self.watch.of(g).back().is_none_or(|s| now.duration_since(s.at) > crate::domain::gate::FRESH))
+    }
+
+    fn remember_refusal(&mut self, event: &Event) {
+        if let Event::Outcome { route, detail: Some(why), .. } = event
+            && self.executor.given_up().any(|id| id == route)
+        {
+            self.watch.refused.insert(route.clone(), why.clone());
+        }
+    }
+
+    async fn bind(&mut self, bindings: Vec<BindingStart>) -> Result<(), EngineError> {
+        let mut waits = Vec::new();
+        for wanted in bindings {
+            let binding = wanted.binding.full_name();
+            let done = match self.ports.clusters.get(&wanted.cluster) {
+                Some(cluster) => bind::bind(&**cluster, &wanted).await,
+                None => Err(format!("no access to cluster {}", wanted.cluster)),
+            };
+            match done {
+                Ok(result) => self.journal(Event::Bound { cluster: wanted.cluster, binding, result: result.into() })?,
+                Err(message) => waits.push(Wait { reason: WaitReason::Binding, message, until: None }),
+            }
+        }
+        if !waits.is_empty() {
+            let now = self.ports.clock.now();
+            self.note(waits, now)?;
+            self.rest(now).await;
+        }
+        Ok(())
+    }
+
+    /// Journals the waits when their reasons change, and the health when its counts do.
+    fn note(&mut self, waits: Vec<Wait>, now: Timestamp) -> Result<(), EngineError> {
+        let changed =
+            waits.len() != self.waits.len() || waits.iter().zip(&self.waits).any(|(a, b)| a.reason != b.reason || a.message != b.message);
+        self.waits = waits;
+        if changed && !self.waits.is_empty() {
+            self.journal(Event::Waiting { waits: self.waits.clone() })?;
+        }
+        let counts: std::collections::BTreeMap<_, _> =
+            self.watch.samples.iter().filter_map(|(g, s)| Some((g.clone(), s.back()?.counts))).collect();
+        if counts != self.counts {
+            self.counts.clone_from(&counts);
+            self.journal(Event::Health { groups: counts })?;
+        }
+        self.audience.turn(&self.state, &self.watch, &self.waits, now);
+        Ok(())
+    }
+
+    /// Until the next look; requests and `^C` are heard within a second.
+    async fn rest(&mut self, now: Timestamp) {
+        let next = self.watch.tried.checked_add(self.poll()).unwrap_or(Timestamp::MAX);
+        let slice = Duration::from_secs(1).max(self.settings.poll / 5);
+        let mut left = next.duration_since(now).try_into().unwrap_or(Duration::ZERO).max(Duration::from_millis(100));
+        while !left.is_zero() && !self.interrupt.raised() {
+            let nap = left.min(slice);
+            self.ports.clock.sleep(nap).await;
+            left = left.saturating_sub(nap);
+            if self.ports.store.requests(&self.state.run).is_ok_and(|r| !r.is_empty()) {
+                return;
+            }
+        }
+    }
+
+    /// Whether a frozen run is left rather than guarded.
+    fn leaves(&mut self) -> Result<Option<Ending>, EngineError> {
+        let Some((reason, message, _)) = self.state.frozen.clone().filter(|_| self.settings.leave_when_frozen) else { return Ok(None) };
+        let stop = match reason {
+            Freeze::Drift => Stop::Drift,
+            Freeze::NoWayBack | Freeze::GuardFailed | Freeze::WriteFailed => Stop::Stuck,
+            Freeze::Unreadable | Freeze::GateTimeout | Freeze::FromInTrouble | Freeze::LockLost => return Ok(None),
+        };
+        self.stopped(stop, message).map(Some)
+    }
+
+    fn interrupted(&mut self) -> Result<Ending, EngineError> {
+        if !matches!(self.state.phase, Phase::RollingBack | Phase::Finished) && self.state.paused.is_none() {
+            self.journal(Event::Paused { by: self.settings.owner.clone(), reason: "interrupted".into() })?;
+        }
+        self.stopped(Stop::Interrupted, "interrupted; no new batch was begun, and nobody watches the traffic now".into())
+    }
+
+    async fn leave(&mut self, stop: Stop, message: String) -> Result<Ending, EngineError> {
+        if stop == Stop::Stuck {
+            self.look().await;
+        }
+        self.stopped(stop, message)
+    }
+
+    fn stopped(&mut self, reason: Stop, message: String) -> Result<Ending, EngineError> {
+        self.journal(Event::Stopped { reason, message: message.clone() })?;
+        self.sign(self.ports.clock.now(), false, message.clone());
+        Ok(Ending::Stopped(reason, message))
+    }
+
+    async fn finished(&mut self, outcome: Outcome) -> Ending {
+        if self.plan.marker == crate::plan::model::Marker::Tag {
+            marker::remove(&*self.ports.balancer, &self.state.started.load_balancers, &self.state.run).await;
+        }
+        self.sign(self.ports.clock.now(), false, "finished".into());
+        let records = self.ports.store.read(&self.state.run).unwrap_or_default();
+        let remarks =
+            records.iter().rev().find_map(|r| if let Event::Finished { remarks, .. } = &r.event { Some(remarks.clone()) } else { None });
+        Ending::Finished(outcome, remarks.unwrap_or_default())
+    }
+}

@@ -1,0 +1,92 @@
+//! The start of a run: everything that it must remember to put things back.
+
+use std::collections::BTreeMap;
+
+use crate::domain::alb::{Target, Unreadable};
+use crate::domain::binding::Binding;
+use crate::domain::event::{BindingStart, GroupStart, RouteStart, Started};
+use crate::domain::gate::Sample;
+use crate::domain::select::{SelectedGroup, Selection};
+use crate::plan::model::{BindingMode, ClusterName, Plan, Shares, StepKind};
+
+/// What a run starts from, beside the plan and the selection.
+#[derive(Debug, Clone, Default)]
+pub struct Beginning {
+    /// Targets by group, as just read.
+    pub health: BTreeMap<String, Vec<Target>>,
+    /// UIDs of the clusters.
+    pub clusters: BTreeMap<ClusterName, String>,
+    /// `alice@mac`.
+    pub owner: String,
+    /// The first step to do, from 1.
+    pub from_step: usize,
+    /// Where a rollback goes, where that is not what each route has now.
+    pub start: Option<Shares>,
+}
+
+/// The `started` of a new run.
+pub fn started(plan: &Plan, selection: &Selection, beginning: Beginning) -> Result<Started, Unreadable> {
+    let routes = selection.routes.iter().map(|selected| RouteStart {
+        id: selected.route.id.clone(),
+        load_balancer: selected.load_balancer.clone(),
+        label: selected.route.label(),
+        conditions: selected.route.conditions.clone(),
+        workload: selected.workload.clone(),
+        groups: selected.groups.clone(),
+        actions: selected.route.actions.clone(),
+    });
+    let groups = selection.groups.iter().map(|(arn, selected)| group(selection, arn, selected, &beginning.health));
+    Ok(Started {
+        plan: plan.name.clone(),
+        text: plan.text.clone(),
+        hash: plan.hash.clone(),
+        owner: beginning.owner,
+        from_step: beginning.from_step,
+        start: beginning.start,
+        load_balancers: selection.load_balancers.keys().cloned().collect(),
+        routes: routes.collect(),
+        groups: groups.collect::<Result<_, _>>()?,
+        clusters: beginning.clusters,
+        bindings: bindings(plan, selection),
+    })
+}
+
+fn group(
+    selection: &Selection,
+    arn: &str,
+    selected: &SelectedGroup,
+    health: &BTreeMap<String, Vec<Target>>,
+) -> Result<(String, GroupStart), Unreadable> {
+    let targets = health.get(arn).ok_or_else(|| Unreadable::Unavailable(format!("the health of {}", selected.group.name)))?;
+    let attributes = &selected.group.attributes;
+    let balancer = selection.load_balancers.get(&selected.load_balancer);
+    // `use_load_balancer_configuration` is the default; on ALBs that is on, and only a group can switch it off.
+    let own = attributes.get("load_balancing.cross_zone.enabled").map(String::as_str);
+    let inherited = balancer.and_then(|lb| lb.attributes.get("load_balancing.cross_zone.enabled")).map(String::as_str);
+    let off = own == Some("false") || (own == Some("use_load_balancer_configuration") && inherited == Some("false"));
+    let start = GroupStart {
+        name: selected.group.name.clone(),
+        cluster: selected.cluster.clone(),
+        workload: selected.workload.clone(),
+        healthy: Sample::of(jiff::Timestamp::UNIX_EPOCH, targets).counts.healthy,
+        interval: selected.group.health_check.interval_seconds,
+        cross_zone: !off,
+        deregistration_delay: attributes.get("deregistration_delay.timeout_seconds").and_then(|v| v.parse().ok()).unwrap_or(300),
+    };
+    Ok((arn.to_owned(), start))
+}
+
+/// The bindings of every cluster whose share is ever above 0, where the plan has a `bind` step at all.
+fn bindings(plan: &Plan, selection: &Selection) -> Vec<BindingStart> {
+    if !plan.strategy.steps.iter().any(|s| s.kind == StepKind::Bind) {
+        return Vec::new();
+    }
+    let wanted = |selected: &SelectedGroup| -> Option<BindingStart> {
+        let workload = plan.workloads.iter().find(|w| w.name == selected.workload && w.service.is_some())?;
+        (plan.strategy.peak(&selected.cluster) > 0).then_some(())?;
+        let binding = Binding::wanted(workload, &selected.group)?;
+        let create = workload.binding.mode == BindingMode::Create;
+        Some(BindingStart { cluster: selected.cluster.clone(), workload: workload.name.clone(), create, binding })
+    };
+    selection.groups.values().filter_map(wanted).collect()
+}
