@@ -1,0 +1,38 @@
+//! The APIs on sockets: one endpoint for AWS, one per cluster for Kubernetes. What they say is the model's; here it only gets a wire.
+
+use std::io;
+use std::sync::Arc;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+
+use super::server::{Server, whole};
+use crate::lab::body::{Body, Broken, full};
+use crate::lab::model::Fate;
+use crate::lab::shell::Shell;
+
+/// Serves the AWS APIs.
+pub async fn aws(shell: Shell, port: u16) -> io::Result<Server> {
+    Server::start(port, move |request| aws_call(shell.clone(), request)).await
+}
+
+async fn aws_call(shell: Shell, request: Request<Incoming>) -> Result<Response<Body>, Broken> {
+    let request = whole(request).await?;
+    let answer = shell.change(|world, now| world.aws(&request, now));
+    shell.wait(answer.latency).await;
+    match answer.fate {
+        Fate::Answered => Ok(answer.response.map(full)),
+        Fate::Lost | Fate::Dropped | Fate::AppliedLate(_) => Err(Broken),
+    }
+}
+
+/// Serves one cluster's Kubernetes API.
+pub async fn kube(shell: Shell, cluster: Arc<str>, port: u16) -> io::Result<Server> {
+    Server::start(port, move |request| kube_call(shell.clone(), Arc::clone(&cluster), request)).await
+}
+
+async fn kube_call(shell: Shell, cluster: Arc<str>, request: Request<Incoming>) -> Result<Response<Body>, Broken> {
+    let request = whole(request).await?;
+    let answer = shell.change(|world, now| world.kube(&cluster, &request, now));
+    super::watch::deliver(&shell, cluster, answer).await
+}

@@ -1,0 +1,153 @@
+//! The load balancer as a real forwarder: one socket per listener, the model picks, pooled connections lead to the pods' servers.
+//!
+//! A listener of 443 speaks plain HTTP here, as every listener does: certificates would show nothing about a cutover.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{self, HeaderName};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+
+use super::pods::{Directory, PATIENCE, millis, took};
+use super::server::Server;
+use crate::lab::body::{Body, Broken, full};
+use crate::lab::model::{ClientRequest, Outcome, Pick};
+use crate::lab::shell::Shell;
+
+/// The group cookie of an ALB.
+pub const COOKIE: &str = "AWSALBTG";
+
+/// An ALB's idle time-out, in the lab's time: a pod that takes longer is a 504.
+const IDLE: Duration = Duration::from_mins(1);
+
+/// How much longer than that a forwarded request may really take, on a busy machine.
+const GRACE: Duration = Duration::from_secs(2);
+
+const CLUSTER: HeaderName = HeaderName::from_static("x-lab-cluster");
+const GROUP: HeaderName = HeaderName::from_static("x-lab-group");
+const ROUTE: HeaderName = HeaderName::from_static("x-lab-route");
+
+/// An HTTP client with pooled connections.
+pub type Pool<B> = Client<HttpConnector, B>;
+
+/// A client for loopback: no delay, idle connections kept.
+pub fn pool<B: hyper::body::Body + Send>() -> Pool<B>
+where
+    B::Data: Send,
+{
+    let mut connector = HttpConnector::new();
+    connector.set_nodelay(true);
+    Client::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).pool_idle_timeout(Duration::from_secs(5)).build(connector)
+}
+
+/// One listener of a load balancer.
+#[derive(Clone)]
+pub struct Front {
+    /// The model.
+    pub shell: Shell,
+    /// Where the pods are.
+    pub directory: Directory,
+    /// The way to them.
+    pub pool: Pool<Incoming>,
+    /// Name of the load balancer.
+    pub load_balancer: Arc<str>,
+    /// The listener's port as the plan knows it.
+    pub port: u16,
+}
+
+impl Front {
+    /// Opens the listener's socket on a free port.
+    pub async fn open(self) -> io::Result<Server> {
+        Server::start(0, move |request| {
+            let front = self.clone();
+            async move { front.serve(request).await }
+        })
+        .await
+    }
+
+    async fn serve(&self, request: Request<Incoming>) -> Result<Response<Body>, Broken> {
+        let pick = self.pick(&request);
+        let mut response = match pick.outcome {
+            Outcome::Reset => return Err(Broken),
+            Outcome::Status(status) => plain(StatusCode::from_u16(status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE)),
+            Outcome::Target { pod, .. } => match self.directory.pod(pod) {
+                None => plain(StatusCode::BAD_GATEWAY),
+                Some(address) => self.forward(request, address).await,
+            },
+        };
+        sign(response.headers_mut(), &pick);
+        Ok(response)
+    }
+
+    fn pick(&self, request: &Request<Incoming>) -> Pick {
+        let host = request.headers().get(header::HOST).and_then(|h| h.to_str().ok()).unwrap_or_default();
+        let asked = ClientRequest {
+            load_balancer: &self.load_balancer,
+            port: self.port,
+            host: host.rsplit_once(':').map_or(host, |(name, _)| name),
+            path: request.uri().path(),
+            cookie: cookie(request.headers()),
+        };
+        self.shell.call(|world, now| world.pick(&asked, now))
+    }
+
+    async fn forward(&self, request: Request<Incoming>, address: SocketAddr) -> Response<Body> {
+        let Ok(request) = readdress(request, address, self.port) else { return plain(StatusCode::BAD_REQUEST) };
+        let deadline = IDLE.div_f64(self.shell.clock().speed()) + GRACE;
+        match tokio::time::timeout(deadline, self.pool.request(request)).await {
+            Err(_) => plain(StatusCode::GATEWAY_TIMEOUT),
+            Ok(Err(_)) => plain(StatusCode::BAD_GATEWAY),
+            Ok(Ok(response)) if took(&response) >= IDLE => plain(StatusCode::GATEWAY_TIMEOUT),
+            Ok(Ok(response)) => response.map(|body| body.map_err(|_| Broken).boxed()),
+        }
+    }
+}
+
+/// The value of the group cookie among a request's cookies.
+pub fn cookie(headers: &HeaderMap) -> Option<&str> {
+    let pairs = headers.get_all(header::COOKIE).iter().filter_map(|v| v.to_str().ok()).flat_map(|v| v.split(';'));
+    pairs.filter_map(|pair| pair.trim().split_once('=')).find(|(name, _)| *name == COOKIE).map(|(_, value)| value)
+}
+
+fn readdress(mut request: Request<Incoming>, address: SocketAddr, port: u16) -> Result<Request<Incoming>, http::Error> {
+    let path = request.uri().path_and_query().map_or("/", |p| p.as_str());
+    *request.uri_mut() = Uri::builder().scheme("http").authority(address.to_string()).path_and_query(path).build()?;
+    let headers = request.headers_mut();
+    headers.remove(header::CONNECTION);
+    headers.insert(PATIENCE, millis(IDLE));
+    headers.insert("x-forwarded-proto", HeaderValue::from_static(if port == 443 { "https" } else { "http" }));
+    headers.insert("x-forwarded-port", HeaderValue::from(port));
+    Ok(request)
+}
+
+fn plain(status: StatusCode) -> Response<Body> {
+    let mut response = Response::new(full(format!("{status}\n")));
+    *response.status_mut() = status;
+    response
+}
+
+/// Says in the answer where the request went, so that a client can count, and gives out the cookie.
+fn sign(headers: &mut HeaderMap, pick: &Pick) {
+    let mut put = |name: HeaderName, text: &str| {
+        if let Ok(value) = HeaderValue::from_str(text) {
+            headers.append(name, value);
+        }
+    };
+    put(ROUTE, &pick.route);
+    if let Some(group) = &pick.group {
+        put(GROUP, group);
+    }
+    if let Some(cluster) = &pick.cluster {
+        put(CLUSTER, cluster);
+    }
+    if let Some(value) = &pick.set_cookie {
+        put(header::SET_COOKIE, &format!("{COOKIE}={value}; Path=/"));
+    }
+}

@@ -1,0 +1,93 @@
+//! The kubeconfig with which `kubectl` and the tool itself reach the lab's clusters, in a folder of its own that goes away with the lab.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+/// A cluster, as a context of the kubeconfig.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Context {
+    /// The context's name: the plan's `kubeContext`, or the EKS cluster's name.
+    pub name: String,
+    /// `http://127.0.0.1:PORT`.
+    pub server: String,
+}
+
+/// The file's text. The first context is the current one; the token is the same for all, and nobody checks it.
+pub fn text(contexts: &[Context]) -> String {
+    let clusters: Vec<Value> = contexts.iter().map(|c| json!({"name": c.name, "cluster": {"server": c.server}})).collect();
+    let named: Vec<Value> = contexts.iter().map(|c| json!({"name": c.name, "context": {"cluster": c.name, "user": "lab"}})).collect();
+    let config = json!({
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": clusters,
+        "contexts": named,
+        "current-context": contexts.first().map_or("", |c| c.name.as_str()),
+        "users": [{"name": "lab", "user": {"token": "lab"}}],
+    });
+    serde_yaml::to_string(&config).unwrap_or_default()
+}
+
+/// A folder that only its owner can read, removed when dropped.
+#[derive(Debug)]
+pub struct Folder(PathBuf);
+
+impl Folder {
+    /// Makes one under the system's folder for temporary files.
+    pub fn create() -> io::Result<Self> {
+        let base = std::env::temp_dir();
+        loop {
+            let path = base.join(format!("cutover-lab-{}-{:08x}", std::process::id(), fastrand::u32(..)));
+            match private(&path) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                made => return made.map(|()| Self(path)),
+            }
+        }
+    }
+
+    /// Writes a file into it and returns its path.
+    pub fn write(&self, name: &str, text: &str) -> io::Result<PathBuf> {
+        let path = self.0.join(name);
+        std::fs::write(&path, text)?;
+        Ok(path)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+#[cfg(unix)]
+fn private(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new().mode(0o700).create(path)
+}
+
+#[cfg(not(unix))]
+fn private(path: &Path) -> io::Result<()> {
+    std::fs::create_dir(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kube_reads_what_is_written_and_the_folder_goes_away() {
+        let contexts = ["blue", "green"].map(|n| Context { name: n.into(), server: format!("http://127.0.0.1:{}", n.len()) });
+        let config = kube::config::Kubeconfig::from_yaml(&text(&contexts)).expect("a kubeconfig");
+        assert_eq!(config.current_context.as_deref(), Some("blue"));
+        assert_eq!(config.contexts.len(), 2);
+        let server = config.clusters[1].cluster.as_ref().and_then(|c| c.server.clone());
+        assert_eq!(server.as_deref(), Some("http://127.0.0.1:5"));
+
+        let folder = Folder::create().expect("a folder");
+        let path = folder.write("kubeconfig", "x").expect("a file");
+        assert!(path.exists());
+        drop(folder);
+        assert!(!path.exists());
+    }
+}

@@ -1,0 +1,215 @@
+//! The live shell: the model behind real servers on loopback sockets, on a clock that may run faster than the wall's.
+//!
+//! Nothing is decided here. HTTP deadlines are real time; everything that the world does takes the lab's time.
+
+mod endpoints;
+mod front;
+mod kubeconfig;
+mod pods;
+mod probes;
+mod server;
+mod watch;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+
+use aws_credential_types::Credentials;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+pub use front::{COOKIE, Pool, cookie, pool};
+
+use self::front::Front;
+use self::kubeconfig::{Context, Folder};
+use self::pods::Pods;
+use self::probes::Prober;
+use self::server::Server;
+use super::model::World;
+use super::shell::Shell;
+use crate::adapter::aws::Settings;
+use crate::adapter::clock::Scaled;
+
+/// Any credentials do: this is both halves of them.
+const KEY: &str = "lab";
+
+/// Where a listener of the world is on loopback.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Door {
+    /// Name of the load balancer.
+    pub load_balancer: Arc<str>,
+    /// The listener's port as the plan knows it.
+    pub port: u16,
+    /// `http://127.0.0.1:PORT`, plain HTTP for 443 too.
+    pub url: String,
+}
+
+/// A world that is being served. Dropping it aborts everything; [`Lab::stop`] also waits until it is gone.
+pub struct Lab {
+    shell: Shell,
+    aws: Server,
+    clusters: BTreeMap<String, Server>,
+    fronts: Vec<Server>,
+    doors: Vec<Door>,
+    environment: Vec<(String, String)>,
+    ticker: Ticker,
+    _folder: Folder,
+}
+
+impl Lab {
+    /// Starts every server on a free port, and the world's time.
+    ///
+    /// # Errors
+    /// Sockets or the temporary folder cannot be made.
+    pub async fn start(mut world: World, clock: Scaled) -> io::Result<Self> {
+        world.set_self_probing(false);
+        let shell = Shell::new(world, clock);
+        let mut pods = Pods::default();
+        pods.follow(&shell, shell.call(|world, _| world.pods())).await?;
+        let aws = endpoints::aws(shell.clone(), 0).await?;
+        let (clusters, contexts) = clusters(&shell).await?;
+        let (fronts, doors) = fronts(&shell, &pods).await?;
+        let folder = Folder::create()?;
+        let kubeconfig = folder.write("kubeconfig", &kubeconfig::text(&contexts))?;
+        let mut environment = shell.call(|world, _| aws_environment(world, &aws.url()));
+        environment.push(("KUBECONFIG".into(), kubeconfig.display().to_string()));
+        environment.extend(doors.iter().map(|d| (variable(d), d.url.clone())));
+        let ticker = Ticker::start(shell.clone(), pods);
+        Ok(Self { shell, aws, clusters, fronts, doors, environment, ticker, _folder: folder })
+    }
+
+    /// The model and the clock.
+    pub fn shell(&self) -> &Shell {
+        &self.shell
+    }
+
+    /// `http://127.0.0.1:PORT` of the AWS endpoint.
+    pub fn aws_url(&self) -> String {
+        self.aws.url()
+    }
+
+    /// `http://127.0.0.1:PORT` of a cluster's API, by the cluster's name in the plan.
+    pub fn cluster_url(&self, cluster: &str) -> Option<String> {
+        self.clusters.get(cluster).map(Server::url)
+    }
+
+    /// How the AWS adapters reach this lab.
+    pub fn aws_settings(&self) -> Settings {
+        Settings {
+            region: Some(self.shell.call(|world, _| world.region().to_owned())),
+            endpoint_url: Some(self.aws.url()),
+            credentials: Some(Credentials::new(KEY, KEY, None, None, "lab")),
+            ..Settings::default()
+        }
+    }
+
+    /// The listeners.
+    pub fn doors(&self) -> &[Door] {
+        &self.doors
+    }
+
+    /// What to export so that the AWS and Kubernetes tools talk to this lab, and where each listener is (`LAB_NAME_PORT`).
+    pub fn environment(&self) -> &[(String, String)] {
+        &self.environment
+    }
+
+    /// Ends every server and task, and returns when they are gone; the temporary files go too.
+    pub async fn stop(self) {
+        self.ticker.stop().await;
+        for server in self.fronts.into_iter().chain(self.clusters.into_values()).chain([self.aws]) {
+            server.stop().await;
+        }
+    }
+}
+
+async fn clusters(shell: &Shell) -> io::Result<(BTreeMap<String, Server>, Vec<Context>)> {
+    let (mut servers, mut contexts) = (BTreeMap::new(), Vec::new());
+    for name in shell.call(|world, _| world.clusters()) {
+        let server = endpoints::kube(shell.clone(), name.as_str().into(), 0).await?;
+        let context = shell.call(|world, _| {
+            world.set_endpoint(&name, &server.url(), "");
+            world.context(&name)
+        });
+        contexts.push(Context { name: context, server: server.url() });
+        servers.insert(name, server);
+    }
+    Ok((servers, contexts))
+}
+
+async fn fronts(shell: &Shell, pods: &Pods) -> io::Result<(Vec<Server>, Vec<Door>)> {
+    let (mut servers, mut doors) = (Vec::new(), Vec::new());
+    let pool = pool();
+    for (name, port, _) in shell.call(|world, _| world.listeners_of()) {
+        let load_balancer: Arc<str> = name.into();
+        let front = Front {
+            shell: shell.clone(),
+            directory: pods.directory(),
+            pool: pool.clone(),
+            load_balancer: Arc::clone(&load_balancer),
+            port,
+        };
+        let server = front.open().await?;
+        doors.push(Door { load_balancer, port, url: server.url() });
+        servers.push(server);
+    }
+    Ok((servers, doors))
+}
+
+fn aws_environment(world: &World, url: &str) -> Vec<(String, String)> {
+    let pairs = [("AWS_ENDPOINT_URL", url), ("AWS_ACCESS_KEY_ID", KEY), ("AWS_SECRET_ACCESS_KEY", KEY), ("AWS_REGION", world.region())];
+    pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec()
+}
+
+/// `LAB_ALPHA_WEBAPP_443`.
+fn variable(door: &Door) -> String {
+    let name = door.load_balancer.to_uppercase().replace(|c: char| !c.is_ascii_alphanumeric(), "_");
+    format!("LAB_{name}_{}", door.port)
+}
+
+/// The task that moves the world's time on, keeps the pods' servers in step with its pods, and sends the health checks that are due.
+struct Ticker {
+    stop: Option<oneshot::Sender<()>>,
+    task: JoinHandle<()>,
+}
+
+impl Ticker {
+    fn start(shell: Shell, pods: Pods) -> Self {
+        let (stop, stopped) = oneshot::channel();
+        Self { stop: Some(stop), task: tokio::spawn(tick(shell, pods, stopped)) }
+    }
+
+    async fn stop(mut self) {
+        if let Some(stop) = self.stop.take() {
+            let _ = stop.send(());
+        }
+        let _ = (&mut self.task).await;
+    }
+}
+
+impl Drop for Ticker {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn tick(shell: Shell, mut pods: Pods, mut stopped: oneshot::Receiver<()>) {
+    let mut prober = Prober::new(shell.clone(), pods.directory());
+    loop {
+        let (places, due, next) = shell.call(|world, now| {
+            world.advance(now);
+            let due = world.probes_due(now);
+            (world.pods(), due, world.next())
+        });
+        if let Err(error) = pods.follow(&shell, places).await {
+            tracing::error!(%error, "a pod of the lab has no server");
+        }
+        prober.send(due);
+        tokio::select! {
+            biased;
+            _ = &mut stopped => break,
+            () = shell.until(next) => {}
+        }
+    }
+    prober.stop().await;
+    pods.stop().await;
+}

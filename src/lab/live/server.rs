@@ -1,0 +1,144 @@
+//! A small HTTP/1.1 server on a loopback socket: one task that accepts, one per connection, and an end that leaves none of them behind.
+
+use std::future::Future;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+
+use http::{Request, Response};
+use http_body_util::BodyExt;
+use hyper::body::{Bytes, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+use tokio::task::{JoinHandle, JoinSet};
+
+use crate::lab::body::{Body, Broken};
+
+/// A request with its body read to the end, as the model wants it.
+pub async fn whole(request: Request<Incoming>) -> Result<Request<Bytes>, Broken> {
+    let (head, body) = request.into_parts();
+    let bytes = body.collect().await.map_err(|_| Broken)?.to_bytes();
+    Ok(Request::from_parts(head, bytes))
+}
+
+/// A running server. Dropping it aborts it; [`Server::stop`] also waits until it is gone.
+#[derive(Debug)]
+pub struct Server {
+    address: SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+    task: JoinHandle<()>,
+}
+
+impl Server {
+    /// Binds 127.0.0.1 at a port (0: a free one) and serves every request with `handler`, connections kept alive.
+    pub async fn start<H, F>(port: u16, handler: H) -> io::Result<Self>
+    where
+        H: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = Result<Response<Body>, Broken>> + Send + 'static,
+    {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
+        let address = listener.local_addr()?;
+        let (stop, stopped) = oneshot::channel();
+        let task = tokio::spawn(accept(listener, handler, stopped));
+        Ok(Self { address, stop: Some(stop), task })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// `http://127.0.0.1:PORT`.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Closes the socket and every connection, and returns when they are gone.
+    pub async fn stop(mut self) {
+        if let Some(stop) = self.stop.take() {
+            let _ = stop.send(());
+        }
+        let _ = (&mut self.task).await;
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn accept<H, F>(listener: TcpListener, handler: H, mut stopped: oneshot::Receiver<()>)
+where
+    H: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Result<Response<Body>, Broken>> + Send + 'static,
+{
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            biased;
+            _ = &mut stopped => break,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => { connections.spawn(serve(stream, handler.clone())); }
+                // Out of file descriptors, for a moment: others will be closed.
+                Err(_) => tokio::time::sleep(std::time::Duration::from_millis(10)).await,
+            },
+            Some(_) = connections.join_next(), if !connections.is_empty() => {}
+        }
+    }
+    drop(listener);
+    connections.shutdown().await;
+}
+
+async fn serve<H, F>(stream: TcpStream, handler: H)
+where
+    H: Fn(Request<Incoming>) -> F + Send + 'static,
+    F: Future<Output = Result<Response<Body>, Broken>> + Send + 'static,
+{
+    let _ = stream.set_nodelay(true);
+    // An error here is a client that went away, or a break that the model asked for.
+    let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service_fn(handler)).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::Empty;
+    use hyper::body::Bytes;
+
+    use super::*;
+    use crate::lab::body::full;
+    use crate::lab::live::{Pool, pool};
+
+    async fn get(pool: &Pool<Empty<Bytes>>, url: &str) -> Option<Bytes> {
+        let response = pool.get(url.parse().expect("a URL")).await.ok()?;
+        Some(response.into_body().collect().await.ok()?.to_bytes())
+    }
+
+    #[tokio::test]
+    async fn it_answers_breaks_and_leaves_nothing_behind() {
+        let server = Server::start(0, |request: Request<Incoming>| async move {
+            match request.uri().path() {
+                "/break" => Err(Broken),
+                "/silent" => std::future::pending().await,
+                path => Ok(Response::new(full(path.to_owned()))),
+            }
+        });
+        let server = server.await.expect("a port");
+        let (url, address, pool) = (server.url(), server.address(), pool());
+        assert_eq!(get(&pool, &format!("{url}/one")).await.as_deref(), Some(b"/one".as_slice()));
+        assert_eq!(get(&pool, &format!("{url}/break")).await, None);
+        assert_eq!(get(&pool, &format!("{url}/two")).await.as_deref(), Some(b"/two".as_slice()));
+
+        // A request that is never answered ends with the server, and the port is free again.
+        let silent = tokio::spawn({
+            let (pool, url) = (pool.clone(), format!("{url}/silent"));
+            async move { get(&pool, &url).await }
+        });
+        tokio::task::yield_now().await;
+        server.stop().await;
+        assert_eq!(silent.await.expect("no panic"), None);
+        TcpListener::bind(address).await.expect("the port is free");
+    }
+}

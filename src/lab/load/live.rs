@@ -1,0 +1,134 @@
+//! Traffic over real sockets: keep-alive clients at a steady rate, through the load balancer's listeners.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use http::{HeaderMap, Request, Response, header};
+use http_body_util::{BodyExt, Empty};
+use hyper::body::Bytes;
+use tokio::sync::oneshot;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::{Instant, MissedTickBehavior};
+
+use super::clients::{Clients, Visit};
+use super::meter::{Meter, Seen};
+use crate::lab::live::{COOKIE, Door, Pool, pool};
+
+/// Requests a second, where nobody asked for another rate.
+pub const RATE: f64 = 1500.0;
+
+/// How long a client waits for an answer, in real time.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// More requests than this are never under way at once: a machine that cannot keep up gets a lower rate, not a growing heap.
+const CROWD: usize = 512;
+
+const TICK: Duration = Duration::from_millis(4);
+
+/// Clients at work. Dropping it aborts them; [`Traffic::stop`] also waits until they are gone.
+pub struct Traffic {
+    stop: Option<oneshot::Sender<()>>,
+    task: JoinHandle<()>,
+}
+
+impl Traffic {
+    /// Starts `rate` requests a second of real time, each from the next of `clients`.
+    pub fn start(doors: &[Door], clients: Clients, meter: Arc<Meter>, rate: f64) -> Self {
+        let doors = doors.iter().map(|d| ((Arc::clone(&d.load_balancer), d.port), d.url.clone())).collect();
+        let street = Arc::new(Street { doors, pool: pool(), clients: Mutex::new(clients), meter });
+        let (stop, stopped) = oneshot::channel();
+        Self { stop: Some(stop), task: tokio::spawn(flow(street, rate, stopped)) }
+    }
+
+    /// Ends it; requests that are under way are not counted.
+    pub async fn stop(mut self) {
+        if let Some(stop) = self.stop.take() {
+            let _ = stop.send(());
+        }
+        let _ = (&mut self.task).await;
+    }
+}
+
+impl Drop for Traffic {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+struct Street {
+    doors: BTreeMap<(Arc<str>, u16), String>,
+    pool: Pool<Empty<Bytes>>,
+    clients: Mutex<Clients>,
+    meter: Arc<Meter>,
+}
+
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)] // rates and times are positive and small
+async fn flow(street: Arc<Street>, rate: f64, mut stopped: oneshot::Receiver<()>) {
+    let mut requests = JoinSet::new();
+    let mut ticks = tokio::time::interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let (mut since, mut owed) = (Instant::now(), 0.0);
+    loop {
+        tokio::select! {
+            biased;
+            _ = &mut stopped => break,
+            _ = ticks.tick() => {}
+        }
+        while requests.try_join_next().is_some() {}
+        owed = (owed + rate * since.elapsed().as_secs_f64()).min(CROWD as f64);
+        since = Instant::now();
+        let now = (owed as usize).min(CROWD.saturating_sub(requests.len()));
+        owed -= now as f64;
+        for _ in 0..now {
+            let Some(visit) = street.clients().visit() else { break };
+            let street = Arc::clone(&street);
+            requests.spawn(async move { street.ask(visit).await });
+        }
+    }
+    requests.shutdown().await;
+}
+
+impl Street {
+    fn clients(&self) -> std::sync::MutexGuard<'_, Clients> {
+        self.clients.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn ask(&self, visit: Visit) {
+        let Some(request) = self.request(&visit) else { return };
+        let asked = async {
+            let response = self.pool.request(request).await.ok()?;
+            let (head, body) = response.into_parts();
+            body.collect().await.ok()?;
+            Some(Response::from_parts(head, ()))
+        };
+        let Ok(Some(response)) = tokio::time::timeout(PATIENCE, asked).await else {
+            self.meter.record(Seen { cluster: None, group: None, failed: true });
+            return;
+        };
+        let (cluster, group) = (text(response.headers(), "x-lab-cluster"), text(response.headers(), "x-lab-group"));
+        self.meter.record(Seen { cluster, group, failed: response.status().is_server_error() });
+        if let Some(cookie) = given(response.headers()) {
+            self.clients().keep(&visit, cookie.to_owned());
+        }
+    }
+
+    fn request(&self, visit: &Visit) -> Option<Request<Empty<Bytes>>> {
+        let sample = &visit.sample;
+        let door = self.doors.get(&(Arc::clone(&sample.load_balancer), sample.port))?;
+        let mut request = Request::get(format!("{door}{}", sample.path)).header(header::HOST, sample.host.as_ref());
+        if let Some(cookie) = &visit.cookie {
+            request = request.header(header::COOKIE, format!("{COOKIE}={cookie}"));
+        }
+        request.body(Empty::new()).ok()
+    }
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}
+
+fn given(headers: &HeaderMap) -> Option<&str> {
+    let value = text(headers, header::SET_COOKIE.as_str())?.strip_prefix(COOKIE)?.strip_prefix('=')?;
+    value.split(';').next()
+}

@@ -1,0 +1,161 @@
+//! Counts what the clients of a rehearsal saw, by cluster and by target group, in windows.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::domain::event::{Measured, MeasuredCluster};
+use crate::plan::model::Shares;
+
+/// What one client saw of one request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seen<'a> {
+    /// The plan's cluster that the request was sent to; `None`: a third party's group, or no group at all.
+    pub cluster: Option<&'a str>,
+    /// The target group that was picked; `None`: the answer did not come from one, or never came.
+    pub group: Option<&'a str>,
+    /// No answer, or a status of 500 and above.
+    pub failed: bool,
+}
+
+/// Requests, and those of them that failed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// All.
+    pub requests: u64,
+    /// No answer, or a status of 500 and above.
+    pub errors: u64,
+}
+
+impl Tally {
+    fn add(&mut self, failed: bool) {
+        self.requests += 1;
+        self.errors += u64::from(failed);
+    }
+}
+
+/// What was counted since the window was opened.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Window {
+    /// Everything.
+    pub total: Tally,
+    /// By the plan's clusters.
+    pub clusters: BTreeMap<String, Tally>,
+    /// By target group.
+    pub groups: BTreeMap<String, Tally>,
+}
+
+impl Window {
+    /// The window as a record: shares in percent of the managed part, which is what the plan's clusters got together.
+    pub fn measured(&self, step: usize, label: &str, planned: &Shares) -> Measured {
+        let managed: u64 = planned.keys().filter_map(|c| self.clusters.get(c)).map(|t| t.requests).sum();
+        let cluster = |(name, percent): (&String, &u32)| {
+            let tally = self.clusters.get(name).copied().unwrap_or_default();
+            let seen = if managed == 0 { 0.0 } else { percent_of(tally.requests, managed) };
+            let part = MeasuredCluster { planned: f64::from(*percent), seen, requests: tally.requests, client_errors: tally.errors };
+            (name.clone(), part)
+        };
+        Measured {
+            step,
+            label: label.to_owned(),
+            clusters: planned.iter().map(cluster).collect(),
+            requests: self.total.requests,
+            client_errors: self.total.errors,
+        }
+    }
+}
+
+/// In percent, to two decimals: more would promise what a count of this size cannot tell.
+#[allow(clippy::cast_precision_loss)] // counts stay far below 2^53
+fn percent_of(part: u64, whole: u64) -> f64 {
+    (part as f64 * 10_000.0 / whole as f64).round() / 100.0
+}
+
+/// The counters, shared by all clients of a rehearsal.
+#[derive(Debug, Default)]
+pub struct Meter(Mutex<Counters>);
+
+#[derive(Debug, Default)]
+struct Counters {
+    window: Window,
+    total: Tally,
+}
+
+impl Meter {
+    /// Counts one request.
+    pub fn record(&self, seen: Seen<'_>) {
+        self.many([seen]);
+    }
+
+    /// Counts several requests under one lock.
+    pub fn many<'a>(&self, seen: impl IntoIterator<Item = Seen<'a>>) {
+        let mut counters = self.lock();
+        for one in seen {
+            counters.total.add(one.failed);
+            counters.window.total.add(one.failed);
+            tally(&mut counters.window.clusters, one.cluster, one.failed);
+            tally(&mut counters.window.groups, one.group, one.failed);
+        }
+    }
+
+    /// Ends the window and opens the next.
+    pub fn window(&self) -> Window {
+        std::mem::take(&mut self.lock().window)
+    }
+
+    /// Requests in the window that is open.
+    pub fn pending(&self) -> u64 {
+        self.lock().window.total.requests
+    }
+
+    /// Everything since the start, whatever the windows.
+    pub fn total(&self) -> Tally {
+        self.lock().total
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Counters> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn tally(by: &mut BTreeMap<String, Tally>, key: Option<&str>, failed: bool) {
+    let Some(key) = key else { return };
+    // Looked up by reference first: the key is almost always there, and this is the hot path of a virtual rehearsal.
+    if let Some(tally) = by.get_mut(key) {
+        tally.add(failed);
+    } else {
+        by.entry(key.to_owned()).or_default().add(failed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(cluster: Option<&'static str>, failed: bool) -> Seen<'static> {
+        Seen { cluster, group: cluster, failed }
+    }
+
+    #[test]
+    fn shares_are_of_the_managed_part_and_errors_of_everything() {
+        let meter = Meter::default();
+        meter.many((0..19).map(|_| seen(Some("a"), false)));
+        meter.record(seen(Some("b"), true));
+        meter.many((0..5).map(|_| seen(None, true)));
+        let measured = meter.window().measured(4, "setWeight: 5", &Shares::from([("a".into(), 95), ("b".into(), 5)]));
+        assert_eq!((measured.requests, measured.client_errors), (25, 6));
+        let b = &measured.clusters["b"];
+        assert_eq!((format!("{} {}", b.planned, b.seen), b.requests, b.client_errors), ("5 5".into(), 1, 1));
+        assert!((measured.clusters["a"].seen - 95.0).abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn a_window_starts_empty_and_the_total_does_not() {
+        let meter = Meter::default();
+        meter.record(seen(Some("a"), false));
+        assert_eq!(meter.window().total.requests, 1);
+        assert_eq!(meter.window(), Window::default());
+        let silent = meter.window().measured(1, "bind", &Shares::from([("a".into(), 100), ("b".into(), 0)]));
+        assert_eq!((silent.requests, silent.clusters["a"].seen.to_string()), (0, "0".into()));
+        assert_eq!(meter.total(), Tally { requests: 1, errors: 0 });
+    }
+}

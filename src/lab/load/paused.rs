@@ -1,0 +1,143 @@
+//! Traffic in virtual time: requests go straight to the model, a few at every tick, as the step's time passes.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+
+use super::clients::{Clients, Visit};
+use super::meter::{Meter, Seen};
+use crate::lab::model::{Asker, ClientRequest, Outcome, PodAnswer, World};
+use crate::lab::shell::Shell;
+
+/// Requests between two settled shares, at least.
+pub const REQUESTS: u64 = 20_000;
+
+/// An ALB's idle time-out.
+const IDLE: Duration = Duration::from_mins(1);
+
+/// Of the time that shares stand, this is how finely the requests are spread.
+const TICKS: u32 = 1000;
+
+/// Clients at work.
+pub struct Traffic {
+    state: Arc<State>,
+    task: JoinHandle<()>,
+}
+
+struct State {
+    shell: Shell,
+    meter: Arc<Meter>,
+    clients: Mutex<Clients>,
+    pace: Mutex<Pace>,
+}
+
+/// How fast requests come.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Pace {
+    tick: Duration,
+    each: u64,
+}
+
+impl Pace {
+    /// At least [`REQUESTS`] within `time`.
+    fn over(time: Duration) -> Self {
+        let tick = (time / TICKS).clamp(Duration::from_millis(100), Duration::from_secs(30));
+        let ticks = u64::try_from(time.as_millis() / tick.as_millis()).unwrap_or(u64::MAX).max(1);
+        Self { tick, each: REQUESTS.div_ceil(ticks.min(u64::from(TICKS))) }
+    }
+}
+
+impl Traffic {
+    /// Starts requests, each from the next of `clients`, at a pace for shares that stand for `time`.
+    pub fn start(shell: Shell, clients: Clients, meter: Arc<Meter>, time: Duration) -> Self {
+        let (clients, pace) = (Mutex::new(clients), Mutex::new(Pace::over(time)));
+        let state = Arc::new(State { shell, meter, clients, pace });
+        Self { task: tokio::spawn(flow(Arc::clone(&state))), state }
+    }
+
+    /// The shares that are coming will stand for `time`.
+    pub fn pace(&self, time: Duration) {
+        *self.state.pace.lock().unwrap_or_else(PoisonError::into_inner) = Pace::over(time);
+    }
+
+    /// Sends what is missing to [`REQUESTS`] in the meter's window, now: shares that stood for too short a time to be measured.
+    pub fn complete(&self) {
+        self.state.send(REQUESTS.saturating_sub(self.state.meter.pending()));
+    }
+
+    /// Ends it.
+    pub async fn stop(mut self) {
+        self.task.abort();
+        let _ = (&mut self.task).await;
+    }
+}
+
+impl Drop for Traffic {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn flow(state: Arc<State>) {
+    loop {
+        let pace = *state.pace.lock().unwrap_or_else(PoisonError::into_inner);
+        tokio::time::sleep(pace.tick).await;
+        state.send(pace.each);
+    }
+}
+
+impl State {
+    fn send(&self, requests: u64) {
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        self.shell.call(|world, now| {
+            for _ in 0..requests {
+                let Some(visit) = clients.visit() else { break };
+                let pick = world.pick(&asked(&visit), now);
+                let failed = failed(world, pick.outcome);
+                self.meter.record(Seen { cluster: pick.cluster.as_deref(), group: pick.group.as_deref(), failed });
+                if let Some(cookie) = pick.set_cookie {
+                    clients.keep(&visit, cookie);
+                }
+            }
+        });
+    }
+}
+
+fn asked(visit: &Visit) -> ClientRequest<'_> {
+    let sample = &visit.sample;
+    ClientRequest {
+        load_balancer: &sample.load_balancer,
+        port: sample.port,
+        host: &sample.host,
+        path: &sample.path,
+        cookie: visit.cookie.as_deref(),
+    }
+}
+
+fn failed(world: &World, outcome: Outcome) -> bool {
+    match outcome {
+        Outcome::Reset => true,
+        Outcome::Status(status) => status >= 500,
+        Outcome::Target { pod, .. } => match world.respond(pod, Asker::Client) {
+            PodAnswer::Status { status, delay } => status >= 500 || delay >= IDLE,
+            PodAnswer::Refused | PodAnswer::Silent => true,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_time_gets_its_requests_and_long_ones_not_many_more() {
+        for seconds in [1, 9, 10, 600, 3600, 86_400, 604_800] {
+            let time = Duration::from_secs(seconds);
+            let pace = Pace::over(time);
+            let sent = u64::try_from(time.as_millis() / pace.tick.as_millis()).expect("small") * pace.each;
+            assert!(sent >= REQUESTS, "{seconds} s: {sent}");
+            assert!(seconds > 30_000 || sent <= REQUESTS * 2, "{seconds} s: {sent}");
+        }
+    }
+}

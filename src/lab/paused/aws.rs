@@ -1,0 +1,86 @@
+//! The AWS SDK's transport and clock, in process: the model answers, the lab's time passes.
+
+use std::time::{Duration, SystemTime};
+
+use aws_smithy_async::time::{SharedTimeSource, TimeSource};
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::body::SdkBody;
+use http_body_util::BodyExt;
+
+use crate::adapter::Clock;
+use crate::adapter::clock::Scaled;
+use crate::lab::body::Broken;
+use crate::lab::model::{Answer, Fate};
+use crate::lab::shell::Shell;
+
+/// A connector whose other end is the model. Connect and read time-outs mean nothing here; the operations' do.
+#[derive(Clone)]
+pub struct Connector(Shell);
+
+impl Connector {
+    /// As the SDK's configuration wants it.
+    pub fn client(shell: Shell) -> SharedHttpClient {
+        SharedHttpClient::new(Self(shell))
+    }
+
+    async fn exchange(self, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
+        let request = request.try_into_http1x().map_err(|e| ConnectorError::user(e.into()))?;
+        let (mut head, body) = request.into_parts();
+        // Random, and so the one thing in which two runs of a seed would differ.
+        head.headers.remove("amz-sdk-invocation-id");
+        // Drained, or the SDK's protection against stalled streams strikes.
+        let body = body.collect().await.map_err(ConnectorError::io)?.to_bytes();
+        let request = http::Request::from_parts(head, body);
+        let answer = self.0.change(|world, now| world.aws(&request, now));
+        self.0.wait(answer.latency).await;
+        delivered(answer)
+    }
+}
+
+fn delivered(answer: Answer) -> Result<HttpResponse, ConnectorError> {
+    match answer.fate {
+        Fate::Answered => HttpResponse::try_from(answer.response.map(SdkBody::from)).map_err(|e| ConnectorError::other(e.into(), None)),
+        Fate::Lost | Fate::Dropped | Fate::AppliedLate(_) => Err(ConnectorError::io(Broken.into())),
+    }
+}
+
+impl std::fmt::Debug for Connector {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Connector")
+    }
+}
+
+impl HttpConnector for Connector {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        HttpConnectorFuture::new(self.clone().exchange(request))
+    }
+}
+
+impl HttpClient for Connector {
+    fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
+        SharedHttpConnector::new(self.clone())
+    }
+}
+
+/// The lab's clock, as the SDK asks for it: dates of signatures, ends of credentials.
+#[derive(Debug, Clone, Copy)]
+pub struct Time(Scaled);
+
+impl Time {
+    /// As the SDK's configuration wants it.
+    pub fn source(clock: Scaled) -> SharedTimeSource {
+        SharedTimeSource::new(Self(clock))
+    }
+}
+
+impl TimeSource for Time {
+    fn now(&self) -> SystemTime {
+        let since = self.0.now().as_duration();
+        SystemTime::UNIX_EPOCH + Duration::try_from(since).unwrap_or_default()
+    }
+}

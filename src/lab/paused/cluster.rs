@@ -1,0 +1,62 @@
+//! A cluster's Kubernetes API, in process: a tower service in place of the network, under the real client.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use http::{Request, Response};
+use http_body_util::BodyExt;
+use kube::client::Body;
+use tower::{BoxError, Service};
+
+use crate::lab::body::Broken;
+use crate::lab::model::Fate;
+use crate::lab::shell::Shell;
+use crate::lab::wire::kube::Answer;
+
+/// The way to one cluster.
+#[derive(Clone)]
+pub struct Transport {
+    shell: Shell,
+    cluster: Arc<str>,
+}
+
+impl Transport {
+    /// To the cluster with this name in the plan.
+    pub fn new(shell: Shell, cluster: Arc<str>) -> Self {
+        Self { shell, cluster }
+    }
+
+    async fn exchange(self, request: Request<Body>) -> Result<Response<Body>, BoxError> {
+        let (head, body) = request.into_parts();
+        let body = body.collect().await?.to_bytes();
+        let request = Request::from_parts(head, body);
+        let answer = self.shell.change(|world, now| world.kube(&self.cluster, &request, now));
+        self.shell.wait(answer.latency).await;
+        if answer.fate != Fate::Answered {
+            return Err(Broken.into());
+        }
+        Ok(match answer.answer {
+            Answer::Whole(response) => response.map(Body::from),
+            // What is known now, and the end: a client in virtual time asks again where it wants more.
+            Answer::Watch(mut watch) => {
+                let lines = self.shell.call(|world, _| world.watch(&self.cluster, &mut watch)).unwrap_or_default();
+                Response::new(Body::from(lines))
+            }
+        })
+    }
+}
+
+impl Service<Request<Body>> for Transport {
+    type Response = Response<Body>;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        Box::pin(self.clone().exchange(request))
+    }
+}
