@@ -222,6 +222,29 @@ mod tests {
     }
 
     #[test]
+    fn every_kind_of_action_survives_the_journal() {
+        let actions = serde_json::json!([
+            { "Type": "authenticate-oidc", "Order": 1, "AuthenticateOidcConfig": { "Issuer": "https://id", "SessionTimeout": 604_800, "UseExistingClientSecret": true } },
+            { "Type": "authenticate-cognito", "Order": 2, "AuthenticateCognitoConfig": { "Extra": { "prompt": "login" } } },
+            { "Type": "jwt-validation", "Order": 3, "JwtValidationConfig": { "Claims": [{ "Values": ["a", "b"] }] } },
+            { "Type": "redirect", "RedirectConfig": { "Port": "#{port}" } },
+            { "Type": "fixed-response", "FixedResponseConfig": { "StatusCode": "503" } },
+            { "Type": "forward", "Order": 50_000, "ForwardConfig": {
+                "TargetGroups": [{ "TargetGroupArn": "arn:a", "Weight": 0 }, { "TargetGroupArn": "arn:b" }],
+                "TargetGroupStickinessConfig": { "Enabled": true, "DurationSeconds": 600 } } },
+        ]);
+        let live: Vec<crate::domain::action::Action> = serde_json::from_value(actions.clone()).unwrap();
+        let forward = crate::domain::action::forward(&live).cloned();
+        let outcome = Event::Outcome { route: "arn:r".into(), result: WriteResult::Unknown, live: forward, detail: None };
+        for event in [Event::Drifted { route: "arn:r".into(), expected: live.clone(), live: Some(live) }, outcome] {
+            let record = Record { seq: 1, time: "2026-11-20T21:03:05.123456789Z".parse().unwrap(), run: "r".into(), event };
+            let (text, _) = line("", &record).unwrap();
+            assert_eq!(parse(text.as_bytes()).unwrap().records, [record]);
+            assert!(!text.contains("drifted") || text.contains(&format!("\"expected\":{actions}")), "as the API spells it: {text}");
+        }
+    }
+
+    #[test]
     fn cut_anywhere_a_prefix_remains() {
         let (records, text) = journal();
         for cut in 0..text.len() {
