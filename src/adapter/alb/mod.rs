@@ -97,7 +97,7 @@ impl Alb {
     }
 
     async fn matching_load_balancers(&self, selector: &Selector) -> Result<Vec<LoadBalancer>, Failure> {
-        let found = none_is_empty(read::load_balancers(&self.elb, which(selector)).await)?;
+        let found = none_is_empty(which(selector), read::load_balancers(&self.elb, which(selector)).await)?;
         let mut all = found.iter().map(view::load_balancer).collect::<Result<Vec<_>, _>>()?;
         let arns: Vec<_> = all.iter().map(|lb| lb.arn.clone()).collect();
         let mut tags = read::tags(&self.elb, &arns).await?;
@@ -113,7 +113,7 @@ impl Alb {
     }
 
     async fn tagged_groups(&self, which: Which<'_>) -> Result<Vec<TargetGroup>, Failure> {
-        let found = none_is_empty(read::target_groups(&self.elb, which).await)?;
+        let found = none_is_empty(which, read::target_groups(&self.elb, which).await)?;
         let mut all = found.iter().map(view::target_group).collect::<Result<Vec<_>, _>>()?;
         let arns: Vec<_> = all.iter().map(|g| g.arn.clone()).collect();
         let mut tags = read::tags(&self.elb, &arns).await?;
@@ -166,9 +166,13 @@ fn selected(selector: &Selector, tags: &Tags) -> bool {
     }
 }
 
-/// A name that nothing has selects nothing.
-fn none_is_empty<T>(result: Result<Vec<T>, Failure>) -> Result<Vec<T>, Failure> {
-    if let Err(Failure::NotFound(_)) = result { Ok(Vec::new()) } else { result }
+/// A name that nothing has selects nothing; but a load balancer whose groups are asked for has to be there.
+fn none_is_empty<T>(which: Which<'_>, result: Result<Vec<T>, Failure>) -> Result<Vec<T>, Failure> {
+    match (result, which) {
+        (Err(Failure::NotFound(t)), Which::Of(_)) if !t.starts_with("TargetGroupNotFound") => Err(Failure::NotFound(t)),
+        (Err(Failure::NotFound(_)), _) => Ok(Vec::new()),
+        (other, _) => other,
+    }
 }
 
 #[async_trait]

@@ -1,6 +1,6 @@
 //! Load balancers, listeners, rules, target groups and targets, from the SDK's types to ours.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_elasticloadbalancingv2::types as sdk;
 use aws_sdk_elasticloadbalancingv2::types::TargetHealthStateEnum as State;
@@ -96,7 +96,7 @@ pub(super) fn target_group(g: &sdk::TargetGroup) -> Result<TargetGroup, Failure>
         vpc_id: text(g.vpc_id()),
         ip_address_type: text(g.ip_address_type().map(sdk::TargetGroupIpAddressTypeEnum::as_str)),
         health_check: health_check(g),
-        load_balancers: g.load_balancer_arns().to_vec(),
+        load_balancers: g.load_balancer_arns().iter().collect::<BTreeSet<_>>().into_iter().cloned().collect(),
         attributes: BTreeMap::new(),
         tags: Tags::new(),
     })

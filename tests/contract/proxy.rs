@@ -1,0 +1,122 @@
+//! A proxy before an endpoint that writes down what was asked, and can answer something else.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode};
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::net::TcpListener;
+use tokio::task::{AbortHandle, JoinHandle};
+
+/// A query request: `Action` and all other parameters, decoded.
+pub type Asked = BTreeMap<String, String>;
+
+/// What the proxy does with a request.
+pub enum Reply {
+    /// Asks the endpoint.
+    Pass,
+    /// Asks the endpoint, and changes the body of its answer.
+    Change(fn(String) -> String),
+    /// Answers by itself.
+    Answer(u16, &'static str),
+    /// Reads the request and never answers.
+    Hang,
+    /// Reads the request and closes the connection.
+    Close,
+}
+
+type Rule = Arc<dyn Fn(&Asked) -> Reply + Send + Sync>;
+
+/// Stops when dropped.
+pub struct Proxy {
+    /// Where it listens.
+    pub url: String,
+    asked: Arc<Mutex<Vec<Asked>>>,
+    serving: AbortHandle,
+}
+
+impl Proxy {
+    /// Before `upstream`; `rule` says what to do with each request.
+    pub async fn start(upstream: &str, rule: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let asked = Arc::default();
+        let serving: JoinHandle<()> = tokio::spawn(serve(listener, upstream.to_owned(), Arc::new(rule), Arc::clone(&asked)));
+        Self { url, asked, serving: serving.abort_handle() }
+    }
+
+    /// What was asked since the last time.
+    pub fn asked(&self) -> Vec<Asked> {
+        std::mem::take(&mut self.asked.lock().expect("not poisoned"))
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}
+
+async fn serve(listener: TcpListener, upstream: String, rule: Rule, log: Arc<Mutex<Vec<Asked>>>) {
+    while let Ok((stream, _)) = listener.accept().await {
+        let (upstream, rule, log) = (upstream.clone(), Arc::clone(&rule), Arc::clone(&log));
+        let answer = service_fn(move |request| answer(request, upstream.clone(), Arc::clone(&rule), Arc::clone(&log)));
+        tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), answer));
+    }
+}
+
+/// An error closes the connection.
+async fn answer(
+    request: Request<Incoming>,
+    upstream: String,
+    rule: Rule,
+    log: Arc<Mutex<Vec<Asked>>>,
+) -> Result<Response<Full<Bytes>>, &'static str> {
+    let (parts, body) = request.into_parts();
+    let body = body.collect().await.map_err(|_| "torn")?.to_bytes();
+    let asked = decode(&body);
+    let reply = rule(&asked);
+    log.lock().map_err(|_| "poisoned")?.push(asked);
+    let change: fn(String) -> String = match reply {
+        Reply::Pass => |body| body,
+        Reply::Change(change) => change,
+        Reply::Hang => std::future::pending().await,
+        Reply::Close => return Err("closed, as asked"),
+        Reply::Answer(status, text) => {
+            let mut response = Response::new(Full::from(text));
+            *response.status_mut() = StatusCode::from_u16(status).map_err(|_| "no such status")?;
+            return Ok(response);
+        }
+    };
+    let mut onward = Request::post(format!("{upstream}/"));
+    for (name, value) in &parts.headers {
+        onward = onward.header(name, value);
+    }
+    let onward = onward.body(Full::<Bytes>::from(body)).map_err(|_| "not a request")?;
+    let from = Client::builder(TokioExecutor::new()).build_http().request(onward).await.map_err(|_| "no upstream")?;
+    let status = from.status();
+    let text = from.into_body().collect().await.map_err(|_| "torn")?.to_bytes();
+    let mut response = Response::new(Full::from(change(String::from_utf8_lossy(&text).into_owned())));
+    *response.status_mut() = status;
+    Ok(response)
+}
+
+fn decode(body: &[u8]) -> Asked {
+    let text = String::from_utf8_lossy(body).into_owned();
+    text.split('&').filter_map(|pair| pair.split_once('=')).map(|(k, v)| (percent(k), percent(v))).collect()
+}
+
+fn percent(text: &str) -> String {
+    let mut bytes = Vec::new();
+    let mut rest = text.bytes();
+    while let Some(b) = rest.next() {
+        let hex: Option<String> = (b == b'%').then(|| rest.by_ref().take(2).map(char::from).collect());
+        bytes.push(hex.and_then(|h| u8::from_str_radix(&h, 16).ok()).unwrap_or(b));
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
