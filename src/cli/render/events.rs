@@ -208,19 +208,26 @@ fn health(groups: &BTreeMap<String, Counts>, names: &Names) -> Text {
 }
 
 /// Sums of targets by cluster, with the number of groups.
-pub fn by_cluster<'a>(groups: &'a BTreeMap<String, Counts>, names: &'a Names) -> BTreeMap<&'a str, (usize, Counts)> {
+fn by_cluster<'a>(groups: &'a BTreeMap<String, Counts>, names: &'a Names) -> BTreeMap<&'a str, (usize, Counts)> {
     let mut sums: BTreeMap<&str, (usize, Counts)> = BTreeMap::new();
     for (arn, c) in groups {
         let (n, sum) = sums.entry(names.cluster(arn).unwrap_or("others")).or_default();
         *n += 1;
-        sum.healthy += c.healthy;
-        sum.initial += c.initial;
-        sum.unhealthy += c.unhealthy;
-        sum.unused += c.unused;
-        sum.draining += c.draining;
-        sum.unavailable += c.unavailable;
+        *sum = add(*sum, *c);
     }
     sums
+}
+
+/// The targets of two groups together.
+pub fn add(a: Counts, b: Counts) -> Counts {
+    Counts {
+        healthy: a.healthy + b.healthy,
+        initial: a.initial + b.initial,
+        unhealthy: a.unhealthy + b.unhealthy,
+        unused: a.unused + b.unused,
+        draining: a.draining + b.draining,
+        unavailable: a.unavailable + b.unavailable,
+    }
 }
 
 /// `18 healthy, 2 initial`; states without targets are left out, healthy is always there.

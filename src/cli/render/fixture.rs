@@ -1,10 +1,15 @@
 //! A run over the small world of the rules' own tests, as records.
 
+use std::time::Duration;
+
 use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::action::{self, Action, Forward};
+use crate::domain::alb::{Reading, Target, TargetState};
 use crate::domain::event::{Counts, Event, GroupStart, Record, RouteStart, Started, StepType, Write, WriteResult};
 use crate::domain::fixture::{LB, forward, group_arn, plan, route, shares};
+use crate::domain::state::State;
+use crate::domain::watch::{Observation, Watch};
 
 pub const START: &str = "2026-03-01T14:02:00Z";
 
@@ -84,6 +89,22 @@ pub fn outcome(route: &str, result: WriteResult, live: Option<Forward>, detail: 
 pub fn records(events: Vec<(i64, Event)>) -> Vec<Record> {
     let record = |(i, (seconds, event))| Record { seq: i as u64 + 1, time: at(seconds), run: "alpha-20260301-140200-k3f9".into(), event };
     events.into_iter().enumerate().map(record).collect()
+}
+
+pub fn state(events: Vec<(i64, Event)>) -> State {
+    State::fold(&records(events)).unwrap().unwrap()
+}
+
+/// A look at both groups: targets of a (healthy, unhealthy) and of b.
+pub fn watch(seconds: i64, a: (usize, usize), b: (usize, usize)) -> Watch {
+    let mut watch = Watch::new(at(seconds - 60), Duration::from_secs(5), Duration::from_mins(5));
+    let targets = |(healthy, unhealthy): (usize, usize)| {
+        let states = std::iter::repeat_n(TargetState::Healthy, healthy).chain(std::iter::repeat_n(TargetState::Unhealthy, unhealthy));
+        states.map(|state| Target { id: "10.0.0.1".into(), port: 80, zone: None, state, reason: None }).collect()
+    };
+    let health = [("webapp-a", a), ("webapp-b", b)].map(|(g, n)| (group_arn(g), Reading { at: at(seconds), value: Ok(targets(n)) }));
+    watch.absorb(at(seconds), Observation { health: health.into(), ..Observation::default() }, true);
+    watch
 }
 
 /// bind and 1 % done, baking since 14:03:00 with every route at 99/1.

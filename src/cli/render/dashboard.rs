@@ -1,0 +1,93 @@
+//! What a terminal shows while a run goes on: a pure picture, and a thin shell that keeps it at the bottom of the screen.
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+
+use super::parts::{lay_out, parts, standing};
+use super::style::{Style, Tone};
+use super::view::View;
+
+/// Steps shown at once; of longer plans those around the current one.
+const STEPS: usize = 9;
+
+/// The picture, no line wider than `width` columns.
+pub fn screen(view: &View, width: usize, style: &Style) -> Vec<String> {
+    let (step, of) = view.place();
+    let (tone, words) = standing(view, style);
+    let mut lines = vec![format!("{}  step {step} of {of}", style.paint(Tone::Strong, &view.run))];
+    lines.extend(wrap(&words, width.saturating_sub(2)).into_iter().map(|line| format!("  {}", style.paint(tone, &line))));
+    lines.extend(steps(view, style));
+    lines.extend(lay_out(&parts(view, style, false), style));
+    let dots = style.mark("…", "...");
+    lines.iter().map(|l| console::truncate_str(l, width, dots).into_owned()).collect()
+}
+
+/// A text in lines of at most `width` columns, broken at spaces where it can be: why a run is frozen must be readable whole.
+fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        let line = lines.last().map_or(0, |l| console::measure_text_width(l));
+        match lines.last_mut() {
+            Some(last) if line == 0 => last.push_str(word),
+            Some(last) if line + 1 + console::measure_text_width(word) <= width => *last = format!("{last} {word}"),
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
+fn steps(view: &View, style: &Style) -> Vec<String> {
+    let (step, of) = view.place();
+    let first = step.saturating_sub(4).min(of.saturating_sub(STEPS));
+    let ended = view.outcome.is_some();
+    let shown = view.steps.iter().enumerate().skip(first).take(STEPS).map(|(i, label)| {
+        let number = i + 1;
+        let (tone, mark) = match number.cmp(&view.step) {
+            std::cmp::Ordering::Less => (Tone::Faint, style.mark("✓", "+")),
+            std::cmp::Ordering::Equal if !ended => (Tone::Strong, style.mark("▸", ">")),
+            _ => (Tone::Plain, " "),
+        };
+        style.paint(tone, &format!("  {mark} {number:>2}  {label}"))
+    });
+    let more = of.saturating_sub(first + STEPS);
+    let more = (more > 0).then(|| style.paint(Tone::Faint, &format!("        and {more} more")));
+    shown.chain(more).collect()
+}
+
+/// The picture at the bottom of the terminal; nothing at all where there is none.
+#[derive(Debug)]
+pub struct Dashboard {
+    bars: MultiProgress,
+    lines: Vec<ProgressBar>,
+}
+
+impl Dashboard {
+    /// Over these bars (`cli::term::bars`, or hidden ones). Print above them through `cli::term::print` only.
+    pub fn new(bars: MultiProgress) -> Self {
+        Self { bars, lines: Vec::new() }
+    }
+
+    /// Shows these lines in place of those before.
+    pub fn show(&mut self, lines: &[String]) {
+        while self.lines.len() < lines.len() {
+            let bar = self.bars.add(ProgressBar::new_spinner());
+            bar.set_style(ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_spinner()));
+            self.lines.push(bar);
+        }
+        for bar in self.lines.drain(lines.len()..) {
+            bar.finish_and_clear();
+            self.bars.remove(&bar);
+        }
+        for (bar, line) in self.lines.iter().zip(lines) {
+            bar.set_message(line.clone());
+        }
+    }
+}
+
+impl Drop for Dashboard {
+    fn drop(&mut self) {
+        self.show(&[]);
+    }
+}
+
+#[cfg(test)]
+mod tests;

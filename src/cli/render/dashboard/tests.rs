@@ -1,0 +1,63 @@
+use indicatif::ProgressDrawTarget;
+
+use super::*;
+use crate::cli::render::fixture::{at, ids, intended, outcome, set, state, step, until_bake, watch, weights};
+use crate::domain::event::{Event, Freeze, Outcome, StepType, Wait, WaitReason, WriteResult};
+use crate::domain::fixture::plan;
+
+fn baking() -> View {
+    let wait = Wait { reason: WaitReason::Bake, message: "baking for 10m".into(), until: Some(at(660)) };
+    View::of(&plan(), &state(until_bake()), Some(&watch(70, (31, 2), (4, 0))), &[wait], at(72))
+}
+
+#[test]
+fn a_bake() {
+    insta::assert_snapshot!(screen(&baking(), 100, &Style::plain()).join("\n"));
+}
+
+#[test]
+fn a_batch_under_way_and_a_foreign_write() {
+    let ids = ids();
+    let mut events = until_bake();
+    events.extend([(660, Event::StepDone { step: 3 }), (661, step(4, StepType::Shares, "a 50 %, b 50 %"))]);
+    events.push((662, intended(&ids[..2], &set(99, 1), &set(50, 50), false)));
+    events.push((663, outcome(&ids[0], WriteResult::Applied, Some(set(50, 50)), None)));
+    events.push((663, Event::Drifted { route: ids[2].clone(), expected: weights(99, 1), live: Some(weights(0, 100)) }));
+    events.push((663, Event::Drifted { route: ids[3].clone(), expected: weights(99, 1), live: None }));
+    events.push((663, Event::Frozen { reason: Freeze::Drift, message: "443 rule 20 was changed by someone else, and 1 more".into() }));
+    let view = View::of(&plan(), &state(events), Some(&watch(664, (40, 0), (0, 4))), &[], at(664));
+    insta::assert_snapshot!(screen(&view, 100, &Style::plain()).join("\n"));
+}
+
+#[test]
+fn no_line_is_wider_than_the_terminal_whatever_it_shows() {
+    for width in [40, 60, 100] {
+        for style in [Style::plain(), Style { color: true, ..Style::plain() }, Style { unicode: false, ..Style::plain() }] {
+            let lines = screen(&baking(), width, &style);
+            assert!(lines.iter().all(|l| console::measure_text_width(l) <= width), "{lines:#?}");
+            assert!(style.unicode || lines.iter().all(|l| l.is_ascii()), "{lines:#?}");
+        }
+    }
+}
+
+#[test]
+fn a_finished_run_has_no_current_step() {
+    let mut events = until_bake();
+    let cause = "webapp-b has no healthy target".to_owned();
+    events.push((70, Event::RollbackStarted { cause, by: "cutover".into(), to_step: None, force: false }));
+    events.push((75, Event::Finished { outcome: Outcome::RolledBack, remarks: Vec::new() }));
+    let lines = screen(&View::of(&plan(), &state(events), None, &[], at(80)), 100, &Style::plain());
+    assert_eq!(lines[1], "  rolled back: webapp-b has no healthy target");
+    assert!(!lines.iter().any(|l| l.contains('▸')), "{lines:#?}");
+}
+
+#[test]
+fn the_picture_grows_and_shrinks_with_its_lines() {
+    let mut dashboard = Dashboard::new(MultiProgress::with_draw_target(ProgressDrawTarget::hidden()));
+    let messages = |d: &Dashboard| d.lines.iter().map(ProgressBar::message).collect::<Vec<_>>();
+    dashboard.show(&["one".into(), "two".into(), "three".into()]);
+    dashboard.show(&["four".into()]);
+    assert_eq!(messages(&dashboard), ["four"]);
+    dashboard.show(&["five".into(), "six".into()]);
+    assert_eq!(messages(&dashboard), ["five", "six"]);
+}

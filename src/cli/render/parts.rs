@@ -1,0 +1,198 @@
+//! The parts of a run's picture that the dashboard and `status` have in common: a heading and its lines.
+
+use std::collections::BTreeMap;
+
+use super::events::{add, counts, wait};
+use super::style::{Style, Tone, count, duration, percent};
+use super::view::{Back, Guard, Health, Split, View};
+use crate::domain::event::{Counts, Freeze, Outcome, Stop, Wait};
+
+/// Groups beyond this many are summed up by cluster.
+const GROUPS: usize = 8;
+/// Drifted routes beyond this many are only counted in the dashboard.
+const DRIFTED: usize = 6;
+
+/// A heading, and its lines.
+pub(super) type Part = (&'static str, Vec<String>);
+
+/// Everything below the headline; empty parts are left out. `all`: name every drifted route.
+pub(super) fn parts(view: &View, style: &Style, all: bool) -> Vec<Part> {
+    let parts = [
+        ("traffic", view.traffic.iter().map(|s| split(s, style)).chain(open(view, style)).collect()),
+        ("drift", drift(view, style, all)),
+        ("health", health(&view.health, style)),
+        ("waits", view.waits.iter().map(|w| with_rest(view, w, style)).collect()),
+        ("way back", view.way_back.iter().map(|b| way_back(b, style)).collect()),
+        ("guard", vec![guard(view, style)]),
+    ];
+    parts.into_iter().filter(|(_, lines): &Part| !lines.is_empty()).collect()
+}
+
+/// Headings in a column, lines beside them.
+pub(super) fn lay_out(parts: &[Part], style: &Style) -> Vec<String> {
+    let rows = parts.iter().flat_map(|(heading, lines)| {
+        let heads = std::iter::once(*heading).chain(std::iter::repeat(""));
+        heads.zip(lines).map(|(head, line)| format!("  {}{line}", style.paint(Tone::Faint, &format!("{head:<10}"))))
+    });
+    rows.collect()
+}
+
+/// Where the run stands, in one line, and how grave that is.
+pub(super) fn standing(view: &View, style: &Style) -> (Tone, String) {
+    if let Some(outcome) = view.outcome {
+        return match outcome {
+            Outcome::Completed => (Tone::Good, "completed".into()),
+            Outcome::RolledBack => (Tone::Warn, with_cause("rolled back", view)),
+            Outcome::Aborted => (Tone::Warn, with_cause("aborted", view)),
+        };
+    }
+    if view.phase == "rollingBack" {
+        return (Tone::Bad, with_cause("rolling back", view));
+    }
+    if let Some(frozen) = &view.frozen {
+        let since = style.since(frozen.since, view.now);
+        return (Tone::Bad, format!("FROZEN since {since} ({}): {}", kind(frozen.reason), frozen.message));
+    }
+    if let Some(paused) = &view.paused {
+        let reason = if paused.reason.is_empty() { String::new() } else { format!(": {}", paused.reason) };
+        return (Tone::Warn, format!("paused by {}{reason}", paused.by));
+    }
+    if let Some(stop) = view.stopped {
+        return (Tone::Warn, left(stop).into());
+    }
+    let words = match view.phase {
+        "moving" => "moving",
+        "baking" => "baking",
+        "awaiting" => "waiting for a person's approval",
+        _ => "between two steps",
+    };
+    (Tone::Strong, words.into())
+}
+
+fn with_cause(what: &str, view: &View) -> String {
+    view.rollback.as_ref().map_or_else(|| what.into(), |cause| format!("{what}: {cause}"))
+}
+
+fn kind(freeze: Freeze) -> &'static str {
+    match freeze {
+        Freeze::Drift => "drift",
+        Freeze::Unreadable => "unreadable",
+        Freeze::GateTimeout => "not ready in time",
+        Freeze::GuardFailed => "guard failed",
+        Freeze::FromInTrouble => "the old side is in trouble",
+        Freeze::WriteFailed => "a write failed",
+        Freeze::NoWayBack => "no way back",
+        Freeze::LockLost => "lock lost",
+    }
+}
+
+fn left(stop: Stop) -> &'static str {
+    match stop {
+        Stop::Paused => "left paused",
+        Stop::Waiting => "left waiting",
+        Stop::Interrupted => "interrupted",
+        Stop::Drift => "left: someone else changed a route",
+        Stop::Lock => "left: someone else took the lock",
+        Stop::Stuck => "STUCK: traffic is not where it should be",
+    }
+}
+
+/// `36 routes  a 95 % ▕███████░▏ b 5 %`.
+fn split(split: &Split, style: &Style) -> String {
+    let who = if split.routes.len() <= 2 { split.routes.join(", ") } else { count(split.routes.len(), "route") };
+    let share = |(cluster, share): &(String, f64)| format!("{cluster} {} %", percent(*share));
+    let shares = match split.shares.as_slice() {
+        [] => style.paint(Tone::Warn, "nothing to the plan's groups"),
+        [from, to] => format!("{} {} {}", share(from), style.bar(from.1, 20), share(to)),
+        many => many.iter().map(share).collect::<Vec<_>>().join(", "),
+    };
+    let sticky = match split.sticky {
+        0 => String::new(),
+        n if n == split.routes.len() => style.paint(Tone::Faint, "  sticky"),
+        n => style.paint(Tone::Faint, &format!("  {n} sticky")),
+    };
+    format!("{who}  {shares}{sticky}")
+}
+
+fn open(view: &View, style: &Style) -> Option<String> {
+    let text = format!("{} being written, or not answered", count(view.open.len(), "route"));
+    (!view.open.is_empty()).then(|| style.paint(Tone::Warn, &text))
+}
+
+fn drift(view: &View, style: &Style, all: bool) -> Vec<String> {
+    let shown = if all { view.drift.len() } else { DRIFTED };
+    let mut lines: Vec<_> = view.drift.iter().take(shown).map(|d| style.paint(Tone::Bad, &format!("{}: {}", d.route, d.change))).collect();
+    if view.drift.len() > shown {
+        lines.push(style.paint(Tone::Bad, &format!("and {} more", view.drift.len() - shown)));
+    }
+    lines
+}
+
+fn health(groups: &[Health], style: &Style) -> Vec<String> {
+    if groups.iter().all(|h| h.targets.is_none() && h.unreadable.is_none()) {
+        return Vec::new();
+    }
+    if groups.len() > GROUPS {
+        return by_cluster(groups, style);
+    }
+    let mut groups: Vec<_> = groups.iter().collect();
+    groups.sort_by(|a, b| (&a.cluster, &a.group).cmp(&(&b.cluster, &b.group)));
+    groups
+        .into_iter()
+        .map(|h| {
+            let blind = h.unreadable.as_ref().map_or_else(String::new, |why| style.paint(Tone::Warn, &format!("  unreadable: {why}")));
+            let targets = h.targets.map_or_else(|| "not seen".into(), |c| dressed(c, style));
+            format!("{}  {}: {targets}{blind}", h.cluster, h.group)
+        })
+        .collect()
+}
+
+fn by_cluster(groups: &[Health], style: &Style) -> Vec<String> {
+    let mut sums: BTreeMap<&str, (usize, Counts, usize)> = BTreeMap::new();
+    for h in groups {
+        let (n, sum, blind) = sums.entry(&h.cluster).or_default();
+        *n += 1;
+        *blind += usize::from(h.unreadable.is_some());
+        *sum = h.targets.map_or(*sum, |c| add(*sum, c));
+    }
+    sums.into_iter()
+        .map(|(cluster, (n, sum, blind))| {
+            let blind = if blind > 0 { style.paint(Tone::Warn, &format!("  {blind} unreadable")) } else { String::new() };
+            format!("{cluster}  {}: {}{blind}", count(n, "group"), dressed(sum, style))
+        })
+        .collect()
+}
+
+fn dressed(c: Counts, style: &Style) -> String {
+    let tone = match c {
+        Counts { healthy: 0, .. } => Tone::Bad,
+        Counts { unhealthy: 0, unavailable: 0, .. } => Tone::Good,
+        _ => Tone::Warn,
+    };
+    style.paint(tone, &counts(c))
+}
+
+fn with_rest(view: &View, w: &Wait, style: &Style) -> String {
+    let rest = w.until.filter(|u| *u > view.now).map(|u| format!(" ({})", duration(u.duration_since(view.now))));
+    format!("{}{}", wait(w, style), rest.unwrap_or_default())
+}
+
+/// `a: 31 of 40 healthy targets of the start`.
+fn way_back(back: &Back, style: &Style) -> String {
+    let healthy = back.healthy.map_or_else(|| "unknown".into(), |n| n.to_string());
+    let text = format!("{}: {healthy} of {} healthy targets of the start", back.cluster, back.baseline);
+    let tone = match back.healthy {
+        Some(0) => Tone::Bad,
+        Some(n) if n >= back.baseline => Tone::Plain,
+        _ => Tone::Warn,
+    };
+    style.paint(tone, &text)
+}
+
+fn guard(view: &View, style: &Style) -> String {
+    match &view.guard {
+        Guard::Watched { by, at } => format!("{by}, last look {} ago", duration(view.now.duration_since(*at))),
+        Guard::Unguarded { since } => style.paint(Tone::Bad, &format!("UNGUARDED since {}", style.since(*since, view.now))),
+        Guard::Over => "nobody, the run is over".into(),
+    }
+}

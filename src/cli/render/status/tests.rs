@@ -1,0 +1,61 @@
+use super::*;
+use crate::adapter::store::Look;
+use crate::cli::render::fixture::{at, ids, state, until_bake, watch, weights};
+use crate::domain::event::{Event, Stop, Wait, WaitReason};
+use crate::domain::fixture::plan;
+
+fn look(seconds: i64, watching: bool) -> Look {
+    Look { owner: "alice@mac".into(), host: "mac".into(), pid: 4711, at: at(seconds), watching, message: "baking".into() }
+}
+
+fn baking() -> View {
+    let wait = Wait { reason: WaitReason::Bake, message: "baking for 10m".into(), until: Some(at(660)) };
+    View::of(&plan(), &state(until_bake()), Some(&watch(70, (31, 0), (4, 0))), &[wait], at(72))
+}
+
+#[test]
+fn a_guarded_bake() {
+    insta::assert_snapshot!(text(&baking().seen_by(Some(&look(68, true))), &Style::plain()));
+}
+
+#[test]
+fn drift_that_nobody_guards() {
+    let mut events = until_bake();
+    events.push((663, Event::Drifted { route: ids()[2].clone(), expected: weights(99, 1), live: Some(weights(0, 100)) }));
+    events.push((663, Event::Frozen { reason: Freeze::Drift, message: "443 rule 20 was changed by someone else".into() }));
+    events.push((670, Event::Stopped { reason: Stop::Drift, message: String::new() }));
+    let view = View::of(&plan(), &state(events), None, &[], at(900)).seen_by(Some(&look(669, false)));
+    insta::assert_snapshot!(text(&view, &Style::plain()));
+}
+
+#[test]
+fn the_json_has_what_the_text_has() {
+    let json = json(&baking().seen_by(Some(&look(68, true))));
+    assert_eq!(json["phase"], "baking");
+    assert_eq!(json["traffic"][0]["shares"][1], serde_json::json!(["b", 1.0]));
+    assert_eq!(json["wayBack"][0], serde_json::json!({"cluster": "a", "healthy": 31, "baseline": 40}));
+    assert_eq!(json["guard"]["state"], "watched");
+    assert_eq!(json["waits"][0]["reason"], "bake");
+    assert_eq!(json["goBack"], serde_json::json!(["cutover rollback alpha-20260301-140200-k3f9"]));
+}
+
+#[test]
+fn a_guard_that_fell_silent_is_none() {
+    let guarded = |look| matches!(baking().seen_by(Some(&look)).guard, Guard::Watched { .. });
+    assert!(guarded(look(12, true)));
+    assert!(!guarded(look(11, true)) && !guarded(look(71, false)));
+}
+
+#[test]
+fn what_to_type_follows_from_where_it_stands() {
+    let view = baking();
+    let id = &view.run;
+    assert_eq!(on(&view), [format!("cutover promote {id}   # end this pause early")]);
+    let mut events = until_bake();
+    events.push((70, Event::Paused { by: "bob@pc".into(), reason: String::new() }));
+    assert_eq!(on(&View::of(&plan(), &state(events.clone()), None, &[], at(72))), [format!("cutover resume {id}")]);
+    events.push((71, Event::RollbackStarted { cause: "asked".into(), by: "bob@pc".into(), to_step: None, force: false }));
+    let broken = View::of(&plan(), &state(events), None, &[], at(500));
+    assert_eq!(on(&broken), [format!("cutover rollback {id}   # it is not finished")]);
+    assert_eq!(back(&broken), [format!("cutover rollback {id}")]);
+}
