@@ -45,6 +45,34 @@ macro_rules! codes {
 // CUT001–CUT039: the plan's text (errors are exit 2). CUT040–CUT099: the preflight (errors are exit 3). A code is never reused.
 codes! {
     CUT001 Error "the plan is not readable: size, encoding or YAML syntax";
+    CUT002 Error "a key is given twice";
+    CUT003 Error "an unknown field";
+    CUT004 Error "a field is missing";
+    CUT005 Error "a value is of the wrong kind";
+    CUT006 Error "the file is no cutover plan, or of another version";
+    CUT007 Error "a name that is not a DNS label";
+    CUT008 Error "two things have one name";
+    CUT009 Error "an account ID or region that cannot be one";
+    CUT010 Error "too few or too many clusters";
+    CUT011 Error "a cluster is reached in two ways";
+    CUT012 Error "an unknown cluster";
+    CUT013 Error "`from` and `to` are one cluster";
+    CUT014 Error "a bad duration";
+    CUT015 Error "a number is out of range";
+    CUT016 Error "a bad ARN, resource name or tag selector";
+    CUT017 Error "a route has no target group for a cluster";
+    CUT018 Error "one target group stands in two places";
+    CUT019 Error "a listener or rule is named wrongly or twice";
+    CUT020 Error "a step says nothing, or more than one thing";
+    CUT021 Error "impossible shares";
+    CUT022 Error "no step moves a share";
+    CUT023 Error "`setWeight` while another cluster carries traffic";
+    CUT024 Error "a field of the binding that this tool sets itself";
+    CUT025 Error "`accept` names a code that does not exist";
+    CUT026 Error "`accept` names an error of the plan itself";
+    CUT027 Error "a workload has a Service in a cluster that cannot be reached";
+    CUT028 Error "a text for people is empty or too long";
+    CUT029 Error "gates that cannot work together";
     CUT040 Error "a load balancer is not found, or is not exactly one";
     CUT041 Error "a target group is not found, or is not exactly one";
     CUT042 Warning "group stickiness keeps clients where they are after weights change";

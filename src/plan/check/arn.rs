@@ -1,0 +1,44 @@
+//! ARNs of Elastic Load Balancing: of the right resource, account and region.
+
+use super::{Diagnostic, Place, Scope, note};
+use crate::domain::finding::Code;
+use crate::plan::decode::clip;
+
+/// What an ARN has to name: what it is, and how its resource begins and how many parts it has.
+pub(super) struct Kind(&'static str, &'static str, usize);
+
+pub(super) const LOAD_BALANCER: Kind = Kind("an Application Load Balancer", "loadbalancer/app/", 4);
+pub(super) const TARGET_GROUP: Kind = Kind("a target group", "targetgroup/", 3);
+pub(super) const LISTENER: Kind = Kind("a listener of an Application Load Balancer", "listener/app/", 5);
+pub(super) const RULE: Kind = Kind("a rule of an Application Load Balancer", "listener-rule/app/", 6);
+
+/// Notes what is wrong with an ARN that has to be of one of `kinds`.
+pub(super) fn check(arn: &str, kinds: &[Kind], place: Place, scope: &Scope, out: &mut Vec<Diagnostic>) {
+    let parts: Vec<&str> = arn.splitn(6, ':').collect();
+    let [_, partition, "elasticloadbalancing", region, account, resource] = parts[..] else {
+        let what = kinds.first().map_or("", |k| k.0);
+        let help = "an ARN here looks like `arn:aws:elasticloadbalancing:REGION:ACCOUNT:…`";
+        note(out, Code::CUT016, place, format!("`{}` is no ARN of {what}", clip(arn))).help(help);
+        return;
+    };
+    let segments = |r: &str| r.split('/').count();
+    let whole = resource.split('/').all(|s| !s.is_empty());
+    let known = kinds.iter().find(|k| resource.starts_with(k.1) && segments(resource) == k.2 && whole);
+    if known.is_none() || !partition.starts_with("aws") {
+        let wanted: Vec<&str> = kinds.iter().map(|k| k.0).collect();
+        let shapes: Vec<String> = kinds.iter().map(|k| format!("…:{}…", k.1)).collect();
+        let message = format!("the ARN of `{}` is not that of {}", clip(resource), wanted.join(" or "));
+        note(out, Code::CUT016, place, message).help(format!("it ends like {}", shapes.join(" or ")));
+    }
+    for (what, found, wanted) in [("account", account, &scope.account), ("region", region, &scope.region)] {
+        if let Some(wanted) = wanted.as_deref().filter(|w| *w != found) {
+            note(out, Code::CUT016, place, format!("the ARN is of {what} `{}`, the plan of `{wanted}`", clip(found)))
+                .help(format!("correct the ARN, or `spec.aws`: a plan has one {what}"));
+        }
+    }
+}
+
+/// The name inside the ARN of a target group.
+pub(super) fn target_group_name(arn: &str) -> Option<&str> {
+    arn.split_once(":targetgroup/")?.1.split('/').next()
+}

@@ -1,0 +1,241 @@
+//! What the values of a plan mean together, and the model that comes of them. Each check notes what is wrong and lets the others go on.
+
+mod arn;
+mod routes;
+mod steps;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::decode::{At, list, note};
+use super::diagnostic::{Diagnostic, Place};
+use super::file::{Accept, Aws, Cluster, Document, Spec, Workload};
+use super::model::{self, ClusterAccess, Marker, Plan, StepKind};
+use super::scalar::MarkerKind;
+use super::suggest::closest;
+use crate::domain::finding::Code;
+
+/// Where a plan came from.
+pub(super) struct Origin<'a> {
+    pub source: &'a str,
+    pub text: &'a str,
+    /// SHA-256, lower-case hexadecimal.
+    pub hash: String,
+}
+
+/// What the checks know about the rest of the plan.
+struct Scope {
+    /// In the order of the file.
+    clusters: Vec<String>,
+    /// Whether that is all of them: an unreadable one must not make others look unknown.
+    complete: bool,
+    account: Option<String>,
+    region: Option<String>,
+}
+
+/// The checked plan; `None` where something that it needs is missing or wrong, which has been noted.
+pub(super) fn plan(document: &Document, origin: &Origin, out: &mut Vec<Diagnostic>) -> Option<Plan> {
+    let spec = &document.spec.as_ref()?.value;
+    let scope = scope(spec);
+    let clusters = clusters(spec, out);
+    let workloads = workloads(spec, &scope, out);
+    let strategy = spec.strategy.as_ref().and_then(|s| steps::strategy(&s.value, &scope, out));
+    if let (Some(clusters), Some(strategy)) = (&clusters, &strategy) {
+        reachable(spec, clusters, strategy, out);
+    }
+    let accept = accept(spec, out);
+    let _of_this_version = (document.api_version.as_ref()?, document.kind.as_ref()?);
+    Some(Plan {
+        name: document.metadata.as_ref()?.value.name.as_ref()?.value.0.clone(),
+        source: origin.source.to_owned(),
+        text: origin.text.to_owned(),
+        hash: origin.hash.clone(),
+        account_id: scope.account?,
+        region: scope.region?,
+        clusters: clusters?,
+        workloads: workloads?,
+        strategy: strategy?,
+        accept: accept?,
+        marker: match spec.marker.as_ref()?.value {
+            MarkerKind::Tag => Marker::Tag,
+            MarkerKind::None => Marker::None,
+        },
+    })
+}
+
+fn scope(spec: &Spec) -> Scope {
+    let names: Option<Vec<String>> = spec.clusters.as_ref().map(|clusters| {
+        let name = |c: &At<Cluster>| c.value.name.as_ref().map(|n| n.value.0.clone());
+        clusters.value.iter().filter_map(name).collect()
+    });
+    let all = spec.clusters.as_ref().map(|clusters| clusters.value.len());
+    let aws = |of: fn(&Aws) -> Option<String>| spec.aws.as_ref().and_then(|aws| of(&aws.value));
+    Scope {
+        // A name that stands twice is most likely not the one that was meant.
+        complete: all.is_some() && names.as_ref().map(|n| n.iter().collect::<BTreeSet<_>>().len()) == all,
+        clusters: names.unwrap_or_default(),
+        account: aws(|a| Some(a.account_id.as_ref()?.value.0.clone())),
+        region: aws(|a| Some(a.region.as_ref()?.value.0.clone())),
+    }
+}
+
+impl Scope {
+    /// Whether a cluster of this name exists; notes it where it does not.
+    fn knows(&self, name: &str, place: Place, out: &mut Vec<Diagnostic>) -> bool {
+        if self.clusters.iter().any(|c| c == name) {
+            return true;
+        }
+        if self.complete {
+            let noted = note(out, Code::CUT012, place, format!("no cluster is called `{}`", super::decode::clip(name)));
+            match closest(name, self.clusters.iter().map(String::as_str)) {
+                Some(meant) => noted.help(format!("did you mean `{meant}`?")),
+                None => noted.help(format!("the plan's clusters are {}", list(&self.clusters))),
+            };
+        }
+        false
+    }
+}
+
+/// Notes every value that has been seen before.
+struct Unique {
+    /// Such as `clusters are called`.
+    what: &'static str,
+    code: Code,
+    seen: BTreeMap<String, Place>,
+}
+
+impl Unique {
+    fn new(what: &'static str, code: Code) -> Self {
+        Self { what, code, seen: BTreeMap::new() }
+    }
+
+    fn see(&mut self, value: &str, place: Place, out: &mut Vec<Diagnostic>) {
+        if let Some(first) = self.seen.get(value) {
+            let message = format!("two {} `{}`", self.what, super::decode::clip(value));
+            note(out, self.code, place, message).help(format!("the other one is on line {}", first.line));
+        } else {
+            self.seen.insert(value.to_owned(), place);
+        }
+    }
+}
+
+fn clusters(spec: &Spec, out: &mut Vec<Diagnostic>) -> Option<Vec<model::Cluster>> {
+    let clusters = spec.clusters.as_ref()?;
+    let count = clusters.value.len();
+    if !(2..=5).contains(&count) {
+        let message = format!("the plan has {count} cluster{}", if count == 1 { "" } else { "s" });
+        let help = "two to five: one that gives traffic away, one that takes it, and an action holds at most five target groups";
+        note(out, Code::CUT010, clusters.head, message).help(help);
+    }
+    let mut names = Unique::new("clusters are called", Code::CUT008);
+    let mut reached = Unique::new("clusters are reached as", Code::CUT008);
+    let mut checked = Vec::new();
+    for Cluster { name, eks, kube_context } in clusters.value.iter().map(|c| &c.value) {
+        if let Some(name) = name {
+            names.see(&name.value.0, name.place, out);
+        }
+        let access = match (eks, kube_context) {
+            (Some(eks), _) => {
+                reached.see(&eks.value.0, eks.place, out);
+                ClusterAccess::Eks(eks.value.0.clone())
+            }
+            (None, Some(context)) => {
+                reached.see(&context.value.0, context.place, out);
+                ClusterAccess::KubeContext(context.value.0.clone())
+            }
+            (None, None) => ClusterAccess::None,
+        };
+        checked.extend(name.as_ref().map(|name| model::Cluster { name: name.value.0.clone(), access }));
+    }
+    Some(checked)
+}
+
+fn workloads(spec: &Spec, scope: &Scope, out: &mut Vec<Diagnostic>) -> Option<Vec<model::Workload>> {
+    let workloads = spec.workloads.as_ref()?;
+    if workloads.value.is_empty() {
+        note(out, Code::CUT004, workloads.head, "the plan has no workload").help("add one: `- name: …` with its `routes`");
+    }
+    let mut names = Unique::new("workloads are called", Code::CUT008);
+    let mut groups = routes::Groups::default();
+    let mut checked = Vec::new();
+    for workload in &workloads.value {
+        if let Some(name) = &workload.value.name {
+            names.see(&name.value.0, name.place, out);
+        }
+        checked.push(self::workload(workload, scope, &mut groups, out));
+    }
+    checked.into_iter().collect()
+}
+
+fn workload(workload: &At<Workload>, scope: &Scope, groups: &mut routes::Groups, out: &mut Vec<Diagnostic>) -> Option<model::Workload> {
+    let Workload { name, service, binding, routes } = &workload.value;
+    if let (Some(binding), None) = (binding, service) {
+        note(out, Code::CUT004, binding.head, "a workload with `binding` needs a `service` to bind")
+            .help("add `service`, or remove `binding`: without a Service, `bind` only attaches target groups");
+    }
+    let routes = routes::entries(routes.as_ref(), scope, groups, out);
+    let service = service.as_ref().map(|s| {
+        let s = &s.value;
+        let (namespace, name, port) = (s.namespace.as_ref()?, s.name.as_ref()?, s.port.as_ref()?);
+        Some(model::ServiceRef { namespace: namespace.value.0.clone(), name: name.value.0.clone(), port: port.value.0.clone() })
+    });
+    Some(model::Workload {
+        name: name.as_ref()?.value.0.clone(),
+        service: match service {
+            Some(service) => Some(service?),
+            None => None,
+        },
+        binding: routes::binding(binding.as_ref())?,
+        routes: routes?,
+    })
+}
+
+/// Every cluster that ever carries traffic is reachable, where a workload has a Service.
+fn reachable(spec: &Spec, clusters: &[model::Cluster], strategy: &model::Strategy, out: &mut Vec<Diagnostic>) {
+    let with_service = |w: &&At<Workload>| w.value.service.is_some();
+    let Some(workload) = spec.workloads.as_ref().and_then(|w| w.value.iter().find(with_service)) else { return };
+    let name = workload.value.name.as_ref().map_or("a workload".to_owned(), |n| format!("workload `{}`", n.value.0));
+    let places = spec.clusters.iter().flat_map(|c| &c.value);
+    for (cluster, at) in clusters.iter().zip(places) {
+        let carries = [&strategy.from, &strategy.to].contains(&&cluster.name) || strategy.peak(&cluster.name) > 0;
+        // Where something in it could not be read, that may be its access.
+        if carries && at.sound && cluster.access == ClusterAccess::None {
+            let message = format!("cluster `{}` cannot be reached, and {name} has a `service` in it", cluster.name);
+            note(out, Code::CUT027, at.head, message)
+                .help("add `eks: NAME` or `kubeContext: NAME`; or remove `service`, and only target groups are attached");
+        }
+    }
+}
+
+fn accept(spec: &Spec, out: &mut Vec<Diagnostic>) -> Option<Vec<model::Accept>> {
+    let mut codes = Unique::new("entries accept", Code::CUT008);
+    let mut checked = Vec::new();
+    for Accept { code, reason } in spec.accept.as_ref()?.value.iter().map(|a| &a.value) {
+        if let Some(code) = code {
+            known_code(&code.value.0, code.place, out);
+            codes.see(&code.value.0, code.place, out);
+        }
+        if let (Some(code), Some(reason)) = (code, reason) {
+            checked.push(model::Accept { code: code.value.0.clone(), reason: reason.value.0.clone() });
+        }
+    }
+    Some(checked)
+}
+
+fn known_code(name: &str, place: Place, out: &mut Vec<Diagnostic>) {
+    match Code::ALL.iter().find(|code| code.name() == name) {
+        None => {
+            let noted = note(out, Code::CUT025, place, format!("no finding has the code `{}`", super::decode::clip(name)));
+            noted.help("`cutover check` shows the codes of its findings; they look like `CUT042`");
+        }
+        Some(code) if name < Code::CUT040.name() => {
+            let message = format!("{name} ({}) is an error of the plan itself and cannot be accepted", code.title());
+            note(out, Code::CUT026, place, message).help("remove the entry; the findings of the preflight begin at CUT040");
+        }
+        Some(_) => {}
+    }
+}
+
+/// A step's kind, for those who only count.
+fn is_shares(kind: &StepKind) -> bool {
+    matches!(kind, StepKind::Shares(_))
+}

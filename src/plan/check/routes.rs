@@ -1,0 +1,139 @@
+//! Routes: load balancers, listeners, rules, and one target group per cluster.
+
+use std::collections::BTreeMap;
+
+use super::{At, Diagnostic, Place, Scope, Unique, arn, note};
+use crate::domain::finding::Code;
+use crate::plan::decode::Table;
+use crate::plan::extra::Binding;
+use crate::plan::file::{Alb, Route, Rule};
+use crate::plan::model::{BindingMode, BindingSpec, ListenerRef, RouteEntry, RuleRef, Selector, TargetType};
+use crate::plan::scalar::{ListenerName, Mode, Resource, TargetKind};
+
+/// The target groups of the plan so far: for each, its cluster and where it stands.
+#[derive(Default)]
+pub(super) struct Groups(BTreeMap<String, (String, Place)>);
+
+pub(super) fn binding(binding: Option<&At<Binding>>) -> Option<BindingSpec> {
+    let Some(binding) = binding else {
+        return Some(BindingSpec { mode: BindingMode::Create, target_type: TargetType::Ip, extra: serde_json::Map::new() });
+    };
+    let Binding { mode, target_type, extra } = &binding.value;
+    let mode = match mode.as_ref()?.value {
+        Mode::Create => BindingMode::Create,
+        Mode::Verify => BindingMode::Verify,
+    };
+    let target_type = match target_type.as_ref()?.value {
+        TargetKind::Ip => TargetType::Ip,
+        TargetKind::Instance => TargetType::Instance,
+    };
+    Some(BindingSpec { mode, target_type, extra: extra.clone() })
+}
+
+pub(super) fn entries(
+    routes: Option<&At<Vec<At<Route>>>>,
+    scope: &Scope,
+    groups: &mut Groups,
+    out: &mut Vec<Diagnostic>,
+) -> Option<Vec<RouteEntry>> {
+    let routes = routes?;
+    if routes.value.is_empty() {
+        note(out, Code::CUT004, routes.head, "the workload has no route").help("add one: `- alb: {loadBalancer: …, targetGroups: …}`");
+    }
+    let mut checked = Vec::new();
+    for route in &routes.value {
+        checked.push(route.value.alb.as_ref().and_then(|alb| entry(&alb.value, scope, groups, out)));
+    }
+    checked.into_iter().collect()
+}
+
+fn entry(alb: &Alb, scope: &Scope, groups: &mut Groups, out: &mut Vec<Diagnostic>) -> Option<RouteEntry> {
+    if let Some(At { value: Resource(Selector::Arn(text)), place, .. }) = &alb.load_balancer {
+        arn::check(text, &[arn::LOAD_BALANCER], *place, scope, out);
+    }
+    let listeners = alb.listeners.as_ref().map(|l| listeners(&l.value, scope, out));
+    let target_groups = alb.target_groups.as_ref().map(|t| target_groups(t, scope, groups, out));
+    let rules = alb.rules.as_ref().map(|r| rules(&r.value, scope, out));
+    let rules = rules?;
+    Some(RouteEntry {
+        load_balancer: alb.load_balancer.as_ref()?.value.0.clone(),
+        listeners: listeners?,
+        target_groups: target_groups?,
+        rules: (!rules.is_empty()).then_some(rules),
+        expect: alb.expect.as_ref().and_then(|e| usize::try_from(e.value.0).ok()),
+    })
+}
+
+fn listeners(list: &[At<ListenerName>], scope: &Scope, out: &mut Vec<Diagnostic>) -> Vec<ListenerRef> {
+    let mut seen = Unique::new("listeners of this route are", Code::CUT019);
+    for listener in list {
+        let name = match &listener.value.0 {
+            ListenerRef::Port(port) => port.to_string(),
+            ListenerRef::Arn(text) => {
+                arn::check(text, &[arn::LISTENER], listener.place, scope, out);
+                text.clone()
+            }
+        };
+        seen.see(&name, listener.place, out);
+    }
+    list.iter().map(|l| l.value.0.clone()).collect()
+}
+
+fn rules(list: &[At<Rule>], scope: &Scope, out: &mut Vec<Diagnostic>) -> Vec<RuleRef> {
+    let mut seen = Unique::new("rules of this route are", Code::CUT019);
+    let mut checked = Vec::new();
+    for rule in list {
+        let Rule { default, priority, arn: by_arn } = &rule.value;
+        let (name, found) = match (default, priority, by_arn) {
+            (Some(_), ..) => ("default".to_owned(), RuleRef::Default),
+            (_, Some(priority), _) => (format!("priority {}", priority.value.0), RuleRef::Priority(priority.value.0)),
+            (.., Some(text)) => {
+                arn::check(&text.value.0, &[arn::RULE, arn::LISTENER], text.place, scope, out);
+                (text.value.0.clone(), RuleRef::Arn(text.value.0.clone()))
+            }
+            _ => continue,
+        };
+        seen.see(&name, rule.place, out);
+        checked.push(found);
+    }
+    checked
+}
+
+/// One target group for each cluster, in the clusters' order.
+fn target_groups(table: &At<Table<Resource>>, scope: &Scope, groups: &mut Groups, out: &mut Vec<Diagnostic>) -> Vec<(String, Selector)> {
+    for (cluster, group) in &table.value.0 {
+        scope.knows(&cluster.value, cluster.place, out);
+        let Some(group) = group else { continue };
+        if let Selector::Arn(text) = &group.value.0 {
+            arn::check(text, &[arn::TARGET_GROUP], group.place, scope, out);
+        }
+        groups.see(&cluster.value, group, out);
+    }
+    let of = |cluster: &String| table.value.0.iter().find(|(name, _)| name.value == *cluster);
+    for cluster in scope.clusters.iter().filter(|c| of(c).is_none()) {
+        note(out, Code::CUT017, table.head, format!("no target group for cluster `{cluster}`"))
+            .help(format!("add `{cluster}: …` to `targetGroups`: a name, an ARN, or `tag:KEY=VALUE`"));
+    }
+    scope.clusters.iter().filter_map(|c| Some((c.clone(), of(c)?.1.as_ref()?.value.0.clone()))).collect()
+}
+
+impl Groups {
+    fn see(&mut self, cluster: &str, group: &At<Resource>, out: &mut Vec<Diagnostic>) {
+        let name = match &group.value.0 {
+            Selector::Name(name) => name.clone(),
+            Selector::Arn(text) => arn::target_group_name(text).unwrap_or(text).to_owned(),
+            Selector::Tags(tags) => tags.iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>().join(","),
+        };
+        let Some((owner, first)) = self.0.get(&name) else {
+            self.0.insert(name, (cluster.to_owned(), group.place));
+            return;
+        };
+        let message = format!("target group `{name}` is already that of cluster `{owner}` on line {}", first.line);
+        let help = if owner == cluster {
+            "a target group belongs to one route entry: put all its listeners and rules there"
+        } else {
+            "a target group belongs to one cluster: two would deregister each other's pods"
+        };
+        note(out, Code::CUT018, group.place, message).help(help);
+    }
+}

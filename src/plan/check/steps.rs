@@ -1,0 +1,189 @@
+//! The strategy: from, to, gates and steps.
+
+use std::collections::BTreeMap;
+
+use super::{At, Diagnostic, Scope, Unique, is_shares, note};
+use crate::domain::finding::Code;
+use crate::plan::decode::{Table, list};
+use crate::plan::duration;
+use crate::plan::file::{Pause, Step, Strategy, TargetHealth};
+use crate::plan::model::{self, GuardGate, OnFailure, RaiseGate, RollbackStickiness, Shares, StepKind, TargetHealthGates};
+use crate::plan::scalar::{Percent, Reaction, Stickiness};
+
+pub(super) fn strategy(strategy: &Strategy, scope: &Scope, out: &mut Vec<Diagnostic>) -> Option<model::Strategy> {
+    let ends = ends(strategy, scope, out);
+    let gates = strategy.gates.as_ref().and_then(|g| g.value.target_health.as_ref()).and_then(|t| gates(&t.value, out));
+    let start = ends.as_ref().filter(|_| weighted(strategy)).map(|(from, to)| toward(scope, from, to, 0));
+    let steps = strategy.steps.as_ref().and_then(|s| steps(s, scope, ends.as_ref(), start.as_ref(), out));
+    let (from, to) = ends?;
+    Some(model::Strategy {
+        from,
+        to,
+        settle: strategy.settle.as_ref()?.value.0,
+        on_failure: reaction(strategy.on_failure.as_ref()?.value),
+        rollback_stickiness: match strategy.rollback.as_ref()?.value.stickiness.as_ref()?.value {
+            Stickiness::Break => RollbackStickiness::Break,
+            Stickiness::Keep => RollbackStickiness::Keep,
+        },
+        gates: gates?,
+        start,
+        steps: steps?,
+    })
+}
+
+fn reaction(reaction: Reaction) -> OnFailure {
+    match reaction {
+        Reaction::Rollback => OnFailure::Rollback,
+        Reaction::Pause => OnFailure::Pause,
+    }
+}
+
+/// `from` and `to`, where both are clusters of the plan and not one.
+fn ends(strategy: &Strategy, scope: &Scope, out: &mut Vec<Diagnostic>) -> Option<(String, String)> {
+    let mut known = |end: &Option<At<crate::plan::scalar::ClusterRef>>| {
+        let end = end.as_ref()?;
+        scope.knows(&end.value.0, end.place, out).then(|| end.value.0.clone())
+    };
+    let (from, to) = (known(&strategy.from), known(&strategy.to));
+    let (from, to) = (from?, to?);
+    if from == to {
+        let place = strategy.to.as_ref().map(|t| t.place).unwrap_or_default();
+        let others: Vec<&String> = scope.clusters.iter().filter(|c| **c != from).collect();
+        let others = if others.is_empty() { String::new() } else { format!("; there is also {}", list(&others)) };
+        let message = format!("`from` and `to` are both `{from}`");
+        note(out, Code::CUT013, place, message).help(format!("traffic moves from one cluster to another{others}"));
+        return None;
+    }
+    Some((from, to))
+}
+
+/// Whether `from` must be whole at the start: not where the plan has only `setShares` steps.
+fn weighted(strategy: &Strategy) -> bool {
+    strategy.steps.iter().flat_map(|s| &s.value).any(|s| s.value.set_weight.is_some())
+}
+
+/// `percent` to `to`, the rest to `from`, nothing to the others.
+fn toward(scope: &Scope, from: &str, to: &str, percent: u32) -> Shares {
+    let share = |c: &String| match c.as_str() {
+        c if c == to => percent,
+        c if c == from => 100 - percent,
+        _ => 0,
+    };
+    scope.clusters.iter().map(|c| (c.clone(), share(c))).collect()
+}
+
+fn gates(health: &TargetHealth, out: &mut Vec<Diagnostic>) -> Option<TargetHealthGates> {
+    let (raise, guard) = (&health.raise.as_ref()?.value, &health.guard.as_ref()?.value);
+    let (high, low) = (raise.min_healthy_percent.as_ref()?, guard.min_healthy_percent.as_ref()?);
+    let timeout = health.timeout.as_ref()?;
+    if low.value.0 > high.value.0 {
+        let message = format!("the guard asks for {} % healthy targets, the raise gate for only {} %", low.value.0, high.value.0);
+        note(out, Code::CUT029, low.place, message).help("a group would fail as soon as it got traffic: guard at most what raise asks for");
+    }
+    if let Some(stable) = raise.stable_for.as_ref().filter(|s| s.value.0 >= timeout.value.0) {
+        let (stable_for, limit) = (duration::show(stable.value.0), duration::show(timeout.value.0));
+        note(
+            out,
+            Code::CUT029,
+            stable.place,
+            format!("a gate that must hold for {stable_for} cannot pass within its `timeout` of {limit}"),
+        )
+        .help("make `stableFor` shorter than `timeout`");
+    }
+    Some(TargetHealthGates {
+        raise: RaiseGate {
+            min_healthy: raise.min_healthy.as_ref()?.value.0,
+            min_healthy_percent: high.value.0,
+            capacity: raise.capacity.as_ref()?.value.0,
+            stable_for: raise.stable_for.as_ref().map(|s| s.value.0),
+        },
+        guard: GuardGate { min_healthy_percent: low.value.0, for_: guard.for_.as_ref()?.value.0 },
+        timeout: timeout.value.0,
+        on_timeout: reaction(health.on_timeout.as_ref()?.value),
+    })
+}
+
+fn steps(
+    steps: &At<Vec<At<Step>>>,
+    scope: &Scope,
+    ends: Option<&(String, String)>,
+    start: Option<&Shares>,
+    out: &mut Vec<Diagnostic>,
+) -> Option<Vec<model::Step>> {
+    let before = out.len();
+    let mut names = Unique::new("steps are called", Code::CUT008);
+    let mut live = start.cloned();
+    let mut checked = Vec::new();
+    for (i, step) in steps.value.iter().enumerate() {
+        if let Some(name) = &step.value.name {
+            names.see(&name.value.0, name.place, out);
+        }
+        let kind = kind(&step.value, scope, ends, live.as_ref(), out);
+        if let Some(StepKind::Shares(shares)) = &kind {
+            live = Some(shares.clone());
+        }
+        let name = step.value.name.as_ref().map(|n| n.value.0.clone());
+        checked.push(kind.map(|kind| model::Step { number: i + 1, name, kind }));
+    }
+    // A step that could not be read may be the one that moves a share.
+    let read: Option<Vec<model::Step>> = checked.into_iter().collect();
+    let moves = |s: &Vec<model::Step>| s.iter().any(|s| is_shares(&s.kind));
+    if out.len() == before && read.as_ref().is_some_and(|s| !moves(s)) {
+        note(out, Code::CUT022, steps.head, "no step moves a share").help("add a `setWeight: N` or a `setShares: {…}`");
+    }
+    read
+}
+
+fn kind(step: &Step, scope: &Scope, ends: Option<&(String, String)>, live: Option<&Shares>, out: &mut Vec<Diagnostic>) -> Option<StepKind> {
+    let Step { name: _, bind, set_weight, set_shares, pause } = step;
+    if let Some(weight) = set_weight {
+        let (from, to) = ends?;
+        alone(weight, from, to, live, out);
+        return Some(StepKind::Shares(toward(scope, from, to, weight.value.0)));
+    }
+    if let Some(table) = set_shares {
+        return shares(table, scope, out).map(StepKind::Shares);
+    }
+    if let Some(pause) = pause {
+        let Pause { duration, approval } = &pause.value;
+        return Some(match duration {
+            Some(duration) => StepKind::Bake(duration.value.0),
+            None => StepKind::Approval(approval.as_ref().map(|a| a.value.0.clone())),
+        });
+    }
+    bind.as_ref().map(|_| StepKind::Bind)
+}
+
+/// `setWeight` speaks of two clusters only: the others must be at 0 by then.
+fn alone(weight: &At<Percent>, from: &str, to: &str, live: Option<&Shares>, out: &mut Vec<Diagnostic>) {
+    let others: Vec<&String> =
+        live.into_iter().flatten().filter(|(c, share)| *c != from && *c != to && **share > 0).map(|(c, _)| c).collect();
+    if !others.is_empty() {
+        let message = format!("`setWeight` divides between `{from}` and `{to}`, but {} still carries traffic here", list(&others));
+        note(out, Code::CUT023, weight.head, message).help("say what every cluster gets: `setShares: {…}`");
+    }
+}
+
+/// Every cluster named, in sum 100.
+fn shares(table: &At<Table<Percent>>, scope: &Scope, out: &mut Vec<Diagnostic>) -> Option<Shares> {
+    let before = out.len();
+    let mut named = BTreeMap::new();
+    for (cluster, percent) in &table.value.0 {
+        if scope.knows(&cluster.value, cluster.place, out) {
+            named.insert(cluster.value.clone(), percent.as_ref().map(|p| p.value.0));
+        }
+    }
+    let read: Option<Shares> = named.iter().map(|(c, p)| Some((c.clone(), (*p)?))).collect();
+    let missing: Vec<&String> = scope.clusters.iter().filter(|c| !named.contains_key(*c)).collect();
+    let read = read.filter(|_| out.len() == before && scope.complete)?;
+    let sum: u32 = read.values().sum();
+    if sum != 100 {
+        let message = format!("the shares sum to {sum}, not 100");
+        note(out, Code::CUT021, table.head, message).help(format!("name {}, and let the sum be 100", list(&scope.clusters)));
+    } else if !missing.is_empty() {
+        let zeros: Vec<String> = missing.iter().map(|c| format!("{c}: 0")).collect();
+        note(out, Code::CUT021, table.head, format!("{} has no share", list(&missing)))
+            .help(format!("name every cluster: add `{}`", zeros.join(", ")));
+    }
+    (out.len() == before).then_some(read)
+}

@@ -1,0 +1,338 @@
+//! From nodes to the file's types: every error is noted and reading goes on, so that all of them come out at once.
+//!
+//! [`record!`] declares a mapping's fields once; the type, its reading and its JSON Schema come from that one declaration.
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+
+use super::diagnostic::{Diagnostic, Place};
+use super::suggest::closest;
+use super::yaml::{Node, Value};
+use crate::domain::finding::Code;
+
+/// A value and where it stands.
+#[derive(Debug, Clone)]
+pub(crate) struct At<T> {
+    pub value: T,
+    pub place: Place,
+    /// The key that leads to it, or the value itself where there is none: where a thing that is missing inside is said to be missing.
+    pub head: Place,
+    /// Whether all of it could be read.
+    pub sound: bool,
+}
+
+/// Reads a node. What is wrong goes to `out`; `None` only where nothing useful is left.
+pub(crate) trait Decode: Sized {
+    fn decode(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Self>;
+}
+
+impl<T: Decode> Decode for At<T> {
+    fn decode(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Self> {
+        let before = out.len();
+        let value = T::decode(node, out)?;
+        Some(Self { value, place: node.place, head: node.head(), sound: out.len() == before })
+    }
+}
+
+impl<T: Decode> Decode for Vec<At<T>> {
+    fn decode(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Self> {
+        match &node.value {
+            Value::List(items) => Some(items.iter().filter_map(|item| At::decode(item, out)).collect()),
+            _ => node.wrong("a list", out).help("write a list: `[…]`, or a line with `- ` for each item").none(),
+        }
+    }
+}
+
+/// A mapping from names to values of one kind, in the order of the file. `None`: the value could not be read.
+#[derive(Debug, Clone)]
+pub(crate) struct Table<T>(pub Vec<(At<String>, Option<At<T>>)>);
+
+impl<T: Decode> Decode for Table<T> {
+    fn decode(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Self> {
+        let Value::Map(entries) = &node.value else {
+            return node.wrong("a mapping by cluster", out).help("for example `{a: …, b: …}`").none();
+        };
+        let entry = |n: &Node| {
+            let (name, place) = n.key.clone()?;
+            Some((At { value: name, place, head: place, sound: true }, At::decode(n, out)))
+        };
+        Some(Self(entries.iter().filter_map(entry).collect()))
+    }
+}
+
+/// The diagnostic just noted, to be given help.
+pub(crate) struct Noted<'a>(&'a mut Vec<Diagnostic>);
+
+impl Noted<'_> {
+    pub fn help(self, help: impl Into<String>) -> Self {
+        if let Some(last) = self.0.last_mut() {
+            last.help = Some(help.into());
+        }
+        self
+    }
+
+    /// Nothing came of it, as the error that was noted says.
+    pub fn none<T>(self) -> Option<T> {
+        self.0.last().and(None)
+    }
+}
+
+/// Notes an error.
+pub(crate) fn note(out: &mut Vec<Diagnostic>, code: Code, place: Place, message: impl Into<String>) -> Noted<'_> {
+    out.push(Diagnostic::new(code, place, message));
+    Noted(out)
+}
+
+impl Node {
+    /// A value that the file left out, standing where its owner stands.
+    fn implied(key: &str, value: &serde_json::Value, place: Place) -> Self {
+        use serde_json::Value as Json;
+        let value = match value {
+            Json::Null => Value::Null,
+            Json::Bool(b) => Value::Bool(*b),
+            Json::Number(n) => n.as_i64().map_or(Value::Float(n.as_f64().unwrap_or(0.0)), |i| Value::Int(i.into())),
+            Json::String(s) => Value::Text { text: s.clone(), plain: true },
+            Json::Array(items) => Value::List(items.iter().map(|v| Self::implied(key, v, place)).collect()),
+            Json::Object(map) => Value::Map(map.iter().map(|(k, v)| Self::implied(k, v, place)).collect()),
+        };
+        Self { key: Some((key.to_owned(), place)), place, value }
+    }
+
+    /// Where a message about the whole of it points.
+    pub fn head(&self) -> Place {
+        self.key.as_ref().map_or(self.place, |(_, place)| *place)
+    }
+
+    /// Its key in quotes, or `this`.
+    pub fn name(&self) -> String {
+        self.key.as_ref().map_or("this".to_owned(), |(key, _)| format!("`{key}`"))
+    }
+
+    /// Notes that it is of the wrong kind.
+    pub fn wrong<'a>(&self, expected: &str, out: &'a mut Vec<Diagnostic>) -> Noted<'a> {
+        // Nothing has no place of its own worth showing.
+        let place = if self.value == Value::Null { self.head() } else { self.place };
+        note(out, Code::CUT005, place, format!("{} must be {expected}, not {}", self.name(), self.value.kind()))
+    }
+
+    /// Its text; numbers and the like are told to be quoted.
+    pub fn text<'a>(&'a self, expected: &str, out: &mut Vec<Diagnostic>) -> Option<&'a str> {
+        match &self.value {
+            Value::Text { text, .. } => Some(text),
+            Value::Null | Value::List(_) | Value::Map(_) => self.wrong(expected, out).none(),
+            _ => self.wrong(expected, out).help("put it in quotes, so that it is read as text").none(),
+        }
+    }
+
+    /// Its whole number within a range.
+    pub fn whole(&self, expected: &str, range: std::ops::RangeInclusive<u32>, out: &mut Vec<Diagnostic>) -> Option<u32> {
+        let limits = format!("write a whole number from {} to {}", range.start(), range.end());
+        match &self.value {
+            Value::Int(n) => match u32::try_from(*n).ok().filter(|n| range.contains(n)) {
+                Some(n) => Some(n),
+                None => note(out, Code::CUT015, self.place, format!("{n} is no {expected}")).help(limits).none(),
+            },
+            Value::Odd(raw) => note(out, Code::CUT005, self.place, format!("`{raw}` is read differently by different readers of YAML"))
+                .help("write it in plain decimal digits")
+                .none(),
+            Value::Float(n) => note(out, Code::CUT015, self.place, format!("{n} is no whole number")).help(limits).none(),
+            _ => self.wrong(&format!("a {expected}"), out).help(limits).none(),
+        }
+    }
+}
+
+/// A field of a record, for messages and for the schema.
+pub(crate) struct Field {
+    pub key: &'static str,
+    pub required: bool,
+    pub default: Option<fn() -> serde_json::Value>,
+    pub doc: &'static [&'static str],
+    pub schema: fn(&mut SchemaGenerator) -> Schema,
+}
+
+/// How many of some fields a record may have.
+pub(crate) struct Choice {
+    pub exactly: bool,
+    pub code: Code,
+    pub of: &'static [&'static str],
+}
+
+/// The entries of a mapping, after complaints about fields that are unknown, missing, or too many of a choice.
+pub(crate) fn entries<'a>(
+    node: &'a Node,
+    what: &str,
+    fields: &[Field],
+    choice: Option<&Choice>,
+    out: &mut Vec<Diagnostic>,
+) -> Option<&'a [Node]> {
+    let Value::Map(entries) = &node.value else {
+        let expected = format!("a mapping ({what})");
+        let noted = node.wrong(&expected, out);
+        let keys: Vec<&str> = fields.iter().map(|f| f.key).collect();
+        return if keys.is_empty() { noted.help("write `{}`") } else { noted.help(format!("its fields are {}", list(&keys))) }.none();
+    };
+    let given: Vec<&str> = entries.iter().filter_map(|e| e.key.as_ref()).map(|(k, _)| k.as_str()).collect();
+    for (key, place) in entries.iter().filter_map(|e| e.key.as_ref()) {
+        if !fields.iter().any(|f| f.key == key) {
+            unknown(key, *place, what, fields, &given, out);
+        }
+    }
+    for field in fields.iter().filter(|f| f.required && !given.contains(&f.key)) {
+        let doc = field.doc.first().map_or("", |d| d.trim());
+        note(out, Code::CUT004, node.head(), format!("{what} has no `{}`", field.key)).help(format!("add `{}`: {doc}", field.key));
+    }
+    if let Some(choice) = choice {
+        choose(node, what, entries, choice, out);
+    }
+    Some(entries)
+}
+
+fn unknown(key: &str, place: Place, what: &str, fields: &[Field], given: &[&str], out: &mut Vec<Diagnostic>) {
+    let free: Vec<&str> = fields.iter().map(|f| f.key).filter(|k| !given.contains(k)).collect();
+    let noted = note(out, Code::CUT003, place, format!("{what} has no field `{}`", clip(key)));
+    match closest(key, free.iter().copied()) {
+        Some(meant) => noted.help(format!("did you mean `{meant}`?")),
+        None if fields.is_empty() => noted.help("nothing stands in it"),
+        None => noted.help(format!("its fields are {}", list(&fields.iter().map(|f| f.key).collect::<Vec<_>>()))),
+    };
+}
+
+fn choose(node: &Node, what: &str, entries: &[Node], choice: &Choice, out: &mut Vec<Diagnostic>) {
+    let chosen: Vec<&Node> = entries.iter().filter(|e| e.key.as_ref().is_some_and(|(k, _)| choice.of.contains(&k.as_str()))).collect();
+    let names: Vec<&str> = chosen.iter().filter_map(|e| e.key.as_ref()).map(|(k, _)| k.as_str()).collect();
+    if let [_, second, ..] = &chosen[..] {
+        note(out, choice.code, second.head(), format!("{what} has {} at once", list(&names))).help("keep one of them");
+    } else if chosen.is_empty() && choice.exactly {
+        // An unknown field has been named already, and is most likely the one that is missing here.
+        if entries.iter().all(|e| e.key.as_ref().is_some_and(|(k, _)| k == "name")) {
+            note(out, choice.code, node.head(), format!("{what} says nothing")).help(format!("give it exactly one of {}", list(choice.of)));
+        }
+    }
+}
+
+/// A field's value, or its default.
+pub(crate) fn field<T: Decode>(entries: &[Node], field: &Field, head: Place, out: &mut Vec<Diagnostic>) -> Option<T> {
+    match entries.iter().find(|e| e.key.as_ref().is_some_and(|(k, _)| k == field.key)) {
+        Some(node) => T::decode(node, out),
+        None => T::decode(&Node::implied(field.key, &field.default?(), head), out),
+    }
+}
+
+/// `a`, `b` and `c`.
+pub(crate) fn list(words: &[impl AsRef<str>]) -> String {
+    let quoted: Vec<String> = words.iter().map(|w| format!("`{}`", w.as_ref())).collect();
+    match &quoted[..] {
+        [] => "none".to_owned(),
+        [one] => one.clone(),
+        [init @ .., last] => format!("{} and {last}", init.join(", ")),
+    }
+}
+
+/// A text shortened for a message.
+pub(crate) fn clip(text: &str) -> String {
+    let short: String = text.chars().take(60).collect();
+    if short.len() < text.len() { format!("{short}…") } else { short }
+}
+
+/// The schema of a record.
+pub(crate) fn schema(doc: &[&str], fields: &[Field], choice: Option<&Choice>, generator: &mut SchemaGenerator) -> Schema {
+    use serde_json::{Map, Value as Json, json};
+    let mut properties = Map::new();
+    for field in fields {
+        let mut property = (field.schema)(generator);
+        property.insert("description".into(), prose(field.doc).into());
+        if let Some(default) = field.default {
+            property.insert("default".into(), default());
+        }
+        properties.insert(field.key.into(), property.to_value());
+    }
+    let required: Vec<&str> = fields.iter().filter(|f| f.required).map(|f| f.key).collect();
+    let mut schema = json_schema!({
+        "type": "object", "description": prose(doc), "properties": Json::Object(properties), "required": required, "additionalProperties": false
+    });
+    if let Some(Choice { exactly, of, .. }) = choice {
+        let mut some: Vec<Json> = of.iter().map(|key| json!({ "required": [key] })).collect();
+        if !exactly {
+            some.push(json!({ "not": { "anyOf": some.clone() } }));
+        }
+        schema.insert("oneOf".into(), some.into());
+    }
+    schema
+}
+
+/// Doc lines as one text.
+pub(crate) fn prose(doc: &[&str]) -> String {
+    doc.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ")
+}
+
+impl<T: JsonSchema> JsonSchema for At<T> {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        T::schema_name()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        T::json_schema(generator)
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for Table<T> {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        format!("{}ByCluster", T::schema_name()).into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "object", "additionalProperties": generator.subschema_for::<T>() })
+    }
+}
+
+/// Declares a mapping of the file: `key: required Type` or `key: optional Type = default`, and whether exactly one, or at most one, of some
+/// fields may be there (`; exactly CODE [..]`, `; at_most CODE [..]`).
+macro_rules! record {
+    (@required required) => { true };
+    (@required optional) => { false };
+    (@exactly exactly) => { true };
+    (@exactly at_most) => { false };
+    ($($(#[doc = $doc:literal])+ $name:ident as $what:literal {
+        $($(#[doc = $fdoc:literal])+ $field:ident $key:literal: $need:ident $ty:ty $(= $default:tt)?,)*
+    } $(; $rule:ident $code:ident [$($verb:literal),*])?)+) => { $(
+        $(#[doc = $doc])+
+        #[derive(Debug, Clone)]
+        pub(crate) struct $name { $($(#[doc = $fdoc])+ pub $field: Option<At<$ty>>,)* }
+
+        impl $name {
+            const FIELDS: &'static [$crate::plan::decode::Field] = &[$($crate::plan::decode::Field {
+                key: $key,
+                required: record!(@required $need),
+                default: { #[allow(unused_mut, unused_assignments)] { let mut d: Option<fn() -> serde_json::Value> = None; $(d = Some(|| serde_json::json!($default));)? d } },
+                doc: &[$($fdoc),+],
+                schema: |generator| <$ty as schemars::JsonSchema>::json_schema(generator),
+            },)*];
+            const CHOICE: Option<$crate::plan::decode::Choice> = {
+                #[allow(unused_mut, unused_assignments)]
+                { let mut c: Option<$crate::plan::decode::Choice> = None;
+                $(c = Some($crate::plan::decode::Choice { exactly: record!(@exactly $rule), code: $crate::domain::finding::Code::$code, of: &[$($verb),*] });)?
+                c }
+            };
+        }
+
+        impl $crate::plan::decode::Decode for $name {
+            fn decode(node: &$crate::plan::yaml::Node, out: &mut Vec<$crate::plan::diagnostic::Diagnostic>) -> Option<Self> {
+                #[allow(unused_variables)]
+                let entries = $crate::plan::decode::entries(node, $what, Self::FIELDS, Self::CHOICE.as_ref(), out)?;
+                #[allow(unused_mut, unused_variables)]
+                let mut fields = Self::FIELDS.iter();
+                Some(Self { $($field: $crate::plan::decode::field(entries, fields.next()?, node.head(), out),)* })
+            }
+        }
+
+        impl schemars::JsonSchema for $name {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                $crate::plan::decode::schema(&[$($doc),+], Self::FIELDS, Self::CHOICE.as_ref(), generator)
+            }
+        }
+    )+ };
+}
+pub(crate) use record;

@@ -1,0 +1,101 @@
+//! What is wrong with a plan's text: code, place, what is wrong and what would be right.
+
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+
+use crate::domain::finding::Code;
+
+/// A place in the text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, PartialOrd, Ord)]
+pub struct Place {
+    /// From 1.
+    pub line: usize,
+    /// From 1, in characters.
+    pub column: usize,
+    /// Where it begins, in bytes.
+    pub offset: usize,
+    /// How long it is, in bytes; at least 1 except at the end of the text. It never leaves its line.
+    pub len: usize,
+}
+
+impl Place {
+    /// The place of `len` characters from a line and column (from 1); what lies beyond the text is moved to its end.
+    pub fn at(text: &str, line: usize, column: usize, len: usize) -> Self {
+        let line = line.max(1);
+        let start: usize = text.split_inclusive('\n').take(line - 1).map(str::len).sum();
+        let rest = text.get(start..).unwrap_or("");
+        let whole = rest.lines().next().unwrap_or("");
+        let before: usize = whole.chars().take(column.saturating_sub(1)).map(char::len_utf8).sum();
+        let inside: usize = whole.get(before..).unwrap_or("").chars().take(len.max(1)).map(char::len_utf8).sum();
+        Self { line, column: column.max(1), offset: start + before, len: inside }
+    }
+}
+
+/// One error in the plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// Its code, CUT001–CUT039.
+    pub code: Code,
+    /// What is wrong, with the names and numbers; no full stop at the end.
+    pub message: String,
+    /// What would be right.
+    pub help: Option<String>,
+    /// Where.
+    pub place: Place,
+}
+
+impl Diagnostic {
+    /// An error without help.
+    pub fn new(code: Code, place: Place, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), help: None, place }
+    }
+
+    /// The same with what would be right.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+}
+
+impl Serialize for Diagnostic {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Shape<'a> {
+            code: Code,
+            message: &'a str,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            help: Option<&'a str>,
+            line: usize,
+            column: usize,
+        }
+        let Self { code, message, help, place } = self;
+        Shape { code: *code, message, help: help.as_deref(), line: place.line, column: place.column }.serialize(serializer)
+    }
+}
+
+/// All that is wrong with a plan, in the order of the text. It is never empty.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Diagnostics {
+    /// What the text was read from (`-` for standard input).
+    pub source: String,
+    /// The text that the places point into; empty where it was too large to be read.
+    #[serde(skip)]
+    pub text: String,
+    /// The errors.
+    pub errors: Vec<Diagnostic>,
+}
+
+impl fmt::Display for Diagnostics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, error) in self.errors.iter().enumerate() {
+            let Diagnostic { code, message, place, .. } = error;
+            let end = if i == 0 { "" } else { "\n" };
+            write!(f, "{end}{}:{}:{}: {}: {message}", self.source, place.line, place.column, code.name())?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Diagnostics {}

@@ -1,0 +1,56 @@
+//! Durations as `90s`, `10m`, `1h30m`: hours, minutes and seconds, in this order, each at most once.
+
+use std::time::Duration;
+
+/// The longest duration of a plan: thirty days.
+pub const MAX: Duration = Duration::from_hours(30 * 24);
+/// What a duration looks like, as a regular expression.
+pub const PATTERN: &str = "^([0-9]{1,7}h)?([0-9]{1,7}m)?([0-9]{1,7}s)?$";
+
+/// Reads a duration: positive, at most [`MAX`].
+///
+/// # Errors
+/// In a few words, what is wrong with it.
+pub fn parse(text: &str) -> Result<Duration, &'static str> {
+    let mut rest = text;
+    let mut total = 0u64;
+    for (unit, seconds) in [('h', 3600), ('m', 60), ('s', 1)] {
+        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+        if digits > 0 && rest[digits..].starts_with(unit) {
+            let number = rest[..digits].parse::<u32>().map_err(|_| "is too long")?;
+            total += u64::from(number) * seconds;
+            rest = &rest[digits + 1..];
+        }
+    }
+    match Duration::from_secs(total) {
+        _ if !rest.is_empty() || text.is_empty() => Err("is not a duration"),
+        Duration::ZERO => Err("must be longer than zero"),
+        long if long > MAX => Err("is longer than thirty days"),
+        good => Ok(good),
+    }
+}
+
+/// A duration as a plan writes it, in whole seconds: `1h30m`, `90s` as `1m30s`.
+pub fn show(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    let parts = [(seconds / 3600, 'h'), (seconds / 60 % 60, 'm'), (seconds % 60, 's')];
+    let shown: Vec<String> = parts.iter().filter(|(n, _)| *n > 0).map(|(n, unit)| format!("{n}{unit}")).collect();
+    if shown.is_empty() { "0s".to_owned() } else { shown.concat() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations() {
+        for (text, seconds) in [("90s", 90), ("10m", 600), ("1h30m", 5400), ("1h1m1s", 3661), ("720h", 2_592_000)] {
+            assert_eq!(parse(text), Ok(Duration::from_secs(seconds)), "{text}");
+            assert_eq!(parse(&show(Duration::from_secs(seconds))), Ok(Duration::from_secs(seconds)));
+        }
+        for text in ["", "10", "m", "10 m", "1.5h", "-1m", "30m1h", "1m1m", "0s", "721h", "99999999999999999999s", "1d", "10M", "1h ", "٣s"]
+        {
+            assert!(parse(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! Diagnostics as a person reads them: file, line, column, the source line, what is wrong, what would be right.
+
+use std::fmt;
+
+use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode, SourceSpan};
+
+use super::diagnostic::{Diagnostics, Place};
+
+/// All errors, one report after the other, and how many they are. With `color`, drawn for a terminal; without, in plain characters.
+pub fn render(diagnostics: &Diagnostics, color: bool) -> String {
+    let text = crop(&diagnostics.text);
+    let source = NamedSource::new(clean(&diagnostics.source), text.clone());
+    let theme = || if color { GraphicalTheme::unicode() } else { GraphicalTheme::none() };
+    let handler = GraphicalReportHandler::new_themed(theme()).with_links(false).with_width(120).with_context_lines(1);
+    let mut out = String::new();
+    for error in &diagnostics.errors {
+        let Place { line, column, offset, len } = error.place;
+        let chars = diagnostics.text.get(offset..offset + len).map_or(1, |s| s.chars().count());
+        let report = Report {
+            message: clean(&error.message),
+            help: error.help.as_deref().map(clean),
+            code: error.code.name(),
+            place: Place::at(&text, line, column, chars),
+            source: (!text.is_empty()).then_some(&source),
+        };
+        // What cannot be drawn is still said in words.
+        if text.is_empty() || handler.render_report(&mut out, &report).is_err() {
+            let help = report.help.map(|h| format!("\n  help: {h}")).unwrap_or_default();
+            out += &format!("{}\n\n  {}:{line}:{column}: {}{help}\n", report.code, clean(&diagnostics.source), report.message);
+        }
+        out.push('\n');
+    }
+    let count = diagnostics.errors.len();
+    let errors = if count == 1 { "error" } else { "errors" };
+    out + &format!("{}: {count} {errors}; nothing was touched\n", diagnostics.source)
+}
+
+/// The most characters of a line that are shown.
+const LINE: usize = 300;
+
+/// The text with long lines cut, so that no line takes the terminal over; places keep their line and column.
+fn crop(text: &str) -> String {
+    let cut = |line: &str| clean(&line.chars().take(LINE).collect::<String>());
+    text.split('\n').map(cut).collect::<Vec<_>>().join("\n")
+}
+
+/// A text without characters that steer a terminal: the file may be anyone's.
+fn clean(text: &str) -> String {
+    let harmless = |c: char| match c {
+        '\r' => ' ',
+        '\n' | '\t' => c,
+        c if c.is_control() || ('\u{2028}'..='\u{202e}').contains(&c) || ('\u{2066}'..='\u{2069}').contains(&c) => '\u{fffd}',
+        c => c,
+    };
+    text.chars().map(harmless).collect()
+}
+
+/// A diagnostic with the text that it points into.
+struct Report<'a> {
+    message: String,
+    help: Option<String>,
+    code: &'static str,
+    place: Place,
+    source: Option<&'a NamedSource<String>>,
+}
+
+impl fmt::Display for Report<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl fmt::Debug for Report<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl std::error::Error for Report<'_> {}
+
+impl miette::Diagnostic for Report<'_> {
+    fn code<'b>(&'b self) -> Option<Box<dyn fmt::Display + 'b>> {
+        Some(Box::new(self.code))
+    }
+
+    fn help<'b>(&'b self) -> Option<Box<dyn fmt::Display + 'b>> {
+        self.help.as_ref().map(|help| Box::new(help) as Box<dyn fmt::Display>)
+    }
+
+    fn source_code(&self) -> Option<&dyn SourceCode> {
+        self.source.map(|s| s as &dyn SourceCode)
+    }
+
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
+        let span = SourceSpan::new(self.place.offset.into(), self.place.len);
+        Some(Box::new(std::iter::once(LabeledSpan::new_with_span(None, span))))
+    }
+}

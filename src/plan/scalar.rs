@@ -1,0 +1,330 @@
+//! The single values of the file: what each looks like, how it is read, and its schema.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use schemars::json_schema;
+
+use super::decode::{Decode, clip, note};
+use super::diagnostic::Diagnostic;
+use super::duration;
+use super::model::{ListenerRef, PortRef, Selector};
+use super::suggest::closest;
+use super::yaml::{Node, Value};
+use crate::domain::finding::Code;
+
+/// Declares a value with its reading and its schema.
+macro_rules! scalar {
+    ($($(#[doc = $doc:literal])+ $name:ident($inner:ty) = $schema:tt, $read:expr;)+) => { $(
+        $(#[doc = $doc])+
+        #[derive(Debug, Clone)]
+        pub(crate) struct $name(pub $inner);
+
+        impl Decode for $name {
+            fn decode(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Self> {
+                let read: fn(&Node, &mut Vec<Diagnostic>) -> Option<$inner> = $read;
+                read(node, out).map(Self)
+            }
+        }
+
+        impl schemars::JsonSchema for $name {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                json_schema!($schema)
+            }
+        }
+    )+ };
+}
+
+/// Declares a value that is one of a few words.
+macro_rules! word {
+    ($($(#[doc = $doc:literal])+ $name:ident $code:ident { $($variant:ident $word:literal),+ })+) => { $(
+        $(#[doc = $doc])+
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(crate) enum $name { $(#[doc = $word] $variant),+ }
+
+        impl Decode for $name {
+            fn decode(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Self> {
+                match one_of(node, Code::$code, &[$($word),+], out)? {
+                    $($word => Some(Self::$variant),)+
+                    _ => None,
+                }
+            }
+        }
+
+        impl schemars::JsonSchema for $name {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                json_schema!({ "type": "string", "enum": [$($word),+] })
+            }
+        }
+    )+ };
+}
+
+fn one_of<'a>(node: &'a Node, code: Code, words: &[&'static str], out: &mut Vec<Diagnostic>) -> Option<&'a str> {
+    let choices = words.iter().map(|w| format!("`{w}`")).collect::<Vec<_>>().join(" or ");
+    let text = node.text(&choices, out)?;
+    if words.contains(&text) {
+        return Some(text);
+    }
+    let noted = note(out, code, node.place, format!("{} must be {choices}, not `{}`", node.name(), clip(text)));
+    match closest(text, words.iter().copied()) {
+        Some(meant) => noted.help(format!("did you mean `{meant}`?")).none(),
+        None => noted.none(),
+    }
+}
+
+word! {
+    /// `apiVersion`.
+    ApiVersion CUT006 { V1Alpha1 "cutover.dev/v1alpha1" }
+    /// `kind`.
+    Kind CUT006 { Cutover "Cutover" }
+    /// `binding.mode`.
+    Mode CUT005 { Create "create", Verify "verify" }
+    /// `binding.targetType`.
+    TargetKind CUT005 { Ip "ip", Instance "instance" }
+    /// What a failure does.
+    Reaction CUT005 { Rollback "rollback", Pause "pause" }
+    /// `rollback.stickiness`.
+    Stickiness CUT005 { Break "break", Keep "keep" }
+    /// `marker`.
+    MarkerKind CUT005 { Tag "tag", None "none" }
+}
+
+/// Whether a text is a DNS-1123 label.
+fn is_label(text: &str) -> bool {
+    let inside = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    (1..=63).contains(&text.len()) && text.bytes().all(inside) && !text.starts_with('-') && !text.ends_with('-')
+}
+
+fn label(node: &Node, out: &mut Vec<Diagnostic>) -> Option<String> {
+    let text = node.text("a name", out)?;
+    if is_label(text) {
+        return Some(text.to_owned());
+    }
+    note(out, Code::CUT007, node.place, format!("`{}` is no name", clip(text)))
+        .help("a name has 1 to 63 lower-case letters, digits and hyphens, with a letter or digit at both ends")
+        .none()
+}
+
+/// A label that cannot be taken for a step's number.
+fn step_name(node: &Node, out: &mut Vec<Diagnostic>) -> Option<String> {
+    let name = label(node, out)?;
+    if !name.bytes().all(|b| b.is_ascii_digit()) {
+        return Some(name);
+    }
+    note(out, Code::CUT007, node.place, format!("`{name}` would be taken for the number of a step")).help("put a letter into it").none()
+}
+
+fn account(node: &Node, out: &mut Vec<Diagnostic>) -> Option<String> {
+    let text = node.text("an AWS account ID in quotes", out)?;
+    if text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit()) {
+        return Some(text.to_owned());
+    }
+    note(out, Code::CUT009, node.place, format!("`{}` is no AWS account ID", clip(text)))
+        .help("write its twelve digits in quotes, without hyphens: \"123456789012\"")
+        .none()
+}
+
+fn region(node: &Node, out: &mut Vec<Diagnostic>) -> Option<String> {
+    let text = node.text("an AWS region", out)?;
+    let parts: Vec<&str> = text.split('-').collect();
+    let letters = |p: &&str| !p.is_empty() && p.bytes().all(|b| b.is_ascii_lowercase());
+    let number = |p: &str| (1..=2).contains(&p.len()) && p.bytes().all(|b| b.is_ascii_digit());
+    if let [words @ .., last] = &parts[..]
+        && words.len() >= 2
+        && words.iter().all(letters)
+        && number(last)
+    {
+        return Some(text.to_owned());
+    }
+    let noted = note(out, Code::CUT009, node.place, format!("`{}` is no AWS region", clip(text)));
+    let zone = text.strip_suffix(|c: char| c.is_ascii_lowercase()).filter(|t| t.ends_with(|c: char| c.is_ascii_digit()));
+    noted.help(zone.map_or("a region looks like `ap-northeast-2`".to_owned(), |r| format!("that is a zone; its region is `{r}`"))).none()
+}
+
+fn period(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Duration> {
+    let help = "write hours, minutes and seconds like `90s`, `10m` or `1h30m`, at most 720h";
+    let text = match &node.value {
+        Value::Int(n) => {
+            let message = format!("{n} has no unit");
+            return note(out, Code::CUT014, node.place, message).help(format!("write `{n}s`, `{n}m` or `{n}h`")).none();
+        }
+        Value::Text { text, .. } => text,
+        _ => return node.wrong("a duration", out).help(help).none(),
+    };
+    match duration::parse(text) {
+        Ok(good) => Some(good),
+        Err(why) => note(out, Code::CUT014, node.place, format!("`{}` {why}", clip(text))).help(help).none(),
+    }
+}
+
+fn number(node: &Node, low: f64, high: f64, out: &mut Vec<Diagnostic>) -> Option<f64> {
+    let limits = format!("write a number from {low} to {high}");
+    #[allow(clippy::cast_precision_loss)] // compared with small limits only
+    let found = match &node.value {
+        Value::Int(n) => *n as f64,
+        Value::Float(n) => *n,
+        _ => return node.wrong("a number", out).help(limits).none(),
+    };
+    if (low..=high).contains(&found) {
+        return Some(found);
+    }
+    note(out, Code::CUT015, node.place, format!("{} of {found} is out of range", node.name())).help(limits).none()
+}
+
+/// Text that people read: not empty, at most `most` characters.
+fn line(node: &Node, most: usize, out: &mut Vec<Diagnostic>) -> Option<String> {
+    let text = node.text("text", out)?.trim();
+    match text.chars().count() {
+        0 => note(out, Code::CUT028, node.place, format!("{} is empty", node.name())).help("say it in a few words").none(),
+        n if n > most => {
+            note(out, Code::CUT028, node.place, format!("{} has {n} characters", node.name())).help(format!("at most {most}")).none()
+        }
+        _ => Some(text.to_owned()),
+    }
+}
+
+fn eks(node: &Node, out: &mut Vec<Diagnostic>) -> Option<String> {
+    let text = node.text("the name of an EKS cluster", out)?;
+    let inside = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+    if (1..=100).contains(&text.len()) && text.bytes().all(inside) && !text.starts_with(['-', '_']) {
+        return Some(text.to_owned());
+    }
+    let noted = note(out, Code::CUT016, node.place, format!("`{}` is no name of an EKS cluster", clip(text)));
+    noted.help("write its name, not its ARN: letters, digits, hyphens and underscores").none()
+}
+
+fn port(node: &Node, out: &mut Vec<Diagnostic>) -> Option<PortRef> {
+    let help = "write the number of the port (1 to 65535), or its name in the Service";
+    match &node.value {
+        Value::Int(_) => node.whole("port", 1..=65535, out).and_then(|n| u16::try_from(n).ok()).map(PortRef::Number),
+        Value::Text { text, .. } => {
+            let named = text.len() <= 15 && is_label(text) && text.bytes().any(|b| b.is_ascii_lowercase());
+            let quoted = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+            match (named, quoted) {
+                (true, _) => Some(PortRef::Name(text.clone())),
+                (_, true) => note(out, Code::CUT005, node.place, format!("\"{text}\" in quotes is a name, not a number"))
+                    .help(format!("write {text} without quotes"))
+                    .none(),
+                _ => note(out, Code::CUT005, node.place, format!("`{}` is no port", clip(text))).help(help).none(),
+            }
+        }
+        Value::Odd(_) => node.whole("port", 1..=65535, out).and(None),
+        _ => node.wrong("a port", out).help(help).none(),
+    }
+}
+
+fn listener(node: &Node, out: &mut Vec<Diagnostic>) -> Option<ListenerRef> {
+    match &node.value {
+        Value::Int(_) | Value::Odd(_) => {
+            node.whole("port of a listener", 1..=65535, out).and_then(|n| u16::try_from(n).ok()).map(ListenerRef::Port)
+        }
+        _ => {
+            let text = node.text("a port or an ARN", out)?;
+            if text.starts_with("arn:") {
+                return Some(ListenerRef::Arn(text.to_owned()));
+            }
+            let message = format!("`{}` is neither a port nor an ARN", clip(text));
+            note(out, Code::CUT019, node.place, message).help("write the port without quotes, or the listener's ARN").none()
+        }
+    }
+}
+
+/// `tag:KEY=VALUE,…`.
+fn tags(text: &str) -> Result<BTreeMap<String, String>, String> {
+    let mut tags = BTreeMap::new();
+    for pair in text.split(',') {
+        let Some((key, value)) = pair.split_once('=') else {
+            return Err(format!("`{}` is not KEY=VALUE", clip(pair)));
+        };
+        let (key, value) = (key.trim(), value.trim());
+        if key.is_empty() || key.chars().count() > 128 || value.chars().count() > 256 {
+            return Err(format!("`{}` is no tag: a key has 1 to 128 characters, a value at most 256", clip(pair)));
+        }
+        if tags.insert(key.to_owned(), value.to_owned()).is_some() {
+            return Err(format!("the tag key `{}` stands twice", clip(key)));
+        }
+    }
+    Ok(tags)
+}
+
+fn selector(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Selector> {
+    let help = "write a name (at most 32 letters, digits and hyphens), an ARN, or `tag:KEY=VALUE`, several with commas between";
+    let text = node.text("a name, an ARN or a tag selector", out)?;
+    if let Some(pairs) = text.strip_prefix("tag:") {
+        return match tags(pairs) {
+            Ok(tags) => Some(Selector::Tags(tags)),
+            Err(why) => note(out, Code::CUT016, node.place, why).help("write `tag:KEY=VALUE`, several with commas between").none(),
+        };
+    }
+    if text.starts_with("arn:") {
+        return Some(Selector::Arn(text.to_owned()));
+    }
+    let inside = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
+    if (1..=32).contains(&text.len()) && text.bytes().all(inside) && !text.starts_with('-') && !text.ends_with('-') {
+        return Some(Selector::Name(text.to_owned()));
+    }
+    note(out, Code::CUT016, node.place, format!("`{}` is no name of a load balancer or target group", clip(text))).help(help).none()
+}
+
+fn arn(node: &Node, out: &mut Vec<Diagnostic>) -> Option<String> {
+    let text = node.text("an ARN", out)?;
+    if text.starts_with("arn:") {
+        return Some(text.to_owned());
+    }
+    note(out, Code::CUT016, node.place, format!("`{}` is no ARN", clip(text))).help("an ARN begins with `arn:aws:`").none()
+}
+
+scalar! {
+    /// A DNS-1123 label.
+    Name(String) = { "type": "string", "pattern": "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", "maxLength": 63 }, label;
+    /// A step's name: a label that is not a number.
+    StepName(String) = { "type": "string", "pattern": "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", "not": { "pattern": "^[0-9]+$" }, "maxLength": 63 }, step_name;
+    /// Twelve digits.
+    Account(String) = { "type": "string", "pattern": "^[0-9]{12}$" }, account;
+    /// An AWS region.
+    Region(String) = { "type": "string", "pattern": "^[a-z]+(-[a-z]+)+-[0-9]{1,2}$" }, region;
+    /// An EKS cluster's name.
+    EksName(String) = { "type": "string", "pattern": "^[0-9A-Za-z][0-9A-Za-z_-]*$", "maxLength": 100 }, eks;
+    /// Text for people.
+    Line(String) = { "type": "string", "minLength": 1, "maxLength": 500 }, |n, out| line(n, 500, out);
+    /// The name of a cluster of the plan.
+    ClusterRef(String) = { "type": "string", "minLength": 1, "maxLength": 63 }, |n, out| n.text("the name of a cluster", out).map(str::to_owned);
+    /// A duration.
+    Period(Duration) = { "type": "string", "pattern": (duration::PATTERN), "minLength": 2, "examples": ["90s", "10m", "1h30m"] }, period;
+    /// A whole percentage.
+    Percent(u32) = { "type": "integer", "minimum": 0, "maximum": 100 }, |n, out| n.whole("percentage", 0..=100, out);
+    /// A percentage that may have a fraction.
+    Ratio(f64) = { "type": "number", "minimum": 0, "maximum": 100 }, |n, out| number(n, 0.0, 100.0, out);
+    /// A factor on needed capacity.
+    Factor(f64) = { "type": "number", "minimum": 0, "maximum": 10 }, |n, out| number(n, 0.0, 10.0, out);
+    /// A number of targets; a target group holds at most a thousand.
+    Targets(u32) = { "type": "integer", "minimum": 1, "maximum": 1000 }, |n, out| n.whole("number of targets", 1..=1000, out);
+    /// A number of actions.
+    Actions(u32) = { "type": "integer", "minimum": 1, "maximum": 10000 }, |n, out| n.whole("number of actions", 1..=10_000, out);
+    /// A rule's priority.
+    Priority(u32) = { "type": "integer", "minimum": 1, "maximum": 50000 }, |n, out| n.whole("priority of a rule", 1..=50_000, out);
+    /// A Service's port.
+    Port(PortRef) = {
+        "oneOf": [{ "type": "integer", "minimum": 1, "maximum": 65535 }, { "type": "string", "pattern": "^[-a-z0-9]*[a-z][-a-z0-9]*$", "maxLength": 15 }]
+    }, port;
+    /// A listener, by port or ARN.
+    ListenerName(ListenerRef) = {
+        "oneOf": [{ "type": "integer", "minimum": 1, "maximum": 65535 }, { "type": "string", "pattern": "^arn:" }]
+    }, listener;
+    /// A load balancer or target group: name, ARN, or `tag:KEY=VALUE,…`.
+    Resource(Selector) = {
+        "type": "string", "pattern": "^(arn:.+|tag:[^=,]+=[^,]*(,[^=,]+=[^,]*)*|[0-9A-Za-z]([-0-9A-Za-z]{0,30}[0-9A-Za-z])?)$"
+    }, selector;
+    /// An ARN.
+    Arn(String) = { "type": "string", "pattern": "^arn:" }, arn;
+    /// A finding's code.
+    CodeName(String) = { "type": "string", "pattern": "^CUT[0-9]{3}$" }, |n, out| n.text("the code of a finding", out).map(str::to_owned);
+}

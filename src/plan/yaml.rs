@@ -1,0 +1,236 @@
+//! YAML into a tree of nodes that know their places, within budgets that no input gets around.
+//!
+//! The tree exists so that everything that is wrong can be reported at once; a deserialiser stops at its first error.
+
+use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_saphyr::{Spanned, options::MergeKeyPolicy};
+
+use super::diagnostic::{Diagnostic, Place};
+use crate::domain::finding::Code;
+
+/// The largest plan, in bytes. A plan over a hundred routes is a tenth of it.
+pub const MAX_BYTES: usize = 256 * 1024;
+const MAX_DEPTH: usize = 32;
+const MAX_NODES: usize = 20_000;
+
+/// A value of the file.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Node {
+    /// The key that leads to it, in a mapping.
+    pub key: Option<(String, Place)>,
+    /// Where it begins.
+    pub place: Place,
+    pub value: Value,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Value {
+    Null,
+    Bool(bool),
+    Int(i128),
+    Float(f64),
+    /// A number in octal, hexadecimal, with leading zeros and the like: YAML's versions disagree about what it is.
+    Odd(String),
+    /// Whether it was written without quotes.
+    Text {
+        text: String,
+        plain: bool,
+    },
+    List(Vec<Node>),
+    /// In the order of the file; keys are unique.
+    Map(Vec<Node>),
+}
+
+impl Value {
+    /// What it is, for messages.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Null => "nothing",
+            Self::Bool(_) => "true or false",
+            Self::Int(_) | Self::Float(_) => "a number",
+            Self::Odd(_) => "a number that is not plain decimal",
+            Self::Text { .. } => "text",
+            Self::List(_) => "a list",
+            Self::Map(_) => "a mapping",
+        }
+    }
+}
+
+/// The tree of a text.
+pub(crate) fn read(text: &str) -> Result<Node, Diagnostic> {
+    let options = serde_saphyr::options! {
+        budget: serde_saphyr::budget! {
+            max_depth: MAX_DEPTH,
+            flow_nesting_limit: MAX_DEPTH,
+            max_nodes: MAX_NODES,
+            max_events: 3 * MAX_NODES,
+            max_anchors: 0,
+            max_aliases: 0,
+            max_merge_keys: 0,
+            max_documents: 1,
+            max_total_scalar_bytes: MAX_BYTES,
+        },
+        merge_keys: MergeKeyPolicy::Error,
+        strict_booleans: true,
+        reject_unsupported_tags: true,
+        with_snippet: false,
+    };
+    let raw: Spanned<Raw> = serde_saphyr::from_str_with_options(text, options).map_err(|e| refused(text, &e))?;
+    Ok(finish(text, None, raw))
+}
+
+/// A parser's error in our words where the place alone does not explain it.
+fn refused(text: &str, error: &serde_saphyr::Error) -> Diagnostic {
+    use serde_saphyr::Error as E;
+    use serde_saphyr::budget::BudgetBreach as B;
+    let error = error.without_snippet();
+    let place = error.location().map_or_else(|| Place::at(text, 1, 1, 1), |l| place(text, l));
+    if let E::DuplicateMappingKey { key, .. } = error {
+        let key = key.as_deref().unwrap_or("this key");
+        return Diagnostic::new(Code::CUT002, place, format!("`{key}` is given twice in one mapping")).help("keep one of the two");
+    }
+    let whole = error.to_string();
+    let end = whole.find(" at line ").unwrap_or(whole.len());
+    let message = whole[..end].trim_end_matches([',', ':', ' ']).to_owned();
+    let found = |message: &str| Diagnostic::new(Code::CUT001, place, format!("not readable as a plan: {message}"));
+    let plain = "write the fields out: a plan has no anchors, aliases or merge keys";
+    match error {
+        E::Budget { breach: B::Anchors { .. }, .. } => found("it has an anchor (`&name`)").help(plain),
+        E::Budget { breach: B::Aliases { .. }, .. } | E::UnknownAnchor { .. } => found("it has an alias (`*name`)").help(plain),
+        E::MergeKeyNotAllowed { .. } | E::Budget { breach: B::MergeKeys { .. }, .. } => found("it has a merge key (`<<`)").help(plain),
+        E::MultipleDocuments { .. } | E::Budget { breach: B::Documents { .. }, .. } => {
+            found("it has more than one document").help("one plan a file: remove what follows `---`")
+        }
+        E::Budget { breach: B::Depth { .. }, .. } => found("it is nested too deep").help(format!("a plan has at most {MAX_DEPTH} levels")),
+        E::Budget { .. } => found("it holds too much").help(format!("a plan has at most {MAX_NODES} values: is this the right file?")),
+        _ => found(&message).help("look at the quotes, brackets and indentation here and on the line before"),
+    }
+}
+
+fn place(text: &str, location: serde_saphyr::Location) -> Place {
+    let at = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
+    Place::at(text, at(location.line()), at(location.column()), at(location.span().len()))
+}
+
+/// A value as the parser gives it.
+enum Raw {
+    Null,
+    Bool(bool),
+    Int(i128),
+    Float(f64),
+    Text(String),
+    List(Vec<Spanned<Raw>>),
+    Map(Vec<(Spanned<String>, Spanned<Raw>)>),
+}
+
+fn finish(text: &str, key: Option<(String, Place)>, raw: Spanned<Raw>) -> Node {
+    let place = place(text, raw.referenced);
+    let written = text.get(place.offset..place.offset + place.len).unwrap_or("");
+    let value = match raw.value {
+        Raw::Null => Value::Null,
+        Raw::Bool(b) => Value::Bool(b),
+        Raw::Int(_) | Raw::Float(_) if !is_plain_decimal(written) => Value::Odd(written.to_owned()),
+        Raw::Int(n) => Value::Int(n),
+        Raw::Float(n) => Value::Float(n),
+        Raw::Text(s) => Value::Text { text: s, plain: !written.starts_with(['"', '\'', '|', '>']) },
+        Raw::List(items) => Value::List(items.into_iter().map(|item| finish(text, None, item)).collect()),
+        Raw::Map(entries) => {
+            let entry = |(key, value): (Spanned<String>, Spanned<Raw>)| {
+                let at = self::place(text, key.referenced);
+                finish(text, Some((key.value, at)), value)
+            };
+            Value::Map(entries.into_iter().map(entry).collect())
+        }
+    };
+    Node { key, place, value }
+}
+
+/// `12`, `-3`, `0.5`: what every version of YAML and JSON reads alike.
+fn is_plain_decimal(written: &str) -> bool {
+    let digits = |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_digit());
+    let unsigned = written.strip_prefix('-').unwrap_or(written);
+    let (whole, fraction) = unsigned.split_once('.').map_or((unsigned, None), |(w, f)| (w, Some(f)));
+    digits(whole) && (whole == "0" || !whole.starts_with('0')) && fraction.is_none_or(digits)
+}
+
+impl<'de> Deserialize<'de> for Raw {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(RawVisitor)
+    }
+}
+
+struct RawVisitor;
+
+impl<'de> Visitor<'de> for RawVisitor {
+    type Value = Raw;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a YAML value")
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<Raw, E> {
+        Ok(Raw::Null)
+    }
+
+    fn visit_none<E: de::Error>(self) -> Result<Raw, E> {
+        Ok(Raw::Null)
+    }
+
+    fn visit_bool<E: de::Error>(self, v: bool) -> Result<Raw, E> {
+        Ok(Raw::Bool(v))
+    }
+
+    fn visit_i64<E: de::Error>(self, v: i64) -> Result<Raw, E> {
+        Ok(Raw::Int(v.into()))
+    }
+
+    fn visit_u64<E: de::Error>(self, v: u64) -> Result<Raw, E> {
+        Ok(Raw::Int(v.into()))
+    }
+
+    fn visit_f64<E: de::Error>(self, v: f64) -> Result<Raw, E> {
+        Ok(Raw::Float(v))
+    }
+
+    fn visit_str<E: de::Error>(self, v: &str) -> Result<Raw, E> {
+        Ok(Raw::Text(v.to_owned()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Raw, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = seq.next_element()? {
+            items.push(item);
+        }
+        Ok(Raw::List(items))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Raw, A::Error> {
+        let mut entries = Vec::new();
+        while let Some(entry) = map.next_entry()? {
+            entries.push(entry);
+        }
+        Ok(Raw::Map(entries))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_those_of_the_text() {
+        let text = "a: 1\nüb:\n  - x: \"y\"\n    z: 010\n  - no\n";
+        let root = read(text).unwrap();
+        let Value::Map(entries) = &root.value else { panic!() };
+        assert_eq!((entries[0].place.line, entries[0].place.column, entries[0].place.offset), (1, 4, 3));
+        let (key, at) = entries[1].key.clone().unwrap();
+        assert_eq!((key.as_str(), at.line, at.column), ("üb", 2, 1));
+        let Value::List(items) = &entries[1].value else { panic!() };
+        let Value::Map(inner) = &items[0].value else { panic!() };
+        let value = &text[inner[0].place.offset..inner[0].place.offset + inner[0].place.len];
+        assert_eq!(value, "\"y\"");
+        assert_eq!(inner[0].value, Value::Text { text: "y".into(), plain: false });
+        assert_eq!(inner[1].value, Value::Odd("010".into()));
+        assert_eq!(items[1].value, Value::Text { text: "no".into(), plain: true });
+    }
+}

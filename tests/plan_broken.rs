@@ -1,0 +1,164 @@
+//! Plans that are wrong: every one gives errors with a place, and none takes long or panics.
+//!
+//! A file in `tests/plans/broken` says in its comments what is expected of it: `# expect LINE CODE WORDS`, a line for each error, in order.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use cutover::plan::{Diagnostics, MAX_BYTES, parse, render};
+
+fn folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/plans/broken")
+}
+
+fn errors(name: &str, bytes: &[u8]) -> Diagnostics {
+    match parse(name, bytes) {
+        Ok(_) => panic!("{name} was accepted"),
+        Err(found) => found,
+    }
+}
+
+/// What every refusal has.
+fn well_formed(name: &str, found: &Diagnostics) {
+    assert!(!found.errors.is_empty(), "{name}: refused without a reason");
+    for error in &found.errors {
+        let place = error.place;
+        assert!(place.line >= 1 && place.column >= 1, "{name}: {error:?}");
+        assert!(place.offset + place.len <= found.text.len(), "{name}: {error:?} points past the end");
+        assert!(found.text.is_char_boundary(place.offset) && found.text.is_char_boundary(place.offset + place.len), "{name}: {error:?}");
+        assert!(error.code.name() < "CUT040", "{name}: {error:?}");
+    }
+    assert!(found.errors.is_sorted_by_key(|e| e.place), "{name}: in the order of the text");
+    for color in [false, true] {
+        let drawn = render(found, color);
+        assert!(found.errors.iter().all(|e| drawn.contains(e.code.name())), "{name}: {drawn}");
+        assert!(color || !drawn.contains('\u{1b}'), "{name}: no escapes without colour");
+    }
+}
+
+#[test]
+fn every_broken_plan_is_refused_where_it_is_wrong() {
+    let mut files: Vec<PathBuf> = std::fs::read_dir(folder()).unwrap().map(|e| e.unwrap().path()).collect();
+    files.sort();
+    assert!(files.len() >= 45, "{} broken plans", files.len());
+    let mut wrong = String::new();
+    for file in files {
+        let name = file.file_name().unwrap().to_string_lossy().into_owned();
+        let text = std::fs::read_to_string(&file).unwrap();
+        let found = errors(&name, text.as_bytes());
+        well_formed(&name, &found);
+        let expected: Vec<Vec<&str>> =
+            text.lines().filter_map(|l| l.split_once("# expect ")).map(|(_, e)| e.splitn(3, ' ').collect()).collect();
+        let fits = expected.len() == found.errors.len()
+            && !expected.is_empty()
+            && expected.iter().zip(&found.errors).all(|(e, f)| {
+                let said = format!("{} {}", f.message, f.help.as_deref().unwrap_or_default());
+                e[0] == f.place.line.to_string() && e[1] == f.code.name() && said.contains(e[2])
+            });
+        if !fits {
+            writeln!(wrong, "{name} expects {expected:?} but has").unwrap();
+            for f in &found.errors {
+                writeln!(wrong, "  # expect {} {} {} | {}", f.place.line, f.code.name(), f.message, f.help.as_deref().unwrap_or("-"))
+                    .unwrap();
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+#[test]
+fn hostile_bytes_are_refused_before_they_cost_anything() {
+    let bomb = "a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b]\n";
+    let cases: Vec<(&str, Vec<u8>, usize, &str)> = vec![
+        ("ten megabytes", b"a: b\n".repeat(2 * 1024 * 1024), 1, "10485760 bytes"),
+        ("one byte too many", vec![b'#'; MAX_BYTES + 1], 1, "at most 262144"),
+        ("as large as may be", vec![b'#'; MAX_BYTES], 1, "empty"),
+        ("an alias bomb", bomb.as_bytes().to_vec(), 1, "anchor"),
+        ("an alias of nothing", b"a: *x\n".to_vec(), 1, "alias"),
+        ("a merge key", b"a:\n  <<: {b: 1}\n".to_vec(), 2, "merge"),
+        ("brackets", vec![b'['; 200 * 1024], 1, "not readable"),
+        ("braces", b"{a: ".repeat(50 * 1024), 1, "not readable"),
+        ("nested lists", b"- ".repeat(100 * 1024), 1, "not readable"),
+        ("nested mappings", (0..400).map(|i| format!("{}a:\n", " ".repeat(i))).collect::<String>().into_bytes(), 33, "not readable"),
+        ("many values", format!("[{}]", "1,".repeat(100_000)).into_bytes(), 1, "not readable"),
+        ("many keys", (0..15_000).map(|i| format!("k{i}: 1\n")).collect::<String>().into_bytes(), 10_000, "not readable"),
+        ("one long key", [vec![b'k'; 200 * 1024], b": 1\n".to_vec()].concat(), 1, ""),
+        ("one long value", [b"apiVersion: ".to_vec(), vec![b'v'; 200 * 1024]].concat(), 1, ""),
+        ("not UTF-8", b"apiVersion: cutover.dev/v1alpha1\nkind: Cut\xffover\n".to_vec(), 2, "byte 42 (0xff)"),
+        ("UTF-16", "kind: Cutover".encode_utf16().flat_map(u16::to_le_bytes).collect(), 1, ""),
+        ("half a character", b"kind: \xe2\x82".to_vec(), 1, "not UTF-8"),
+        ("an escape", b"kind: \"Cut\\e[2Jover\"\n".to_vec(), 1, ""),
+        ("a NUL", b"kind: Cut\0over\n".to_vec(), 1, ""),
+        ("nothing", Vec::new(), 1, "empty"),
+        ("blanks", b"\n \n\n".to_vec(), 1, "empty"),
+        ("a comment", b"# nothing yet\n".to_vec(), 1, "empty"),
+        ("only a byte order mark", b"\xef\xbb\xbf".to_vec(), 1, ""),
+        ("a word", b"hello".to_vec(), 1, "must be a mapping"),
+        ("a list", b"- apiVersion: x\n".to_vec(), 1, "must be a mapping"),
+        ("another document", b"kind: Cutover\n---\nkind: Cutover\n".to_vec(), 2, "more than one"),
+        ("a tag", b"kind: !!python/object:os.system Cutover\n".to_vec(), 1, ""),
+        ("a mapping as key", b"{a: b}: c\n".to_vec(), 1, ""),
+        ("a tab", b"a:\n\tb: 1\n".to_vec(), 2, ""),
+        ("carriage returns", b"kind: Cutover\r\rapiVersion: x\r".to_vec(), 1, ""),
+        ("line separators", "kind: \u{2028}Cutover\u{85}x: \u{2029}y\n".as_bytes().to_vec(), 1, ""),
+    ];
+    let mut wrong = String::new();
+    for (name, bytes, line, words) in cases {
+        let found = errors(name, &bytes);
+        well_formed(name, &found);
+        let first = &found.errors[0];
+        let said = format!("{} {}", first.message, first.help.as_deref().unwrap_or_default());
+        if first.place.line != line || !said.contains(words) {
+            writeln!(wrong, "{name}: {found}").unwrap();
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+/// Any single byte of a good plan changed, or its end cut off: never a panic, never a place outside.
+#[test]
+fn damaged_plans_do_not_panic() {
+    let good = std::fs::read(format!("{}/plans/gitops.yaml", env!("CARGO_MANIFEST_DIR"))).unwrap();
+    for at in (0..good.len()).step_by(11) {
+        for byte in *b":{[-\"\n\t&\xff" {
+            let mut bad = good.clone();
+            bad[at] = byte;
+            if let Err(found) = parse("damaged", &bad) {
+                well_formed(&format!("byte {at} set to {byte:#x}"), &found);
+            }
+        }
+        if let Err(found) = parse("cut", &good[..at]) {
+            well_formed(&format!("cut at {at}"), &found);
+        }
+    }
+}
+
+#[test]
+fn renderings() {
+    let mut drawn = String::new();
+    for name in [
+        "everything",
+        "shares-sum",
+        "unknown-field",
+        "duplicate-key",
+        "syntax-quote",
+        "account-number",
+        "step-two-verbs",
+        "target-group-shared",
+    ] {
+        let name = format!("{name}.yaml");
+        let found = errors(&name, &std::fs::read(folder().join(&name)).unwrap());
+        writeln!(drawn, "{}", render(&found, false)).unwrap();
+    }
+    insta::assert_snapshot!("renderings", drawn);
+}
+
+#[test]
+fn diagnostics_as_json() {
+    let found = errors("shares-sum.yaml", &std::fs::read(folder().join("shares-sum.yaml")).unwrap());
+    let json = serde_json::to_value(&found).unwrap();
+    assert_eq!(json["source"], "shares-sum.yaml");
+    let error = &json["errors"][0];
+    assert_eq!((&error["code"], error["line"].as_u64().is_some(), error["column"].as_u64().is_some()), (&"CUT021".into(), true, true));
+    assert!(error["message"].as_str().unwrap().contains("90") && error["help"].as_str().is_some());
+}
