@@ -26,7 +26,8 @@ pub fn render(diagnostics: &Diagnostics, color: bool) -> String {
         // What cannot be drawn is still said in words.
         if text.is_empty() || handler.render_report(&mut out, &report).is_err() {
             let help = report.help.map(|h| format!("\n  help: {h}")).unwrap_or_default();
-            out += &format!("{}\n\n  {}:{line}:{column}: {}{help}\n", report.code, clean(&diagnostics.source), report.message);
+            let words = format!("{}\n\n  {}:{line}:{column}: {}{help}\n", report.code, clean(&diagnostics.source), report.message);
+            out.push_str(&words);
         }
         out.push('\n');
     }
