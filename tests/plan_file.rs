@@ -39,7 +39,7 @@ fn reference_plan() {
     assert_eq!((strategy.steps[1].number, strategy.steps[1].name.as_deref()), (2, Some("first-traffic")));
     assert_eq!(strategy.steps[1].kind, StepKind::Shares(shares(&[("a", 99), ("b", 1)])));
     assert_eq!(strategy.steps[7].kind, StepKind::Approval(Some("on-call has read the dashboards".into())));
-    assert_eq!(strategy.steps[11].kind, StepKind::Bake(Duration::from_secs(3600)));
+    assert_eq!(strategy.steps[11].kind, StepKind::Bake(Duration::from_hours(1)));
 }
 
 #[test]
@@ -48,7 +48,7 @@ fn other_examples() {
     let selector = &canary.workloads[0].routes[0].load_balancer;
     assert_eq!(*selector, Selector::Tags([("app".to_owned(), "shop".to_owned()), ("tier".to_owned(), "public".to_owned())].into()));
     assert_eq!(canary.workloads[0].routes[0].rules, Some(vec![RuleRef::Priority(10), RuleRef::Priority(11)]));
-    assert_eq!(canary.strategy.gates.raise.stable_for, Some(Duration::from_secs(60)));
+    assert_eq!(canary.strategy.gates.raise.stable_for, Some(Duration::from_mins(1)));
     assert_eq!(canary.strategy.peak("green"), 5);
 
     let gitops = read("gitops");
@@ -84,7 +84,7 @@ fn defaults() {
     let strategy = &plan.strategy;
     let gates = &strategy.gates;
     assert_eq!((strategy.settle, strategy.on_failure, gates.on_timeout), (Duration::from_secs(15), OnFailure::Rollback, OnFailure::Pause));
-    assert_eq!((strategy.rollback_stickiness, gates.timeout), (RollbackStickiness::Break, Duration::from_secs(1200)));
+    assert_eq!((strategy.rollback_stickiness, gates.timeout), (RollbackStickiness::Break, Duration::from_mins(20)));
     assert_eq!(
         (gates.raise.min_healthy, gates.raise.min_healthy_percent, gates.raise.capacity, gates.raise.stable_for),
         (1, 95.0, 1.0, None)
