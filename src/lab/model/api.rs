@@ -108,9 +108,7 @@ impl World {
     }
 
     fn throttled(&mut self, operation: &str, mutating: bool) -> bool {
-        self.faults.throttle_due += self.faults.throttled;
-        if self.faults.throttle_due >= 100 {
-            self.faults.throttle_due -= 100;
+        if self.faults.throttled > 0 && self.random.u32(..100) < self.faults.throttled {
             return true;
         }
         let bucket = match operation {

@@ -56,6 +56,8 @@ pub(crate) struct Behaviour {
     pub whole: u32,
     /// What its HPA would like to have; `None`: by share.
     pub wants: Option<u32>,
+    /// Since when its HPA would like to have fewer.
+    pub surplus: Option<jiff::Timestamp>,
 }
 
 /// What the binding controller has done for a binding.

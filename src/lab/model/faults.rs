@@ -26,7 +26,6 @@ pub(crate) struct Faults {
     pub expired: bool,
     /// Of every 100 calls so many are throttled.
     pub throttled: u32,
-    pub throttle_due: u32,
     /// What is left of the buckets, 0–1.
     pub capacity: f64,
     /// How old answers are.
@@ -49,7 +48,6 @@ impl Faults {
             clusters_down: Vec::new(),
             expired: false,
             throttled: 0,
-            throttle_due: 0,
             capacity: 1.0,
             stale: Duration::ZERO,
             late: Vec::new(),

@@ -67,7 +67,7 @@ impl Effective {
     pub fn carry(&mut self, before: &Self) {
         if let What::Forward(entries) = &mut self.what {
             for entry in entries.iter_mut() {
-                if let Some(old) = before.entries().iter().find(|e| e.group == entry.group) {
+                if let Some(old) = before.entries().iter().find(|e| e.group == entry.group && e.share > 0.0) {
                     entry.owed = old.owed;
                 }
             }

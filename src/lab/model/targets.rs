@@ -21,9 +21,8 @@ impl World {
         let pod = pod.or_else(|| id.parse().ok().and_then(|ip| self.pod_by_ip.get(&ip).copied()));
         self.registrations += 1;
         let registration = self.registrations;
-        let zones = self.groups[group].attached.first().map_or(&[][..], |b| &self.balancers[*b].zones);
-        let number: usize = id.bytes().map(usize::from).sum();
-        let zone = zones.get(number % zones.len().max(1)).cloned().unwrap_or_default();
+        let number: u32 = id.bytes().map(u32::from).sum();
+        let zone = format!("{}{}", self.region, if number.is_multiple_of(2) { "a" } else { "c" });
         let attached = !self.groups[group].attached.is_empty();
         let state = if attached { State::Registering } else { State::Unused };
         self.groups[group].targets.insert(key.clone(), Registered { registration, pod, zone, state, passed: 0, failed: 0 });

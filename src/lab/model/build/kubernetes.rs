@@ -10,6 +10,7 @@ use super::EntryGroups;
 use super::settings::{Kind as Settled, Settings};
 use crate::lab::model::cluster::{Behaviour, Cluster};
 use crate::lab::model::group::State;
+use crate::lab::model::pod::{Phase, Pod, Trouble};
 use crate::lab::model::{Route, World};
 use crate::lab::objects::{Kind, Objects};
 use crate::lab::scenario::ScenarioError;
@@ -120,8 +121,14 @@ impl World {
         });
         home.objects.put(Kind::Deployment, deployment, now);
         let wants = kind.hpa.as_ref().and_then(|h| h.wants);
-        let behaviour =
-            Behaviour { workload: workload.name.clone(), startup: kind.startup, pre_stop: kind.pre_stop, whole: kind.replicas, wants };
+        let behaviour = Behaviour {
+            workload: workload.name.clone(),
+            startup: kind.startup,
+            pre_stop: kind.pre_stop,
+            whole: kind.replicas,
+            wants,
+            surplus: None,
+        };
         home.deployments.insert((namespace.clone(), name.clone()), behaviour);
         if let Some(hpa) = &kind.hpa {
             let target = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": name});
@@ -155,6 +162,33 @@ impl World {
         let metadata =
             json!({"name": group.name.to_ascii_lowercase(), "namespace": namespace, "labels": labels, "annotations": annotations});
         self.clusters[cluster].objects.put(Kind::TargetGroupBinding, json!({"metadata": metadata, "spec": spec}), now);
+    }
+
+    /// Two servers outside of every cluster, behind a third-party group.
+    pub(super) fn add_outsiders(&mut self, group: usize) {
+        for _ in 0..2 {
+            let id = crate::lab::model::PodId(u32::try_from(self.pods.len()).unwrap_or(u32::MAX));
+            let [high, low] = (u16::try_from(self.pods.len()).unwrap_or(0) + 256).to_be_bytes();
+            let ip = Ipv4Addr::new(10, 200, high, low);
+            self.pods.push(Pod {
+                cluster: None,
+                namespace: String::new(),
+                name: format!("{}-{low}", self.groups[group].name).into(),
+                deployment: String::new(),
+                template: String::new(),
+                labels: BTreeMap::new(),
+                ip,
+                port: 8080,
+                phase: Phase::Running,
+                serving: true,
+                gates: Vec::new(),
+                gates_passed: true,
+                health_status: 200,
+                trouble: Trouble::default(),
+            });
+            self.pod_by_ip.insert(ip, id);
+            self.register(group, &ip.to_string(), 8080, Some(id));
+        }
     }
 
     /// Targets that are there from the start have been there for long.

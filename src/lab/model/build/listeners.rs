@@ -64,7 +64,8 @@ impl World {
         let groups = said.unwrap_or_else(|| BTreeMap::from([(format!("{name}-default"), 0)]));
         for group in groups.keys() {
             if !self.groups.iter().any(|g| g.name == *group) {
-                self.add_group(settings, None, &Selector::Name(group.clone()), group, TargetType::Ip);
+                let index = self.add_group(settings, None, &Selector::Name(group.clone()), group, TargetType::Ip);
+                self.add_outsiders(index);
             }
         }
         groups

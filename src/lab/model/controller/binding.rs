@@ -36,6 +36,9 @@ impl World {
         let bound = Bound { generation, group, targets };
         let before = self.clusters[cluster].bound.get(&place).cloned();
         if before.as_ref() == Some(&bound) {
+            if self.groups[group].target_type == "instance" {
+                self.route_nodes(group, &wanted);
+            }
             return;
         }
         if !self.register_all(group, &wanted) || !self.deregister_others(group, &bound, binding, before.as_ref()) {
@@ -49,6 +52,16 @@ impl World {
             o["status"]["observedGeneration"] = generation.into();
         });
         self.clusters[cluster].bound.insert(place, bound);
+    }
+
+    /// Behind a node's port stands whichever pod serves now.
+    fn route_nodes(&mut self, group: usize, wanted: &[(String, u16, Option<PodId>)]) {
+        for (id, port, pod) in wanted {
+            if let Some(target) = self.groups[group].targets.get_mut(&(id.as_str().into(), *port)) {
+                target.pod = *pod;
+            }
+        }
+        self.groups[group].routable = None;
     }
 
     fn register_all(&mut self, group: usize, wanted: &[(String, u16, Option<PodId>)]) -> bool {

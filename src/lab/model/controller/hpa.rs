@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use serde_json::{Value, json};
 
 use crate::lab::model::World;
@@ -10,6 +11,9 @@ use crate::lab::objects::{Kind, text};
 
 /// How often they look.
 const PERIOD: Duration = Duration::from_secs(15);
+
+/// How long fewer must be enough before they take any away: Kubernetes's default stabilization window.
+const STABLE: SignedDuration = SignedDuration::from_mins(5);
 
 impl World {
     pub(in crate::lab::model) fn autoscale(&mut self, cluster: usize) {
@@ -37,9 +41,14 @@ impl World {
         });
         let desired = need.max(min).min(max.max(1));
         let now = self.now;
+        let current =
+            self.clusters[cluster].objects.get(Kind::Deployment, &namespace, &target).map_or(0, |d| number(&d["spec"]["replicas"], 1));
+        let since = self.clusters[cluster].deployments.get_mut(&place).and_then(|b| {
+            b.surplus = (desired < current).then(|| b.surplus.unwrap_or(now));
+            b.surplus
+        });
         let objects = &mut self.clusters[cluster].objects;
-        let current = objects.get(Kind::Deployment, &namespace, &target).map_or(0, |d| number(&d["spec"]["replicas"], 1));
-        if current != desired {
+        if desired > current || since.is_some_and(|s| now.duration_since(s) >= STABLE) {
             objects.update(Kind::Deployment, &namespace, &target, now, |d| d["spec"]["replicas"] = desired.into());
         }
         let status = json!({"currentReplicas": current, "desiredReplicas": desired, "observedGeneration": hpa["metadata"]["generation"]});

@@ -1,0 +1,187 @@
+//! What the lab's tests share: a plan like the reference case, and calls of the world's APIs as clients make them.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use cutover::lab::model::{ClientRequest, Outcome, World};
+use cutover::lab::scenario::Scenario;
+use cutover::plan::model::{
+    BindingMode, BindingSpec, Cluster, ClusterAccess, GuardGate, ListenerRef, Marker, OnFailure, Plan, PortRef, RaiseGate,
+    RollbackStickiness, RouteEntry, Selector, ServiceRef, Step, StepKind, Strategy, TargetHealthGates, TargetType, Workload,
+};
+use http::Request;
+use hyper::body::Bytes;
+use jiff::{SignedDuration, Timestamp};
+
+/// Where cluster b's bindings of the workload are.
+pub const BINDINGS: &str = "/apis/elbv2.k8s.aws/v1beta1/namespaces/webapp/targetgroupbindings";
+
+pub const START: Timestamp = Timestamp::UNIX_EPOCH;
+
+/// The reference case: one load balancer, listeners 80 and 443, 36 actions.
+pub fn plan() -> Plan {
+    let name = |n: &str| Selector::Name(n.to_owned());
+    let cluster = |n: &str| Cluster { name: n.to_owned(), access: ClusterAccess::Eks(format!("alpha-kr-{n}")) };
+    let shares = |a, b| [("a".to_owned(), a), ("b".to_owned(), b)].into_iter().collect();
+    let route = RouteEntry {
+        load_balancer: name("alpha-webapp"),
+        listeners: vec![ListenerRef::Port(80), ListenerRef::Port(443)],
+        target_groups: vec![("a".into(), name("alpha-webapp-a")), ("b".into(), name("alpha-webapp-b"))],
+        rules: None,
+        expect: Some(36),
+    };
+    let gates = TargetHealthGates {
+        raise: RaiseGate { min_healthy: 1, min_healthy_percent: 95.0, capacity: 1.0, stable_for: None },
+        guard: GuardGate { min_healthy_percent: 70.0, for_: Duration::from_secs(90) },
+        timeout: Duration::from_mins(20),
+        on_timeout: OnFailure::Pause,
+    };
+    let steps = vec![
+        Step { number: 1, name: None, kind: StepKind::Bind },
+        Step { number: 2, name: Some("first-traffic".into()), kind: StepKind::Shares(shares(99, 1)) },
+        Step { number: 3, name: None, kind: StepKind::Bake(Duration::from_mins(10)) },
+        Step { number: 4, name: None, kind: StepKind::Shares(shares(0, 100)) },
+    ];
+    Plan {
+        name: "alpha-webapp".into(),
+        source: "test".into(),
+        text: String::new(),
+        hash: String::new(),
+        account_id: "123456789012".into(),
+        region: "ap-northeast-2".into(),
+        clusters: vec![cluster("a"), cluster("b")],
+        workloads: vec![Workload {
+            name: "webapp".into(),
+            service: Some(ServiceRef { namespace: "webapp".into(), name: "webapp".into(), port: PortRef::Name("http".into()) }),
+            binding: BindingSpec { mode: BindingMode::Create, target_type: TargetType::Ip, extra: serde_json::Map::new() },
+            routes: vec![route],
+        }],
+        strategy: Strategy {
+            from: "a".into(),
+            to: "b".into(),
+            settle: Duration::from_secs(30),
+            on_failure: OnFailure::Rollback,
+            rollback_stickiness: RollbackStickiness::Break,
+            gates,
+            start: Some(shares(100, 0)),
+            steps,
+        },
+        accept: vec![],
+        marker: Marker::Tag,
+    }
+}
+
+/// A world of the reference case with this scenario's `spec`, in YAML flow or block style.
+pub fn world(spec: &str) -> World {
+    let text = format!("apiVersion: cutover.dev/v1alpha1\nkind: Scenario\nmetadata: {{name: test}}\nspec: {spec}\n");
+    let scenario = Scenario::parse("test.yaml", &text).expect("a scenario");
+    World::new(&plan(), &scenario, 7, START).expect("a world")
+}
+
+/// So many seconds after the start.
+pub fn at(seconds: i64) -> Timestamp {
+    START.checked_add(SignedDuration::from_secs(seconds)).expect("a time")
+}
+
+/// A call of ELBv2: status and body.
+pub fn elb(world: &mut World, form: &str, now: Timestamp) -> (u16, String) {
+    let answer = world.aws(&request(form), now);
+    (answer.response.status().as_u16(), String::from_utf8_lossy(answer.response.body()).into_owned())
+}
+
+/// The request of such a call.
+pub fn request(form: &str) -> Request<Bytes> {
+    let body = Bytes::from(format!("{form}&Version=2015-12-01"));
+    Request::post("/").header("content-type", "application/x-www-form-urlencoded").body(body).expect("a request")
+}
+
+/// All texts of an XML element, in order.
+pub fn all(xml: &str, element: &str) -> Vec<String> {
+    let (open, close) = (format!("<{element}>"), format!("</{element}>"));
+    xml.split(&open).skip(1).filter_map(|rest| rest.split_once(&close)).map(|(text, _)| text.to_owned()).collect()
+}
+
+/// ARNs of the target groups `a`, `b` and `default`.
+pub fn groups(world: &mut World, now: Timestamp) -> [String; 3] {
+    ["a", "b", "default"].map(|n| {
+        let (_, xml) = elb(world, &format!("Action=DescribeTargetGroups&Names.member.1=alpha-webapp-{n}"), now);
+        all(&xml, "TargetGroupArn").remove(0)
+    })
+}
+
+/// Every route: the ARN to write to, and whether it is a listener's default action.
+pub fn routes(world: &mut World, now: Timestamp) -> Vec<(String, bool)> {
+    let (_, xml) = elb(world, "Action=DescribeLoadBalancers", now);
+    let balancer = all(&xml, "LoadBalancerArn").remove(0);
+    let (_, xml) = elb(world, &format!("Action=DescribeListeners&LoadBalancerArn={balancer}"), now);
+    let mut found = Vec::new();
+    for listener in all(&xml, "ListenerArn") {
+        let (_, xml) = elb(world, &format!("Action=DescribeRules&ListenerArn={listener}"), now);
+        found.push((listener, true));
+        found.extend(all(&xml, "RuleArn").into_iter().zip(all(&xml, "IsDefault")).filter(|(_, d)| d == "false").map(|(r, _)| (r, false)));
+    }
+    found
+}
+
+/// A call that sets a route's weights; `more` is appended to the form, and may use `PREFIX.` for the forward action.
+pub fn modify(route: &(String, bool), weights: &[(&str, u32)], more: &str) -> String {
+    let (action, arn, list) =
+        if route.1 { ("ModifyListener", "ListenerArn", "DefaultActions") } else { ("ModifyRule", "RuleArn", "Actions") };
+    let mut form = format!("Action={action}&{arn}={}&{list}.member.1.Type=forward", route.0);
+    for (n, (group, weight)) in (1..).zip(weights) {
+        let tuple = format!("{list}.member.1.ForwardConfig.TargetGroups.member.{n}");
+        let _ = write!(form, "&{tuple}.TargetGroupArn={group}&{tuple}.Weight={weight}");
+    }
+    form + &more.replace("PREFIX.", &format!("{list}.member.1."))
+}
+
+/// Sends a request to each reachable route in turn, `count` in all, and counts where they went: cluster a, cluster b, elsewhere.
+pub fn send(world: &mut World, count: usize, now: Timestamp) -> [usize; 3] {
+    let places = world.reachable();
+    let mut seen = [0; 3];
+    for (load_balancer, port, host, path) in places.iter().cycle().take(count) {
+        let pick = world.pick(&ClientRequest { load_balancer, port: *port, host, path, cookie: None }, now);
+        let target = matches!(pick.outcome, Outcome::Target { .. });
+        match pick.cluster.as_deref() {
+            Some("a") if target => seen[0] += 1,
+            Some("b") if target => seen[1] += 1,
+            _ => seen[2] += 1,
+        }
+    }
+    seen
+}
+
+/// States of a group's targets, sorted.
+pub fn states(world: &mut World, group: &str, now: Timestamp) -> Vec<String> {
+    let (_, xml) = elb(world, &format!("Action=DescribeTargetHealth&TargetGroupArn={group}"), now);
+    let mut states = all(&xml, "State");
+    states.sort();
+    states
+}
+
+/// A call of cluster b's API: its status.
+pub fn kube(world: &mut World, method: &str, path: &str, body: &serde_json::Value, now: Timestamp) -> u16 {
+    kube_call(world, method, path, body, now).0
+}
+
+/// What cluster b has at a path.
+pub fn kube_get(world: &mut World, path: &str, now: Timestamp) -> serde_json::Value {
+    serde_json::from_slice(&kube_call(world, "GET", path, &serde_json::Value::Null, now).1).expect("JSON")
+}
+
+fn kube_call(world: &mut World, method: &str, path: &str, body: &serde_json::Value, now: Timestamp) -> (u16, Bytes) {
+    let body = Bytes::from(if body.is_null() { String::new() } else { body.to_string() });
+    let request = Request::builder().method(method).uri(path).header("content-type", "application/json").body(body).expect("a request");
+    match world.kube("b", &request, now).answer {
+        cutover::lab::wire::kube::Answer::Whole(response) => (response.status().as_u16(), response.into_body()),
+        cutover::lab::wire::kube::Answer::Watch(_) => panic!("no watch was asked for"),
+    }
+}
+
+/// A binding of the Service `webapp` to a group.
+pub fn binding(group: &str) -> serde_json::Value {
+    serde_json::json!({
+        "apiVersion": "elbv2.k8s.aws/v1beta1", "kind": "TargetGroupBinding", "metadata": {"name": "alpha-webapp-b", "namespace": "webapp"},
+        "spec": {"serviceRef": {"name": "webapp", "port": "http"}, "targetGroupARN": group, "targetType": "ip"},
+    })
+}

@@ -1,0 +1,45 @@
+//! Faults of the APIs, and when they happen.
+
+use cutover::lab::model::Fate;
+
+use super::common::{all, at, elb, groups, modify, request, routes, world};
+
+#[test]
+fn a_late_write_is_carried_out_without_an_answer() {
+    let mut world = world("{faults: [{at: {time: 0s}, late-write: {by: 20s}}]}");
+    let [a, b, other] = groups(&mut world, at(1));
+    let route = routes(&mut world, at(1)).remove(1);
+    let answer = world.aws(&request(&modify(&route, &[(&a, 1), (&b, 1), (&other, 0)], "")), at(10));
+    assert_eq!(answer.fate, Fate::AppliedLate(at(30)));
+    let mut read = |now| all(&elb(&mut world, &format!("Action=DescribeRules&RuleArns.member.1={}", route.0), now).1, "Weight");
+    assert_eq!(read(at(29)), ["100", "0", "0"]);
+    assert_eq!(read(at(30)), ["1", "1", "0"]);
+}
+
+#[test]
+fn stale_reads_say_what_was_true_before() {
+    let mut world = world("{faults: [{at: {time: 0s}, stale: {by: 5s, for: 60s}}]}");
+    let [a, b, other] = groups(&mut world, at(1));
+    let route = routes(&mut world, at(1)).remove(1);
+    elb(&mut world, &modify(&route, &[(&a, 1), (&b, 1), (&other, 0)], ""), at(10));
+    let mut read = |now| all(&elb(&mut world, &format!("Action=DescribeRules&RuleArns.member.1={}", route.0), now).1, "Weight");
+    assert_eq!(read(at(14)), ["100", "0", "0"]);
+    assert_eq!(read(at(15)), ["1", "1", "0"]);
+}
+
+#[test]
+fn faults_that_wait_for_a_step_or_a_share_happen_then() {
+    let faults = "[{at: {step: first-traffic, after: 10s}, expire-credentials: {for: 20s}}, {at: {share: {cluster: to, atLeast: 50}}, crash: {down: 5m}}]";
+    let mut world = world(&format!("{{limits: {{modify: {{burst: 100, perSecond: 9}}}}, faults: {faults}}}"));
+    let [a, b, other] = groups(&mut world, at(0));
+    world.step(2, Some("first-traffic"), at(10));
+    assert_eq!(elb(&mut world, "Action=DescribeLoadBalancers", at(19)).0, 200);
+    assert_eq!(elb(&mut world, "Action=DescribeLoadBalancers", at(21)).0, 403);
+    assert_eq!(elb(&mut world, "Action=DescribeLoadBalancers", at(41)).0, 200);
+    for route in routes(&mut world, at(50)) {
+        assert_eq!(world.crash_due(at(50)), None);
+        elb(&mut world, &modify(&route, &[(&a, 50), (&b, 50), (&other, 0)], ""), at(50));
+    }
+    assert_eq!(world.crash_due(at(50)), Some(std::time::Duration::from_mins(5)));
+    assert_eq!(world.crash_due(at(51)), None, "told once");
+}
