@@ -46,8 +46,18 @@ pub fn apply(kind: Kind, live: &Value, exists: bool, wanted: &Value, by: Applier
     }
     let owned = mine.first().map(|m| m.fields.clone()).unwrap_or_default();
     let mut after = live.clone();
-    for path in owned.difference(&leaves).filter(|p| !others.iter().any(|o| o.fields.contains(*p))) {
+    let dropped = owned.difference(&leaves).filter(|p| !others.iter().any(|o| o.fields.contains(*p)));
+    let (keys, rest): (Vec<_>, Vec<_>) = dropped.partition(|p| fields::is_key(p));
+    for path in rest {
         fields::remove(&mut after, path);
+    }
+    // an item of a keyed list goes when only its key is left of it; without its key nobody would find it again
+    for path in keys {
+        let item = &path[..path.len() - 1];
+        let only_key = |v: &Value| v.as_object().is_some_and(|o| o.keys().all(|k| fields::names(item, k)));
+        if fields::get(&after, item).is_some_and(only_key) {
+            fields::remove(&mut after, item);
+        }
     }
     for path in &leaves {
         if let Some(value) = fields::get(&wanted, path) {

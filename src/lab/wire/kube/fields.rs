@@ -120,6 +120,17 @@ pub fn display(path: &[String]) -> String {
     path.iter().map(word).collect()
 }
 
+/// Whether a path is that of a field that keys its item of a list.
+pub fn is_key(path: &[String]) -> bool {
+    path.split_last().is_some_and(|(last, item)| names(item, last.trim_start_matches("f:")))
+}
+
+/// Whether the last element of a path is a key, and has this field.
+pub fn names(item: &[String], field: &str) -> bool {
+    let key = item.last().and_then(|i| i.strip_prefix("k:")).and_then(|k| serde_json::from_str::<Map<String, Value>>(k).ok());
+    key.is_some_and(|k| k.contains_key(field))
+}
+
 /// The value at a path.
 pub fn get<'a>(value: &'a Value, path: &[String]) -> Option<&'a Value> {
     path.iter().try_fold(value, |at, element| match element.split_at(2) {

@@ -116,6 +116,12 @@ fn header<'a>(request: &'a Request<Bytes>, name: &http::HeaderName) -> Option<&'
 /// JSON, which is YAML too; other YAML is for clients to turn into JSON.
 fn body(request: &Request<Bytes>) -> Result<Value, Failure> {
     let content_type = header(request, &CONTENT_TYPE).unwrap_or_default();
+    if !content_type.contains("json") && !content_type.contains("yaml") && !content_type.is_empty() {
+        let why = format!(
+            "this API takes JSON, and not {content_type} as the typed commands of kubectl send it; use `kubectl apply -f` or `create -f`"
+        );
+        return Err(Failure::new(415, "UnsupportedMediaType", why));
+    }
     let parsed = if content_type.starts_with("application/apply-patch+yaml") {
         serde_yaml::from_slice(request.body()).map_err(|e| e.to_string())
     } else {
