@@ -1,6 +1,7 @@
 //! Which routes a plan moves: the plan's selectors, laid over what is live. Every action is either selected or skipped with a reason.
 
 mod entry;
+pub(super) use resolve::unreadable as unread;
 mod resolve;
 
 use std::collections::{BTreeMap, BTreeSet};

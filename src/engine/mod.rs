@@ -4,6 +4,7 @@
 //! special case. Batches are written in chunks, a chunk a turn, so that requests and guards are heard in the middle of a batch.
 
 mod bind;
+pub mod facts;
 pub mod hold;
 mod limit;
 mod look;

@@ -84,7 +84,7 @@ impl Problem {
 }
 
 /// The finding for something that could not be read.
-pub(super) fn unreadable(subject: &str, what: &str, why: &Unreadable) -> Finding {
+pub(in crate::domain) fn unreadable(subject: &str, what: &str, why: &Unreadable) -> Finding {
     match why {
         Unreadable::Unrepresentable(element) => {
             Finding::new(Code::CUT053, subject, format!("{what}: {element} is not known to this build"))

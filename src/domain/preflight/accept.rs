@@ -1,0 +1,41 @@
+//! `accept`: what a plan lives with, and what no plan may.
+
+use crate::domain::finding::{Code, Finding, Severity};
+use crate::plan::model::Plan;
+
+/// Errors that a plan may accept, because a person can know better than tags, permissions and names do. All others protect traffic.
+const ACCEPTABLE_ERRORS: &[Code] = &[Code::CUT058, Code::CUT060, Code::CUT073, Code::CUT075, Code::CUT085, Code::CUT091, Code::CUT093];
+
+/// Marks accepted findings with the plan's reason, refuses to accept what protects traffic, and says which entries accept nothing.
+pub(super) fn apply(plan: &Plan, findings: &mut Vec<Finding>) {
+    let mut more = Vec::new();
+    for accept in &plan.accept {
+        let mut seen = false;
+        for finding in findings.iter_mut().filter(|f| f.code.name() == accept.code) {
+            seen = true;
+            if finding.severity < Severity::Error || ACCEPTABLE_ERRORS.contains(&finding.code) {
+                finding.accepted = Some(accept.reason.clone());
+            } else {
+                more.push(
+                    Finding::new(
+                        Code::CUT089,
+                        finding.subject.clone(),
+                        format!("{} cannot be accepted: {}", accept.code, finding.code.title()),
+                    )
+                    .help(format!("mend what it says, and take {} out of `accept`", accept.code)),
+                );
+            }
+        }
+        // Codes of the plan's own checks are judged where the plan is read.
+        let ours = Code::ALL.iter().any(|c| c.name() == accept.code && *c >= Code::CUT040);
+        if !seen && ours {
+            let message = format!("`accept` names {}, and nothing says it", accept.code);
+            more.push(
+                Finding::new(Code::CUT090, accept.code.clone(), message)
+                    .help("take it out, so that it cannot hide a finding of another day"),
+            );
+        }
+    }
+    more.dedup();
+    findings.append(&mut more);
+}

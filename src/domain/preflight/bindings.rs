@@ -1,0 +1,153 @@
+//! TargetGroupBindings: one group, one cluster, one binding that says what the plan says.
+
+use std::collections::BTreeMap;
+
+use super::{Context, counted, finding};
+use crate::domain::binding::Binding;
+use crate::domain::facts::ClusterFacts;
+use crate::domain::finding::{Code, Finding, Severity};
+use crate::domain::select::SelectedGroup;
+use crate::plan::model::{BindingMode, Workload};
+
+/// EKS Auto Mode's own API group for bindings.
+const AUTO_MODE: &str = "eks.amazonaws.com/v1";
+
+pub(super) fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
+    for (name, cluster) in &context.facts.clusters {
+        api(context, name, cluster, findings);
+    }
+    for (arn, selected) in context.groups() {
+        two_clusters(context, selected, findings);
+        let Some(workload) = context.workload(&selected.workload) else { continue };
+        let (Some(wanted), Some(cluster)) = (Binding::wanted(workload, &selected.group), context.cluster(&selected.cluster)) else {
+            continue;
+        };
+        let Ok(bindings) = &cluster.bindings else { continue };
+        match bindings.iter().find(|b| b.binds(&selected.group)) {
+            Some(found) => existing(context, workload, selected, &wanted, found, findings),
+            None => missing(context, workload, selected, &wanted, bindings, findings),
+        }
+        if let Some(Err(why)) = cluster.dry_runs.get(arn) {
+            let message = format!("cluster {} refuses binding {}: {why}", selected.cluster, wanted.full_name());
+            let help = "a server-side dry-run said so: look at the controller's webhook, at your RBAC for targetgroupbindings, and at `binding.spec`";
+            findings.push(finding(Code::CUT075, &selected.cluster, message, help));
+        }
+    }
+}
+
+fn api(context: &Context<'_>, name: &str, cluster: &ClusterFacts, findings: &mut Vec<Finding>) {
+    let Ok(identity) = &cluster.identity else { return };
+    let with_service = context.plan.workloads.iter().any(|w| w.service.is_some());
+    match identity.binding_api.as_deref() {
+        Some(AUTO_MODE) => findings.push(finding(
+            Code::CUT078,
+            name,
+            format!("cluster {name} is in EKS Auto Mode: its bindings are {AUTO_MODE}"),
+            "nothing to do: bindings are made and read in that API group",
+        )),
+        None if with_service => {
+            let severity = if context.is_raised(name) { Severity::Error } else { Severity::Warning };
+            let message = format!("cluster {name} serves no TargetGroupBinding (neither elbv2.k8s.aws/v1beta1 nor {AUTO_MODE})");
+            findings.push(finding(Code::CUT079, name, message, "install the AWS Load Balancer Controller there").lowered(severity));
+        }
+        _ => {}
+    }
+}
+
+/// Two controllers on one group deregister each other's targets.
+fn two_clusters(context: &Context<'_>, selected: &SelectedGroup, findings: &mut Vec<Finding>) {
+    let mut by_cluster: BTreeMap<&str, &Binding> = BTreeMap::new();
+    for (name, cluster) in &context.facts.clusters {
+        let bindings = cluster.bindings.iter().flatten();
+        if let Some(binding) = bindings.into_iter().find(|b| b.binds(&selected.group)) {
+            by_cluster.insert(name, binding);
+        }
+    }
+    let foreign = by_cluster.keys().any(|c| **c != selected.cluster);
+    if !foreign {
+        return;
+    }
+    let group = &selected.group.name;
+    let shared = by_cluster.values().all(|b| b.multi_cluster());
+    let said: Vec<String> = by_cluster.iter().map(|(c, b)| format!("{c} ({})", b.full_name())).collect();
+    let message = format!("{group} is cluster {}'s, and it is bound from {}", selected.cluster, said.join(" and "));
+    let severity = if shared { Severity::Warning } else { Severity::Error };
+    let help = "two controllers on one group deregister each other's targets. Delete the binding that is wrong only after you set \
+                `multiClusterTargetGroup: true` on it: deleting an ordinary one deregisters every target of the group";
+    findings.push(finding(Code::CUT071, group, message, help).lowered(severity));
+}
+
+fn existing(
+    context: &Context<'_>,
+    workload: &Workload,
+    selected: &SelectedGroup,
+    wanted: &Binding,
+    found: &Binding,
+    findings: &mut Vec<Finding>,
+) {
+    let (cluster, name) = (&selected.cluster, found.full_name());
+    let differences = wanted.differences(found);
+    if !differences.is_empty() {
+        let severity = if context.is_raised(cluster) { Severity::Error } else { Severity::Warning };
+        let message = format!("binding {name} of cluster {cluster} says otherwise than the plan: {}", differences.join("; "));
+        let help = "correct the plan, or the binding; its targetGroupARN, targetType, ipAddressType and vpcID cannot be changed, and deleting it deregisters its targets";
+        findings.push(finding(Code::CUT073, cluster, message, help).lowered(severity));
+    }
+    if found.made_by_controller() {
+        let message =
+            format!("binding {name} of cluster {cluster} was made by the load balancer controller for an Ingress or Service of its own");
+        let help = "the controller deletes and remakes it as it sees fit; use a target group that no Ingress owns";
+        findings.push(finding(Code::CUT060, &selected.group.name, message, help));
+    } else if let Some(owner) = found.gitops_owner().filter(|_| workload.binding.mode == BindingMode::Create) {
+        let message = format!("binding {name} of cluster {cluster} belongs to {owner}, and the plan says `mode: create`");
+        findings.push(finding(
+            Code::CUT074,
+            cluster,
+            message,
+            "say `binding: {mode: verify}`: then it is read and compared, and never written",
+        ));
+    }
+}
+
+fn missing(
+    context: &Context<'_>,
+    workload: &Workload,
+    selected: &SelectedGroup,
+    wanted: &Binding,
+    bindings: &[Binding],
+    findings: &mut Vec<Finding>,
+) {
+    let (cluster, group, name) = (&selected.cluster, &selected.group.name, wanted.full_name());
+    if context.plan.strategy.peak(cluster) == 0 {
+        return;
+    }
+    if workload.binding.mode == BindingMode::Verify {
+        let severity = if context.is_raised(cluster) { Severity::Error } else { Severity::Warning };
+        let message = format!("no binding of cluster {cluster} is for {group}, and `mode: verify` makes none");
+        let help = format!(
+            "let its owner make one for service {}/{} port {}, or say `mode: create`",
+            wanted.namespace, wanted.service, wanted.port
+        );
+        findings.push(finding(Code::CUT091, cluster, message, help).lowered(severity));
+        return;
+    }
+    if let Some(other) = bindings.iter().find(|b| b.namespace == wanted.namespace && b.name == wanted.name) {
+        let message = format!("binding {name} of cluster {cluster} exists already, for {}", other.target_group_arn);
+        findings.push(finding(
+            Code::CUT073,
+            cluster,
+            message,
+            "its group cannot be changed: rename it, or name the plan's group otherwise",
+        ));
+    }
+    let registered = context.facts.registered(&selected.group.arn).unwrap_or(0);
+    if registered > 0 {
+        let message = format!(
+            "{group} has {} that no binding of cluster {cluster} brought: binding {name} would make its controller deregister them",
+            counted(registered as usize, "target")
+        );
+        let help = "find out who registers them (another cluster's binding, Terraform, an Auto Scaling group). Where they are this cluster's own, make the \
+                    binding by hand and watch it; where nothing binds, leave out the workload's `service`";
+        findings.push(finding(Code::CUT072, group, message, help));
+    }
+}

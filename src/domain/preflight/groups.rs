@@ -1,0 +1,144 @@
+//! The target groups: where they are attached, their network, whether the new one is set up like the old one.
+
+use super::{Context, finding, unread};
+use crate::domain::alb::TargetGroup;
+use crate::domain::finding::{Code, Finding};
+use crate::domain::select::{SelectedGroup, short_name};
+
+pub(super) fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
+    for (arn, selected) in context.groups() {
+        elsewhere(selected, findings);
+        network(context, selected, findings);
+        if let Some(Err(why)) = context.facts.health.get(arn) {
+            findings.push(unread(&selected.group.name, &format!("health of {}", selected.group.name), why));
+        }
+        if context.is_raised(&selected.cluster) {
+            raised(context, selected, findings);
+        } else if selected.cluster == context.plan.strategy.from && context.facts.healthy(arn) == Some(0) {
+            let message = format!("{} has no healthy target: there is no way back to {}", selected.group.name, selected.cluster);
+            findings.push(finding(
+                Code::CUT093,
+                &selected.group.name,
+                message,
+                "mend the old cluster first, or accept this if it is dead and the move is the rescue",
+            ));
+        }
+    }
+    for (_, old, new) in context.pairs() {
+        parity(&old.group, &new.group, findings);
+    }
+}
+
+fn elsewhere(selected: &SelectedGroup, findings: &mut Vec<Finding>) {
+    let group = &selected.group;
+    for other in group.load_balancers.iter().filter(|lb| **lb != selected.load_balancer && !selected.load_balancer.is_empty()) {
+        let message = format!(
+            "{} is attached to load balancer {}, and the plan's is {}",
+            group.name,
+            short_name(other),
+            short_name(&selected.load_balancer)
+        );
+        findings.push(finding(
+            Code::CUT067,
+            &group.name,
+            message,
+            "a target group belongs to one load balancer: make another one for this, or correct the plan",
+        ));
+    }
+}
+
+fn network(context: &Context<'_>, selected: &SelectedGroup, findings: &mut Vec<Finding>) {
+    let group = &selected.group;
+    let mut wrong = |message: String, help: &str| findings.push(finding(Code::CUT068, &group.name, message, help));
+    if !matches!(group.target_type.as_str(), "ip" | "instance") {
+        return wrong(format!("{} has target type {}", group.name, group.target_type), "this tool moves groups of type ip and instance");
+    }
+    if let Some(load_balancer) = context.facts.selection.load_balancers.get(&selected.load_balancer)
+        && !group.vpc_id.is_empty()
+        && group.vpc_id != load_balancer.vpc_id
+    {
+        let message =
+            format!("{} is in {}, and load balancer {} is in {}", group.name, group.vpc_id, load_balancer.name, load_balancer.vpc_id);
+        wrong(
+            message,
+            "a target group must be in its load balancer's VPC: make a new one there (targets of type ip may be in a peered VPC)",
+        );
+    }
+    if let Some(workload) = context.workload(&selected.workload).filter(|w| w.service.is_some())
+        && workload.binding.target_type.name() != group.target_type
+    {
+        let message = format!(
+            "{} has target type {}, and the plan's binding says {}",
+            group.name,
+            group.target_type,
+            workload.binding.target_type.name()
+        );
+        wrong(message, "correct `binding.targetType`; a target group's type cannot be changed");
+    }
+}
+
+fn raised(context: &Context<'_>, selected: &SelectedGroup, findings: &mut Vec<Finding>) {
+    let group = &selected.group;
+    if !group.health_check.enabled {
+        let message = format!("health checks of {} are off: its targets never become healthy, so nothing would ever be raised", group.name);
+        let help = format!("aws elbv2 modify-target-group --target-group-arn {} --health-check-enabled", group.arn);
+        findings.push(finding(Code::CUT085, &group.name, message, help));
+    }
+    let Some(Ok(targets)) = context.facts.health.get(&group.arn) else { return };
+    let late = targets.iter().filter(|t| t.reason.as_deref() == Some("Target.Timeout")).count();
+    if late > 0 {
+        let message =
+            format!("{late} of {} targets of {} do not answer their health checks at all (Target.Timeout)", targets.len(), group.name);
+        let help = "most often a security group: let the load balancer's security group reach the pods' (or nodes') on the target and health check ports, \
+                    or give the binding `networking` in `binding.spec`";
+        findings.push(finding(Code::CUT080, &group.name, message, help));
+    }
+    let serviceless = context.workload(&selected.workload).is_some_and(|w| w.service.is_none());
+    if serviceless && targets.is_empty() {
+        let message =
+            format!("{} has no targets, and workload {} has no `service` whose binding would bring any", group.name, selected.workload);
+        findings.push(finding(Code::CUT092, &group.name, message, "register targets, or give the workload its `service`"));
+    }
+}
+
+/// What should be alike, by the names that `aws elbv2` uses, with the values of a group.
+fn setup(group: &TargetGroup) -> Vec<(&'static str, String)> {
+    let check = &group.health_check;
+    let attribute = |key: &str, default: &str| group.attributes.get(key).map_or(default, String::as_str).to_owned();
+    let mut all = vec![
+        ("protocol", group.protocol.clone()),
+        ("protocol version", group.protocol_version.clone()),
+        ("target type", group.target_type.clone()),
+        ("IP address type", group.ip_address_type.clone()),
+        ("health check protocol", check.protocol.clone()),
+        ("health check path", check.path.clone()),
+        ("matcher", check.matcher.clone()),
+        ("health check interval", check.interval_seconds.to_string()),
+        ("health check time-out", check.timeout_seconds.to_string()),
+        ("healthy threshold", check.healthy_threshold.to_string()),
+        ("unhealthy threshold", check.unhealthy_threshold.to_string()),
+        ("deregistration delay", attribute("deregistration_delay.timeout_seconds", "300")),
+        ("slow start", attribute("slow_start.duration_seconds", "0")),
+        ("cross-zone", attribute("load_balancing.cross_zone.enabled", "use_load_balancer_configuration")),
+        ("algorithm", attribute("load_balancing.algorithm.type", "round_robin")),
+        ("target stickiness", attribute("stickiness.enabled", "false")),
+    ];
+    if attribute("stickiness.enabled", "false") == "true" {
+        all.push(("stickiness type", attribute("stickiness.type", "lb_cookie")));
+        all.push(("stickiness duration", attribute("stickiness.lb_cookie.duration_seconds", "86400")));
+    }
+    all
+}
+
+fn parity(old: &TargetGroup, new: &TargetGroup, findings: &mut Vec<Finding>) {
+    let (left, right) = (setup(old), setup(new));
+    let differences: Vec<String> = left
+        .iter()
+        .filter_map(|(what, a)| right.iter().find(|(w, b)| w == what && a != b).map(|(_, b)| format!("{what} {a} and {b}")))
+        .collect();
+    if !differences.is_empty() {
+        let message = format!("{} and {} differ: {}", old.name, new.name, differences.join("; "));
+        let help = "make them alike (`aws elbv2 modify-target-group`, `modify-target-group-attributes`), or accept this with the reason for the difference";
+        findings.push(finding(Code::CUT069, &new.name, message, help));
+    }
+}

@@ -1,0 +1,115 @@
+//! Scale: can the new cluster reach what each step needs, and does the old one stay large enough for the way back?
+
+use super::{Context, finding, spoken};
+use crate::domain::finding::{Code, Finding};
+use crate::domain::gate;
+use crate::domain::kube::{Hpa, Owner, WorkloadView};
+use crate::domain::select::SelectedEntry;
+use crate::plan::model::{StepKind, Workload};
+
+pub(super) fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
+    for (workload, cluster, view) in context.views() {
+        if view.owners.is_empty() {
+            continue;
+        }
+        if context.is_raised(cluster) {
+            ceiling(context, workload, cluster, view, findings);
+        } else if cluster == context.plan.strategy.from {
+            floor(context, workload, cluster, view, findings);
+        }
+    }
+}
+
+/// The largest healthy count of the old groups, and of all managed groups together, over a workload's entries.
+fn total(context: &Context<'_>, entry: &SelectedEntry) -> u32 {
+    entry.groups.values().filter_map(|arn| context.facts.healthy(arn)).sum()
+}
+
+fn entries<'a>(context: &Context<'a>, workload: &Workload) -> impl Iterator<Item = &'a SelectedEntry> {
+    context.facts.selection.entries.iter().filter(move |e| e.workload == workload.name)
+}
+
+/// The first step whose need is out of reach, with the number that is missing.
+fn ceiling(context: &Context<'_>, workload: &Workload, cluster: &str, view: &WorkloadView, findings: &mut Vec<Finding>) {
+    let most: u32 = view.owners.iter().map(|o| hpa_of(view, o).map_or(o.replicas, |h| h.max)).sum();
+    let gates = &context.plan.strategy.gates;
+    let total = entries(context, workload).map(|e| total(context, e)).max().unwrap_or(0);
+    let need = |share: u32| gate::need(&gates.raise, share, total, &[], std::time::Duration::from_secs(30)).healthy;
+    let steps = context.plan.strategy.steps.iter().filter_map(|s| match &s.kind {
+        StepKind::Shares(shares) => shares.get(cluster).map(|share| (s.number, *share, need(*share))),
+        _ => None,
+    });
+    let short: Vec<(usize, u32, u32)> = steps.filter(|(_, share, need)| *share > 0 && *need > most).collect();
+    let Some((step, share, needed)) = short.first() else { return };
+    let at_peak = short.iter().map(|(_, _, n)| *n).max().unwrap_or(*needed);
+    let limits: Vec<String> = view
+        .owners
+        .iter()
+        .map(|o| match hpa_of(view, o) {
+            Some(hpa) => format!("HPA {} stops at {}", hpa.name, hpa.max),
+            None => format!("{} {} has {} replicas and no HPA", o.kind, o.name, o.replicas),
+        })
+        .collect();
+    let message = format!(
+        "step {step} ({share} % to {cluster}) needs {needed} healthy targets of {}, and {}; the whole plan needs {at_peak}",
+        workload.name,
+        limits.join(", ")
+    );
+    let help = format!(
+        "the run would wait at step {step} for {}, then freeze. Raise it first:\n{}",
+        spoken(gates.timeout),
+        raise_commands(context, workload, cluster, view, at_peak).join("\n")
+    );
+    findings.push(finding(Code::CUT082, cluster, message, help));
+}
+
+fn raise_commands(context: &Context<'_>, workload: &Workload, cluster: &str, view: &WorkloadView, needed: u32) -> Vec<String> {
+    let part = needed.div_ceil(u32::try_from(view.owners.len()).unwrap_or(1).max(1));
+    let commands = view.owners.iter().map(|o| match hpa_of(view, o) {
+        Some(hpa) => patch(context, workload, cluster, hpa, "maxReplicas", part.max(hpa.max)),
+        None => {
+            let place = place(context, workload, cluster);
+            format!("kubectl{place} scale {}/{} --replicas={}", o.kind.to_lowercase(), o.name, part.max(o.replicas))
+        }
+    });
+    commands.collect()
+}
+
+/// An idle old cluster scales in, and the way back goes with it.
+fn floor(context: &Context<'_>, workload: &Workload, cluster: &str, view: &WorkloadView, findings: &mut Vec<Finding>) {
+    let baseline =
+        entries(context, workload).filter_map(|e| e.groups.get(cluster)).filter_map(|arn| context.facts.healthy(arn)).max().unwrap_or(0);
+    let least: u32 = view.owners.iter().map(|o| hpa_of(view, o).map_or(o.replicas, |h| h.min)).sum();
+    let shrinking: Vec<&Hpa> = view.owners.iter().filter_map(|o| hpa_of(view, o)).filter(|h| h.min < h.current.max(1)).collect();
+    if least >= baseline || shrinking.is_empty() {
+        return;
+    }
+    let said: Vec<String> = shrinking.iter().map(|h| format!("HPA {} may go down to {}", h.name, h.min)).collect();
+    let message =
+        format!("{} of cluster {cluster} carries the traffic with {baseline} healthy targets, and {}", workload.name, said.join(", "));
+    let patches: Vec<String> = shrinking
+        .iter()
+        .map(|h| patch(context, workload, cluster, h, "minReplicas", if shrinking.len() == 1 { baseline.min(h.max) } else { h.current }))
+        .collect();
+    let undo: Vec<String> = shrinking.iter().map(|h| patch(context, workload, cluster, h, "minReplicas", h.min)).collect();
+    let help = format!(
+        "as its traffic goes it scales in, and a rollback would find too little. Hold it until the end:\n{}\nand afterwards:\n{}",
+        patches.join("\n"),
+        undo.join("\n")
+    );
+    findings.push(finding(Code::CUT083, cluster, message, help));
+}
+
+fn hpa_of<'a>(view: &'a WorkloadView, owner: &Owner) -> Option<&'a Hpa> {
+    view.hpas.iter().find(|h| h.target == format!("{}/{}", owner.kind, owner.name))
+}
+
+fn place(context: &Context<'_>, workload: &Workload, cluster: &str) -> String {
+    let namespace = workload.service.as_ref().map_or("default", |s| s.namespace.as_str());
+    format!("{} -n {namespace}", context.kubectl_context(cluster))
+}
+
+fn patch(context: &Context<'_>, workload: &Workload, cluster: &str, hpa: &Hpa, field: &str, value: u32) -> String {
+    let place = place(context, workload, cluster);
+    format!("kubectl{place} patch hpa {} --type merge -p '{{\"spec\":{{\"{field}\":{value}}}}}'", hpa.name)
+}

@@ -1,0 +1,114 @@
+//! Who we are, where we are, and that the clusters are who they should be.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::SignedDuration;
+
+use super::{Context, estimate, finding, listed, named_arns, reachable, spoken, unread};
+use crate::domain::finding::{Code, Finding, Severity};
+
+pub(super) fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
+    account(context, findings);
+    regions(context, findings);
+    credentials(context, findings);
+    clusters(context, findings);
+    same_cluster(context, findings);
+    marker(context, findings);
+}
+
+fn account(context: &Context<'_>, findings: &mut Vec<Finding>) {
+    let wanted = &context.plan.account_id;
+    match &context.facts.caller {
+        Err(why) => findings.push(unread("aws", "the caller's identity", why)),
+        Ok(caller) if caller.account != *wanted => findings.push(finding(
+            Code::CUT054,
+            "aws",
+            format!("the credentials ({}) are of account {}, and the plan is for {wanted}", caller.arn, caller.account),
+            format!("use credentials of account {wanted} (AWS_PROFILE, `aws sso login`), or correct `spec.aws.accountId`"),
+        )),
+        Ok(_) => {}
+    }
+}
+
+/// Account and region of every ARN, the plan's and the found ones.
+fn regions(context: &Context<'_>, findings: &mut Vec<Finding>) {
+    let written = context.plan.workloads.iter().flat_map(|w| &w.routes).flat_map(named_arns);
+    let selection = &context.facts.selection;
+    let found = selection.load_balancers.keys().chain(selection.groups.keys()).map(String::as_str);
+    let arns: BTreeSet<&str> = written.chain(found).collect();
+    let (region, account) = (context.plan.region.as_str(), context.plan.account_id.as_str());
+    let part = |arn: &str, index: usize| arn.split(':').nth(index).unwrap_or_default().to_owned();
+    let elsewhere: Vec<&str> = arns.iter().copied().filter(|arn| part(arn, 3) != region).collect();
+    if !elsewhere.is_empty() {
+        let message = format!("the plan is for {region}, and these are elsewhere: {}", listed(&elsewhere));
+        findings.push(finding(Code::CUT055, "aws", message, "correct `spec.aws.region`, or the ARNs"));
+    }
+    let others: Vec<&str> = arns.into_iter().filter(|arn| part(arn, 4) != account).collect();
+    if !others.is_empty() {
+        let message = format!("the plan is for account {account}, and these are another's: {}", listed(&others));
+        findings.push(finding(Code::CUT054, "aws", message, "correct `spec.aws.accountId`, or the ARNs"));
+    }
+}
+
+fn credentials(context: &Context<'_>, findings: &mut Vec<Finding>) {
+    let Ok(caller) = &context.facts.caller else { return };
+    let duration = estimate(context.plan);
+    let end = SignedDuration::try_from(duration).ok().and_then(|d| context.now.checked_add(d).ok());
+    if let (Some(expires), Some(end)) = (caller.expires, end)
+        && expires < end
+    {
+        let message = format!("the credentials end at {expires}, and the plan takes {} at the least, until {end}", spoken(duration));
+        let help = "log in again just before, take credentials that renew themselves (an instance profile, IRSA), or plan to: \
+                    on expiry the run freezes, and goes on by itself when they are back";
+        findings.push(finding(Code::CUT056, "aws", message, help));
+    }
+}
+
+fn clusters(context: &Context<'_>, findings: &mut Vec<Finding>) {
+    for name in reachable(context.plan) {
+        let Some(cluster) = context.cluster(name) else { continue };
+        let needed = context.is_raised(name) && context.plan.workloads.iter().any(|w| w.service.is_some());
+        let severity = if needed { Severity::Error } else { Severity::Warning };
+        let help =
+            "look at its endpoint, your network and VPN, and whether the caller has an access entry there (`aws eks list-access-entries`)";
+        if let Err(why) = &cluster.identity {
+            findings.push(finding(Code::CUT058, name, format!("cluster {name} cannot be reached: {why}"), help).lowered(severity));
+            continue;
+        }
+        if let Err(why) = &cluster.bindings {
+            findings
+                .push(finding(Code::CUT058, name, format!("the bindings of cluster {name} cannot be read: {why}"), help).lowered(severity));
+        }
+        for (workload, view) in &cluster.workloads {
+            if let Err(why) = view {
+                let message = format!("workload {workload} of cluster {name} cannot be read: {why}");
+                findings.push(finding(Code::CUT058, name, message, help).lowered(severity));
+            }
+        }
+    }
+}
+
+fn same_cluster(context: &Context<'_>, findings: &mut Vec<Finding>) {
+    let mut by_uid: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (name, cluster) in &context.facts.clusters {
+        if let Ok(identity) = &cluster.identity {
+            by_uid.entry(&identity.uid).or_default().push(name);
+        }
+    }
+    for (uid, names) in by_uid.into_iter().filter(|(_, names)| names.len() > 1) {
+        let message = format!("clusters {} are one and the same: the UID of kube-system is {uid} in each", names.join(" and "));
+        findings.push(finding(Code::CUT057, names[0], message, "correct `eks` or `kubeContext` in `spec.clusters`"));
+    }
+}
+
+fn marker(context: &Context<'_>, findings: &mut Vec<Finding>) {
+    if context.plan.marker == crate::plan::model::Marker::None {
+        findings.push(finding(
+            Code::CUT088,
+            "lock",
+            "`marker: none`: only the lock file of this machine's state directory keeps a second run away".to_owned(),
+            "a run from another machine is not refused; it is noticed only by the drift that it causes, which freezes both. \
+             Allow elasticloadbalancing:AddTags and RemoveTags on the load balancer, or agree on one machine",
+        ));
+    }
+}

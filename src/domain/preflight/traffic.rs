@@ -1,0 +1,158 @@
+//! What the listeners do with the traffic: stickiness, weights that cannot be spelled, rules that stay behind.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::{Context, finding, listed, spoken};
+use crate::domain::action::Forward;
+use crate::domain::finding::{Code, Finding};
+use crate::domain::select::{SelectedRoute, short_name};
+use crate::domain::shares::{self, Imprecise};
+use crate::plan::model::{ClusterAccess, RollbackStickiness, Shares, StepKind};
+
+pub(super) fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
+    group_stickiness(context, findings);
+    target_stickiness(context, findings);
+    spelling(context, findings);
+    left_behind(context, findings);
+}
+
+fn sticky_for(forward: &Forward) -> Option<Duration> {
+    let config = forward.target_group_stickiness_config.as_ref().filter(|s| s.enabled)?;
+    Some(Duration::from_secs(u64::try_from(config.duration_seconds.unwrap_or(0)).unwrap_or(0)))
+}
+
+fn group_stickiness(context: &Context<'_>, findings: &mut Vec<Finding>) {
+    let mut by_duration: BTreeMap<Duration, Vec<String>> = BTreeMap::new();
+    for selected in &context.facts.selection.routes {
+        if let Some(duration) = selected.route.forward().and_then(sticky_for) {
+            by_duration.entry(duration).or_default().push(selected.route.label());
+        }
+    }
+    let Some(longest) = by_duration.keys().max().copied() else { return };
+    let (count, all) = (by_duration.values().map(Vec::len).sum::<usize>(), context.facts.selection.routes.len());
+    let said: Vec<String> = by_duration.iter().map(|(d, labels)| format!("{} on {}", spoken(*d), listed(labels))).collect();
+    let message = format!("{count} of {all} routes have group stickiness: clients stay with their group for up to {}", said.join("; "));
+    let back = match context.plan.strategy.rollback_stickiness {
+        RollbackStickiness::Break => "an automatic rollback drops the new group from those actions, so that cookies stop working",
+        RollbackStickiness::Keep => "a rollback leaves the new group attached, and clients with a cookie stay on it that long",
+    };
+    findings.push(finding(
+        Code::CUT042,
+        "stickiness",
+        message,
+        format!("weights move new clients only: real shares lag, and the old group must live that long after 100 %. As planned, {back}. Accept this in the plan, or turn stickiness off first"),
+    ));
+    last_pause(context, longest, findings);
+}
+
+/// The pauses after the last share step.
+fn last_pause(context: &Context<'_>, longest: Duration, findings: &mut Vec<Finding>) {
+    let steps = &context.plan.strategy.steps;
+    let after = steps.iter().rev().take_while(|s| !matches!(s.kind, StepKind::Shares(_)));
+    let mut bake = Duration::ZERO;
+    for step in after {
+        match step.kind {
+            StepKind::Bake(duration) => bake += duration,
+            StepKind::Approval(_) => return,
+            _ => {}
+        }
+    }
+    if bake < longest {
+        let message = format!(
+            "after the last share the plan bakes {}, and clients may stay with the old group for {}",
+            spoken(bake),
+            spoken(longest)
+        );
+        let help = format!(
+            "end `steps` with `- pause: {{duration: {}}}` or longer, and keep the old cluster until then",
+            spoken(longest).replace(' ', "")
+        );
+        findings.push(finding(Code::CUT084, "stickiness", message, help));
+    }
+}
+
+fn target_stickiness(context: &Context<'_>, findings: &mut Vec<Finding>) {
+    let sticky: BTreeSet<&str> = context
+        .groups()
+        .filter(|(_, g)| g.group.attributes.get("stickiness.enabled").is_some_and(|v| v == "true"))
+        .map(|(a, _)| a)
+        .collect();
+    let hit = |selected: &&SelectedRoute| {
+        let plain = selected.route.forward().is_some_and(|f| !f.sticky());
+        plain && selected.groups.values().any(|arn| sticky.contains(arn.as_str()))
+    };
+    let labels: Vec<String> = context.facts.selection.routes.iter().filter(hit).map(|r| r.route.label()).collect();
+    if labels.is_empty() {
+        return;
+    }
+    let names: Vec<&str> = sticky.iter().map(|a| context.facts.selection.group_name(a)).collect();
+    let message = format!("{} has target stickiness, and these actions have no group stickiness: {}", names.join(", "), listed(&labels));
+    let help = "AWS refuses several groups in an action where one has target stickiness and the action has none: turn group stickiness on in those \
+                actions, or target stickiness off in those groups";
+    findings.push(finding(Code::CUT070, names[0], message, help));
+}
+
+/// The shares of every step that moves traffic, with the step's number.
+fn share_steps<'a>(context: &Context<'a>) -> Vec<(usize, &'a Shares)> {
+    let steps = context.plan.strategy.steps.iter();
+    steps.filter_map(|s| if let StepKind::Shares(shares) = &s.kind { Some((s.number, shares)) } else { None }).collect()
+}
+
+fn spelling(context: &Context<'_>, findings: &mut Vec<Finding>) {
+    let mut wrong: BTreeMap<(usize, String), Vec<String>> = BTreeMap::new();
+    for selected in &context.facts.selection.routes {
+        let Some(forward) = selected.route.forward() else { continue };
+        for (step, shares) in share_steps(context) {
+            match shares::spell(forward, &selected.managed(), shares) {
+                // Said by a code of its own.
+                Ok(_) | Err(Imprecise::TooManyGroups(_)) => {}
+                Err(why) => wrong.entry((step, why.to_string())).or_default().push(selected.route.label()),
+            }
+        }
+    }
+    for ((step, why), labels) in wrong {
+        let message = format!("step {step} on {}: {why}", listed(&labels));
+        let help = "other groups of the action must keep their share of the whole: choose another share, or simplify the weights of the other groups first";
+        findings.push(finding(Code::CUT087, &labels[0], message, help));
+    }
+}
+
+/// Rules that forward to groups of the old cluster that the plan does not name: they stay when it goes.
+fn left_behind(context: &Context<'_>, findings: &mut Vec<Finding>) {
+    let from = context.plan.strategy.from.as_str();
+    let mut by_group: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for listeners in context.facts.live.listeners.values().flatten() {
+        for route in listeners.iter().flat_map(|(_, routes)| routes) {
+            let Some(forward) = route.forward() else { continue };
+            for tuple in forward.target_groups.iter().filter(|t| forward.weight(&t.target_group_arn).is_some_and(|w| w > 0)) {
+                if context.group(&tuple.target_group_arn).is_none() && is_of(context, from, &tuple.target_group_arn) {
+                    by_group.entry(&tuple.target_group_arn).or_default().push(route.label());
+                }
+            }
+        }
+    }
+    for (arn, labels) in by_group {
+        let name = short_name(arn);
+        let message = format!("{} forward to {name}, which is cluster {from}'s too and not in the plan", listed(&labels));
+        let help = format!("that traffic stays on {from}: add its workload to the plan, or move it before {from} goes");
+        findings.push(finding(Code::CUT086, name, message, help));
+    }
+}
+
+/// Whether a binding of that cluster, or a tag that names it, says that a group is its own.
+fn is_of(context: &Context<'_>, cluster: &str, arn: &str) -> bool {
+    let group = context.facts.attached.values().flatten().flatten().find(|g| g.arn == arn);
+    let bindings = context.cluster(cluster).into_iter().flat_map(|c| c.bindings.iter().flatten());
+    let bound = bindings.into_iter().any(|b| b.target_group_arn == arn || group.is_some_and(|g| b.binds(g)));
+    let eks = context.plan.clusters.iter().find(|c| c.name == cluster).and_then(|c| match &c.access {
+        ClusterAccess::Eks(name) => Some(name),
+        _ => None,
+    });
+    let tagged = group.zip(eks).is_some_and(|(group, eks)| {
+        group.tags.get("elbv2.k8s.aws/cluster") == Some(eks)
+            || group.tags.get("eks:eks-cluster-name") == Some(eks)
+            || group.tags.contains_key(&format!("kubernetes.io/cluster/{eks}"))
+    });
+    bound || tagged
+}

@@ -1,0 +1,95 @@
+//! What a workload has in its clusters: the Service, its port, its pods' readiness gates.
+
+use super::{Context, counted, finding};
+use crate::domain::binding::Binding;
+use crate::domain::finding::{Code, Finding, Severity};
+use crate::domain::kube::WorkloadView;
+use crate::plan::model::{PortRef, ServiceRef, TargetType, Workload};
+
+/// Namespaces with this label get readiness gates into their pods.
+const INJECT: &str = "elbv2.k8s.aws/pod-readiness-gate-inject";
+
+pub(super) fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
+    for (workload, cluster, view) in context.views() {
+        let Some(service) = &workload.service else { continue };
+        let severity = if context.is_raised(cluster) { Severity::Error } else { Severity::Warning };
+        if exists(service, cluster, view, severity, findings) && context.is_raised(cluster) {
+            readiness(context, workload, service, cluster, view, findings);
+        }
+    }
+}
+
+fn exists(wanted: &ServiceRef, cluster: &str, view: &WorkloadView, severity: Severity, findings: &mut Vec<Finding>) -> bool {
+    let name = format!("{}/{}", wanted.namespace, wanted.name);
+    let Some(service) = &view.service else {
+        let message = format!("cluster {cluster} has no Service {name}");
+        findings.push(finding(Code::CUT076, cluster, message, "deploy the workload there first, or correct `service`").lowered(severity));
+        return false;
+    };
+    let there = service.ports.iter().any(|(port_name, number)| match &wanted.port {
+        PortRef::Number(port) => port == number,
+        PortRef::Name(port) => port_name.as_ref() == Some(port),
+    });
+    if !there {
+        let ports: Vec<String> = service
+            .ports
+            .iter()
+            .map(|(name, number)| name.as_ref().map_or_else(|| number.to_string(), |n| format!("{n} ({number})")))
+            .collect();
+        let message = format!("Service {name} of cluster {cluster} has no port {}; it has {}", wanted.port, ports.join(", "));
+        findings.push(finding(Code::CUT077, cluster, message, "correct `service.port`, or the Service").lowered(severity));
+    }
+    there
+}
+
+/// Gates are injected when a pod is made, for the bindings that are there then.
+fn readiness(
+    context: &Context<'_>,
+    workload: &Workload,
+    service: &ServiceRef,
+    cluster: &str,
+    view: &WorkloadView,
+    findings: &mut Vec<Finding>,
+) {
+    if workload.binding.target_type != TargetType::Ip || view.pods.is_empty() {
+        return;
+    }
+    let labelled = view.namespace_labels.get(INJECT).is_some_and(|v| v == "enabled" || v == "true");
+    let kubectl = format!("kubectl{}", context.kubectl_context(cluster));
+    if !labelled {
+        let message = format!(
+            "namespace {} of cluster {cluster} injects no readiness gates: a deploy there goes on before its new pods are healthy targets",
+            service.namespace
+        );
+        let help = format!("{kubectl} label namespace {} {INJECT}=enabled", service.namespace);
+        findings.push(finding(Code::CUT081, cluster, message, help).lowered(Severity::Info));
+        return;
+    }
+    let ours: Vec<&Binding> = view.bindings.iter().filter(|b| b.service == service.name).collect();
+    let gated = |gates: &[String]| gates.iter().any(|g| ours.iter().any(|b| *g == format!("target-health.elbv2.k8s.aws/{}", b.name)));
+    let bare = view.pods.iter().filter(|p| !gated(&p.readiness_gates)).count();
+    if bare > 0 {
+        let older = view.pods.iter().filter(|p| ours.iter().any(|b| b.created.zip(p.created).is_some_and(|(b, p)| p < b))).count();
+        let why = if ours.is_empty() {
+            "their binding is not there yet".to_owned()
+        } else {
+            format!("{} older than it", if older == 1 { "1 is".to_owned() } else { format!("{older} are") })
+        };
+        let message = format!(
+            "{} of {} of {} in cluster {cluster} have no readiness gate of their binding ({why})",
+            bare,
+            counted(view.pods.len(), "pod"),
+            service.name
+        );
+        let restarts: Vec<String> = view
+            .owners
+            .iter()
+            .map(|o| format!("{kubectl} -n {} rollout restart {}/{}", service.namespace, o.kind.to_lowercase(), o.name))
+            .collect();
+        let help = format!(
+            "their readiness does not wait for the load balancer; after the binding exists, before traffic comes:\n{}",
+            restarts.join("\n")
+        );
+        findings.push(finding(Code::CUT081, cluster, message, help));
+    }
+}
