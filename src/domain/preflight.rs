@@ -10,6 +10,8 @@ mod owners;
 mod traffic;
 mod workloads;
 
+pub use owners::named as owners_of;
+
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -138,7 +140,7 @@ fn listed<T: AsRef<str>>(all: &[T]) -> String {
 }
 
 /// `10m`, `1h 30m`.
-fn spoken(duration: Duration) -> String {
+pub(crate) fn spoken(duration: Duration) -> String {
     let seconds = duration.as_secs();
     let parts = [(seconds / 3600, "h"), (seconds % 3600 / 60, "m"), (seconds % 60, "s")];
     let said: Vec<String> = parts.iter().filter(|(n, _)| *n > 0).map(|(n, unit)| format!("{n}{unit}")).collect();

@@ -71,13 +71,12 @@ async fn world(plan: &Plan, balancer: &dyn Balancer) -> (LiveWorld, Attached) {
         }
     })
     .await;
-    let owned = |(selector, found): (&Selector, _)| (selector.clone(), found);
-    let live = LiveWorld {
-        load_balancers: load_balancers.into_iter().map(owned).collect(),
-        listeners,
-        groups: groups.into_iter().map(owned).collect(),
-    };
+    let live = LiveWorld { load_balancers: owned(load_balancers), listeners, groups: owned(groups) };
     (live, attached)
+}
+
+fn owned<V>(found: BTreeMap<&Selector, V>) -> BTreeMap<Selector, V> {
+    found.into_iter().map(|(selector, value)| (selector.clone(), value)).collect()
 }
 
 /// Whether a group that is known already is the only one that a selector can mean. Tags may match others too, so they are always asked for.

@@ -6,7 +6,9 @@
 mod bind;
 pub mod facts;
 pub mod hold;
+pub mod init;
 mod limit;
+pub mod live;
 mod look;
 mod marker;
 mod request;

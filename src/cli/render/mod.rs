@@ -1,9 +1,11 @@
 //! What a person sees, as text made from values. Nothing here reads a clock, a terminal or the environment.
 
+pub mod check;
 pub mod dashboard;
 pub mod events;
 #[cfg(test)]
 mod fixture;
+pub mod live;
 pub mod names;
 mod parts;
 pub mod status;

@@ -65,12 +65,12 @@ fn ceiling(context: &Context<'_>, workload: &Workload, cluster: &str, view: &Wor
 
 fn raise_commands(context: &Context<'_>, workload: &Workload, cluster: &str, view: &WorkloadView, needed: u32) -> Vec<String> {
     let part = needed.div_ceil(u32::try_from(view.owners.len()).unwrap_or(1).max(1));
-    let commands = view.owners.iter().map(|o| match hpa_of(view, o) {
-        Some(hpa) => patch(context, workload, cluster, hpa, "maxReplicas", part.max(hpa.max)),
-        None => {
-            let place = place(context, workload, cluster);
-            format!("kubectl{place} scale {}/{} --replicas={}", o.kind.to_lowercase(), o.name, part.max(o.replicas))
+    let commands = view.owners.iter().map(|o| {
+        if let Some(hpa) = hpa_of(view, o) {
+            return patch(context, workload, cluster, hpa, "maxReplicas", part.max(hpa.max));
         }
+        let place = place(context, workload, cluster);
+        format!("kubectl{place} scale {}/{} --replicas={}", o.kind.to_lowercase(), o.name, part.max(o.replicas))
     });
     commands.collect()
 }

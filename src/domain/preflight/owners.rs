@@ -99,6 +99,6 @@ pub(super) fn cloudformation(tags: &Tags) -> Option<String> {
 }
 
 /// Every owner that a resource's tags name, for views.
-pub(crate) fn named(tags: &Tags) -> Vec<String> {
+pub fn named(tags: &Tags) -> Vec<String> {
     [controller(tags), terraform(tags), cloudformation(tags)].into_iter().flatten().collect()
 }

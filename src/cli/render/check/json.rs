@@ -1,0 +1,77 @@
+//! `check` for programs: one JSON object a line, each with an `event`.
+
+use serde_json::{Map, Value, json as object};
+
+use crate::domain::finding::Severity;
+use crate::domain::report::{Report, RouteLine, StepLine};
+
+/// The whole report; every line ends with a newline. Events: `step`, `finding`, `route`, `skipped`, and last `summary`.
+pub fn json(report: &Report) -> String {
+    let mut lines: Vec<Value> = report.steps.iter().map(step).collect();
+    lines.extend(report.findings.iter().map(|f| event("finding", f)));
+    lines.extend(report.routes.iter().map(route));
+    lines.extend(report.skipped.iter().map(|s| {
+        let mut line = event("skipped", s);
+        line["text"] = Value::String(s.reason.to_string());
+        line
+    }));
+    lines.push(summary(report));
+    let lines: Vec<String> = lines.iter().map(Value::to_string).collect();
+    lines.join("\n") + "\n"
+}
+
+/// A value's own fields after its event's name.
+fn event(name: &str, value: &impl serde::Serialize) -> Value {
+    let mut fields = Map::from_iter([("event".to_owned(), Value::from(name))]);
+    if let Ok(Value::Object(own)) = serde_json::to_value(value) {
+        fields.extend(own);
+    }
+    Value::Object(fields)
+}
+
+fn step(step: &StepLine) -> Value {
+    object!({"event": "step", "step": step.number, "name": step.name, "does": step.does, "beginsAfterSeconds": step.begins.as_secs()})
+}
+
+fn route(line: &RouteLine) -> Value {
+    let weights: Vec<Value> = line
+        .weights
+        .iter()
+        .map(|w| match &w.groups {
+            Ok(groups) => {
+                object!({"step": w.step, "groups": groups.iter().map(|(n, w)| (n.clone(), Value::from(*w))).collect::<Map<_, _>>()})
+            }
+            Err(why) => object!({"step": w.step, "error": why}),
+        })
+        .collect();
+    object!({
+        "event": "route",
+        "loadBalancer": line.load_balancer,
+        "workload": line.workload,
+        "id": line.id,
+        "route": line.label,
+        "conditions": line.conditions,
+        "weights": weights,
+    })
+}
+
+fn summary(report: &Report) -> Value {
+    object!({
+        "event": "summary",
+        "plan": report.plan,
+        "source": report.source,
+        "from": report.clusters.0,
+        "to": report.clusters.1,
+        "offline": report.at.is_none(),
+        "checkedAt": report.at,
+        "atLeastSeconds": report.estimate.as_secs(),
+        "endsAt": report.ends(),
+        "routes": report.routes.len(),
+        "skipped": report.skipped.len(),
+        "errors": report.count(Severity::Error),
+        "warnings": report.count(Severity::Warning),
+        "notes": report.count(Severity::Info),
+        "accepted": report.findings.iter().filter(|f| f.accepted.is_some()).count(),
+        "refuses": report.refuses(),
+    })
+}

@@ -1,0 +1,101 @@
+//! `check` for a pull request.
+
+use std::fmt::Write;
+
+use super::{cell, columns, grade, heading, tally, verdict};
+use crate::domain::preflight::spoken;
+use crate::domain::report::{Report, RouteLine};
+
+/// The whole report; ends with a newline.
+pub fn markdown(report: &Report) -> String {
+    let (from, to) = &report.clusters;
+    let mut out = String::new();
+    put(&mut out, &format!("## cutover: {} (`{from}` → `{to}`)\n", escape(&report.plan)));
+    let ends = report.ends().map(|t| format!(", until {t} if begun when this was checked")).unwrap_or_default();
+    put(&mut out, &format!("**{}** · {} · takes at least {}{ends}\n", tally(report), verdict(report), spoken(report.estimate)));
+    findings(report, &mut out);
+    steps(report, &mut out);
+    for lines in report.grouped() {
+        routes(report, &lines, &mut out);
+    }
+    skipped(report, &mut out);
+    out
+}
+
+fn put(out: &mut String, line: &str) {
+    // Writing to a string cannot fail.
+    let _ = writeln!(out, "{line}");
+}
+
+/// Text for a table's cell.
+fn escape(text: &str) -> String {
+    text.replace('|', "\\|").replace('*', "\\*").replace('<', "&lt;").replace('\n', " ")
+}
+
+fn row(out: &mut String, cells: &[String]) {
+    put(out, &format!("| {} |", cells.join(" | ")));
+}
+
+fn findings(report: &Report, out: &mut String) {
+    if report.findings.is_empty() {
+        return;
+    }
+    put(out, "### Findings\n\n| | code | what |\n|---|---|---|");
+    for finding in &report.findings {
+        let reason = finding.accepted.as_ref().map(|r| format!(" (accepted: {})", escape(r))).unwrap_or_default();
+        row(out, &[grade(finding).to_owned(), finding.code.name().to_owned(), format!("{}{reason}", escape(&finding.message))]);
+    }
+    put(out, "");
+    for finding in report.findings.iter().filter(|f| f.accepted.is_none()) {
+        if let Some(help) = &finding.help {
+            put(out, &format!("<details><summary>{}: what to do</summary>\n\n```text\n{help}\n```\n\n</details>\n", finding.code.name()));
+        }
+    }
+}
+
+fn steps(report: &Report, out: &mut String) {
+    put(out, "### Steps\n\n| step | name | what | begins after |\n|--:|---|---|--:|");
+    for step in &report.steps {
+        let name = step.name.as_deref().map(escape).unwrap_or_default();
+        row(out, &[step.number.to_string(), name, escape(&step.does), spoken(step.begins)]);
+    }
+    put(out, "");
+}
+
+fn routes(report: &Report, lines: &[&RouteLine], out: &mut String) {
+    let Some(first) = lines.first() else { return };
+    put(out, &format!("### {}\n", escape(&heading(lines))));
+    let names = columns(&first.weights);
+    let head: Vec<String> = std::iter::once("weights after".to_owned()).chain(names.iter().map(|n| format!("`{n}`"))).collect();
+    row(out, &head);
+    put(out, &format!("|---|{}", "--:|".repeat(names.len())));
+    for weights in &first.weights {
+        let mut cells = vec![escape(&report.step_title(weights.step))];
+        match &weights.groups {
+            Ok(groups) => cells.extend(names.iter().map(|n| cell(groups, n))),
+            Err(why) => {
+                cells.push(format!("**{}**", escape(why)));
+                cells.extend(names.iter().skip(1).map(|_| String::new()));
+            }
+        }
+        row(out, &cells);
+    }
+    let summary = if lines.len() == 1 { "the route" } else { "the routes" };
+    put(out, &format!("\n<details><summary>{summary}</summary>\n"));
+    for line in lines {
+        let conditions = if line.conditions.is_empty() { String::new() } else { format!(": {}", escape(&line.conditions)) };
+        put(out, &format!("- {}{conditions}", line.label));
+    }
+    put(out, "\n</details>\n");
+}
+
+fn skipped(report: &Report, out: &mut String) {
+    if report.skipped.is_empty() {
+        return;
+    }
+    put(out, "### Left alone\n\n| load balancer | action | conditions | why |\n|---|---|---|---|");
+    for skipped in &report.skipped {
+        let why = escape(&skipped.reason.to_string());
+        row(out, &[escape(&skipped.load_balancer), skipped.route.clone(), escape(&skipped.conditions), why]);
+    }
+}

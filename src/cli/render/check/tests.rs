@@ -1,0 +1,61 @@
+use std::collections::BTreeMap;
+
+use insta::assert_snapshot;
+
+use super::super::style::Style;
+use super::*;
+use crate::domain::facts::Facts;
+use crate::domain::finding::{Code, Finding};
+use crate::domain::fixture::{plan, world};
+use crate::domain::select::select;
+
+fn report() -> Report {
+    let (plan, live) = (plan(), world());
+    let selection = select(&plan, &live);
+    let facts = Facts {
+        caller: Err(crate::domain::alb::Unreadable::Throttled),
+        selection,
+        live,
+        attached: BTreeMap::new(),
+        health: BTreeMap::new(),
+        clusters: BTreeMap::new(),
+    };
+    let mut sticky = Finding::new(Code::CUT042, "stickiness", "6 of 6 routes have group stickiness").help("turn it off");
+    sticky.accepted = Some("ten minutes are fine here".to_owned());
+    let gone = Finding::new(Code::CUT083, "a", "webapp of cluster a carries the traffic, and HPA webapp may go down to 2")
+        .help("hold it until the end:\nkubectl patch hpa webapp");
+    Report::new(&plan, &facts, vec![sticky, gone], "2026-11-20T12:00:00Z".parse().unwrap_or_default())
+}
+
+#[test]
+fn text_says_findings_steps_weights_and_what_is_left_alone() {
+    assert_snapshot!(text(&report(), &Style::plain()));
+}
+
+#[test]
+fn markdown_fits_a_pull_request() {
+    assert_snapshot!(markdown(&report()));
+}
+
+#[test]
+fn json_is_one_object_a_line() {
+    let text = json(&report());
+    for line in text.lines() {
+        let value: serde_json::Value = serde_json::from_str(line).unwrap_or_default();
+        assert!(value["event"].is_string(), "{line}");
+    }
+    assert_snapshot!(text);
+}
+
+#[test]
+fn offline_has_only_the_plan() {
+    assert_snapshot!(text(&Report::offline(&plan(), Vec::new()), &Style::plain()));
+}
+
+#[test]
+fn an_error_refuses_unless_accepted() {
+    let mut report = report();
+    assert!(!report.refuses());
+    report.findings.push(Finding::new(Code::CUT054, "aws", "x"));
+    assert!(report.refuses() && text(&report, &Style::plain()).contains("1 error"));
+}

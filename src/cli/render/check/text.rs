@@ -1,0 +1,110 @@
+//! `check` for a terminal.
+
+use std::fmt::Write;
+
+use super::super::style::{self, Style, Tone};
+use super::{cell, columns, grade, heading, tally, verdict};
+use crate::domain::finding::Finding;
+use crate::domain::preflight::spoken;
+use crate::domain::report::{Report, RouteLine};
+
+/// The whole report; ends with a newline.
+pub fn text(report: &Report, style: &Style) -> String {
+    let mut out = head(report, style);
+    findings(report, style, &mut out);
+    steps(report, style, &mut out);
+    for lines in report.grouped() {
+        routes(report, &lines, style, &mut out);
+    }
+    skipped(report, style, &mut out);
+    let tone = if report.refuses() { Tone::Bad } else { Tone::Good };
+    put(&mut out, &format!("\n{} · {}", tally(report), style.paint(tone, &verdict(report))));
+    out
+}
+
+fn put(out: &mut String, line: &str) {
+    // Writing to a string cannot fail.
+    let _ = writeln!(out, "{line}");
+}
+
+fn head(report: &Report, style: &Style) -> String {
+    let (from, to) = &report.clusters;
+    let mut out = String::new();
+    put(&mut out, &format!("{} ({}): {from} {} {to}", style.paint(Tone::Strong, &report.plan), report.source, style.mark("→", "->")));
+    let ends = report.ends().map(|t| format!(", until {} if begun now", t.to_zoned(style.zone.clone()).strftime("%Y-%m-%d %H:%M %Z")));
+    put(&mut out, &format!("takes at least {}{}", spoken(report.estimate), ends.unwrap_or_default()));
+    out
+}
+
+fn findings(report: &Report, style: &Style, out: &mut String) {
+    if report.findings.is_empty() {
+        return;
+    }
+    put(out, &format!("\n{}", style.paint(Tone::Strong, "findings")));
+    for finding in &report.findings {
+        put(out, &format!("  {} {}  {}", style.paint(tone(finding), grade(finding)), finding.code.name(), finding.message));
+        if let Some(reason) = &finding.accepted {
+            put(out, &format!("    accepted by the plan: {reason}"));
+        } else {
+            for line in finding.help.iter().flat_map(|h| h.lines()) {
+                put(out, &format!("    {}", style.paint(Tone::Faint, line)));
+            }
+        }
+    }
+}
+
+fn tone(finding: &Finding) -> Tone {
+    match grade(finding) {
+        "error" => Tone::Bad,
+        "warning" => Tone::Warn,
+        _ => Tone::Faint,
+    }
+}
+
+fn steps(report: &Report, style: &Style, out: &mut String) {
+    put(out, &format!("\n{}", style.paint(Tone::Strong, "steps")));
+    for step in &report.steps {
+        let name = step.name.as_ref().map(|n| format!("{n}: ")).unwrap_or_default();
+        let begins = style.paint(Tone::Faint, &format!("+{}", spoken(step.begins)));
+        put(out, &format!("  {:>2}  {name}{}  {begins}", step.number, step.does));
+    }
+}
+
+fn routes(report: &Report, lines: &[&RouteLine], style: &Style, out: &mut String) {
+    let Some(first) = lines.first() else { return };
+    put(out, &format!("\n{}", style.paint(Tone::Strong, &heading(lines))));
+    for line in lines {
+        let conditions =
+            if line.conditions.is_empty() { String::new() } else { format!("  {}", style.paint(Tone::Faint, &line.conditions)) };
+        put(out, &format!("  {}{conditions}", line.label));
+    }
+    let names = columns(&first.weights);
+    let titles: Vec<String> = first.weights.iter().map(|w| report.step_title(w.step)).map(|t| clip(&t, 40)).collect();
+    let width = titles.iter().map(|t| t.chars().count()).max().unwrap_or(0);
+    let header: Vec<String> = names.iter().map(|n| format!("{n:>5}")).collect();
+    put(out, &format!("  {:width$}  {}", "weights after", header.join("  "), width = width.max(13)));
+    for (weights, title) in first.weights.iter().zip(titles) {
+        let row = match &weights.groups {
+            Ok(groups) => {
+                names.iter().map(|n| format!("{:>w$}", cell(groups, n), w = n.chars().count().max(5))).collect::<Vec<_>>().join("  ")
+            }
+            Err(why) => style.paint(Tone::Bad, why),
+        };
+        put(out, &format!("  {title:width$}  {row}", width = width.max(13)));
+    }
+}
+
+fn skipped(report: &Report, style: &Style, out: &mut String) {
+    if report.skipped.is_empty() {
+        return;
+    }
+    put(out, &format!("\n{}", style.paint(Tone::Strong, &format!("{} left alone", style::count(report.skipped.len(), "action")))));
+    for skipped in &report.skipped {
+        put(out, &format!("  {} {}: {}", skipped.load_balancer, skipped.route, skipped.reason));
+    }
+}
+
+/// The first so many characters, and a sign where some are missing.
+fn clip(text: &str, most: usize) -> String {
+    if text.chars().count() <= most { text.to_owned() } else { text.chars().take(most - 1).chain(std::iter::once('…')).collect() }
+}

@@ -1,0 +1,79 @@
+use super::*;
+use crate::domain::fixture::{each_route, forward, group, load_balancer, world};
+use crate::plan::model::PortRef;
+
+fn request(from: &str, to: &str) -> Request {
+    Request {
+        load_balancer: Selector::Name("alpha".to_owned()),
+        from: vec![from.to_owned()],
+        to: vec![to.to_owned()],
+        from_cluster: ClusterAccess::None,
+        to_cluster: ClusterAccess::None,
+        service: None,
+        name: None,
+    }
+}
+
+fn seen() -> Seen {
+    let listeners = world().listeners.into_values().flatten().flatten().collect();
+    let groups = ["webapp-a", "webapp-b", "webapp-default", "third"].map(group).into();
+    Seen { load_balancer: load_balancer(), listeners, groups, from_bindings: Vec::new(), to_bindings: Vec::new() }
+}
+
+#[test]
+fn one_workload_without_clusters() {
+    insta::assert_snapshot!(write(&request("*-a", "*-b"), &seen()).unwrap_or_else(|e| panic!("{e}")));
+}
+
+#[test]
+fn what_bindings_tell_becomes_the_service_and_gitops_means_verify() {
+    let plan = crate::domain::fixture::plan();
+    let binding = |name: &str| Binding::wanted(&plan.workloads[0], &group(name)).unwrap_or_else(|| panic!("no service"));
+    let mut seen = seen();
+    seen.from_bindings = vec![binding("webapp-a")];
+    seen.to_bindings = vec![binding("webapp-b")];
+    seen.to_bindings[0].annotations.insert("argocd.argoproj.io/tracking-id".to_owned(), "x".to_owned());
+    let mut request = request("webapp-a", "webapp-b");
+    request.from_cluster = ClusterAccess::Eks("alpha-kr-a".to_owned());
+    request.to_cluster = ClusterAccess::KubeContext("b".to_owned());
+    let text = write(&request, &seen).unwrap_or_else(|e| panic!("{e}"));
+    for line in ["eks: alpha-kr-a", "kubeContext: b", "namespace: webapp", "port: http", "mode: verify", "expect: 6", "a: webapp-a"] {
+        assert!(text.contains(line), "{line} in\n{text}");
+    }
+    request.service = Some(ServiceRef { namespace: "shop".to_owned(), name: "web".to_owned(), port: PortRef::Number(80) });
+    assert!(write(&request, &seen).is_ok_and(|t| t.contains("namespace: shop")));
+}
+
+#[test]
+fn stars_pair_several_workloads_and_shares_that_cannot_be_spelled_are_left_out() {
+    let mut seen = seen();
+    seen.groups.extend([group("api-a"), group("api-b")]);
+    seen.groups[5].load_balancers.clear();
+    if let Some((_, routes)) = seen.listeners.first_mut() {
+        routes[3].actions = forward(&[("api-a", 1), ("third", 99)]);
+    }
+    let text = write(&request("*-a", "*-b"), &seen).unwrap_or_else(|e| panic!("{e}"));
+    assert!(text.contains("name: api\n") && text.contains("name: webapp\n") && text.contains("expect: 1\n"), "{text}");
+    assert!(!text.contains("setWeight: 1\n") && text.contains("setWeight: 50\n"), "{text}");
+}
+
+#[test]
+fn an_error_says_what_there_is() {
+    let error = |from: &str, to: &str| write(&request(from, to), &seen()).err().map(|e| e.to_string()).unwrap_or_default();
+    assert_eq!(error("*-a", "*-z"), "no group matches '*-z'; there are: webapp-a, webapp-b, webapp-default, third");
+    assert_eq!(error("*-b", "*-a"), "webapp-b carry nothing on alpha; the other side does: are --from and --to swapped?");
+    assert_eq!(error("*-a", "t*"), "webapp-a pair with no group of 't*': what the globs' stars stand for must be equal; there are: third");
+}
+
+#[test]
+fn a_split_or_shared_action_is_refused_by_name() {
+    let mut live = world();
+    each_route(&mut live, |r| {
+        if r.port == 443 && r.priority == Some(15) {
+            r.actions = forward(&[("webapp-a", 9), ("webapp-b", 1)]);
+        }
+    });
+    let split = Seen { listeners: live.listeners.into_values().flatten().flatten().collect(), ..seen() };
+    let error = write(&request("*-a", "*-b"), &split).err();
+    assert_eq!(error, Some(InitError::Split { routes: vec!["443 rule 15".to_owned()] }));
+}

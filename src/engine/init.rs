@@ -1,0 +1,56 @@
+//! `init`: looks at a load balancer and lets the rules write a plan from it.
+
+use crate::adapter::{Balancer, Cluster};
+use crate::domain::binding::Binding;
+use crate::domain::init::{InitError, Request, Seen, write};
+use crate::domain::select::spelled;
+
+/// The YAML of a plan for what is live. The clusters are those behind `from` and `to`, where the request names any.
+///
+/// # Errors
+/// [`InitError`] says what was found where the request does not fit.
+pub async fn init(
+    request: &Request,
+    balancer: &dyn Balancer,
+    from: Option<&dyn Cluster>,
+    to: Option<&dyn Cluster>,
+) -> Result<String, InitError> {
+    let unreadable = |what: &str| {
+        let what = what.to_owned();
+        move |why| InitError::Unreadable { what, why }
+    };
+    let selector = spelled(&request.load_balancer);
+    let mut found = match balancer.load_balancers(&request.load_balancer).await {
+        Err(crate::domain::alb::Unreadable::NotFound(_)) => Vec::new(),
+        other => other.map_err(unreadable(&format!("load balancer {selector}")))?,
+    };
+    let load_balancer = match (found.pop(), found.is_empty()) {
+        (Some(one), true) => one,
+        (last, _) => {
+            let found = found.into_iter().chain(last).map(|lb| lb.name).collect();
+            return Err(InitError::LoadBalancer { selector, found });
+        }
+    };
+    let (listeners, attached, all, from_bindings, to_bindings) = futures::join!(
+        balancer.listeners(&load_balancer.arn),
+        balancer.target_groups(Some(&load_balancer.arn)),
+        balancer.target_groups(None),
+        bindings(from, "from"),
+        bindings(to, "to"),
+    );
+    let mut groups = attached.map_err(unreadable("its target groups"))?;
+    let free = all.map_err(unreadable("the account's target groups"))?.into_iter().filter(|g| g.load_balancers.is_empty());
+    groups.extend(free);
+    let listeners = listeners.map_err(unreadable("its listeners"))?;
+    let seen = Seen { load_balancer, listeners, groups, from_bindings: from_bindings?, to_bindings: to_bindings? };
+    write(request, &seen)
+}
+
+async fn bindings(cluster: Option<&dyn Cluster>, side: &str) -> Result<Vec<Binding>, InitError> {
+    match cluster {
+        None => Ok(Vec::new()),
+        Some(cluster) => {
+            cluster.bindings().await.map_err(|why| InitError::Unreadable { what: format!("bindings of the cluster behind --{side}"), why })
+        }
+    }
+}
