@@ -65,6 +65,11 @@ impl<'a> Context<'a> {
         clusters.filter(|c| self.plan.strategy.peak(c) > start(c)).collect()
     }
 
+    /// Whether the plan has a `bind` step: without one nothing is attached and no binding is made.
+    fn binds(&self) -> bool {
+        self.plan.strategy.steps.iter().any(|s| s.kind == StepKind::Bind)
+    }
+
     fn is_raised(&self, cluster: &str) -> bool {
         self.raised().contains(&cluster)
     }

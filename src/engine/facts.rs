@@ -12,7 +12,7 @@ use crate::domain::alb::{TargetGroup, Unreadable};
 use crate::domain::binding::Binding;
 use crate::domain::facts::{Caller, ClusterFacts, Facts};
 use crate::domain::select::{LiveWorld, Selection, select_at};
-use crate::plan::model::{BindingMode, ClusterName, Plan, Selector, Shares};
+use crate::plan::model::{BindingMode, ClusterName, Plan, Selector, Shares, StepKind};
 
 /// Calls at a time; the seams hold the rates.
 const PARALLEL: usize = 16;
@@ -124,6 +124,9 @@ async fn one_cluster(plan: &Plan, cluster: &dyn Cluster) -> ClusterFacts {
 
 /// A server-side dry-run of each binding that `bind` would make.
 async fn dry_runs(plan: &Plan, selection: &Selection, clusters: &Clusters, facts: &mut BTreeMap<ClusterName, ClusterFacts>) {
+    if !plan.strategy.steps.iter().any(|s| s.kind == StepKind::Bind) {
+        return;
+    }
     let wanted: Vec<(ClusterName, Binding)> = selection
         .groups
         .values()

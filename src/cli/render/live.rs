@@ -20,7 +20,7 @@ pub fn text(live: &Live, style: &Style) -> String {
         put(&mut out, &style.paint(Tone::Warn, &format!("marked by a run: {key} = {value}")));
     }
     for owner in &live.owners {
-        put(&mut out, &style.paint(Tone::Warn, &format!("managed by: {owner}")));
+        put(&mut out, &style.paint(Tone::Warn, &format!("owner tag {owner}")));
     }
     put(&mut out, &format!("\n{}", style.paint(Tone::Strong, "routes")));
     let width = live.routes.iter().map(|r| r.route.len()).max().unwrap_or(0);
@@ -48,7 +48,7 @@ fn route(line: &Line, width: usize, style: &Style) -> String {
     if let Some(seconds) = line.stickiness_seconds {
         said.push(style.paint(Tone::Warn, &format!("sticky for {}", style::duration(jiff::SignedDuration::from_secs(seconds.into())))));
     }
-    said.extend(line.owners.iter().map(|o| style.paint(Tone::Warn, &format!("managed by {o}"))));
+    said.extend(line.owners.iter().map(|o| style.paint(Tone::Warn, &format!("owner tag {o}"))));
     let conditions = if line.conditions.is_empty() { String::new() } else { format!("  {}", style.paint(Tone::Faint, &line.conditions)) };
     format!("  {:width$}  {}{conditions}", line.route, said.join("; "))
 }

@@ -6,7 +6,6 @@ use super::{Context, counted, finding, unread};
 use crate::domain::alb::LoadBalancer;
 use crate::domain::finding::{Code, Finding};
 use crate::domain::shares::MAX_GROUPS;
-use crate::plan::model::StepKind;
 
 /// Target groups of an Application Load Balancer; not adjustable.
 const MAX_ATTACHED: usize = 100;
@@ -72,8 +71,7 @@ fn attached(context: &Context<'_>, arn: &str, load_balancer: &LoadBalancer, find
 
 /// How many groups an action has once the plan's groups are attached.
 fn groups_per_action(context: &Context<'_>, findings: &mut Vec<Finding>) {
-    let binds = context.plan.strategy.steps.iter().any(|s| s.kind == StepKind::Bind);
-    for selected in context.facts.selection.routes.iter().filter(|_| binds) {
+    for selected in context.facts.selection.routes.iter().filter(|_| context.binds()) {
         let Some(forward) = selected.route.forward() else { continue };
         let mut arns: BTreeSet<&str> = forward.target_groups.iter().map(|t| t.target_group_arn.as_str()).collect();
         let before = arns.len();

@@ -131,6 +131,9 @@ fn missing(
         findings.push(finding(Code::CUT091, cluster, message, help).lowered(severity));
         return;
     }
+    if !context.binds() {
+        return;
+    }
     if let Some(other) = bindings.iter().find(|b| b.namespace == wanted.namespace && b.name == wanted.name) {
         let message = format!("binding {name} of cluster {cluster} exists already, for {}", other.target_group_arn);
         findings.push(finding(

@@ -6,6 +6,7 @@ use jiff::SignedDuration;
 
 use super::{Context, estimate, finding, listed, named_arns, reachable, spoken, unread};
 use crate::domain::finding::{Code, Finding, Severity};
+use crate::plan::model::{ClusterAccess, Marker};
 
 pub(super) fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
     account(context, findings);
@@ -65,6 +66,7 @@ fn credentials(context: &Context<'_>, findings: &mut Vec<Finding>) {
 }
 
 fn clusters(context: &Context<'_>, findings: &mut Vec<Finding>) {
+    unnamed(context, findings);
     for name in reachable(context.plan) {
         let Some(cluster) = context.cluster(name) else { continue };
         let needed = context.is_raised(name) && context.plan.workloads.iter().any(|w| w.service.is_some());
@@ -88,6 +90,20 @@ fn clusters(context: &Context<'_>, findings: &mut Vec<Finding>) {
     }
 }
 
+/// Clusters in which `bind` has something to do, and that the plan gives no way to.
+fn unnamed(context: &Context<'_>, findings: &mut Vec<Finding>) {
+    if !context.binds() || context.plan.workloads.iter().all(|w| w.service.is_none()) {
+        return;
+    }
+    let unnamed = context.plan.clusters.iter().filter(|c| c.access == ClusterAccess::None && context.plan.strategy.peak(&c.name) > 0);
+    for cluster in unnamed {
+        let name = &cluster.name;
+        let message =
+            format!("workloads have a `service`, and cluster {name} has no `eks` or `kubeContext` by which its bindings could be reached");
+        findings.push(finding(Code::CUT058, name, message, "say one of them in `spec.clusters`, or leave `service` out of the workloads"));
+    }
+}
+
 fn same_cluster(context: &Context<'_>, findings: &mut Vec<Finding>) {
     let mut by_uid: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for (name, cluster) in &context.facts.clusters {
@@ -102,7 +118,7 @@ fn same_cluster(context: &Context<'_>, findings: &mut Vec<Finding>) {
 }
 
 fn marker(context: &Context<'_>, findings: &mut Vec<Finding>) {
-    if context.plan.marker == crate::plan::model::Marker::None {
+    if context.plan.marker == Marker::None {
         findings.push(finding(
             Code::CUT088,
             "lock",

@@ -150,6 +150,10 @@ const IDENTITY: &[(&str, Code, Change)] = &[
         b.bindings = Err(Unreadable::Unavailable("connection refused".to_owned()));
         b.workloads.clear();
     }),
+    ("no way to b", Code::CUT058, |p, f| {
+        p.clusters[1].access = ClusterAccess::None;
+        f.clusters.remove("b");
+    }),
     ("marker", Code::CUT088, |p, _| p.marker = Marker::None),
     ("accept nothing", Code::CUT090, |p, _| {
         p.accept = vec![Accept { code: "CUT042".to_owned(), reason: "fine".to_owned() }];
