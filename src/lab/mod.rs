@@ -6,6 +6,7 @@ pub mod load;
 pub mod model;
 pub mod objects;
 pub mod paused;
+pub mod rehearsal;
 pub mod scenario;
 pub mod shell;
 pub mod wire;

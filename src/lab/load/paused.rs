@@ -33,37 +33,50 @@ struct State {
 }
 
 /// How fast requests come.
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct Pace {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pace {
     tick: Duration,
     each: u64,
+    fixed: bool,
 }
 
 impl Pace {
+    /// So many requests a second, above 0, whatever the steps take.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // a rate is positive, and no rate needs more than 64 bits
+    pub fn fixed(rate: f64) -> Self {
+        let tick = Duration::from_secs_f64((1.0 / rate).clamp(1.0, 3600.0));
+        Self { tick, each: (rate * tick.as_secs_f64()).round().max(1.0) as u64, fixed: true }
+    }
+
     /// At least [`REQUESTS`] within `time`.
-    fn over(time: Duration) -> Self {
+    pub fn over(time: Duration) -> Self {
         let tick = (time / TICKS).clamp(Duration::from_millis(100), Duration::from_secs(30));
         let ticks = u64::try_from(time.as_millis() / tick.as_millis()).unwrap_or(u64::MAX).max(1);
-        Self { tick, each: REQUESTS.div_ceil(ticks.min(u64::from(TICKS))) }
+        Self { tick, each: REQUESTS.div_ceil(ticks.min(u64::from(TICKS))), fixed: false }
     }
 }
 
 impl Traffic {
-    /// Starts requests, each from the next of `clients`, at a pace for shares that stand for `time`.
-    pub fn start(shell: Shell, clients: Clients, meter: Arc<Meter>, time: Duration) -> Self {
-        let (clients, pace) = (Mutex::new(clients), Mutex::new(Pace::over(time)));
+    /// Starts requests, each from the next of `clients`, at this pace.
+    pub fn start(shell: Shell, clients: Clients, meter: Arc<Meter>, pace: Pace) -> Self {
+        let (clients, pace) = (Mutex::new(clients), Mutex::new(pace));
         let state = Arc::new(State { shell, meter, clients, pace });
         Self { task: tokio::spawn(flow(Arc::clone(&state))), state }
     }
 
-    /// The shares that are coming will stand for `time`.
+    /// The shares that are coming will stand for `time`: a pace that is not fixed follows.
     pub fn pace(&self, time: Duration) {
-        *self.state.pace.lock().unwrap_or_else(PoisonError::into_inner) = Pace::over(time);
+        let mut pace = self.state.pace.lock().unwrap_or_else(PoisonError::into_inner);
+        if !pace.fixed {
+            *pace = Pace::over(time);
+        }
     }
 
     /// Sends what is missing to [`REQUESTS`] in the meter's window, now: shares that stood for too short a time to be measured.
     pub fn complete(&self) {
-        self.state.send(REQUESTS.saturating_sub(self.state.meter.pending()));
+        if !self.state.pace().fixed {
+            self.state.send(REQUESTS.saturating_sub(self.state.meter.pending()));
+        }
     }
 
     /// Ends it.
@@ -81,13 +94,17 @@ impl Drop for Traffic {
 
 async fn flow(state: Arc<State>) {
     loop {
-        let pace = *state.pace.lock().unwrap_or_else(PoisonError::into_inner);
+        let pace = state.pace();
         tokio::time::sleep(pace.tick).await;
         state.send(pace.each);
     }
 }
 
 impl State {
+    fn pace(&self) -> Pace {
+        *self.pace.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn send(&self, requests: u64) {
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         self.shell.call(|world, now| {

@@ -128,11 +128,11 @@ impl World {
         &self.region
     }
 
-    /// The kubeconfig context by which the plan names a cluster, else the cluster's own name.
+    /// The kubeconfig context by which the plan names a cluster, or its EKS name, else its name in the plan.
     pub fn context(&self, cluster: &str) -> String {
         let planned = self.plan.clusters.iter().find(|c| c.name == cluster);
         match planned.map(|c| &c.access) {
-            Some(ClusterAccess::KubeContext(context)) => context.clone(),
+            Some(ClusterAccess::KubeContext(name) | ClusterAccess::Eks(name)) => name.clone(),
             _ => cluster.to_owned(),
         }
     }

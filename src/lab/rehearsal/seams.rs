@@ -1,0 +1,64 @@
+//! The adapters of production, pointed at a lab.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use aws_types::SdkConfig;
+
+use super::StageError;
+use crate::adapter::alb::Alb;
+use crate::adapter::kube::K8s;
+use crate::adapter::{Balancer, Cluster, aws, eks};
+use crate::lab::{live, paused};
+use crate::plan::model::{ClusterAccess, ClusterName, Plan};
+
+/// What reaches a lab.
+pub struct Seams {
+    pub balancer: Arc<dyn Balancer>,
+    pub clusters: BTreeMap<ClusterName, Arc<dyn Cluster>>,
+}
+
+/// Over sockets.
+pub async fn live(plan: &Plan, lab: &live::Lab) -> Result<Seams, StageError> {
+    let config = aws::config(&lab.aws_settings()).await;
+    let mut clusters: BTreeMap<ClusterName, Arc<dyn Cluster>> = BTreeMap::new();
+    for cluster in &plan.clusters {
+        let reached = match &cluster.access {
+            ClusterAccess::None => continue,
+            ClusterAccess::Eks(name) => eks::connect(&config, name, None).await.map_err(client)?,
+            ClusterAccess::KubeContext(_) => at(lab.cluster_url(&cluster.name).unwrap_or_default())?,
+        };
+        clusters.insert(cluster.name.clone(), Arc::new(reached));
+    }
+    Ok(Seams { balancer: balancer(&config), clusters })
+}
+
+/// In process.
+pub async fn paused(plan: &Plan, lab: &paused::Lab) -> Result<Seams, StageError> {
+    let config = aws::config(&lab.aws_settings()).await;
+    let mut clusters: BTreeMap<ClusterName, Arc<dyn Cluster>> = BTreeMap::new();
+    for cluster in &plan.clusters {
+        let transport = lab.kube_transport(&cluster.name);
+        let reached = match &cluster.access {
+            ClusterAccess::None => continue,
+            ClusterAccess::Eks(name) => eks::connect(&config, name, Some(transport)).await.map_err(client)?,
+            ClusterAccess::KubeContext(_) => K8s::new(kube::Client::new(transport, "default")),
+        };
+        clusters.insert(cluster.name.clone(), Arc::new(reached));
+    }
+    Ok(Seams { balancer: balancer(&config), clusters })
+}
+
+fn balancer(config: &SdkConfig) -> Arc<dyn Balancer> {
+    Arc::new(Alb::new(config))
+}
+
+fn at(url: String) -> Result<K8s, StageError> {
+    let mut config = kube::Config::new(url.parse().map_err(client)?);
+    config.default_retry = false;
+    kube::Client::try_from(config).map(K8s::new).map_err(client)
+}
+
+fn client(error: impl std::fmt::Display) -> StageError {
+    StageError::Client(error.to_string())
+}

@@ -1,0 +1,233 @@
+//! The lab's two shells under the adapters of production: over sockets, and in virtual time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cutover::adapter::WriteError;
+use cutover::domain::action::{Action, Forward, Tuple, with_forward};
+use cutover::domain::alb::{LiveRoute, TargetState};
+use cutover::domain::binding::Binding;
+use cutover::domain::event::{Event, Measured, Outcome, StepType};
+use cutover::lab::rehearsal::{Options, Stage};
+use cutover::lab::scenario::Scenario;
+use cutover::plan::model::{
+    BindingMode, BindingSpec, Cluster, ClusterAccess, GuardGate, Marker, OnFailure, Plan, PortRef, RaiseGate, RollbackStickiness,
+    RouteEntry, Selector, ServiceRef, Shares, Step, StepKind, Strategy, TargetHealthGates, TargetType, Workload,
+};
+
+fn plan() -> Plan {
+    let steps =
+        [StepKind::Bind, StepKind::Shares(Shares::from([("a".into(), 80), ("b".into(), 20)])), StepKind::Bake(Duration::from_mins(10))];
+    let group = |cluster: &str| (cluster.to_owned(), Selector::Name(format!("shop-{cluster}")));
+    Plan {
+        name: "shop".into(),
+        source: "-".into(),
+        text: String::new(),
+        hash: String::new(),
+        account_id: "123456789012".into(),
+        region: "eu-central-1".into(),
+        clusters: vec![
+            Cluster { name: "a".into(), access: ClusterAccess::Eks("shop-blue".into()) },
+            Cluster { name: "b".into(), access: ClusterAccess::KubeContext("green".into()) },
+        ],
+        workloads: vec![Workload {
+            name: "web".into(),
+            service: Some(ServiceRef { namespace: "shop".into(), name: "web".into(), port: PortRef::Number(80) }),
+            binding: BindingSpec { mode: BindingMode::Create, target_type: TargetType::Ip, extra: serde_json::Map::new() },
+            routes: vec![RouteEntry {
+                load_balancer: Selector::Name("shop".into()),
+                listeners: vec![],
+                target_groups: vec![group("a"), group("b")],
+                rules: None,
+                expect: None,
+            }],
+        }],
+        strategy: Strategy {
+            from: "a".into(),
+            to: "b".into(),
+            settle: Duration::from_secs(30),
+            on_failure: OnFailure::Rollback,
+            rollback_stickiness: RollbackStickiness::Break,
+            gates: TargetHealthGates {
+                raise: RaiseGate { min_healthy: 1, min_healthy_percent: 95.0, capacity: 1.0, stable_for: None },
+                guard: GuardGate { min_healthy_percent: 70.0, for_: Duration::from_secs(90) },
+                timeout: Duration::from_mins(20),
+                on_timeout: OnFailure::Pause,
+            },
+            start: Some(Shares::from([("a".into(), 100), ("b".into(), 0)])),
+            steps: steps.into_iter().zip(1..).map(|(kind, number)| Step { number, name: None, kind }).collect(),
+        },
+        accept: vec![],
+        marker: Marker::Tag,
+    }
+}
+
+fn scenario(spec: &str) -> Scenario {
+    let text = format!("apiVersion: cutover.dev/v1alpha1\nkind: Scenario\nmetadata: {{name: test}}\n{spec}");
+    Scenario::parse("test", &text).expect("a scenario")
+}
+
+/// Every route that forwards to more than one group.
+async fn routes(stage: &Stage) -> Vec<LiveRoute> {
+    let selector = Selector::Name("shop".into());
+    let found = stage.balancer.load_balancers(&selector).await.expect("the load balancer");
+    let listeners = stage.balancer.listeners(&found[0].arn).await.expect("its listeners");
+    listeners.into_iter().flat_map(|(_, routes)| routes).filter(|r| r.forward().is_some()).collect()
+}
+
+/// The plan's groups by name.
+async fn groups(stage: &Stage) -> [String; 2] {
+    let mut arns = [String::new(), String::new()];
+    for (arn, name) in arns.iter_mut().zip(["shop-a", "shop-b"]) {
+        *arn = stage.balancer.find_target_groups(&Selector::Name(name.into())).await.expect("the group").remove(0).arn;
+    }
+    arns
+}
+
+fn with_weights(route: &LiveRoute, groups: &[String; 2], weights: [u16; 2]) -> Vec<Action> {
+    let mut forward: Forward = route.forward().expect("a forward action").clone();
+    for (arn, weight) in groups.iter().zip(weights) {
+        forward.target_groups.retain(|t| t.target_group_arn != *arn);
+        forward.target_groups.push(Tuple { target_group_arn: arn.clone(), weight: Some(weight) });
+    }
+    with_forward(&route.actions, &forward)
+}
+
+/// Attaches, binds by hand, waits for health, shifts to 80/20 and measures: a cutover without the engine.
+async fn shift(stage: &Stage) -> Measured {
+    stage.step_changed(1);
+    let (routes, groups) = (routes(stage).await, groups(stage).await);
+    for route in &routes {
+        write(stage, route, with_weights(route, &groups, [100, 0])).await;
+    }
+    bind(stage, &groups[1]).await;
+    healthy(stage, &groups[1]).await;
+    stage.step_changed(2);
+    for route in &routes {
+        write(stage, route, with_weights(route, &groups, [80, 20])).await;
+    }
+    stage.clock.sleep(stage.plan.strategy.settle).await;
+    assert_eq!(stage.follow(&Event::Settled { step: 2 }), None);
+    assert_eq!(stage.follow(&Event::StepStarted { step: 3, kind: StepType::Bake, label: String::new() }), None);
+    stage.clock.sleep(Duration::from_mins(10)).await;
+    stage.follow(&Event::Finished { outcome: Outcome::Completed, remarks: vec![] }).expect("the shares were measured")
+}
+
+async fn write(stage: &Stage, route: &LiveRoute, actions: Vec<Action>) {
+    for _ in 0..100 {
+        match stage.balancer.set(&route.id, &actions, Duration::from_secs(10)).await {
+            Ok(()) => return,
+            Err(WriteError::Throttled) => stage.clock.sleep(Duration::from_secs(1)).await,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    panic!("throttled for ever");
+}
+
+async fn bind(stage: &Stage, group: &str) {
+    let found = stage.balancer.find_target_groups(&Selector::Arn(group.to_owned())).await.expect("the group");
+    let binding = Binding::wanted(&stage.plan.workloads[0], &found[0]).expect("a workload with a service");
+    stage.clusters["b"].apply(&binding, false).await.expect("the binding is applied");
+}
+
+async fn healthy(stage: &Stage, group: &str) {
+    for _ in 0..600 {
+        let health = stage.balancer.health(&[group.to_owned()]).await;
+        let targets = health[group].as_ref().expect("health");
+        if !targets.is_empty() && targets.iter().all(|t| t.state == TargetState::Healthy) {
+            return;
+        }
+        stage.clock.sleep(Duration::from_secs(1)).await;
+    }
+    panic!("never healthy");
+}
+
+fn right(measured: &Measured, requests: u64) {
+    assert_eq!((measured.step, measured.label.as_str(), measured.client_errors), (2, "a 80 %, b 20 %", 0));
+    assert!(measured.requests >= requests, "{} requests", measured.requests);
+    let green = &measured.clusters["b"];
+    assert!((green.seen - 20.0).abs() < 1.0, "{green:?}");
+}
+
+fn in_virtual_time<T>(run: impl AsyncFnOnce() -> T) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
+    runtime.expect("a runtime").block_on(run())
+}
+
+#[test]
+fn virtual_time_repeats_to_the_byte() {
+    let run = || {
+        in_virtual_time(async || {
+            let stage = Stage::paused(plan(), &Scenario::default(), 7, Options::default()).await.expect("a stage");
+            let measured = shift(&stage).await;
+            let calls = stage.shell().call(|world, _| format!("{:#?}", world.calls()));
+            stage.stop().await;
+            // Once more round, for the clients' own tasks to see that their clients are gone.
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            assert_eq!(tokio::runtime::Handle::current().metrics().num_alive_tasks(), 0);
+            (measured, calls)
+        })
+    };
+    let (measured, calls) = run();
+    right(&measured, 20_000);
+    assert!(calls.contains("ModifyRule") && calls.contains("kubernetes/b"), "{calls}");
+    assert_eq!((measured, calls), run());
+}
+
+#[test]
+fn a_lost_answer_is_an_unknown_outcome_and_the_write_is_there() {
+    in_virtual_time(async || {
+        let scenario = scenario("spec: {faults: [{at: {time: 1s}, late-write: {by: 0s}}]}");
+        let stage = Stage::paused(plan(), &scenario, 7, Options::default()).await.expect("a stage");
+        stage.clock.sleep(Duration::from_secs(2)).await;
+        let (route, groups) = (routes(&stage).await.remove(0), groups(&stage).await);
+        let actions = with_weights(&route, &groups, [99, 1]);
+        let outcome = stage.balancer.set(&route.id, &actions, Duration::from_secs(10)).await;
+        assert!(matches!(outcome, Err(WriteError::Unknown(_))), "{outcome:?}");
+        let read = stage.balancer.routes(std::slice::from_ref(&route.id)).await;
+        let live = read[&route.id].as_ref().expect("it is there").forward().and_then(|f| f.weight(&groups[1]));
+        assert_eq!(live, Some(1));
+        stage.stop().await;
+    });
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn over_sockets_the_clients_see_the_shares_and_nothing_is_left_behind() {
+    let options = Options { speed: Some(240.0), rate: Some(1.25) };
+    let stage = Stage::live(plan(), &Scenario::default(), 7, options).await.expect("a stage");
+    let lab = stage.live_lab().expect("a live lab");
+    let environment = lab.environment().to_vec();
+    let variable = |name: &str| environment.iter().find(|(n, _)| n == name).map(|(_, v)| v.clone()).expect(name);
+    let kubeconfig = std::path::PathBuf::from(variable("KUBECONFIG"));
+    let contexts = kube::config::Kubeconfig::read_from(&kubeconfig).expect("a kubeconfig").contexts;
+    assert_eq!(contexts.iter().map(|c| c.name.as_str()).collect::<Vec<_>>(), ["shop-blue", "green"]);
+    let mut urls: Vec<String> = lab.doors().iter().map(|d| d.url.clone()).collect();
+    urls.extend(["a", "b"].map(|c| lab.cluster_url(c).expect("an API server")));
+    urls.push(variable("AWS_ENDPOINT_URL"));
+
+    right(&shift(&stage).await, 500);
+
+    stage.stop().await;
+    assert!(!kubeconfig.exists());
+    for url in urls {
+        let address = url.trim_start_matches("http://").to_owned();
+        assert!(tokio::net::TcpStream::connect(&address).await.is_err(), "{url} still answers");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn failing_pods_fail_their_probes_over_http() {
+    let scenario = scenario("spec: {faults: [{at: {time: 10m}, error: {cluster: a, status: 502}}]}");
+    let options = Options { speed: Some(240.0), rate: Some(0.2) };
+    let stage = Stage::live(plan(), &scenario, 7, options).await.expect("a stage");
+    let [blue, _] = groups(&stage).await;
+    healthy(&stage, &blue).await;
+    stage.meter.window();
+    stage.clock.sleep(Duration::from_mins(15)).await;
+    let health = stage.balancer.health(std::slice::from_ref(&blue)).await;
+    let targets = health[&blue].as_ref().expect("health");
+    assert!(!targets.is_empty() && targets.iter().all(|t| t.state == TargetState::Unhealthy), "{targets:?}");
+    let seen = Arc::clone(&stage.meter).window();
+    assert!(seen.total.errors > 0, "clients see 502: {seen:?}");
+    stage.stop().await;
+}
