@@ -1,4 +1,4 @@
-//! The lab's Kubernetes API under the real kubectl, over a socket.
+//! The lab's Kubernetes API over a socket: under the real kubectl, and under our own adapter.
 
 use std::convert::Infallible;
 use std::io::{BufRead, BufReader};
@@ -6,6 +6,9 @@ use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use cutover::adapter::Cluster;
+use cutover::adapter::kube::from_kubeconfig;
+use cutover::domain::alb::Unreadable;
 use cutover::lab::objects::{Kind, Objects};
 use cutover::lab::wire::kube::{Answer, Server};
 use http::{Request, Response};
@@ -241,4 +244,39 @@ async fn a_watch_sees_what_comes_and_ends_with_the_deletion() {
     }
     child.kill().unwrap();
     child.wait().unwrap();
+}
+
+fn kubeconfig(url: &str, token: &str) -> kube::config::Kubeconfig {
+    let named = |kind: &str, value: Value| json!([{"name": "x", kind: value}]);
+    let context = json!({"cluster": "x", "user": "x"});
+    let config = json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "x", "clusters": named("cluster", json!({"server": url})),
+        "users": named("user", json!({"token": token})), "contexts": named("context", context),
+    });
+    serde_json::from_value(config).unwrap()
+}
+
+#[tokio::test]
+async fn the_adapter_says_who_it_is_asks_once_and_keeps_its_token_to_itself() {
+    let asked = Arc::new(Mutex::new(0));
+    let count = Arc::clone(&asked);
+    let authorize = move |header: Option<&str>, _| {
+        *count.lock().unwrap() += 1;
+        header == Some("Bearer good-token")
+    };
+    let objects = Arc::new(Mutex::new(Objects::new(5, false, Timestamp::now())));
+    let lab = Arc::new(Lab { objects, server: Server { version: "v1.33.4".to_owned(), authorize: Box::new(authorize) } });
+    let url = serve(Arc::clone(&lab)).await;
+    let good = from_kubeconfig(kubeconfig(&url, "good-token"), Some("x")).await.unwrap();
+    assert_eq!(good.identity().await.unwrap().version, "v1.33.4");
+    let before = *asked.lock().unwrap();
+    let bad = from_kubeconfig(kubeconfig(&url, "bad-token"), None).await.unwrap();
+    let why = bad.identity().await.unwrap_err();
+    assert!(matches!(why, Unreadable::Credentials(_)), "{why}");
+    assert_eq!(*asked.lock().unwrap() - before, 1, "a refusal is not tried again");
+    let nobody = from_kubeconfig(kubeconfig("http://127.0.0.1:1", "bad-token"), None).await.unwrap().identity().await.unwrap_err();
+    assert!(nobody.to_string().contains("onnection refused"), "{nobody}");
+    assert!(!format!("{why:?}{nobody:?}").contains("bad-token"));
+    let unknown = from_kubeconfig(kubeconfig(&url, "t"), Some("y")).await.err().unwrap();
+    assert_eq!(unknown.to_string(), "kubeconfig: failed to load current context: y");
 }

@@ -16,7 +16,7 @@ use tower::service_fn;
 use super::*;
 use crate::adapter::Cluster;
 use crate::lab::objects::Objects;
-use crate::lab::wire::kube::{Server, token::Token};
+use crate::lab::wire::kube::{Server, token::Token, token::accept};
 
 const NAME: &str = "blue-1";
 
@@ -96,13 +96,12 @@ fn config(eks: Eks, hand: &Hand, credentials: Credentials) -> SdkConfig {
 }
 
 /// An API server that takes fresh tokens only, and notes when each was signed.
-fn transport(hand: &Hand, seen: Arc<Mutex<Vec<Timestamp>>>) -> Transport {
+fn transport(hand: &Hand, seen: Arc<Mutex<Vec<Timestamp>>>, signer: Credentials) -> Transport {
     let objects = Arc::new(Mutex::new(Objects::new(1, false, start())));
     let hand = hand.clone();
     let authorize = move |header: Option<&str>, now: Timestamp| {
-        let token = Token::read(header).unwrap();
-        seen.lock().unwrap().push(token.signed);
-        token.fresh(now) && token.region == "ap-northeast-2"
+        seen.lock().unwrap().push(Token::read(header).unwrap().signed);
+        accept(header, "ap-northeast-2", NAME, &signer, now)
     };
     let server = Arc::new(Server { version: "v1.33.4-eks-1".to_owned(), authorize: Box::new(authorize) });
     BoxCloneSyncService::new(service_fn(move |request: Request<Body>| {
@@ -123,7 +122,7 @@ async fn a_token_is_renewed_at_14_minutes_of_the_configurations_clock() {
     let hand = Hand(Arc::new(Mutex::new(start().into())));
     let seen = Arc::new(Mutex::new(Vec::new()));
     let config = config(described("ACTIVE", "https://blue.invalid"), &hand, credentials(None, None));
-    let cluster = connect(&config, NAME, Some(transport(&hand, Arc::clone(&seen)))).await.unwrap();
+    let cluster = connect(&config, NAME, Some(transport(&hand, Arc::clone(&seen), credentials(None, None)))).await.unwrap();
     let mut signed = Vec::new();
     for minutes in [0, 13, 14, 16, 300] {
         *hand.0.lock().unwrap() = SystemTime::from(start()) + Duration::from_mins(minutes);
@@ -139,7 +138,7 @@ async fn expired_credentials_are_that_and_not_a_network_failure() {
     let hand = Hand(Arc::new(Mutex::new(start().into())));
     let ends = SystemTime::from(start()) + Duration::from_mins(5);
     let config = config(described("ACTIVE", "https://blue.invalid"), &hand, credentials(Some("s"), Some(ends)));
-    let cluster = connect(&config, NAME, Some(transport(&hand, Arc::default()))).await.unwrap();
+    let cluster = connect(&config, NAME, Some(transport(&hand, Arc::default(), credentials(Some("s"), None)))).await.unwrap();
     assert!(cluster.identity().await.is_ok());
     *hand.0.lock().unwrap() = ends;
     assert_eq!(cluster.identity().await, Err(Unreadable::Credentials("AWS's have expired".to_owned())));
@@ -162,4 +161,21 @@ fn certificates_are_read_from_a_bundle() {
     let pem =
         b"-----BEGIN CERTIFICATE-----\nAQID\n-----END CERTIFICATE-----\n-----BEGIN CERTIFICATE-----\nBAU=\n-----END CERTIFICATE-----\n";
     assert_eq!(certificates(pem), [vec![1, 2, 3], vec![4, 5]]);
+}
+
+#[test]
+fn a_token_is_good_for_its_cluster_signer_and_quarter_of_an_hour_only() {
+    let (mine, now) = (credentials(None, None), start());
+    let header = format!("Bearer {}", sign(&mine, "ap-northeast-2", NAME, now.into()).unwrap());
+    let ok = |region: &str, cluster: &str, by: &Credentials, minutes: i64| {
+        accept(Some(&header), region, cluster, by, now + jiff::SignedDuration::from_mins(minutes))
+    };
+    assert!(ok("ap-northeast-2", NAME, &mine, 0) && ok("ap-northeast-2", NAME, &mine, 15));
+    assert!(!ok("ap-northeast-2", NAME, &mine, 16), "too old");
+    assert!(!ok("ap-northeast-2", "green-1", &mine, 0), "another cluster");
+    assert!(!ok("eu-west-1", NAME, &mine, 0), "another region");
+    assert!(!ok("ap-northeast-2", NAME, &credentials(Some("s"), None), 0), "other credentials");
+    assert!(
+        !accept(Some("Bearer k8s-aws-v1.aGk"), "ap-northeast-2", NAME, &mine, now) && !accept(None, "ap-northeast-2", NAME, &mine, now)
+    );
 }

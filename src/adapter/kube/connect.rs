@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http::header;
-use kube::config::{KubeConfigOptions, KubeconfigError};
+use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 
 use super::{K8s, error};
@@ -14,8 +14,13 @@ pub const USER_AGENT: &str = concat!("cutover/", env!("CARGO_PKG_VERSION"));
 
 /// The cluster of a context; `None`: the current one. Looks where kubectl looks: `KUBECONFIG`, else `~/.kube/config`.
 pub async fn from_context(name: Option<&str>) -> Result<K8s, Unreadable> {
-    let options = KubeConfigOptions { context: name.map(str::to_owned), ..KubeConfigOptions::default() };
-    let mut config = Config::from_kubeconfig(&options).await.map_err(|e| Unreadable::Unavailable(format!("kubeconfig: {}", words(&e))))?;
+    from_kubeconfig(Kubeconfig::read().map_err(|e| unusable(&e))?, name).await
+}
+
+/// The cluster of a context of this kubeconfig; `None`: its current one.
+pub async fn from_kubeconfig(kubeconfig: Kubeconfig, context: Option<&str>) -> Result<K8s, Unreadable> {
+    let options = KubeConfigOptions { context: context.map(str::to_owned), ..KubeConfigOptions::default() };
+    let mut config = Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|e| unusable(&e))?;
     limit(&mut config);
     Client::try_from(config).map(K8s::new).map_err(|e| error::read(&e))
 }
@@ -30,9 +35,9 @@ pub fn limit(config: &mut Config) {
 }
 
 /// A parser's message may quote the file, and the file holds credentials.
-fn words(error: &KubeconfigError) -> String {
-    match error {
-        KubeconfigError::Parse(_) => "it is not valid YAML of a kubeconfig".to_owned(),
-        other => other.to_string(),
-    }
+fn unusable(error: &KubeconfigError) -> Unreadable {
+    Unreadable::Unavailable(match error {
+        KubeconfigError::Parse(_) => "kubeconfig: it is not the YAML of a kubeconfig".to_owned(),
+        other => format!("kubeconfig: {other}"),
+    })
 }

@@ -17,9 +17,9 @@ use kube::{Api, Client, ResourceExt};
 use serde::de::DeserializeOwned;
 use tokio::sync::OnceCell;
 
-pub use connect::from_context;
 pub(super) use connect::{USER_AGENT, limit};
-pub(super) use error::NoToken;
+pub use connect::{from_context, from_kubeconfig};
+pub use error::NoToken;
 
 use super::{Cluster, WriteError};
 use crate::domain::alb::Unreadable;

@@ -1,10 +1,12 @@
-//! What EKS checks of a bearer token, apart from the signature, which takes the secret key: shape, cluster, expiry.
+//! What EKS checks of a bearer token: shape, region, age, and (with STS's help) that it was signed for this cluster.
 
+use aws_credential_types::Credentials;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use jiff::{SignedDuration, Timestamp};
 
 use super::path::Query;
+use crate::adapter::eks;
 
 /// EKS takes a token for this long after it was signed, whatever its `X-Amz-Expires`.
 const VALID: SignedDuration = SignedDuration::from_mins(15);
@@ -56,7 +58,10 @@ impl Token {
     }
 }
 
-/// Whether the value of an `Authorization` header is a token that EKS would take now, in this region, from a principal who may in.
-pub fn accept(authorization: Option<&str>, region: &str, now: Timestamp) -> bool {
-    Token::read(authorization).is_ok_and(|t| t.region == region && t.fresh(now))
+/// Whether the value of an `Authorization` header is a token that EKS would take now for this cluster: fresh, and signed for its name with
+/// these credentials. As signing is deterministic, the lab signs the same again and compares.
+pub fn accept(authorization: Option<&str>, region: &str, cluster: &str, credentials: &Credentials, now: Timestamp) -> bool {
+    let Ok(token) = Token::read(authorization) else { return false };
+    let expected = eks::sign(credentials, region, cluster, token.signed.into());
+    token.region == region && token.fresh(now) && expected.is_ok_and(|e| authorization == Some(&format!("Bearer {e}")))
 }
