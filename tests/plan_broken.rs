@@ -120,6 +120,19 @@ fn hostile_bytes_are_refused_before_they_cost_anything() {
     assert!(wrong.is_empty(), "{wrong}");
 }
 
+#[test]
+fn of_very_many_errors_the_first_are_told() {
+    let many = (0..9_000).map(|i| format!("k{i}: 1\n")).collect::<Vec<_>>().concat();
+    let found = errors("many", many.as_bytes());
+    well_formed("many", &found);
+    // Nine thousand unknown fields, and four that are missing.
+    assert_eq!((found.errors.len(), found.more), (100, 8_904));
+    assert!(render(&found, false).ends_with("many: 9004 errors; nothing was touched\n"));
+    // All on one line, which is the worst place for looking things up.
+    let line = format!("{{{}}}", (0..9_000).map(|i| format!("k{i}: 1, ")).collect::<Vec<_>>().concat());
+    well_formed("one line", &errors("one line", line.as_bytes()));
+}
+
 /// Any single byte of a good plan changed, or its end cut off: never a panic, never a place outside.
 #[test]
 fn damaged_plans_do_not_panic() {

@@ -83,9 +83,14 @@ pub struct Diagnostics {
     /// The text that the places point into; empty where it was too large to be read.
     #[serde(skip)]
     pub text: String,
-    /// The errors.
+    /// The errors, the first [`MAX_ERRORS`] of them.
     pub errors: Vec<Diagnostic>,
+    /// How many more there were.
+    pub more: usize,
 }
+
+/// The most errors that are told; whoever has corrected so many looks again.
+pub const MAX_ERRORS: usize = 100;
 
 impl fmt::Display for Diagnostics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -19,7 +19,7 @@ mod yaml;
 
 use sha2::{Digest, Sha256};
 
-pub use diagnostic::{Diagnostic, Diagnostics, Place};
+pub use diagnostic::{Diagnostic, Diagnostics, MAX_ERRORS, Place};
 pub use render::render;
 pub use schema::schema;
 pub use yaml::MAX_BYTES;
@@ -35,7 +35,9 @@ use model::Plan;
 pub fn parse(source_name: &str, bytes: &[u8]) -> Result<Plan, Diagnostics> {
     let wrong = |text: &str, mut errors: Vec<Diagnostic>| {
         errors.sort_by_key(|e| e.place);
-        Err(Diagnostics { source: source_name.to_owned(), text: text.to_owned(), errors })
+        let more = errors.len().saturating_sub(MAX_ERRORS);
+        errors.truncate(MAX_ERRORS);
+        Err(Diagnostics { source: source_name.to_owned(), text: text.to_owned(), errors, more })
     };
     if bytes.len() > MAX_BYTES {
         let message = format!("the plan has {} bytes; at most {MAX_BYTES} are read", bytes.len());

@@ -31,7 +31,10 @@ pub fn render(diagnostics: &Diagnostics, color: bool) -> String {
         }
         out.push('\n');
     }
-    let count = diagnostics.errors.len();
+    let count = diagnostics.errors.len() + diagnostics.more;
+    if diagnostics.more > 0 {
+        out.push_str("(the first of them)\n");
+    }
     let errors = if count == 1 { "error" } else { "errors" };
     out + &format!("{}: {count} {errors}; nothing was touched\n", diagnostics.source)
 }

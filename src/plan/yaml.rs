@@ -109,6 +109,16 @@ fn refused(text: &str, error: &serde_saphyr::Error) -> Diagnostic {
 
 fn place(text: &str, location: serde_saphyr::Location) -> Place {
     let at = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
+    let span = location.span();
+    // The parser's own offsets spare a search from the beginning of the text for every value.
+    if let (Some(offset), Some(len)) = (span.byte_offset().map(at), span.byte_len().map(at))
+        && let Some(found) = text.get(offset..offset.saturating_add(len).min(text.len()))
+    {
+        let first = found.split('\n').next().unwrap_or("").trim_end_matches('\r');
+        let len =
+            if first.is_empty() { text[offset..].chars().next().filter(|c| *c != '\n').map_or(0, char::len_utf8) } else { first.len() };
+        return Place { line: at(location.line()).max(1), column: at(location.column()).max(1), offset, len };
+    }
     Place::at(text, at(location.line()), at(location.column()), at(location.span().len()))
 }
 
