@@ -4,6 +4,7 @@ mod api;
 mod clusters;
 mod common;
 mod faults;
+mod plans;
 mod scenarios;
 mod sdk;
 mod traffic;

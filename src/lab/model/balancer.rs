@@ -69,6 +69,8 @@ pub(crate) struct Route {
     /// The last time for which a change of the data plane is planned: changes never overtake each other.
     pub propagates: Timestamp,
     pub tags: Pairs,
+    /// Whether the plan moves it.
+    pub managed: bool,
     pub deleted: bool,
 }
 

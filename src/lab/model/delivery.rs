@@ -100,10 +100,10 @@ impl World {
         self.routes[route].effective = effective;
     }
 
-    /// The share of each cluster on the routes of the plan's groups, 0–1, as the data plane has it: the smallest and the largest of any route.
+    /// The share that a cluster has on the routes that the plan moves, 0–1, as it is written: the smallest and the largest of any route.
     pub(crate) fn shares(&self, cluster: usize) -> Option<(f64, f64)> {
         let mut range: Option<(f64, f64)> = None;
-        for route in self.routes.iter().filter(|r| !r.deleted) {
+        for route in self.routes.iter().filter(|r| !r.deleted && r.managed) {
             let mut managed: BTreeMap<usize, u32> = BTreeMap::new();
             for (arn, weight) in super::weights(&route.actions) {
                 if let Some(owner) = self.group_index.get(arn).and_then(|g| self.groups[*g].cluster) {

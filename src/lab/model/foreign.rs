@@ -79,6 +79,7 @@ impl World {
             effective: super::routing::Effective::default(),
             propagates: self.now,
             tags,
+            managed: false,
             deleted: false,
         });
         let routes = &self.routes;

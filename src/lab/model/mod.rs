@@ -112,9 +112,9 @@ impl World {
         self.listeners.iter().map(|l| (self.balancers[l.balancer].name.clone(), l.port, l.protocol.clone())).collect()
     }
 
-    /// For each live route something that a client may ask to reach it: load balancer, port, host, path.
+    /// For each route that the plan moves something that a client may ask to reach it: load balancer, port, host, path.
     pub fn reachable(&self) -> Vec<(String, u16, String, String)> {
-        let alive = self.routes.iter().filter(|r| !r.deleted);
+        let alive = self.routes.iter().filter(|r| !r.deleted && r.managed);
         alive.filter_map(|r| self.example(r)).collect()
     }
 

@@ -3,6 +3,7 @@
 pub mod fault;
 pub mod model;
 pub mod period;
+pub mod verb;
 
 pub use model::Scenario;
 

@@ -127,6 +127,7 @@ impl World {
                 effective: Effective::default(),
                 propagates: self.time(),
                 tags: BTreeMap::new(),
+                managed: false,
                 deleted: false,
             });
         }
@@ -238,10 +239,13 @@ fn imply_rules(wanted: &mut [Wanted], entry: &EntryGroups<'_>, number: usize) {
         let mut priorities = priorities(entry.entry.rules.as_deref(), number, count);
         // A rule that is named by its ARN stands on one listener only.
         priorities.retain(|p| nth == 0 || p.is_none_or(|p| p <= BY_ARN));
+        priorities.sort_unstable();
+        let defaults = priorities.iter().filter(|p| p.is_none()).count();
         for (place, priority) in priorities.into_iter().enumerate() {
             let rules = &mut wanted[*index].rules;
             if rules.iter().all(|r| r.priority != priority) {
-                let paths = if priority.is_none() { Vec::new() } else { paths(number, place, &entry.workload.name) };
+                let paths =
+                    if priority.is_none() { Vec::new() } else { paths(number, place.saturating_sub(defaults), &entry.workload.name) };
                 rules.push(Rule { priority, paths, workload: workload.clone(), ..Rule::default() });
             }
         }
@@ -279,7 +283,6 @@ fn by_arn(entries: &[&EntryGroups<'_>], priority: u32) -> Option<String> {
 }
 
 fn paths(number: usize, place: usize, workload: &str) -> Vec<String> {
-    let place = if number == 0 { place.saturating_sub(1) } else { place };
     let prefix = if number == 0 { String::new() } else { format!("/w/{workload}") };
     match PATHS.get(place) {
         Some(paths) => paths.iter().map(|p| format!("{prefix}{p}")).collect(),

@@ -3,6 +3,7 @@
 mod groups;
 mod kubernetes;
 mod listeners;
+mod managed;
 mod settings;
 
 pub(super) use settings::resolve;
@@ -39,6 +40,7 @@ impl World {
         let mut world = Self::empty(plan, scenario, seed, start);
         let entries = world.balancers_and_groups(&settings);
         world.build_listeners(&settings, &entries)?;
+        world.mark_managed(&entries);
         world.attach();
         world.build_clusters(&settings, seed);
         world.build_workloads(&settings, &entries)?;

@@ -1,0 +1,88 @@
+//! The world is made from the plan: whatever plan, its names lead to what it expects to find.
+
+use std::collections::BTreeSet;
+
+use cutover::lab::model::{ClientRequest, Outcome, World};
+use cutover::lab::scenario::Scenario;
+use cutover::plan::{self, model::Plan};
+
+use super::common::{START, all, at, elb};
+
+fn world(plan: &Plan) -> World {
+    World::new(plan, &Scenario::default(), 3, START).expect("a world")
+}
+
+/// Asks for every route once; the routes that were reached.
+fn reach(world: &mut World) -> BTreeSet<String> {
+    let places = world.reachable();
+    let mut seen = BTreeSet::new();
+    for (load_balancer, port, host, path) in &places {
+        let pick = world.pick(&ClientRequest { load_balancer, port: *port, host, path, cookie: None }, at(1));
+        assert!(matches!(pick.outcome, Outcome::Target { .. }), "{port} {path}: {:?}", pick.outcome);
+        seen.insert(pick.route.to_string());
+    }
+    assert_eq!(seen.len(), places.len(), "each place leads to a route of its own");
+    seen
+}
+
+#[test]
+fn every_plan_of_ours_has_a_world_in_which_each_route_serves() {
+    let mut count = 0;
+    for entry in std::fs::read_dir("plans").expect("the folder") {
+        let path = entry.expect("an entry").path();
+        let plan = plan::parse(&path.display().to_string(), &std::fs::read(&path).expect("a file")).expect("a plan");
+        let entries = plan.workloads.iter().flat_map(|w| &w.routes);
+        let least: usize = entries.map(|r| r.expect.unwrap_or(1)).sum();
+        let reached = reach(&mut world(&plan)).len();
+        assert!(reached >= least, "{}: {reached}", path.display());
+        count += 1;
+    }
+    assert!(count >= 4, "{count}");
+}
+
+#[test]
+fn names_arns_and_tags_of_a_plan_are_found() {
+    let prefix = "arn:aws:elasticloadbalancing:eu-west-1:123456789012";
+    let balancer = format!("{prefix}:loadbalancer/app/shop/1111111111111111");
+    let rule = format!("{prefix}:listener-rule/app/shop/1111111111111111/2222222222222222/3333333333333333");
+    let text = format!(
+        "apiVersion: cutover.dev/v1alpha1
+kind: Cutover
+metadata: {{name: shop}}
+spec:
+  aws: {{accountId: \"123456789012\", region: eu-west-1}}
+  clusters: [{{name: old, kubeContext: o}}, {{name: new, kubeContext: n}}]
+  workloads:
+    - name: cart
+      service: {{namespace: shop, name: cart, port: 8080}}
+      routes:
+        - alb:
+            loadBalancer: {balancer}
+            listeners: [443]
+            targetGroups: {{old: 'tag:cluster=old,app=cart', new: cart-new}}
+            rules: [{{default: {{}}}}, {{priority: 15}}, {{arn: '{rule}'}}]
+            expect: 3
+    - name: pay
+      service: {{namespace: shop, name: pay, port: http}}
+      routes: [{{alb: {{loadBalancer: {balancer}, listeners: [443], targetGroups: {{old: pay-old, new: pay-new}}}}}}]
+  strategy:
+    from: old
+    to: new
+    settle: 30s
+    steps: [{{bind: {{}}}}, {{setWeight: 100}}]
+"
+    );
+    let plan = plan::parse("shop.yaml", text.as_bytes()).unwrap_or_else(|e| panic!("{}", plan::render(&e, false)));
+    let mut world = world(&plan);
+    let reached = reach(&mut world);
+    assert!(reached.contains(&rule) && reached.len() > 3, "{reached:?}");
+    let (status, xml) = elb(&mut world, &format!("Action=DescribeTargetGroups&LoadBalancerArn={balancer}"), at(1));
+    assert_eq!(status, 200, "{xml}");
+    let groups = all(&xml, "TargetGroupArn");
+    let tagged = groups.iter().filter(|arn| {
+        let (_, xml) = elb(&mut world, &format!("Action=DescribeTags&ResourceArns.member.1={arn}"), at(1));
+        xml.contains("<Key>app</Key><Value>cart</Value>") && xml.contains("<Key>cluster</Key><Value>old</Value>")
+    });
+    assert_eq!(tagged.count(), 1);
+    assert_eq!(world.context("new"), "n");
+}
