@@ -215,19 +215,29 @@ async fn over_sockets_the_clients_see_the_shares_and_nothing_is_left_behind() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn failing_pods_fail_their_probes_over_http() {
-    let scenario = scenario("spec: {faults: [{at: {time: 10m}, error: {cluster: a, status: 502}}]}");
+/// What a fault does to the old cluster, as its health checks and its clients see it over HTTP.
+async fn troubled(fault: &str, reason: &str) {
+    let scenario = scenario(&format!("spec: {{faults: [{{at: {{time: 10m}}, {fault}}}]}}"));
     let options = Options { speed: Some(240.0), rate: Some(0.2) };
     let stage = Stage::live(plan(), &scenario, 7, options).await.expect("a stage");
     let [blue, _] = groups(&stage).await;
     healthy(&stage, &blue).await;
-    stage.meter.window();
+    assert_eq!(stage.meter.window().total.errors, 0);
     stage.clock.sleep(Duration::from_mins(15)).await;
     let health = stage.balancer.health(std::slice::from_ref(&blue)).await;
     let targets = health[&blue].as_ref().expect("health");
-    assert!(!targets.is_empty() && targets.iter().all(|t| t.state == TargetState::Unhealthy), "{targets:?}");
+    assert!(!targets.is_empty() && targets.iter().all(|t| t.reason.as_deref() == Some(reason)), "{targets:?}");
     let seen = Arc::clone(&stage.meter).window();
-    assert!(seen.total.errors > 0, "clients see 502: {seen:?}");
+    assert!(seen.total.errors > 0, "clients see it: {seen:?}");
     stage.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn failing_pods_fail_their_probes_over_http() {
+    troubled("error: {cluster: a, status: 502}", "Target.ResponseCodeMismatch").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn slow_pods_time_out_by_the_labs_clock() {
+    troubled("slow: {cluster: a, by: 90s}", "Target.Timeout").await;
 }

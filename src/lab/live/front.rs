@@ -151,3 +151,17 @@ fn sign(headers: &mut HeaderMap, pick: &Pick) {
         put(header::SET_COOKIE, &format!("{COOKIE}={value}; Path=/"));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_group_cookie_is_found_among_others() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(cookie(&headers), None);
+        headers.append(header::COOKIE, HeaderValue::from_static("theme=dark; AWSALBTGCORS=no"));
+        headers.append(header::COOKIE, HeaderValue::from_static("a=b;AWSALBTG=green=1"));
+        assert_eq!(cookie(&headers), Some("green=1"));
+    }
+}

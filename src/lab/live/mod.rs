@@ -156,7 +156,14 @@ async fn fronts(shell: &Shell, pods: &Pods) -> io::Result<(Vec<Server>, Vec<Door
 }
 
 fn aws_environment(world: &World, url: &str) -> Vec<(String, String)> {
-    let pairs = [("AWS_ENDPOINT_URL", url), ("AWS_ACCESS_KEY_ID", KEY), ("AWS_SECRET_ACCESS_KEY", KEY), ("AWS_REGION", world.region())];
+    let pairs = [
+        ("AWS_ENDPOINT_URL", url),
+        ("AWS_ACCESS_KEY_ID", KEY),
+        ("AWS_SECRET_ACCESS_KEY", KEY),
+        ("AWS_REGION", world.region()),
+        // The Python tools know only this name.
+        ("AWS_DEFAULT_REGION", world.region()),
+    ];
     pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec()
 }
 
