@@ -1,6 +1,7 @@
 //! An endpoint with a load balancer to test against.
 
 use std::collections::BTreeMap;
+use std::future::{Ready, ready};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -8,7 +9,10 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use cutover::adapter::alb::Alb;
 use cutover::adapter::aws::{Settings, config};
+use cutover::lab::live::Lab;
 use serde_json::Value;
+
+use crate::lab;
 
 /// An endpoint, and the load balancer `PREFIX-web` there with two listeners and the groups a, b and c.
 pub struct World {
@@ -25,28 +29,47 @@ pub struct World {
     /// ARNs by letter.
     pub groups: BTreeMap<String, String>,
     python: PathBuf,
-    _moto: Arc<Moto>,
+    _server: Server,
+}
+
+/// Serves as long as it is held.
+enum Server {
+    Moto(#[expect(dead_code)] Arc<Moto>),
+    Lab(#[expect(dead_code)] Lab),
 }
 
 impl World {
     /// A load balancer of one's own in a moto that the tests of this binary share.
-    pub fn moto(test: &str, rules: u32) -> Option<Self> {
+    pub fn moto(test: &str, rules: u32) -> Ready<Option<Self>> {
+        ready(python().map(|python| {
+            let moto = Moto::shared(&python);
+            let (url, prefix) = (moto.url.clone(), prefix(test));
+            script(&python, &["create", &url, &prefix]);
+            Self::furnished(python, url, prefix, rules, Server::Moto(moto))
+        }))
+    }
+
+    /// A lab of one's own.
+    pub async fn lab(test: &str, rules: u32) -> Option<Self> {
         let python = python()?;
-        let moto = Moto::shared(&python);
-        // Names are at most 32 characters.
-        let prefix: String = test.trim_start_matches("moto_").chars().filter(char::is_ascii_alphanumeric).take(20).collect();
-        let made = script(&python, &["make", &moto.url, &prefix, &rules.to_string()]);
+        let prefix = prefix(test);
+        let lab = lab::start(&prefix).await;
+        Some(Self::furnished(python, lab.aws_url(), prefix, rules, Server::Lab(lab)))
+    }
+
+    fn furnished(python: PathBuf, url: String, prefix: String, rules: u32, server: Server) -> Self {
+        let made: Value = serde_json::from_slice(&script(&python, &["furnish", &url, &prefix, &rules.to_string()])).expect("JSON");
         let text = |key: &str| made[key].as_str().expect("an ARN").to_owned();
-        Some(Self {
-            url: moto.url.clone(),
+        Self {
             load_balancer: text("loadBalancer"),
             https: text("https"),
             http: text("http"),
             groups: serde_json::from_value(made["groups"].clone()).expect("ARNs by letter"),
+            url,
             prefix,
             python,
-            _moto: moto,
-        })
+            _server: server,
+        }
     }
 
     /// The adapter, straight at the endpoint.
@@ -56,7 +79,7 @@ impl World {
 
     /// Listeners, rules and tags, by ARN, as botocore reads them.
     pub fn show(&self) -> BTreeMap<String, Value> {
-        serde_json::from_value(script(&self.python, &["show", &self.url, &self.load_balancer])).expect("an object")
+        serde_json::from_slice(&script(&self.python, &["show", &self.url, &self.load_balancer])).expect("an object")
     }
 }
 
@@ -72,10 +95,16 @@ pub async fn alb(url: &str) -> Alb {
     Alb::new(&config(&settings).await)
 }
 
-fn script(python: &Path, args: &[&str]) -> Value {
+/// Names are at most 32 characters.
+fn prefix(test: &str) -> String {
+    let letters = test.trim_start_matches("lab_like_").trim_start_matches("moto_");
+    letters.chars().filter(char::is_ascii_alphanumeric).take(20).collect()
+}
+
+fn script(python: &Path, args: &[&str]) -> Vec<u8> {
     let out = Command::new(python).arg("tests/support/elbv2.py").args(args).stderr(Stdio::inherit()).output().expect("python runs");
     assert!(out.status.success(), "elbv2.py {args:?}");
-    serde_json::from_slice(&out.stdout).expect("JSON")
+    out.stdout
 }
 
 /// The virtual environment's Python; without one the test says so and passes, except in CI.

@@ -1,7 +1,8 @@
 """Makes a load balancer at an endpoint, and shows one as botocore reads it: the second opinion of the contract tests.
 
-    elbv2.py make URL PREFIX RULES   two listeners, the three groups PREFIX-a, -b, -c; prints their ARNs as JSON
-    elbv2.py show URL ARN            everything that describes the load balancer's listeners and rules, as JSON
+    elbv2.py create URL PREFIX        PREFIX-web with empty listeners on 443 and 80, the three groups PREFIX-a, -b, -c
+    elbv2.py furnish URL PREFIX RULES actions, rules and tags of every kind for these; prints all ARNs as JSON
+    elbv2.py show URL ARN             everything that describes the load balancer's listeners and rules, as JSON
 """
 
 import json
@@ -70,26 +71,34 @@ def add_rule(elb, listener, number, acts):
     elb.create_rule(ListenerArn=listener, Priority=number * 10, Conditions=conditions(number), Actions=acts, Tags=tags)
 
 
-def make(url, prefix, rules):
+def create(url, prefix):
     elb, ec2 = client("elbv2", url), client("ec2", url)
     subnets = ec2.describe_subnets()["Subnets"][:2]
-    vpc = subnets[0]["VpcId"]
-    lb = elb.create_load_balancer(Name=f"{prefix}-web", Subnets=[s["SubnetId"] for s in subnets], Tags=[{"Key": "team", "Value": prefix}])
-    lb = lb["LoadBalancers"][0]["LoadBalancerArn"]
-    groups = {}
+    lb = elb.create_load_balancer(Name=f"{prefix}-web", Subnets=[s["SubnetId"] for s in subnets])["LoadBalancers"][0]["LoadBalancerArn"]
     for name in "abc":
-        group = elb.create_target_group(
-            Name=f"{prefix}-{name}", Protocol="HTTP", Port=80, VpcId=vpc, TargetType="ip", HealthCheckPath="/ready", Matcher={"HttpCode": "200-299"},
-            Tags=[{"Key": "color", "Value": name}, {"Key": "team", "Value": prefix}],
-        )
-        groups[name] = group["TargetGroups"][0]["TargetGroupArn"]
-    elb.register_targets(TargetGroupArn=groups["a"], Targets=[{"Id": f"172.31.0.{n}", "Port": 8080} for n in range(10, 14)])
+        elb.create_target_group(Name=f"{prefix}-{name}", Protocol="HTTP", Port=80, VpcId=subnets[0]["VpcId"], TargetType="ip", HealthCheckPath="/health_check")
     certificate = client("acm", url).request_certificate(DomainName="example.com")["CertificateArn"]
-    https = elb.create_listener(
-        LoadBalancerArn=lb, Protocol="HTTPS", Port=443, Certificates=[{"CertificateArn": certificate}], SslPolicy="ELBSecurityPolicy-TLS13-1-2-2021-06",
-        DefaultActions=[forward(groups, {"a": 100, "b": 0, "c": 25}, True)], Tags=[{"Key": "listener", "Value": "https"}],
-    )["Listeners"][0]["ListenerArn"]
-    http = elb.create_listener(LoadBalancerArn=lb, Protocol="HTTP", Port=80, DefaultActions=actions(groups, 18))["Listeners"][0]["ListenerArn"]
+    closed = [{"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "404", "ContentType": "text/plain"}}]
+    elb.create_listener(
+        LoadBalancerArn=lb, Protocol="HTTPS", Port=443, Certificates=[{"CertificateArn": certificate}],
+        SslPolicy="ELBSecurityPolicy-TLS13-1-2-2021-06", DefaultActions=closed,
+    )
+    elb.create_listener(LoadBalancerArn=lb, Protocol="HTTP", Port=80, DefaultActions=closed)
+
+
+def furnish(url, prefix, rules):
+    elb = client("elbv2", url)
+    lb = elb.describe_load_balancers(Names=[f"{prefix}-web"])["LoadBalancers"][0]["LoadBalancerArn"]
+    groups = {n: elb.describe_target_groups(Names=[f"{prefix}-{n}"])["TargetGroups"][0]["TargetGroupArn"] for n in "abc"}
+    listeners = {l["Port"]: l["ListenerArn"] for l in elb.describe_listeners(LoadBalancerArn=lb)["Listeners"]}
+    https, http = listeners[443], listeners[80]
+    elb.register_targets(TargetGroupArn=groups["c"], Targets=[{"Id": f"172.31.0.{n}", "Port": 8080} for n in range(10, 14)])
+    elb.add_tags(ResourceArns=[lb], Tags=[{"Key": "team", "Value": prefix}])
+    elb.add_tags(ResourceArns=[https], Tags=[{"Key": "listener", "Value": "https"}])
+    for name, arn in groups.items():
+        elb.add_tags(ResourceArns=[arn], Tags=[{"Key": "color", "Value": name}, {"Key": "team", "Value": prefix}])
+    elb.modify_listener(ListenerArn=https, DefaultActions=[forward(groups, {"a": 100, "b": 0, "c": 25}, True)])
+    elb.modify_listener(ListenerArn=http, DefaultActions=actions(groups, 18))
     for number in range(1, 21):
         add_rule(elb, https, number, actions(groups, number))
     for number in range(1, rules + 1):
@@ -110,7 +119,10 @@ def show(url, lb):
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "make":
-        print(json.dumps(make(sys.argv[2], sys.argv[3], int(sys.argv[4]))))
+    verb, url, what = sys.argv[1:4]
+    if verb == "create":
+        create(url, what)
+    elif verb == "furnish":
+        print(json.dumps(furnish(url, what, int(sys.argv[4]))))
     else:
-        print(json.dumps(show(sys.argv[2], sys.argv[3])))
+        print(json.dumps(show(url, what)))
