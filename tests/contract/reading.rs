@@ -84,9 +84,9 @@ pub async fn one_bad_route(world: &World) {
 
     let nothing = format!("{}00", world.groups["a"]);
     let health = alb.health(&[world.groups["c"].clone(), nothing.clone(), world.groups["b"].clone()]).await;
-    // Whether they are healthy is the endpoint's business.
-    let ports: Vec<_> = health[&world.groups["c"]].as_ref().expect("readable").iter().map(|t| t.port).collect();
-    assert_eq!(ports, [8080; 4]);
+    // The four that were registered; a lab has more, and whether they are healthy is the endpoint's business.
+    let targets = health[&world.groups["c"]].as_ref().expect("readable");
+    assert_eq!(targets.iter().filter(|t| t.id.starts_with("172.31.0.") && t.port == 8080).count(), 4, "{targets:?}");
     assert!(health[&world.groups["b"]].is_ok(), "{health:?}");
     assert!(matches!(health[&nothing], Err(Unreadable::NotFound(_))), "{health:?}");
 }

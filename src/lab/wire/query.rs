@@ -59,19 +59,28 @@ fn insert(root: &mut Map<String, Value>, path: &str, value: String) {
     }
 }
 
-/// Turns `{member: {1: …, 2: …}}` into arrays, at every depth. An empty list is sent as an empty text.
+/// Turns `{member: {1: …, 2: …}}` into arrays, at every depth, and `{entry: {1: …}}` (a map) into `{entry: […]}`. An empty list is sent as an empty text.
 fn lists(value: Value) -> Value {
     let Value::Object(mut map) = value else { return value };
-    if map.len() == 1
-        && let Some(Value::Object(members)) = map.get_mut("member")
-        && members.keys().all(|k| k.parse::<u32>().is_ok())
-    {
-        let mut items: Vec<(u32, Value)> =
-            std::mem::take(members).into_iter().map(|(k, v)| (k.parse().unwrap_or(u32::MAX), lists(v))).collect();
-        items.sort_by_key(|(index, _)| *index);
-        return Value::Array(items.into_iter().map(|(_, v)| v).collect());
+    if let Some(items) = numbered(&mut map, "member") {
+        return Value::Array(items);
+    }
+    if let Some(mut entries) = numbered(&mut map, "entry") {
+        // Clients send a map in any order.
+        entries.sort_by(|a, b| a["key"].as_str().cmp(&b["key"].as_str()));
+        return Value::Object(Map::from_iter([("entry".to_owned(), Value::Array(entries))]));
     }
     Value::Object(map.into_iter().map(|(k, v)| (k, lists(v))).collect())
+}
+
+/// Takes what stands under `name`, by its numbers, where nothing else stands beside it.
+fn numbered(map: &mut Map<String, Value>, name: &str) -> Option<Vec<Value>> {
+    let alone = map.len() == 1;
+    let members = map.get_mut(name)?.as_object_mut().filter(|m| alone && m.keys().all(|k| k.parse::<u32>().is_ok()))?;
+    let mut items: Vec<(u32, Value)> =
+        std::mem::take(members).into_iter().map(|(k, v)| (k.parse().unwrap_or(u32::MAX), lists(v))).collect();
+    items.sort_by_key(|(index, _)| *index);
+    Some(items.into_iter().map(|(_, v)| v).collect())
 }
 
 /// Percent and plus decoding.
@@ -108,5 +117,11 @@ mod tests {
         assert_eq!(query.action, "ModifyRule");
         let groups = json!([{"Weight": "5", "TargetGroupArn": "x y"}, {"Weight": "7"}]);
         assert_eq!(query.input, json!({"RuleArn": "arn:aws", "Actions": [{"Type": "forward", "ForwardConfig": {"TargetGroups": groups}}]}));
+    }
+
+    #[test]
+    fn a_map_is_kept_as_its_entries() {
+        let query = Query::read("P.entry.1.key=b&P.entry.1.value=2&P.entry.2.key=a&P.entry.2.value=1");
+        assert_eq!(query.input, json!({"P": {"entry": [{"key": "a", "value": "1"}, {"key": "b", "value": "2"}]}}));
     }
 }

@@ -1,4 +1,4 @@
-//! Answers of the awsQuery protocol: a tree as XML, where lists are `<member>` elements.
+//! Answers of the awsQuery protocol: a tree as XML, where lists are `<member>` elements and maps `<entry>` elements.
 
 use std::fmt::Write;
 
@@ -37,6 +37,10 @@ fn children(out: &mut String, value: &Value) {
 fn element(out: &mut String, name: &str, value: &Value) {
     if value.is_null() {
         return;
+    }
+    // A map's entries stand side by side.
+    if let ("entry", Value::Array(entries)) = (name, value) {
+        return entries.iter().for_each(|e| element(out, name, e));
     }
     let _ = write!(out, "<{name}>");
     children(out, value);
