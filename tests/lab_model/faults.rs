@@ -1,6 +1,9 @@
 //! Faults of the APIs, and when they happen.
 
-use cutover::lab::model::Fate;
+use cutover::lab::model::{Caller, Fate};
+use cutover::lab::wire::kube::Answer;
+use http::Request;
+use hyper::body::Bytes;
 
 use super::common::{all, at, elb, groups, modify, request, routes, world};
 
@@ -42,4 +45,38 @@ fn faults_that_wait_for_a_step_or_a_share_happen_then() {
     }
     assert_eq!(world.crash_due(at(50)), Some(std::time::Duration::from_mins(5)));
     assert_eq!(world.crash_due(at(51)), None, "told once");
+}
+
+#[test]
+fn a_partition_lasts_as_long_as_it_says() {
+    let mut world = world("{faults: [{at: {time: 10s}, partition: {cluster: to, aws: true, for: 20s}}]}");
+    let get = || Request::get("/api/v1/namespaces").body(Bytes::new()).expect("a request");
+    let mut fates = |now| {
+        let aws = world.aws(&request("Action=DescribeLoadBalancers"), now).fate;
+        [aws, world.kube("a", &get(), now).fate, world.kube("b", &get(), now).fate]
+    };
+    assert_eq!(fates(at(9)), [Fate::Answered; 3]);
+    assert_eq!(fates(at(11)), [Fate::Dropped, Fate::Answered, Fate::Dropped]);
+    assert_eq!(fates(at(31)), [Fate::Answered; 3]);
+}
+
+#[test]
+fn an_eks_token_must_be_one() {
+    let mut world = world("{}");
+    let token = "Bearer k8s-aws-v1.bm90IGEgdXJs";
+    let get = Request::get("/api/v1/namespaces").header("authorization", token).body(Bytes::new()).expect("a request");
+    let Answer::Whole(answer) = world.kube("a", &get, at(1)).answer else { panic!("a whole answer") };
+    assert_eq!(answer.status(), 401);
+}
+
+#[test]
+fn foreign_writes_change_what_they_name_and_a_deleted_rule_is_gone() {
+    let faults = "[{at: {time: 10s}, foreign-write: {listener: 443, priority: 2, weights: {to: 30}}}, {at: {time: 20s}, delete-rule: {listener: 443, priority: 2}}]";
+    let mut world = world(&format!("{{faults: {faults}}}"));
+    let rule = routes(&mut world, at(0))[18 + 2].0.clone();
+    let read = format!("Action=DescribeRules&RuleArns.member.1={rule}");
+    assert_eq!(all(&elb(&mut world, &read, at(11)).1, "Weight"), ["100", "30", "0"]);
+    assert_eq!(all(&elb(&mut world, &read, at(21)).1, "Code"), ["RuleNotFound"]);
+    let foreign: Vec<_> = world.calls().iter().filter(|c| c.caller == Caller::Foreign).map(|c| c.operation.as_str()).collect();
+    assert_eq!(foreign, ["ModifyRule", "DeleteRule"]);
 }

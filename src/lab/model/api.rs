@@ -152,9 +152,10 @@ impl World {
             self.log(&format!("kubernetes/{cluster}"), &operation, mutating, Caller::Client, "dropped");
             return dropped(latency);
         }
-        let expired = self.faults.expired;
+        let (expired, region) = (self.faults.expired, self.region.clone());
+        let authorize = move |header: Option<&str>, _: Timestamp| !expired && header.is_none_or(|h| genuine(h, &region));
         let home = &mut self.clusters[index];
-        let server = kube::Server { version: format!("v{}.4-eks-1", home.version), authorize: Box::new(move |_, _| !expired) };
+        let server = kube::Server { version: format!("v{}.4-eks-1", home.version), authorize: Box::new(authorize) };
         let answer = server.answer(&mut home.objects, request, now);
         let outcome = match &answer {
             kube::Answer::Whole(response) if response.status().is_success() => "ok".to_owned(),
@@ -174,6 +175,12 @@ impl World {
         }
         watch.next(&self.clusters[index].objects)
     }
+}
+
+/// Whether a header is good enough: an EKS token must be one, for this region. How old it is cannot be told, as clients may sign by another clock than the
+/// lab's; other credentials belong to kubeconfigs, and are taken as they come.
+fn genuine(header: &str, region: &str) -> bool {
+    !header.starts_with("Bearer k8s-aws-v1.") || kube::token::Token::read(Some(header)).is_ok_and(|t| t.region == region)
 }
 
 fn told((response, outcome): (Response<Bytes>, String)) -> (Response<Bytes>, Fate, String) {
