@@ -9,7 +9,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::action::{Action, Forward};
+use super::action::Action;
 use super::alb::{Listener, LiveRoute, LoadBalancer, RouteId, TargetGroup, Unreadable};
 use super::finding::Finding;
 use crate::plan::model::{ClusterName, Plan, Selector, Shares};
@@ -218,13 +218,6 @@ fn without_forward(route: &LiveRoute) -> Skip {
         Some(Action::FixedResponse { .. }) => Skip::Responds,
         _ => Skip::NoForward,
     }
-}
-
-/// The live shares of the managed part in percent, by cluster; `None` where it has no weight at all.
-pub fn live_shares(forward: &Forward, groups: &BTreeMap<ClusterName, String>) -> Option<BTreeMap<ClusterName, f64>> {
-    let weights: BTreeMap<&ClusterName, u32> = groups.iter().map(|(c, arn)| (c, u32::from(forward.weight(arn).unwrap_or(0)))).collect();
-    let total: u32 = weights.values().sum();
-    (total > 0).then(|| weights.iter().map(|(c, w)| ((*c).clone(), f64::from(*w) * 100.0 / f64::from(total))).collect())
 }
 
 /// The name in a target group's or load balancer's ARN (`…:targetgroup/NAME/ID`, `…:loadbalancer/app/NAME/ID`).

@@ -156,3 +156,6 @@ async fn dry_runs(plan: &Plan, selection: &Selection, clusters: &Clusters, facts
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

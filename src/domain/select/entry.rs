@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::resolve::{Resolved, unreadable};
-use super::{LiveWorld, SelectedRoute, Selection, Skip, live_shares, short_name, without_forward};
+use super::{LiveWorld, SelectedRoute, Selection, Skip, short_name, without_forward};
 use crate::domain::alb::{Listener, LiveRoute, RouteId};
 use crate::domain::finding::{Code, Finding, Severity};
+use crate::domain::shares;
 use crate::plan::model::{ListenerRef, Plan, RouteEntry, RuleRef, Shares, StepKind};
 
 /// An entry with its resources, about to select.
@@ -216,11 +217,11 @@ impl Wanted<'_> {
     /// At the start the managed part must be where the plan begins.
     fn start_shares(&self, routes: &[&LiveRoute], selection: &mut Selection) {
         let Some(start) = self.start else { return };
+        let managed: Vec<_> = self.resolved.groups.iter().map(|(c, arn)| (c.clone(), arn.clone())).collect();
         let mut wrong: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for route in routes {
-            let Some(live) = route.forward().and_then(|f| live_shares(f, &self.resolved.groups)) else { continue };
-            let equal = live.iter().all(|(cluster, share)| close(*share, start.get(cluster).copied().unwrap_or(0)));
-            if !equal {
+            let Some(forward) = route.forward().filter(|f| !shares::holds(f, &managed, start)) else { continue };
+            if let Some(live) = shares::read(forward, &managed) {
                 let text: Vec<String> = live.iter().filter(|(_, s)| **s > 0.0).map(|(c, s)| format!("{c} {}", percent(*s))).collect();
                 wrong.entry(text.join(", ")).or_default().push(route.label());
             }
@@ -292,11 +293,6 @@ fn rule_name(rule: &RuleRef) -> String {
         RuleRef::Priority(priority) => format!("rule {priority}"),
         RuleRef::Arn(arn) => format!("rule {arn}"),
     }
-}
-
-/// Within what spelling shares in weights may cost: half a percentage point, and nothing where nothing is meant.
-fn close(live: f64, wanted: u32) -> bool {
-    if wanted == 0 || live == 0.0 { live == 0.0 && wanted == 0 } else { (live - f64::from(wanted)).abs() <= 0.5 }
 }
 
 /// `2.5 %`, `100 %`.

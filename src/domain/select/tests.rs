@@ -1,4 +1,5 @@
 use super::*;
+use crate::domain::action::{Forward, Tuple};
 use crate::domain::finding::{Code, Severity};
 use crate::domain::fixture::{LB, each_route, forward, group, group_arn, plan, route, shares, world};
 use crate::plan::model::{ListenerRef, RuleRef, StepKind};
@@ -48,7 +49,7 @@ fn a_lone_group_without_a_weight_is_all_of_it() {
 }
 
 fn lone() -> Action {
-    let tuple = crate::domain::action::Tuple { target_group_arn: group_arn("webapp-a"), weight: None };
+    let tuple = Tuple { target_group_arn: group_arn("webapp-a"), weight: None };
     Action::Forward { order: None, forward_config: Forward { target_groups: vec![tuple], target_group_stickiness_config: None } }
 }
 

@@ -1,0 +1,79 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::*;
+use crate::adapter::{Caller as Identified, WriteError};
+use crate::domain::action::Action;
+use crate::domain::alb::{Listener, LiveRoute, LoadBalancer, RouteId, Tags, Target};
+use crate::domain::finding::Code;
+use crate::domain::fixture::{LB, group, load_balancer, plan, world};
+use crate::domain::preflight;
+
+/// The fixture's load balancer, without health, and with a count of what it was asked.
+#[derive(Default)]
+struct Frugal {
+    asked: AtomicUsize,
+}
+
+impl Frugal {
+    fn ask<T>(&self, answer: T) -> T {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        answer
+    }
+}
+
+#[async_trait]
+impl Balancer for Frugal {
+    async fn caller(&self) -> Result<Identified, Unreadable> {
+        Ok(self.ask(Identified { account: "123456789012".to_owned(), arn: "arn:x".to_owned(), expires: None }))
+    }
+    async fn load_balancers(&self, _: &Selector) -> Result<Vec<LoadBalancer>, Unreadable> {
+        Ok(self.ask(vec![load_balancer()]))
+    }
+    async fn listeners(&self, _: &str) -> Result<Vec<(Listener, Vec<LiveRoute>)>, Unreadable> {
+        Ok(self.ask(world().listeners.into_values().flatten().flatten().collect()))
+    }
+    async fn routes(&self, _: &[RouteId]) -> BTreeMap<RouteId, Result<LiveRoute, Unreadable>> {
+        BTreeMap::new()
+    }
+    async fn target_groups(&self, of: Option<&str>) -> Result<Vec<TargetGroup>, Unreadable> {
+        Ok(self.ask(if of == Some(LB) { vec![group("webapp-a"), group("webapp-default")] } else { Vec::new() }))
+    }
+    async fn find_target_groups(&self, selector: &Selector) -> Result<Vec<TargetGroup>, Unreadable> {
+        assert_eq!(*selector, Selector::Name("webapp-b".to_owned()), "what is attached is known already");
+        Ok(self.ask(vec![group("webapp-b")]))
+    }
+    async fn health(&self, groups: &[String]) -> BTreeMap<String, Result<Vec<Target>, Unreadable>> {
+        groups.iter().map(|g| (g.clone(), Err(Unreadable::Throttled))).collect()
+    }
+    async fn set(&self, _: &RouteId, _: &[Action], _: Duration) -> Result<(), WriteError> {
+        panic!("looking changes nothing")
+    }
+    async fn tags(&self, _: &str) -> Result<Tags, Unreadable> {
+        Ok(self.ask(Tags::new()))
+    }
+    async fn tag(&self, _: &str, _: &Tags) -> Result<(), WriteError> {
+        panic!("looking changes nothing")
+    }
+    async fn untag(&self, _: &str, _: &[String]) -> Result<(), WriteError> {
+        panic!("looking changes nothing")
+    }
+}
+
+#[tokio::test]
+async fn each_thing_is_asked_for_once_and_what_cannot_be_read_is_a_finding() {
+    let mut plan = plan();
+    let mut second = plan.workloads[0].clone();
+    second.name = "other".to_owned();
+    plan.workloads.push(second);
+    let balancer = Frugal::default();
+    let facts = gather(&plan, &balancer, &Clusters::new()).await;
+    // Caller, load balancer, listeners, its groups, the one group that is attached nowhere: two workloads ask no more than one.
+    assert_eq!(balancer.asked.load(Ordering::Relaxed), 5);
+    assert_eq!(facts.selection.routes.len(), 6);
+    assert_eq!(facts.health.len(), 3);
+    let findings = preflight::check(&plan, &facts, jiff::Timestamp::UNIX_EPOCH);
+    assert!(findings.iter().any(|f| f.code == Code::CUT052 && f.message.contains("throttled")), "{findings:#?}");
+}
