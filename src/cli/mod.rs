@@ -1,16 +1,24 @@
 //! The command line: one small file a verb; rendering is pure.
 
 pub mod args;
+pub mod audience;
+pub mod drive;
 pub mod exit;
+pub mod find;
+pub mod follow;
 pub mod log;
+pub mod owner;
+pub mod prepare;
 pub mod render;
 pub mod term;
 pub mod verbs;
+pub mod world;
 
 use std::ffi::OsString;
 
 use args::{Cutover, Verb};
 use exit::{Exit, Failure};
+use tokio::runtime::Runtime;
 
 /// Reads the command line, does what it says, and tells standard error what went wrong.
 pub fn run(argv: impl IntoIterator<Item = OsString>) -> Exit {
@@ -37,6 +45,39 @@ fn dispatch(args: &Cutover) -> Result<Exit, Failure> {
     match &args.verb {
         Verb::Completions(args) => verbs::completions::run(args),
         Verb::Man(args) => verbs::man::run(args),
-        _ => Err(Failure::new(Exit::Usage, "this build does not have that verb yet")),
+        Verb::Schema => verbs::schema::run(),
+        Verb::Check(check) if check.offline => verbs::check::offline(&args.global, check),
+        Verb::Rehearse(rehearse) if rehearse.virtual_time => {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
+            block_on(runtime, verbs::rehearse::run(&args.global, rehearse))
+        }
+        _ => block_on(tokio::runtime::Builder::new_multi_thread().enable_all().build(), over_the_network(args)),
+    }
+}
+
+fn block_on(runtime: std::io::Result<Runtime>, verb: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
+    let runtime = runtime.map_err(|e| Failure::new(Exit::Internal, e))?;
+    let result = runtime.block_on(verb);
+    // A blocked read of standard input, or of a name, must not hold up the end.
+    runtime.shutdown_background();
+    result
+}
+
+async fn over_the_network(args: &Cutover) -> Result<Exit, Failure> {
+    let global = &args.global;
+    match &args.verb {
+        Verb::Init(args) => verbs::init::run(global, args).await,
+        Verb::Status(args) => verbs::status::run(global, args).await,
+        Verb::Check(args) => verbs::check::run(global, args).await,
+        Verb::Rehearse(args) => verbs::rehearse::run(global, args).await,
+        Verb::Lab(args) => verbs::lab::run(global, args).await,
+        Verb::Run(args) => verbs::run::run(global, args).await,
+        Verb::Promote(args) => verbs::steer::promote(global, args),
+        Verb::Pause(args) => verbs::steer::pause(global, args),
+        Verb::Resume(args) => verbs::steer::resume(global, args).await,
+        Verb::Approve(args) => verbs::steer::approve(global, args),
+        Verb::Abort(args) => verbs::steer::abort(global, args).await,
+        Verb::Rollback(args) => verbs::rollback::run(global, args).await,
+        Verb::Schema | Verb::Completions(_) | Verb::Man(_) => Ok(Exit::Internal),
     }
 }

@@ -97,11 +97,13 @@ pub enum Event {
     Baked {
         /// The step.
         step: usize,
-        /// Observed seconds of its bake, all told.
-        seconds: u64,
-        /// Seconds without a look that were just added to the bake; 0: none.
+        /// Observed milliseconds of its bake, all told.
+        millis: u64,
+        /// Milliseconds without a look that were just added to the bake; 0: none.
         #[serde(default)]
         gap: u64,
+        /// The look up to which it is counted.
+        until: Timestamp,
     },
     /// An approval step was approved.
     Approved {

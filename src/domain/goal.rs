@@ -13,6 +13,14 @@ fn managed(plan: &Plan, route: &Route) -> Vec<(ClusterName, String)> {
     route.start.groups.iter().filter(|(c, arn)| used(c, arn)).map(|(c, arn)| (c.clone(), arn.clone())).collect()
 }
 
+/// The original forward with these shares. Clusters that the plan never uses here have none, and are not attached for it.
+fn spell(plan: &Plan, route: &Route, shares: &Shares) -> Result<Forward, Imprecise> {
+    let managed = managed(plan, route);
+    let shares =
+        shares.iter().filter(|(c, share)| **share > 0 || managed.iter().any(|(m, _)| m == *c)).map(|(c, s)| (c.clone(), *s)).collect();
+    shares::spell(route.original(), &managed, &shares)
+}
+
 /// The share step that rules at `step`: the last one up to it.
 pub fn ruling(plan: &Plan, step: usize) -> Option<(usize, &Shares)> {
     plan.strategy.steps.iter().take(step).rev().find_map(|s| match &s.kind {
@@ -32,7 +40,7 @@ pub fn coming(plan: &Plan, step: usize) -> Option<(usize, &Shares)> {
 /// What a route's forward is to be once `step` is done, for a run that began at `from_step`.
 pub fn after(plan: &Plan, route: &Route, from_step: usize, step: usize) -> Result<Forward, Imprecise> {
     if let Some((_, shares)) = ruling(plan, step).filter(|(number, _)| *number >= from_step) {
-        return shares::spell(route.original(), &managed(plan, route), shares);
+        return spell(plan, route, shares);
     }
     let bound = plan.strategy.steps.iter().any(|s| s.kind == StepKind::Bind && (from_step..=step).contains(&s.number));
     Ok(if bound { attached(plan, route) } else { route.original().clone() })
@@ -48,10 +56,10 @@ fn attached(plan: &Plan, route: &Route) -> Forward {
 /// at weight 0; or, where stickiness must be broken, without the groups that have no share at the start.
 pub fn back(plan: &Plan, state: &State, route: &Route, rollback: &Rollback, live: &Forward) -> Result<Forward, Imprecise> {
     if let Some((_, shares)) = rollback.to_step.and_then(|step| ruling(plan, step)) {
-        return shares::spell(route.original(), &managed(plan, route), shares);
+        return spell(plan, route, shares);
     }
     let start = match &state.started.start {
-        Some(shares) => shares::spell(route.original(), &managed(plan, route), shares)?,
+        Some(shares) => spell(plan, route, shares)?,
         None => route.original().clone(),
     };
     let idle: Vec<_> = route.start.groups.values().map(String::as_str).filter(|arn| start.weight(arn).unwrap_or(0) == 0).collect();

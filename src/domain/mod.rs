@@ -6,6 +6,7 @@ pub mod action;
 pub mod alb;
 pub mod binding;
 pub mod decide;
+pub mod emergency;
 pub mod event;
 pub mod facts;
 pub mod finding;

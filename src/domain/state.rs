@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use super::action::{self, Action, Forward};
@@ -54,8 +56,8 @@ pub struct State {
     pub last_applied: Option<Timestamp>,
     /// Whether the current step's writes have settled.
     pub settled: bool,
-    /// Observed seconds of the current bake, and when that was true.
-    pub baked: (u64, Timestamp),
+    /// Observed time of the current bake, and up to when it is counted.
+    pub baked: (Duration, Timestamp),
     /// The current pause is approved or promoted.
     pub released: bool,
     /// Every pause of the run is promoted.
@@ -183,7 +185,7 @@ impl State {
             first_write: None,
             last_applied: None,
             settled: false,
-            baked: (0, record.time),
+            baked: (Duration::ZERO, record.time),
             released: false,
             full: false,
             paused: None,

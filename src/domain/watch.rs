@@ -151,13 +151,12 @@ impl Watch {
         self.of(group).back().map(|s| s.counts.healthy)
     }
 
-    /// Seconds since `from` in which somebody was looking, and those in which nobody was.
-    pub fn observed(&self, from: Timestamp, now: Timestamp) -> (u64, u64) {
+    /// Time since `from` in which somebody was looking, and that in which nobody was.
+    pub fn observed(&self, from: Timestamp, now: Timestamp) -> (Duration, Duration) {
         let before = (from.min(self.since), self.since);
-        let unseen: i64 = self.gaps.iter().chain([&before]).map(|(a, b)| b.duration_since((*a).max(from)).as_secs().max(0)).sum();
-        let unseen = u64::try_from(unseen).unwrap_or(0);
-        let all = u64::try_from(now.duration_since(from).as_secs()).unwrap_or(0);
-        (all.saturating_sub(unseen), unseen)
+        let length = |from: Timestamp, to: Timestamp| Duration::try_from(to.duration_since(from)).unwrap_or(Duration::ZERO);
+        let unseen = self.gaps.iter().chain([&before]).map(|(a, b)| length((*a).max(from), *b)).sum();
+        (length(from, now).saturating_sub(unseen), unseen)
     }
 
     /// What cannot be read at present, in words.

@@ -15,6 +15,13 @@ pub struct Hold {
     pub(super) held: Held,
 }
 
+impl Hold {
+    /// The run's id.
+    pub fn run(&self) -> &str {
+        &self.run
+    }
+}
+
 /// Why a run could not be held.
 #[derive(Debug, thiserror::Error)]
 pub enum HoldError {

@@ -9,16 +9,15 @@ pub mod hold;
 pub mod init;
 mod limit;
 pub mod live;
-mod look;
+pub mod look;
 mod marker;
-mod request;
+pub mod request;
 mod run;
 pub mod start;
 mod write;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -33,6 +32,7 @@ use crate::plan::model::ClusterName;
 
 pub use limit::Rate;
 pub use look::Subject;
+pub use marker::MarkerError;
 pub use run::Run;
 
 /// The world, as far as a run reaches it.
@@ -86,19 +86,19 @@ impl Settings {
     }
 }
 
-/// `^C`, or whatever else asks a process to leave.
+/// `^C`, or whatever else asks a process to leave its run, and why. The first one counts.
 #[derive(Debug, Clone, Default)]
-pub struct Interrupt(Arc<AtomicBool>);
+pub struct Interrupt(Arc<OnceLock<(Stop, String)>>);
 
 impl Interrupt {
     /// Asks.
-    pub fn raise(&self) {
-        self.0.store(true, Ordering::SeqCst);
+    pub fn raise(&self, stop: Stop, message: impl Into<String>) {
+        let _ = self.0.set((stop, message.into()));
     }
 
-    /// Whether it was asked.
-    pub fn raised(&self) -> bool {
-        self.0.load(Ordering::SeqCst)
+    /// What was asked, if anything.
+    pub fn raised(&self) -> Option<&(Stop, String)> {
+        self.0.get()
     }
 }
 

@@ -80,8 +80,8 @@ impl<'a> Run<'a> {
         self.look().await;
         loop {
             self.hear()?;
-            if self.interrupt.raised() {
-                return self.interrupted();
+            if let Some((stop, message)) = self.interrupt.raised().cloned() {
+                return self.interrupted(stop, message);
             }
             let now = self.ports.clock.now();
             if self.due(now) {
@@ -262,7 +262,7 @@ impl<'a> Run<'a> {
         let next = self.watch.tried.checked_add(self.poll()).unwrap_or(Timestamp::MAX);
         let slice = Duration::from_secs(1).max(self.settings.poll / 5);
         let mut left = next.duration_since(now).try_into().unwrap_or(Duration::ZERO).max(Duration::from_millis(100));
-        while !left.is_zero() && !self.interrupt.raised() {
+        while !left.is_zero() && self.interrupt.raised().is_none() {
             let nap = left.min(slice);
             self.ports.clock.sleep(nap).await;
             left = left.saturating_sub(nap);
@@ -283,11 +283,11 @@ impl<'a> Run<'a> {
         self.stopped(stop, message).map(Some)
     }
 
-    fn interrupted(&mut self) -> Result<Ending, EngineError> {
-        if !matches!(self.state.phase, Phase::RollingBack | Phase::Finished) && self.state.paused.is_none() {
+    fn interrupted(&mut self, stop: Stop, message: String) -> Result<Ending, EngineError> {
+        if stop == Stop::Interrupted && !matches!(self.state.phase, Phase::RollingBack | Phase::Finished) && self.state.paused.is_none() {
             self.journal(Event::Paused { by: self.settings.owner.clone(), reason: "interrupted".into() })?;
         }
-        self.stopped(Stop::Interrupted, "interrupted; no new batch was begun, and nobody watches the traffic now".into())
+        self.stopped(stop, message)
     }
 
     async fn leave(&mut self, stop: Stop, message: String) -> Result<Ending, EngineError> {

@@ -21,6 +21,7 @@ use sha2::{Digest, Sha256};
 
 pub use diagnostic::{Diagnostic, Diagnostics, MAX_ERRORS, Place};
 pub use render::render;
+pub use scalar::selected as selector;
 pub use schema::schema;
 pub use yaml::MAX_BYTES;
 

@@ -258,20 +258,22 @@ fn tags(text: &str) -> Result<BTreeMap<String, String>, String> {
 fn selector(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Selector> {
     let help = "write a name (at most 32 letters, digits and hyphens), an ARN, or `tag:KEY=VALUE`, several with commas between";
     let text = node.text("a name, an ARN or a tag selector", out)?;
+    selected(text).map_or_else(|why| note(out, Code::CUT016, node.place, why).help(help).none(), Some)
+}
+
+/// A load balancer or target group by name, ARN or tags, as plans and the command line spell it; else what is wrong with that.
+pub fn selected(text: &str) -> Result<Selector, String> {
     if let Some(pairs) = text.strip_prefix("tag:") {
-        return match tags(pairs) {
-            Ok(tags) => Some(Selector::Tags(tags)),
-            Err(why) => note(out, Code::CUT016, node.place, why).help("write `tag:KEY=VALUE`, several with commas between").none(),
-        };
+        return tags(pairs).map(Selector::Tags);
     }
     if text.starts_with("arn:") {
-        return Some(Selector::Arn(text.to_owned()));
+        return Ok(Selector::Arn(text.to_owned()));
     }
     let inside = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
     if (1..=32).contains(&text.len()) && text.bytes().all(inside) && !text.starts_with('-') && !text.ends_with('-') {
-        return Some(Selector::Name(text.to_owned()));
+        return Ok(Selector::Name(text.to_owned()));
     }
-    note(out, Code::CUT016, node.place, format!("`{}` is no name of a load balancer or target group", clip(text))).help(help).none()
+    Err(format!("`{}` is no name of a load balancer or target group", clip(text)))
 }
 
 fn arn(node: &Node, out: &mut Vec<Diagnostic>) -> Option<String> {

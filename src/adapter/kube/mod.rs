@@ -2,6 +2,7 @@
 
 mod connect;
 mod error;
+mod unreached;
 mod value;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,9 +18,11 @@ use kube::{Api, Client, ResourceExt};
 use serde::de::DeserializeOwned;
 use tokio::sync::OnceCell;
 
-pub(super) use connect::{USER_AGENT, limit};
+pub(super) use connect::USER_AGENT;
+pub(crate) use connect::limit;
 pub use connect::{from_context, from_kubeconfig};
 pub use error::NoToken;
+pub use unreached::Unreached;
 
 use super::{Cluster, WriteError};
 use crate::domain::alb::Unreadable;

@@ -114,7 +114,7 @@ fn text(event: &Event, run: &str, names: &Names, style: &Style) -> Option<Text> 
         Event::StepDone { step } => Text::new(Tone::Good, "✓", format!("step {step}  done")),
         Event::Baked { gap: 0, .. } => return None,
         Event::Baked { gap, .. } => {
-            Text::new(Tone::Warn, "!", format!("nobody looked for {}: the bake is that much longer", duration(seconds(*gap))))
+            Text::new(Tone::Warn, "!", format!("nobody looked for {}: the bake is that much longer", duration(millis(*gap))))
         }
         Event::Approved { step, by } => Text::new(Tone::Good, "✓", format!("step {step}  approved by {by}")),
         Event::Promoted { step, full: false, by } => {
@@ -251,8 +251,8 @@ pub fn wait(wait: &Wait, style: &Style) -> String {
     }
 }
 
-fn seconds(n: u64) -> SignedDuration {
-    SignedDuration::from_secs(i64::try_from(n).unwrap_or(i64::MAX))
+fn millis(n: u64) -> SignedDuration {
+    SignedDuration::from_millis(i64::try_from(n).unwrap_or(i64::MAX))
 }
 
 #[cfg(test)]

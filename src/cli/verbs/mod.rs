@@ -1,4 +1,14 @@
 //! The verbs, one small file each: from arguments to an exit code.
 
+pub mod check;
 pub mod completions;
+pub mod init;
+pub mod lab;
 pub mod man;
+pub mod rehearse;
+pub mod rollback;
+pub mod rollback_live;
+pub mod run;
+pub mod schema;
+pub mod status;
+pub mod steer;

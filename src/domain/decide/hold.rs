@@ -29,7 +29,7 @@ pub fn decide(plan: &Plan, state: &State, watch: &Watch, now: Timestamp) -> Opti
         return Some(decision);
     }
     // A bake counts what is observed, held or not.
-    if let (Phase::Baking, Some(event)) = (state.phase, steps::bake_record(state, watch, now)) {
+    if let (Phase::Baking, Some(event)) = (state.phase, steps::bake_record(state, watch)) {
         return Some(Decision::Record(vec![event]));
     }
     let waits: Vec<_> = [frozen(state), paused(state), blind(watch)].into_iter().flatten().collect();

@@ -1,5 +1,7 @@
 //! The steps themselves, once nothing holds them.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use super::{Batch, Decision, Orders, guard, hold, later, wait};
@@ -12,7 +14,7 @@ use crate::domain::watch::{Watch, short};
 use crate::plan::model::{OnFailure, Plan, Step, StepKind};
 
 /// A bake is journalled this often, so that a crash loses no more.
-const BAKE_RECORD: u64 = 60;
+const BAKE_RECORD: Duration = Duration::from_mins(1);
 
 /// What the current step needs next.
 pub fn decide(plan: &Plan, state: &State, watch: &Watch, orders: Orders, now: Timestamp) -> Decision {
@@ -38,7 +40,7 @@ pub fn label(step: &Step) -> String {
 }
 
 /// A duration as plans spell it: `1h30m`, `90s`.
-pub fn spell(duration: std::time::Duration) -> String {
+pub fn spell(duration: Duration) -> String {
     let all = duration.as_secs();
     let parts = [(all / 3600, "h"), (all % 3600 / 60, "m"), (all % 60, "s")];
     let parts: Vec<_> = parts.iter().filter(|(n, _)| *n > 0).map(|(n, unit)| format!("{n}{unit}")).collect();
@@ -77,31 +79,33 @@ fn awaiting(plan: &Plan, state: &State) -> Decision {
 
 fn baking(plan: &Plan, state: &State, watch: &Watch, now: Timestamp) -> Decision {
     let Some(StepKind::Bake(length)) = hold::current(plan, state) else { return Decision::Wait(Vec::new()) };
-    let (seconds, _) = baked(state, watch, now);
-    if state.released || state.full || seconds >= length.as_secs() {
+    let (observed, _, until) = baked(state, watch);
+    if state.released || state.full || observed >= *length {
         return Decision::Record(vec![Event::StepDone { step: state.step }]);
     }
-    if let Some(event) = bake_record(state, watch, now) {
+    if let Some(event) = bake_record(state, watch) {
         return Decision::Record(vec![event]);
     }
-    let until = later(now, length.saturating_sub(std::time::Duration::from_secs(seconds)));
+    let until = later(until, length.saturating_sub(observed));
     let mut waits = hold::failing(plan, state, watch, now);
     waits.push(Wait { reason: WaitReason::Bake, message: format!("baking for {}", spell(*length)), until: Some(until) });
     Decision::Wait(waits)
 }
 
-/// Observed seconds of the current bake, and unobserved ones since the last record.
-fn baked(state: &State, watch: &Watch, now: Timestamp) -> (u64, u64) {
+/// Observed time of the current bake, unobserved time since the last record, and the look up to which both are counted.
+fn baked(state: &State, watch: &Watch) -> (Duration, Duration, Timestamp) {
     let (before, at) = state.baked;
-    let (observed, unseen) = watch.observed(at, watch.last_look.unwrap_or(now).min(now).max(at));
-    (before + observed, unseen)
+    let until = watch.last_look.unwrap_or(at).max(at);
+    let (observed, unseen) = watch.observed(at, until);
+    (before + observed, unseen, until)
 }
 
 /// The bake's record, where one is due: each minute, and after a gap.
-pub fn bake_record(state: &State, watch: &Watch, now: Timestamp) -> Option<Event> {
-    let (seconds, gap) = baked(state, watch, now);
-    let due = seconds >= state.baked.0 + BAKE_RECORD || gap > 0;
-    due.then_some(Event::Baked { step: state.step, seconds, gap })
+pub fn bake_record(state: &State, watch: &Watch) -> Option<Event> {
+    let (observed, unseen, until) = baked(state, watch);
+    let millis = |d: Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
+    let due = observed >= state.baked.0 + BAKE_RECORD || !unseen.is_zero();
+    due.then(|| Event::Baked { step: state.step, millis: millis(observed), gap: millis(unseen), until })
 }
 
 fn moving(plan: &Plan, state: &State, watch: &Watch, now: Timestamp) -> Decision {
@@ -213,8 +217,7 @@ fn gate_of(plan: &Plan, state: &State, watch: &Watch, group: &str, step: usize, 
     let share = shares.get(&start.cluster).copied().unwrap_or(0);
     let zones: Vec<_> = if start.cross_zone { Vec::new() } else { watch.zones.get(group).into_iter().flatten().cloned().collect() };
     let gate = &plan.strategy.gates.raise;
-    let need =
-        gate::need(gate, share, guard::family_total(state, watch, group), &zones, std::time::Duration::from_secs(start.interval.into()));
+    let need = gate::need(gate, share, guard::family_total(state, watch, group), &zones, Duration::from_secs(start.interval.into()));
     match watch.replicas.get(group) {
         // Targets are nodes: what answers behind them are the ready replicas.
         Some(ready) if *ready < need.healthy => {

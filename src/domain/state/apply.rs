@@ -1,5 +1,7 @@
 //! The fold: what each event does to the state.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use super::{Illegal, Open, Phase, Rollback, Route, State};
@@ -24,7 +26,7 @@ impl State {
                 self.phase = Phase::Ready;
                 self.step = step + 1;
             }
-            Event::Baked { seconds, .. } => self.baked = (*seconds, time),
+            Event::Baked { millis, until, .. } => self.baked = (Duration::from_millis(*millis), *until),
             Event::Approved { .. } => self.released = true,
             Event::Promoted { full, .. } => {
                 self.released = true;
@@ -63,7 +65,7 @@ impl State {
         self.first_write = None;
         self.last_applied = None;
         self.settled = false;
-        self.baked = (0, time);
+        self.baked = (Duration::ZERO, time);
         self.released = false;
         self.phase = match kind {
             StepType::Bind | StepType::Shares => Phase::Moving,

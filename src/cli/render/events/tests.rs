@@ -25,8 +25,8 @@ fn a_run_that_fails_reads_as_a_story() {
     events.extend([
         waits(60, "baking for 10m", Some(660)),
         waits(61, "baking for 10m", Some(660)),
-        (120, Event::Baked { step: 3, seconds: 60, gap: 0 }),
-        (200, Event::Baked { step: 3, seconds: 100, gap: 40 }),
+        (120, Event::Baked { step: 3, millis: 60_000, gap: 0, until: at(120) }),
+        (200, Event::Baked { step: 3, millis: 100_000, gap: 40_000, until: at(200) }),
         health(210, healthy(40, 0), healthy(0, 0)),
         (210, Event::GateFailed { gate: "guard".into(), group: group_arn("webapp-b"), message: "has no healthy target".into() }),
         (210, Event::RollbackStarted { cause: "webapp-b has no healthy target".into(), by: "cutover".into(), to_step: None, force: false }),

@@ -1,0 +1,32 @@
+//! A cluster that could not be reached: it answers every question with why, so that whoever does not need it is not held up.
+
+use async_trait::async_trait;
+
+use crate::adapter::{Cluster, WriteError};
+use crate::domain::alb::Unreadable;
+use crate::domain::binding::Binding;
+use crate::domain::kube::{Identity, WorkloadView};
+use crate::plan::model::ServiceRef;
+
+/// See the module.
+#[derive(Debug, Clone)]
+pub struct Unreached(pub Unreadable);
+
+#[async_trait]
+impl Cluster for Unreached {
+    async fn identity(&self) -> Result<Identity, Unreadable> {
+        Err(self.0.clone())
+    }
+
+    async fn workload(&self, _: &ServiceRef) -> Result<WorkloadView, Unreadable> {
+        Err(self.0.clone())
+    }
+
+    async fn bindings(&self) -> Result<Vec<Binding>, Unreadable> {
+        Err(self.0.clone())
+    }
+
+    async fn apply(&self, _: &Binding, _: bool) -> Result<(), WriteError> {
+        Err(WriteError::Refused(self.0.to_string()))
+    }
+}

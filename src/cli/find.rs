@@ -1,0 +1,97 @@
+//! Finding what a person means: a plan file, a plan's name, a run's id, or nothing at all.
+
+use std::io::Read;
+use std::path::Path;
+
+use super::exit::{Exit, Failure};
+use crate::adapter::store::{RunSummary, Store};
+use crate::domain::event::{Event, Record};
+use crate::plan::{self, model::Plan};
+
+/// A run of the store, with the plan that its journal froze.
+#[derive(Debug)]
+pub struct Found {
+    /// The run at a glance.
+    pub run: RunSummary,
+    /// Its records.
+    pub records: Vec<Record>,
+    /// Its plan.
+    pub plan: Plan,
+}
+
+/// Reads a plan file; `-` is standard input.
+pub fn plan(path: &str, color: bool) -> Result<Plan, Failure> {
+    let mut bytes = Vec::new();
+    // One byte more than a plan may have, so that a longer one is recognised without being read whole.
+    let limit = plan::MAX_BYTES as u64 + 1;
+    let read = if path == "-" {
+        std::io::stdin().lock().take(limit).read_to_end(&mut bytes)
+    } else {
+        std::fs::File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes))
+    };
+    read.map_err(|e| Failure::new(Exit::Usage, format!("{path}: {e}")))?;
+    plan::parse(path, &bytes).map_err(|wrong| Failure::new(Exit::Usage, plan::render(&wrong, color).trim_end().to_owned()))
+}
+
+/// The run that `target` means: a run's id, a plan's name, or a plan file (the newest run of that plan, which must not have changed since).
+/// With nothing, the only unfinished run.
+pub fn run(store: &dyn Store, target: Option<&str>, color: bool) -> Result<Found, Failure> {
+    let Some(target) = target else { return only(store) };
+    let mut runs = store.find(target).map_err(|e| Failure::new(Exit::Internal, e))?;
+    let mut file = None;
+    if runs.is_empty() && (target == "-" || Path::new(target).exists()) {
+        let plan = plan(target, color)?;
+        runs = store.find(&plan.name).map_err(|e| Failure::new(Exit::Internal, e))?;
+        file = Some(plan);
+    }
+    let unfinished = runs.iter().position(|r| r.finished.is_none());
+    let Some(run) = (if runs.is_empty() { None } else { Some(runs.swap_remove(unfinished.unwrap_or(0))) }) else {
+        let failure = Failure::new(Exit::Usage, format!("no run of `{target}` in {}", store.place()));
+        return Err(listed(store, failure));
+    };
+    let found = open(store, run)?;
+    match file {
+        Some(file) if file.hash != found.plan.hash => Err(changed(&found.plan, &file)),
+        _ => Ok(found),
+    }
+}
+
+fn only(store: &dyn Store) -> Result<Found, Failure> {
+    let runs = store.runs().map_err(|e| Failure::new(Exit::Internal, e))?;
+    let mut unfinished: Vec<_> = runs.into_iter().filter(|r| r.finished.is_none()).collect();
+    match unfinished.len() {
+        1 => open(store, unfinished.remove(0)),
+        0 => Err(listed(store, Failure::new(Exit::Usage, format!("no unfinished run in {}", store.place())))),
+        n => Err(listed(store, Failure::new(Exit::Usage, format!("{n} unfinished runs in {}: say which", store.place())))),
+    }
+}
+
+/// What there is, newest first, and what works without any of it.
+fn listed(store: &dyn Store, failure: Failure) -> Failure {
+    let runs = store.runs().unwrap_or_default();
+    let lines = runs.iter().take(10).map(|r| {
+        let how = r.finished.map_or_else(|| "unfinished".to_owned(), |o| format!("{o:?}").to_lowercase());
+        format!("  {}  {how}", r.id)
+    });
+    let failure = lines.fold(failure, Failure::next);
+    failure.next("without a journal: cutover rollback --load-balancer LB --from GROUPS --to GROUPS")
+}
+
+/// Opens a run: its records, and the plan that they froze.
+pub fn open(store: &dyn Store, run: RunSummary) -> Result<Found, Failure> {
+    let records = store.read(&run.id).map_err(|e| Failure::new(Exit::Stuck, e))?;
+    let Some(Event::Started(started)) = records.first().map(|r| &r.event) else {
+        return Err(Failure::new(Exit::Stuck, format!("the run {} has no beginning", run.id)));
+    };
+    let plan = plan::parse(&format!("{} (from the journal)", started.plan), started.text.as_bytes())
+        .map_err(|wrong| Failure::new(Exit::Stuck, plan::render(&wrong, false)))?;
+    Ok(Found { run, records, plan })
+}
+
+/// A plan file that is not the one that its run began with.
+fn changed(began: &Plan, now: &Plan) -> Failure {
+    let diff = similar::TextDiff::from_lines(&began.text, &now.text);
+    let diff = diff.unified_diff().context_radius(2).header("as the run began", &now.source).to_string();
+    Failure::new(Exit::Usage, format!("{} has changed since its run began:\n{diff}", now.source))
+        .next("Put it back, name the run by its id to go on as it began, or roll it back first.")
+}

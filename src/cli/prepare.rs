@@ -1,0 +1,53 @@
+//! What comes before the first write: facts, preflight, and the start of a run made from them.
+
+use super::exit::{Exit, Failure};
+use crate::domain::event::Started;
+use crate::domain::facts::Facts;
+use crate::domain::finding::Severity;
+use crate::domain::goal;
+use crate::domain::preflight;
+use crate::domain::report::Report;
+use crate::engine::Ports;
+use crate::engine::facts::gather_at;
+use crate::engine::start::{Beginning, started};
+use crate::plan::model::{Plan, Shares};
+
+/// The world before a run, and what the preflight says of it.
+pub struct Prepared {
+    /// The facts.
+    pub facts: Facts,
+    /// The report of `check`.
+    pub report: Report,
+}
+
+/// Gathers and judges. `from_step`: where the run begins, from 1.
+pub async fn prepare(plan: &Plan, ports: &Ports, from_step: usize) -> Prepared {
+    let live = goal::ruling(plan, from_step - 1).map(|(_, shares)| shares).or(plan.strategy.start.as_ref());
+    let facts = gather_at(plan, live, &*ports.balancer, &ports.clusters).await;
+    let now = ports.clock.now();
+    let findings = preflight::check(plan, &facts, now);
+    let report = Report::new(plan, &facts, findings, now);
+    Prepared { facts, report }
+}
+
+impl Prepared {
+    /// The findings that refuse, as one failure.
+    pub fn refusal(&self) -> Option<Failure> {
+        let refusing: Vec<_> = self.report.findings.iter().filter(|f| f.severity == Severity::Error && f.accepted.is_none()).collect();
+        if refusing.is_empty() {
+            return None;
+        }
+        let text = refusing.iter().map(|f| format!("{} {}: {}", f.code.name(), f.subject, f.message)).collect::<Vec<_>>().join("\n");
+        let failure = Failure::new(Exit::Refused, format!("the preflight refuses, nothing was touched\n{text}"));
+        Some(failure.next(format!("all findings, and what to do about each: cutover check {}", self.report.source)))
+    }
+
+    /// The beginning of a run from here.
+    pub fn started(&self, plan: &Plan, owner: &str, from_step: usize, start: Option<Shares>) -> Result<Started, Failure> {
+        let health = self.facts.health.iter().filter_map(|(arn, targets)| Some((arn.clone(), targets.as_ref().ok()?.clone())));
+        let identities = self.facts.clusters.iter().filter_map(|(name, c)| Some((name.clone(), c.identity.as_ref().ok()?.uid.clone())));
+        let beginning = Beginning { health: health.collect(), clusters: identities.collect(), owner: owner.into(), from_step, start };
+        started(plan, &self.facts.selection, beginning)
+            .map_err(|why| Failure::new(Exit::Refused, format!("unreadable before the start: {why}")))
+    }
+}

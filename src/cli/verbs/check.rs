@@ -1,0 +1,31 @@
+//! `cutover check`: lint, preflight, every route × step with its weights. Changes nothing.
+
+use crate::adapter::store::memory::Memory;
+use crate::cli::args::{Check, Global, Output};
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::prepare::prepare;
+use crate::cli::{find, render::check, term, world};
+use crate::domain::report::Report;
+
+/// `--offline`: the plan alone.
+pub fn offline(global: &Global, args: &Check) -> Result<Exit, Failure> {
+    let plan = find::plan(&args.plan, term::style_err(global.color).color)?;
+    Ok(shown(global, &Report::offline(&plan, Vec::new())))
+}
+
+/// Runs the verb.
+pub async fn run(global: &Global, args: &Check) -> Result<Exit, Failure> {
+    let plan = find::plan(&args.plan, term::style_err(global.color).color)?;
+    let ports = world::ports(&plan, std::sync::Arc::new(Memory::new())).await;
+    Ok(shown(global, &prepare(&plan, &ports, 1).await.report))
+}
+
+fn shown(global: &Global, report: &Report) -> Exit {
+    let text = match global.output {
+        Output::Text => check::text(report, &term::style(global.color)),
+        Output::Markdown => check::markdown(report),
+        Output::Json => check::json(report),
+    };
+    let _ = term::print(text.trim_end());
+    if report.refuses() { Exit::Refused } else { Exit::Done }
+}

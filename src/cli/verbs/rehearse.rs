@@ -1,0 +1,128 @@
+//! `cutover rehearse`: the plan in the embedded lab, through the same engine and the same adapters as in production.
+
+mod audience;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use audience::Rehearsal;
+
+use crate::adapter::store::memory::Memory;
+use crate::adapter::store::{Store, run_id};
+use crate::cli::args::{Global, Rehearse};
+use crate::cli::audience::audience as listener;
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::prepare::prepare;
+use crate::cli::render::check;
+use crate::cli::{drive, find, term};
+use crate::engine::{Ending, EngineError, Interrupt, Ports, Run, Settings, hold};
+use crate::lab::model::World;
+use crate::lab::rehearsal::{Options, Stage};
+use crate::lab::scenario::Scenario;
+use crate::plan::model::Plan;
+
+/// Who runs a rehearsal, in its journal.
+const OWNER: &str = "rehearsal@lab";
+
+/// A look takes real time, which a fast clock stretches: looks are not planned more often than this.
+const BREATH: Duration = Duration::from_millis(40);
+
+/// Runs the verb; the runtime's clock must be paused for `--virtual`.
+pub async fn run(global: &Global, args: &Rehearse) -> Result<Exit, Failure> {
+    let color = term::style_err(global.color).color;
+    let plan = find::plan(&args.plan, color)?;
+    let scenario = scenario(args.scenario.as_deref(), color)?;
+    let options = Options { speed: args.speed, rate: args.rate };
+    let built = if args.virtual_time {
+        Stage::paused(plan.clone(), &scenario, args.seed, options).await
+    } else {
+        Stage::live(plan.clone(), &scenario, args.seed, options).await
+    };
+    let stage = built.map_err(|e| Failure::new(Exit::Usage, e))?;
+    let result = rehearse(global, &plan, &stage, args.seed).await;
+    stage.stop().await;
+    result
+}
+
+/// The scenario of a file; without one, a healthy world.
+pub fn scenario(path: Option<&Path>, _color: bool) -> Result<Scenario, Failure> {
+    let Some(path) = path else { return Ok(Scenario::default()) };
+    let name = path.display().to_string();
+    let text = std::fs::read_to_string(path).map_err(|e| Failure::new(Exit::Usage, format!("{name}: {e}")))?;
+    Scenario::parse(&name, &text).map_err(|e| Failure::new(Exit::Usage, e))
+}
+
+async fn rehearse(global: &Global, plan: &Plan, stage: &Stage, seed: u64) -> Result<Exit, Failure> {
+    let store: Arc<dyn Store> = Arc::new(Memory::new());
+    let (balancer, clusters, clock) = (Arc::clone(&stage.balancer), stage.clusters.clone(), Arc::clone(&stage.clock));
+    let ports = Ports { balancer, clusters, clock, store };
+    let prepared = prepare(plan, &ports, 1).await;
+    if let Some(refusal) = prepared.refusal() {
+        term::complain(&check::text(&prepared.report, &term::style_err(global.color)));
+        return Err(refusal);
+    }
+    let started = prepared.started(plan, OWNER, 1, None)?;
+    let settings = settings(&ports, started.groups.len() + started.routes.len().div_ceil(20) + started.load_balancers.len());
+    let run = run_id(&plan.name, ports.clock.now(), &mut fastrand::Rng::with_seed(seed));
+    let load_balancers = started.load_balancers.clone();
+    let mut hold = hold::begin(&ports, &settings, plan.marker, &run, started).await.map_err(drive::held)?;
+    let mut inner = listener(global, plan);
+    let mut rehearsal = Rehearsal::new(&mut *inner, stage, Arc::clone(&ports.store), &run);
+    for record in ports.store.read(&run).map_err(|e| Failure::new(Exit::Internal, e))? {
+        crate::engine::Audience::record(&mut rehearsal, &record);
+    }
+    loop {
+        match life(plan, &ports, &settings, hold, &mut rehearsal, stage).await.map_err(|e| drive::engine(e, true))? {
+            Life::Ended(ending) => return Ok(drive::said(&run, &ending)),
+            Life::Crashed(pause) => {
+                ports.clock.sleep(pause).await;
+                hold = hold::take(&ports, &settings, plan.marker, &run, &load_balancers, false).await.map_err(drive::held)?;
+            }
+        }
+    }
+}
+
+fn settings(ports: &Ports, things: usize) -> Settings {
+    let settings = Settings::new(OWNER.into(), "lab".into(), things);
+    let poll = settings.poll.max(ports.clock.of_real(BREATH).min(BREATH * 1000));
+    // A lab that is not real time has no reason to wait long for an answer that does not come.
+    let deadline = if ports.clock.of_real(BREATH) > BREATH { Duration::from_secs(2) } else { settings.deadline };
+    Settings { leave_when_frozen: true, poll, deadline, ..settings }
+}
+
+/// How a process of the rehearsal came to its end.
+enum Life {
+    Ended(Ending),
+    /// The scenario kills it; it comes back after so long.
+    Crashed(Duration),
+}
+
+async fn life(
+    plan: &Plan,
+    ports: &Ports,
+    settings: &Settings,
+    hold: hold::Hold,
+    rehearsal: &mut Rehearsal<'_>,
+    stage: &Stage,
+) -> Result<Life, EngineError> {
+    let interrupt = Interrupt::default();
+    rehearsal.reborn(interrupt.clone());
+    let mut run = Run::take(plan, ports.clone(), settings.clone(), hold, interrupt.clone(), rehearsal)?;
+    tokio::select! {
+        biased;
+        pause = crash(stage) => Ok(Life::Crashed(pause)),
+        ending = run.drive() => ending.map(Life::Ended),
+        () = drive::twice(&interrupt) => Ok(Life::Ended(Ending::Stopped(crate::domain::event::Stop::Interrupted, "left at once".into()))),
+    }
+}
+
+/// Returns when the scenario kills the process.
+async fn crash(stage: &Stage) -> Duration {
+    loop {
+        if let Some(pause) = stage.shell().change(World::crash_due) {
+            return pause;
+        }
+        stage.clock.sleep(Duration::from_secs(1).max(stage.clock.of_real(Duration::from_millis(5)).min(Duration::from_secs(5)))).await;
+    }
+}

@@ -1,0 +1,86 @@
+//! The rehearsal's own place in the audience: it tells the lab where the run is, measures what clients saw, and plays the people of the scenario.
+
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::adapter::store::{Request, Store};
+use crate::domain::event::{Event, Record, ResumeMode, Stop, Wait};
+use crate::domain::state::{Phase, State};
+use crate::domain::watch::Watch;
+use crate::engine::{Audience, Interrupt};
+use crate::lab::model::{OperatorRequest, World};
+use crate::lab::rehearsal::{APPROVAL, Stage};
+
+/// Frozen for this long: nothing in the scenario will change that any more.
+const STALL: SignedDuration = SignedDuration::from_mins(45);
+
+/// See the module.
+pub struct Rehearsal<'a> {
+    inner: &'a mut dyn Audience,
+    stage: &'a Stage,
+    store: Arc<dyn Store>,
+    run: String,
+    interrupt: Interrupt,
+    approved: usize,
+}
+
+impl<'a> Rehearsal<'a> {
+    /// Before the first record.
+    pub fn new(inner: &'a mut dyn Audience, stage: &'a Stage, store: Arc<dyn Store>, run: &str) -> Self {
+        Self { inner, stage, store, run: run.into(), interrupt: Interrupt::default(), approved: 0 }
+    }
+
+    /// A new process takes the run in hand.
+    pub fn reborn(&mut self, interrupt: Interrupt) {
+        self.interrupt = interrupt;
+    }
+
+    fn approve(&mut self, state: &State, now: Timestamp) {
+        let granted = SignedDuration::try_from(APPROVAL).unwrap_or_default();
+        if state.phase == Phase::Awaiting && self.approved != state.step && now.duration_since(state.step_since) >= granted {
+            self.approved = state.step;
+            // `pause: {}` takes either; in memory this cannot fail.
+            let _ = self.store.put_request(&self.run, &Request::Approve { by: "rehearsal@lab".into() });
+        }
+    }
+
+    /// What the scenario's people ask for.
+    fn people(&mut self) {
+        for asked in self.stage.shell().change(World::operator_requests) {
+            let _ = self.store.put_request(&self.run, &request(asked));
+        }
+    }
+}
+
+impl Audience for Rehearsal<'_> {
+    fn record(&mut self, record: &Record) {
+        if let Some(measured) = self.stage.follow(&record.event) {
+            let Record { time, run, .. } = record.clone();
+            self.inner.record(&Record { seq: 0, time, run, event: Event::Measured(measured) });
+        }
+        self.inner.record(record);
+    }
+
+    fn turn(&mut self, state: &State, watch: &Watch, waits: &[Wait], now: Timestamp) {
+        self.approve(state, now);
+        self.people();
+        if let Some((_, message, since)) = &state.frozen
+            && now.duration_since(*since) >= STALL
+        {
+            self.interrupt.raise(Stop::Waiting, format!("the rehearsal ends here, frozen: {message}"));
+        }
+        self.inner.turn(state, watch, waits, now);
+    }
+}
+
+fn request(asked: OperatorRequest) -> Request {
+    let by = "person@lab".to_owned();
+    match asked {
+        OperatorRequest::Approve => Request::Approve { by },
+        OperatorRequest::Promote => Request::Promote { by, full: false },
+        OperatorRequest::Pause => Request::Pause { by, reason: "the scenario says so".into() },
+        OperatorRequest::Resume => Request::Resume { by, mode: ResumeMode::Plain },
+        OperatorRequest::Abort => Request::Abort { by, to_step: None },
+    }
+}

@@ -1,0 +1,92 @@
+//! `cutover run`: the staged cutover, in the foreground.
+
+use crate::adapter::store::{Store, run_id};
+use crate::cli::args::{Global, OnFreeze, Run, StepRef};
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::prepare::{Prepared, prepare};
+use crate::cli::{drive, find, owner, render, term, world};
+use crate::domain::decide::Orders;
+use crate::engine::{Ports, Settings, hold};
+use crate::plan::model::{Plan, Shares};
+
+/// Runs the verb.
+pub async fn run(global: &Global, args: &Run) -> Result<Exit, Failure> {
+    let style = term::style_err(global.color);
+    let plan = find::plan(&args.plan, style.color)?;
+    let store = world::store(global.state_dir.as_ref())?;
+    unfinished(&*store, &plan)?;
+    let from_step = step(&plan, args.from_step.as_ref())?.unwrap_or(1);
+    let until = step(&plan, args.until.as_ref())?;
+    let ports = world::ports(&plan, store).await;
+    let prepared = prepare(&plan, &ports, from_step).await;
+    term::complain(&render::check::text(&prepared.report, &style));
+    if let Some(refusal) = prepared.refusal() {
+        return Err(refusal);
+    }
+    if !args.yes && !term::confirm("Begin?").map_err(|e| Failure::new(Exit::Usage, e))? {
+        return Err(Failure::new(Exit::Usage, "not begun; nothing was touched"));
+    }
+    let start = baseline(&plan, from_step, args.baseline.clone())?;
+    begin(global, &plan, ports, &prepared, from_step, start, |settings| Settings {
+        orders: Orders { until },
+        leave_when_frozen: leaves(args.on_freeze),
+        ..settings
+    })
+    .await
+}
+
+/// Begins the run and drives it.
+async fn begin(
+    global: &Global,
+    plan: &Plan,
+    ports: Ports,
+    prepared: &Prepared,
+    from_step: usize,
+    start: Option<Shares>,
+    adjust: impl FnOnce(Settings) -> Settings,
+) -> Result<Exit, Failure> {
+    let (owner, host) = owner::owner();
+    let started = prepared.started(plan, &owner, from_step, start)?;
+    let things = started.groups.len() + started.routes.len().div_ceil(20) + started.load_balancers.len();
+    let settings = adjust(Settings::new(owner, host, things));
+    let run = run_id(&plan.name, ports.clock.now(), &mut fastrand::Rng::new());
+    let hold = hold::begin(&ports, &settings, plan.marker, &run, started).await.map_err(drive::held)?;
+    drive::drive(global, plan, ports, settings, hold).await
+}
+
+/// A frozen run is guarded for as long as somebody may be looking.
+pub fn leaves(on_freeze: Option<OnFreeze>) -> bool {
+    on_freeze.map_or_else(|| !term::stderr(), |choice| choice == OnFreeze::Exit)
+}
+
+/// The number of a step that the command line names.
+pub fn step(plan: &Plan, reference: Option<&StepRef>) -> Result<Option<usize>, Failure> {
+    let Some(reference) = reference else { return Ok(None) };
+    let steps = &plan.strategy.steps;
+    let found = reference.find(steps);
+    let names = || steps.iter().filter_map(|s| s.name.as_deref()).collect::<Vec<_>>().join(", ");
+    found.map(Some).ok_or_else(|| {
+        Failure::new(Exit::Usage, format!("no step {reference}: the plan has 1 to {}, and the names {}", steps.len(), names()))
+    })
+}
+
+/// Where a rollback goes: what each route has now, or for a run that begins in the middle, all on `from` unless said otherwise.
+fn baseline(plan: &Plan, from_step: usize, given: Option<Shares>) -> Result<Option<Shares>, Failure> {
+    let whole = |cluster: &str| plan.clusters.iter().map(|c| (c.name.clone(), if c.name == cluster { 100 } else { 0 })).collect();
+    let Some(mut shares) = given else { return Ok((from_step > 1).then(|| whole(&plan.strategy.from))) };
+    if let Some(unknown) = shares.keys().find(|name| plan.clusters.iter().all(|c| c.name != **name)) {
+        return Err(Failure::new(Exit::Usage, format!("--baseline names `{unknown}`, which is no cluster of the plan")));
+    }
+    for cluster in &plan.clusters {
+        shares.entry(cluster.name.clone()).or_insert(0);
+    }
+    Ok(Some(shares))
+}
+
+/// `run` refuses while a run of that plan is unfinished.
+fn unfinished(store: &dyn Store, plan: &Plan) -> Result<(), Failure> {
+    let runs = store.find(&plan.name).map_err(|e| Failure::new(Exit::Internal, e))?;
+    let Some(open) = runs.iter().find(|r| r.finished.is_none()) else { return Ok(()) };
+    let failure = Failure::new(Exit::Refused, format!("the run {} of this plan is unfinished; nothing was touched", open.id));
+    Err(failure.next(format!("go on: cutover resume {}", open.id)).next(format!("go back: cutover rollback {}", open.id)))
+}

@@ -1,0 +1,11 @@
+//! `cutover schema`: the JSON Schema of plans, made from the types that read them.
+
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::term;
+
+/// Runs the verb.
+pub fn run() -> Result<Exit, Failure> {
+    let text = serde_json::to_string_pretty(&crate::plan::schema()).map_err(|e| Failure::new(Exit::Internal, e))?;
+    let _ = term::print(&text);
+    Ok(Exit::Done)
+}

@@ -1,0 +1,131 @@
+//! `promote`, `pause`, `resume`, `approve`, `abort`: steering a run. A live process is asked; without one, the verb takes the lock and acts itself.
+
+use std::sync::Arc;
+
+use crate::adapter::store::{Request, Store};
+use crate::cli::args::{Abort, Global, Promote, Resume, Steer};
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::find::Found;
+use crate::cli::verbs::run::{leaves, step};
+use crate::cli::{drive, find, follow, owner, term, world};
+use crate::domain::decide::Orders;
+use crate::domain::event::ResumeMode;
+use crate::domain::state::{Phase, State};
+use crate::engine::{Settings, hold};
+
+/// `cutover promote`.
+pub fn promote(global: &Global, args: &Promote) -> Result<Exit, Failure> {
+    ask(global, &args.steer, |by, _| Ok(Request::Promote { by, full: args.full }))
+}
+
+/// `cutover pause`.
+pub fn pause(global: &Global, args: &Steer) -> Result<Exit, Failure> {
+    ask(global, args, |by, _| Ok(Request::Pause { by, reason: String::new() }))
+}
+
+/// `cutover approve`.
+pub fn approve(global: &Global, args: &Steer) -> Result<Exit, Failure> {
+    ask(global, args, |by, found| match state(found)?.phase {
+        Phase::Awaiting => Ok(Request::Approve { by }),
+        _ => Err(Failure::new(Exit::Usage, format!("the run {} waits for no approval now", found.run.id))),
+    })
+}
+
+/// `cutover abort`.
+pub async fn abort(global: &Global, args: &Abort) -> Result<Exit, Failure> {
+    let (store, found) = target(global, &args.steer)?;
+    let to_step = step(&found.plan, args.to_step.as_ref())?;
+    confirm(&args.steer, &format!("Abort the run {} and put the traffic back?", found.run.id))?;
+    let (by, _) = owner::owner();
+    let request = Request::Abort { by, to_step };
+    store.put_request(&found.run.id, &request).map_err(|e| Failure::new(Exit::Internal, e))?;
+    if store.holder(&found.run.id).is_some() {
+        return follow::to_the_end(global, &store, &found).await;
+    }
+    restoring(global, store, &found, false).await
+}
+
+/// `cutover resume`: takes the run in hand and goes on, in the foreground; or lets the process that has it go on.
+pub async fn resume(global: &Global, args: &Resume) -> Result<Exit, Failure> {
+    let (store, found) = target(global, &args.steer)?;
+    let mode = match (args.keep_live, args.reassert) {
+        (true, _) => ResumeMode::KeepLive,
+        (_, true) => ResumeMode::Reassert,
+        _ => ResumeMode::Plain,
+    };
+    let question = match mode {
+        ResumeMode::Plain => "Go on with",
+        ResumeMode::KeepLive => "Take what is live as the new truth, and go on with",
+        ResumeMode::Reassert => "Write our shares over someone else's, and go on with",
+    };
+    confirm(&args.steer, &format!("{question} the run {}?", found.run.id))?;
+    let state = state(&found)?;
+    let (by, _) = owner::owner();
+    if state.phase != Phase::RollingBack && (state.held() || mode != ResumeMode::Plain) {
+        store.put_request(&found.run.id, &Request::Resume { by, mode }).map_err(|e| Failure::new(Exit::Internal, e))?;
+    }
+    if let Some(holder) = store.holder(&found.run.id) {
+        term::complain(&format!("asked {} (process {}) to go on", holder.owner, holder.pid));
+        return Ok(Exit::Done);
+    }
+    let until = step(&found.plan, args.until.as_ref())?;
+    let ports = world::ports(&found.plan, store).await;
+    let settings = Settings { orders: Orders { until }, leave_when_frozen: leaves(args.on_freeze), ..drive::settings(&found.plan, &state) };
+    let hold =
+        hold::take(&ports, &settings, found.plan.marker, &found.run.id, &found.run.load_balancers, false).await.map_err(drive::held)?;
+    drive::drive(global, &found.plan, ports, settings, hold).await
+}
+
+/// Leaves a request; typing the verb is all the confirmation that one needs. Without a live holder it is journalled by this process, which then leaves the run as it is.
+fn ask(global: &Global, args: &Steer, request: impl FnOnce(String, &Found) -> Result<Request, Failure>) -> Result<Exit, Failure> {
+    let (store, found) = target(global, args)?;
+    let (by, _) = owner::owner();
+    let request = request(by, &found)?;
+    store.put_request(&found.run.id, &request).map_err(|e| Failure::new(Exit::Internal, e))?;
+    match store.holder(&found.run.id) {
+        Some(holder) => {
+            let (owner, pid) = (holder.owner, holder.pid);
+            term::complain(&format!("asked {owner} (process {pid}), who has the run in hand"));
+        }
+        None => follow::journal_requests(&found, &store)?,
+    }
+    Ok(Exit::Done)
+}
+
+/// Drives a run whose rollback has been asked for, as an emergency: nothing but another owner stops it. The verb itself exits 0 then.
+pub async fn restoring(global: &Global, store: Arc<dyn Store>, found: &Found, take_over: bool) -> Result<Exit, Failure> {
+    let ports = world::ports(&found.plan, store).await;
+    let settings = drive::settings(&found.plan, &state(found)?);
+    let hold = hold::take_to_restore(&ports, &settings, found.plan.marker, &found.run.id, &found.run.load_balancers, take_over);
+    let hold = hold.await.map_err(drive::held)?;
+    drive::drive(global, &found.plan, ports, settings, hold).await.map(done_if_back)
+}
+
+/// The verbs `abort` and `rollback` exit 0 when the traffic is back.
+pub fn done_if_back(exit: Exit) -> Exit {
+    if exit == Exit::RolledBack { Exit::Done } else { exit }
+}
+
+fn target(global: &Global, args: &Steer) -> Result<(Arc<dyn Store>, Found), Failure> {
+    let store = world::store(global.state_dir.as_ref())?;
+    let found = find::run(&*store, Some(&args.target), term::style_err(global.color).color)?;
+    if found.run.finished.is_some() {
+        let failure = Failure::new(Exit::Usage, format!("the run {} is over", found.run.id));
+        return Err(failure.next(format!("to take it back: cutover rollback {}", found.run.id)));
+    }
+    Ok((store, found))
+}
+
+/// The state that a run's records fold to.
+pub fn state(found: &Found) -> Result<State, Failure> {
+    let folded = State::fold(&found.records).map_err(|e| Failure::new(Exit::Stuck, e))?;
+    folded.ok_or_else(|| Failure::new(Exit::Stuck, format!("the run {} has no records", found.run.id)))
+}
+
+/// Verbs that write ask first.
+pub fn confirm(args: &Steer, question: &str) -> Result<(), Failure> {
+    if args.yes || term::confirm(question).map_err(|e| Failure::new(Exit::Usage, e))? {
+        return Ok(());
+    }
+    Err(Failure::new(Exit::Usage, "nothing was changed"))
+}

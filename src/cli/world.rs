@@ -1,0 +1,56 @@
+//! The real world behind a plan: AWS and the clusters, through the adapters.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use aws_config::SdkConfig;
+
+use super::exit::{Exit, Failure};
+use crate::adapter::alb::Alb;
+use crate::adapter::store::Store;
+use crate::adapter::store::fs::Local;
+use crate::adapter::{Cluster, aws, clock, eks, kube};
+use crate::domain::alb::Unreadable;
+use crate::engine::Ports;
+use crate::plan::model::{ClusterAccess, ClusterName, Plan};
+
+/// The store of this machine.
+pub fn store(dir: Option<&PathBuf>) -> Result<Arc<dyn Store>, Failure> {
+    Ok(Arc::new(Local::open(dir.cloned()).map_err(|e| Failure::new(Exit::Internal, e))?))
+}
+
+/// AWS as the SDK's standard chain finds it, in this region (`None`: the chain's own).
+pub async fn aws(region: Option<&str>) -> SdkConfig {
+    aws::config(&aws::Settings { region: region.map(str::to_owned), ..aws::Settings::default() }).await
+}
+
+/// Everything that a plan needs to reach.
+pub async fn ports(plan: &Plan, store: Arc<dyn Store>) -> Ports {
+    let config = aws(Some(&plan.region)).await;
+    Ports { balancer: Arc::new(Alb::new(&config)), clusters: clusters(plan, &config).await, clock: Arc::new(clock::System), store }
+}
+
+/// The clusters of a plan. One that cannot be reached now answers every question with why.
+async fn clusters(plan: &Plan, config: &SdkConfig) -> BTreeMap<ClusterName, Arc<dyn Cluster>> {
+    let mut all: BTreeMap<ClusterName, Arc<dyn Cluster>> = BTreeMap::new();
+    for cluster in &plan.clusters {
+        if let Some(reached) = reach(&cluster.access, config).await {
+            all.insert(cluster.name.clone(), reached);
+        }
+    }
+    all
+}
+
+/// A cluster by its access; `None` for [`ClusterAccess::None`].
+pub async fn reach(access: &ClusterAccess, config: &SdkConfig) -> Option<Arc<dyn Cluster>> {
+    let reached: Result<_, Unreadable> = match access {
+        ClusterAccess::None => return None,
+        ClusterAccess::Eks(name) => eks::connect(config, name, None).await,
+        ClusterAccess::KubeContext(context) => kube::from_context(Some(context)).await,
+    };
+    Some(match reached {
+        Ok(cluster) => Arc::new(cluster),
+        Err(why) => Arc::new(kube::Unreached(why)),
+    })
+}
