@@ -5,6 +5,7 @@ pub mod aws;
 pub mod clock;
 pub mod eks;
 pub mod kube;
+pub mod patient;
 pub mod store;
 
 use std::collections::BTreeMap;
@@ -65,6 +66,9 @@ pub enum WriteError {
     /// Answered: no. Nothing was changed.
     #[error("{0}")]
     Refused(String),
+    /// Never sent: no connection. Nothing was changed.
+    #[error("not sent: {0}")]
+    NotSent(String),
     /// Answered: no such thing. Nothing was changed.
     #[error("not found: {0}")]
     NotFound(String),

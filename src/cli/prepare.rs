@@ -1,6 +1,9 @@
 //! What comes before the first write: facts, preflight, and the start of a run made from them.
 
+use std::sync::Arc;
+
 use super::exit::{Exit, Failure};
+use crate::adapter::patient::Patient;
 use crate::domain::event::Started;
 use crate::domain::facts::Facts;
 use crate::domain::finding::Severity;
@@ -23,7 +26,8 @@ pub struct Prepared {
 /// Gathers and judges. `from_step`: where the run begins, from 1.
 pub async fn prepare(plan: &Plan, ports: &Ports, from_step: usize) -> Prepared {
     let live = goal::ruling(plan, from_step - 1).map(|(_, shares)| shares).or(plan.strategy.start.as_ref());
-    let facts = gather_at(plan, live, &*ports.balancer, &ports.clusters).await;
+    let balancer = Patient::new(Arc::clone(&ports.balancer), Arc::clone(&ports.clock));
+    let facts = gather_at(plan, live, &balancer, &ports.clusters).await;
     let now = ports.clock.now();
     let findings = preflight::check(plan, &facts, now);
     let report = Report::new(plan, &facts, findings, now);

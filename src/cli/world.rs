@@ -8,6 +8,7 @@ use aws_config::SdkConfig;
 
 use super::exit::{Exit, Failure};
 use crate::adapter::alb::Alb;
+use crate::adapter::patient::Patient;
 use crate::adapter::store::Store;
 use crate::adapter::store::fs::Local;
 use crate::adapter::{Cluster, aws, clock, eks, kube};
@@ -23,6 +24,11 @@ pub fn store(dir: Option<&PathBuf>) -> Result<Arc<dyn Store>, Failure> {
 /// AWS as the SDK's standard chain finds it, in this region (`None`: the chain's own).
 pub async fn aws(region: Option<&str>) -> SdkConfig {
     aws::config(&aws::Settings { region: region.map(str::to_owned), ..aws::Settings::default() }).await
+}
+
+/// The load balancers' API, for looking once.
+pub fn patient(config: &SdkConfig) -> Patient {
+    Patient::new(Arc::new(Alb::new(config)), Arc::new(clock::System))
 }
 
 /// Everything that a plan needs to reach.

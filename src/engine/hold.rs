@@ -47,7 +47,7 @@ pub async fn begin(ports: &Ports, settings: &Settings, policy: Marker, run: &str
     match journal() {
         Ok(_) => Ok(hold),
         Err(error) => {
-            marker::remove(&*ports.balancer, &load_balancers, run).await;
+            marker::remove(&*ports.balancer, &*ports.clock, &load_balancers, run).await;
             Err(error.into())
         }
     }

@@ -3,9 +3,11 @@
 //! ELBv2 has no conditional write, and tags are not one either: two runs that put their markers within the same second may both read their
 //! own back before the other's write lands. The next batch of the loser then stops.
 
+use std::time::Duration;
+
 use futures::future::join_all;
 
-use crate::adapter::{Balancer, WriteError};
+use crate::adapter::{Balancer, Clock, WriteError};
 use crate::domain::alb::{Tags, Unreadable};
 use crate::domain::watch::Marker;
 
@@ -63,12 +65,30 @@ pub async fn put(balancer: &dyn Balancer, load_balancers: &[String], run: &str, 
     }
 }
 
+/// Tries until a marker that cannot be removed is left behind.
+const TRIES: u32 = 6;
+
 /// Removes our marker; another run's is left alone.
-pub async fn remove(balancer: &dyn Balancer, load_balancers: &[String], run: &str) {
+pub async fn remove(balancer: &dyn Balancer, clock: &dyn Clock, load_balancers: &[String], run: &str) {
     for arn in load_balancers {
-        let ours = balancer.tags(arn).await.is_ok_and(|tags| tags.get(KEY).is_some_and(|v| v.split(' ').next() == Some(run)));
-        if ours && let Err(error) = balancer.untag(arn, &[KEY.to_owned()]).await {
-            tracing::warn!("the marker tag stays on {arn}: {error}");
+        let mut result = remove_one(balancer, arn, run).await;
+        for attempt in 0..TRIES {
+            if result.is_ok() {
+                break;
+            }
+            clock.sleep(Duration::from_millis(500 << attempt)).await;
+            result = remove_one(balancer, arn, run).await;
+        }
+        if let Err(error) = result {
+            tracing::warn!("the marker tag {KEY} stays on {arn}: {error}");
         }
     }
+}
+
+async fn remove_one(balancer: &dyn Balancer, arn: &str, run: &str) -> Result<(), String> {
+    let tags = balancer.tags(arn).await.map_err(|e| e.to_string())?;
+    if tags.get(KEY).is_none_or(|v| v.split(' ').next() != Some(run)) {
+        return Ok(());
+    }
+    balancer.untag(arn, &[KEY.to_owned()]).await.map_err(|e| e.to_string())
 }

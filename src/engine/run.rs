@@ -305,7 +305,7 @@ impl<'a> Run<'a> {
 
     async fn finished(&mut self, outcome: Outcome) -> Ending {
         if self.plan.marker == crate::plan::model::Marker::Tag {
-            marker::remove(&*self.ports.balancer, &self.state.started.load_balancers, &self.state.run).await;
+            marker::remove(&*self.ports.balancer, &*self.ports.clock, &self.state.started.load_balancers, &self.state.run).await;
         }
         self.sign(self.ports.clock.now(), false, "finished".into());
         let records = self.ports.store.read(&self.state.run).unwrap_or_default();

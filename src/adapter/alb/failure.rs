@@ -189,7 +189,7 @@ impl From<Failure> for WriteError {
             Failure::Denied(t) => Self::Refused(format!("access denied: {t}")),
             Failure::NotFound(t) => Self::NotFound(t),
             Failure::Refused(t) => Self::Refused(t),
-            Failure::NotSent(t) => Self::Refused(format!("not sent: {t}")),
+            Failure::NotSent(t) => Self::NotSent(t),
             Failure::Unrepresentable(t) | Failure::Unknown(t) => Self::Unknown(t),
         }
     }

@@ -49,7 +49,7 @@ pub fn write(error: &kube::Error) -> WriteError {
 /// Why a write was not even sent, when what had to be read for it could not be.
 pub fn before_write(error: &kube::Error) -> WriteError {
     match write(error) {
-        WriteError::Unknown(why) => WriteError::Refused(format!("not sent: {why}")),
+        WriteError::Unknown(why) => WriteError::NotSent(why),
         known => known,
     }
 }

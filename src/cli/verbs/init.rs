@@ -1,7 +1,6 @@
 //! `cutover init`: writes a plan from a live load balancer, on standard output.
 
 use crate::adapter::Cluster;
-use crate::adapter::alb::Alb;
 use crate::cli::args::{Global, Init};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::{term, world};
@@ -25,7 +24,7 @@ pub async fn run(_: &Global, args: &Init) -> Result<Exit, Failure> {
         name: args.name.clone(),
     };
     let (from, to) = (from.as_deref().map(|c| c as &dyn Cluster), to.as_deref().map(|c| c as &dyn Cluster));
-    let text = init(&request, &Alb::new(&config), from, to).await.map_err(|e| Failure::new(Exit::Usage, e))?;
+    let text = init(&request, &world::patient(&config), from, to).await.map_err(|e| Failure::new(Exit::Usage, e))?;
     let _ = term::print(text.trim_end());
     term::complain("written; look it over, then: cutover check PLAN");
     Ok(Exit::Done)

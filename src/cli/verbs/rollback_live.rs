@@ -18,7 +18,8 @@ use crate::plan::selector;
 /// Runs it.
 pub async fn run(global: &Global, args: &Rollback, load_balancer: &str) -> Result<Exit, Failure> {
     let selector = selector(load_balancer).map_err(|e| Failure::new(Exit::Usage, format!("--load-balancer: {e}")))?;
-    let balancer = Alb::new(&world::aws(None).await);
+    let config = world::aws(None).await;
+    let balancer = world::patient(&config);
     let wrong = |what: &str| {
         let what = what.to_owned();
         move |e| Failure::new(Exit::Stuck, format!("{what}: {e}"))
@@ -38,8 +39,12 @@ pub async fn run(global: &Global, args: &Rollback, load_balancer: &str) -> Resul
     }
     let (owner, host) = owner::owner();
     let settings = Settings::new(owner.clone(), host, started.groups.len());
-    let ports =
-        Ports { balancer: Arc::new(balancer), clusters: std::collections::BTreeMap::new(), clock: Arc::new(System), store: place(global) };
+    let ports = Ports {
+        balancer: Arc::new(Alb::new(&config)),
+        clusters: std::collections::BTreeMap::new(),
+        clock: Arc::new(System),
+        store: place(global),
+    };
     let run = run_id(&plan.name, ports.clock.now(), &mut fastrand::Rng::new());
     let load_balancers = started.load_balancers.clone();
     let cause = Event::RollbackStarted { cause: "rollback from what is live".into(), by: owner, to_step: None, force: args.force };

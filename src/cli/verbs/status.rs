@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use crate::adapter::alb::Alb;
 use crate::cli::args::{Global, Output, Status};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::find::Found;
@@ -55,7 +54,7 @@ impl Screen {
 
 async fn of_load_balancer(global: &Global, load_balancer: &str, style: &Style) -> Result<String, Failure> {
     let selector = selector(load_balancer).map_err(|e| Failure::new(Exit::Usage, format!("--load-balancer: {e}")))?;
-    let balancer = Alb::new(&world::aws(None).await);
+    let balancer = world::patient(&world::aws(None).await);
     let live =
         crate::engine::live::look(&selector, &balancer, jiff::Timestamp::now()).await.map_err(|e| Failure::new(Exit::Internal, e))?;
     Ok(rendered(global, &live, style))

@@ -1,0 +1,111 @@
+//! A balancer whose reads try again: for whoever looks once and not in a loop (`check`, `init`, the start of a run). The engine does not
+//! need it: it looks again anyway, and freezes when it cannot.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::{Balancer, Caller, Clock, WriteError};
+use crate::domain::action::Action;
+use crate::domain::alb::{Listener, LiveRoute, LoadBalancer, RouteId, Tags, Target, TargetGroup, Unreadable};
+use crate::plan::model::Selector;
+
+/// Pauses between tries, about eight seconds in all.
+const PAUSES: [Duration; 4] = [Duration::from_millis(500), Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4)];
+
+/// See the module.
+pub struct Patient {
+    inner: Arc<dyn Balancer>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Patient {
+    /// Over a balancer; waits on this clock.
+    pub fn new(inner: Arc<dyn Balancer>, clock: Arc<dyn Clock>) -> Self {
+        Self { inner, clock }
+    }
+}
+
+/// A read, tried again while that may help.
+macro_rules! again {
+    ($self:ident, $call:expr) => {{
+        for pause in PAUSES {
+            match $call.await {
+                Err(why) if passes(&why) => $self.clock.sleep(pause).await,
+                other => return other,
+            }
+        }
+        $call.await
+    }};
+}
+
+/// A read of many things, those of them tried again that may help.
+macro_rules! each {
+    ($self:ident, $keys:ident, $call:expr) => {{
+        let call = $call;
+        let mut all = call($keys.to_vec()).await;
+        for pause in PAUSES {
+            let again: Vec<_> = all.iter().filter(|(_, v)| v.as_ref().is_err_and(passes)).map(|(k, _)| k.clone()).collect();
+            if again.is_empty() {
+                break;
+            }
+            $self.clock.sleep(pause).await;
+            all.extend(call(again).await);
+        }
+        all
+    }};
+}
+
+/// Whether trying again may help.
+fn passes(why: &Unreadable) -> bool {
+    matches!(why, Unreadable::Throttled | Unreadable::Unavailable(_))
+}
+
+#[async_trait]
+impl Balancer for Patient {
+    async fn caller(&self) -> Result<Caller, Unreadable> {
+        again!(self, self.inner.caller())
+    }
+
+    async fn load_balancers(&self, selector: &Selector) -> Result<Vec<LoadBalancer>, Unreadable> {
+        again!(self, self.inner.load_balancers(selector))
+    }
+
+    async fn listeners(&self, load_balancer: &str) -> Result<Vec<(Listener, Vec<LiveRoute>)>, Unreadable> {
+        again!(self, self.inner.listeners(load_balancer))
+    }
+
+    async fn routes(&self, ids: &[RouteId]) -> BTreeMap<RouteId, Result<LiveRoute, Unreadable>> {
+        each!(self, ids, async |keys: Vec<String>| self.inner.routes(&keys).await)
+    }
+
+    async fn target_groups(&self, load_balancer: Option<&str>) -> Result<Vec<TargetGroup>, Unreadable> {
+        again!(self, self.inner.target_groups(load_balancer))
+    }
+
+    async fn find_target_groups(&self, selector: &Selector) -> Result<Vec<TargetGroup>, Unreadable> {
+        again!(self, self.inner.find_target_groups(selector))
+    }
+
+    async fn health(&self, groups: &[String]) -> BTreeMap<String, Result<Vec<Target>, Unreadable>> {
+        each!(self, groups, async |keys: Vec<String>| self.inner.health(&keys).await)
+    }
+
+    async fn set(&self, id: &RouteId, actions: &[Action], deadline: Duration) -> Result<(), WriteError> {
+        self.inner.set(id, actions, deadline).await
+    }
+
+    async fn tags(&self, arn: &str) -> Result<Tags, Unreadable> {
+        again!(self, self.inner.tags(arn))
+    }
+
+    async fn tag(&self, arn: &str, tags: &Tags) -> Result<(), WriteError> {
+        self.inner.tag(arn, tags).await
+    }
+
+    async fn untag(&self, arn: &str, keys: &[String]) -> Result<(), WriteError> {
+        self.inner.untag(arn, keys).await
+    }
+}
