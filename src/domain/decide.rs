@@ -86,3 +86,6 @@ fn wait(reason: WaitReason, message: impl Into<String>, until: Option<Timestamp>
 fn later(at: Timestamp, duration: std::time::Duration) -> Timestamp {
     jiff::SignedDuration::try_from(duration).ok().and_then(|d| at.checked_add(d).ok()).unwrap_or(Timestamp::MAX)
 }
+
+#[cfg(test)]
+mod tests;

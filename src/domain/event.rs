@@ -334,6 +334,8 @@ pub enum WriteResult {
     Unknown,
     /// Answered with no, or never sent; nothing changed.
     Failed,
+    /// The route could not be read, so nothing was sent this time. What was sent before is as open as it was.
+    Unread,
     /// The rule is gone.
     Gone,
 }

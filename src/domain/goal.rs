@@ -75,16 +75,16 @@ pub fn breaks(plan: &Plan, state: &State, route: &Route, rollback: &Rollback) ->
     sticky_clients(plan, state, route) && rollback.automatic && plan.strategy.rollback_stickiness == RollbackStickiness::Break
 }
 
-/// Whether clients may hold cookies that lead to a group which a rollback puts to 0.
+/// Whether clients may hold cookies that lead to a group which a rollback puts to 0: it had traffic before the run, or in it.
 pub fn sticky_clients(plan: &Plan, state: &State, route: &Route) -> bool {
-    let gained = |shares: &Shares| {
-        shares
-            .iter()
-            .any(|(c, share)| *share > 0 && route.start.groups.get(c).is_some_and(|arn| route.original().weight(arn).unwrap_or(0) == 0))
-    };
+    let carries = |arn: &str| route.original().weight(arn).is_some_and(|w| w > 0);
     let done = plan.strategy.steps.iter().take(state.step).skip(state.started.from_step - 1);
-    let raised = done.filter_map(|s| if let StepKind::Shares(shares) = &s.kind { Some(shares) } else { None }).any(gained);
-    route.original().sticky() && raised
+    let raised: Vec<_> = done.filter_map(|s| if let StepKind::Shares(shares) = &s.kind { Some(shares) } else { None }).collect();
+    let lost = |(cluster, arn): (&ClusterName, &String)| {
+        let stays = state.started.start.as_ref().map_or(carries(arn), |start| start.get(cluster).is_some_and(|share| *share > 0));
+        !stays && (carries(arn) || raised.iter().any(|shares| shares.get(cluster).is_some_and(|share| *share > 0)))
+    };
+    route.original().sticky() && route.start.groups.iter().any(lost)
 }
 
 /// The managed shares of a forward, in percent by cluster; empty where the managed part carries nothing.

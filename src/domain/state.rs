@@ -112,6 +112,8 @@ pub struct Route {
     pub reassert: bool,
     /// The last event about it: a reading from before then says nothing.
     pub touched: Timestamp,
+    /// The present process read it back as known after its last write, and nothing has happened to it since.
+    pub read_back: bool,
     /// What stood there before the last write, which a late read may still show for a while.
     pub previous: Option<Forward>,
 }
@@ -171,6 +173,7 @@ impl State {
                 drift: None,
                 reassert: false,
                 touched: record.time,
+                read_back: false,
                 previous: None,
             };
             (start.id.clone(), route)

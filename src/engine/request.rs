@@ -18,6 +18,14 @@ pub fn event(state: &State, request: &Request) -> Event {
             Event::RollbackStarted { cause: "rollback".into(), by: by.clone(), to_step: None, force: *force }
         }
     };
+    if let Event::RollbackStarted { to_step: Some(step), .. } = event
+        && step >= state.step
+    {
+        // Restoring writes wait for no gate: they must never lead forward.
+        return Event::Notice {
+            message: format!("a request was not carried out: step {step} is not an earlier one, the run is at {}", state.step),
+        };
+    }
     match state.clone().apply(state.last, &event) {
         // A rollback that is under way is not begun again, unless a person now insists.
         Ok(()) if repeated(state, &event) => Event::Notice { message: "the rollback is under way already".into() },
@@ -28,5 +36,8 @@ pub fn event(state: &State, request: &Request) -> Event {
 
 fn repeated(state: &State, event: &Event) -> bool {
     let Event::RollbackStarted { force, to_step: None, .. } = event else { return false };
-    state.phase == Phase::RollingBack && state.rollback.as_ref().is_some_and(|r| r.to_step.is_none() && (r.force || !force))
+    // One that came by itself leaves what someone else changed alone; a person may want that back too.
+    let more = |automatic: bool| automatic && state.drifted().any(|r| !r.gone());
+    state.phase == Phase::RollingBack
+        && state.rollback.as_ref().is_some_and(|r| r.to_step.is_none() && (r.force || !force) && !more(r.automatic))
 }

@@ -95,7 +95,7 @@ impl Executor {
             Err(why) => {
                 let Some(actions) = recent(state, watch, &write.route, now).filter(|_| restore) else {
                     self.put_off(&write.route, now);
-                    return Err(Some(outcome(&write.route, WriteResult::Failed, None, Some(format!("not read, so not written: {why}")))));
+                    return Err(Some(outcome(&write.route, WriteResult::Unread, None, Some(format!("not read, so not written: {why}")))));
                 };
                 actions
             }

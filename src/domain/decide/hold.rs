@@ -25,7 +25,7 @@ pub fn decide(plan: &Plan, state: &State, watch: &Watch, now: Timestamp) -> Opti
         }
         _ => {}
     }
-    if let Some(decision) = reassert(state) {
+    if let Some(decision) = reassert(plan, state, watch, now) {
         return Some(decision);
     }
     // A bake counts what is observed, held or not.
@@ -71,9 +71,10 @@ fn thaws(plan: &Plan, state: &State, watch: &Watch, frozen: Freeze, reason: Opti
 }
 
 /// `resume --reassert`: our shares are written again over someone else's, held to the same gates.
-fn reassert(state: &State) -> Option<Decision> {
-    let routes = state.routes.values().filter(|r| r.reassert && r.open.is_none() && !r.gone());
-    steps::batch_over(state, routes.map(|r| (r, r.forward().clone())).collect())
+fn reassert(plan: &Plan, state: &State, watch: &Watch, now: Timestamp) -> Option<Decision> {
+    let routes = state.routes.values().filter(|r| r.reassert && r.open.is_none() && !r.gone() && !state.held());
+    let routes: Vec<_> = routes.map(|r| (r, r.forward().clone())).collect();
+    steps::short(plan, state, watch, &steps::raised(state, &routes), state.step, now).or_else(|| steps::batch_over(state, routes))
 }
 
 fn frozen(state: &State) -> Option<Wait> {

@@ -45,7 +45,9 @@ fn opened(route: &Route, open: &Open, live: &LiveRoute, at: Timestamp) -> Option
     if action::same(&live.actions, &route.known) {
         return over.then(|| outcome(route, WriteResult::Failed, None, Some("it never took effect".into())));
     }
+    // What was sent can no longer come, and what is there is known to be someone else's: nothing of ours is open.
     drifted(route, &live.actions)
+        .or_else(|| over.then(|| outcome(route, WriteResult::Failed, None, Some("someone else's is there".into()))))
 }
 
 fn only(open: &Open) -> Option<&Forward> {

@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 
 use super::{Batch, Decision, wait, way_back};
-use crate::domain::action::{self, Forward};
+use crate::domain::action::{self, Action, Forward};
 use crate::domain::event::{Event, Outcome, Stop, WaitReason, Write};
 use crate::domain::goal;
 use crate::domain::state::{Rollback, Route, State};
@@ -51,15 +51,17 @@ fn standing(plan: &Plan, state: &State, watch: &Watch, route: &Route, rollback: 
     {
         return Standing::Left(format!("someone else changed it, it is left alone: {}", spelled(route, action::forward(live))));
     }
-    let live = live(route, watch);
+    let reading = reading(route, watch);
+    if reading.is_some_and(|actions| action::forward(actions).is_none()) {
+        return Standing::Left("someone else made it something that forwards nowhere".into());
+    }
+    let live = reading.and_then(action::forward).unwrap_or(route.forward());
     let goal = match goal::back(plan, state, route, rollback, live) {
         Ok(goal) => goal,
         Err(e) => return Standing::Left(e.to_string()),
     };
-    let right = live.same(&goal) && route.forward().same(&goal);
-    if let Some(why) = watch.refused.get(&route.start.id) {
-        return Standing::Left(format!("the write is refused: {why}"));
-    }
+    // What was confirmed long ago, or by another process, is no read-back; the writer reads before it writes.
+    let right = live.same(&goal) && route.forward().same(&goal) && (reading.is_some() || route.read_back);
     match &route.open {
         None if right => Standing::Right,
         Some(open) if live.same(&goal) && !open.pending => {
@@ -69,6 +71,9 @@ fn standing(plan: &Plan, state: &State, watch: &Watch, route: &Route, rollback: 
                 Standing::Open(now)
             }
         }
+        _ if watch.refused.contains_key(&route.start.id) => {
+            Standing::Left(format!("the write is refused: {}", watch.refused[&route.start.id]))
+        }
         _ if !rollback.force && rollback.to_step.is_none() && way_back::none(state, route, watch) => {
             Standing::Left("the way back has no healthy target; `cutover rollback --force` goes there all the same".into())
         }
@@ -76,10 +81,10 @@ fn standing(plan: &Plan, state: &State, watch: &Watch, route: &Route, rollback: 
     }
 }
 
-/// The forward as last read, if that reading is later than all that we did to the route; else as last confirmed.
-fn live<'a>(route: &'a Route, watch: &'a Watch) -> &'a Forward {
-    let reading = watch.routes.get(&route.start.id).filter(|r| r.at >= route.touched);
-    reading.and_then(|r| r.value.as_ref().ok()).and_then(|l| l.forward()).unwrap_or(route.forward())
+/// The actions as last read, if that reading is later than all that we did to the route.
+fn reading<'a>(route: &Route, watch: &'a Watch) -> Option<&'a [Action]> {
+    let reading = watch.routes.get(&route.start.id).filter(|r| r.at >= route.touched)?;
+    reading.value.as_ref().ok().map(|live| live.actions.as_slice())
 }
 
 fn spelled(route: &Route, forward: Option<&Forward>) -> String {

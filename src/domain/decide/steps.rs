@@ -10,7 +10,7 @@ use crate::domain::event::{Event, Freeze, Outcome, StepType, Stop, Wait, WaitRea
 use crate::domain::gate::{self, Raise};
 use crate::domain::goal;
 use crate::domain::state::{Phase, Route, State};
-use crate::domain::watch::{Watch, short};
+use crate::domain::watch::{Watch, short as name};
 use crate::plan::model::{OnFailure, Plan, Step, StepKind};
 
 /// A bake is journalled this often, so that a crash loses no more.
@@ -169,7 +169,7 @@ fn expected(route: &Route) -> Forward {
 }
 
 /// The groups whose share rises on any of these routes.
-fn raised(state: &State, routes: &[(&Route, Forward)]) -> Vec<String> {
+pub fn raised(state: &State, routes: &[(&Route, Forward)]) -> Vec<String> {
     let mut all: Vec<String> = Vec::new();
     for (route, set) in routes {
         let (now, then) = (goal::shares_of(route, &expected(route)), goal::shares_of(route, set));
@@ -210,11 +210,14 @@ pub fn gate_holds(plan: &Plan, state: &State, watch: &Watch, now: Timestamp) -> 
 }
 
 fn gate_of(plan: &Plan, state: &State, watch: &Watch, group: &str, step: usize, now: Timestamp) -> Raise {
-    let (Some(start), Some((_, shares))) = (state.started.groups.get(group), goal::ruling(plan, step)) else { return Raise::Unknown };
+    let Some(start) = state.started.groups.get(group) else { return Raise::Unknown };
     if watch.unreadable.contains_key(group) {
         return Raise::Unknown;
     }
-    let share = shares.get(&start.cluster).copied().unwrap_or(0);
+    let share = match goal::ruling(plan, step) {
+        Some((_, shares)) => shares.get(&start.cluster).copied().unwrap_or(0),
+        None => original(state, &start.cluster),
+    };
     let zones: Vec<_> = if start.cross_zone { Vec::new() } else { watch.zones.get(group).into_iter().flatten().cloned().collect() };
     let gate = &plan.strategy.gates.raise;
     let need = gate::need(gate, share, guard::family_total(state, watch, group), &zones, Duration::from_secs(start.interval.into()));
@@ -227,35 +230,47 @@ fn gate_of(plan: &Plan, state: &State, watch: &Watch, group: &str, step: usize, 
     }
 }
 
-/// Holds the raise gates of these groups to a step; `None` where all hold.
+/// A cluster's share of the traffic before the first share step: the largest that it has on any route, in percent.
+fn original(state: &State, cluster: &str) -> u32 {
+    let share = |route: &Route| goal::shares_of(route, route.original()).get(cluster).map_or(0, |share| gate::ceil(*share));
+    state.routes.values().map(share).max().unwrap_or(0)
+}
+
+/// Holds the raise gates of these groups to a step, for as long as that may take; `None` where all hold.
 fn raise(plan: &Plan, state: &State, watch: &Watch, groups: &[String], step: usize, now: Timestamp) -> Option<Decision> {
-    let mut waits = Vec::new();
-    let mut stale = Vec::new();
-    for group in groups {
-        let (message, until) = match gate_of(plan, state, watch, group, step, now) {
-            Raise::Holds => continue,
-            Raise::Unknown if watch.unreadable.contains_key(group) => (format!("{} cannot be read", short(group)), None),
-            Raise::Unknown => {
-                stale.push(group.clone());
-                continue;
-            }
-            Raise::Since(until) => (format!("{} is healthy enough, and must stay so for a while", short(group)), Some(until)),
-            Raise::Short(why) => (format!("{} {why}", short(group)), None),
-        };
-        waits.push(Wait { reason: WaitReason::RaiseGate, message, until });
-    }
-    if !stale.is_empty() {
-        return Some(Decision::Look(stale));
-    }
-    if waits.is_empty() {
-        return None;
-    }
+    let mut waits = match short(plan, state, watch, groups, step, now)? {
+        Decision::Wait(waits) => waits,
+        look => return Some(look),
+    };
     let timeout = later(state.gate_since, plan.strategy.gates.timeout);
     if timeout > now {
         waits[0].until = waits[0].until.or(Some(timeout));
         return Some(Decision::Wait(waits));
     }
     Some(timed_out(plan, state, watch, groups, waits.swap_remove(0).message))
+}
+
+/// What the raise gates of these groups still lack for a step, or a look at those that were not seen lately; `None` where all hold.
+pub fn short(plan: &Plan, state: &State, watch: &Watch, groups: &[String], step: usize, now: Timestamp) -> Option<Decision> {
+    let mut waits = Vec::new();
+    let mut stale = Vec::new();
+    for group in groups {
+        let (message, until) = match gate_of(plan, state, watch, group, step, now) {
+            Raise::Holds => continue,
+            Raise::Unknown if watch.unreadable.contains_key(group) => (format!("{} cannot be read", name(group)), None),
+            Raise::Unknown => {
+                stale.push(group.clone());
+                continue;
+            }
+            Raise::Since(until) => (format!("{} is healthy enough, and must stay so for a while", name(group)), Some(until)),
+            Raise::Short(why) => (format!("{} {why}", name(group)), None),
+        };
+        waits.push(Wait { reason: WaitReason::RaiseGate, message, until });
+    }
+    if !stale.is_empty() {
+        return Some(Decision::Look(stale));
+    }
+    if waits.is_empty() { None } else { Some(Decision::Wait(waits)) }
 }
 
 fn timed_out(plan: &Plan, state: &State, watch: &Watch, groups: &[String], why: String) -> Decision {

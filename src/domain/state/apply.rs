@@ -14,7 +14,7 @@ impl State {
         self.check(event)?;
         self.last = time;
         match event {
-            Event::Claimed { .. } => self.stopped = None,
+            Event::Claimed { .. } => self.claim(time),
             Event::StepStarted { step, kind, .. } => self.enter(*step, *kind, time),
             Event::Bound { cluster, binding, .. } => {
                 self.bound.insert((cluster.clone(), binding.clone()));
@@ -58,6 +58,14 @@ impl State {
         Ok(())
     }
 
+    /// A new process has seen nothing yet, and its time-outs begin with it: the time in which nobody worked does not count against the step.
+    fn claim(&mut self, time: Timestamp) {
+        self.stopped = None;
+        self.gate_since = time;
+        self.first_write = self.first_write.map(|_| time);
+        self.routes.values_mut().for_each(|route| route.read_back = false);
+    }
+
     fn enter(&mut self, step: usize, kind: StepType, time: Timestamp) {
         self.step = step;
         self.step_since = time;
@@ -81,6 +89,7 @@ impl State {
         for write in writes {
             let Some(route) = self.routes.get_mut(&write.route) else { continue };
             route.touched = time;
+            route.read_back = false;
             let mut open = route.open.take().unwrap_or(Open { sets: Vec::new(), deadline, pending: true });
             open.sets.push(write.set.clone());
             open.deadline = open.deadline.max(deadline);
@@ -92,13 +101,14 @@ impl State {
     fn outcome(&mut self, time: Timestamp, id: &str, result: WriteResult, live: Option<&Forward>) {
         let Some(route) = self.routes.get_mut(id) else { return };
         route.touched = time;
+        route.read_back = matches!(result, WriteResult::Applied | WriteResult::Already);
         match result {
             WriteResult::Applied | WriteResult::Already => {
                 if let Some(forward) = live {
                     route.previous = Some(route.forward().clone());
                     route.known = action::with_forward(&route.known, forward);
                 }
-                route.close(time);
+                route.close();
                 route.drift = None;
                 route.reassert = false;
                 if result == WriteResult::Applied {
@@ -110,6 +120,7 @@ impl State {
                     open.pending = false;
                 }
             }
+            WriteResult::Unread => {}
             WriteResult::Failed | WriteResult::Drifted => route.unsend(),
             WriteResult::Gone => {
                 route.open = None;
@@ -120,6 +131,7 @@ impl State {
 
     fn drift(&mut self, id: &str, live: Option<&Vec<Action>>) {
         let Some(route) = self.routes.get_mut(id) else { return };
+        route.read_back = false;
         let back = live.is_some_and(|l| action::same(l, &route.known));
         route.drift = if back { None } else { Some(live.cloned()) };
         route.reassert &= !back;
@@ -156,15 +168,13 @@ impl State {
 
 impl Route {
     /// The forward has been read back. An older write without an answer may still come late, unless it would change nothing; only a read
-    /// after its deadline closes that.
-    fn close(&mut self, time: Timestamp) {
+    /// after its deadline closes that. (This one may be from before it, whenever it is told of.)
+    fn close(&mut self) {
         let Some(mut open) = self.open.take() else { return };
         let now = self.forward();
         open.sets.retain(|set| !set.same(now));
         open.pending = false;
-        if !open.sets.is_empty() && time <= open.deadline {
-            self.open = Some(open);
-        }
+        self.open = Some(open).filter(|o| !o.sets.is_empty());
     }
 
     /// The last write was answered with no: it takes no effect.

@@ -107,7 +107,7 @@ pub(super) fn outcome(route: &str, result: WriteResult, live: Option<&Forward>, 
         }
         WriteResult::Drifted => Text::new(Tone::Bad, "✗", format!("{label} not written, someone else changed it{is}{detail}")),
         WriteResult::Unknown => Text::new(Tone::Warn, "!", format!("{label}: no answer, or not read back yet{is}{detail}")),
-        WriteResult::Failed => Text::new(Tone::Warn, "!", format!("{label} not written{detail}")),
+        WriteResult::Failed | WriteResult::Unread => Text::new(Tone::Warn, "!", format!("{label} not written{detail}")),
         WriteResult::Gone => Text::new(Tone::Bad, "✗", format!("{label} not written: the rule is gone{detail}")),
     }
 }
