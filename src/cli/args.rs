@@ -14,7 +14,10 @@ pub use value::StepRef;
 /// Moves production traffic from one Kubernetes cluster to the next, step by step, at an AWS Application Load Balancer.
 #[derive(Debug, Clone, PartialEq, Parser)]
 #[command(name = "cutover", version, propagate_version = false, disable_help_subcommand = true, max_term_width = 120)]
-#[command(after_help = "In an emergency: `cutover rollback` puts the traffic of the unfinished run back.")]
+#[command(after_help = "In an emergency, put the traffic back:
+  cutover rollback                                    of the only unfinished run
+  cutover rollback --load-balancer LB --from '*-a' --to '*-b'
+                                                      without run or plan: all to *-a")]
 pub struct Cutover {
     /// Options that every verb has.
     #[command(flatten)]
@@ -92,17 +95,17 @@ pub enum Verb {
     Init(Init),
     /// Show what is live: routes, shares, health, stickiness, way back, who guards
     Status(Status),
-    /// Lint, preflight, every route × step with its weights; changes nothing
+    /// Say what a run would do, and what is in its way; changes nothing
     Check(Check),
     /// Run the plan in the embedded lab, faults included
     Rehearse(Rehearse),
-    /// Serve that lab (AWS, the clusters, the load balancer) until ^C
+    /// Serve that lab to other terminals (AWS, the clusters, the load balancer) until ^C
     Lab(Lab),
     /// Run the staged cutover, in the foreground
     Run(Run),
     /// End the current pause early
     Promote(Promote),
-    /// Raise nothing more; the guard goes on
+    /// Move no more traffic to the new cluster; the guard goes on
     Pause(Steer),
     /// Go on after a pause, a freeze or a crash
     Resume(Resume),

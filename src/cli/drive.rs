@@ -57,14 +57,19 @@ pub fn said(run: &str, ending: &Ending) -> Exit {
         }
         Ending::Stopped(stop, message) => {
             term::complain(&format!("{message}\nGo on:   cutover resume {run}\nGo back: cutover rollback {run}"));
-            match stop {
-                Stop::Paused | Stop::Waiting => Exit::Waiting,
-                Stop::Interrupted => Exit::Interrupted,
-                Stop::Drift => Exit::Drift,
-                Stop::Lock => Exit::Locked,
-                Stop::Stuck => Exit::Stuck,
-            }
+            left(*stop)
         }
+    }
+}
+
+/// The exit code of a process that left its run.
+pub fn left(stop: Stop) -> Exit {
+    match stop {
+        Stop::Paused | Stop::Waiting => Exit::Waiting,
+        Stop::Interrupted => Exit::Interrupted,
+        Stop::Drift => Exit::Drift,
+        Stop::Lock => Exit::Locked,
+        Stop::Stuck => Exit::Stuck,
     }
 }
 
@@ -99,5 +104,14 @@ pub fn held(error: HoldError) -> Failure {
         HoldError::Marker(_) => Exit::Refused,
         HoldError::Lock(_) | HoldError::Store(_) => Exit::Internal,
     };
-    Failure::new(exit, error)
+    let stale = matches!(error, HoldError::Marker(crate::engine::MarkerError::Other(_)));
+    let mut failure = Failure::new(exit, error);
+    if exit == Exit::Locked {
+        failure = failure.next("to put the traffic back all the same (they are stopped): cutover rollback --take-over");
+    }
+    if stale {
+        let tag = crate::engine::marker::KEY;
+        failure = failure.next(format!("if nobody runs that any more, remove the tag {tag} from the load balancer"));
+    }
+    failure
 }

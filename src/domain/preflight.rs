@@ -10,6 +10,7 @@ mod owners;
 mod traffic;
 mod workloads;
 
+pub use accept::ACCEPTABLE_ERRORS;
 pub use owners::named as owners_of;
 
 use std::time::Duration;

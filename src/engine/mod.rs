@@ -10,7 +10,7 @@ pub mod init;
 mod limit;
 pub mod live;
 pub mod look;
-mod marker;
+pub mod marker;
 pub mod request;
 mod run;
 pub mod start;

@@ -30,7 +30,25 @@ pub fn event(state: &State, request: &Request) -> Event {
         // A rollback that is under way is not begun again, unless a person now insists.
         Ok(()) if repeated(state, &event) => Event::Notice { message: "the rollback is under way already".into() },
         Ok(()) => event,
-        Err(illegal) => Event::Notice { message: format!("a request was not carried out: {illegal}") },
+        Err(_) => Event::Notice { message: refused(state, request) },
+    }
+}
+
+/// Why a request cannot be carried out now, for the person who asked.
+fn refused(state: &State, request: &Request) -> String {
+    let going = match state.phase {
+        Phase::RollingBack => "the traffic is going back",
+        Phase::Finished => "the run is over",
+        _ => "no pause is under way",
+    };
+    match request {
+        Request::Approve { .. } if going.starts_with("no") => "`approve` was not carried out: no step waits for approval".into(),
+        Request::Approve { .. } => format!("`approve` was not carried out: {going}"),
+        Request::Promote { .. } => format!("`promote` was not carried out: {going}"),
+        Request::Pause { .. } => format!("`pause` was not carried out: {going}"),
+        Request::Resume { .. } => format!("`resume` was not carried out: {going}"),
+        Request::Abort { .. } => format!("`abort` was not carried out: {going}"),
+        Request::Rollback { .. } => format!("`rollback` was not carried out: {going}"),
     }
 }
 

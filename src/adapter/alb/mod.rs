@@ -23,8 +23,10 @@ use aws_config::identity::IdentityCache;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_runtime::invocation_id::SharedInvocationIdGenerator;
 use aws_sdk_elasticloadbalancingv2 as elbv2;
+use aws_sdk_elasticloadbalancingv2::config::http::HttpResponse;
 use aws_sdk_elasticloadbalancingv2::config::retry::RetryConfig;
 use aws_sdk_elasticloadbalancingv2::config::timeout::TimeoutConfig;
+use aws_sdk_elasticloadbalancingv2::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_elasticloadbalancingv2::types::Tag;
 use aws_sdk_sts as sts;
 use futures::{StreamExt, TryStreamExt, stream};
@@ -149,6 +151,14 @@ impl Alb {
         }
         Ok(())
     }
+}
+
+/// What any AWS service's error says about the world, without the texts that may hold secrets.
+pub(super) fn unreadable<E>(error: SdkError<E, HttpResponse>) -> Unreadable
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+{
+    Failure::from(error).into()
 }
 
 fn which(selector: &Selector) -> Which<'_> {

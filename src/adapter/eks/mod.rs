@@ -4,7 +4,8 @@ mod token;
 
 use std::sync::Arc;
 
-use aws_sdk_eks::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_eks::config::http::HttpResponse;
+use aws_sdk_eks::error::{ProvideErrorMetadata, SdkError};
 use aws_types::SdkConfig;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -17,6 +18,7 @@ use tower::{BoxError, util::BoxCloneSyncService};
 
 pub use token::{Bearer, sign};
 
+use super::alb;
 use super::kube::{K8s, USER_AGENT, limit};
 use crate::domain::alb::Unreadable;
 
@@ -45,7 +47,7 @@ pub type Transport = BoxCloneSyncService<Request<Body>, Response<Body>, BoxError
 /// Reads a cluster.
 pub async fn describe(config: &SdkConfig, name: &str) -> Result<EksCluster, Unreadable> {
     let client = aws_sdk_eks::Client::new(config);
-    let answer = client.describe_cluster().name(name).send().await.map_err(|e| unreadable(&e))?;
+    let answer = client.describe_cluster().name(name).send().await.map_err(unreadable)?;
     let cluster = answer.cluster.ok_or_else(|| Unreadable::Unavailable(format!("EKS described no cluster {name}")))?;
     let ca = match cluster.certificate_authority.and_then(|c| c.data).filter(|d| !d.is_empty()) {
         None => None,
@@ -120,27 +122,11 @@ fn certificates(pem: &[u8]) -> Vec<Vec<u8>> {
     blocks.filter_map(|b| BASE64_STANDARD.decode(b.split_whitespace().collect::<String>()).ok()).collect()
 }
 
-/// Never the raw answer: only what EKS says by code and message.
-fn unreadable<E: ProvideErrorMetadata + std::error::Error + 'static>(error: &SdkError<E>) -> Unreadable {
-    let message = error.message().unwrap_or_default().to_owned();
-    match error.code() {
-        Some("ResourceNotFoundException") => Unreadable::NotFound(message),
-        Some("ThrottlingException" | "Throttling" | "TooManyRequestsException") => Unreadable::Throttled,
-        Some("AccessDeniedException" | "AccessDenied") => Unreadable::Denied(message),
-        Some("ExpiredTokenException" | "ExpiredToken" | "UnrecognizedClientException" | "InvalidSignatureException") => {
-            Unreadable::Credentials(message)
-        }
-        Some(code) => Unreadable::Unavailable(format!("EKS: {code} {message}")),
-        None => match error {
-            SdkError::DispatchFailure(_) | SdkError::ConstructionFailure(_) => {
-                Unreadable::Unavailable(format!("EKS: {}", DisplayErrorContext(error)))
-            }
-            SdkError::TimeoutError(_) => Unreadable::Unavailable("EKS: no answer in time".to_owned()),
-            other => {
-                let status = other.raw_response().map(|r| r.status().as_u16().to_string()).unwrap_or_default();
-                Unreadable::Unavailable(format!("EKS: an answer that cannot be read {status}"))
-            }
-        },
+/// As for every AWS answer: its code and a short message, never the raw text, which may quote the signed request.
+fn unreadable<E: ProvideErrorMetadata + std::error::Error + 'static>(error: SdkError<E, HttpResponse>) -> Unreadable {
+    match alb::unreadable(error) {
+        Unreadable::Unavailable(why) => Unreadable::Unavailable(format!("EKS: {why}")),
+        known => known,
     }
 }
 

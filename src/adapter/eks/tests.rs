@@ -153,7 +153,16 @@ async fn a_cluster_that_is_not_there_or_not_safe_to_talk_to_is_refused() {
     assert_eq!(why(described("ACTIVE", "https://10.0.0.7")).await.unwrap(), "the endpoint of blue-1: no certificate authority");
     assert_eq!(why(described("ACTIVE", "http://127.0.0.1:9")).await, None);
     let missing = Eks(404, r#"{"__type": "ResourceNotFoundException", "message": "No cluster found for name: blue-1."}"#.to_owned());
-    assert_eq!(why(missing).await.unwrap(), "not found: No cluster found for name: blue-1.");
+    assert_eq!(why(missing).await.unwrap(), "not found: ResourceNotFoundException: No cluster found for name: blue-1.");
+}
+
+#[tokio::test]
+async fn a_refused_signature_quotes_no_session_token() {
+    let hand = Hand(Arc::new(Mutex::new(start().into())));
+    let quoted = "The Canonical String for this request should have been 'GET /clusters/blue-1 x-amz-security-token:SECRET'";
+    let answer = Eks(403, format!(r#"{{"__type": "InvalidSignatureException", "message": "{quoted}"}}"#));
+    let refused = connect(&config(answer, &hand, credentials(Some("SECRET"), None)), NAME, None).await.err();
+    assert_eq!(refused, Some(Unreadable::Credentials("InvalidSignatureException".to_owned())));
 }
 
 #[test]

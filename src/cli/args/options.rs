@@ -12,23 +12,24 @@ use crate::plan::model::{ServiceRef, Shares};
 #[derive(Debug, Clone, PartialEq, Args)]
 #[command(after_help = "Examples:
   cutover init --load-balancer alpha-webapp --from '*-a' --to '*-b' > plan.yaml
-  cutover init --load-balancer alpha-webapp --from '*-a' --to '*-b' --from-cluster alpha-kr-a --to-cluster alpha-kr-b \\
+  cutover init --load-balancer alpha-webapp --from '*-a' --to '*-b' \\
+    --from-cluster alpha-kr-a --to-cluster alpha-kr-b \\
     --service webapp/webapp:http > plan.yaml")]
 pub struct Init {
-    /// The load balancer: name or ARN
+    /// The load balancer: name, ARN, or `tag:KEY=VALUE`
     #[arg(long, value_name = "LB")]
     pub load_balancer: String,
-    /// Target groups that carry the traffic now (globs)
+    /// Target groups that carry the traffic now (globs, in quotes)
     #[arg(long, value_name = "GROUPS", required = true, value_delimiter = ',')]
     pub from: Vec<String>,
-    /// Target groups that are to carry it (globs)
+    /// Target groups that are to carry it (globs, in quotes)
     #[arg(long, value_name = "GROUPS", required = true, value_delimiter = ',')]
     pub to: Vec<String>,
-    /// EKS cluster behind --from
-    #[arg(long, value_name = "EKS")]
+    /// Cluster behind --from: its EKS name, or `context:NAME` of the kubeconfig
+    #[arg(long, value_name = "CLUSTER")]
     pub from_cluster: Option<String>,
-    /// EKS cluster behind --to
-    #[arg(long, value_name = "EKS")]
+    /// Cluster behind --to, in the same way
+    #[arg(long, value_name = "CLUSTER")]
     pub to_cluster: Option<String>,
     /// The Service in both clusters, as NAMESPACE/NAME:PORT
     #[arg(long, value_parser = value::service, value_name = "SERVICE")]
@@ -41,13 +42,13 @@ pub struct Init {
 /// `status`.
 #[derive(Debug, Clone, PartialEq, Args)]
 #[command(after_help = "Examples:
-  cutover status                                      the only unfinished run
-  cutover status --load-balancer alpha-webapp --watch no plan needed, read-only")]
+  cutover status                                        the only unfinished run
+  cutover status --load-balancer alpha-webapp --watch   no plan needed, read-only")]
 pub struct Status {
     /// Run id, plan name or plan file [default: the only unfinished run]
     #[arg(value_name = "RUN|PLAN", conflicts_with = "load_balancer")]
     pub target: Option<String>,
-    /// Look at a load balancer, whatever plan there is: name or ARN
+    /// Look at a load balancer, no plan needed: name, ARN, or `tag:KEY=VALUE`
     #[arg(long, value_name = "LB")]
     pub load_balancer: Option<String>,
     /// Look again and again until ^C
@@ -57,9 +58,10 @@ pub struct Status {
 
 /// `check`.
 #[derive(Debug, Clone, PartialEq, Args)]
-#[command(after_help = "Examples:
+#[command(after_help = help("Examples:
   cutover check plan.yaml
-  cutover check plan.yaml --output markdown           for a pull request")]
+  cutover check plan.yaml --output markdown           for a pull request",
+    &[Exit::Done, Exit::Internal, Exit::Usage, Exit::Refused]))]
 pub struct Check {
     /// Plan file, `-` for stdin
     pub plan: String,
@@ -70,13 +72,17 @@ pub struct Check {
 
 /// `rehearse`.
 #[derive(Debug, Clone, PartialEq, Args)]
-#[command(after_help = "Examples:
+#[command(after_help = help("Nothing real is touched: no AWS, no cluster, no file.
+
+Examples:
   cutover rehearse plan.yaml
-  cutover rehearse plan.yaml --virtual --scenario examples/scenarios/green-dies.yaml")]
+  cutover rehearse plan.yaml --virtual \\
+    --scenario examples/scenarios/green-dies-at-50.yaml",
+    &[Exit::Done, Exit::Usage, Exit::Refused, Exit::RolledBack, Exit::Stuck, Exit::Drift, Exit::Waiting, Exit::Interrupted]))]
 pub struct Rehearse {
     /// Plan file, `-` for stdin
     pub plan: String,
-    /// The lab's inhabitants and faults
+    /// The lab's inhabitants and faults [default: all healthy, nothing happens]
     #[arg(long, value_name = "FILE")]
     pub scenario: Option<PathBuf>,
     /// In virtual time: at once, and the same for every run of a seed
@@ -97,11 +103,12 @@ pub struct Rehearse {
 #[derive(Debug, Clone, PartialEq, Args)]
 #[command(after_help = "Examples:
   cutover lab plans/alpha-webapp.yaml                 prints what to export in another terminal
-  cutover lab plan.yaml --scenario examples/scenarios/foreign-write.yaml --speed 20")]
+  cutover lab plans/alpha-webapp.yaml --speed 20 \\
+    --scenario examples/scenarios/foreign-write.yaml")]
 pub struct Lab {
     /// Plan file, `-` for stdin
     pub plan: String,
-    /// The lab's inhabitants and faults
+    /// The lab's inhabitants and faults [default: all healthy, nothing happens]
     #[arg(long, value_name = "FILE")]
     pub scenario: Option<PathBuf>,
     /// How many times faster than life
@@ -120,19 +127,19 @@ pub struct Lab {
 pub struct Run {
     /// Plan file, `-` for stdin
     pub plan: String,
-    /// Do not ask
+    /// Do not ask; needed where there is no terminal
     #[arg(long, short)]
     pub yes: bool,
-    /// Stop after this step: number or name
+    /// Stop after this step, and leave the run to be resumed: number or name
     #[arg(long, value_name = "STEP")]
     pub until: Option<StepRef>,
-    /// Begin with this step: number or name
+    /// Begin with this step, if the live shares fit: number or name
     #[arg(long, value_name = "STEP")]
     pub from_step: Option<StepRef>,
     /// Where a rollback goes, such as `a=100` [default: all on `from`]
     #[arg(long, value_parser = value::shares, value_name = "SHARES", requires = "from_step")]
     pub baseline: Option<Shares>,
-    /// What to do when frozen: exit, or wait and keep guarding [default: wait on a terminal, else exit on drift]
+    /// When frozen by drift (exit 7) or a failure (exit 5): leave, or keep guarding [default: wait on a terminal]
     #[arg(long, value_enum, hide_possible_values = true, value_name = "exit|wait")]
     pub on_freeze: Option<OnFreeze>,
 }
@@ -163,39 +170,42 @@ pub struct Promote {
     /// Which run.
     #[command(flatten)]
     pub steer: Steer,
-    /// End every pause of the run, not only the current one
+    /// End this pause and all that are still to come
     #[arg(long)]
     pub full: bool,
 }
 
 /// `resume`.
 #[derive(Debug, Clone, PartialEq, Args)]
-#[command(after_help = "Examples:
+#[command(after_help = help("Where another process has the run in hand, that one is told to go on, and this one returns.
+
+Examples:
   cutover resume alpha-webapp
-  cutover resume alpha-webapp --keep-live             someone changed a route on purpose")]
+  cutover resume alpha-webapp --keep-live             someone changed a route on purpose", &Exit::ALL))]
 pub struct Resume {
     /// Which run.
     #[command(flatten)]
     pub steer: Steer,
-    /// Drift: take the live shares as the new truth
+    /// Someone changed a route: keep what is live now, and go on from there
     #[arg(long, conflicts_with = "reassert")]
     pub keep_live: bool,
-    /// Drift: write ours again
+    /// Someone changed a route: write our shares over it
     #[arg(long)]
     pub reassert: bool,
     /// Stop after this step: number or name
     #[arg(long, value_name = "STEP")]
     pub until: Option<StepRef>,
-    /// What to do when frozen: exit, or wait and keep guarding [default: wait on a terminal, else exit on drift]
+    /// When frozen by drift (exit 7) or a failure (exit 5): leave, or keep guarding [default: wait on a terminal]
     #[arg(long, value_enum, hide_possible_values = true, value_name = "exit|wait")]
     pub on_freeze: Option<OnFreeze>,
 }
 
 /// `abort`.
 #[derive(Debug, Clone, PartialEq, Args)]
-#[command(after_help = "Examples:
+#[command(after_help = help("Examples:
   cutover abort alpha-webapp
-  cutover abort alpha-webapp --to-step first-traffic  back to that step's shares only")]
+  cutover abort alpha-webapp --to-step first-traffic  back to that step's shares only",
+    &[Exit::Done, Exit::Internal, Exit::Usage, Exit::Stuck, Exit::Locked]))]
 pub struct Abort {
     /// Which run.
     #[command(flatten)]
@@ -209,28 +219,29 @@ pub struct Abort {
 #[derive(Debug, Clone, PartialEq, Args)]
 #[command(after_help = help("Examples:
   cutover rollback                                    the only unfinished run
-  cutover rollback --load-balancer alpha-webapp --from '*-a' --to '*-b'",
+  cutover rollback --load-balancer alpha-webapp --from '*-a' --to '*-b'
+                                                      no run, no plan: all to *-a",
     &[Exit::Done, Exit::Internal, Exit::Usage, Exit::Refused, Exit::Stuck, Exit::Locked]))]
 pub struct Rollback {
     /// Run id, plan name or plan file [default: the only unfinished run]
     #[arg(value_name = "RUN|PLAN", conflicts_with = "load_balancer")]
     pub target: Option<String>,
-    /// Without run or plan: on this load balancer, name or ARN
+    /// Needs no run and no plan: put it back on this load balancer (name or ARN)
     #[arg(long, value_name = "LB", requires_all = ["from", "to"])]
     pub load_balancer: Option<String>,
-    /// Target groups that are to carry everything again (globs)
+    /// Target groups that are to carry everything again (globs, in quotes)
     #[arg(long, value_name = "GROUPS", requires = "load_balancer", value_delimiter = ',')]
     pub from: Vec<String>,
-    /// Target groups that are to carry nothing (globs)
+    /// Target groups that are to carry nothing any more (globs, in quotes)
     #[arg(long, value_name = "GROUPS", requires = "load_balancer", value_delimiter = ',')]
     pub to: Vec<String>,
     /// Do not ask
     #[arg(long, short)]
     pub yes: bool,
-    /// Even onto groups that have no healthy target
+    /// Put it back even where no target of the old group is healthy
     #[arg(long)]
     pub force: bool,
-    /// Even if someone else holds the lock: they stop
+    /// Take the run from whoever holds it; that process stops
     #[arg(long)]
     pub take_over: bool,
 }

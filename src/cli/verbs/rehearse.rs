@@ -74,6 +74,11 @@ async fn rehearse(global: &Global, plan: &Plan, stage: &Stage, seed: u64) -> Res
     }
     loop {
         match life(plan, &ports, &settings, hold, &mut rehearsal, stage).await.map_err(|e| drive::engine(e, true))? {
+            Life::Ended(Ending::Stopped(stop, message)) => {
+                // Nobody can resume what was only rehearsed.
+                term::complain(&format!("{message}\nA real run would stay like this until somebody resumes it or rolls it back."));
+                return Ok(drive::left(stop));
+            }
             Life::Ended(ending) => return Ok(drive::said(&run, &ending)),
             Life::Crashed(pause) => {
                 ports.clock.sleep(pause).await;

@@ -131,7 +131,8 @@ impl Stage {
         match event {
             Event::StepStarted { step, kind, .. } => {
                 let over = matches!(kind, StepType::Shares | StepType::Bind).then(|| settled.take()).flatten();
-                let measured = over.map(|step| self.measured(step));
+                // The next step may follow at once: nothing seen is nothing measured.
+                let measured = over.map(|step| self.measured(step)).filter(|m| m.requests > 0);
                 self.step_changed(*step);
                 measured
             }
