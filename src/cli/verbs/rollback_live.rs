@@ -24,12 +24,12 @@ pub async fn run(global: &Global, args: &Rollback, load_balancer: &str) -> Resul
         let what = what.to_owned();
         move |e| Failure::new(Exit::Stuck, format!("{what}: {e}"))
     };
-    let mut found = balancer.load_balancers(&selector).await.map_err(wrong("load balancer"))?;
+    let mut found = balancer.load_balancers(&selector).await.map_err(wrong("cannot read the load balancer, nothing was written"))?;
     let Some(lb) = found.pop().filter(|_| found.is_empty()) else {
         return Err(Failure::new(Exit::Usage, format!("`{load_balancer}` does not name exactly one load balancer")));
     };
-    let listeners = balancer.listeners(&lb.arn).await.map_err(wrong("listeners"))?;
-    let groups = balancer.target_groups(Some(&lb.arn)).await.map_err(wrong("target groups"))?;
+    let listeners = balancer.listeners(&lb.arn).await.map_err(wrong("cannot read its listeners, nothing was written"))?;
+    let groups = balancer.target_groups(Some(&lb.arn)).await.map_err(wrong("cannot read its target groups, nothing was written"))?;
     let health = balancer.health(&groups.iter().map(|g| g.arn.clone()).collect::<Vec<_>>()).await;
     let wanted = Wanted { from: &args.from, to: &args.to, load_balancer: &lb, listeners: &listeners, groups: &groups, health: &health };
     let (plan, started) = emergency::started(&wanted).map_err(|e| Failure::new(Exit::Usage, e))?;
