@@ -19,7 +19,7 @@ use crate::domain::binding::Binding;
 use crate::domain::kube::{Identity, WorkloadView};
 use crate::plan::model::{Selector, ServiceRef};
 
-/// A load balancer's API: observe and set. Nothing here retries, waits or decides.
+/// A load balancer's API: observe and set. A read that is throttled may be tried again behind it; a write is sent once. Nothing here decides.
 #[async_trait]
 pub trait Balancer: Send + Sync {
     /// The account and the caller's ARN, as STS names them.

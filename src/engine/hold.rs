@@ -63,7 +63,7 @@ pub async fn take(
     take_over: bool,
 ) -> Result<Hold, HoldError> {
     let since = ports.clock.now();
-    let holder = Holder { owner: settings.owner.clone(), host: settings.host.clone(), pid: std::process::id(), since, run: run.into() };
+    let holder = Holder { owner: settings.owner.clone(), host: settings.host.clone(), pid: settings.pid, since, run: run.into() };
     let held = if take_over { ports.store.take_over(load_balancers, &holder)? } else { ports.store.lock(load_balancers, &holder)? };
     if policy == Marker::Tag {
         mark(ports, settings, run, load_balancers, since, take_over).await?;

@@ -63,6 +63,8 @@ pub struct Settings {
     pub owner: String,
     /// The machine's name.
     pub host: String,
+    /// This process; a rehearsal, which must repeat, says 0.
+    pub pid: u32,
     /// Time between two looks.
     pub poll: Duration,
     /// How long a write may take before it counts as unanswered, in real time.
@@ -82,7 +84,16 @@ impl Settings {
         // A fifth of 50 describe calls a second is ours to spend on polling.
         let poll = Duration::from_secs(5).max(Duration::from_millis(100) * u32::try_from(things).unwrap_or(u32::MAX));
         let modify = Rate { burst: 20.0, per_second: 3.0 };
-        Self { owner, host, poll, deadline: Duration::from_secs(10), modify, orders: Orders::default(), leave_when_frozen: false }
+        Self {
+            owner,
+            host,
+            pid: std::process::id(),
+            poll,
+            deadline: Duration::from_secs(10),
+            modify,
+            orders: Orders::default(),
+            leave_when_frozen: false,
+        }
     }
 }
 

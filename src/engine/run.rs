@@ -65,7 +65,7 @@ impl<'a> Run<'a> {
             unwritten: false,
         };
         let claimed =
-            Event::Claimed { owner: taken.settings.owner.clone(), pid: std::process::id(), tool: env!("CARGO_PKG_VERSION").into() };
+            Event::Claimed { owner: taken.settings.owner.clone(), pid: taken.settings.pid, tool: env!("CARGO_PKG_VERSION").into() };
         taken.journal(claimed)?;
         Ok(taken)
     }
@@ -138,8 +138,8 @@ impl<'a> Run<'a> {
     }
 
     fn sign(&self, at: Timestamp, watching: bool, message: String) {
-        let Settings { owner, host, .. } = self.settings.clone();
-        let look = Look { owner, host, pid: std::process::id(), at, watching, message };
+        let Settings { owner, host, pid, .. } = self.settings.clone();
+        let look = Look { owner, host, pid, at, watching, message };
         if let Err(error) = self.ports.store.put_look(&self.state.run, &look) {
             tracing::warn!("no sign of life could be left: {error}");
         }

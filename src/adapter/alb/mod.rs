@@ -43,15 +43,24 @@ use crate::plan::model::Selector;
 /// ELBv2 and STS of one account and region.
 #[derive(Debug)]
 pub struct Alb {
+    /// For reads, which may be repeated by the SDK.
     elb: elbv2::Client,
+    /// For writes, which are sent once.
+    writes: elbv2::Client,
     sts: sts::Client,
     identity: Identity,
     /// Of listeners that were seen: a rule does not say it, and it is only shown.
     ports: Mutex<BTreeMap<String, u16>>,
 }
 
+/// Five tries within about five seconds, without random pauses: a rehearsal in virtual time must repeat.
+fn read_retries() -> RetryConfig {
+    let exponential = RetryConfig::standard().with_max_attempts(5).with_initial_backoff(Duration::from_millis(300));
+    exponential.with_max_backoff(Duration::from_secs(3)).with_use_static_exponential_base(true)
+}
+
 impl Alb {
-    /// Clients over this configuration, with retries off whatever it says.
+    /// Clients over this configuration. Reads that AWS throttles are tried again a few times; writes never, whatever the configuration says.
     pub fn new(config: &SdkConfig) -> Self {
         let identity = Identity::new(config.credentials_provider(), config.time_source());
         let config = config
@@ -63,9 +72,17 @@ impl Alb {
         let ids = config.http_client().map(|_| SharedInvocationIdGenerator::new(NoInvocationIds));
         let mut elb = elbv2::config::Builder::from(&config);
         elb.set_invocation_id_generator(ids.clone());
+        let writes = elbv2::Client::from_conf(elb.clone().build());
+        elb.set_retry_config(Some(read_retries()));
         let mut sts = sts::config::Builder::from(&config);
         sts.set_invocation_id_generator(ids);
-        Self { elb: elbv2::Client::from_conf(elb.build()), sts: sts::Client::from_conf(sts.build()), identity, ports: Mutex::default() }
+        Self {
+            elb: elbv2::Client::from_conf(elb.build()),
+            writes,
+            sts: sts::Client::from_conf(sts.build()),
+            identity,
+            ports: Mutex::default(),
+        }
     }
 
     /// Passes a result through; credentials that AWS refused are asked for anew at the next call.
@@ -145,9 +162,9 @@ impl Alb {
         let timeouts = TimeoutConfig::builder().read_timeout(deadline).operation_attempt_timeout(deadline).operation_timeout(deadline);
         let own = elbv2::config::Builder::new().timeout_config(timeouts.build());
         if id.contains(":listener-rule/") {
-            self.elb.modify_rule().rule_arn(id).set_actions(actions).customize().config_override(own).send().await?;
+            self.writes.modify_rule().rule_arn(id).set_actions(actions).customize().config_override(own).send().await?;
         } else {
-            self.elb.modify_listener().listener_arn(id).set_default_actions(actions).customize().config_override(own).send().await?;
+            self.writes.modify_listener().listener_arn(id).set_default_actions(actions).customize().config_override(own).send().await?;
         }
         Ok(())
     }
@@ -242,12 +259,12 @@ impl Balancer for Alb {
 
     async fn tag(&self, arn: &str, tags: &Tags) -> Result<(), WriteError> {
         let tags = tags.iter().map(|(k, v)| Tag::builder().key(k).value(v).build()).collect();
-        let done = self.elb.add_tags().resource_arns(arn).set_tags(Some(tags)).send().await;
+        let done = self.writes.add_tags().resource_arns(arn).set_tags(Some(tags)).send().await;
         self.known(done.map(drop).map_err(Failure::from)).await
     }
 
     async fn untag(&self, arn: &str, keys: &[String]) -> Result<(), WriteError> {
-        let done = self.elb.remove_tags().resource_arns(arn).set_tag_keys(Some(keys.to_vec())).send().await;
+        let done = self.writes.remove_tags().resource_arns(arn).set_tag_keys(Some(keys.to_vec())).send().await;
         self.known(done.map(drop).map_err(Failure::from)).await
     }
 }

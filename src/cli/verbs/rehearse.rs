@@ -93,7 +93,7 @@ fn settings(ports: &Ports, things: usize) -> Settings {
     let poll = settings.poll.max(ports.clock.of_real(BREATH).min(BREATH * 1000));
     // A lab that is not real time has no reason to wait long for an answer that does not come.
     let deadline = if ports.clock.of_real(BREATH) > BREATH { Duration::from_secs(2) } else { settings.deadline };
-    Settings { leave_when_frozen: true, poll, deadline, ..settings }
+    Settings { pid: 0, leave_when_frozen: true, poll, deadline, ..settings }
 }
 
 /// How a process of the rehearsal came to its end.
