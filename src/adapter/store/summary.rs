@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::domain::action::forward;
 use crate::domain::event::{Event, Outcome, Record, Started, Stop};
 
 /// A run at a glance.
@@ -75,19 +76,21 @@ pub fn emergency(records: &[Record]) -> String {
     if commands.is_empty() { "cutover rollback --load-balancer LB --from GROUPS --to GROUPS".into() } else { commands.join("\n  ") }
 }
 
-/// Empty where the start does not say which cluster had the traffic.
+/// Empty where the start does not say which groups had the traffic, or not the same on every route.
 fn commands(started: &Started) -> Vec<String> {
-    let Some(start) = &started.start else { return vec![] };
     let mut groups: BTreeMap<&str, [BTreeSet<&str>; 2]> = BTreeMap::new();
     for route in &started.routes {
         let sides = groups.entry(&route.load_balancer).or_default();
         for (cluster, arn) in &route.groups {
             let name = started.groups.get(arn).map_or(arn.as_str(), |g| &g.name);
-            let carried = start.get(cluster).is_some_and(|share| *share > 0);
+            let carried = match &started.start {
+                Some(start) => start.get(cluster).is_some_and(|share| *share > 0),
+                None => forward(&route.actions).and_then(|f| f.weight(arn)).is_some_and(|weight| weight > 0),
+            };
             sides[usize::from(!carried)].insert(name);
         }
     }
-    if groups.values().flatten().any(BTreeSet::is_empty) {
+    if groups.values().any(|[from, to]| from.is_empty() || to.is_empty() || !from.is_disjoint(to)) {
         return vec![];
     }
     let join = |names: &BTreeSet<&str>| names.iter().copied().collect::<Vec<_>>().join(",");

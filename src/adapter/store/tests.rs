@@ -10,6 +10,7 @@ use tempfile::TempDir;
 use super::fs::Local;
 use super::memory::Memory;
 use super::*;
+use crate::domain::action::{Action, Forward, Tuple};
 use crate::domain::event::{GroupStart, Outcome, RouteStart, Started, Stop};
 
 const RUN: &str = "alpha-20261120-210305-k3f9";
@@ -233,6 +234,25 @@ fn a_torn_record_is_cut_off_before_the_next() {
         memory.append(RUN, time(2), &Event::Thawed {}).unwrap();
         assert_eq!(memory.journal(RUN), fs::read(&journal).unwrap(), "cut at {cut}");
     }
+}
+
+#[test]
+fn the_command_to_type_has_names_when_the_run_began_with_what_was_live() {
+    let Event::Started(mut begun) = started("alpha") else { panic!() };
+    let tuple = |arn: &str, weight| Tuple { target_group_arn: arn.into(), weight: Some(weight) };
+    let live = |weights: [u16; 2]| {
+        let target_groups = vec![tuple("arn:web-a", weights[0]), tuple("arn:web-b", weights[1])];
+        vec![Action::Forward { order: None, forward_config: Forward { target_groups, target_group_stickiness_config: None } }]
+    };
+    begun.start = None;
+    let mut command = |weights| {
+        begun.routes[0].actions = live(weights);
+        let record = Record { seq: 1, time: time(0), run: RUN.into(), event: Event::Started(begun.clone()) };
+        emergency(&[record])
+    };
+    assert_eq!(command([7, 0]), "cutover rollback --load-balancer web --from web-a --to web-b");
+    assert_eq!(command([0, 7]), "cutover rollback --load-balancer web --from web-b --to web-a");
+    assert_eq!(command([1, 1]), "cutover rollback --load-balancer LB --from GROUPS --to GROUPS");
 }
 
 #[test]
