@@ -21,6 +21,10 @@ pub async fn drive(global: &Global, plan: &Plan, ports: Ports, settings: Setting
     let run_id = hold.run().to_owned();
     let interrupt = Interrupt::default();
     let mut listener = audience(global, plan);
+    // It names everything that later records are about, and was journalled before there was anybody to tell.
+    if let Some(started) = ports.store.read(&run_id).ok().and_then(|records| records.into_iter().next()) {
+        listener.record(&started);
+    }
     let mut run = Run::take(plan, ports, settings, hold, interrupt.clone(), &mut *listener).map_err(|e| engine(e, false))?;
     let ending = tokio::select! {
         ending = run.drive() => Some(ending),
