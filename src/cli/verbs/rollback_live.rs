@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use crate::adapter::Balancer;
 use crate::adapter::alb::Alb;
 use crate::adapter::clock::System;
 use crate::adapter::store::memory::Memory;
-use crate::adapter::store::{Store, run_id};
+use crate::adapter::store::{Store, StoreError, run_id};
+use crate::adapter::{Balancer, Clock};
 use crate::cli::args::{Global, Rollback};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::{drive, owner, term, world};
@@ -39,35 +39,50 @@ pub async fn run(global: &Global, args: &Rollback, load_balancer: &str) -> Resul
     }
     let (owner, host) = owner::owner();
     let settings = Settings::new(owner.clone(), host, started.groups.len());
-    let ports = Ports {
+    let run = run_id(&plan.name, System.now(), &mut fastrand::Rng::new());
+    let mut ports = Ports {
         balancer: Arc::new(Alb::new(&config)),
         clusters: std::collections::BTreeMap::new(),
         clock: Arc::new(System),
-        store: place(global),
+        store: place(global, &run),
     };
-    let run = run_id(&plan.name, ports.clock.now(), &mut fastrand::Rng::new());
     let load_balancers = started.load_balancers.clone();
     let cause = Event::RollbackStarted { cause: "rollback from what is live".into(), by: owner, to_step: None, force: args.force };
-    journal(&ports, &run, vec![Event::Started(Box::new(started)), cause]).map_err(|e| Failure::new(Exit::Internal, e))?;
-    let hold = hold::take_to_restore(&ports, &settings, plan.marker, &run, &load_balancers, args.take_over).await.map_err(drive::held)?;
+    // Held first: one that is refused must not look like a run that somebody has to finish.
+    let hold = hold::take_to_restore(&ports, &settings, plan.marker, &run, &load_balancers, args.take_over).await;
+    let hold = hold.map_err(|e| over(drive::held(e), "the same command with --take-over"))?;
+    let events = [Event::Started(Box::new(started)), cause];
+    if let Err(error) = journal(&ports, &run, &events) {
+        ports.store = nowhere(&error);
+        ports.store.create(&run).and_then(|()| journal(&ports, &run, &events)).map_err(|e| Failure::new(Exit::Internal, e))?;
+    }
     drive::drive(global, &plan, ports, settings, hold).await.map(super::steer::done_if_back)
 }
 
-/// The store of this machine; where that cannot be had (a full disk, no home), memory does.
-fn place(global: &Global) -> Arc<dyn Store> {
-    let local = world::store(global.state_dir.as_ref());
-    let probed = local.and_then(|store| {
-        let probe = format!("probe-{}", std::process::id());
-        store.create(&probe).map_err(|e| Failure::new(Exit::Internal, e))?;
-        Ok(store)
-    });
-    probed.unwrap_or_else(|failure| {
-        term::complain(&format!("{failure}\nthe rollback goes on without a journal"));
-        Arc::new(Memory::new())
+/// Someone else's run is no reason to be helpless at 3 a.m.
+pub fn over(failure: Failure, command: &str) -> Failure {
+    if failure.exit == Exit::Locked { failure.next(format!("to take the load balancer out of their hands: {command}")) } else { failure }
+}
+
+/// The store of this machine with a place for the run; where that cannot be had (a full disk, no home), memory does.
+fn place(global: &Global, run: &str) -> Arc<dyn Store> {
+    let made = || {
+        let store = world::store(global.state_dir.as_ref())?;
+        store.create(run).map_err(|e| Failure::new(Exit::Internal, e))?;
+        Ok::<_, Failure>(store)
+    };
+    made().unwrap_or_else(|failure| {
+        let memory = nowhere(&failure);
+        let _ = memory.create(run);
+        memory
     })
 }
 
-fn journal(ports: &Ports, run: &str, events: Vec<Event>) -> Result<(), crate::adapter::store::StoreError> {
-    ports.store.create(run)?;
-    events.into_iter().try_for_each(|event| ports.store.append(run, ports.clock.now(), &event).map(drop))
+fn nowhere(why: &dyn std::fmt::Display) -> Arc<dyn Store> {
+    term::complain(&format!("{why}\nthe rollback goes on without a journal"));
+    Arc::new(Memory::new())
+}
+
+fn journal(ports: &Ports, run: &str, events: &[Event]) -> Result<(), StoreError> {
+    events.iter().try_for_each(|event| ports.store.append(run, ports.clock.now(), event).map(drop))
 }

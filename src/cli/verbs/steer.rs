@@ -6,6 +6,7 @@ use crate::adapter::store::{Request, Store};
 use crate::cli::args::{Abort, Global, Promote, Resume, Steer};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::find::Found;
+use crate::cli::verbs::rollback_live;
 use crate::cli::verbs::run::{leaves, step};
 use crate::cli::{drive, find, follow, owner, term, world};
 use crate::domain::decide::Orders;
@@ -97,7 +98,7 @@ pub async fn restoring(global: &Global, store: Arc<dyn Store>, found: &Found, ta
     let ports = world::ports(&found.plan, store).await;
     let settings = drive::settings(&found.plan, &state(found)?);
     let hold = hold::take_to_restore(&ports, &settings, found.plan.marker, &found.run.id, &found.run.load_balancers, take_over);
-    let hold = hold.await.map_err(drive::held)?;
+    let hold = hold.await.map_err(|e| rollback_live::over(drive::held(e), &format!("cutover rollback {} --take-over", found.run.id)))?;
     drive::drive(global, &found.plan, ports, settings, hold).await.map(done_if_back)
 }
 
