@@ -11,6 +11,7 @@ use crate::cli::render::style::Style;
 use crate::cli::render::view::View;
 use crate::cli::verbs::steer::state;
 use crate::cli::{find, term, world};
+use crate::domain::event::Event;
 use crate::domain::live::Live;
 use crate::domain::watch::Watch;
 use crate::engine::{Ports, Subject, look};
@@ -80,8 +81,10 @@ async fn view(found: &Found, ports: &Ports) -> Result<View, Failure> {
     let seen = look::whole(&subject, &*ports.balancer, &ports.clusters, &*ports.clock).await;
     let now = ports.clock.now();
     watch.absorb(now, seen, true);
+    // What was waited for before the last thing that was done is waited for no longer.
     let waits = found.records.iter().rev().find_map(|r| match &r.event {
-        crate::domain::event::Event::Waiting { waits } => Some(waits.clone()),
+        Event::Waiting { waits } => Some(waits.clone()),
+        Event::Settled { .. } | Event::StepStarted { .. } | Event::StepDone { .. } | Event::Finished { .. } => Some(Vec::new()),
         _ => None,
     });
     let look = ports.store.look(&found.run.id);
