@@ -1,0 +1,23 @@
+"""Calls boto3 as asked: [[SERVICE, METHOD, PARAMETERS], ...] on standard input, the answers as JSON on standard output.
+
+    boto.py URL
+"""
+
+import json
+import sys
+
+import boto3
+
+KEYS = {"region_name": "us-east-1", "aws_access_key_id": "test", "aws_secret_access_key": "test"}
+clients = {}
+
+
+def call(service, method, parameters):
+    if service not in clients:
+        clients[service] = boto3.client(service, endpoint_url=sys.argv[1], **KEYS)
+    answer = getattr(clients[service], method)(**parameters)
+    answer.pop("ResponseMetadata", None)
+    return answer
+
+
+print(json.dumps([call(*asked) for asked in json.load(sys.stdin)], default=str))

@@ -1,0 +1,199 @@
+//! A load balancer in moto as boto3 made it, and the binary pointed at it.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use serde_json::{Value, json};
+
+/// What the furnishing script gives its OIDC actions; nobody may ever repeat it.
+pub const SECRET: &str = "S3CRET-of-the-shop";
+
+/// The load balancer `PREFIX-web` with the groups a, b and c, four targets registered with each; and a folder of this test's own.
+pub struct World {
+    /// moto.
+    pub url: String,
+    /// What its resources' names begin with; also the name of the plans.
+    pub prefix: String,
+    /// ARN.
+    pub load_balancer: String,
+    /// ARN of the listener with 20 rules of all kinds.
+    pub https: String,
+    /// ARNs by letter.
+    pub groups: BTreeMap<String, String>,
+    /// Plans, homes and state.
+    pub folder: tempfile::TempDir,
+    python: PathBuf,
+    _moto: Arc<Moto>,
+}
+
+impl World {
+    /// `None`, and said so, without the virtual environment of `tests/requirements.txt`; in CI that is a failure.
+    pub fn new(prefix: &str) -> Option<Self> {
+        let python = python()?;
+        let moto = Moto::shared(&python);
+        let url = moto.url.clone();
+        script(&python, "tests/support/elbv2.py", &["create", &url, prefix], "");
+        let made: Value =
+            serde_json::from_slice(&script(&python, "tests/support/elbv2.py", &["furnish", &url, prefix, "2"], "")).expect("JSON");
+        let text = |key: &str| made[key].as_str().expect("an ARN").to_owned();
+        let world = Self {
+            load_balancer: text("loadBalancer"),
+            https: text("https"),
+            groups: serde_json::from_value(made["groups"].clone()).expect("ARNs by letter"),
+            url,
+            prefix: prefix.to_owned(),
+            folder: tempfile::tempdir().expect("a folder"),
+            python,
+            _moto: moto,
+        };
+        let targets = |net: u8| (10..14).map(|n| json!({"Id": format!("172.31.{net}.{n}"), "Port": 8080})).collect::<Vec<_>>();
+        let register =
+            |(group, net)| json!(["elbv2", "register_targets", {"TargetGroupArn": world.groups[group], "Targets": targets(net)}]);
+        world.boto(&json!([register(("a", 1)), register(("b", 2))]));
+        Some(world)
+    }
+
+    /// What boto3 answers to `[[service, method, parameters], ...]`.
+    pub fn boto(&self, calls: &Value) -> Vec<Value> {
+        let out = script(&self.python, "tests/moto_run/boto.py", &[&self.url], &calls.to_string());
+        serde_json::from_slice(&out).expect("a list of answers")
+    }
+
+    /// Listeners, rules and their tags, by ARN, as botocore reads them.
+    pub fn show(&self) -> BTreeMap<String, Value> {
+        let out = script(&self.python, "tests/support/elbv2.py", &["show", &self.url, &self.load_balancer], "");
+        serde_json::from_slice(&out).expect("an object")
+    }
+
+    /// All else that a run might change: the load balancer, its tags, the groups, their attributes, tags and targets.
+    pub fn surroundings(&self) -> Vec<Value> {
+        let arns: Vec<_> = self.groups.values().collect();
+        let mut calls = vec![
+            json!(["elbv2", "describe_load_balancers", {"LoadBalancerArns": [self.load_balancer]}]),
+            json!(["elbv2", "describe_load_balancer_attributes", {"LoadBalancerArn": self.load_balancer}]),
+            json!(["elbv2", "describe_tags", {"ResourceArns": [self.load_balancer, arns[0], arns[1], arns[2]]}]),
+        ];
+        for arn in arns {
+            calls.push(json!(["elbv2", "describe_target_groups", {"TargetGroupArns": [arn]}]));
+            calls.push(json!(["elbv2", "describe_target_group_attributes", {"TargetGroupArn": arn}]));
+            calls.push(json!(["elbv2", "describe_target_health", {"TargetGroupArn": arn}]));
+        }
+        self.boto(&json!(calls))
+    }
+
+    /// Writes a plan for this load balancer with these steps, and returns its path.
+    pub fn plan(&self, steps: &str) -> String {
+        self.plan_for(steps, "123456789012")
+    }
+
+    /// The same for another account.
+    pub fn plan_for(&self, steps: &str, account: &str) -> String {
+        let prefix = &self.prefix;
+        let text = format!(
+            "apiVersion: cutover.dev/v1alpha1
+kind: Cutover
+metadata: {{name: {prefix}}}
+spec:
+  aws: {{accountId: \"{account}\", region: us-east-1}}
+  clusters: [{{name: a}}, {{name: b}}]
+  workloads:
+    - name: web
+      routes: [{{alb: {{loadBalancer: {prefix}-web, targetGroups: {{a: {prefix}-a, b: {prefix}-b}}}}}}]
+  strategy:
+    from: a
+    to: b
+    settle: 1s
+    gates: {{targetHealth: {{raise: {{stableFor: 1s}}, timeout: 1m}}}}
+    steps: [{steps}]
+"
+        );
+        self.file(&format!("{account}.yaml"), &text)
+    }
+
+    /// A file in this test's folder; its path.
+    pub fn file(&self, name: &str, text: &str) -> String {
+        let path = self.folder.path().join(name);
+        std::fs::write(&path, text).expect("the file is written");
+        path.to_str().expect("UTF-8").to_owned()
+    }
+
+    /// Where the runs are kept.
+    pub fn state(&self) -> PathBuf {
+        self.folder.path().join("state")
+    }
+
+    /// The binary, pointed at `url`, with credentials that open nothing and no terminal.
+    pub fn cutover_at(&self, url: &str, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cutover"));
+        command.args(args).env_clear().env("PATH", "/usr/bin:/bin").env("HOME", self.folder.path()).env("USER", "alice");
+        command.env("CUTOVER_STATE_DIR", self.state()).env("TZ", "UTC").env("AWS_EC2_METADATA_DISABLED", "true");
+        command.envs([("AWS_ENDPOINT_URL", url), ("AWS_REGION", "us-east-1")]);
+        command.envs([("AWS_ACCESS_KEY_ID", "test"), ("AWS_SECRET_ACCESS_KEY", "test")]);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    /// The same, straight at moto.
+    pub fn cutover(&self, args: &[&str]) -> Command {
+        self.cutover_at(&self.url, args)
+    }
+}
+
+fn script(python: &Path, name: &str, args: &[&str], input: &str) -> Vec<u8> {
+    let mut command = Command::new(python);
+    command.arg(name).args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+    let mut child = command.spawn().expect("python runs");
+    child.stdin.take().expect("its stdin").write_all(input.as_bytes()).expect("it listens");
+    let out = child.wait_with_output().expect("it ends");
+    assert!(out.status.success(), "{name} {args:?} {input}");
+    out.stdout
+}
+
+fn python() -> Option<PathBuf> {
+    let variable = |name: &str| std::env::var_os(name).map(PathBuf::from);
+    let base = || variable("XDG_CACHE_HOME").or_else(|| Some(variable("HOME")?.join(".cache")));
+    let cache = || variable("CUTOVER_CACHE").or_else(|| Some(base()?.join("cutover"))).map(|c| c.join("venv"));
+    let python = variable("CUTOVER_VENV").or_else(cache).map(|venv| venv.join("bin/python3"));
+    if let Some(found) = python.filter(|p| p.exists()) {
+        return Some(found);
+    }
+    let reason = "no virtual environment with tests/requirements.txt in $CUTOVER_VENV or the cache; tests/run makes one";
+    assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "{reason}");
+    println!("SKIPPED: {reason}");
+    None
+}
+
+/// A moto of this process, stopped with the last test that uses it.
+struct Moto {
+    url: String,
+    child: Child,
+}
+
+impl Moto {
+    fn shared(python: &Path) -> Arc<Self> {
+        static RUNNING: Mutex<Weak<Moto>> = Mutex::new(Weak::new());
+        let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(moto) = running.upgrade() {
+            return moto;
+        }
+        let mut command = Command::new(python);
+        command.arg("tests/support/serve_moto.py").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = command.spawn().expect("moto starts");
+        let mut url = String::new();
+        BufReader::new(child.stdout.take().expect("its stdout")).read_line(&mut url).expect("moto says its URL");
+        assert!(url.starts_with("http://127.0.0.1:"), "moto did not start");
+        let moto = Arc::new(Self { url: url.trim().to_owned(), child });
+        *running = Arc::downgrade(&moto);
+        moto
+    }
+}
+
+impl Drop for Moto {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
