@@ -4,6 +4,7 @@ use super::args::Global;
 use super::audience::audience;
 use super::exit::{Exit, Failure};
 use super::term;
+use crate::adapter::store::Request;
 use crate::domain::event::{Outcome, Stop};
 use crate::domain::state::State;
 use crate::engine::hold::{Hold, HoldError};
@@ -18,6 +19,18 @@ pub fn settings(plan: &Plan, state: &State) -> Settings {
 
 /// Drives a run to its ending. `^C` once leaves it paused; twice leaves it at once.
 pub async fn drive(global: &Global, plan: &Plan, ports: Ports, settings: Settings, hold: Hold) -> Result<Exit, Failure> {
+    begin(global, plan, ports, settings, hold, None).await
+}
+
+/// The same, beginning with what this process was asked for: a rollback, which must not depend on a request that is left and found again.
+pub async fn begin(
+    global: &Global,
+    plan: &Plan,
+    ports: Ports,
+    settings: Settings,
+    hold: Hold,
+    request: Option<&Request>,
+) -> Result<Exit, Failure> {
     let run_id = hold.run().to_owned();
     let interrupt = Interrupt::default();
     let mut listener = audience(global, plan);
@@ -26,6 +39,9 @@ pub async fn drive(global: &Global, plan: &Plan, ports: Ports, settings: Setting
         listener.record(&started);
     }
     let mut run = Run::take(plan, ports, settings, hold, interrupt.clone(), &mut *listener).map_err(|e| engine(e, false))?;
+    if let Some(request) = request {
+        run.begin(request).map_err(|e| engine(e, true))?.map_err(|why| Failure::new(Exit::Usage, why))?;
+    }
     let ending = tokio::select! {
         ending = run.drive() => Some(ending),
         () = twice(&interrupt) => None,

@@ -36,7 +36,22 @@ pub fn plan(path: &str, color: bool) -> Result<Plan, Failure> {
 /// The run that `target` means: a run's id, a plan's name, or a plan file (the newest run of that plan, which must not have changed since).
 /// With nothing, the only unfinished run.
 pub fn run(store: &dyn Store, target: Option<&str>, color: bool) -> Result<Found, Failure> {
-    let Some(target) = target else { return only(store) };
+    match target {
+        None => only(store),
+        Some(target) => of(store, target, color).and_then(|(found, file)| match file {
+            Some(file) if file.hash != found.plan.hash => Err(changed(&found.plan, &file)),
+            _ => Ok(found),
+        }),
+    }
+}
+
+/// The same for a rollback: what it puts back is in the journal, and a plan file that has changed since does not matter.
+pub fn to_go_back(store: &dyn Store, target: Option<&str>, color: bool) -> Result<Found, Failure> {
+    target.map_or_else(|| only(store), |target| of(store, target, color).map(|(found, _)| found))
+}
+
+/// The run, and the plan file where `target` names one.
+fn of(store: &dyn Store, target: &str, color: bool) -> Result<(Found, Option<Plan>), Failure> {
     let mut runs = store.find(target).map_err(|e| Failure::new(Exit::Internal, e))?;
     let mut file = None;
     if runs.is_empty() && (target == "-" || Path::new(target).exists()) {
@@ -49,11 +64,7 @@ pub fn run(store: &dyn Store, target: Option<&str>, color: bool) -> Result<Found
         let failure = Failure::new(Exit::Usage, format!("no run of `{target}` in {}", store.place()));
         return Err(listed(store, failure));
     };
-    let found = open(store, run)?;
-    match file {
-        Some(file) if file.hash != found.plan.hash => Err(changed(&found.plan, &file)),
-        _ => Ok(found),
-    }
+    Ok((open(store, run)?, file))
 }
 
 fn only(store: &dyn Store) -> Result<Found, Failure> {

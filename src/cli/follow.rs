@@ -10,11 +10,11 @@ use super::find::Found;
 use super::term;
 use super::verbs::steer::{done_if_back, state};
 use crate::adapter::store::Store;
-use crate::domain::event::{Event, Record};
+use crate::domain::event::{Event, Outcome, Record};
 use crate::engine::{Ending, request};
 
-/// Shows a run's new records until it ends or its process leaves it.
-pub async fn to_the_end(global: &Global, store: &Arc<dyn Store>, found: &Found) -> Result<Exit, Failure> {
+/// Shows a run's new records until its traffic is back; `None` where the process that had it in hand is gone before that.
+pub async fn to_the_end(global: &Global, store: &Arc<dyn Store>, found: &Found) -> Result<Option<Exit>, Failure> {
     let mut listener = audience(global, &found.plan);
     if let Some(first) = found.records.first() {
         // Names come from the first record; people have seen it long ago.
@@ -22,30 +22,29 @@ pub async fn to_the_end(global: &Global, store: &Arc<dyn Store>, found: &Found) 
     }
     let mut seen = found.records.len();
     loop {
+        let gone = store.holder(&found.run.id).is_none();
         let records = store.read(&found.run.id).map_err(|e| Failure::new(Exit::Stuck, e))?;
-        for record in records.iter().skip(seen) {
+        let fresh = records.get(seen..).unwrap_or_default();
+        for record in fresh {
             listener.record(record);
         }
-        let fresh = records.get(seen..).unwrap_or_default();
-        if let Some(ending) = fresh.iter().find_map(ending) {
-            return Ok(done_if_back(super::drive::said(&found.run.id, &ending)));
+        if let Some(ending) = fresh.iter().find_map(back) {
+            return Ok(Some(done_if_back(super::drive::said(&found.run.id, &ending))));
         }
         seen = records.len();
-        if store.holder(&found.run.id).is_none() {
-            term::complain(&format!(
-                "the process that had the run in hand is gone; go on: cutover resume {0}   go back: cutover rollback {0}",
-                found.run.id
-            ));
-            return Ok(Exit::Stuck);
+        if gone {
+            term::complain("the process that had the run in hand is gone; this one goes on");
+            return Ok(None);
         }
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
 }
 
-fn ending(record: &Record) -> Option<Ending> {
+/// An ending with the traffic back. One that came before the request was heard is none.
+fn back(record: &Record) -> Option<Ending> {
     match &record.event {
+        Event::Finished { outcome: Outcome::Completed, .. } => None,
         Event::Finished { outcome, remarks } => Some(Ending::Finished(*outcome, remarks.clone())),
-        Event::Stopped { reason, message } => Some(Ending::Stopped(*reason, message.clone())),
         _ => None,
     }
 }

@@ -6,6 +6,7 @@ pub mod drive;
 pub mod exit;
 pub mod find;
 pub mod follow;
+pub mod identity;
 pub mod log;
 pub mod owner;
 pub mod prepare;

@@ -413,6 +413,8 @@ pub enum WaitReason {
     Binding,
     /// The API's rate.
     Rate,
+    /// The journal cannot be written.
+    Journal,
 }
 
 /// Targets of a group by state.

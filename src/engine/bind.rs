@@ -7,7 +7,9 @@ use crate::domain::watch::short;
 use crate::plan::model::ServiceRef;
 
 /// What came of it: `applied`, `already`, `verified`; or why it waits.
-pub async fn bind(cluster: &dyn Cluster, wanted: &BindingStart) -> Result<&'static str, String> {
+///
+/// `pinned`: the UID that the journal has for this cluster; a context that leads elsewhere by now is never written to.
+pub async fn bind(cluster: &dyn Cluster, wanted: &BindingStart, pinned: Option<&str>) -> Result<&'static str, String> {
     let name = wanted.binding.full_name();
     let service =
         ServiceRef { namespace: wanted.binding.namespace.clone(), name: wanted.binding.service.clone(), port: wanted.binding.port.clone() };
@@ -26,6 +28,10 @@ pub async fn bind(cluster: &dyn Cluster, wanted: &BindingStart) -> Result<&'stat
             wanted.cluster,
             short(&wanted.binding.target_group_arn)
         ));
+    }
+    let identity = cluster.identity().await.map_err(|e| format!("cluster {}: {e}", wanted.cluster))?;
+    if pinned.is_some_and(|uid| uid != identity.uid) {
+        return Err(format!("cluster {} is not the one that the run began with; its kube-system has UID {}", wanted.cluster, identity.uid));
     }
     match cluster.apply(&wanted.binding, false).await {
         Ok(()) => Ok("applied"),

@@ -13,6 +13,8 @@ use crate::plan::model::Marker;
 pub struct Hold {
     pub(super) run: String,
     pub(super) held: Held,
+    /// Taken to restore.
+    pub(super) restores: bool,
 }
 
 impl Hold {
@@ -68,7 +70,7 @@ pub async fn take(
     if policy == Marker::Tag {
         mark(ports, settings, run, load_balancers, since, take_over).await?;
     }
-    Ok(Hold { run: run.into(), held })
+    Ok(Hold { run: run.into(), held, restores: false })
 }
 
 /// For a restoring process a marker that cannot be put is no reason to leave the traffic where it is: only another owner's is.
@@ -80,7 +82,16 @@ pub async fn take_to_restore(
     load_balancers: &[String],
     take_over: bool,
 ) -> Result<Hold, HoldError> {
-    let hold = take(ports, settings, Marker::None, run, load_balancers, take_over).await?;
+    let held = match take(ports, settings, Marker::None, run, load_balancers, take_over).await {
+        Ok(hold) => hold.held,
+        // A lock file that cannot be made names no other owner.
+        Err(HoldError::Lock(LockError::Io(error))) => {
+            tracing::warn!("no lock: {error}; the rollback goes on");
+            Held::nothing()
+        }
+        Err(error) => return Err(error),
+    };
+    let hold = Hold { run: run.into(), held, restores: true };
     if policy == Marker::Tag {
         match mark(ports, settings, run, load_balancers, ports.clock.now(), take_over).await {
             Err(other @ MarkerError::Other(_)) => return Err(other.into()),

@@ -7,6 +7,7 @@ mod bind;
 pub mod facts;
 pub mod hold;
 pub mod init;
+mod journal;
 mod limit;
 pub mod live;
 pub mod look;

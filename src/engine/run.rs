@@ -5,14 +5,17 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::hold::Hold;
+use super::journal::Journal;
 use super::write::Executor;
-use super::{Audience, Ending, EngineError, Interrupt, Ports, Settings, bind, look, marker, request};
-use crate::adapter::store::{Held, LockError, Look};
+use super::{Audience, Ending, EngineError, Interrupt, Ports, Settings, bind, look, request};
+use crate::adapter::store::{Held, LockError, Look, Request};
 use crate::domain::decide::{Batch, Decision, decide};
-use crate::domain::event::{BindingStart, Counts, Event, Freeze, Outcome, Record, Stop, Wait, WaitReason};
+use crate::domain::event::{BindingStart, Counts, Event, Wait, WaitReason};
 use crate::domain::state::{Phase, State};
 use crate::domain::watch::Watch;
 use crate::plan::model::Plan;
+
+mod leave;
 
 /// A run in the hands of this process.
 pub struct Run<'a> {
@@ -28,8 +31,13 @@ pub struct Run<'a> {
     subject: look::Subject,
     waits: Vec<Wait>,
     counts: std::collections::BTreeMap<String, Counts>,
-    /// The journal could not be written while restoring: said once.
-    unwritten: bool,
+    journal: Journal,
+    /// This process restores: nothing but another owner stops it.
+    restores: bool,
+    /// Requests that were heard and could not be removed.
+    heard: std::collections::BTreeSet<String>,
+    /// What the end of the run says that a person must know.
+    remarks: Vec<String>,
 }
 
 impl<'a> Run<'a> {
@@ -42,8 +50,8 @@ impl<'a> Run<'a> {
         interrupt: Interrupt,
         audience: &'a mut dyn Audience,
     ) -> Result<Self, EngineError> {
-        let Hold { run, held } = hold;
-        let state = State::fold(&ports.store.read(&run)?)?.ok_or(EngineError::Empty(run))?;
+        let Hold { run, held, restores } = hold;
+        let state = State::fold(&ports.store.read(&run)?)?.ok_or_else(|| EngineError::Empty(run.clone()))?;
         let now = ports.clock.now();
         let gates = &plan.strategy.gates;
         let intervals = state.started.groups.values().map(|g| Duration::from_secs(g.interval.into()) * 3);
@@ -52,6 +60,10 @@ impl<'a> Run<'a> {
         let mut taken = Self {
             watch: Watch::new(now, settings.poll, keep),
             executor: Executor::new(&settings, now),
+            journal: Journal::new(std::sync::Arc::clone(&ports.store), &run),
+            restores,
+            heard: std::collections::BTreeSet::new(),
+            remarks: Vec::new(),
             plan,
             ports,
             settings,
@@ -62,12 +74,22 @@ impl<'a> Run<'a> {
             subject,
             waits: Vec::new(),
             counts: std::collections::BTreeMap::new(),
-            unwritten: false,
         };
         let claimed =
             Event::Claimed { owner: taken.settings.owner.clone(), pid: taken.settings.pid, tool: env!("CARGO_PKG_VERSION").into() };
         taken.journal(claimed)?;
         Ok(taken)
+    }
+
+    /// Begins what a person asked this very process for; `Err` with why it cannot be.
+    pub fn begin(&mut self, request: &Request) -> Result<Result<(), String>, EngineError> {
+        let event = request::event(&self.state, request);
+        self.journal(event.clone())?;
+        let begun = self.state.phase == Phase::RollingBack;
+        Ok(match event {
+            Event::Notice { message } if !begun => Err(message),
+            _ => Ok(()),
+        })
     }
 
     /// The run's state as it is now.
@@ -145,30 +167,39 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Journals, folds, tells. While restoring, a journal that cannot be written stops nothing.
+    /// Journals, folds, tells. Only what moves on must be on disk first; all else is kept until the disk takes it.
     fn journal(&mut self, event: Event) -> Result<(), EngineError> {
         let time = self.ports.clock.now();
-        let record = match self.ports.store.append(&self.state.run, time, &event) {
-            Ok(record) => record,
-            Err(error) if self.state.phase == Phase::RollingBack || matches!(event, Event::RollbackStarted { .. }) => {
-                if !std::mem::replace(&mut self.unwritten, true) {
-                    tracing::error!("the journal cannot be written, the rollback goes on without it: {error}");
-                }
-                Record { seq: 0, time, run: self.state.run.clone(), event }
-            }
-            Err(error) => return Err(error.into()),
-        };
+        // Before it is on disk: a record that cannot be would make the whole journal senseless.
+        self.state.check(&event)?;
+        let first = matches!(event, Event::Intended { restore: false, .. } | Event::Claimed { .. }) && !self.restores;
+        let record = if first { self.journal.write(time, &event)? } else { self.journal.keep(time, event) };
         self.state.apply(record.time, &record.event)?;
+        match &record.event {
+            // What was refused before is tried again.
+            Event::Resumed { .. } | Event::RollbackStarted { .. } => {
+                self.watch.refused.clear();
+                self.executor.forgive();
+            }
+            Event::Finished { remarks, .. } => self.remarks.clone_from(remarks),
+            _ => {}
+        }
         self.audience.record(&record);
         Ok(())
     }
 
-    /// Requests from other terminals.
+    /// Requests from other terminals. One that is not on disk as an event stays where it is, for whoever comes next.
     fn hear(&mut self) -> Result<(), EngineError> {
         for (name, request) in self.ports.store.requests(&self.state.run).unwrap_or_default() {
-            let event = request::event(&self.state, &request);
-            self.journal(event)?;
-            self.ports.store.drop_request(&self.state.run, &name)?;
+            if self.heard.insert(name.clone()) {
+                let event = request::event(&self.state, &request);
+                self.journal(event)?;
+            }
+            if self.journal.whole()
+                && let Err(error) = self.ports.store.drop_request(&self.state.run, &name)
+            {
+                tracing::warn!("a request that was heard could not be removed: {error}");
+            }
         }
         Ok(())
     }
@@ -195,12 +226,25 @@ impl<'a> Run<'a> {
         let wait = self.ports.clock.of_real(self.settings.deadline);
         let deadline = SignedDuration::try_from(wait).ok().and_then(|d| time.checked_add(d).ok()).unwrap_or(Timestamp::MAX);
         let writes = prepared.iter().map(|p| p.write.clone()).collect();
-        self.journal(Event::Intended { restore: batch.restore, deadline, writes })?;
+        if let Err(error) = self.journal(Event::Intended { restore: batch.restore, deadline, writes }) {
+            return self.unwritten(error, time).await;
+        }
         let events = self.executor.send(&self.ports, &self.settings, prepared, &self.state).await;
         for event in events {
             self.remember_refusal(&event);
             self.journal(event)?;
         }
+        Ok(())
+    }
+
+    /// Nothing is raised that the journal would not know of; the guard goes on, and so does the run once there is room.
+    async fn unwritten(&mut self, error: EngineError, now: Timestamp) -> Result<(), EngineError> {
+        let EngineError::Store(error) = error else { return Err(error) };
+        self.note(
+            vec![Wait { reason: WaitReason::Journal, message: format!("the journal cannot be written: {error}"), until: None }],
+            now,
+        )?;
+        self.rest(now).await;
         Ok(())
     }
 
@@ -223,7 +267,9 @@ impl<'a> Run<'a> {
         for wanted in bindings {
             let binding = wanted.binding.full_name();
             let done = match self.ports.clusters.get(&wanted.cluster) {
-                Some(cluster) => bind::bind(&**cluster, &wanted).await,
+                Some(cluster) => {
+                    bind::bind(&**cluster, &wanted, self.state.started.clusters.get(&wanted.cluster).map(String::as_str)).await
+                }
                 None => Err(format!("no access to cluster {}", wanted.cluster)),
             };
             match done {
@@ -266,51 +312,9 @@ impl<'a> Run<'a> {
             let nap = left.min(slice);
             self.ports.clock.sleep(nap).await;
             left = left.saturating_sub(nap);
-            if self.ports.store.requests(&self.state.run).is_ok_and(|r| !r.is_empty()) {
+            if self.ports.store.requests(&self.state.run).is_ok_and(|r| r.iter().any(|(name, _)| !self.heard.contains(name))) {
                 return;
             }
         }
-    }
-
-    /// Whether a frozen run is left rather than guarded.
-    fn leaves(&mut self) -> Result<Option<Ending>, EngineError> {
-        let Some((reason, message, _)) = self.state.frozen.clone().filter(|_| self.settings.leave_when_frozen) else { return Ok(None) };
-        let stop = match reason {
-            Freeze::Drift => Stop::Drift,
-            Freeze::NoWayBack | Freeze::GuardFailed | Freeze::WriteFailed => Stop::Stuck,
-            Freeze::Unreadable | Freeze::GateTimeout | Freeze::FromInTrouble | Freeze::LockLost => return Ok(None),
-        };
-        self.stopped(stop, message).map(Some)
-    }
-
-    fn interrupted(&mut self, stop: Stop, message: String) -> Result<Ending, EngineError> {
-        if stop == Stop::Interrupted && !matches!(self.state.phase, Phase::RollingBack | Phase::Finished) && self.state.paused.is_none() {
-            self.journal(Event::Paused { by: self.settings.owner.clone(), reason: "interrupted".into() })?;
-        }
-        self.stopped(stop, message)
-    }
-
-    async fn leave(&mut self, stop: Stop, message: String) -> Result<Ending, EngineError> {
-        if stop == Stop::Stuck {
-            self.look().await;
-        }
-        self.stopped(stop, message)
-    }
-
-    fn stopped(&mut self, reason: Stop, message: String) -> Result<Ending, EngineError> {
-        self.journal(Event::Stopped { reason, message: message.clone() })?;
-        self.sign(self.ports.clock.now(), false, message.clone());
-        Ok(Ending::Stopped(reason, message))
-    }
-
-    async fn finished(&mut self, outcome: Outcome) -> Ending {
-        if self.plan.marker == crate::plan::model::Marker::Tag {
-            marker::remove(&*self.ports.balancer, &*self.ports.clock, &self.state.started.load_balancers, &self.state.run).await;
-        }
-        self.sign(self.ports.clock.now(), false, "finished".into());
-        let records = self.ports.store.read(&self.state.run).unwrap_or_default();
-        let remarks =
-            records.iter().rev().find_map(|r| if let Event::Finished { remarks, .. } = &r.event { Some(remarks.clone()) } else { None });
-        Ending::Finished(outcome, remarks.unwrap_or_default())
     }
 }

@@ -211,6 +211,11 @@ impl Executor {
         self.refusals.iter().filter(|(_, n)| **n >= REFUSALS).map(|(id, _)| id)
     }
 
+    /// Forgets refusals: something has changed, or something else is to be written.
+    pub fn forgive(&mut self) {
+        self.refusals.clear();
+    }
+
     /// Half a second after the first failure, twice as long after each further one, eight seconds at the most.
     fn put_off(&mut self, id: &RouteId, now: Timestamp) {
         let (tries, at) = self.later.entry(id.clone()).or_insert((0, now));

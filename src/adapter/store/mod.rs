@@ -165,6 +165,11 @@ impl Held {
         Self { usurper, _keep: keep }
     }
 
+    /// No lock at all, which nobody can take over.
+    pub fn nothing() -> Self {
+        Self::new(Box::new(|| None), Box::new(()))
+    }
+
     /// Whether all of them are still ours; the error names who took one over.
     pub fn check(&self) -> Result<(), LockError> {
         (self.usurper)().map_or(Ok(()), |holder| Err(LockError::HeldBy(Box::new(holder))))

@@ -1,14 +1,11 @@
 //! `cutover rollback`: the emergency command. By a run, by a plan, with nothing at all, or from what is live.
 
-use std::sync::Arc;
-
-use crate::adapter::store::{Request, Store};
+use crate::adapter::store::Request;
 use crate::cli::args::{Global, Rollback};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::find::Found;
 use crate::cli::verbs::{rollback_live, steer};
 use crate::cli::{find, follow, owner, term, world};
-use crate::domain::event::Event;
 
 /// Runs the verb.
 pub async fn run(global: &Global, args: &Rollback) -> Result<Exit, Failure> {
@@ -16,21 +13,23 @@ pub async fn run(global: &Global, args: &Rollback) -> Result<Exit, Failure> {
         return rollback_live::run(global, args, load_balancer).await;
     }
     let store = world::store(global.state_dir.as_ref())?;
-    let found = find::run(&*store, args.target.as_deref(), term::style_err(global.color).color)?;
+    let found = find::to_go_back(&*store, args.target.as_deref(), term::style_err(global.color).color)?;
     term::complain(&what(&found)?);
     let taking = store.holder(&found.run.id).filter(|_| !args.take_over);
     if !args.yes && !term::confirm("Put the traffic back?").map_err(|e| Failure::new(Exit::Usage, e))? {
         return Err(Failure::new(Exit::Usage, "not rolled back; nothing was touched"));
     }
     let (by, _) = owner::owner();
+    let request = Request::Rollback { by, force: args.force };
     if let Some(holder) = taking {
-        let asked = store.put_request(&found.run.id, &Request::Rollback { by, force: args.force });
+        let asked = store.put_request(&found.run.id, &request);
         asked.map_err(|e| Failure::new(Exit::Internal, e).next("--take-over takes the run from that process"))?;
         term::complain(&format!("asked {} (process {}), who has the run in hand", holder.owner, holder.pid));
-        return follow::to_the_end(global, &store, &found).await;
+        if let Some(exit) = follow::to_the_end(global, &store, &found).await? {
+            return Ok(exit);
+        }
     }
-    begin(&store, &found, &by, args.force)?;
-    steer::restoring(global, store, &found, args.take_over).await
+    steer::restoring(global, store, &found, args.take_over, &request).await
 }
 
 /// What would be put back.
@@ -43,15 +42,4 @@ fn what(found: &Found) -> Result<String, Failure> {
     let more = state.routes.len().saturating_sub(3);
     let more = if more > 0 { format!("\n  and {more} more") } else { String::new() };
     Ok(format!("run {}, {} routes:\n{}{more}", found.run.id, state.routes.len(), lines.collect::<Vec<_>>().join("\n")))
-}
-
-/// Journals the rollback, so that it is begun whatever happens to this process. A journal that cannot be written is no reason to wait: the
-/// engine begins it then.
-fn begin(store: &Arc<dyn Store>, found: &Found, by: &str, force: bool) -> Result<(), Failure> {
-    let state = steer::state(found)?;
-    let event = Event::RollbackStarted { cause: "rollback".into(), by: by.into(), to_step: None, force };
-    if crate::engine::request::event(&state, &Request::Rollback { by: by.into(), force }) != event {
-        return Ok(());
-    }
-    store.put_request(&found.run.id, &Request::Rollback { by: by.into(), force }).map_err(|e| Failure::new(Exit::Internal, e))
 }

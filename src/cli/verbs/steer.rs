@@ -8,7 +8,7 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::find::Found;
 use crate::cli::verbs::rollback_live;
 use crate::cli::verbs::run::{leaves, step};
-use crate::cli::{drive, find, follow, owner, term, world};
+use crate::cli::{drive, find, follow, identity, owner, term, world};
 use crate::domain::decide::Orders;
 use crate::domain::event::ResumeMode;
 use crate::domain::state::{Phase, State};
@@ -39,11 +39,13 @@ pub async fn abort(global: &Global, args: &Abort) -> Result<Exit, Failure> {
     confirm(&args.steer, &format!("Abort the run {} and put the traffic back?", found.run.id))?;
     let (by, _) = owner::owner();
     let request = Request::Abort { by, to_step };
-    store.put_request(&found.run.id, &request).map_err(|e| Failure::new(Exit::Internal, e))?;
     if store.holder(&found.run.id).is_some() {
-        return follow::to_the_end(global, &store, &found).await;
+        store.put_request(&found.run.id, &request).map_err(|e| Failure::new(Exit::Internal, e))?;
+        if let Some(exit) = follow::to_the_end(global, &store, &found).await? {
+            return Ok(exit);
+        }
     }
-    restoring(global, store, &found, false).await
+    restoring(global, store, &found, false, &request).await
 }
 
 /// `cutover resume`: takes the run in hand and goes on, in the foreground; or lets the process that has it go on.
@@ -71,6 +73,7 @@ pub async fn resume(global: &Global, args: &Resume) -> Result<Exit, Failure> {
     }
     let until = step(&found.plan, args.until.as_ref())?;
     let ports = world::ports(&found.plan, store).await;
+    identity::account(&found.plan, &ports).await?;
     let settings = Settings { orders: Orders { until }, leave_when_frozen: leaves(args.on_freeze), ..drive::settings(&found.plan, &state) };
     let hold =
         hold::take(&ports, &settings, found.plan.marker, &found.run.id, &found.run.load_balancers, false).await.map_err(drive::held)?;
@@ -94,12 +97,13 @@ fn ask(global: &Global, args: &Steer, request: impl FnOnce(String, &Found) -> Re
 }
 
 /// Drives a run whose rollback has been asked for, as an emergency: nothing but another owner stops it. The verb itself exits 0 then.
-pub async fn restoring(global: &Global, store: Arc<dyn Store>, found: &Found, take_over: bool) -> Result<Exit, Failure> {
+pub async fn restoring(global: &Global, store: Arc<dyn Store>, found: &Found, take_over: bool, request: &Request) -> Result<Exit, Failure> {
     let ports = world::ports(&found.plan, store).await;
+    identity::account(&found.plan, &ports).await?;
     let settings = drive::settings(&found.plan, &state(found)?);
     let hold = hold::take_to_restore(&ports, &settings, found.plan.marker, &found.run.id, &found.run.load_balancers, take_over);
     let hold = hold.await.map_err(|e| rollback_live::over(drive::held(e), &format!("cutover rollback {} --take-over", found.run.id)))?;
-    drive::drive(global, &found.plan, ports, settings, hold).await.map(done_if_back)
+    drive::begin(global, &found.plan, ports, settings, hold, Some(request)).await.map(done_if_back)
 }
 
 /// The verbs `abort` and `rollback` exit 0 when the traffic is back.

@@ -29,7 +29,8 @@ impl State {
         Stand { phase: self.phase, held: self.held(), reassert: self.routes.values().any(|r| r.reassert) }
     }
 
-    pub(super) fn check(&self, event: &Event) -> Result<(), Illegal> {
+    /// Whether this event can happen now.
+    pub fn check(&self, event: &Event) -> Result<(), Illegal> {
         let stand = self.stand();
         if legal(stand, event) { Ok(()) } else { Err(Illegal { stand: Some(stand), event: kind(event) }) }
     }

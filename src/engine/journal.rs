@@ -1,0 +1,77 @@
+//! A run's journal as its process writes it: in order and without gaps, whatever the disk does. What cannot be written now is kept and written
+//! first once it can be; a journal that lacks its end is a lower bound, one that lacks its middle would make no sense.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::adapter::store::{Store, StoreError};
+use crate::domain::event::{Event, Record};
+
+/// The journal of one run.
+pub struct Journal {
+    store: Arc<dyn Store>,
+    run: String,
+    /// Events that could not be written yet, oldest first.
+    kept: Vec<(Timestamp, Event)>,
+}
+
+impl Journal {
+    /// The journal of a run that exists.
+    pub fn new(store: Arc<dyn Store>, run: &str) -> Self {
+        Self { store, run: run.to_owned(), kept: Vec::new() }
+    }
+
+    /// Whether all of it is on disk.
+    pub fn whole(&self) -> bool {
+        self.kept.is_empty()
+    }
+
+    /// Writes an event, and before it all that was kept.
+    pub fn write(&mut self, time: Timestamp, event: &Event) -> Result<Record, StoreError> {
+        while let Some((at, first)) = self.kept.first() {
+            self.store.append(&self.run, *at, first)?;
+            self.kept.remove(0);
+        }
+        self.store.append(&self.run, time, event)
+    }
+
+    /// Writes an event, or keeps it; then its record has no number yet, and the error says why. Said once, not for every event.
+    pub fn keep(&mut self, time: Timestamp, event: Event) -> Record {
+        self.write(time, &event).unwrap_or_else(|error| {
+            if self.kept.is_empty() {
+                tracing::error!(
+                    "the journal cannot be written; nothing more is raised until it can be, and a rollback needs none: {error}"
+                );
+            }
+            self.kept.push((time, event.clone()));
+            Record { seq: 0, time, run: self.run.clone(), event }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::adapter::store::memory::Memory;
+
+    fn notice(message: &str) -> Event {
+        Event::Notice { message: message.into() }
+    }
+
+    #[test]
+    fn what_a_full_disk_kept_out_comes_first_once_there_is_room() {
+        let store = Arc::new(Memory::new());
+        store.create("alpha-1").unwrap();
+        let mut journal = Journal::new(Arc::clone(&store) as Arc<dyn Store>, "alpha-1");
+        let at = Timestamp::UNIX_EPOCH;
+        store.set_full(true);
+        assert_eq!(journal.keep(at, notice("one")).seq, 0);
+        assert!(journal.write(at, &notice("an intent")).is_err(), "what must be on disk first is refused, not kept");
+        store.set_full(false);
+        assert_eq!(journal.keep(at, notice("two")).seq, 2);
+        assert!(journal.whole());
+        let events: Vec<_> = store.read("alpha-1").unwrap().into_iter().map(|r| r.event).collect();
+        assert_eq!(events, [notice("one"), notice("two")]);
+    }
+}
