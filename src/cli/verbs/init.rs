@@ -4,7 +4,7 @@ use crate::adapter::Cluster;
 use crate::cli::args::{Global, Init};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::{term, world};
-use crate::domain::init::Request;
+use crate::domain::init::{InitError, Request};
 use crate::engine::init::init;
 use crate::plan::{model::ClusterAccess, selector};
 
@@ -24,10 +24,16 @@ pub async fn run(_: &Global, args: &Init) -> Result<Exit, Failure> {
         name: args.name.clone(),
     };
     let (from, to) = (from.as_deref().map(|c| c as &dyn Cluster), to.as_deref().map(|c| c as &dyn Cluster));
-    let text = init(&request, &world::patient(&config), from, to).await.map_err(|e| Failure::new(Exit::Usage, e))?;
+    let text = init(&request, &world::patient(&config), from, to).await.map_err(failed)?;
     let _ = term::print(text.trim_end());
     term::complain("written; look it over, then: cutover check PLAN");
     Ok(Exit::Done)
+}
+
+/// Nothing is wrong with the command line where AWS does not answer.
+fn failed(error: InitError) -> Failure {
+    let exit = if matches!(error, InitError::Unreadable { .. }) { Exit::Internal } else { Exit::Usage };
+    Failure::new(exit, error)
 }
 
 /// `context:NAME` is a kubeconfig context; anything else (or `eks:NAME`) an EKS cluster.
