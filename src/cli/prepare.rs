@@ -12,6 +12,7 @@ use crate::domain::preflight;
 use crate::domain::report::Report;
 use crate::engine::Ports;
 use crate::engine::facts::gather_at;
+use crate::engine::marker::KEY;
 use crate::engine::start::{Beginning, started};
 use crate::plan::model::{Plan, Shares};
 
@@ -44,6 +45,11 @@ impl Prepared {
         let text = refusing.iter().map(|f| format!("{} {}: {}", f.code.name(), f.subject, f.message)).collect::<Vec<_>>().join("\n");
         let failure = Failure::new(Exit::Refused, format!("the preflight refuses, nothing was touched\n{text}"));
         Some(failure.next(format!("all findings, and what to do about each: cutover check {}", self.report.source)))
+    }
+
+    /// The marker of another run on one of the load balancers, if there is one.
+    pub fn taken(&self) -> Option<&str> {
+        self.facts.selection.load_balancers.values().find_map(|lb| lb.tags.get(KEY)).map(String::as_str)
     }
 
     /// The beginning of a run from here.

@@ -52,6 +52,8 @@ pub struct Watch {
     pub blind_since: Option<Timestamp>,
     /// Ready replicas behind a group of instance targets.
     pub replicas: BTreeMap<String, u32>,
+    /// The most pods that an autoscaler lets a group have; asked for while a raise waits.
+    pub ceilings: BTreeMap<String, u32>,
     /// The marker as last read.
     pub marker: Option<Marker>,
     /// Zones in which each group's targets have been seen.
@@ -76,6 +78,7 @@ impl Watch {
             unreadable: BTreeMap::new(),
             blind_since: None,
             replicas: BTreeMap::new(),
+            ceilings: BTreeMap::new(),
             marker: None,
             zones: BTreeMap::new(),
             refused: BTreeMap::new(),

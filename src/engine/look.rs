@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::join_all;
 use jiff::Timestamp;
@@ -9,9 +10,13 @@ use jiff::Timestamp;
 use super::marker;
 use crate::adapter::{Balancer, Clock, Cluster};
 use crate::domain::alb::{LiveRoute, Reading, RouteId, Target, Unreadable};
+use crate::domain::event::GroupStart;
 use crate::domain::state::State;
 use crate::domain::watch::Observation;
-use crate::plan::model::{ClusterName, Marker, Plan, TargetType};
+use crate::plan::model::{ClusterName, Marker, Plan, ServiceRef, TargetType};
+
+/// What only explains a wait may hold up the guard for no longer than this.
+const SOON: Duration = Duration::from_secs(2);
 
 /// What a look at everything looks at.
 #[derive(Debug, Clone)]
@@ -22,7 +27,9 @@ pub struct Subject {
     run: String,
     tagged: bool,
     /// Groups of instance targets: group → cluster, service.
-    replicas: BTreeMap<String, (ClusterName, crate::plan::model::ServiceRef)>,
+    replicas: BTreeMap<String, (ClusterName, ServiceRef)>,
+    /// Groups with a Service behind them: group → cluster, service.
+    services: BTreeMap<String, (ClusterName, ServiceRef)>,
 }
 
 impl Subject {
@@ -32,17 +39,22 @@ impl Subject {
         let used = |cluster: &str, arn: &str| {
             plan.strategy.peak(cluster) > 0 || state.routes.values().any(|r| r.original().weight(arn).is_some_and(|w| w > 0))
         };
-        let nodes = groups.iter().filter_map(|(arn, g)| {
-            let workload = plan.workloads.iter().find(|w| w.name == g.workload && w.binding.target_type == TargetType::Instance)?;
-            Some((arn.clone(), (g.cluster.clone(), workload.service.clone()?)))
-        });
+        let behind = |only_nodes: bool| {
+            let place = move |(arn, g): (&String, &GroupStart)| {
+                let workload = plan.workloads.iter().find(|w| w.name == g.workload)?;
+                let wanted = !only_nodes || workload.binding.target_type == TargetType::Instance;
+                Some((arn.clone(), (g.cluster.clone(), workload.service.clone().filter(|_| wanted)?)))
+            };
+            groups.iter().filter_map(place).collect()
+        };
         Self {
             routes: state.routes.keys().cloned().collect(),
             groups: groups.iter().filter(|(arn, g)| used(&g.cluster, arn)).map(|(arn, _)| arn.clone()).collect(),
             load_balancers: state.started.load_balancers.clone(),
             run: state.run.clone(),
             tagged: plan.marker == Marker::Tag,
-            replicas: nodes.collect(),
+            replicas: behind(true),
+            services: behind(false),
         }
     }
 
@@ -68,6 +80,15 @@ pub async fn whole(
     let (routes, health, marker, replicas) =
         tokio::join!(balancer.routes(&subject.routes), balancer.health(&subject.groups), marker, replicas);
     Observation { routes: routes_at(at, routes), health: health_at(at, health), replicas: replicas.into_iter().flatten().collect(), marker }
+}
+
+/// The most pods that an autoscaler lets each group have, where there is one and its cluster answers soon.
+pub async fn ceilings(subject: &Subject, clusters: &BTreeMap<ClusterName, Arc<dyn Cluster>>) -> BTreeMap<String, u32> {
+    let asked = subject.services.iter().map(async |(group, (cluster, service))| {
+        let view = tokio::time::timeout(SOON, clusters.get(cluster)?.workload(service)).await.ok()?.ok()?;
+        Some((group.clone(), view.hpas.iter().map(|h| h.max).max()?))
+    });
+    join_all(asked).await.into_iter().flatten().collect()
 }
 
 /// Looks at the health of some groups only.

@@ -38,6 +38,8 @@ pub struct Run<'a> {
     heard: std::collections::BTreeSet<String>,
     /// What the end of the run says that a person must know.
     remarks: Vec<String>,
+    /// When autoscalers were last asked.
+    asked: Option<Timestamp>,
 }
 
 impl<'a> Run<'a> {
@@ -74,6 +76,7 @@ impl<'a> Run<'a> {
             subject,
             waits: Vec::new(),
             counts: std::collections::BTreeMap::new(),
+            asked: None,
         };
         let claimed =
             Event::Claimed { owner: taken.settings.owner.clone(), pid: taken.settings.pid, tool: env!("CARGO_PKG_VERSION").into() };
@@ -125,6 +128,7 @@ impl<'a> Run<'a> {
                 Decision::Write(batch) => self.write(batch).await?,
                 Decision::Bind(bindings) => self.bind(bindings).await?,
                 Decision::Wait(waits) => {
+                    self.ask_ceilings(&waits, now).await;
                     self.note(waits, now)?;
                     if let Some(ending) = self.leaves()? {
                         return Ok(ending);
@@ -134,6 +138,15 @@ impl<'a> Run<'a> {
                 Decision::Leave(stop, message) => return self.leave(stop, message).await,
                 Decision::Done(outcome) => return Ok(self.finished(outcome).await),
             }
+        }
+    }
+
+    /// A raise that waits is explained by the autoscaler, where that is why.
+    async fn ask_ceilings(&mut self, waits: &[Wait], now: Timestamp) {
+        let due = self.asked.is_none_or(|at| now.duration_since(at) >= SignedDuration::from_mins(1));
+        if due && waits.iter().any(|w| w.reason == WaitReason::RaiseGate) {
+            self.asked = Some(now);
+            self.watch.ceilings = look::ceilings(&self.subject, &self.ports.clusters).await;
         }
     }
 
@@ -303,9 +316,11 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// Until the next look; requests and `^C` are heard within a second.
+    /// Until the next look, or the end of a wait; requests and `^C` are heard within a second.
     async fn rest(&mut self, now: Timestamp) {
-        let next = self.watch.tried.checked_add(self.poll()).unwrap_or(Timestamp::MAX);
+        let look = self.watch.tried.checked_add(self.poll()).unwrap_or(Timestamp::MAX);
+        let over = self.waits.iter().filter_map(|w| w.until).filter(|until| *until > now).min();
+        let next = over.map_or(look, |over| over.min(look));
         let slice = Duration::from_secs(1).max(self.settings.poll / 5);
         let mut left = next.duration_since(now).try_into().unwrap_or(Duration::ZERO).max(Duration::from_millis(100));
         while !left.is_zero() && self.interrupt.raised().is_none() {
