@@ -1,11 +1,12 @@
 //! Who follows a run from here: standard output as JSON, or a person at a terminal or in a log.
 
+use std::time::{Duration, Instant};
+
 use jiff::Timestamp;
 
 use super::args::{Global, Output};
-use super::render::dashboard::{Dashboard, screen};
+use super::picture::Picture;
 use super::render::events::Lines;
-use super::render::style::Style;
 use super::render::view::View;
 use super::term;
 use crate::domain::event::{Record, Wait};
@@ -19,7 +20,15 @@ use crate::plan::model::Plan;
 pub fn audience<'a>(global: &Global, plan: &'a Plan) -> Box<dyn Audience + 'a> {
     match global.output {
         Output::Json => Box::new(Json),
-        _ => Box::new(Person::new(global, plan)),
+        _ => Box::new(Person::new(global, plan, true)),
+    }
+}
+
+/// The same for a rehearsal, which no verb reaches.
+pub fn rehearsal<'a>(global: &Global, plan: &'a Plan) -> Box<dyn Audience + 'a> {
+    match global.output {
+        Output::Json => Box::new(Json),
+        _ => Box::new(Person::new(global, plan, false)),
     }
 }
 
@@ -38,15 +47,18 @@ impl Audience for Json {
 struct Person<'a> {
     plan: &'a Plan,
     lines: Lines,
-    style: Style,
-    dashboard: Option<Dashboard>,
-    drawn: Option<std::time::Instant>,
+    picture: Option<Picture>,
+    reachable: bool,
+    /// What was told last: when, and the waits. `None`: something has happened since.
+    told: Option<(Instant, Vec<Wait>)>,
 }
 
 impl<'a> Person<'a> {
-    fn new(global: &Global, plan: &'a Plan) -> Self {
-        let dashboard = (term::stderr() && term::stdout()).then(|| Dashboard::new(term::bars().clone()));
-        Self { plan, lines: Lines::new(term::style(global.color)), style: term::style_err(global.color), dashboard, drawn: None }
+    fn new(global: &Global, plan: &'a Plan, reachable: bool) -> Self {
+        let lines = Lines::new(term::style(global.color));
+        let lines = if reachable { lines.with_commands() } else { lines };
+        let picture = term::pictures().then(|| Picture::new(term::style_err(global.color)));
+        Self { plan, lines, picture, reachable, told: None }
     }
 }
 
@@ -55,15 +67,16 @@ impl Audience for Person<'_> {
         for line in self.lines.take(record) {
             let _ = term::print(&line);
         }
+        self.told = None;
     }
 
     fn turn(&mut self, state: &State, watch: &Watch, waits: &[Wait], now: Timestamp) {
-        let Some(dashboard) = &mut self.dashboard else { return };
-        // A lab's clock may turn hundreds of times a second: nobody reads that fast.
-        if self.drawn.is_some_and(|at| at.elapsed() < std::time::Duration::from_millis(100)) {
+        let Some(picture) = &self.picture else { return };
+        // A lab's clock may turn hundreds of times a second, and each picture is some work.
+        if self.told.as_ref().is_some_and(|(at, told)| at.elapsed() < Duration::from_millis(100) && told == waits) {
             return;
         }
-        self.drawn = Some(std::time::Instant::now());
-        dashboard.show(&screen(&View::of(self.plan, state, Some(watch), waits, now), term::width(), &self.style));
+        self.told = Some((Instant::now(), waits.to_vec()));
+        picture.show(View { reachable: self.reachable, ..View::of(self.plan, state, Some(watch), waits, now) });
     }
 }

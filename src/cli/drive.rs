@@ -1,8 +1,13 @@
 //! Driving a run from here: `^C`, the audience, and what the ending means for the exit code.
 
-use super::args::Global;
+use jiff::Timestamp;
+
+use super::args::{Global, Output};
 use super::audience::audience;
 use super::exit::{Exit, Failure};
+use super::render::status;
+use super::render::view::View;
+use super::signals::Signals;
 use super::term;
 use crate::adapter::store::Request;
 use crate::domain::event::{Outcome, Stop};
@@ -31,11 +36,10 @@ pub async fn begin(
     hold: Hold,
     request: Option<&Request>,
 ) -> Result<Exit, Failure> {
-    let run_id = hold.run().to_owned();
     let interrupt = Interrupt::default();
     let mut listener = audience(global, plan);
     // It names everything that later records are about, and was journalled before there was anybody to tell.
-    if let Some(started) = ports.store.read(&run_id).ok().and_then(|records| records.into_iter().next()) {
+    if let Some(started) = ports.store.read(hold.run()).ok().and_then(|records| records.into_iter().next()) {
         listener.record(&started);
     }
     let mut run = Run::take(plan, ports, settings, hold, interrupt.clone(), &mut *listener).map_err(|e| engine(e, false))?;
@@ -47,66 +51,62 @@ pub async fn begin(
         () = twice(&interrupt) => None,
     };
     let moved = run.state().first_write.is_some() || run.state().step > run.state().started.from_step;
+    let view = View::of(plan, run.state(), None, &[], Timestamp::now());
     drop(run);
     drop(listener);
     match ending {
         None => {
-            term::complain(&format!(
-                "left at once; nobody watches the traffic now. Go on: cutover resume {run_id}   Go back: cutover rollback {run_id}"
-            ));
+            term::complain(&format!("left at once, as asked\n{}", status::left(&view, &term::style_err(global.color)).join("\n")));
             Ok(Exit::Interrupted)
         }
-        Some(Err(error)) => Err(engine(error, moved).next(format!("Go back: cutover rollback {run_id}"))),
-        Some(Ok(ending)) => Ok(said(&run_id, &ending)),
+        Some(Err(error)) => {
+            let left = status::left(&view, &term::style_err(global.color));
+            Err(left.iter().fold(engine(error, moved), |failure, line| failure.next(line.trim_start_matches("  "))))
+        }
+        Some(Ok(ending)) => Ok(said(global, &ending, &view)),
     }
 }
 
-/// What an ending means, in words on stderr and as an exit code.
-pub fn said(run: &str, ending: &Ending) -> Exit {
+/// What an ending means: on stderr what is live now and what to type next, and the exit code.
+pub fn said(global: &Global, ending: &Ending, view: &View) -> Exit {
+    words(global, ending);
+    term::complain(&status::left(view, &term::style_err(global.color)).join("\n"));
+    exit(ending)
+}
+
+/// The words of an ending, for those who did not see its record as a line on their terminal.
+pub fn words(global: &Global, ending: &Ending) {
+    if global.output == Output::Text && term::stdout() {
+        return;
+    }
     match ending {
-        Ending::Finished(outcome, remarks) => {
-            for remark in remarks {
-                term::complain(remark);
-            }
-            match outcome {
-                // Weights are back, but cookies still lead to the new cluster: a person must know.
-                Outcome::RolledBack if !remarks.is_empty() => Exit::Stuck,
-                Outcome::Completed => Exit::Done,
-                Outcome::RolledBack | Outcome::Aborted => Exit::RolledBack,
-            }
-        }
-        Ending::Stopped(stop, message) => {
-            term::complain(&format!("{message}\nGo on:   cutover resume {run}\nGo back: cutover rollback {run}"));
-            left(*stop)
-        }
+        Ending::Finished(_, remarks) => remarks.iter().for_each(|remark| term::complain(remark)),
+        Ending::Stopped(_, message) => term::complain(message),
     }
 }
 
-/// The exit code of a process that left its run.
-pub fn left(stop: Stop) -> Exit {
-    match stop {
-        Stop::Paused | Stop::Waiting => Exit::Waiting,
-        Stop::Interrupted => Exit::Interrupted,
-        Stop::Drift => Exit::Drift,
-        Stop::Lock => Exit::Locked,
-        Stop::Stuck => Exit::Stuck,
+/// The exit code of an ending.
+pub fn exit(ending: &Ending) -> Exit {
+    match ending {
+        // Weights are back, but cookies still lead to the new cluster: a person must know.
+        Ending::Finished(Outcome::RolledBack, remarks) if !remarks.is_empty() => Exit::Stuck,
+        Ending::Finished(Outcome::Completed, _) => Exit::Done,
+        Ending::Finished(Outcome::RolledBack | Outcome::Aborted, _) => Exit::RolledBack,
+        Ending::Stopped(Stop::Paused | Stop::Waiting, _) => Exit::Waiting,
+        Ending::Stopped(Stop::Interrupted, _) => Exit::Interrupted,
+        Ending::Stopped(Stop::Drift, _) => Exit::Drift,
+        Ending::Stopped(Stop::Lock, _) => Exit::Locked,
+        Ending::Stopped(Stop::Stuck, _) => Exit::Stuck,
     }
 }
 
-/// Returns at the second `^C`; the first raises the flag.
+/// Returns at the second `^C` (or its like); the first raises the flag.
 pub async fn twice(interrupt: &Interrupt) {
-    let mut presses = 0;
-    loop {
-        if tokio::signal::ctrl_c().await.is_err() {
-            return std::future::pending().await;
-        }
-        presses += 1;
-        if presses > 1 {
-            return;
-        }
-        interrupt.raise(Stop::Interrupted, "interrupted; no new batch was begun, and nobody watches the traffic now");
-        term::complain("^C: no new batch; leaving the run paused (again: leave now)");
-    }
+    let Ok(mut signals) = Signals::listen() else { return std::future::pending().await };
+    signals.next().await;
+    interrupt.raise(Stop::Interrupted, "interrupted: no new batch was begun");
+    term::complain("stopping: no new batch, and the run is left paused (^C again: leave at once)");
+    signals.next().await;
 }
 
 /// A run that could not go on: nothing was written, or a person is needed.

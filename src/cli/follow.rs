@@ -3,15 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::args::Global;
+use super::args::{Global, Output};
 use super::audience::audience;
 use super::exit::{Exit, Failure};
 use super::find::Found;
+use super::render::events::Lines;
+use super::render::view::View;
 use super::term;
 use super::verbs::steer::{done_if_back, state};
-use crate::adapter::store::Store;
+use crate::adapter::store::{Holder, Store};
 use crate::domain::event::{Event, Outcome, Record};
-use crate::engine::{Ending, request};
+use crate::domain::state::State;
+use crate::engine::{Audience, Ending, request};
 
 /// Shows a run's new records until its traffic is back; `None` where the process that had it in hand is gone before that.
 pub async fn to_the_end(global: &Global, store: &Arc<dyn Store>, found: &Found) -> Result<Option<Exit>, Failure> {
@@ -29,7 +32,9 @@ pub async fn to_the_end(global: &Global, store: &Arc<dyn Store>, found: &Found) 
             listener.record(record);
         }
         if let Some(ending) = fresh.iter().find_map(back) {
-            return Ok(Some(done_if_back(super::drive::said(&found.run.id, &ending))));
+            let now = State::fold(&records).ok().flatten().map(|state| View::of(&found.plan, &state, None, &[], jiff::Timestamp::now()));
+            let exit = now.map_or_else(|| super::drive::exit(&ending), |view| super::drive::said(global, &ending, &view));
+            return Ok(Some(done_if_back(exit)));
         }
         seen = records.len();
         if gone {
@@ -49,11 +54,42 @@ fn back(record: &Record) -> Option<Ending> {
     }
 }
 
+/// How long a live process may take to hear a request: it looks every second.
+const HEARD: Duration = Duration::from_secs(5);
+
+/// Waits until the process that has the run in hand has heard what was just asked of it, and shows what it made of that.
+pub async fn heard(global: &Global, store: &Arc<dyn Store>, found: &Found, holder: &Holder) -> Result<Exit, Failure> {
+    let who = format!("{} (process {}), who has the run {} in hand", holder.owner, holder.pid, found.run.id);
+    let wrong = |e| Failure::new(Exit::Stuck, e);
+    let begun = tokio::time::Instant::now();
+    while !store.requests(&found.run.id).map_err(wrong)?.is_empty() {
+        if begun.elapsed() > HEARD {
+            term::complain(&format!("asked {who}; no answer yet. See: cutover status {}", found.run.id));
+            return Ok(Exit::Done);
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let records = store.read(&found.run.id).map_err(wrong)?;
+    let mut lines = Lines::new(term::style(global.color));
+    let answers = |e: &Event| {
+        matches!(e, Event::Paused { .. } | Event::Resumed { .. } | Event::Approved { .. } | Event::Promoted { .. } | Event::Notice { .. })
+    };
+    for record in records.iter().skip(found.records.len()).filter(|r| answers(&r.event)) {
+        match (&record.event, global.output) {
+            (Event::Notice { message }, _) => return Err(Failure::new(Exit::Usage, message.clone())),
+            (_, Output::Json) => super::audience::Json.record(record),
+            _ => lines.take(record).iter().for_each(|line| drop(term::print(line))),
+        }
+    }
+    term::complain(&format!("heard by {who}"));
+    Ok(Exit::Done)
+}
+
 /// Journals the requests of a run that nobody has in hand, under its lock.
 pub fn journal_requests(found: &Found, store: &Arc<dyn Store>) -> Result<(), Failure> {
     let (owner, host) = super::owner::owner();
     let now = jiff::Timestamp::now();
-    let holder = crate::adapter::store::Holder { owner, host, pid: std::process::id(), since: now, run: found.run.id.clone() };
+    let holder = Holder { owner, host, pid: std::process::id(), since: now, run: found.run.id.clone() };
     let _held = store.lock(&found.run.load_balancers, &holder).map_err(|e| Failure::new(Exit::Locked, e))?;
     let mut state = state(found)?;
     let wrong = |e| Failure::new(Exit::Internal, e);
@@ -66,6 +102,6 @@ pub fn journal_requests(found: &Found, store: &Arc<dyn Store>) -> Result<(), Fai
             return Err(Failure::new(Exit::Usage, message.clone()));
         }
     }
-    term::complain(&format!("noted; nobody has the run in hand. Go on: cutover resume {}", found.run.id));
+    term::complain(&format!("noted; nobody has the run in hand, so nothing happens until: cutover resume {}", found.run.id));
     Ok(())
 }

@@ -9,8 +9,10 @@ pub mod follow;
 pub mod identity;
 pub mod log;
 pub mod owner;
+pub mod picture;
 pub mod prepare;
 pub mod render;
+pub mod signals;
 pub mod term;
 pub mod verbs;
 pub mod world;
@@ -73,10 +75,10 @@ async fn over_the_network(args: &Cutover) -> Result<Exit, Failure> {
         Verb::Rehearse(args) => verbs::rehearse::run(global, args).await,
         Verb::Lab(args) => verbs::lab::run(global, args).await,
         Verb::Run(args) => verbs::run::run(global, args).await,
-        Verb::Promote(args) => verbs::steer::promote(global, args),
-        Verb::Pause(args) => verbs::steer::pause(global, args),
+        Verb::Promote(args) => verbs::steer::promote(global, args).await,
+        Verb::Pause(args) => verbs::steer::pause(global, args).await,
         Verb::Resume(args) => verbs::steer::resume(global, args).await,
-        Verb::Approve(args) => verbs::steer::approve(global, args),
+        Verb::Approve(args) => verbs::steer::approve(global, args).await,
         Verb::Abort(args) => verbs::steer::abort(global, args).await,
         Verb::Rollback(args) => verbs::rollback::run(global, args).await,
         Verb::Schema | Verb::Completions(_) | Verb::Man(_) => Ok(Exit::Internal),

@@ -2,6 +2,7 @@
 
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use indicatif::{MultiProgress, ProgressDrawTarget};
 use jiff::tz::TimeZone;
@@ -49,6 +50,27 @@ pub fn width() -> usize {
 pub fn bars() -> &'static MultiProgress {
     static BARS: OnceLock<MultiProgress> = OnceLock::new();
     BARS.get_or_init(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr()))
+}
+
+/// Whether a picture that changes can be shown: both streams are the same person's terminal, and it can move its cursor.
+pub fn pictures() -> bool {
+    stdout() && stderr() && std::env::var("TERM").is_ok_and(|term| !term.is_empty() && term != "dumb")
+}
+
+/// Whether such a picture is on the screen now, its last line filled to the edge.
+static PICTURE: AtomicBool = AtomicBool::new(false);
+
+/// Says whether a picture is on the screen.
+pub fn picture(shown: bool) {
+    PICTURE.store(shown, Ordering::Relaxed);
+}
+
+/// Takes back the `^C` that the terminal itself has written behind the picture, on a line of its own: the picture would be a line lower than
+/// it is thought to be, and leave its first one behind.
+pub fn unecho() {
+    if PICTURE.load(Ordering::Relaxed) && io::stdin().is_terminal() {
+        let _ = write!(io::stderr().lock(), "\r\x1b[2K\x1b[1A");
+    }
 }
 
 /// Prints a text and a newline on standard output, above the bars if there are any. A reader that went away is no failure.

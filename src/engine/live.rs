@@ -12,7 +12,10 @@ use crate::plan::model::Selector;
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum LookError {
     /// The selector is not exactly one.
-    #[error("`{selector}` names {} load balancers: {}", found.len(), found.join(", "))]
+    #[error("`{selector}` names {}", match found.as_slice() {
+        [] => "no load balancer of this account in this region".to_owned(),
+        found => format!("{} load balancers, and must name one: {}", found.len(), found.join(", ")),
+    })]
     NotOne {
         /// As asked for.
         selector: String,

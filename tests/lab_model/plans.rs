@@ -84,5 +84,5 @@ spec:
         xml.contains("<Key>app</Key><Value>cart</Value>") && xml.contains("<Key>cluster</Key><Value>old</Value>")
     });
     assert_eq!(tagged.count(), 1);
-    assert_eq!(world.context("new"), "n");
+    assert_eq!(world.contexts("new"), ["n"]);
 }

@@ -3,6 +3,7 @@
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::parts::{lay_out, parts, standing};
+use super::status::on;
 use super::style::{Style, Tone};
 use super::view::View;
 
@@ -16,7 +17,16 @@ pub fn screen(view: &View, width: usize, style: &Style) -> Vec<String> {
     let mut lines = vec![format!("{}  step {step} of {of}", style.paint(Tone::Strong, &view.run))];
     lines.extend(wrap(&words, width.saturating_sub(2)).into_iter().map(|line| format!("  {}", style.paint(tone, &line))));
     lines.extend(steps(view, style));
-    lines.extend(lay_out(&parts(view, style, false), style));
+    let mut below = parts(view, style, false);
+    // Why it waits and until when must be readable whole.
+    for (_, lines) in below.iter_mut().filter(|(heading, _)| *heading == "waits") {
+        *lines = lines.iter().flat_map(|line| wrap(line, width.saturating_sub(12))).collect();
+    }
+    // What only a person can end comes with the words to type.
+    if view.reachable && (view.phase == "awaiting" || view.frozen.is_some() || view.paused.is_some()) {
+        below.push(("go on", on(view)));
+    }
+    lines.extend(lay_out(&below, style));
     let dots = style.mark("…", "...");
     lines.iter().map(|l| console::truncate_str(l, width, dots).into_owned()).collect()
 }
@@ -53,33 +63,34 @@ fn steps(view: &View, style: &Style) -> Vec<String> {
     shown.chain(more).collect()
 }
 
-/// The picture at the bottom of the terminal; nothing at all where there is none.
+/// The picture at the bottom of the terminal; nothing at all where there is none. It is one bar of several lines, so that it is drawn at once.
 #[derive(Debug)]
 pub struct Dashboard {
     bars: MultiProgress,
-    lines: Vec<ProgressBar>,
+    bar: Option<ProgressBar>,
 }
 
 impl Dashboard {
     /// Over these bars (`cli::term::bars`, or hidden ones). Print above them through `cli::term::print` only.
     pub fn new(bars: MultiProgress) -> Self {
-        Self { bars, lines: Vec::new() }
+        Self { bars, bar: None }
     }
 
-    /// Shows these lines in place of those before.
+    /// Shows these lines in place of those before; none: nothing is left.
     pub fn show(&mut self, lines: &[String]) {
-        while self.lines.len() < lines.len() {
-            let bar = self.bars.add(ProgressBar::new_spinner());
-            bar.set_style(ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_spinner()));
-            self.lines.push(bar);
+        if lines.is_empty() {
+            if let Some(bar) = self.bar.take() {
+                bar.finish_and_clear();
+                self.bars.remove(&bar);
+            }
+            return;
         }
-        for bar in self.lines.drain(lines.len()..) {
-            bar.finish_and_clear();
-            self.bars.remove(&bar);
-        }
-        for (bar, line) in self.lines.iter().zip(lines) {
-            bar.set_message(line.clone());
-        }
+        let bar = self.bar.get_or_insert_with(|| {
+            let style = ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
+            self.bars.add(ProgressBar::new_spinner().with_style(style))
+        });
+        bar.set_message(lines.join("\n"));
+        bar.force_draw();
     }
 }
 

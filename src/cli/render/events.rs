@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use super::names::{Names, shares};
 use super::style::{Style, Tone, count, duration, percent};
-use crate::domain::event::{Counts, Event, Measured, Outcome, Record, ResumeMode, Started, Wait};
+use crate::domain::event::{Counts, Event, Measured, Outcome, Record, ResumeMode, Started, Wait, WaitReason};
 use batch::Tally;
 use jiff::SignedDuration;
 
@@ -18,12 +18,19 @@ pub struct Lines {
     tally: Tally,
     health: BTreeMap<String, Counts>,
     waits: Vec<Wait>,
+    commands: bool,
 }
 
 impl Lines {
     /// For a run whose `started` record is still to come.
     pub fn new(style: Style) -> Self {
-        Self { style, names: Names::default(), tally: Tally::default(), health: BTreeMap::new(), waits: Vec::new() }
+        Self { style, names: Names::default(), tally: Tally::default(), health: BTreeMap::new(), waits: Vec::new(), commands: false }
+    }
+
+    /// With the command to type where a person is waited for: of a run that other terminals can reach.
+    #[must_use]
+    pub fn with_commands(self) -> Self {
+        Self { commands: true, ..self }
     }
 
     /// The names learnt from `started`.
@@ -39,15 +46,21 @@ impl Lines {
         let mut texts = self.tally.take(record, &self.names);
         texts.extend(match &record.event {
             Event::Intended { .. } | Event::Outcome { .. } => None,
-            Event::Waiting { waits } => self.waiting(waits),
+            Event::Waiting { waits } => self.waiting(waits, &record.run),
             Event::Health { groups } => self.changed(groups),
             other => text(other, &record.run, &self.names, &self.style),
         });
         texts.into_iter().map(|t| t.line(record, &self.style)).collect()
     }
 
-    fn waiting(&mut self, waits: &[Wait]) -> Option<Text> {
-        let fresh = waits.iter().filter(|w| !self.waits.contains(w)).map(|w| wait(w, &self.style)).collect::<Vec<_>>();
+    fn waiting(&mut self, waits: &[Wait], run: &str) -> Option<Text> {
+        // The pause or the freeze itself has just been said.
+        let said = |w: &Wait| matches!(w.reason, WaitReason::Paused | WaitReason::Frozen) || self.waits.contains(w);
+        let command = |w: &Wait| {
+            let approval = self.commands && w.reason == WaitReason::Approval;
+            if approval { format!("   cutover approve {run}") } else { String::new() }
+        };
+        let fresh = waits.iter().filter(|w| !said(w)).map(|w| wait(w, &self.style) + &command(w)).collect::<Vec<_>>();
         self.waits = waits.to_vec();
         (!fresh.is_empty()).then(|| Text::new(Tone::Faint, "·", fresh.join("; ")))
     }

@@ -7,7 +7,7 @@ pub mod events;
 mod fixture;
 pub mod live;
 pub mod names;
-mod parts;
+pub mod parts;
 pub mod status;
 pub mod style;
 pub mod view;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::events::{add, counts, wait};
 use super::style::{Style, Tone, count, duration, percent};
 use super::view::{Back, Guard, Health, Split, View};
-use crate::domain::event::{Counts, Freeze, Outcome, Stop, Wait};
+use crate::domain::event::{Counts, Freeze, Outcome, Stop, Wait, WaitReason};
 
 /// Groups beyond this many are summed up by cluster.
 const GROUPS: usize = 8;
@@ -18,10 +18,10 @@ pub(super) type Part = (&'static str, Vec<String>);
 /// Everything below the headline; empty parts are left out. `all`: name every drifted route.
 pub(super) fn parts(view: &View, style: &Style, all: bool) -> Vec<Part> {
     let parts = [
-        ("traffic", view.traffic.iter().map(|s| split(s, style)).chain(open(view, style)).collect()),
+        ("traffic", traffic(view, style)),
         ("drift", drift(view, style, all)),
         ("health", health(&view.health, style)),
-        ("waits", view.waits.iter().map(|w| with_rest(view, w, style)).collect()),
+        ("waits", waits(view, style)),
         ("way back", view.way_back.iter().map(|b| way_back(b, style)).collect()),
         ("guard", vec![guard(view, style)]),
     ];
@@ -38,7 +38,7 @@ pub(super) fn lay_out(parts: &[Part], style: &Style) -> Vec<String> {
 }
 
 /// Where the run stands, in one line, and how grave that is.
-pub(super) fn standing(view: &View, style: &Style) -> (Tone, String) {
+pub fn standing(view: &View, style: &Style) -> (Tone, String) {
     if let Some(outcome) = view.outcome {
         return match outcome {
             Outcome::Completed => (Tone::Good, "completed".into()),
@@ -95,6 +95,17 @@ fn left(stop: Stop) -> &'static str {
         Stop::Lock => "left: someone else took the lock",
         Stop::Stuck => "STUCK: traffic is not where it should be",
     }
+}
+
+/// What each set of routes carries, and how many of them are being written.
+pub(super) fn traffic(view: &View, style: &Style) -> Vec<String> {
+    view.traffic.iter().map(|s| split(s, style)).chain(open(view, style)).collect()
+}
+
+/// A run that is over waits for nothing, and a pause or freeze is said where the run stands.
+fn waits(view: &View, style: &Style) -> Vec<String> {
+    let waits = view.waits.iter().filter(|w| view.outcome.is_none() && !matches!(w.reason, WaitReason::Paused | WaitReason::Frozen));
+    waits.map(|w| with_rest(view, w, style)).collect()
 }
 
 /// `36 routes  a 95 % ▕███████░▏ b 5 %`.

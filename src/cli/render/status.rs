@@ -1,6 +1,6 @@
 //! `cutover status RUN`: where a run stands, for a person and as JSON, and what to type to go on or back.
 
-use super::parts::{Part, lay_out, parts, standing};
+use super::parts::{Part, lay_out, parts, standing, traffic};
 use super::style::{Style, Tone};
 use super::view::{Guard, View};
 use crate::domain::event::{Freeze, Outcome};
@@ -22,6 +22,19 @@ pub fn text(view: &View, style: &Style) -> String {
     lay_out(&all, style).join("\n")
 }
 
+/// Lines for whoever leaves a run: what is live, that nobody looks after it any more, how to go on and how to go back.
+pub fn left(view: &View, style: &Style) -> Vec<String> {
+    let guard = match view.guard {
+        Guard::Over => Vec::new(),
+        _ => vec![style.paint(Tone::Bad, "nobody watches this traffic now")],
+    };
+    let mut all: Vec<Part> = vec![("live", traffic(view, style))];
+    all.extend(parts(view, style, true).into_iter().filter(|(heading, _)| *heading == "drift"));
+    all.extend([("guard", guard), ("go on", on(view)), ("go back", back(view))]);
+    all.retain(|(_, lines)| !lines.is_empty());
+    lay_out(&all, style)
+}
+
 /// One object: the [`View`]'s fields, and `goOn` and `goBack`, the commands.
 pub fn json(view: &View) -> serde_json::Value {
     let mut value = serde_json::to_value(view).unwrap_or_default();
@@ -31,7 +44,7 @@ pub fn json(view: &View) -> serde_json::Value {
 }
 
 /// The commands that go on, each with what it means where there is a choice.
-fn on(view: &View) -> Vec<String> {
+pub(super) fn on(view: &View) -> Vec<String> {
     let command = |verb: &str, options: &str, why: &str| {
         let line = format!("cutover {verb} {}{options}", view.run);
         if why.is_empty() { line } else { format!("{line}   # {why}") }

@@ -58,6 +58,9 @@ pub struct View {
     pub way_back: Vec<Back>,
     /// Who looks after it.
     pub guard: Guard,
+    /// Whether verbs typed elsewhere reach it: not so a rehearsal, which lives in memory.
+    #[serde(skip)]
+    pub reachable: bool,
 }
 
 /// A person's pause.
@@ -170,6 +173,7 @@ impl View {
             waits: waits.to_vec(),
             way_back: watch.map_or_else(Vec::new, |w| decide::way_back(state, w).into_iter().map(Back::from).collect()),
             guard: guard(state, look.map(|at| (state.started.owner.clone(), at)), now),
+            reachable: true,
         }
     }
 

@@ -1,8 +1,14 @@
 //! `cutover lab`: serves the embedded world until `^C`, and prints what to export to reach it.
 
+use std::collections::BTreeMap;
+use std::path::Path;
+
 use crate::adapter::clock::Scaled;
+use crate::adapter::store::Store;
+use crate::adapter::store::fs::Local;
 use crate::cli::args::{Global, Lab, Output};
 use crate::cli::exit::{Exit, Failure};
+use crate::cli::signals::Signals;
 use crate::cli::verbs::rehearse::scenario;
 use crate::cli::{find, term};
 use crate::lab::live;
@@ -13,26 +19,65 @@ pub async fn run(global: &Global, args: &Lab) -> Result<Exit, Failure> {
     let color = term::style_err(global.color).color;
     let plan = find::plan(&args.plan, color)?;
     let scenario = scenario(args.scenario.as_deref(), color)?;
-    let clock = Scaled::new(jiff::Timestamp::now(), args.speed);
     let start = jiff::Timestamp::now();
+    let clock = Scaled::new(start, args.speed);
     let world = World::new(&plan, &scenario, args.seed, start).map_err(|e| Failure::new(Exit::Usage, e))?;
+    // Before anything is there that must not be left behind.
+    let mut signals = Signals::listen().map_err(|e| Failure::new(Exit::Internal, e))?;
     let lab = live::Lab::start(world, clock).await.map_err(|e| Failure::new(Exit::Internal, e))?;
-    let text = match global.output {
-        Output::Json => serde_json::json!({"event": "lab", "environment": lab.environment().iter().cloned().collect::<std::collections::BTreeMap<_, _>>()}).to_string(),
-        _ => lab.environment().iter().map(|(name, value)| format!("export {name}={value}")).collect::<Vec<_>>().join("\n"),
-    };
-    let _ = term::print(&text);
-    term::complain("the lab is up; paste these lines into another terminal, and end it here with ^C");
-    let ended = ended().await;
+    let runs = std::env::temp_dir().join(format!("cutover-lab-{}-{:08x}-runs", std::process::id(), fastrand::u32(..)));
+    let mut environment = lab.environment().to_vec();
+    // Runs in a lab must never be mistaken for real ones, least of all by a `rollback` that takes the only unfinished one.
+    environment.push(("CUTOVER_STATE_DIR".into(), runs.display().to_string()));
+    let _ = term::print(&text(global, &environment));
+    let plan = &args.plan;
+    term::complain(&format!(
+        "\nThe lab is up, its time {} as fast as life. Paste these lines into another terminal, then for example:\n  \
+         cutover check {plan}\n  cutover run {plan}\n  cutover status --watch\n\
+         ^C here ends the lab, and with it the runs that were made in it.",
+        if args.speed.to_bits() == 1f64.to_bits() { "just".to_owned() } else { format!("{} times", args.speed) }
+    ));
+    signals.next().await;
     lab.stop().await;
-    ended.map(|()| Exit::Done).map_err(|e| Failure::new(Exit::Internal, e))
+    forget(&runs);
+    Ok(Exit::Done)
 }
 
-/// `^C`, or a polite end from whoever started it.
-async fn ended() -> std::io::Result<()> {
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-    tokio::select! {
-        pressed = tokio::signal::ctrl_c() => pressed,
-        _ = terminate.recv() => Ok(()),
+/// Removes the runs that were made in this lab, but not from under a process that still has one in hand.
+fn forget(runs: &Path) {
+    let Ok(store) = Local::open(Some(runs.to_owned())) else { return };
+    let held = store.runs().unwrap_or_default().into_iter().find_map(|run| store.holder(&run.id).map(|holder| (run.id, holder)));
+    match held {
+        Some((run, holder)) => term::complain(&format!(
+            "the lab is gone, but process {} still has the run {run} in hand: end it with ^C; its journal stays in {}",
+            holder.pid,
+            runs.display()
+        )),
+        None => drop(std::fs::remove_dir_all(runs)),
+    }
+}
+
+fn text(global: &Global, environment: &[(String, String)]) -> String {
+    if global.output == Output::Json {
+        let environment: BTreeMap<_, _> = environment.iter().cloned().collect();
+        return serde_json::json!({"event": "lab", "environment": environment}).to_string();
+    }
+    environment.iter().map(|(name, value)| format!("export {name}={}", quoted(value))).collect::<Vec<_>>().join("\n")
+}
+
+/// As a shell reads it.
+fn quoted(value: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+=,".contains(c);
+    if value.chars().all(plain) { value.to_owned() } else { format!("'{}'", value.replace('\'', r"'\''")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shell_reads_back_what_is_exported() {
+        assert_eq!(quoted("http://127.0.0.1:80"), "http://127.0.0.1:80");
+        assert_eq!(quoted("/tmp/it's here"), r"'/tmp/it'\''s here'");
     }
 }

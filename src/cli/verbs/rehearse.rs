@@ -11,7 +11,7 @@ use audience::Rehearsal;
 use crate::adapter::store::memory::Memory;
 use crate::adapter::store::{Store, run_id};
 use crate::cli::args::{Global, Rehearse};
-use crate::cli::audience::audience as listener;
+use crate::cli::audience::rehearsal as listener;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::prepare::prepare;
 use crate::cli::render::check;
@@ -74,12 +74,13 @@ async fn rehearse(global: &Global, plan: &Plan, stage: &Stage, seed: u64) -> Res
     }
     loop {
         match life(plan, &ports, &settings, hold, &mut rehearsal, stage).await.map_err(|e| drive::engine(e, true))? {
-            Life::Ended(Ending::Stopped(stop, message)) => {
-                // Nobody can resume what was only rehearsed.
-                term::complain(&format!("{message}\nA real run would stay like this until somebody resumes it or rolls it back."));
-                return Ok(drive::left(stop));
+            Life::Ended(ending) => {
+                drive::words(global, &ending);
+                if matches!(ending, Ending::Stopped(..)) {
+                    term::complain("A real run would stay like this until somebody resumes it or rolls it back.");
+                }
+                return Ok(drive::exit(&ending));
             }
-            Life::Ended(ending) => return Ok(drive::said(&run, &ending)),
             Life::Crashed(pause) => {
                 ports.clock.sleep(pause).await;
                 hold = hold::take(&ports, &settings, plan.marker, &run, &load_balancers, false).await.map_err(drive::held)?;

@@ -94,6 +94,16 @@ fn baseline(plan: &Plan, from_step: usize, given: Option<Shares>) -> Result<Opti
 fn unfinished(store: &dyn Store, plan: &Plan) -> Result<(), Failure> {
     let runs = store.find(&plan.name).map_err(|e| Failure::new(Exit::Internal, e))?;
     let Some(open) = runs.iter().find(|r| r.finished.is_none()) else { return Ok(()) };
-    let failure = Failure::new(Exit::Refused, format!("the run {} of this plan is unfinished; nothing was touched", open.id));
-    Err(failure.next(format!("go on: cutover resume {}", open.id)).next(format!("go back: cutover rollback {}", open.id)))
+    let (exit, who) = match store.holder(&open.id) {
+        Some(h) => (
+            Exit::Locked,
+            format!("and {} (process {} on {}) has it in hand since {}", h.owner, h.pid, h.host, h.since.strftime("%F %T UTC")),
+        ),
+        None => (Exit::Refused, "and nobody has it in hand".into()),
+    };
+    let failure = Failure::new(exit, format!("the run {} of this plan is unfinished, {who}; nothing was touched", open.id));
+    Err(failure
+        .next(format!("see it: cutover status {}", open.id))
+        .next(format!("go on: cutover resume {}", open.id))
+        .next(format!("go back: cutover rollback {}", open.id)))
 }

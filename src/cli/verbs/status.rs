@@ -9,12 +9,14 @@ use crate::cli::render::live;
 use crate::cli::render::status::{json, text};
 use crate::cli::render::style::Style;
 use crate::cli::render::view::View;
+use crate::cli::signals::Signals;
 use crate::cli::verbs::steer::state;
 use crate::cli::{find, term, world};
 use crate::domain::event::Event;
 use crate::domain::live::Live;
 use crate::domain::watch::Watch;
-use crate::engine::{Ports, Subject, look};
+use crate::engine::live::LookError;
+use crate::engine::{Ports, Subject, look as world_look};
 use crate::plan::selector;
 
 /// How often `--watch` looks.
@@ -23,41 +25,68 @@ const WATCH: Duration = Duration::from_secs(2);
 /// Runs the verb.
 pub async fn run(global: &Global, args: &Status) -> Result<Exit, Failure> {
     let style = term::style(global.color);
-    let mut screen = Screen { watch: args.watch && term::stdout() && global.output == Output::Text };
+    if !args.watch {
+        let (shown, _) = look(global, args, args.target.as_deref(), &style).await?;
+        let _ = term::print(shown.trim_end());
+        return Ok(Exit::Done);
+    }
+    // The run that was meant stays the one that is watched, whatever begins or ends meanwhile.
+    let target = match &args.load_balancer {
+        Some(_) => None,
+        None => Some(find::run(&*world::store(global.state_dir.as_ref())?, args.target.as_deref(), style.color)?.run.id),
+    };
+    let mut signals = Signals::listen().map_err(|e| Failure::new(Exit::Internal, e))?;
     loop {
-        let shown = match &args.load_balancer {
-            Some(load_balancer) => of_load_balancer(global, load_balancer, &style).await?,
-            None => of_run(global, args.target.as_deref(), &style).await?,
+        let over = match look(global, args, target.as_deref(), &style).await {
+            Ok((shown, over)) => {
+                show(global, &shown);
+                over
+            }
+            // What cannot be seen now may be seen in two seconds.
+            Err(failure) => {
+                show(global, "");
+                term::complain(&format!("{failure}\nlooking again; ^C ends this"));
+                false
+            }
         };
-        screen.show(&shown);
-        if !args.watch {
+        if over {
             return Ok(Exit::Done);
         }
         tokio::select! {
             () = tokio::time::sleep(WATCH) => {}
-            _ = tokio::signal::ctrl_c() => return Ok(Exit::Done),
+            () = signals.next() => return Ok(Exit::Done),
         }
     }
 }
 
-struct Screen {
-    watch: bool,
+/// What is there now, and whether it will not change any more.
+async fn look(global: &Global, args: &Status, target: Option<&str>, style: &Style) -> Result<(String, bool), Failure> {
+    match &args.load_balancer {
+        Some(load_balancer) => Ok((of_load_balancer(global, load_balancer, style).await?, false)),
+        None => of_run(global, target, style).await,
+    }
 }
 
-impl Screen {
-    fn show(&mut self, text: &str) {
-        if self.watch {
-            let _ = console::Term::stdout().clear_screen();
-        }
-        let _ = term::print(text.trim_end());
+/// On a terminal in place of what was shown before, without the flicker of an empty screen in between.
+fn show(global: &Global, text: &str) {
+    let text = text.trim_end();
+    if global.output == Output::Text && term::pictures() {
+        let lines: String = text.lines().map(|line| format!("{line}\x1b[K\n")).collect();
+        let _ = term::print(&format!("\x1b[H{}\x1b[J", lines.trim_end_matches('\n')));
+    } else if !text.is_empty() {
+        let _ = term::print(text);
     }
 }
 
 async fn of_load_balancer(global: &Global, load_balancer: &str, style: &Style) -> Result<String, Failure> {
     let selector = selector(load_balancer).map_err(|e| Failure::new(Exit::Usage, format!("--load-balancer: {e}")))?;
     let balancer = world::patient(&world::aws(None).await);
-    let live =
-        crate::engine::live::look(&selector, &balancer, jiff::Timestamp::now()).await.map_err(|e| Failure::new(Exit::Internal, e))?;
+    let live = crate::engine::live::look(&selector, &balancer, jiff::Timestamp::now()).await.map_err(|e| match e {
+        LookError::NotOne { .. } => {
+            Failure::new(Exit::Usage, e).next("see: aws elbv2 describe-load-balancers --query 'LoadBalancers[].LoadBalancerName'")
+        }
+        LookError::Unreadable { .. } => Failure::new(Exit::Internal, e),
+    })?;
     Ok(rendered(global, &live, style))
 }
 
@@ -65,12 +94,13 @@ fn rendered(global: &Global, live: &Live, style: &Style) -> String {
     if global.output == Output::Json { live::json(live) } else { live::text(live, style) }
 }
 
-async fn of_run(global: &Global, target: Option<&str>, style: &Style) -> Result<String, Failure> {
+async fn of_run(global: &Global, target: Option<&str>, style: &Style) -> Result<(String, bool), Failure> {
     let store = world::store(global.state_dir.as_ref())?;
     let found = find::run(&*store, target, style.color)?;
     let ports = world::ports(&found.plan, store).await;
     let view = view(&found, &ports).await?;
-    Ok(if global.output == Output::Json { json(&view).to_string() } else { text(&view, style) })
+    let shown = if global.output == Output::Json { json(&view).to_string() } else { text(&view, style) };
+    Ok((shown, view.outcome.is_some()))
 }
 
 /// The run as its journal and one look at the world tell it.
@@ -78,7 +108,7 @@ async fn view(found: &Found, ports: &Ports) -> Result<View, Failure> {
     let state = state(found)?;
     let subject = Subject::of(&found.plan, &state);
     let mut watch = Watch::new(ports.clock.now(), Duration::from_secs(5), Duration::from_mins(1));
-    let seen = look::whole(&subject, &*ports.balancer, &ports.clusters, &*ports.clock).await;
+    let seen = world_look::whole(&subject, &*ports.balancer, &ports.clusters, &*ports.clock).await;
     let now = ports.clock.now();
     watch.absorb(now, seen, true);
     // What was waited for before the last thing that was done is waited for no longer.

@@ -6,30 +6,30 @@ use crate::adapter::store::{Request, Store};
 use crate::cli::args::{Abort, Global, Promote, Resume, Steer};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::find::Found;
+use crate::cli::render::parts::standing;
+use crate::cli::render::style::Style;
+use crate::cli::render::view::View;
 use crate::cli::verbs::rollback_live;
 use crate::cli::verbs::run::{leaves, step};
 use crate::cli::{drive, find, follow, identity, owner, term, world};
 use crate::domain::decide::Orders;
-use crate::domain::event::ResumeMode;
+use crate::domain::event::{Event, ResumeMode};
 use crate::domain::state::{Phase, State};
-use crate::engine::{Settings, hold};
+use crate::engine::{Settings, hold, request};
 
 /// `cutover promote`.
-pub fn promote(global: &Global, args: &Promote) -> Result<Exit, Failure> {
-    ask(global, &args.steer, |by, _| Ok(Request::Promote { by, full: args.full }))
+pub async fn promote(global: &Global, args: &Promote) -> Result<Exit, Failure> {
+    ask(global, &args.steer, "promote", |by| Request::Promote { by, full: args.full }).await
 }
 
 /// `cutover pause`.
-pub fn pause(global: &Global, args: &Steer) -> Result<Exit, Failure> {
-    ask(global, args, |by, _| Ok(Request::Pause { by, reason: String::new() }))
+pub async fn pause(global: &Global, args: &Steer) -> Result<Exit, Failure> {
+    ask(global, args, "pause", |by| Request::Pause { by, reason: String::new() }).await
 }
 
 /// `cutover approve`.
-pub fn approve(global: &Global, args: &Steer) -> Result<Exit, Failure> {
-    ask(global, args, |by, found| match state(found)?.phase {
-        Phase::Awaiting => Ok(Request::Approve { by }),
-        _ => Err(Failure::new(Exit::Usage, format!("the run {} waits for no approval now", found.run.id))),
-    })
+pub async fn approve(global: &Global, args: &Steer) -> Result<Exit, Failure> {
+    ask(global, args, "approve", |by| Request::Approve { by }).await
 }
 
 /// `cutover abort`.
@@ -68,8 +68,7 @@ pub async fn resume(global: &Global, args: &Resume) -> Result<Exit, Failure> {
         store.put_request(&found.run.id, &Request::Resume { by, mode }).map_err(|e| Failure::new(Exit::Internal, e))?;
     }
     if let Some(holder) = store.holder(&found.run.id) {
-        term::complain(&format!("asked {} (process {}) to go on", holder.owner, holder.pid));
-        return Ok(Exit::Done);
+        return follow::heard(global, &store, &found, &holder).await;
     }
     let until = step(&found.plan, args.until.as_ref())?;
     let ports = world::ports(&found.plan, store).await;
@@ -81,19 +80,28 @@ pub async fn resume(global: &Global, args: &Resume) -> Result<Exit, Failure> {
 }
 
 /// Leaves a request; typing the verb is all the confirmation that one needs. Without a live holder it is journalled by this process, which then leaves the run as it is.
-fn ask(global: &Global, args: &Steer, request: impl FnOnce(String, &Found) -> Result<Request, Failure>) -> Result<Exit, Failure> {
+async fn ask(global: &Global, args: &Steer, verb: &str, request: impl FnOnce(String) -> Request) -> Result<Exit, Failure> {
     let (store, found) = target(global, args)?;
-    let (by, _) = owner::owner();
-    let request = request(by, &found)?;
+    let request = request(owner::owner().0);
+    let state = state(&found)?;
+    if let Event::Notice { .. } = request::event(&state, &request) {
+        return Err(nothing_to(verb, &found, &state));
+    }
     store.put_request(&found.run.id, &request).map_err(|e| Failure::new(Exit::Internal, e))?;
     match store.holder(&found.run.id) {
-        Some(holder) => {
-            let (owner, pid) = (holder.owner, holder.pid);
-            term::complain(&format!("asked {owner} (process {pid}), who has the run in hand"));
-        }
-        None => follow::journal_requests(&found, &store)?,
+        Some(holder) => follow::heard(global, &store, &found, &holder).await,
+        None => follow::journal_requests(&found, &store).map(|()| Exit::Done),
     }
-    Ok(Exit::Done)
+}
+
+/// A request that means nothing where the run stands.
+fn nothing_to(verb: &str, found: &Found, state: &State) -> Failure {
+    let view = View::of(&found.plan, state, None, &[], jiff::Timestamp::now());
+    let (step, of) = view.place();
+    let (_, stands) = standing(&view, &Style::plain());
+    let label = view.steps.get(step.saturating_sub(1)).map_or("", String::as_str);
+    let failure = Failure::new(Exit::Usage, format!("there is nothing to {verb} in the run {}: nothing was asked for", view.run));
+    failure.next(format!("it stands at step {step} of {of}, {label}: {stands}")).next(format!("see: cutover status {}", view.run))
 }
 
 /// Drives a run whose rollback has been asked for, as an emergency: nothing but another owner stops it. The verb itself exits 0 then.

@@ -126,11 +126,11 @@ async fn clusters(shell: &Shell) -> io::Result<(BTreeMap<String, Server>, Vec<Co
     let (mut servers, mut contexts) = (BTreeMap::new(), Vec::new());
     for name in shell.call(|world, _| world.clusters()) {
         let server = endpoints::kube(shell.clone(), name.as_str().into(), 0).await?;
-        let context = shell.call(|world, _| {
+        let names = shell.call(|world, _| {
             world.set_endpoint(&name, &server.url(), "");
-            world.context(&name)
+            world.contexts(&name)
         });
-        contexts.push(Context { name: context, server: server.url() });
+        contexts.extend(names.into_iter().map(|name| Context { name, server: server.url() }));
         servers.insert(name, server);
     }
     Ok((servers, contexts))

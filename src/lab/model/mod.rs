@@ -128,12 +128,17 @@ impl World {
         &self.region
     }
 
-    /// The kubeconfig context by which the plan names a cluster, or its EKS name, else its name in the plan.
-    pub fn context(&self, cluster: &str) -> String {
+    /// The kubeconfig contexts of a cluster: the plan's own; or its EKS name, and its ARN, which `aws eks update-kubeconfig` uses; else its
+    /// name in the plan.
+    pub fn contexts(&self, cluster: &str) -> Vec<String> {
         let planned = self.plan.clusters.iter().find(|c| c.name == cluster);
         match planned.map(|c| &c.access) {
-            Some(ClusterAccess::KubeContext(name) | ClusterAccess::Eks(name)) => name.clone(),
-            _ => cluster.to_owned(),
+            Some(ClusterAccess::KubeContext(name)) => vec![name.clone()],
+            Some(ClusterAccess::Eks(name)) => {
+                let arn = format!("arn:aws:eks:{}:{}:cluster/{name}", self.plan.region, self.plan.account_id);
+                vec![name.clone(), arn]
+            }
+            _ => vec![cluster.to_owned()],
         }
     }
 

@@ -1,0 +1,101 @@
+//! The dashboard of a run, kept up to date by a thread of its own: the run tells what is new as often as it likes, and between two looks the
+//! remaining times still count down.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use jiff::SignedDuration;
+
+use super::render::dashboard::{Dashboard, screen};
+use super::render::style::Style;
+use super::render::view::View;
+use super::term;
+
+/// Nobody reads faster than this.
+const FASTEST: Duration = Duration::from_millis(100);
+/// How often the clock on the screen moves when nothing else does.
+const SLOWEST: Duration = Duration::from_secs(1);
+
+/// A dashboard on the terminal of this process; dropping it leaves nothing on the screen.
+pub struct Picture {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Default)]
+struct Shared {
+    latest: Mutex<Latest>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Latest {
+    view: Option<(View, Instant)>,
+    fresh: bool,
+    over: bool,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Latest> {
+        self.latest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Picture {
+    /// Begins with nothing to show.
+    pub fn new(style: Style) -> Self {
+        let shared = Arc::new(Shared::default());
+        let theirs = Arc::clone(&shared);
+        let thread = std::thread::spawn(move || draw(&theirs, &style));
+        Self { shared, thread: Some(thread) }
+    }
+
+    /// Shows this, soon.
+    pub fn show(&self, view: View) {
+        let mut latest = self.shared.lock();
+        latest.view = Some((view, Instant::now()));
+        latest.fresh = true;
+        self.shared.changed.notify_one();
+    }
+}
+
+impl Drop for Picture {
+    fn drop(&mut self) {
+        self.shared.lock().over = true;
+        self.shared.changed.notify_one();
+        let _ = self.thread.take().map(JoinHandle::join);
+    }
+}
+
+fn draw(shared: &Shared, style: &Style) {
+    let mut dashboard = Dashboard::new(term::bars().clone());
+    while let Some((mut view, at)) = next(shared) {
+        // Between two looks the clock goes on.
+        let passed = SignedDuration::try_from(at.elapsed()).unwrap_or_default();
+        view.now = view.now.checked_add(passed).unwrap_or(view.now);
+        term::picture(true);
+        dashboard.show(&screen(&view, term::width(), style));
+        drop(wait(shared, shared.lock(), FASTEST, |latest| !latest.over));
+    }
+    drop(dashboard);
+    term::picture(false);
+}
+
+/// What is to be drawn next, and since when it is true; `None`: nothing any more.
+fn next(shared: &Shared) -> Option<(View, Instant)> {
+    loop {
+        let mut latest = wait(shared, shared.lock(), SLOWEST, |latest| !latest.over && !latest.fresh);
+        if latest.over {
+            return None;
+        }
+        latest.fresh = false;
+        if let Some(view) = &latest.view {
+            return Some(view.clone());
+        }
+    }
+}
+
+fn wait<'a>(shared: &Shared, latest: MutexGuard<'a, Latest>, most: Duration, idle: impl Fn(&Latest) -> bool) -> MutexGuard<'a, Latest> {
+    shared.changed.wait_timeout_while(latest, most, |l| idle(l)).unwrap_or_else(PoisonError::into_inner).0
+}
