@@ -178,11 +178,9 @@ impl Follow {
         let mut line = String::new();
         loop {
             line.clear();
-            if self.records.read_line(&mut line).expect("a line") == 0 {
-                panic!("it ended before {what}: {}", self.notes());
-            }
+            assert!(self.records.read_line(&mut line).expect("a line") != 0, "it ended before {what}: {}", self.notes());
             let record: Value = serde_json::from_str(&line).unwrap_or_else(|e| panic!("not JSON ({e}): {line}"));
-            self.run = record["run"].as_str().unwrap_or_default().to_owned();
+            record["run"].as_str().unwrap_or_default().clone_into(&mut self.run);
             if fits(&record) {
                 return record;
             }

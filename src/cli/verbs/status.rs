@@ -71,8 +71,8 @@ async fn look(global: &Global, args: &Status, target: Option<&str>, style: &Styl
 fn show(global: &Global, text: &str) {
     let text = text.trim_end();
     if global.output == Output::Text && term::pictures() {
-        let lines: String = text.lines().map(|line| format!("{line}\x1b[K\n")).collect();
-        let _ = term::print(&format!("\x1b[H{}\x1b[J", lines.trim_end_matches('\n')));
+        let lines: Vec<_> = text.lines().map(|line| line.to_owned() + "\x1b[K").collect();
+        let _ = term::print(&format!("\x1b[H{}\n\x1b[J", lines.join("\n")));
     } else if !text.is_empty() {
         let _ = term::print(text);
     }
