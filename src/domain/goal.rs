@@ -58,16 +58,50 @@ pub fn back(plan: &Plan, state: &State, route: &Route, rollback: &Rollback, live
     if let Some((_, shares)) = rollback.to_step.and_then(|step| ruling(plan, step)) {
         return spell(plan, route, shares);
     }
-    let start = match &state.started.start {
-        Some(shares) => spell(plan, route, shares)?,
-        None => route.original().clone(),
-    };
+    let start = start(plan, state, route, live)?;
     let idle: Vec<_> = route.start.groups.values().map(String::as_str).filter(|arn| start.weight(arn).unwrap_or(0) == 0).collect();
     if breaks(plan, state, route, rollback) {
         return Ok(shares::detach(&start, &idle).unwrap_or(start));
     }
     let kept: Vec<_> = idle.into_iter().filter(|arn| live.weight(arn).is_some()).collect();
     Ok(shares::attach(&start, &kept))
+}
+
+/// The shares of the start. Where someone else changed the part of the action that is not the plan's, they are spelled into what is live:
+/// that part is not ours to put back.
+fn start(plan: &Plan, state: &State, route: &Route, live: &Forward) -> Result<Forward, Imprecise> {
+    if let (true, Some(shares)) = (foreign(route, live), state.started.start.clone().or_else(|| whole(&shares_of(route, route.original()))))
+    {
+        let used = route.start.groups.iter().filter(|(c, arn)| live.weight(arn).is_some() || shares.get(*c).is_some_and(|s| *s > 0));
+        let managed: Vec<_> = used.map(|(c, arn)| (c.clone(), arn.clone())).collect();
+        let shares = shares.into_iter().filter(|(c, _)| managed.iter().any(|(m, _)| m == c)).collect();
+        return shares::spell(live, &managed, &shares);
+    }
+    state.started.start.as_ref().map_or_else(|| Ok(route.original().clone()), |shares| spell(plan, route, shares))
+}
+
+/// Whether the part of an action that is not the plan's, or its stickiness, is not what it was at the start.
+fn foreign(route: &Route, live: &Forward) -> bool {
+    let others = |forward: &Forward| -> BTreeMap<String, u64> {
+        let own = |arn: &String| route.start.groups.values().any(|g| g == arn);
+        let all = forward.target_groups.iter().map(|t| &t.target_group_arn).filter(|arn| !own(arn));
+        all.map(|arn| (arn.clone(), forward.weight(arn).unwrap_or(0).into())).collect()
+    };
+    let total = |forward: &Forward| -> u64 {
+        forward.target_groups.iter().map(|t| u64::from(forward.weight(&t.target_group_arn).unwrap_or(0))).sum()
+    };
+    let (was, is) = (others(route.original()), others(live));
+    let (before, now) = (total(route.original()), total(live));
+    let sticky = |f: &Forward| f.target_group_stickiness_config.clone().filter(|s| s.enabled);
+    // Equal as parts of the whole, whatever the weights' scale.
+    let same = was.len() == is.len() && was.iter().all(|(arn, w)| is.get(arn).is_some_and(|v| w * now == v * before));
+    !same || sticky(route.original()) != sticky(live)
+}
+
+/// Shares in whole percents, where they are such.
+fn whole(shares: &BTreeMap<ClusterName, f64>) -> Option<Shares> {
+    let all: Shares = shares.iter().map(|(c, share)| (c.clone(), super::gate::ceil(*share))).collect();
+    (all.values().sum::<u32>() == 100).then_some(all)
 }
 
 /// Whether this rollback drops the new groups from this action: group stickiness is on, cookies may have been given, and nobody chose otherwise.

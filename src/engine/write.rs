@@ -13,6 +13,7 @@ use crate::adapter::WriteError;
 use crate::domain::action::{self, Action, Forward};
 use crate::domain::alb::{LiveRoute, RouteId, Unreadable};
 use crate::domain::event::{Event, Write, WriteResult};
+use crate::domain::goal;
 use crate::domain::state::State;
 use crate::domain::watch::Watch;
 
@@ -71,7 +72,10 @@ impl Executor {
         for write in chunk {
             let read = live.remove(&write.route).unwrap_or_else(|| Err(Unreadable::Unavailable("no answer for this route".into())));
             match self.compare(write, read, state, watch, now) {
-                Ok(ready) => prepared.push(ready),
+                Ok(ready) => {
+                    events.extend(overwritten(state, &ready));
+                    prepared.push(ready);
+                }
                 Err(event) => events.extend(event),
             }
         }
@@ -107,6 +111,9 @@ impl Executor {
             return Err(Some(outcome(&write.route, WriteResult::Already, Some(before), None)));
         }
         if write.expect.as_ref().is_some_and(|expect| !before.same(expect)) {
+            return Err(Some(drifted(state, &write.route, actions)));
+        }
+        if restore && state.rollback.as_ref().is_some_and(|r| r.automatic) && foreign(state, &write.route, &before) {
             return Err(Some(drifted(state, &write.route, actions)));
         }
         let actions = action::with_forward(&actions, &write.set);
@@ -230,6 +237,22 @@ fn recent(state: &State, watch: &Watch, id: &RouteId, now: Timestamp) -> Option<
     let reading = watch.routes.get(id).filter(|r| now.duration_since(r.at) < RECENT)?;
     let live = reading.value.as_ref().ok()?;
     action::same(&live.actions, &route.known).then(|| live.actions.clone())
+}
+
+/// Whether a forward is neither what we last confirmed, nor what stood there before, nor anything that we sent.
+fn foreign(state: &State, id: &RouteId, forward: &Forward) -> bool {
+    let Some(route) = state.routes.get(id) else { return false };
+    let sent = route.open.iter().flat_map(|o| &o.sets).chain(&route.previous);
+    !sent.chain([route.forward()]).any(|ours| ours.same(forward))
+}
+
+/// What a person's rollback overwrites is named.
+fn overwritten(state: &State, prepared: &Prepared) -> Option<Event> {
+    let id = &prepared.write.route;
+    let route = state.routes.get(id).filter(|_| prepared.write.expect.is_none() && foreign(state, id, &prepared.before))?;
+    let shares = goal::shares_of(route, &prepared.before);
+    let there = shares.iter().map(|(cluster, share)| format!("{cluster} {share:.0} %")).collect::<Vec<_>>().join(", ");
+    Some(Event::Notice { message: format!("{}: overwrites what someone else put there ({there})", route.start.label) })
 }
 
 fn outcome(route: &RouteId, result: WriteResult, live: Option<Forward>, detail: Option<String>) -> Event {

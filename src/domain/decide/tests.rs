@@ -230,3 +230,16 @@ fn clients_of_a_run_that_began_in_the_middle_hold_cookies_too() {
     let back = crate::domain::goal::back(&plan(), &state, route, state.rollback.as_ref().unwrap(), route.forward()).unwrap();
     assert_eq!(back.weight(&group_arn("webapp-b")), None, "dropped, so that its cookies are worth nothing");
 }
+
+#[test]
+fn a_rollback_keeps_what_a_third_party_put_into_the_action() {
+    let mine = run(forward(&ORIGINAL)).rolling_back(2, "alice@mac");
+    let (route, rollback) = (&mine.routes[&id()], mine.rollback.as_ref().unwrap());
+    let live = set(&[("webapp-a", 50), ("webapp-b", 50), ("webapp-c", 100)]);
+    let back = crate::domain::goal::back(&plan(), &mine, route, rollback, &live).unwrap();
+    let weight = |name: &str| u32::from(back.weight(&group_arn(name)).unwrap());
+    assert_eq!(weight("webapp-a"), weight("webapp-c"), "half of the whole is the third party's, before and after: {back:?}");
+    assert_eq!(weight("webapp-b"), 0);
+    let ours = set(&[("webapp-a", 5), ("webapp-b", 95)]);
+    assert!(crate::domain::goal::back(&plan(), &mine, route, rollback, &ours).unwrap().same(&set(&ORIGINAL)), "else the original tuples");
+}
