@@ -134,6 +134,7 @@ fn group(wanted: &Wanted<'_>, group: &TargetGroup, cluster: &str, pair: &Pair<'_
         healthy: targets.map_or(0, |t| Sample::of(jiff::Timestamp::UNIX_EPOCH, t).counts.healthy),
         interval: group.health_check.interval_seconds,
         cross_zone: true,
+        zones: wanted.load_balancer.zones.clone(),
         deregistration_delay: 300,
     }
 }

@@ -303,6 +303,9 @@ pub struct GroupStart {
     pub interval: u32,
     /// Whether cross-zone balancing is on for it.
     pub cross_zone: bool,
+    /// Names of the zones that its load balancer has enabled; empty in journals that did not keep them.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub zones: Vec<String>,
     /// Seconds of its deregistration delay.
     pub deregistration_delay: u32,
 }

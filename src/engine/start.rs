@@ -71,6 +71,7 @@ fn group(
         healthy: Sample::of(jiff::Timestamp::UNIX_EPOCH, targets).counts.healthy,
         interval: selected.group.health_check.interval_seconds,
         cross_zone: !off,
+        zones: balancer.map(|lb| lb.zones.clone()).unwrap_or_default(),
         deregistration_delay: attributes.get("deregistration_delay.timeout_seconds").and_then(|v| v.parse().ok()).unwrap_or(300),
     };
     Ok((arn.to_owned(), start))

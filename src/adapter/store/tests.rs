@@ -29,7 +29,7 @@ fn both(check: impl Fn(&dyn Store)) {
 fn started(plan: &str) -> Event {
     let group = |name: &str, cluster: &str| {
         let (name, cluster, workload) = (name.into(), cluster.into(), "web".into());
-        GroupStart { name, cluster, workload, healthy: 4, interval: 10, cross_zone: true, deregistration_delay: 60 }
+        GroupStart { name, cluster, workload, healthy: 4, interval: 10, cross_zone: true, zones: Vec::new(), deregistration_delay: 60 }
     };
     let groups = [("a".to_owned(), "arn:web-a".to_owned()), ("b".to_owned(), "arn:web-b".to_owned())];
     Event::Started(Box::new(Started {

@@ -50,6 +50,7 @@ pub fn started() -> Started {
         healthy,
         interval: 15,
         cross_zone: true,
+        zones: Vec::new(),
         deregistration_delay: 30,
     };
     let plan = plan();

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::{Batch, Decision, Orders, guard, hold, later, wait};
 use crate::domain::action::Forward;
-use crate::domain::event::{Event, Freeze, Outcome, StepType, Stop, Wait, WaitReason, Write};
+use crate::domain::event::{Event, Freeze, GroupStart, Outcome, StepType, Stop, Wait, WaitReason, Write};
 use crate::domain::gate::{self, Raise};
 use crate::domain::goal;
 use crate::domain::state::{Phase, Route, State};
@@ -218,7 +218,7 @@ fn gate_of(plan: &Plan, state: &State, watch: &Watch, group: &str, step: usize, 
         Some((_, shares)) => shares.get(&start.cluster).copied().unwrap_or(0),
         None => original(state, &start.cluster),
     };
-    let zones: Vec<_> = if start.cross_zone { Vec::new() } else { watch.zones.get(group).into_iter().flatten().cloned().collect() };
+    let zones = if start.cross_zone { Vec::new() } else { zones(start, watch, group) };
     let gate = &plan.strategy.gates.raise;
     let need = gate::need(gate, share, guard::family_total(state, watch, group), &zones, Duration::from_secs(start.interval.into()));
     match watch.replicas.get(group) {
@@ -231,6 +231,14 @@ fn gate_of(plan: &Plan, state: &State, watch: &Watch, group: &str, step: usize, 
             (raise, _) => raise,
         },
     }
+}
+
+/// The zones that must each hold their part of a group without cross-zone balancing: every one that the load balancer sends to, not only
+/// those in which targets happen to be. Where AWS names no zones of targets (or `all`, for addresses outside the VPC), there is nothing to
+/// compare them with.
+fn zones(start: &GroupStart, watch: &Watch, group: &str) -> Vec<String> {
+    let seen: Vec<_> = watch.zones.get(group).into_iter().flatten().cloned().collect();
+    if start.zones.is_empty() || seen.is_empty() || seen.iter().any(|z| z == "all") { seen } else { start.zones.clone() }
 }
 
 /// A cluster's share of the traffic before the first share step: the largest that it has on any route, in percent.

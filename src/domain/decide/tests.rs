@@ -8,6 +8,8 @@ use crate::domain::fixture::{forward, group_arn, plan, route, shares};
 use crate::domain::state::AUTOMATIC;
 use crate::domain::watch::Observation;
 
+mod blindness;
+
 const ORIGINAL: [(&str, u16); 2] = [("webapp-a", 100), ("webapp-b", 0)];
 const HALF: [(&str, u16); 2] = [("webapp-a", 50), ("webapp-b", 50)];
 
@@ -34,6 +36,7 @@ fn run(actions: Vec<Action>) -> State {
         healthy: 10,
         interval: 10,
         cross_zone: true,
+        zones: Vec::new(),
         deregistration_delay: 300,
     };
     let started = Started {
