@@ -361,7 +361,7 @@ pub enum ResumeMode {
 pub enum Freeze {
     /// Someone else changed a route.
     Drift,
-    /// Health or routes could not be read for a while.
+    /// Health, routes or the marker could not be read for a while.
     Unreadable,
     /// A raise gate did not hold in time.
     GateTimeout,

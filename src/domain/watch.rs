@@ -18,8 +18,8 @@ pub struct Observation {
     pub health: BTreeMap<String, Reading<Vec<Target>>>,
     /// Ready replicas behind a group of instance targets, where Kubernetes says.
     pub replicas: BTreeMap<String, u32>,
-    /// The marker on the load balancers.
-    pub marker: Option<Marker>,
+    /// The marker on the load balancers, or why it could not be read; `None` where the plan does without.
+    pub marker: Option<Result<Marker, Unreadable>>,
 }
 
 /// What the marker tags say.
@@ -56,6 +56,8 @@ pub struct Watch {
     pub ceilings: BTreeMap<String, u32>,
     /// The marker as last read.
     pub marker: Option<Marker>,
+    /// Why the marker could not be read the last time.
+    pub marker_unread: Option<Unreadable>,
     /// Zones in which each group's targets have been seen.
     pub zones: BTreeMap<String, BTreeSet<String>>,
     /// Routes whose writes are answered with no, again and again, and why.
@@ -80,6 +82,7 @@ impl Watch {
             replicas: BTreeMap::new(),
             ceilings: BTreeMap::new(),
             marker: None,
+            marker_unread: None,
             zones: BTreeMap::new(),
             refused: BTreeMap::new(),
             gaps: Vec::new(),
@@ -111,13 +114,18 @@ impl Watch {
         }
         self.replicas.extend(look.replicas);
         self.routes.extend(look.routes);
-        self.marker = look.marker.or(self.marker.take());
+        match look.marker {
+            Some(Ok(marker)) => (self.marker, self.marker_unread) = (Some(marker), None),
+            // Nobody knows whose it is now, whatever it said before.
+            Some(Err(why)) => self.marker_unread = Some(why),
+            None => {}
+        }
         let blind = !self.unreadable.is_empty() || self.routes.values().any(|r| blinds(&r.value));
-        // A look that saw nothing is none.
+        // A look that saw nothing is none. What a bake counts is the traffic and its targets, which the marker says nothing about.
         if whole && !blind {
             self.count(now);
         }
-        self.blind_since = if blind { self.blind_since.or(Some(now)) } else { None };
+        self.blind_since = if blind || self.marker_unread.is_some() { self.blind_since.or(Some(now)) } else { None };
     }
 
     fn count(&mut self, now: Timestamp) {
@@ -170,7 +178,8 @@ impl Watch {
             .iter()
             .filter(|(_, r)| blinds(&r.value))
             .filter_map(|(id, r)| r.value.as_ref().err().map(|e| format!("{}: {e}", short(id))));
-        let all: Vec<_> = groups.chain(routes).collect();
+        let marker = self.marker_unread.iter().map(|why| format!("the marker tag: {why}"));
+        let all: Vec<_> = groups.chain(routes).chain(marker).collect();
         let first = all.first()?;
         Some(if all.len() == 1 { first.clone() } else { format!("{first}, and {} more", all.len() - 1) })
     }

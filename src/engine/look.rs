@@ -76,7 +76,7 @@ pub async fn whole(
         let view = clusters.get(cluster)?.workload(service).await.ok()?;
         Some((group.clone(), view.owners.iter().map(|o| o.ready).sum()))
     }));
-    let marker = async { if subject.tagged { marker::read(balancer, &subject.load_balancers, &subject.run).await } else { None } };
+    let marker = async { if subject.tagged { Some(marker::read(balancer, &subject.load_balancers, &subject.run).await) } else { None } };
     let (routes, health, marker, replicas) =
         tokio::join!(balancer.routes(&subject.routes), balancer.health(&subject.groups), marker, replicas);
     Observation { routes: routes_at(at, routes), health: health_at(at, health), replicas: replicas.into_iter().flatten().collect(), marker }

@@ -20,18 +20,19 @@ pub fn value(run: &str, owner: &str, since: jiff::Timestamp) -> String {
     text.chars().map(|c| if c.is_alphanumeric() || " +-=._:/@".contains(c) { c } else { '_' }).take(256).collect()
 }
 
-/// Whose marker is there; `None` where it cannot be read.
-pub async fn read(balancer: &dyn Balancer, load_balancers: &[String], run: &str) -> Option<Marker> {
+/// Whose marker is there. Another run's on one load balancer is told even where a second one cannot be read.
+pub async fn read(balancer: &dyn Balancer, load_balancers: &[String], run: &str) -> Result<Marker, Unreadable> {
     let all = join_all(load_balancers.iter().map(|arn| balancer.tags(arn))).await;
-    let mut missing = false;
+    let mut seen = Ok(Marker::Ours);
     for tags in all {
-        match tags.ok()?.get(KEY) {
-            Some(value) if value.split(' ').next() == Some(run) => {}
-            Some(value) => return Some(Marker::Other(value.clone())),
-            None => missing = true,
+        match tags.as_ref().map(|tags| tags.get(KEY)) {
+            Ok(Some(value)) if value.split(' ').next() == Some(run) => {}
+            Ok(Some(value)) => return Ok(Marker::Other(value.clone())),
+            Ok(None) => seen = seen.map(|_| Marker::Missing),
+            Err(why) => seen = Err(why.clone()),
         }
     }
-    Some(if missing { Marker::Missing } else { Marker::Ours })
+    seen
 }
 
 /// Why the marker is not ours.
@@ -50,7 +51,7 @@ pub enum MarkerError {
 
 /// Puts our marker where nobody else's is (or over it, with `take_over`), and reads it back.
 pub async fn put(balancer: &dyn Balancer, load_balancers: &[String], run: &str, value: &str, take_over: bool) -> Result<(), MarkerError> {
-    if let (Some(Marker::Other(other)), false) = (read(balancer, load_balancers, run).await, take_over) {
+    if let (Ok(Marker::Other(other)), false) = (read(balancer, load_balancers, run).await, take_over) {
         return Err(MarkerError::Other(other));
     }
     let tags: Tags = [(KEY.to_owned(), value.to_owned())].into();
@@ -58,10 +59,10 @@ pub async fn put(balancer: &dyn Balancer, load_balancers: &[String], run: &str, 
         balancer.tag(arn, &tags).await?;
     }
     match read(balancer, load_balancers, run).await {
-        Some(Marker::Ours) => Ok(()),
-        Some(Marker::Other(other)) => Err(MarkerError::Other(other)),
-        Some(Marker::Missing) => Err(MarkerError::Read("it is not there".into())),
-        None => Err(MarkerError::Read(Unreadable::Unavailable("the tags cannot be read".into()).to_string())),
+        Ok(Marker::Ours) => Ok(()),
+        Ok(Marker::Other(other)) => Err(MarkerError::Other(other)),
+        Ok(Marker::Missing) => Err(MarkerError::Read("it is not there".into())),
+        Err(why) => Err(MarkerError::Read(why.to_string())),
     }
 }
 

@@ -90,7 +90,7 @@ fn paused(state: &State) -> Option<Wait> {
 
 fn blind(watch: &Watch) -> Option<Wait> {
     watch.blind_since?;
-    let login = watch.unreadable.values().any(|why| matches!(why, Unreadable::Credentials(_)));
+    let login = watch.unreadable.values().chain(&watch.marker_unread).any(|why| matches!(why, Unreadable::Credentials(_)));
     let hint = if login { "; log in again (for example `aws sso login`), the run goes on by itself" } else { "" };
     Some(Wait { reason: WaitReason::Unreadable, message: format!("{}{hint}", watch.blindness()?), until: None })
 }

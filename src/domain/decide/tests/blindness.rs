@@ -1,8 +1,9 @@
 //! What a run cannot see does not let it raise.
 
 use super::*;
+use crate::domain::watch::Marker;
 
-/// Eight looks, five seconds apart, at which all of b's targets are in these zones.
+/// Eight looks, five seconds apart, at which all targets are in these zones.
 fn in_zones(zones: &[&str]) -> Watch {
     (1..=8).fold(watch(0), |mut watch, i| {
         let target = |n: usize| Target {
@@ -12,9 +13,9 @@ fn in_zones(zones: &[&str]) -> Watch {
             state: TargetState::Healthy,
             reason: None,
         };
-        watch = watch.seen(i * 5 - 1, Ok(forward(&ORIGINAL)), [10, 10]);
-        let health = [(group_arn("webapp-b"), Reading { at: at(i * 5), value: Ok((0..12).map(target).collect()) })].into();
-        watch.absorb(at(i * 5), Observation { health, ..Observation::default() }, false);
+        let health = ["webapp-a", "webapp-b"].map(|g| (group_arn(g), Reading { at: at(i * 5), value: Ok((0..12).map(target).collect()) }));
+        let routes = [(id(), Reading { at: at(i * 5), value: Ok(route(80, None, forward(&ORIGINAL))) })].into();
+        watch.absorb(at(i * 5), Observation { routes, health: health.into(), ..Observation::default() }, true);
         watch
     })
 }
@@ -30,4 +31,36 @@ fn without_cross_zone_balancing_targets_in_one_zone_of_three_are_not_enough() {
     assert!(matches!(next(&state, &in_zones(&["all"]), 40), Decision::Write(_)), "an address outside the VPC is reached from every zone");
     state.started.groups.get_mut(&group_arn("webapp-b")).unwrap().zones.clear();
     assert!(matches!(next(&state, &in_zones(&["2a"]), 40), Decision::Write(_)), "an older journal does not know the zones");
+}
+
+/// A look at which the marker's tag said this, with everything else well.
+fn tagged(watch: Watch, second: i64, marker: Option<Result<Marker, Unreadable>>) -> Watch {
+    let mut watch = watch.seen(second, Ok(forward(&ORIGINAL)), [10, 10]);
+    watch.absorb(at(second), Observation { marker, ..Observation::default() }, false);
+    watch
+}
+
+#[test]
+fn a_marker_that_cannot_be_read_stops_the_raises_and_then_freezes_until_it_can() {
+    let state = run(forward(&ORIGINAL)).did(1, Event::StepStarted { step: 4, kind: StepType::Shares, label: String::new() });
+    let ours = (1..=8).fold(watch(0), |w, i| tagged(w, i * 5, Some(Ok(Marker::Ours))));
+    assert!(matches!(next(&state, &ours, 40), Decision::Write(_)));
+    let blind = tagged(ours, 45, Some(Err(Unreadable::Throttled)));
+    let Decision::Wait(waits) = next(&state, &blind, 45) else { panic!("another run may have put its own") };
+    assert_eq!(waits[0].reason, WaitReason::Unreadable);
+    let blind = (10..=21).fold(blind, |w, i| tagged(w, i * 5, Some(Err(Unreadable::Throttled))));
+    let Decision::Record(events) = next(&state, &blind, 105) else { panic!("{:?}", next(&state, &blind, 105)) };
+    assert!(matches!(&events[..], [Event::Frozen { reason: Freeze::Unreadable, message }] if message.contains("marker")), "{events:?}");
+    let state = state.did(105, events[0].clone());
+    let back = tagged(blind.clone(), 110, Some(Ok(Marker::Ours)));
+    assert_eq!(next(&state, &back, 110), Decision::Record(vec![Event::Thawed {}]));
+    let other = tagged(blind, 110, Some(Ok(Marker::Other("beta-1".into()))));
+    assert!(matches!(next(&state, &other, 110), Decision::Leave(Stop::Lock, _)));
+}
+
+#[test]
+fn a_plan_without_a_marker_misses_none() {
+    let state = run(forward(&ORIGINAL)).did(1, Event::StepStarted { step: 4, kind: StepType::Shares, label: String::new() });
+    let seen = (1..=30).fold(watch(0), |w, i| tagged(w, i * 5, None));
+    assert!(matches!(next(&state, &seen, 150), Decision::Write(_)), "{:?}", next(&state, &seen, 150));
 }
