@@ -8,7 +8,7 @@ use super::hold::Hold;
 use super::journal::Journal;
 use super::write::Executor;
 use super::{Audience, Ending, EngineError, Interrupt, Ports, Settings, bind, look, request};
-use crate::adapter::store::{Held, LockError, Look, Request};
+use crate::adapter::store::{Held, Look, Request};
 use crate::domain::decide::{Batch, Decision, decide};
 use crate::domain::event::{BindingStart, Counts, Event, Wait, WaitReason};
 use crate::domain::state::{Phase, State};
@@ -104,13 +104,16 @@ impl<'a> Run<'a> {
     pub async fn drive(&mut self) -> Result<Ending, EngineError> {
         self.look().await;
         loop {
-            self.hear()?;
+            if self.owned() {
+                self.hear()?;
+            }
             if let Some((stop, message)) = self.interrupt.raised().cloned() {
                 return self.interrupted(stop, message);
             }
             let now = self.ports.clock.now();
             if self.due(now) {
                 self.look().await;
+                self.owned();
             }
             let now = self.ports.clock.now();
             let decision = decide(self.plan, &self.state, &self.watch, self.settings.orders, now);
@@ -218,8 +221,7 @@ impl<'a> Run<'a> {
     }
 
     async fn write(&mut self, batch: Batch) -> Result<(), EngineError> {
-        if let Err(LockError::HeldBy(other)) = self.held.check() {
-            self.watch.marker = Some(crate::domain::watch::Marker::Other(format!("{} on {}, run {}", other.owner, other.host, other.run)));
+        if !self.owned() {
             return Ok(());
         }
         let now = self.ports.clock.now();

@@ -1,11 +1,21 @@
 //! How a process leaves its run: at the end, before it, or because it was asked to.
 
 use super::Run;
+use crate::adapter::store::LockError;
 use crate::domain::event::{Event, Freeze, Outcome, Stop};
 use crate::domain::state::Phase;
+use crate::domain::watch::Marker;
 use crate::engine::{Ending, EngineError, marker};
 
 impl Run<'_> {
+    /// Whether the run is still in our hands. Where it is not, requests are the other's to hear, and this process leaves, whatever it does
+    /// at the moment and whatever a look at the marker said.
+    pub(super) fn owned(&mut self) -> bool {
+        let Err(LockError::HeldBy(other)) = self.held.check() else { return true };
+        self.watch.marker = Some(Marker::Other(format!("{} on {}, run {}", other.owner, other.host, other.run)));
+        false
+    }
+
     /// Whether a frozen run is left rather than guarded.
     pub(super) fn leaves(&mut self) -> Result<Option<Ending>, EngineError> {
         let Some((reason, message, _)) = self.state.frozen.clone().filter(|_| self.settings.leave_when_frozen) else { return Ok(None) };
