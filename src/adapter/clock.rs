@@ -1,5 +1,6 @@
 //! Clocks: the system's, and the lab's, whose time runs faster or is virtual.
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -24,17 +25,48 @@ impl Clock for System {
 }
 
 /// A clock that starts at a given time and runs `speed` times as fast as tokio's, which may itself be paused.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Scaled {
     start: Timestamp,
     origin: Instant,
     speed: f64,
+    beat: Option<Arc<Mutex<Beat>>>,
 }
+
+/// How far a clock that needs beats has come, in tokio's time: up to the last beat, and when that was.
+#[derive(Debug)]
+struct Beat {
+    gone: Duration,
+    at: Instant,
+}
+
+/// A clock that needs beats goes on for this long after each.
+const REACH: Duration = Duration::from_millis(10);
 
 impl Scaled {
     /// Starts now, inside a tokio runtime. `speed` is greater than 0.
     pub fn new(start: Timestamp, speed: f64) -> Self {
-        Self { start, origin: Instant::now(), speed }
+        Self { start, origin: Instant::now(), speed, beat: None }
+    }
+
+    /// The same, but it stands still a moment after each [`Scaled::beat`]: where whoever beats gets late, because the machine has other
+    /// things to do, time waits for him. At hundreds of times the wall's speed, a busy machine would otherwise look like hours of silence.
+    #[must_use]
+    pub fn beating(self) -> Self {
+        let beat = Beat { gone: self.origin.elapsed(), at: Instant::now() };
+        Self { beat: Some(Arc::new(Mutex::new(beat))), ..self }
+    }
+
+    /// Lets a clock that needs beats go on. To be called much more often than every ten milliseconds of tokio's time.
+    pub fn beat(&self) {
+        if let Some(beat) = &self.beat {
+            lock(beat).go_on();
+        }
+    }
+
+    /// Time gone since the start, in tokio's time.
+    fn gone(&self) -> Duration {
+        self.beat.as_ref().map_or_else(|| self.origin.elapsed(), |beat| lock(beat).gone())
     }
 
     /// How many times faster than tokio's clock it runs.
@@ -46,15 +78,78 @@ impl Scaled {
 #[async_trait]
 impl Clock for Scaled {
     fn now(&self) -> Timestamp {
-        let elapsed = self.origin.elapsed().mul_f64(self.speed);
+        let elapsed = self.gone().mul_f64(self.speed);
         SignedDuration::try_from(elapsed).ok().and_then(|d| self.start.checked_add(d).ok()).unwrap_or(Timestamp::MAX)
     }
 
     async fn sleep(&self, duration: Duration) {
-        tokio::time::sleep(duration.div_f64(self.speed)).await;
+        let real = duration.div_f64(self.speed);
+        let until = self.gone().saturating_add(real);
+        tokio::time::sleep(real).await;
+        while self.beat.is_some() {
+            let left = until.saturating_sub(self.gone());
+            if left.is_zero() {
+                break;
+            }
+            tokio::time::sleep(left).await;
+        }
     }
 
     fn of_real(&self, real: Duration) -> Duration {
         real.mul_f64(self.speed)
+    }
+}
+
+impl Beat {
+    fn gone(&self) -> Duration {
+        self.gone + self.at.elapsed().min(REACH)
+    }
+
+    fn go_on(&mut self) {
+        self.gone = self.gone();
+        self.at = Instant::now();
+    }
+}
+
+fn lock(beat: &Mutex<Beat>) -> MutexGuard<'_, Beat> {
+    beat.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_clock_that_needs_beats_waits_for_them_and_never_goes_back() {
+        let clock = Scaled::new(Timestamp::UNIX_EPOCH, 100.0).beating();
+        let seconds = |clock: &Scaled| clock.now().as_duration().as_secs_f64();
+        tokio::time::advance(Duration::from_millis(4)).await;
+        assert!((seconds(&clock) - 0.4).abs() < 1e-6);
+        tokio::time::advance(Duration::from_secs(5)).await;
+        assert!((seconds(&clock) - 1.0).abs() < 1e-6, "five seconds without a beat are ten milliseconds");
+        clock.beat();
+        assert!((seconds(&clock) - 1.0).abs() < 1e-6);
+        tokio::time::advance(Duration::from_millis(4)).await;
+        assert!((seconds(&clock) - 1.4).abs() < 1e-6);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_sleep_lasts_until_the_clock_has_come_so_far() {
+        let clock = Scaled::new(Timestamp::UNIX_EPOCH, 100.0).beating();
+        let beats = tokio::spawn({
+            let clock = clock.clone();
+            async move {
+                loop {
+                    // A machine so busy that it gets to beat every second.
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                    clock.beat();
+                }
+            }
+        });
+        let began = Instant::now();
+        clock.sleep(Duration::from_secs(3)).await;
+        assert!(clock.now() >= Timestamp::from_second(3).expect("small"));
+        assert!(began.elapsed() >= Duration::from_secs(2));
+        beats.abort();
     }
 }

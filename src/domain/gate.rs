@@ -64,7 +64,7 @@ pub enum Guard {
     Unknown,
 }
 
-/// Samples older than this do not count as fresh.
+/// Samples older than this do not count as fresh, on a clock that is the wall's.
 pub const FRESH: SignedDuration = SignedDuration::from_secs(10);
 
 /// Capacity below this part of what the present share needs fails a guard.
@@ -127,9 +127,9 @@ pub fn need(gate: &RaiseGate, share: u32, total: u32, zones: &[String], interval
     }
 }
 
-/// Whether a group may be raised now. Two samples at the least, the last one fresh.
-pub fn raise(samples: &Samples, need: &Need, now: Timestamp) -> Raise {
-    let Some(last) = samples.back().filter(|s| now.duration_since(s.at) <= FRESH) else { return Raise::Unknown };
+/// Whether a group may be raised now. Two samples at the least, the last one not older than `fresh`.
+pub fn raise(samples: &Samples, need: &Need, fresh: SignedDuration, now: Timestamp) -> Raise {
+    let Some(last) = samples.back().filter(|s| now.duration_since(s.at) <= fresh) else { return Raise::Unknown };
     if let Some(short) = last.shortfall(need) {
         return Raise::Short(short);
     }

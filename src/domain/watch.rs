@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::alb::{LiveRoute, Reading, RouteId, Target, Unreadable};
-use super::gate::{Sample, Samples};
+use super::gate::{FRESH, Sample, Samples};
 
 /// One look at the world. What was not looked at is absent.
 #[derive(Debug, Clone, Default)]
@@ -64,7 +64,8 @@ pub struct Watch {
     pub refused: BTreeMap<RouteId, String>,
     /// Times without a look longer than three polls, as (from, to).
     gaps: Vec<(Timestamp, Timestamp)>,
-    poll: Duration,
+    gap: SignedDuration,
+    fresh: SignedDuration,
     keep: SignedDuration,
 }
 
@@ -86,14 +87,27 @@ impl Watch {
             zones: BTreeMap::new(),
             refused: BTreeMap::new(),
             gaps: Vec::new(),
-            poll,
-            keep: SignedDuration::try_from(keep).unwrap_or(SignedDuration::MAX),
+            gap: signed(poll * 3),
+            fresh: FRESH,
+            keep: signed(keep),
         }
+    }
+
+    /// The same with other bounds than three polls between two looks, and ten seconds for a fresh one: a clock that runs fast stretches
+    /// what a look takes.
+    #[must_use]
+    pub fn bearing(self, gap: Duration, fresh: Duration) -> Self {
+        Self { gap: signed(gap), fresh: signed(fresh), ..self }
     }
 
     /// How long apart two looks may be before the time between them counts as unobserved.
     pub fn gap(&self) -> SignedDuration {
-        SignedDuration::try_from(self.poll * 3).unwrap_or(SignedDuration::MAX)
+        self.gap
+    }
+
+    /// How old a sample may be to count as fresh.
+    pub fn fresh(&self) -> SignedDuration {
+        self.fresh
     }
 
     /// Takes a look in. `whole`: it was a look at everything, the kind that bakes count.
@@ -183,6 +197,10 @@ impl Watch {
         let first = all.first()?;
         Some(if all.len() == 1 { first.clone() } else { format!("{first}, and {} more", all.len() - 1) })
     }
+}
+
+fn signed(duration: Duration) -> SignedDuration {
+    SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX)
 }
 
 /// A deleted rule is something seen, not blindness.

@@ -27,6 +27,7 @@ use crate::adapter::store::{Store, StoreError};
 use crate::adapter::{Balancer, Clock, Cluster};
 use crate::domain::decide::Orders;
 use crate::domain::event::{Outcome, Record, Stop, Wait};
+use crate::domain::gate::FRESH;
 use crate::domain::state::{Illegal, State};
 use crate::domain::watch::Watch;
 use crate::plan::model::ClusterName;
@@ -68,6 +69,10 @@ pub struct Settings {
     pub pid: u32,
     /// Time between two looks.
     pub poll: Duration,
+    /// Two looks further apart than this leave a time that nobody observed.
+    pub gap: Duration,
+    /// A look at a group's health older than this is not good enough to raise it.
+    pub fresh: Duration,
     /// How long a write may take before it counts as unanswered, in real time.
     pub deadline: Duration,
     /// Rate of modifying calls.
@@ -84,12 +89,15 @@ impl Settings {
     pub fn new(owner: String, host: String, things: usize) -> Self {
         // A fifth of 50 describe calls a second is ours to spend on polling.
         let poll = Duration::from_secs(5).max(Duration::from_millis(100) * u32::try_from(things).unwrap_or(u32::MAX));
-        let modify = Rate { burst: 20.0, per_second: 3.0 };
+        // Two less than the bucket: our markers are taken from it too, and AWS counts calls when they arrive.
+        let modify = Rate { burst: 18.0, per_second: 3.0 };
         Self {
             owner,
             host,
             pid: std::process::id(),
             poll,
+            gap: poll * 3,
+            fresh: FRESH.unsigned_abs(),
             deadline: Duration::from_secs(10),
             modify,
             orders: Orders::default(),

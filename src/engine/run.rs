@@ -57,10 +57,10 @@ impl<'a> Run<'a> {
         let now = ports.clock.now();
         let gates = &plan.strategy.gates;
         let intervals = state.started.groups.values().map(|g| Duration::from_secs(g.interval.into()) * 3);
-        let keep = intervals.chain([gates.guard.for_]).chain(gates.raise.stable_for).max().unwrap_or_default() + settings.poll * 3;
+        let keep = intervals.chain([gates.guard.for_]).chain(gates.raise.stable_for).max().unwrap_or_default() + settings.gap;
         let subject = look::Subject::of(plan, &state);
         let mut taken = Self {
-            watch: Watch::new(now, settings.poll, keep),
+            watch: Watch::new(now, settings.poll, keep).bearing(settings.gap, settings.fresh),
             executor: Executor::new(&settings, now),
             journal: Journal::new(std::sync::Arc::clone(&ports.store), &run),
             restores,
@@ -266,7 +266,7 @@ impl<'a> Run<'a> {
     /// Whether a group that is to be raised was last seen too long ago; the next turn looks again.
     fn stale(&self, groups: &[String]) -> bool {
         let now = self.ports.clock.now();
-        groups.iter().any(|g| self.watch.of(g).back().is_none_or(|s| now.duration_since(s.at) > crate::domain::gate::FRESH))
+        groups.iter().any(|g| self.watch.of(g).back().is_none_or(|s| now.duration_since(s.at) > self.watch.fresh()))
     }
 
     fn remember_refusal(&mut self, event: &Event) {

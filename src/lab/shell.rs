@@ -30,7 +30,7 @@ impl Shell {
 
     /// The lab's clock.
     pub fn clock(&self) -> Scaled {
-        self.inner.clock
+        self.inner.clock.clone()
     }
 
     /// Calls the model. The time is read inside the lock, so that the model never sees it run backwards.

@@ -18,7 +18,7 @@ use crate::cli::render::check;
 use crate::cli::{drive, find, term};
 use crate::engine::{Ending, EngineError, Interrupt, Ports, Run, Settings, hold};
 use crate::lab::model::World;
-use crate::lab::rehearsal::{Options, Stage};
+use crate::lab::rehearsal::{Options, Stage, length};
 use crate::lab::scenario::Scenario;
 use crate::plan::model::Plan;
 
@@ -27,6 +27,12 @@ const OWNER: &str = "rehearsal@lab";
 
 /// A look takes real time, which a fast clock stretches: looks are not planned more often than this.
 const BREATH: Duration = Duration::from_millis(40);
+
+/// A machine that has other things to do may take this long for a look, in real time, without its counting as an interruption.
+const HICCUP: Duration = Duration::from_millis(500);
+
+/// Looks in a rehearsal, about: a plan of days needs no more of them than one of hours.
+const LOOKS: u32 = 1000;
 
 /// Runs the verb; the runtime's clock must be paused for `--virtual`.
 pub async fn run(global: &Global, args: &Rehearse) -> Result<Exit, Failure> {
@@ -63,7 +69,7 @@ async fn rehearse(global: &Global, plan: &Plan, stage: &Stage, seed: u64) -> Res
         return Err(refusal);
     }
     let started = prepared.started(plan, OWNER, 1, None)?;
-    let settings = settings(&ports, started.groups.len() + started.routes.len().div_ceil(20) + started.load_balancers.len());
+    let settings = settings(plan, &ports, started.groups.len() + started.routes.len().div_ceil(20) + started.load_balancers.len());
     let run = run_id(&plan.name, ports.clock.now(), &mut fastrand::Rng::with_seed(seed));
     let load_balancers = started.load_balancers.clone();
     let mut hold = hold::begin(&ports, &settings, plan.marker, &run, started).await.map_err(drive::held)?;
@@ -89,12 +95,16 @@ async fn rehearse(global: &Global, plan: &Plan, stage: &Stage, seed: u64) -> Res
     }
 }
 
-fn settings(ports: &Ports, things: usize) -> Settings {
+fn settings(plan: &Plan, ports: &Ports, things: usize) -> Settings {
     let settings = Settings::new(OWNER.into(), "lab".into(), things);
-    let poll = settings.poll.max(ports.clock.of_real(BREATH).min(BREATH * 1000));
+    // Never so seldom that a guard would not be judged by several looks.
+    let seldom = (length(plan) / LOOKS).min(plan.strategy.gates.guard.for_ / 4);
+    let poll = settings.poll.max(seldom).max(ports.clock.of_real(BREATH).min(BREATH * 1000));
+    let gap = (poll * 3).max(ports.clock.of_real(HICCUP));
+    let fresh = settings.fresh.max(ports.clock.of_real(HICCUP));
     // A lab that is not real time has no reason to wait long for an answer that does not come.
     let deadline = if ports.clock.of_real(BREATH) > BREATH { Duration::from_secs(2) } else { settings.deadline };
-    Settings { pid: 0, leave_when_frozen: true, poll, deadline, ..settings }
+    Settings { pid: 0, leave_when_frozen: true, poll, gap, fresh, deadline, ..settings }
 }
 
 /// How a process of the rehearsal came to its end.

@@ -226,7 +226,7 @@ fn gate_of(plan: &Plan, state: &State, watch: &Watch, group: &str, step: usize, 
         Some(ready) if *ready < need.healthy => {
             Raise::Short(format!("has {ready} ready replicas of the {} that {share} % needs", need.healthy))
         }
-        _ => match (gate::raise(watch.of(group), &need, now), watch.ceilings.get(group)) {
+        _ => match (gate::raise(watch.of(group), &need, watch.fresh(), now), watch.ceilings.get(group)) {
             (Raise::Short(why), Some(max)) if *max < need.healthy => Raise::Short(format!("{why}; its HPA stops at {max}")),
             (raise, _) => raise,
         },

@@ -28,7 +28,7 @@ pub const COOKIE: &str = "AWSALBTG";
 const IDLE: Duration = Duration::from_mins(1);
 
 /// How much longer than that a forwarded request may really take, on a busy machine.
-const GRACE: Duration = Duration::from_secs(2);
+const GRACE: Duration = Duration::from_secs(10);
 
 const CLUSTER: HeaderName = HeaderName::from_static("x-lab-cluster");
 const GROUP: HeaderName = HeaderName::from_static("x-lab-group");

@@ -13,6 +13,7 @@ mod watch;
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use aws_credential_types::Credentials;
 use tokio::sync::oneshot;
@@ -63,6 +64,8 @@ impl Lab {
     /// Sockets or the temporary folder cannot be made.
     pub async fn start(mut world: World, clock: Scaled) -> io::Result<Self> {
         world.set_self_probing(false);
+        let clock = if clock.speed() > 1.0 { clock.beating() } else { clock };
+        let pulse = Pulse(tokio::spawn(beats(clock.clone())));
         let shell = Shell::new(world, clock);
         let mut pods = Pods::default();
         pods.follow(&shell, shell.call(|world, _| world.pods())).await?;
@@ -74,7 +77,7 @@ impl Lab {
         let mut environment = shell.call(|world, _| aws_environment(world, &aws.url()));
         environment.push(("KUBECONFIG".into(), kubeconfig.display().to_string()));
         environment.extend(doors.iter().map(|d| (variable(d), d.url.clone())));
-        let ticker = Ticker::start(shell.clone(), pods);
+        let ticker = Ticker::start(shell.clone(), pods, pulse);
         Ok(Self { shell, aws, clusters, fronts, doors, environment, ticker, _folder: folder })
     }
 
@@ -173,6 +176,25 @@ fn variable(door: &Door) -> String {
     format!("LAB_{name}_{}", door.port)
 }
 
+/// Between two beats of the lab's clock, in real time.
+const BEAT: Duration = Duration::from_millis(2);
+
+/// The task that keeps the clock going, in the same queue as everything that the lab does.
+struct Pulse(JoinHandle<()>);
+
+impl Drop for Pulse {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+async fn beats(clock: Scaled) {
+    loop {
+        tokio::time::sleep(BEAT).await;
+        clock.beat();
+    }
+}
+
 /// The task that moves the world's time on, keeps the pods' servers in step with its pods, and sends the health checks that are due.
 struct Ticker {
     stop: Option<oneshot::Sender<()>>,
@@ -180,9 +202,9 @@ struct Ticker {
 }
 
 impl Ticker {
-    fn start(shell: Shell, pods: Pods) -> Self {
+    fn start(shell: Shell, pods: Pods, pulse: Pulse) -> Self {
         let (stop, stopped) = oneshot::channel();
-        Self { stop: Some(stop), task: tokio::spawn(tick(shell, pods, stopped)) }
+        Self { stop: Some(stop), task: tokio::spawn(tick(shell, pods, stopped, pulse)) }
     }
 
     async fn stop(mut self) {
@@ -199,7 +221,7 @@ impl Drop for Ticker {
     }
 }
 
-async fn tick(shell: Shell, mut pods: Pods, mut stopped: oneshot::Receiver<()>) {
+async fn tick(shell: Shell, mut pods: Pods, mut stopped: oneshot::Receiver<()>, _pulse: Pulse) {
     let mut prober = Prober::new(shell.clone(), pods.directory());
     loop {
         let (places, due, next) = shell.call(|world, now| {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use http::{HeaderMap, Request, Response, header};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Bytes;
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior};
@@ -19,12 +20,19 @@ use crate::lab::live::{COOKIE, Door, Pool, pool};
 pub const RATE: f64 = 1500.0;
 
 /// How long a client waits for an answer, in real time.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(30);
 
-/// More requests than this are never under way at once: a machine that cannot keep up gets a lower rate, not a growing heap.
-const CROWD: usize = 512;
+/// More requests than this are never under way at once: a machine that cannot keep up gets a lower rate, not a queue that everything else
+/// has to stand in too.
+const CROWD: usize = 64;
 
 const TICK: Duration = Duration::from_millis(4);
+
+/// Requests that tell a share to a fraction of a percentage point: picks are weighted smoothly, not drawn.
+const ENOUGH: u64 = 1500;
+
+/// How long to wait for them, in real time.
+const WAIT: Duration = Duration::from_secs(3);
 
 /// Clients at work. Dropping it aborts them; [`Traffic::stop`] also waits until they are gone.
 pub struct Traffic {
@@ -47,6 +55,20 @@ impl Traffic {
             let _ = stop.send(());
         }
         let _ = (&mut self.task).await;
+    }
+}
+
+/// Holds up its caller until the meter's window has enough requests, while the other threads of the runtime go on. A runtime that has no
+/// others is not held up.
+pub fn enough(meter: &Meter) {
+    let others = Handle::try_current().is_ok_and(|h| h.runtime_flavor() == RuntimeFlavor::MultiThread);
+    if others {
+        tokio::task::block_in_place(|| {
+            let start = std::time::Instant::now();
+            while meter.pending() < ENOUGH && start.elapsed() < WAIT {
+                std::thread::sleep(TICK);
+            }
+        });
     }
 }
 
@@ -96,6 +118,7 @@ impl Street {
 
     async fn ask(&self, visit: Visit) {
         let Some(request) = self.request(&visit) else { return };
+        let opened = self.meter.opened();
         let asked = async {
             let response = self.pool.request(request).await.ok()?;
             let (head, body) = response.into_parts();
@@ -103,11 +126,11 @@ impl Street {
             Some(Response::from_parts(head, ()))
         };
         let Ok(Some(response)) = tokio::time::timeout(PATIENCE, asked).await else {
-            self.meter.record(Seen { cluster: None, group: None, failed: true });
+            self.meter.record_of(opened, Seen { cluster: None, group: None, failed: true });
             return;
         };
         let (cluster, group) = (text(response.headers(), "x-lab-cluster"), text(response.headers(), "x-lab-group"));
-        self.meter.record(Seen { cluster, group, failed: response.status().is_server_error() });
+        self.meter.record_of(opened, Seen { cluster, group, failed: response.status().is_server_error() });
         if let Some(cookie) = given(response.headers()) {
             self.clients().keep(&visit, cookie.to_owned());
         }

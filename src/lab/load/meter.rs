@@ -78,6 +78,7 @@ pub struct Meter(Mutex<Counters>);
 struct Counters {
     window: Window,
     total: Tally,
+    opened: u64,
 }
 
 impl Meter {
@@ -86,20 +87,42 @@ impl Meter {
         self.many([seen]);
     }
 
+    /// Which window is open: what a request has to say of its start, see [`Meter::record_of`].
+    pub fn opened(&self) -> u64 {
+        self.lock().opened
+    }
+
+    /// Counts one request that was sent while the window `opened` was. If that is over, it says nothing about the shares that stand now,
+    /// and only its error counts.
+    pub fn record_of(&self, opened: u64, seen: Seen<'_>) {
+        let mut counters = self.lock();
+        if counters.opened == opened {
+            counters.add(seen);
+        } else {
+            counters.total.add(seen.failed);
+            counters.window.total.errors += u64::from(seen.failed);
+        }
+    }
+
     /// Counts several requests under one lock.
     pub fn many<'a>(&self, seen: impl IntoIterator<Item = Seen<'a>>) {
         let mut counters = self.lock();
         for one in seen {
-            counters.total.add(one.failed);
-            counters.window.total.add(one.failed);
-            tally(&mut counters.window.clusters, one.cluster, one.failed);
-            tally(&mut counters.window.groups, one.group, one.failed);
+            counters.add(one);
         }
     }
 
     /// Ends the window and opens the next.
     pub fn window(&self) -> Window {
-        std::mem::take(&mut self.lock().window)
+        let mut counters = self.lock();
+        counters.opened += 1;
+        std::mem::take(&mut counters.window)
+    }
+
+    /// Opens the next window for shares that stand from now on. Errors since the last one was taken are kept: clients saw them.
+    pub fn open(&self) {
+        let errors = self.window().total.errors;
+        self.lock().window.total.errors += errors;
     }
 
     /// Requests in the window that is open.
@@ -114,6 +137,15 @@ impl Meter {
 
     fn lock(&self) -> MutexGuard<'_, Counters> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Counters {
+    fn add(&mut self, seen: Seen<'_>) {
+        self.total.add(seen.failed);
+        self.window.total.add(seen.failed);
+        tally(&mut self.window.clusters, seen.cluster, seen.failed);
+        tally(&mut self.window.groups, seen.group, seen.failed);
     }
 }
 
@@ -146,6 +178,22 @@ mod tests {
         let b = &measured.clusters["b"];
         assert_eq!((format!("{} {}", b.planned, b.seen), b.requests, b.client_errors), ("5 5".into(), 1, 1));
         assert!((measured.clusters["a"].seen - 95.0).abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn a_request_from_before_a_window_says_nothing_of_its_shares_but_its_error_is_not_lost() {
+        let meter = Meter::default();
+        let early = meter.opened();
+        meter.record(seen(Some("a"), true));
+        meter.open();
+        meter.record_of(early, seen(Some("a"), false));
+        meter.record_of(early, seen(Some("a"), true));
+        meter.record_of(meter.opened(), seen(Some("b"), false));
+        let measured = meter.window().measured(2, "", &Shares::from([("a".into(), 0), ("b".into(), 100)]));
+        assert_eq!((measured.requests, measured.client_errors), (1, 2));
+        assert_eq!((measured.clusters["a"].requests, measured.clusters["b"].seen.to_string()), (0, "100".into()));
+        assert_eq!(meter.window().total, Tally::default());
+        assert_eq!(meter.total(), Tally { requests: 4, errors: 2 });
     }
 
     #[test]

@@ -63,6 +63,8 @@ pub struct World {
     registrations: u64,
     faults: Faults,
     calls: Vec<Call>,
+    /// How many of them are reads.
+    reads: usize,
     requests: u64,
     self_probing: bool,
     probes: Vec<Probe>,
@@ -147,7 +149,8 @@ impl World {
         &self.load
     }
 
-    /// Every call of an API so far, in order.
+    /// The calls of the APIs so far, in order: everything that was meant to change something, and of the reads the latest, at least
+    /// [`READS`] of them.
     pub fn calls(&self) -> &[Call] {
         &self.calls
     }
@@ -197,8 +200,22 @@ impl World {
     fn log(&mut self, service: &str, operation: &str, mutating: bool, caller: Caller, outcome: &str) {
         let (operation, outcome) = (operation.to_owned(), outcome.to_owned());
         self.calls.push(Call { time: self.now, service: service.into(), operation, mutating, caller, outcome });
+        self.reads += usize::from(!mutating);
+        if self.reads >= READS * 2 {
+            let mut surplus = self.reads - READS;
+            self.reads = READS;
+            self.calls.retain(|c| {
+                c.mutating || surplus == 0 || {
+                    surplus -= 1;
+                    false
+                }
+            });
+        }
     }
 }
+
+/// A run of days reads millions of times: so many reads are kept in the log of calls.
+const READS: usize = 10_000;
 
 /// A time so much later.
 fn after(time: Timestamp, delay: Duration) -> Timestamp {

@@ -68,7 +68,7 @@ impl HttpClient for Connector {
 }
 
 /// The lab's clock, as the SDK asks for it: dates of signatures, ends of credentials.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Time(Scaled);
 
 impl Time {

@@ -25,7 +25,7 @@ use crate::domain::event::{Event, Measured, StepType};
 use crate::plan::model::{ClusterName, Plan, Step};
 
 use seams::Seams;
-pub use timing::{APPROVAL, LENGTH, speed};
+pub use timing::{APPROVAL, LENGTH, length, speed};
 
 /// When virtual time begins: always the same, so that two runs of a seed print the same.
 const VIRTUAL_START: Timestamp = Timestamp::constant(1_767_600_000, 0);
@@ -68,7 +68,7 @@ pub struct Stage {
     pub meter: Arc<Meter>,
     shell: Shell,
     house: House,
-    /// The step whose shares are settled, and are being measured.
+    /// The step whose shares are settled and being measured.
     settled: Mutex<Option<usize>>,
 }
 
@@ -93,8 +93,9 @@ impl Stage {
         let meter = Arc::new(Meter::default());
         let shell = lab.shell().clone();
         let traffic = street::Traffic::start(lab.doors(), shell.call(|world, _| Clients::of(world)), Arc::clone(&meter), rate);
+        let clock = Arc::new(shell.clock());
         let house = House::Live { lab, traffic };
-        Ok(Self { plan, balancer, clusters, clock: Arc::new(clock), meter, shell, house, settled: Mutex::default() })
+        Ok(Self { plan, balancer, clusters, clock, meter, shell, house, settled: Mutex::default() })
     }
 
     /// Keeps the world in process, in virtual time: inside a current-thread runtime whose clock is paused.
@@ -105,7 +106,7 @@ impl Stage {
         let world = World::new(&plan, scenario, seed, VIRTUAL_START)?;
         let pace = options.rate.or(world.load().requests_per_second).map_or(Pace::over(timing::BIND), Pace::fixed);
         let clock = Scaled::new(VIRTUAL_START, 1.0);
-        let lab = paused::Lab::start(world, clock);
+        let lab = paused::Lab::start(world, clock.clone());
         let Seams { balancer, clusters } = seams::paused(&plan, &lab).await?;
         let meter = Arc::new(Meter::default());
         let shell = lab.shell().clone();
@@ -131,8 +132,8 @@ impl Stage {
         match event {
             Event::StepStarted { step, kind, .. } => {
                 let over = matches!(kind, StepType::Shares | StepType::Bind).then(|| settled.take()).flatten();
-                // The next step may follow at once: nothing seen is nothing measured.
-                let measured = over.map(|step| self.measured(step)).filter(|m| m.requests > 0);
+                // A machine too busy for any request: nothing seen is nothing measured.
+                let measured = over.map(|step| self.complete(step)).filter(|m| m.requests > 0);
                 self.step_changed(*step);
                 measured
             }
@@ -141,23 +142,30 @@ impl Stage {
                 self.settled();
                 None
             }
-            Event::RollbackStarted { .. } | Event::Finished { .. } | Event::Stopped { .. } => {
-                settled.take().map(|step| self.measured(step))
-            }
+            Event::Finished { .. } => settled.take().map(|step| self.complete(step)),
+            // Nothing may hold up a rollback.
+            Event::RollbackStarted { .. } | Event::Stopped { .. } => settled.take().map(|step| self.measured(step)),
             _ => None,
         }
     }
 
+    /// As [`Stage::measured`], once there are enough requests to tell a share: where no pause follows a step, its shares would stand for
+    /// an instant only.
+    fn complete(&self, step: usize) -> Measured {
+        match &self.house {
+            House::Paused { traffic, .. } => traffic.complete(),
+            House::Live { .. } => street::enough(&self.meter),
+        }
+        self.measured(step)
+    }
+
     /// The shares of a step are settled: what clients see from now on is measured.
     pub fn settled(&self) {
-        self.meter.window();
+        self.meter.open();
     }
 
     /// What clients saw since [`Stage::settled`], as a record about `step`, whose shares stood until now. To be called before the next write.
     pub fn measured(&self, step: usize) -> Measured {
-        if let House::Paused { traffic, .. } = &self.house {
-            traffic.complete();
-        }
         self.meter.window().measured(step, &self.step(step).map(decide::label).unwrap_or_default(), &timing::shares(&self.plan, step))
     }
 

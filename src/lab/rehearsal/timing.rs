@@ -16,16 +16,20 @@ pub const BIND: Duration = Duration::from_secs(150);
 /// What the writes of a step take in the lab, about.
 const WRITES: Duration = Duration::from_secs(15);
 
-/// The speed at which a plan takes about [`LENGTH`], at least 1.
-pub fn speed(plan: &Plan) -> f64 {
+/// What a plan takes in the lab, about.
+pub fn length(plan: &Plan) -> Duration {
     let step = |kind: &StepKind| match kind {
         StepKind::Bind => BIND,
         StepKind::Shares(_) => plan.strategy.settle + WRITES,
         StepKind::Bake(time) => *time,
         StepKind::Approval(_) => APPROVAL,
     };
-    let lab: Duration = plan.strategy.steps.iter().map(|s| step(&s.kind)).sum();
-    (lab.as_secs_f64() / LENGTH.as_secs_f64()).max(1.0)
+    plan.strategy.steps.iter().map(|s| step(&s.kind)).sum()
+}
+
+/// The speed at which a plan takes about [`LENGTH`], at least 1.
+pub fn speed(plan: &Plan) -> f64 {
+    (length(plan).as_secs_f64() / LENGTH.as_secs_f64()).max(1.0)
 }
 
 /// How long the shares that hold at a step stand, from the step on.

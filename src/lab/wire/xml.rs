@@ -42,23 +42,31 @@ fn element(out: &mut String, name: &str, value: &Value) {
     if let ("entry", Value::Array(entries)) = (name, value) {
         return entries.iter().for_each(|e| element(out, name, e));
     }
-    let _ = write!(out, "<{name}>");
+    for part in ["<", name, ">"] {
+        out.push_str(part);
+    }
     children(out, value);
-    let _ = write!(out, "</{name}>");
+    for part in ["</", name, ">"] {
+        out.push_str(part);
+    }
 }
 
 fn escape(out: &mut String, text: &str) {
-    for c in text.chars() {
-        match c {
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '&' => out.push_str("&amp;"),
-            '"' => out.push_str("&quot;"),
-            '\r' => out.push_str("&#13;"),
-            c if c < ' ' && c != '\n' && c != '\t' => {}
-            c => out.push(c),
-        }
+    let mut rest = text;
+    // Everything special is one byte long.
+    while let Some(at) = rest.bytes().position(|b| matches!(b, b'<' | b'>' | b'&' | b'"') || (b < b' ' && b != b'\n' && b != b'\t')) {
+        out.push_str(&rest[..at]);
+        out.push_str(match rest.as_bytes()[at] {
+            b'<' => "&lt;",
+            b'>' => "&gt;",
+            b'&' => "&amp;",
+            b'"' => "&quot;",
+            b'\r' => "&#13;",
+            _ => "",
+        });
+        rest = &rest[at + 1..];
     }
+    out.push_str(rest);
 }
 
 #[cfg(test)]

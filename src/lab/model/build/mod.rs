@@ -78,6 +78,7 @@ impl World {
             registrations: 0,
             faults: Faults::new(scenario.spec.faults.clone()),
             calls: Vec::new(),
+            reads: 0,
             requests: 0,
             self_probing: true,
             probes: Vec::new(),

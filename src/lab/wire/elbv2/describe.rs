@@ -17,7 +17,7 @@ pub(super) fn load_balancers(world: &World, query: &Query) -> Result {
     let all = arns.is_empty() && names.is_empty();
     let found = world.balancers.iter().filter(|b| all || arns.contains(&&*b.arn) || names.contains(&b.name.as_str()));
     let (part, marker) = page(query, found.map(view::balancer).collect(), 400)?;
-    Ok(json!({"LoadBalancers": part, "NextMarker": marker}))
+    Ok(listed("LoadBalancers", part, marker))
 }
 
 pub(super) fn load_balancer_attributes(world: &World, query: &Query) -> Result {
@@ -39,7 +39,7 @@ pub(super) fn listeners(world: &World, query: &Query) -> Result {
         }
     };
     let (part, marker) = page(query, found, 100)?;
-    Ok(json!({"Listeners": part, "NextMarker": marker}))
+    Ok(listed("Listeners", part, marker))
 }
 
 pub(super) fn rules(world: &World, query: &Query) -> Result {
@@ -58,7 +58,7 @@ pub(super) fn rules(world: &World, query: &Query) -> Result {
         }
     };
     let (part, marker) = page(query, found, 100)?;
-    Ok(json!({"Rules": part, "NextMarker": marker}))
+    Ok(listed("Rules", part, marker))
 }
 
 pub(super) fn target_groups(world: &World, query: &Query) -> Result {
@@ -77,12 +77,18 @@ pub(super) fn target_groups(world: &World, query: &Query) -> Result {
     };
     let found = world.groups.iter().filter(fits).map(|g| view::group(world, g)).collect();
     let (part, marker) = page(query, found, 400)?;
-    Ok(json!({"TargetGroups": part, "NextMarker": marker}))
+    Ok(listed("TargetGroups", part, marker))
 }
 
 pub(super) fn target_group_attributes(world: &World, query: &Query) -> Result {
     let group = &world.groups[group(world, required(query, "TargetGroupArn")?)?];
     Ok(json!({"Attributes": view::pairs(&group.attributes)}))
+}
+
+/// A page of an answer. Not by `json!`, which would copy it whole: these are most of what a rehearsal's clients ask for.
+pub(super) fn listed(name: &str, part: Vec<Value>, marker: Option<String>) -> Value {
+    let marker = marker.map_or(Value::Null, Value::String);
+    Value::Object([(name.to_owned(), Value::Array(part)), ("NextMarker".to_owned(), marker)].into_iter().collect())
 }
 
 pub(super) fn balancer(world: &World, arn: &str) -> Result<usize> {
@@ -96,7 +102,9 @@ pub(super) fn listener(world: &World, arn: &str) -> Result<usize> {
 }
 
 pub(super) fn rule(world: &World, arn: &str) -> Result<usize> {
-    let found = world.live_routes().find(|(_, r)| r.rule_arn == arn).map(|(index, _)| index);
+    // ARNs differ in their last part: compared from there, most are told apart by their first byte.
+    let same = |r: &crate::lab::model::Route| r.rule_arn.len() == arn.len() && r.rule_arn.bytes().rev().eq(arn.bytes().rev());
+    let found = world.live_routes().find(|(_, r)| same(r)).map(|(index, _)| index);
     found.ok_or_else(|| refused("RuleNotFound", format!("One or more rules not found: '{arn}'")))
 }
 

@@ -33,7 +33,7 @@ pub(super) fn health(world: &World, query: &Query) -> Result {
         let health = json!({"State": "unused", "Reason": "Target.NotRegistered", "Description": text});
         json!({"Target": {"Id": w.id, "Port": w.port}, "TargetHealth": health})
     }));
-    Ok(json!({"TargetHealthDescriptions": found}))
+    Ok(describe::listed("TargetHealthDescriptions", found, None))
 }
 
 pub(super) fn register(world: &mut World, query: &Query) -> Result {

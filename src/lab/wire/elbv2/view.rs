@@ -44,7 +44,7 @@ pub(super) fn rule(world: &World, route: &Route) -> Value {
     let mut map = Map::new();
     map.insert("RuleArn".into(), json!(route.rule_arn));
     map.insert("Priority".into(), route.priority.map_or_else(|| "default".to_owned(), |p| p.to_string()).into());
-    map.insert("Conditions".into(), json!(route.conditions));
+    map.insert("Conditions".into(), Value::Array(route.conditions.clone()));
     map.insert("Actions".into(), actions(route.actions_at(world.as_of())));
     map.insert("IsDefault".into(), route.priority.is_none().into());
     map.extend(route.extra.iter().cloned());
