@@ -14,7 +14,7 @@ use crate::adapter::store::fs::Local;
 use crate::adapter::{Cluster, aws, clock, eks, kube};
 use crate::domain::alb::Unreadable;
 use crate::engine::Ports;
-use crate::plan::model::{ClusterAccess, ClusterName, Plan};
+use crate::plan::model::{ClusterAccess, ClusterName, Plan, Selector};
 
 /// The store of this machine.
 pub fn store(dir: Option<&PathBuf>) -> Result<Arc<dyn Store>, Failure> {
@@ -24,6 +24,17 @@ pub fn store(dir: Option<&PathBuf>) -> Result<Arc<dyn Store>, Failure> {
 /// AWS as the SDK's standard chain finds it, in this region (`None`: the chain's own).
 pub async fn aws(region: Option<&str>) -> SdkConfig {
     aws::config(&aws::Settings { region: region.map(str::to_owned), ..aws::Settings::default() }).await
+}
+
+/// AWS in the region of this load balancer, where an ARN says which; else in the chain's own.
+pub async fn aws_of(load_balancer: &Selector) -> SdkConfig {
+    aws(region(load_balancer)).await
+}
+
+/// The region that an ARN names.
+fn region(selector: &Selector) -> Option<&str> {
+    let Selector::Arn(arn) = selector else { return None };
+    arn.split(':').nth(3).filter(|region| !region.is_empty())
 }
 
 /// The load balancers' API, for looking once.
@@ -59,4 +70,17 @@ pub async fn reach(access: &ClusterAccess, config: &SdkConfig) -> Option<Arc<dyn
         Ok(cluster) => Arc::new(cluster),
         Err(why) => Arc::new(kube::Unreached(why)),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_arn_says_in_which_region_its_load_balancer_is() {
+        let arn = "arn:aws:elasticloadbalancing:ap-northeast-2:123456789012:loadbalancer/app/web/0123456789abcdef";
+        assert_eq!(region(&Selector::Arn(arn.into())), Some("ap-northeast-2"));
+        assert_eq!(region(&Selector::Arn("arn:aws:elasticloadbalancing".into())), None);
+        assert_eq!(region(&Selector::Name("web".into())), None);
+    }
 }

@@ -18,7 +18,7 @@ use crate::plan::selector;
 /// Runs it.
 pub async fn run(global: &Global, args: &Rollback, load_balancer: &str) -> Result<Exit, Failure> {
     let selector = selector(load_balancer).map_err(|e| Failure::new(Exit::Usage, format!("--load-balancer: {e}")))?;
-    let config = world::aws(None).await;
+    let config = world::aws_of(&selector).await;
     let balancer = world::patient(&config);
     let wrong = |what: &str| {
         let what = what.to_owned();

@@ -80,7 +80,7 @@ fn show(global: &Global, text: &str) {
 
 async fn of_load_balancer(global: &Global, load_balancer: &str, style: &Style) -> Result<String, Failure> {
     let selector = selector(load_balancer).map_err(|e| Failure::new(Exit::Usage, format!("--load-balancer: {e}")))?;
-    let balancer = world::patient(&world::aws(None).await);
+    let balancer = world::patient(&world::aws_of(&selector).await);
     let live = crate::engine::live::look(&selector, &balancer, jiff::Timestamp::now()).await.map_err(|e| match e {
         LookError::NotOne { .. } => {
             Failure::new(Exit::Usage, e).next("see: aws elbv2 describe-load-balancers --query 'LoadBalancers[].LoadBalancerName'")
