@@ -1,9 +1,13 @@
 //! Holding a run: its locks, its marker, its journal. Nothing is written to a route without it.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
 use super::marker::{self, MarkerError};
 use super::{Ports, Settings};
+use crate::adapter::Balancer;
+use crate::adapter::patient::Patient;
 use crate::adapter::store::{Held, Holder, LockError, StoreError};
 use crate::domain::event::{Event, Started};
 use crate::plan::model::Marker;
@@ -68,7 +72,9 @@ pub async fn take(
     let holder = Holder { owner: settings.owner.clone(), host: settings.host.clone(), pid: settings.pid, since, run: run.into() };
     let held = if take_over { ports.store.take_over(load_balancers, &holder)? } else { ports.store.lock(load_balancers, &holder)? };
     if policy == Marker::Tag {
-        mark(ports, settings, run, load_balancers, since, take_over).await?;
+        // Who is in no hurry asks again what AWS did not answer.
+        let patient = Patient::new(Arc::clone(&ports.balancer), Arc::clone(&ports.clock));
+        mark(&patient, settings, run, load_balancers, since, take_over).await?;
     }
     Ok(Hold { run: run.into(), held, restores: false })
 }
@@ -93,7 +99,7 @@ pub async fn take_to_restore(
     };
     let hold = Hold { run: run.into(), held, restores: true };
     if policy == Marker::Tag {
-        match mark(ports, settings, run, load_balancers, ports.clock.now(), take_over).await {
+        match mark(&*ports.balancer, settings, run, load_balancers, ports.clock.now(), take_over).await {
             Err(other @ MarkerError::Other(_)) => return Err(other.into()),
             Err(error) => tracing::warn!("{error}; the rollback goes on"),
             Ok(()) => {}
@@ -103,7 +109,7 @@ pub async fn take_to_restore(
 }
 
 async fn mark(
-    ports: &Ports,
+    balancer: &dyn Balancer,
     settings: &Settings,
     run: &str,
     load_balancers: &[String],
@@ -111,5 +117,5 @@ async fn mark(
     take_over: bool,
 ) -> Result<(), MarkerError> {
     let value = marker::value(run, &settings.owner, since);
-    marker::put(&*ports.balancer, load_balancers, run, &value, take_over).await
+    marker::put(balancer, load_balancers, run, &value, take_over).await
 }

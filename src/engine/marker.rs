@@ -22,17 +22,29 @@ pub fn value(run: &str, owner: &str, since: jiff::Timestamp) -> String {
 
 /// Whose marker is there. Another run's on one load balancer is told even where a second one cannot be read.
 pub async fn read(balancer: &dyn Balancer, load_balancers: &[String], run: &str) -> Result<Marker, Unreadable> {
-    let all = join_all(load_balancers.iter().map(|arn| balancer.tags(arn))).await;
+    whose(&tags(balancer, load_balancers).await, run)
+}
+
+async fn tags(balancer: &dyn Balancer, load_balancers: &[String]) -> Vec<Result<Tags, Unreadable>> {
+    join_all(load_balancers.iter().map(|arn| balancer.tags(arn))).await
+}
+
+fn whose(all: &[Result<Tags, Unreadable>], run: &str) -> Result<Marker, Unreadable> {
     let mut seen = Ok(Marker::Ours);
     for tags in all {
         match tags.as_ref().map(|tags| tags.get(KEY)) {
-            Ok(Some(value)) if value.split(' ').next() == Some(run) => {}
+            Ok(Some(value)) if names(value, run) => {}
             Ok(Some(value)) => return Ok(Marker::Other(value.clone())),
             Ok(None) => seen = seen.map(|_| Marker::Missing),
             Err(why) => seen = Err(why.clone()),
         }
     }
     seen
+}
+
+/// Whether a tag's value is this run's.
+fn names(value: &str, run: &str) -> bool {
+    value.split(' ').next() == Some(run)
 }
 
 /// Why the marker is not ours.
@@ -45,15 +57,32 @@ pub enum MarkerError {
     #[error("the marker tag could not be written: {0}")]
     Write(#[from] WriteError),
     /// It could not be read.
-    #[error("the marker tag could not be read back: {0}")]
+    #[error("the marker tag could not be read: {0}")]
     Read(String),
 }
 
-/// Puts our marker where nobody else's is (or over it, with `take_over`), and reads it back.
+/// Puts our marker where nobody else's is (or over it, with `take_over`), and reads it back. On an error nothing that it put stays behind,
+/// as far as AWS lets it; what was ours before stays ours. Without `take_over` nothing is put where nobody knows what is there.
 pub async fn put(balancer: &dyn Balancer, load_balancers: &[String], run: &str, value: &str, take_over: bool) -> Result<(), MarkerError> {
-    if let (Ok(Marker::Other(other)), false) = (read(balancer, load_balancers, run).await, take_over) {
-        return Err(MarkerError::Other(other));
+    let before = tags(balancer, load_balancers).await;
+    match whose(&before, run) {
+        Ok(Marker::Other(other)) if !take_over => return Err(MarkerError::Other(other)),
+        Err(why) if !take_over => return Err(MarkerError::Read(why.to_string())),
+        _ => {}
     }
+    let result = put_all(balancer, load_balancers, run, value).await;
+    if result.is_err() {
+        let ours = |tags: &Result<Tags, Unreadable>| tags.as_ref().is_ok_and(|t| t.get(KEY).is_some_and(|v| names(v, run)));
+        for (arn, _) in load_balancers.iter().zip(&before).filter(|(_, tags)| !ours(tags)) {
+            if let Err(error) = remove_one(balancer, arn, run).await {
+                tracing::warn!("the marker tag {KEY} may stay on {arn}: {error}");
+            }
+        }
+    }
+    result
+}
+
+async fn put_all(balancer: &dyn Balancer, load_balancers: &[String], run: &str, value: &str) -> Result<(), MarkerError> {
     let tags: Tags = [(KEY.to_owned(), value.to_owned())].into();
     for arn in load_balancers {
         balancer.tag(arn, &tags).await?;
@@ -88,8 +117,39 @@ pub async fn remove(balancer: &dyn Balancer, clock: &dyn Clock, load_balancers: 
 
 async fn remove_one(balancer: &dyn Balancer, arn: &str, run: &str) -> Result<(), String> {
     let tags = balancer.tags(arn).await.map_err(|e| e.to_string())?;
-    if tags.get(KEY).is_none_or(|v| v.split(' ').next() != Some(run)) {
+    if tags.get(KEY).is_none_or(|v| !names(v, run)) {
         return Ok(());
     }
     balancer.untag(arn, &[KEY.to_owned()]).await.map_err(|e| e.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::fake::Fake;
+
+    async fn put_a_1(fake: &Fake) -> Result<(), MarkerError> {
+        put(fake, &["lb".into(), "lb-2".into()], "a-1", "a-1 alice@mac now", false).await
+    }
+
+    #[tokio::test]
+    async fn a_marker_that_cannot_be_put_everywhere_stays_nowhere() {
+        let fake = Fake::default().refusing("lb-2");
+        assert!(matches!(put_a_1(&fake).await, Err(MarkerError::Write(_))));
+        assert_eq!(fake.tag_of("lb", KEY), None);
+    }
+
+    #[tokio::test]
+    async fn what_was_ours_before_stays_ours_when_putting_it_again_fails() {
+        let fake = Fake::default().refusing("lb-2").tagged("lb", KEY, "a-1 alice@mac before");
+        assert!(put_a_1(&fake).await.is_err());
+        assert_eq!(fake.tag_of("lb", KEY).as_deref(), Some("a-1 alice@mac now"));
+    }
+
+    #[tokio::test]
+    async fn nothing_is_put_over_a_tag_that_nobody_could_read() {
+        let fake = Fake::default().tagged("lb", KEY, "b-1 bob@mac before").unreadable();
+        assert!(matches!(put_a_1(&fake).await, Err(MarkerError::Read(_))));
+        assert_eq!(fake.tag_of("lb", KEY).as_deref(), Some("b-1 bob@mac before"));
+    }
 }

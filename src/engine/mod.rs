@@ -5,6 +5,8 @@
 
 mod bind;
 pub mod facts;
+#[cfg(test)]
+mod fake;
 pub mod hold;
 pub mod init;
 mod journal;

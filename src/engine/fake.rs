@@ -1,0 +1,95 @@
+//! A load balancers' API of tags alone, for tests of who holds a run.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::adapter::{Balancer, Caller, WriteError};
+use crate::domain::action::Action;
+use crate::domain::alb::{Listener, LiveRoute, LoadBalancer, RouteId, Tags, Target, TargetGroup, Unreadable};
+use crate::plan::model::Selector;
+
+/// See the module.
+#[derive(Default)]
+pub struct Fake {
+    tags: Mutex<BTreeMap<String, Tags>>,
+    refusing: BTreeSet<String>,
+    unreadable: bool,
+}
+
+impl Fake {
+    /// The same, refusing to tag this load balancer.
+    pub fn refusing(mut self, arn: &str) -> Self {
+        self.refusing.insert(arn.into());
+        self
+    }
+
+    /// The same, telling no tags.
+    pub fn unreadable(mut self) -> Self {
+        self.unreadable = true;
+        self
+    }
+
+    /// The same, with a tag.
+    pub fn tagged(self, arn: &str, key: &str, value: &str) -> Self {
+        self.change(arn, |tags| drop(tags.insert(key.into(), value.into())));
+        self
+    }
+
+    /// A tag as it is.
+    pub fn tag_of(&self, arn: &str, key: &str) -> Option<String> {
+        let mut found = None;
+        self.change(arn, |tags| found = tags.get(key).cloned());
+        found
+    }
+
+    fn change(&self, arn: &str, with: impl FnOnce(&mut Tags)) {
+        with(self.tags.lock().unwrap_or_else(PoisonError::into_inner).entry(arn.to_owned()).or_default());
+    }
+}
+
+#[async_trait]
+impl Balancer for Fake {
+    async fn caller(&self) -> Result<Caller, Unreadable> {
+        Err(Unreadable::Throttled)
+    }
+    async fn load_balancers(&self, _: &Selector) -> Result<Vec<LoadBalancer>, Unreadable> {
+        Err(Unreadable::Throttled)
+    }
+    async fn listeners(&self, _: &str) -> Result<Vec<(Listener, Vec<LiveRoute>)>, Unreadable> {
+        Err(Unreadable::Throttled)
+    }
+    async fn routes(&self, _: &[RouteId]) -> BTreeMap<RouteId, Result<LiveRoute, Unreadable>> {
+        BTreeMap::new()
+    }
+    async fn target_groups(&self, _: Option<&str>) -> Result<Vec<TargetGroup>, Unreadable> {
+        Err(Unreadable::Throttled)
+    }
+    async fn find_target_groups(&self, _: &Selector) -> Result<Vec<TargetGroup>, Unreadable> {
+        Err(Unreadable::Throttled)
+    }
+    async fn health(&self, _: &[String]) -> BTreeMap<String, Result<Vec<Target>, Unreadable>> {
+        BTreeMap::new()
+    }
+    async fn set(&self, _: &RouteId, _: &[Action], _: Duration) -> Result<(), WriteError> {
+        Err(WriteError::Throttled)
+    }
+    async fn tags(&self, arn: &str) -> Result<Tags, Unreadable> {
+        let mut found = Tags::new();
+        self.change(arn, |tags| found.clone_from(tags));
+        if self.unreadable { Err(Unreadable::Throttled) } else { Ok(found) }
+    }
+    async fn tag(&self, arn: &str, tags: &Tags) -> Result<(), WriteError> {
+        if self.refusing.contains(arn) {
+            return Err(WriteError::Throttled);
+        }
+        self.change(arn, |there| there.extend(tags.clone()));
+        Ok(())
+    }
+    async fn untag(&self, arn: &str, keys: &[String]) -> Result<(), WriteError> {
+        self.change(arn, |tags| tags.retain(|key, _| !keys.contains(key)));
+        Ok(())
+    }
+}

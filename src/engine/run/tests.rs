@@ -1,0 +1,53 @@
+use std::sync::Arc;
+
+use super::*;
+use crate::adapter::clock::System;
+use crate::adapter::store::memory::Memory;
+use crate::adapter::store::{Holder, Store};
+use crate::domain::event::{Record, Started, StepType, Stop};
+use crate::domain::fixture;
+use crate::engine::fake::Fake;
+use crate::engine::hold;
+use crate::plan::model::Marker;
+
+struct Deaf;
+
+impl Audience for Deaf {
+    fn record(&mut self, _: &Record) {}
+    fn turn(&mut self, _: &State, _: &Watch, _: &[Wait], _: Timestamp) {}
+}
+
+fn started() -> Started {
+    Started {
+        plan: "alpha".into(),
+        text: String::new(),
+        hash: String::new(),
+        owner: "alice@mac".into(),
+        from_step: 1,
+        start: None,
+        load_balancers: vec!["lb".into()],
+        routes: Vec::new(),
+        groups: [].into(),
+        clusters: [].into(),
+        bindings: Vec::new(),
+    }
+}
+
+#[tokio::test]
+async fn a_baking_run_that_was_taken_over_leaves_and_hears_no_request() {
+    let plan = Plan { marker: Marker::None, ..fixture::plan() };
+    let store = Arc::new(Memory::new());
+    let balancer = Arc::new(Fake::default());
+    let ports = Ports { balancer, clusters: [].into(), clock: Arc::new(System), store: Arc::<Memory>::clone(&store) };
+    let settings = Settings::new("alice@mac".into(), "mac".into(), 1);
+    let hold = hold::begin(&ports, &settings, plan.marker, "alpha-1", started()).await.unwrap();
+    store.append("alpha-1", Timestamp::now(), &Event::StepStarted { step: 3, kind: StepType::Bake, label: String::new() }).unwrap();
+    let mut audience = Deaf;
+    let mut run = Run::take(&plan, ports, settings, hold, Interrupt::default(), &mut audience).unwrap();
+    let bob = Holder { owner: "bob@pc".into(), host: "pc".into(), pid: 2, since: Timestamp::now(), run: "beta-1".into() };
+    let _held = store.take_over(&["lb".into()], &bob).unwrap();
+    store.put_request("alpha-1", &Request::Promote { by: "carol@pc".into(), full: false }).unwrap();
+    let ending = run.drive().await.unwrap();
+    assert!(matches!(&ending, Ending::Stopped(Stop::Lock, why) if why.contains("bob@pc")), "{ending:?}");
+    assert_eq!(store.requests("alpha-1").unwrap().len(), 1, "it is the other's to hear");
+}
