@@ -115,7 +115,20 @@ pub fn engine(error: EngineError, moved: bool) -> Failure {
     Failure::new(exit, error)
 }
 
-/// A run that could not be held.
+/// A run that was begun before and could not be held: this process wrote nothing, but the traffic is where the run left it.
+pub fn held_again(error: HoldError, run: &str) -> Failure {
+    let failure = held(error);
+    if failure.exit == Exit::Locked {
+        return failure;
+    }
+    let failure = Failure { exit: Exit::Stuck, ..failure };
+    failure
+        .next("the traffic is where the run left it, and nobody watches it")
+        .next(format!("Go on:   cutover resume {run}"))
+        .next(format!("Go back: cutover rollback {run}"))
+}
+
+/// A new run that could not be held.
 pub fn held(error: HoldError) -> Failure {
     let exit = match &error {
         HoldError::Lock(crate::adapter::store::LockError::HeldBy(_)) | HoldError::Marker(crate::engine::MarkerError::Other(_)) => {
@@ -134,4 +147,21 @@ pub fn held(error: HoldError) -> Failure {
         failure = failure.next(format!("if nobody runs that any more, remove the tag {tag} from the load balancer"));
     }
     failure
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::MarkerError;
+
+    #[test]
+    fn a_begun_run_whose_marker_cannot_be_put_does_not_say_that_nothing_was_touched() {
+        let error = || HoldError::Marker(MarkerError::Read("throttled".into()));
+        assert_eq!(held(error()).exit, Exit::Refused, "nothing was, where the run was to begin");
+        let failure = held_again(error(), "alpha-1");
+        assert_eq!(failure.exit, Exit::Stuck);
+        assert!(failure.to_string().contains("cutover rollback alpha-1"), "{failure}");
+        let other = HoldError::Marker(MarkerError::Other("beta-1".into()));
+        assert_eq!(held_again(other, "alpha-1").exit, Exit::Locked);
+    }
 }

@@ -74,8 +74,8 @@ pub async fn resume(global: &Global, args: &Resume) -> Result<Exit, Failure> {
     let ports = world::ports(&found.plan, store).await;
     identity::account(&found.plan, &ports).await?;
     let settings = Settings { orders: Orders { until }, leave_when_frozen: leaves(args.on_freeze), ..drive::settings(&found.plan, &state) };
-    let hold =
-        hold::take(&ports, &settings, found.plan.marker, &found.run.id, &found.run.load_balancers, false).await.map_err(drive::held)?;
+    let hold = hold::take(&ports, &settings, found.plan.marker, &found.run.id, &found.run.load_balancers, false).await;
+    let hold = hold.map_err(|e| drive::held_again(e, &found.run.id))?;
     drive::drive(global, &found.plan, ports, settings, hold).await
 }
 
@@ -110,7 +110,9 @@ pub async fn restoring(global: &Global, store: Arc<dyn Store>, found: &Found, ta
     identity::account(&found.plan, &ports).await?;
     let settings = drive::settings(&found.plan, &state(found)?);
     let hold = hold::take_to_restore(&ports, &settings, found.plan.marker, &found.run.id, &found.run.load_balancers, take_over);
-    let hold = hold.await.map_err(|e| rollback_live::over(drive::held(e), &format!("cutover rollback {} --take-over", found.run.id)))?;
+    let hold = hold
+        .await
+        .map_err(|e| rollback_live::over(drive::held_again(e, &found.run.id), &format!("cutover rollback {} --take-over", found.run.id)))?;
     drive::begin(global, &found.plan, ports, settings, hold, Some(request)).await.map(done_if_back)
 }
 
