@@ -171,7 +171,7 @@ pub enum Event {
         /// Back to the shares of this earlier share step (`abort --to-step`); `None`: the original shares.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         to_step: Option<usize>,
-        /// `false`: a person insisted, and a way back without healthy targets does not refuse.
+        /// `true`: a person insisted, and a way back without healthy targets does not refuse.
         #[serde(default)]
         force: bool,
     },
@@ -331,8 +331,6 @@ pub enum WriteResult {
     Applied,
     /// It was there already.
     Already,
-    /// Something else is there.
-    Drifted,
     /// Sent without an answer, or not read back in time: open until its deadline.
     Unknown,
     /// Answered with no, or never sent; nothing changed.

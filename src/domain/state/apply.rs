@@ -121,7 +121,7 @@ impl State {
                 }
             }
             WriteResult::Unread => {}
-            WriteResult::Failed | WriteResult::Drifted => route.unsend(),
+            WriteResult::Failed => route.unsend(),
             WriteResult::Gone => {
                 route.open = None;
                 route.drift = Some(None);

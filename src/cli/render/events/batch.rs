@@ -105,7 +105,6 @@ pub(super) fn outcome(route: &str, result: WriteResult, live: Option<&Forward>, 
         WriteResult::Already => {
             Text::new(Tone::Good, "✓", format!("{label} was right already{}", shares.map_or_else(String::new, |s| format!(": {s}"))))
         }
-        WriteResult::Drifted => Text::new(Tone::Bad, "✗", format!("{label} not written, someone else changed it{is}{detail}")),
         WriteResult::Unknown => Text::new(Tone::Warn, "!", format!("{label}: no answer, or not read back yet{is}{detail}")),
         WriteResult::Failed | WriteResult::Unread => Text::new(Tone::Warn, "!", format!("{label} not written{detail}")),
         WriteResult::Gone => Text::new(Tone::Bad, "✗", format!("{label} not written: the rule is gone{detail}")),
