@@ -8,6 +8,8 @@ mod hold;
 mod reconcile;
 mod rollback;
 mod steps;
+#[cfg(test)]
+mod story;
 mod way_back;
 
 use jiff::Timestamp;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::action::{Action, Config, Forward, Tuple};
 use super::alb::{HealthCheck, Listener, LiveRoute, LoadBalancer, TargetGroup};
+use super::event::{GroupStart, RouteStart, Started};
 use super::select::LiveWorld;
 use crate::plan::model::{
     BindingMode, BindingSpec, Cluster, ClusterAccess, GuardGate, Marker, OnFailure, Plan, PortRef, RaiseGate, RollbackStickiness,
@@ -181,5 +182,44 @@ pub fn world() -> LiveWorld {
 pub fn each_route(world: &mut LiveWorld, mut change: impl FnMut(&mut LiveRoute)) {
     for listeners in world.listeners.values_mut().flatten() {
         listeners.iter_mut().flat_map(|(_, routes)| routes).for_each(&mut change);
+    }
+}
+
+/// The beginning of a run of [`plan`] over two rules, with this many healthy targets in `webapp-a`.
+pub fn started(healthy: u32) -> Started {
+    let routes = [15, 20].map(|priority| {
+        let live = route(80, Some(priority), forward(&[("webapp-a", 100), ("webapp-default", 0)]));
+        RouteStart {
+            label: live.label(),
+            id: live.id,
+            load_balancer: LB.to_owned(),
+            conditions: live.conditions,
+            workload: "webapp".to_owned(),
+            groups: ["a", "b"].map(|c| (c.to_owned(), group_arn(&format!("webapp-{c}")))).into(),
+            actions: live.actions,
+        }
+    });
+    let group = |cluster: &str, healthy| GroupStart {
+        name: format!("webapp-{cluster}"),
+        cluster: cluster.to_owned(),
+        workload: "webapp".to_owned(),
+        healthy,
+        interval: 10,
+        cross_zone: true,
+        zones: Vec::new(),
+        deregistration_delay: 300,
+    };
+    Started {
+        plan: "alpha".to_owned(),
+        text: String::new(),
+        hash: String::new(),
+        owner: "alice@mac".to_owned(),
+        from_step: 1,
+        start: None,
+        load_balancers: vec![LB.to_owned()],
+        routes: routes.into(),
+        groups: [(group_arn("webapp-a"), group("a", healthy)), (group_arn("webapp-b"), group("b", 0))].into(),
+        clusters: BTreeMap::new(),
+        bindings: Vec::new(),
     }
 }

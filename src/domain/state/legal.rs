@@ -90,3 +90,6 @@ pub(super) fn kind(event: &Event) -> &'static str {
         Event::Measured(_) => "measured",
     }
 }
+
+#[cfg(test)]
+mod tests;

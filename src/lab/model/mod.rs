@@ -14,6 +14,7 @@ mod faults;
 mod foreign;
 mod group;
 mod health;
+mod inspect;
 mod pod;
 pub(crate) mod queue;
 mod routing;
@@ -31,6 +32,7 @@ pub(crate) use balancer::{Balancer, Listener, Pairs, Route, number, weights};
 pub(crate) use bucket::Bucket;
 pub(crate) use condition::Condition;
 pub(crate) use group::{Check, Group};
+pub use inspect::Snapshot;
 pub use seam::*;
 
 use crate::lab::scenario::model::{Latency, Load};

@@ -1,0 +1,105 @@
+use super::*;
+use crate::domain::fixture;
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_second(seconds).expect("a time")
+}
+
+fn counts(healthy: u32, unhealthy: u32) -> Counts {
+    Counts { healthy, unhealthy, ..Counts::default() }
+}
+
+fn samples(all: &[(i64, Counts)]) -> Samples {
+    all.iter().map(|(s, counts)| Sample { at: at(*s), counts: *counts, zones: BTreeMap::new() }).collect()
+}
+
+/// What `share` percent needs of a total.
+fn needs(share: u32, total: u32) -> Need {
+    need(&fixture::plan().strategy.gates.raise, share, total, &[], Duration::from_secs(10))
+}
+
+/// With samples that are fresh for ten seconds.
+fn raise(samples: &Samples, need: &Need, now: Timestamp) -> Raise {
+    super::raise(samples, need, SignedDuration::from_secs(10), now)
+}
+
+fn guarded(all: &[(i64, Counts)], share: u32, total: u32, now: i64) -> Guard {
+    guard(&samples(all), &fixture::plan().strategy.gates.guard, share, total, 1.0, at(now))
+}
+
+#[test]
+fn a_raise_wants_two_samples_over_the_whole_time_and_a_fresh_one() {
+    let need = needs(50, 8);
+    assert_eq!((need.healthy, need.stable_for), (4, Duration::from_secs(30)));
+    let good = counts(4, 0);
+    assert_eq!(raise(&samples(&[(0, good)]), &need, at(5)), Raise::Since(at(30)), "one sample says nothing about a time");
+    assert_eq!(raise(&samples(&[(0, good), (25, good)]), &need, at(29)), Raise::Since(at(30)));
+    assert_eq!(raise(&samples(&[(0, good), (25, good)]), &need, at(30)), Raise::Holds);
+    assert_eq!(raise(&samples(&[(0, good), (25, good)]), &need, at(36)), Raise::Unknown, "older than ten seconds");
+    let dip = samples(&[(0, good), (10, counts(3, 1)), (20, good), (30, good)]);
+    assert_eq!(raise(&dip, &need, at(31)), Raise::Since(at(50)), "it begins anew after a dip");
+    assert_eq!(raise(&Samples::new(), &need, at(0)), Raise::Unknown);
+    let instant = Need { stable_for: Duration::ZERO, ..need };
+    assert_eq!(raise(&samples(&[(0, good)]), &instant, at(1)), Raise::Since(at(1)), "never on one sample alone");
+}
+
+#[test]
+fn a_shortfall_names_the_numbers() {
+    let short = |counts, need: &Need| raise(&samples(&[(0, counts), (1, counts)]), need, at(2));
+    assert_eq!(short(counts(4, 0), &needs(50, 40)), Raise::Short("has 4 of the 20 healthy targets that 50 % needs".into()));
+    assert_eq!(short(counts(0, 0), &needs(1, 20)), Raise::Short("has 0 of the 1 healthy targets that 1 % needs".into()));
+    // 18 of 20 healthy is 90 %; `initial` is not healthy, `draining` does not count at all.
+    let percent = Raise::Short("has 18 of 20 targets healthy, 90 % where 95 % are needed".into());
+    assert_eq!(short(counts(18, 2), &needs(10, 20)), percent);
+    assert_eq!(short(Counts { initial: 2, ..counts(18, 0) }, &needs(10, 20)), percent);
+    assert_eq!(short(Counts { unused: 2, ..counts(18, 0) }, &needs(10, 20)), percent);
+    assert!(matches!(short(Counts { draining: 20, ..counts(18, 0) }, &needs(10, 20)), Raise::Since(_)));
+}
+
+#[test]
+fn capacity_is_rounded_up_and_never_beyond() {
+    for (share, total, wanted) in [(1, 20, 1), (5, 20, 1), (20, 20, 4), (50, 20, 10), (100, 20, 20), (33, 10, 4), (1, 300, 3), (7, 100, 7)]
+    {
+        assert_eq!(needs(share, total).healthy, wanted, "{share} % of {total}");
+    }
+}
+
+#[test]
+fn without_cross_zone_balancing_every_zone_must_hold_its_part() {
+    let zones = ["x".to_owned(), "y".to_owned()];
+    let need = need(&fixture::plan().strategy.gates.raise, 50, 12, &zones, Duration::from_secs(1));
+    assert_eq!(need.zones, [("x".to_owned(), 3), ("y".to_owned(), 3)].into());
+    let sample = |s, x, y| Sample { at: at(s), counts: counts(x + y, 0), zones: [("x".to_owned(), x), ("y".to_owned(), y)].into() };
+    assert_eq!(raise(&[sample(0, 3, 3), sample(1, 3, 3)].into(), &need, at(3)), Raise::Holds);
+    let lame = raise(&[sample(0, 5, 1), sample(1, 5, 1)].into(), &need, at(3));
+    assert_eq!(lame, Raise::Short("has 1 of the 3 healthy targets in zone y that 50 % needs".into()));
+}
+
+#[test]
+fn for_the_guard_new_targets_are_neutral_and_draining_ones_are_none() {
+    let sick = |c| guarded(&[(0, c), (60, c), (95, c)], 10, 10, 95);
+    assert_eq!(sick(Counts { initial: 30, unused: 30, draining: 30, ..counts(10, 0) }), Guard::Fine);
+    assert!(matches!(sick(Counts { unavailable: 10, ..counts(10, 0) }), Guard::Failed(_)));
+}
+
+#[test]
+fn the_guard_fails_at_once_without_a_healthy_target_and_else_after_a_while() {
+    assert_eq!(guarded(&[(0, counts(0, 3))], 5, 10, 0), Guard::Failed("has no healthy target (3 unhealthy)".into()));
+    assert_eq!(guarded(&[(0, Counts::default())], 5, 10, 0), Guard::Failed("has no healthy target".into()));
+    assert_eq!(guarded(&[], 5, 10, 0), Guard::Unknown);
+    let why = "has 6 of 10 targets healthy, 60 % where 70 % are the least";
+    let weak = counts(6, 4);
+    assert_eq!(guarded(&[(0, weak)], 5, 10, 100), Guard::Failing(at(0), why.into()), "one sample is no time");
+    assert_eq!(guarded(&[(0, weak), (89, weak)], 5, 10, 89), Guard::Failing(at(0), why.into()));
+    assert_eq!(guarded(&[(0, weak), (90, weak)], 5, 10, 90), Guard::Failed(why.into()));
+    assert_eq!(guarded(&[(0, weak), (45, counts(7, 3)), (90, weak)], 5, 10, 90), Guard::Failing(at(90), why.into()));
+    assert_eq!(guarded(&[(0, weak), (90, counts(7, 3))], 5, 10, 90), Guard::Fine);
+}
+
+#[test]
+fn the_guard_wants_seven_tenths_of_the_capacity_of_the_present_share() {
+    // 50 % of 40 needs 20 to be raised to, and 14 to be kept.
+    assert_eq!(guarded(&[(0, counts(14, 0)), (90, counts(14, 0))], 50, 40, 90), Guard::Fine);
+    let why = "has 13 healthy targets; its 50 % of the traffic needs 14 at the least";
+    assert_eq!(guarded(&[(0, counts(13, 0)), (90, counts(13, 0))], 50, 40, 90), Guard::Failed(why.into()));
+}

@@ -1,0 +1,112 @@
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use super::*;
+use crate::domain::event::{Freeze, Measured, Outcome, Record, ResumeMode, StepType, Stop, WriteResult};
+use crate::domain::fixture;
+
+const PHASES: [Phase; 6] = [Phase::Ready, Phase::Moving, Phase::Baking, Phase::Awaiting, Phase::RollingBack, Phase::Finished];
+
+/// A run that stands there.
+fn state(stand: Stand) -> State {
+    let event = Event::Started(Box::new(fixture::started(4)));
+    let record = Record { seq: 1, time: Timestamp::UNIX_EPOCH, run: "r".into(), event };
+    let mut state = State::fold(&[record]).expect("legal").expect("a state");
+    state.phase = stand.phase;
+    state.frozen = stand.held.then(|| (Freeze::Drift, "someone".into(), Timestamp::UNIX_EPOCH));
+    state.routes.values_mut().next().expect("a route").reassert = stand.reassert;
+    assert_eq!(state.stand(), stand);
+    state
+}
+
+fn stands() -> impl Iterator<Item = Stand> {
+    let flags = [(false, false), (false, true), (true, false), (true, true)];
+    PHASES.into_iter().flat_map(move |phase| flags.map(|(held, reassert)| Stand { phase, held, reassert }))
+}
+
+/// Whether an event may happen where a run stands.
+type Condition = fn(Stand) -> bool;
+
+/// Every kind of event, those whose fields matter twice, with the phases (by their first letters, `B` for the rollback) in which it may
+/// happen, and on which condition.
+fn events() -> Vec<(Event, &'static str, Condition)> {
+    let by = || "alice@mac".to_owned();
+    let route = || fixture::started(4).routes[0].id.clone();
+    let intended = |restore| Event::Intended { restore, deadline: Timestamp::UNIX_EPOCH, writes: vec![] };
+    let always: Condition = |_| true;
+    let free: Condition = |s| !s.held;
+    let moving: Condition = |s| s.reassert || (s.phase == Phase::Moving && !s.held);
+    let measured = Measured { step: 1, label: String::new(), clusters: BTreeMap::new(), requests: 0, client_errors: 0 };
+    vec![
+        (Event::Started(Box::new(fixture::started(4))), "", always),
+        (Event::Measured(measured), "", always),
+        (Event::Claimed { owner: by(), pid: 1, tool: String::new() }, "rmbaBf", always),
+        (Event::RollbackStarted { cause: String::new(), by: by(), to_step: None, force: false }, "rmbaBf", always),
+        (Event::Notice { message: String::new() }, "rmbaBf", always),
+        (Event::Stopped { reason: Stop::Paused, message: String::new() }, "rmbaBf", always),
+        (Event::StepStarted { step: 1, kind: StepType::Shares, label: String::new() }, "r", free),
+        (Event::Bound { cluster: by(), binding: by(), result: by() }, "m", always),
+        (Event::Settled { step: 1 }, "m", always),
+        (intended(true), "B", always),
+        (intended(false), "rmba", moving),
+        (Event::StepDone { step: 1 }, "mba", free),
+        (Event::Baked { step: 1, millis: 1, gap: 0, until: Timestamp::UNIX_EPOCH }, "b", always),
+        (Event::Approved { step: 1, by: by() }, "a", always),
+        (Event::Promoted { step: 1, full: false, by: by() }, "ba", always),
+        (Event::Promoted { step: 1, full: true, by: by() }, "rmba", always),
+        (Event::Paused { by: by(), reason: String::new() }, "rmba", always),
+        (Event::Resumed { by: by(), mode: ResumeMode::Plain }, "rmba", always),
+        (Event::Frozen { reason: Freeze::Unreadable, message: String::new() }, "rmba", always),
+        (Event::Thawed {}, "rmba", |s| s.held),
+        (Event::GateFailed { gate: by(), group: by(), message: by() }, "rmba", always),
+        (Event::Outcome { route: route(), result: WriteResult::Applied, live: None, detail: None }, "rmbaB", always),
+        (Event::Drifted { route: route(), expected: vec![], live: None }, "rmbaB", always),
+        (Event::Waiting { waits: vec![] }, "rmbaB", always),
+        (Event::Health { groups: BTreeMap::new() }, "rmbaB", always),
+        (Event::Finished { outcome: Outcome::Completed, remarks: vec![] }, "rmbaB", always),
+    ]
+}
+
+fn letter(phase: Phase) -> char {
+    match phase {
+        Phase::Ready => 'r',
+        Phase::Moving => 'm',
+        Phase::Baking => 'b',
+        Phase::Awaiting => 'a',
+        Phase::RollingBack => 'B',
+        Phase::Finished => 'f',
+    }
+}
+
+/// 24 stands; a change of the rules changes the number.
+#[test]
+fn every_pair_of_stand_and_event_is_judged_and_an_illegal_one_changes_nothing() {
+    let events = events();
+    let kinds: std::collections::BTreeSet<_> = events.iter().map(|(e, _, _)| kind(e)).collect();
+    assert_eq!(kinds.len(), 24, "each kind of event is here");
+    let mut count = 0;
+    for stand in stands() {
+        for (event, phases, condition) in &events {
+            let wanted = phases.contains(letter(stand.phase)) && condition(stand);
+            let before = state(stand);
+            let mut after = before.clone();
+            let result = after.apply(Timestamp::UNIX_EPOCH, event);
+            assert_eq!(result.is_ok(), wanted, "{} in {stand:?}", kind(event));
+            count += usize::from(wanted);
+            if let Err(illegal) = result {
+                assert_eq!((illegal.stand, illegal.event), (Some(stand), kind(event)));
+                assert_eq!(after, before, "{} in {stand:?}", kind(event));
+            }
+        }
+    }
+    assert_eq!(count, 329);
+}
+
+#[test]
+fn a_journal_begins_with_started() {
+    let event = Event::Notice { message: String::new() };
+    let record = Record { seq: 1, time: Timestamp::UNIX_EPOCH, run: "r".into(), event };
+    assert_eq!(State::fold(&[record]), Err(Illegal { stand: None, event: "notice" }));
+    assert_eq!(State::fold(&[]), Ok(None));
+}

@@ -1,0 +1,15 @@
+//! The engine's contract, made executable: real plans and scenarios through the real engine and adapters, over the lab in virtual time.
+//!
+//! Every run here is watched by a witness at the balancer's seam ([`witness`]), which holds each write to the invariants.
+
+#![allow(clippy::large_futures)] // a test's one future may be as large as it likes
+
+mod face;
+mod matrix;
+mod order;
+mod recovery;
+mod requests;
+mod small;
+mod store;
+mod theatre;
+mod witness;

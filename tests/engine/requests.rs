@@ -1,0 +1,196 @@
+//! People: what they may ask of a run from elsewhere, and that it is heard.
+
+use cutover::adapter::store::Request;
+use cutover::cli::exit::Exit;
+use cutover::domain::event::{Event, ResumeMode};
+use cutover::domain::state::{Phase, State};
+use cutover::engine::{Ending, Rate};
+use jiff::{SignedDuration, Timestamp};
+
+use super::face::Face;
+use super::small::{self, SHORT};
+use super::theatre::{Theatre, exit, scenario, word};
+
+fn by() -> String {
+    "bob@lab".into()
+}
+
+/// Whether it is time to ask.
+type When = fn(&State) -> bool;
+
+/// Runs with a person who asks these things, each once its condition holds, one after the other.
+async fn ask(theatre: &mut Theatre, mut script: Vec<(When, Request)>) -> Ending {
+    script.reverse();
+    let ending = theatre
+        .run_with(&mut |state, _, _, _| match script.pop_if(|(when, _)| when(state)) {
+            Some((_, request)) => vec![request],
+            None => vec![],
+        })
+        .await;
+    assert!(script.is_empty(), "{} requests were never due\n{}", script.len(), theatre.lines());
+    ending
+}
+
+fn resume(mode: ResumeMode) -> Request {
+    Request::Resume { by: by(), mode }
+}
+
+fn rollback() -> Request {
+    Request::Rollback { by: by(), force: false }
+}
+
+/// When an event of this kind was journalled.
+fn when(theatre: &Theatre, fits: fn(&Event) -> bool) -> Timestamp {
+    theatre.records().iter().find(|r| fits(&r.event)).unwrap_or_else(|| panic!("never\n{}", theatre.lines())).time
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_is_heard_in_the_middle_of_a_batch() {
+    let slow = Rate { burst: 1.0, per_second: 0.2 };
+    let mut theatre = Theatre::begin_with(small::many_routes("", SHORT), &scenario("{}"), |s| s.modify = slow).await;
+    let mut asked: Option<Timestamp> = None;
+    let mut resumed = false;
+    let ending = theatre
+        .run_with(&mut |state, _, _, now| match asked {
+            None if state.step == 2 && state.last_applied.is_some() => {
+                asked = Some(now);
+                vec![Request::Pause { by: by(), reason: "a look first".into() }]
+            }
+            Some(at) if !resumed && now.duration_since(at) >= SignedDuration::from_mins(3) => {
+                resumed = true;
+                vec![resume(ResumeMode::Plain)]
+            }
+            _ => vec![],
+        })
+        .await;
+    assert_eq!(word(&ending), "completed");
+    theatre.assert_shares(100, &[]);
+    let (paused, resumed) = (when(&theatre, |e| matches!(e, Event::Paused { .. })), when(&theatre, |e| matches!(e, Event::Resumed { .. })));
+    assert!(paused.duration_since(asked.expect("asked")) <= SignedDuration::from_secs(1), "heard within a second");
+    let writes = theatre.witness.writes.lock().expect("a lock").clone();
+    assert!(writes.iter().all(|(at, _, _)| *at <= paused || *at >= resumed), "nothing is written while paused");
+    let half = writes.iter().filter(|(at, _, _)| *at <= paused).count();
+    assert!((1..theatre.started().routes.len()).contains(&half), "{half} routes were moved before the pause");
+}
+
+#[tokio::test(start_paused = true)]
+async fn promote_ends_a_pause_and_full_ends_them_all() {
+    let steps = "[{bind: {}}, {setWeight: 50}, {pause: {duration: 5h}}, {pause: {}}, {setWeight: 100}, {pause: {duration: 5h}}]";
+    let promote = |full| Request::Promote { by: by(), full };
+    for script in [
+        vec![
+            (baking as When, promote(false)),
+            (|s: &State| s.phase == Phase::Awaiting, promote(false)),
+            (|s: &State| s.phase == Phase::Baking && s.step == 6, promote(false)),
+        ],
+        vec![(baking as When, promote(true))],
+    ] {
+        let mut theatre = Theatre::begin(small::many_routes("", steps), &scenario("{}")).await;
+        let ending = ask(&mut theatre, script).await;
+        assert_eq!(word(&ending), "completed");
+        let records = theatre.records();
+        let length = records.last().expect("records").time.duration_since(records[0].time);
+        assert!(length < SignedDuration::from_mins(10), "{length:?}");
+        theatre.assert_shares(100, &[]);
+    }
+}
+
+fn baking(state: &State) -> bool {
+    state.phase == Phase::Baking
+}
+
+fn frozen(state: &State) -> bool {
+    state.frozen.is_some()
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_approval_waits_for_a_person_and_nothing_else_is_one() {
+    let steps = "[{bind: {}}, {setWeight: 50}, {pause: {approval: the charts}}, {setWeight: 100}]";
+    let mut theatre = Theatre::begin(small::many_routes("", steps), &scenario("{}")).await;
+    // Too early, it is a notice, not an approval in advance.
+    let script: Vec<(When, _)> =
+        vec![(|s| s.step == 1, Request::Approve { by: by() }), (|s| s.phase == Phase::Awaiting, Request::Approve { by: by() })];
+    assert_eq!(word(&ask(&mut theatre, script).await), "completed");
+    let approved = theatre.records().iter().filter(|r| matches!(r.event, Event::Approved { step: 3, .. })).count();
+    let refused = theatre
+        .records()
+        .iter()
+        .filter(|r| matches!(&r.event, Event::Notice { message } if message.contains("no step waits for approval")))
+        .count();
+    assert_eq!((approved, refused), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn abort_goes_to_the_start_or_to_a_step() {
+    let steps = "[{bind: {}}, {setWeight: 20}, {pause: {duration: 1m}}, {setWeight: 50}, {pause: {duration: 1m}}, {setWeight: 100}]";
+    let half: When = |s| s.phase == Phase::Baking && s.step == 5;
+    let mut theatre = Theatre::begin(small::many_routes("", steps), &scenario("{}")).await;
+    let ending = ask(&mut theatre, vec![(half, Request::Abort { by: by(), to_step: None })]).await;
+    assert_eq!((word(&ending), exit(&ending)), ("aborted", Exit::RolledBack));
+    theatre.assert_original(&[]);
+    theatre.assert_attached();
+    let mut theatre = Theatre::begin(small::many_routes("", steps), &scenario("{}")).await;
+    let ending = ask(&mut theatre, vec![(half, Request::Abort { by: by(), to_step: Some(2) })]).await;
+    assert_eq!(word(&ending), "aborted");
+    theatre.assert_shares(20, &[]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_completed_run_can_be_taken_back() {
+    let mut theatre = Theatre::begin(small::two_routes(), &scenario("{}")).await;
+    assert_eq!(word(&theatre.run().await), "completed");
+    theatre.assert_shares(100, &[]);
+    theatre.ask(rollback());
+    assert_eq!(word(&theatre.run().await), "aborted");
+    theatre.assert_original(&[]);
+    theatre.assert_attached();
+    // And it is over: nothing else is heard.
+    theatre.ask(resume(ResumeMode::Plain));
+    assert_eq!(word(&theatre.run().await), "aborted");
+    theatre.assert_original(&[]);
+}
+
+/// A colleague's tool sets the default action of 80 back while half of the traffic is on `b`.
+const FOREIGN: &str = "{faults: [{at: {share: {cluster: to, atLeast: 50}, after: 20s}, foreign-write: {weights: {from: 100, to: 0}}}]}";
+
+async fn drifted() -> Theatre {
+    let steps = "[{bind: {}}, {setWeight: 50}, {pause: {duration: 3m}}, {setWeight: 100}, {pause: {duration: 30s}}]";
+    Theatre::begin_with(small::many_routes("", steps), &scenario(FOREIGN), |s| s.leave_when_frozen = false).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_frozen_run_is_rolled_back_by_a_person_drift_and_all() {
+    let mut theatre = drifted().await;
+    let ending = ask(&mut theatre, vec![(frozen, rollback())]).await;
+    assert_eq!(word(&ending), "aborted");
+    theatre.assert_original(&[]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_foreign_write_a_person_decides_whose_shares_hold() {
+    for (mode, share) in [(ResumeMode::KeepLive, 0.0), (ResumeMode::Reassert, 50.0)] {
+        let mut theatre = drifted().await;
+        let shell = theatre.stage.shell().clone();
+        let id = theatre.started().routes[0].id.clone();
+        let managed: Vec<_> = theatre.started().routes[0].groups.values().cloned().collect();
+        let green = theatre.started().routes[0].groups["b"].clone();
+        let mut seen = Vec::new();
+        let mut asked = false;
+        let ending = theatre
+            .run_with(&mut |state, _, _, _| {
+                if state.frozen.is_some() && !asked {
+                    asked = true;
+                    return vec![resume(ResumeMode::Plain), resume(mode)];
+                }
+                if asked && state.phase == Phase::Baking && state.step == 3 && state.frozen.is_none() {
+                    let face = shell.call(|w, _| Face::of(&w.snapshot().routes[&id]));
+                    seen.push(face.share(&green, &managed.iter().map(String::as_str).collect::<Vec<_>>()));
+                }
+                vec![]
+            })
+            .await;
+        assert_eq!(word(&ending), "completed", "{mode:?}\n{}", theatre.lines());
+        assert!(seen.last().is_some_and(|s| (s - share).abs() < 0.5), "{mode:?}: {seen:?}\n{}", theatre.lines());
+        theatre.assert_shares(100, &[]);
+    }
+}

@@ -1,0 +1,98 @@
+//! A store whose process can be made to die at a record: before it, after it, or in the middle of its line.
+
+use std::panic::resume_unwind;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use cutover::adapter::store::memory::Memory;
+use cutover::adapter::store::{Held, Holder, LockError, Look, Request, RunSummary, Store, StoreError};
+use cutover::domain::event::{Event, Record};
+use jiff::Timestamp;
+
+/// What the process dies of.
+pub struct Crash;
+
+/// How it dies at a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Death {
+    /// The record is durable, and nothing happened after it.
+    After,
+    /// Half of its line is durable; all that came before it has happened.
+    Torn,
+}
+
+/// The store in memory, with every record at hand.
+#[derive(Clone, Default)]
+pub struct Ledger {
+    pub memory: Memory,
+    records: Arc<Mutex<Vec<Record>>>,
+    death: Arc<Mutex<Option<(u64, Death)>>>,
+}
+
+impl Ledger {
+    /// The process dies at the record with this number; `None`: it lives.
+    pub fn dies_at(&self, death: Option<(u64, Death)>) {
+        *self.death.lock().unwrap_or_else(PoisonError::into_inner) = death;
+    }
+
+    /// The records so far.
+    pub fn records(&self) -> MutexGuard<'_, Vec<Record>> {
+        self.records.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Store for Ledger {
+    fn append(&self, run: &str, time: Timestamp, event: &Event) -> Result<Record, StoreError> {
+        let before = self.memory.journal(run).len();
+        let record = self.memory.append(run, time, event)?;
+        let death = *self.death.lock().unwrap_or_else(PoisonError::into_inner);
+        let death = death.filter(|(seq, _)| *seq == record.seq).map(|(_, how)| how);
+        if death == Some(Death::Torn) {
+            let mut bytes = self.memory.journal(run);
+            bytes.truncate(before.midpoint(bytes.len()));
+            self.memory.set_journal(run, bytes);
+            resume_unwind(Box::new(Crash));
+        }
+        self.records().push(record.clone());
+        if death.is_some() {
+            resume_unwind(Box::new(Crash));
+        }
+        Ok(record)
+    }
+
+    fn place(&self) -> String {
+        self.memory.place()
+    }
+    fn create(&self, run: &str) -> Result<(), StoreError> {
+        self.memory.create(run)
+    }
+    fn read(&self, run: &str) -> Result<Vec<Record>, StoreError> {
+        self.memory.read(run)
+    }
+    fn runs(&self) -> Result<Vec<RunSummary>, StoreError> {
+        self.memory.runs()
+    }
+    fn put_request(&self, run: &str, request: &Request) -> Result<(), StoreError> {
+        self.memory.put_request(run, request)
+    }
+    fn requests(&self, run: &str) -> Result<Vec<(String, Request)>, StoreError> {
+        self.memory.requests(run)
+    }
+    fn drop_request(&self, run: &str, name: &str) -> Result<(), StoreError> {
+        self.memory.drop_request(run, name)
+    }
+    fn put_look(&self, run: &str, look: &Look) -> Result<(), StoreError> {
+        self.memory.put_look(run, look)
+    }
+    fn look(&self, run: &str) -> Option<Look> {
+        self.memory.look(run)
+    }
+    fn lock(&self, load_balancers: &[String], holder: &Holder) -> Result<Held, LockError> {
+        self.memory.lock(load_balancers, holder)
+    }
+    fn take_over(&self, load_balancers: &[String], holder: &Holder) -> Result<Held, LockError> {
+        self.memory.take_over(load_balancers, holder)
+    }
+    fn holder(&self, run: &str) -> Option<Holder> {
+        self.memory.holder(run)
+    }
+}

@@ -1,0 +1,192 @@
+//! A witness at the balancer's seam: every write is held to the invariants, against the model and the journal as they are at that moment.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use cutover::adapter::{Balancer, Caller, WriteError};
+use cutover::domain::action::{Action, forward};
+use cutover::domain::alb::{Listener, LiveRoute, LoadBalancer, RouteId, Tags, Target, TargetGroup, Unreadable};
+use cutover::domain::event::{Event, Started, Write};
+use cutover::lab::model::Snapshot;
+use cutover::lab::shell::Shell;
+use cutover::plan::model::{Plan, Selector, StepKind};
+use jiff::Timestamp;
+
+use super::face::Face;
+use super::store::Ledger;
+
+/// See the module.
+pub struct Witness {
+    pub inner: Arc<dyn Balancer>,
+    pub shell: Shell,
+    pub plan: Plan,
+    pub ledger: Ledger,
+    pub started: OnceLock<Started>,
+    /// Every write: when, which route, whether it restores.
+    pub writes: Mutex<Vec<(Timestamp, RouteId, bool)>>,
+}
+
+impl Witness {
+    fn started(&self) -> &Started {
+        self.started.get().expect("no write before `started` is journalled")
+    }
+
+    fn look(&self) -> (Snapshot, Timestamp) {
+        self.shell.call(|world, now| {
+            world.advance(now);
+            (world.snapshot(), now)
+        })
+    }
+
+    /// Holds one write to the invariants.
+    fn judge(&self, id: &RouteId, actions: &[Action]) {
+        let (world, now) = self.look();
+        let wanted = forward(actions).expect("a forward action");
+        let (restore, _) = self.intended(id).unwrap_or_else(|| panic!("a write to {id} that no `intended` announces"));
+        self.writes.lock().unwrap_or_else(PoisonError::into_inner).push((now, id.clone(), restore));
+        // I2
+        let weights: BTreeMap<_, _> = wanted
+            .target_groups
+            .iter()
+            .map(|t| (t.target_group_arn.clone(), u32::from(wanted.weight(&t.target_group_arn).unwrap_or(0))))
+            .collect();
+        assert!((1..=5).contains(&weights.len()), "{weights:?}");
+        assert!(weights.values().sum::<u32>() > 0 && weights.values().all(|w| *w <= 999), "{weights:?}");
+        let Some(live) = world.routes.get(id).map(|a| Face::of(a)) else { return };
+        let start = self.started().routes.iter().find(|r| r.id == *id).expect("a route of the run");
+        let managed: Vec<_> = start.groups.values().map(String::as_str).collect();
+        let next = Face { weights, rest: live.rest.clone() };
+        for third in live.weights.keys().filter(|g| !managed.contains(&g.as_str())) {
+            assert!((live.part(third) - next.part(third)).abs() < 1e-9, "the share of {third} changes");
+        }
+        if !restore {
+            self.gates(&managed, &live, &next, &world, now);
+            self.together(id, &next, &world);
+        }
+    }
+
+    /// The write that the journal announces for this route, and that is not answered yet.
+    fn intended(&self, id: &RouteId) -> Option<(bool, Write)> {
+        let records = self.ledger.records();
+        for record in records.iter().rev() {
+            match &record.event {
+                Event::Intended { restore, writes, .. } => {
+                    if let Some(write) = writes.iter().find(|w| w.route == *id) {
+                        return Some((*restore, write.clone()));
+                    }
+                }
+                Event::Outcome { route, .. } if route == id => return None,
+                _ => {}
+            }
+        }
+        None
+    }
+
+    /// I1: no group's share rises while it has too few healthy targets for it.
+    fn gates(&self, managed: &[&str], live: &Face, next: &Face, world: &Snapshot, now: Timestamp) {
+        let groups = &self.started().groups;
+        let start = self.started().routes.iter().filter_map(|r| forward(&r.actions).map(|f| (r, f)));
+        for group in managed {
+            let (before, after) = (live.share(group, managed), next.share(group, managed));
+            if after <= before + 1e-9 {
+                continue;
+            }
+            let family = start.clone().filter(|(r, _)| r.groups.values().any(|g| g == group));
+            let carriers: BTreeSet<_> =
+                family.flat_map(|(r, f)| r.groups.values().filter(|g| f.weight(g).is_some_and(|w| w > 0)).collect::<Vec<_>>()).collect();
+            let baseline: u32 = carriers.iter().map(|g| groups[*g].healthy).sum();
+            let today: u32 = carriers.iter().map(|g| world.healthy[*g]).sum();
+            let gate = &self.plan.strategy.gates.raise;
+            let need = (gate.capacity * self.planned(group, after) / 100.0 * f64::from(baseline.max(today)) - 1e-9).ceil();
+            let healthy = world.healthy[*group];
+            assert!(
+                f64::from(healthy) >= need && healthy >= gate.min_healthy,
+                "{now}: {group} rises to {after} % with {healthy} of {need}"
+            );
+        }
+    }
+
+    /// The planned share that a share spelled in weights stands for.
+    fn planned(&self, group: &str, share: f64) -> f64 {
+        let cluster = &self.started().groups[group].cluster;
+        let all = self.shares(cluster);
+        all.into_iter().min_by(|a, b| (a - share).abs().total_cmp(&(b - share).abs())).unwrap_or(share)
+    }
+
+    /// What a cluster's share is step by step, from the start.
+    fn shares(&self, cluster: &str) -> Vec<f64> {
+        let strategy = &self.plan.strategy;
+        let start = strategy.start.iter();
+        let steps = strategy.steps.iter().filter_map(|s| if let StepKind::Shares(shares) = &s.kind { Some(shares) } else { None });
+        let mut all: Vec<_> = start.chain(steps).map(|s| f64::from(s.get(cluster).copied().unwrap_or(0))).collect();
+        all.dedup();
+        all
+    }
+
+    /// I4: with this write, no two routes are more than one step apart. Routes that someone else changed do not count.
+    fn together(&self, id: &RouteId, next: &Face, world: &Snapshot) {
+        let drifted: BTreeSet<_> = self
+            .ledger
+            .records()
+            .iter()
+            .filter_map(|r| if let Event::Drifted { route, .. } = &r.event { Some(route.clone()) } else { None })
+            .collect();
+        let to = &self.plan.strategy.to;
+        let steps = self.shares(to);
+        let started = self.started();
+        if self.plan.strategy.start.is_none() {
+            return; // From whatever is live: routes may begin anywhere.
+        }
+        let ranks = started.routes.iter().filter(|r| !drifted.contains(&r.id)).filter_map(|route| {
+            let face = if route.id == *id { next.clone() } else { Face::of(world.routes.get(&route.id)?) };
+            let managed: Vec<_> = route.groups.values().map(String::as_str).collect();
+            let share = face.share(route.groups.get(to)?, &managed);
+            let ranks = (0..steps.len()).filter(|i| (steps[*i] - share).abs() <= 0.5);
+            Some((route.label.clone(), share, ranks.collect::<Vec<_>>()))
+        });
+        let ranks: Vec<_> = ranks.collect();
+        let near = (0..steps.len()).any(|i| ranks.iter().all(|(_, _, r)| r.iter().any(|r| *r == i || *r == i + 1)));
+        assert!(near, "routes are more than a step apart: {ranks:?}");
+    }
+}
+
+#[async_trait]
+impl Balancer for Witness {
+    async fn set(&self, id: &RouteId, actions: &[Action], deadline: Duration) -> Result<(), WriteError> {
+        self.judge(id, actions);
+        self.inner.set(id, actions, deadline).await
+    }
+
+    async fn caller(&self) -> Result<Caller, Unreadable> {
+        self.inner.caller().await
+    }
+    async fn load_balancers(&self, selector: &Selector) -> Result<Vec<LoadBalancer>, Unreadable> {
+        self.inner.load_balancers(selector).await
+    }
+    async fn listeners(&self, load_balancer: &str) -> Result<Vec<(Listener, Vec<LiveRoute>)>, Unreadable> {
+        self.inner.listeners(load_balancer).await
+    }
+    async fn routes(&self, ids: &[RouteId]) -> BTreeMap<RouteId, Result<LiveRoute, Unreadable>> {
+        self.inner.routes(ids).await
+    }
+    async fn target_groups(&self, load_balancer: Option<&str>) -> Result<Vec<TargetGroup>, Unreadable> {
+        self.inner.target_groups(load_balancer).await
+    }
+    async fn find_target_groups(&self, selector: &Selector) -> Result<Vec<TargetGroup>, Unreadable> {
+        self.inner.find_target_groups(selector).await
+    }
+    async fn health(&self, groups: &[String]) -> BTreeMap<String, Result<Vec<Target>, Unreadable>> {
+        self.inner.health(groups).await
+    }
+    async fn tags(&self, arn: &str) -> Result<Tags, Unreadable> {
+        self.inner.tags(arn).await
+    }
+    async fn tag(&self, arn: &str, tags: &Tags) -> Result<(), WriteError> {
+        self.inner.tag(arn, tags).await
+    }
+    async fn untag(&self, arn: &str, keys: &[String]) -> Result<(), WriteError> {
+        self.inner.untag(arn, keys).await
+    }
+}
