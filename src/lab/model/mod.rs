@@ -151,8 +151,8 @@ impl World {
         &self.load
     }
 
-    /// The calls of the APIs so far, in order: everything that was meant to change something, and of the reads the latest, at least
-    /// [`READS`] of them.
+    /// The calls of the APIs so far, in order: everything that was meant to change something, and of the reads the latest,
+    /// at least ten thousand of them.
     pub fn calls(&self) -> &[Call] {
         &self.calls
     }
