@@ -1,9 +1,11 @@
 //! Clusters: pods, autoscalers, and what the load balancer controller does with bindings.
 
-use cutover::lab::model::{Asker, ClientRequest, Outcome, PodAnswer, World};
+use cutover::lab::model::{Asker, Caller, ClientRequest, Outcome, PodAnswer, World};
+use cutover::lab::scenario::Scenario;
+use cutover::plan::model::Selector;
 use serde_json::Value;
 
-use super::common::{BINDINGS, at, binding, groups, kube, kube_get, send, states, world};
+use super::common::{BINDINGS, START, at, binding, groups, kube, kube_get, plan, send, states, world};
 
 #[test]
 fn a_rollout_replaces_pods_without_an_error_for_clients() {
@@ -91,4 +93,29 @@ fn an_idle_cluster_shrinks_after_five_minutes() {
     };
     assert_eq!(alive(&mut world, at(300)), 10);
     assert_eq!(alive(&mut world, at(400)), 1);
+}
+
+#[test]
+fn a_controller_that_is_throttled_for_many_bindings_tries_again_and_no_more_often_for_it() {
+    let mut plan = plan();
+    let first = plan.workloads[0].clone();
+    plan.workloads = (0..60)
+        .map(|n| {
+            let mut workload = first.clone();
+            workload.name = format!("w{n}");
+            workload.service.as_mut().expect("a service").name.clone_from(&workload.name);
+            let route = &mut workload.routes[0];
+            route.target_groups = ["a", "b"].map(|c| (c.into(), Selector::Name(format!("w{n}-{c}")))).to_vec();
+            route.expect = None;
+            workload
+        })
+        .collect();
+    let mut world = World::new(&plan, &Scenario::default(), 1, START).expect("a world");
+    let mut refused = 0;
+    for second in 0..120 {
+        world.advance(at(second));
+        refused = world.calls().iter().filter(|c| c.caller == Caller::Controller && c.outcome == "Throttling").count();
+        assert!(refused < 60 * 60, "{refused} within {second} s");
+    }
+    assert!(refused > 0, "sixty registrations are more than the bucket holds");
 }

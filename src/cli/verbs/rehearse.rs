@@ -32,7 +32,7 @@ const BREATH: Duration = Duration::from_millis(40);
 const HICCUP: Duration = Duration::from_millis(500);
 
 /// Looks in a rehearsal, about: a plan of days needs no more of them than one of hours.
-const LOOKS: u32 = 1000;
+const LOOKS: u32 = 500;
 
 /// Runs the verb; the runtime's clock must be paused for `--virtual`.
 pub async fn run(global: &Global, args: &Rehearse) -> Result<Exit, Failure> {

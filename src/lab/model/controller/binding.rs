@@ -42,9 +42,8 @@ impl World {
             return;
         }
         if !self.register_all(group, &wanted) || !self.deregister_others(group, &bound, binding, before.as_ref()) {
-            // Throttled: the controller tries again, and meanwhile the group is half done.
-            self.clusters[cluster].planned = true;
-            self.plan_in(Duration::from_secs(2), Due::Reconcile(cluster));
+            // Meanwhile the group is half done.
+            self.again(cluster);
             return;
         }
         let now = self.now;
@@ -106,8 +105,7 @@ impl World {
             let before = self.clusters[cluster].bound.get(&place).cloned();
             let none = Bound { generation: 0, group, targets: Vec::new() };
             if !self.deregister_others(group, &none, binding, before.as_ref()) {
-                self.clusters[cluster].planned = true;
-                self.plan_in(Duration::from_secs(2), Due::Reconcile(cluster));
+                self.again(cluster);
                 return;
             }
         }
@@ -118,6 +116,13 @@ impl World {
                 list.retain(|f| f != FINALIZER);
             }
         });
+    }
+
+    /// Throttled: the controller tries everything again, once, however many of its calls were refused.
+    fn again(&mut self, cluster: usize) {
+        if !std::mem::replace(&mut self.clusters[cluster].planned, true) {
+            self.plan_in(Duration::from_secs(2), Due::Reconcile(cluster));
+        }
     }
 
     fn keep_finalizer(&mut self, cluster: usize, binding: &Value) {
