@@ -41,7 +41,7 @@ pub fn parse(source_name: &str, bytes: &[u8]) -> Result<Plan, Diagnostics> {
         Err(Diagnostics { source: source_name.to_owned(), text: text.to_owned(), errors, more })
     };
     if bytes.len() > MAX_BYTES {
-        let message = format!("the plan has {} bytes; at most {MAX_BYTES} are read", bytes.len());
+        let message = format!("the plan has more than {MAX_BYTES} bytes, the most that is read");
         let error = Diagnostic::new(Code::CUT001, Place::at("", 1, 1, 1), message);
         return wrong("", vec![error.help("a plan over a hundred routes has about 20 KB: is this the right file?")]);
     }
