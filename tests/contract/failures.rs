@@ -39,7 +39,8 @@ async fn both(reply: fn() -> Reply) -> (Unreadable, WriteError) {
         return (Unreadable::Throttled, write);
     }
     let read = alb.health(&[GROUP.to_owned()]).await.remove(GROUP).expect("a result").expect_err("a failure");
-    assert_eq!(proxy.asked().len(), 1, "a read is sent once");
+    let tries = if matches!(read, Unreadable::Throttled | Unreadable::Unavailable(_)) { 1..=5 } else { 1..=1 };
+    assert!(tries.contains(&proxy.asked().len()), "only what may pass is read again: {} tries, {read:?}", proxy.asked().len());
     (read, write)
 }
 
@@ -94,7 +95,7 @@ async fn what_was_certainly_not_sent_is_refused() {
     let redirect: Vec<Action> =
         serde_json::from_value(json!([{"Type": "redirect", "RedirectConfig": {"StatusCode": "HTTP_301"}}])).expect("actions");
     let write = alb.set(&RULE.to_owned(), &redirect, Duration::from_secs(10)).await;
-    assert_eq!(write, Err(WriteError::Refused("not sent: cannot connect to the endpoint".to_owned())));
+    assert_eq!(write, Err(WriteError::NotSent("cannot connect to the endpoint".to_owned())));
     assert_eq!(alb.caller().await, Err(Unreadable::Unavailable("cannot connect to the endpoint".to_owned())));
     assert!(matches!(alb.set(&RULE.to_owned(), &[], Duration::from_secs(10)).await, Err(WriteError::Refused(_))));
 }
