@@ -235,7 +235,7 @@ async fn every_refusal_has_its_own_kind() {
     assert_eq!(write(429).apply(&wanted(), false).await, Err(WriteError::Throttled));
     assert_eq!(write(403).apply(&wanted(), false).await, Err(WriteError::Refused("why".to_owned())));
     assert_eq!(write(500).apply(&wanted(), false).await, Err(WriteError::Unknown("500 why".to_owned())));
-    assert_eq!(with(503).apply(&wanted(), false).await, Err(WriteError::Refused("not sent: 503 why".to_owned())));
+    assert_eq!(with(503).apply(&wanted(), false).await, Err(WriteError::NotSent("503 why".to_owned())));
 }
 
 #[tokio::test(start_paused = true)]

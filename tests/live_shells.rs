@@ -200,7 +200,9 @@ async fn over_sockets_the_clients_see_the_shares_and_nothing_is_left_behind() {
     let variable = |name: &str| environment.iter().find(|(n, _)| n == name).map(|(_, v)| v.clone()).expect(name);
     let kubeconfig = std::path::PathBuf::from(variable("KUBECONFIG"));
     let contexts = kube::config::Kubeconfig::read_from(&kubeconfig).expect("a kubeconfig").contexts;
-    assert_eq!(contexts.iter().map(|c| c.name.as_str()).collect::<Vec<_>>(), ["shop-blue", "green"]);
+    // By the EKS name and, as the tools of AWS call it, by its ARN; by the plan's own context.
+    let arn = "arn:aws:eks:eu-central-1:123456789012:cluster/shop-blue";
+    assert_eq!(contexts.iter().map(|c| c.name.as_str()).collect::<Vec<_>>(), ["shop-blue", arn, "green"]);
     let mut urls: Vec<String> = lab.doors().iter().map(|d| d.url.clone()).collect();
     urls.extend(["a", "b"].map(|c| lab.cluster_url(c).expect("an API server")));
     urls.push(variable("AWS_ENDPOINT_URL"));
