@@ -86,8 +86,9 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// For a run that looks at `things` per poll (groups, pages of routes, load balancers). Ten seconds' deadline, a look every five seconds or less often where there is much to look at, and the modify rate that AWS's own
-    /// load balancer controller ships (20 + 3/s; the bucket is the account's, shared with every controller).
+    /// For a run that looks at `things` per poll (groups, pages of routes, load balancers): ten seconds' deadline, a look every five seconds
+    /// or less often where there is much to look at, and modifying calls just below the rate that AWS's own load balancer controller
+    /// ships (20 + 3/s; the bucket is the account's, shared with every controller).
     pub fn new(owner: String, host: String, things: usize) -> Self {
         // A fifth of 50 describe calls a second is ours to spend on polling.
         let poll = Duration::from_secs(5).max(Duration::from_millis(100) * u32::try_from(things).unwrap_or(u32::MAX));
