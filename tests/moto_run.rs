@@ -8,6 +8,8 @@ mod child;
 mod compare;
 #[path = "moto_run/emergency.rs"]
 mod emergency;
+#[path = "moto_run/glass.rs"]
+mod glass;
 #[path = "moto_run/looking.rs"]
 mod looking;
 #[expect(dead_code, reason = "the adapter's contract asks for more")]

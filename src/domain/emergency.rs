@@ -1,5 +1,7 @@
 //! A rollback from what is live: no journal, no plan, only names of groups. What results is an ordinary run that begins with its rollback.
 
+pub mod script;
+
 use std::collections::BTreeMap;
 
 use serde_json::json;

@@ -9,6 +9,7 @@ use super::{Ports, Settings};
 use crate::adapter::Balancer;
 use crate::adapter::patient::Patient;
 use crate::adapter::store::{Held, Holder, LockError, StoreError};
+use crate::domain::emergency::script::script;
 use crate::domain::event::{Event, Started};
 use crate::plan::model::Marker;
 
@@ -19,12 +20,19 @@ pub struct Hold {
     pub(super) held: Held,
     /// Taken to restore.
     pub(super) restores: bool,
+    /// Where the break-glass script of a new run is.
+    script: Option<String>,
 }
 
 impl Hold {
     /// The run's id.
     pub fn run(&self) -> &str {
         &self.run
+    }
+
+    /// The path of the break-glass script that was written with a new run.
+    pub fn script(&self) -> Option<&str> {
+        self.script.as_deref()
     }
 }
 
@@ -44,14 +52,22 @@ pub enum HoldError {
 
 /// Begins a new run: locks, marker, journal; in that order, so that a refused one leaves no run behind.
 pub async fn begin(ports: &Ports, settings: &Settings, policy: Marker, run: &str, started: Started) -> Result<Hold, HoldError> {
-    let hold = take(ports, settings, policy, run, &started.load_balancers, false).await?;
+    let mut hold = take(ports, settings, policy, run, &started.load_balancers, false).await?;
+    let script = script(run, &started, ports.clock.now());
     let load_balancers = started.load_balancers.clone();
     let journal = || {
         ports.store.create(run)?;
         ports.store.append(run, ports.clock.now(), &Event::Started(Box::new(started)))
     };
     match journal() {
-        Ok(_) => Ok(hold),
+        Ok(_) => {
+            // It only helps; a run does not depend on it.
+            hold.script = ports.store.put_script(run, &script).unwrap_or_else(|error| {
+                tracing::warn!("no break-glass script could be written: {error}");
+                None
+            });
+            Ok(hold)
+        }
         Err(error) => {
             marker::remove(&*ports.balancer, &*ports.clock, &load_balancers, run).await;
             Err(error.into())
@@ -76,7 +92,7 @@ pub async fn take(
         let patient = Patient::new(Arc::clone(&ports.balancer), Arc::clone(&ports.clock));
         mark(&patient, settings, run, load_balancers, since, take_over).await?;
     }
-    Ok(Hold { run: run.into(), held, restores: false })
+    Ok(Hold { run: run.into(), held, restores: false, script: None })
 }
 
 /// For a restoring process a marker that cannot be put is no reason to leave the traffic where it is: only another owner's is.
@@ -97,7 +113,7 @@ pub async fn take_to_restore(
         }
         Err(error) => return Err(error),
     };
-    let hold = Hold { run: run.into(), held, restores: true };
+    let hold = Hold { run: run.into(), held, restores: true, script: None };
     if policy == Marker::Tag {
         match mark(&*ports.balancer, settings, run, load_balancers, ports.clock.now(), take_over).await {
             Err(other @ MarkerError::Other(_)) => return Err(other.into()),

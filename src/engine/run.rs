@@ -52,7 +52,7 @@ impl<'a> Run<'a> {
         interrupt: Interrupt,
         audience: &'a mut dyn Audience,
     ) -> Result<Self, EngineError> {
-        let Hold { run, held, restores } = hold;
+        let Hold { run, held, restores, .. } = hold;
         let state = State::fold(&ports.store.read(&run)?)?.ok_or_else(|| EngineError::Empty(run.clone()))?;
         let now = ports.clock.now();
         let gates = &plan.strategy.gates;

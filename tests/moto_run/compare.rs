@@ -20,6 +20,17 @@ pub fn only_tuples_differ(world: &World, before: &Reading, after: &Reading, stag
     }
 }
 
+/// Asserts that every action is what it was, field by field; only a secret's name and a lone group have two spellings.
+pub fn equal(before: &Reading, after: &Reading) {
+    for (arn, was) in before {
+        let actions = |r: &Value| {
+            let r = spelled(r);
+            [r["Actions"].clone(), r["DefaultActions"].clone()]
+        };
+        assert_eq!(actions(was), actions(&after[arn]), "{arn}");
+    }
+}
+
 /// Weights of every route whose actions forward.
 pub fn weights(world: &World, reading: &Reading) -> Weights {
     let of = |resource: &Value| {

@@ -56,6 +56,11 @@ impl World {
         Some(world)
     }
 
+    /// The folder of the virtual environment's programs.
+    pub fn tools(&self) -> String {
+        self.python.parent().expect("a folder").display().to_string()
+    }
+
     /// What boto3 answers to `[[service, method, parameters], ...]`.
     pub fn boto(&self, calls: &Value) -> Vec<Value> {
         let out = script(&self.python, "tests/moto_run/boto.py", &[&self.url], &calls.to_string());

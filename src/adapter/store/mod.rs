@@ -63,6 +63,11 @@ pub trait Store: Send + Sync {
     /// The last sign of life.
     fn look(&self, run: &str) -> Option<Look>;
 
+    /// Keeps a run's break-glass script beside its journal, for its owner to run; the path, or `None` where nobody could run it from.
+    fn put_script(&self, _run: &str, _text: &str) -> Result<Option<String>, StoreError> {
+        Ok(None)
+    }
+
     /// Takes the locks of these load balancers (ARNs), all or none, for as long as the returned value lives.
     fn lock(&self, load_balancers: &[String], holder: &Holder) -> Result<Held, LockError>;
     /// The same, from whoever has them: the loser's [`Held::check`] then names us.

@@ -58,6 +58,9 @@ async fn begin(
     let settings = adjust(Settings::new(owner, host, things));
     let run = run_id(&plan.name, ports.clock.now(), &mut fastrand::Rng::new());
     let hold = hold::begin(&ports, &settings, plan.marker, &run, started).await.map_err(drive::held)?;
+    if let Some(script) = hold.script() {
+        term::complain(&format!("without this program, everything goes back with: sh {script}"));
+    }
     drive::drive(global, plan, ports, settings, hold).await
 }
 

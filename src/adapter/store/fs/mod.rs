@@ -1,4 +1,4 @@
-//! The store in a folder of this machine: `runs/ID/journal.jsonl`, `runs/ID/requests/`, `runs/ID/look.json`, `locks/`.
+//! The store in a folder of this machine: `runs/ID/journal.jsonl`, `runs/ID/requests/`, `runs/ID/look.json`, `runs/ID/break-glass.sh`, `locks/`.
 //!
 //! Folders are 0700 and files 0600: a journal names load balancers and people. Nothing is made before the first write, so that looking leaves no trace.
 
@@ -7,9 +7,9 @@ mod lock;
 mod request;
 
 use std::collections::HashMap;
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -17,6 +17,7 @@ use jiff::Timestamp;
 
 use self::journal::Writer;
 use super::{Held, Holder, LockError, Look, Request, RunSummary, Store, StoreError, is_run_id};
+use crate::domain::emergency::script::NAME as SCRIPT;
 use crate::domain::event::{Event, Record};
 use crate::domain::journal::{Corrupt, parse};
 
@@ -134,6 +135,13 @@ impl Store for Local {
 
     fn look(&self, run: &str) -> Option<Look> {
         request::look(&self.folder(run).ok()?)
+    }
+
+    fn put_script(&self, run: &str, text: &str) -> Result<Option<String>, StoreError> {
+        let path = self.folder(run)?.join(SCRIPT);
+        replace(&path, text.as_bytes(), true)?;
+        fs::set_permissions(&path, Permissions::from_mode(0o700)).map_err(|e| StoreError::io(&path, &e))?;
+        Ok(Some(path.display().to_string()))
     }
 
     fn lock(&self, load_balancers: &[String], holder: &Holder) -> Result<Held, LockError> {

@@ -1,0 +1,110 @@
+//! The break-glass script: every original action as plain `aws` CLI commands, for a day when this program is not at hand.
+//!
+//! It needs nothing but a POSIX shell and the CLI, and each of its commands can be typed alone. What it restores is what the run read at its
+//! start, whole and in the API's own spelling; an OIDC client secret was never read and stays what it is (`UseExistingClientSecret`).
+
+use jiff::Timestamp;
+
+use crate::domain::action::Action;
+use crate::domain::event::{RouteStart, Started};
+
+/// The file's name in its run's folder.
+pub const NAME: &str = "break-glass.sh";
+
+/// Commands at once: a CLI takes half a second of a processor to start, and AWS takes 20 writes at once.
+const PARALLEL: usize = 8;
+
+/// The script of a run; default actions come first.
+pub fn script(run: &str, started: &Started, now: Timestamp) -> String {
+    let account = started.routes.first().and_then(|r| r.id.split(':').nth(4)).unwrap_or_default();
+    let mut routes: Vec<_> = started.routes.iter().collect();
+    routes.sort_by_key(|r| is_rule(&r.id));
+    let commands: String = routes.iter().filter_map(|r| command(r).ok()).map(|c| c + "\n").collect();
+    let head = HEAD.replace("{run}", run).replace("{time}", &now.strftime("%F %T UTC").to_string());
+    let head = head.replace("{account}", account).replace("{parallel}", &PARALLEL.to_string());
+    format!("{head}\n{commands}{}", TAIL.replace("{all}", &routes.len().to_string()))
+}
+
+fn is_rule(id: &str) -> bool {
+    id.contains(":listener-rule/")
+}
+
+fn command(route: &RouteStart) -> Result<String, serde_json::Error> {
+    let region = route.id.split(':').nth(3).unwrap_or_default();
+    let [verb, resource, actions] = if is_rule(&route.id) {
+        ["modify-rule", "--rule-arn", "--actions"]
+    } else {
+        ["modify-listener", "--listener-arn", "--default-actions"]
+    };
+    let label = quoted(&route.label);
+    let json = quoted(&json(&route.actions)?);
+    Ok(format!("restore {label} aws elbv2 {verb} --region {region} {resource} {} {actions} {json}", quoted(&route.id)))
+}
+
+/// As the API spells it.
+fn json(actions: &[Action]) -> Result<String, serde_json::Error> {
+    serde_json::to_string(actions)
+}
+
+/// One word of a shell.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+const HEAD: &str = r#"#!/bin/sh
+# Break glass: puts every listener and rule back as it was when the run {run} began ({time}).
+# Needs a shell and the aws CLI, with credentials of account {account} that may ModifyRule and ModifyListener. It may be run again, and each
+# line below may be typed alone. Nothing else of this tool is needed; where it is at hand, `cutover rollback` is faster and checks more.
+set -u
+export AWS_RETRY_MODE=standard AWS_MAX_ATTEMPTS=50 AWS_PAGER=
+
+who=$(aws sts get-caller-identity --query Account --output text) && [ "$who" != "{account}" ] && {
+    echo "these credentials are of account $who, and not of {account}: nothing was touched" >&2
+    exit 3
+}
+
+batch= failed=0
+restore() {
+    label=$1
+    shift
+    { "$@" >/dev/null && echo "restored    $label" || { echo "NOT RESTORED $label" >&2; false; }; } &
+    batch="$batch $!"
+    set -- $batch
+    [ $# -lt {parallel} ] || collect
+}
+collect() {
+    for job in $batch; do wait "$job" || failed=$((failed + 1)); done
+    batch=
+}
+"#;
+
+const TAIL: &str = r#"
+collect
+if [ "$failed" != 0 ]; then
+    echo "$failed of {all} were not restored: run this again" >&2
+    exit 5
+fi
+echo "AWS accepted all {all}"
+"#;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::fixture;
+
+    #[test]
+    fn every_route_is_a_command_and_default_actions_come_first() {
+        let started = fixture::started(10);
+        let text = script("alpha-1", &started, Timestamp::UNIX_EPOCH);
+        let commands: Vec<_> = text.lines().filter(|l| l.starts_with("restore '")).collect();
+        assert_eq!(commands.len(), started.routes.len());
+        let rules: Vec<_> = commands.iter().map(|c| c.contains("modify-rule")).collect();
+        assert!(rules.is_sorted(), "{commands:#?}");
+        assert!(text.starts_with("#!/bin/sh\n") && text.contains("8 ]") && text.contains("all 2\""), "{text}");
+    }
+
+    #[test]
+    fn a_word_stays_one_word() {
+        assert_eq!(quoted("it's; $(here) \"too\""), r#"'it'\''s; $(here) "too"'"#);
+    }
+}
