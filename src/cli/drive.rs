@@ -39,12 +39,12 @@ pub async fn begin(
     let interrupt = Interrupt::default();
     let mut listener = audience(global, plan);
     // It names everything that later records are about, and was journalled before there was anybody to tell.
-    if let Some(started) = ports.store.read(hold.run()).ok().and_then(|records| records.into_iter().next()) {
+    if let Some(started) = ports.store.read(hold.run()).await.ok().and_then(|records| records.into_iter().next()) {
         listener.record(&started);
     }
-    let mut run = Run::take(plan, ports, settings, hold, interrupt.clone(), &mut *listener).map_err(|e| engine(e, false))?;
+    let mut run = Run::take(plan, ports, settings, hold, interrupt.clone(), &mut *listener).await.map_err(|e| engine(e, false))?;
     if let Some(request) = request {
-        run.begin(request).map_err(|e| engine(e, true))?.map_err(|why| Failure::new(Exit::Usage, why))?;
+        run.begin(request).await.map_err(|e| engine(e, true))?.map_err(|why| Failure::new(Exit::Usage, why))?;
     }
     let ending = tokio::select! {
         ending = run.drive() => Some(ending),

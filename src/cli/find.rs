@@ -35,10 +35,10 @@ pub fn plan(path: &str, color: bool) -> Result<Plan, Failure> {
 
 /// The run that `target` means: a run's id, a plan's name, or a plan file (the newest run of that plan, which must not have changed since).
 /// With nothing, the only unfinished run.
-pub fn run(store: &dyn Store, target: Option<&str>, color: bool) -> Result<Found, Failure> {
+pub async fn run(store: &dyn Store, target: Option<&str>, color: bool) -> Result<Found, Failure> {
     match target {
-        None => only(store),
-        Some(target) => of(store, target, color).and_then(|(found, file)| match file {
+        None => only(store).await,
+        Some(target) => of(store, target, color).await.and_then(|(found, file)| match file {
             Some(file) if file.hash != found.plan.hash => Err(changed(&found.plan, &file)),
             _ => Ok(found),
         }),
@@ -46,40 +46,43 @@ pub fn run(store: &dyn Store, target: Option<&str>, color: bool) -> Result<Found
 }
 
 /// The same for a rollback: what it puts back is in the journal, and a plan file that has changed since does not matter.
-pub fn to_go_back(store: &dyn Store, target: Option<&str>, color: bool) -> Result<Found, Failure> {
-    target.map_or_else(|| only(store), |target| of(store, target, color).map(|(found, _)| found))
+pub async fn to_go_back(store: &dyn Store, target: Option<&str>, color: bool) -> Result<Found, Failure> {
+    match target {
+        None => only(store).await,
+        Some(target) => of(store, target, color).await.map(|(found, _)| found),
+    }
 }
 
 /// The run, and the plan file where `target` names one.
-fn of(store: &dyn Store, target: &str, color: bool) -> Result<(Found, Option<Plan>), Failure> {
-    let mut runs = store.find(target).map_err(|e| Failure::new(Exit::Internal, e))?;
+async fn of(store: &dyn Store, target: &str, color: bool) -> Result<(Found, Option<Plan>), Failure> {
+    let mut runs = store.find(target).await.map_err(|e| Failure::new(Exit::Internal, e))?;
     let mut file = None;
     if runs.is_empty() && (target == "-" || Path::new(target).exists()) {
         let plan = plan(target, color)?;
-        runs = store.find(&plan.name).map_err(|e| Failure::new(Exit::Internal, e))?;
+        runs = store.find(&plan.name).await.map_err(|e| Failure::new(Exit::Internal, e))?;
         file = Some(plan);
     }
     let unfinished = runs.iter().position(|r| r.finished.is_none());
     let Some(run) = (if runs.is_empty() { None } else { Some(runs.swap_remove(unfinished.unwrap_or(0))) }) else {
         let failure = Failure::new(Exit::Usage, format!("no run of `{target}` in {}", store.place()));
-        return Err(listed(store, failure));
+        return Err(listed(store, failure).await);
     };
-    Ok((open(store, run)?, file))
+    Ok((open(store, run).await?, file))
 }
 
-fn only(store: &dyn Store) -> Result<Found, Failure> {
-    let runs = store.runs().map_err(|e| Failure::new(Exit::Internal, e))?;
+async fn only(store: &dyn Store) -> Result<Found, Failure> {
+    let runs = store.runs().await.map_err(|e| Failure::new(Exit::Internal, e))?;
     let mut unfinished: Vec<_> = runs.into_iter().filter(|r| r.finished.is_none()).collect();
     match unfinished.len() {
-        1 => open(store, unfinished.remove(0)),
-        0 => Err(listed(store, Failure::new(Exit::Usage, format!("no unfinished run in {}", store.place())))),
-        n => Err(listed(store, Failure::new(Exit::Usage, format!("{n} unfinished runs in {}: say which", store.place())))),
+        1 => open(store, unfinished.remove(0)).await,
+        0 => Err(listed(store, Failure::new(Exit::Usage, format!("no unfinished run in {}", store.place()))).await),
+        n => Err(listed(store, Failure::new(Exit::Usage, format!("{n} unfinished runs in {}: say which", store.place()))).await),
     }
 }
 
 /// What there is, newest first, and what works without any of it.
-fn listed(store: &dyn Store, failure: Failure) -> Failure {
-    let runs = store.runs().unwrap_or_default();
+async fn listed(store: &dyn Store, failure: Failure) -> Failure {
+    let runs = store.runs().await.unwrap_or_default();
     let lines = runs.iter().take(10).map(|r| {
         let how = r.finished.map_or_else(|| "unfinished".to_owned(), |o| format!("{o:?}").to_lowercase());
         format!("  {}  {how}", r.id)
@@ -89,8 +92,8 @@ fn listed(store: &dyn Store, failure: Failure) -> Failure {
 }
 
 /// Opens a run: its records, and the plan that they froze.
-pub fn open(store: &dyn Store, run: RunSummary) -> Result<Found, Failure> {
-    let records = store.read(&run.id).map_err(|e| Failure::new(Exit::Stuck, e))?;
+pub async fn open(store: &dyn Store, run: RunSummary) -> Result<Found, Failure> {
+    let records = store.read(&run.id).await.map_err(|e| Failure::new(Exit::Stuck, e))?;
     let Some(Event::Started(started)) = records.first().map(|r| &r.event) else {
         return Err(Failure::new(Exit::Stuck, format!("the run {} has no beginning", run.id)));
     };

@@ -25,8 +25,8 @@ pub async fn to_the_end(global: &Global, store: &Arc<dyn Store>, found: &Found) 
     }
     let mut seen = found.records.len();
     loop {
-        let gone = store.holder(&found.run.id).is_none();
-        let records = store.read(&found.run.id).map_err(|e| Failure::new(Exit::Stuck, e))?;
+        let gone = store.holder(&found.run.id).await.is_none();
+        let records = store.read(&found.run.id).await.map_err(|e| Failure::new(Exit::Stuck, e))?;
         let fresh = records.get(seen..).unwrap_or_default();
         for record in fresh {
             listener.record(record);
@@ -62,14 +62,14 @@ pub async fn heard(global: &Global, store: &Arc<dyn Store>, found: &Found, holde
     let who = format!("{} (process {}), who has the run {} in hand", holder.owner, holder.pid, found.run.id);
     let wrong = |e| Failure::new(Exit::Stuck, e);
     let begun = tokio::time::Instant::now();
-    while !store.requests(&found.run.id).map_err(wrong)?.is_empty() {
+    while !store.requests(&found.run.id).await.map_err(wrong)?.is_empty() {
         if begun.elapsed() > HEARD {
             term::complain(&format!("asked {who}; no answer yet. See: cutover status {}", found.run.id));
             return Ok(Exit::Done);
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    let records = store.read(&found.run.id).map_err(wrong)?;
+    let records = store.read(&found.run.id).await.map_err(wrong)?;
     let mut lines = Lines::new(term::style(global.color));
     let answers = |e: &Event| {
         matches!(e, Event::Paused { .. } | Event::Resumed { .. } | Event::Approved { .. } | Event::Promoted { .. } | Event::Notice { .. })
@@ -86,18 +86,18 @@ pub async fn heard(global: &Global, store: &Arc<dyn Store>, found: &Found, holde
 }
 
 /// Journals the requests of a run that nobody has in hand, under its lock.
-pub fn journal_requests(found: &Found, store: &Arc<dyn Store>) -> Result<(), Failure> {
+pub async fn journal_requests(found: &Found, store: &Arc<dyn Store>) -> Result<(), Failure> {
     let (owner, host) = super::owner::owner();
     let now = jiff::Timestamp::now();
     let holder = Holder { owner, host, pid: std::process::id(), since: now, run: found.run.id.clone() };
-    let _held = store.lock(&found.run.load_balancers, &holder).map_err(|e| Failure::new(Exit::Locked, e))?;
+    let _held = store.lock(&found.run.load_balancers, &holder).await.map_err(|e| Failure::new(Exit::Locked, e))?;
     let mut state = state(found)?;
     let wrong = |e| Failure::new(Exit::Internal, e);
-    for (name, asked) in store.requests(&found.run.id).map_err(wrong)? {
+    for (name, asked) in store.requests(&found.run.id).await.map_err(wrong)? {
         let event = request::event(&state, &asked);
-        let record = store.append(&found.run.id, now, &event).map_err(wrong)?;
+        let record = store.append(&found.run.id, now, &event).await.map_err(wrong)?;
         state.apply(record.time, &record.event).map_err(|e| Failure::new(Exit::Internal, e))?;
-        store.drop_request(&found.run.id, &name).map_err(wrong)?;
+        store.drop_request(&found.run.id, &name).await.map_err(wrong)?;
         if let Event::Notice { message } = &event {
             return Err(Failure::new(Exit::Usage, message.clone()));
         }

@@ -55,14 +55,14 @@ pub async fn begin(ports: &Ports, settings: &Settings, policy: Marker, run: &str
     let mut hold = take(ports, settings, policy, run, &started.load_balancers, false).await?;
     let script = script(run, &started, ports.clock.now());
     let load_balancers = started.load_balancers.clone();
-    let journal = || {
-        ports.store.create(run)?;
-        ports.store.append(run, ports.clock.now(), &Event::Started(Box::new(started)))
+    let journal = async {
+        ports.store.create(run).await?;
+        ports.store.append(run, ports.clock.now(), &Event::Started(Box::new(started))).await
     };
-    match journal() {
+    match journal.await {
         Ok(_) => {
             // It only helps; a run does not depend on it.
-            hold.script = ports.store.put_script(run, &script).unwrap_or_else(|error| {
+            hold.script = ports.store.put_script(run, &script).await.unwrap_or_else(|error| {
                 tracing::warn!("no break-glass script could be written: {error}");
                 None
             });
@@ -86,7 +86,8 @@ pub async fn take(
 ) -> Result<Hold, HoldError> {
     let since = ports.clock.now();
     let holder = Holder { owner: settings.owner.clone(), host: settings.host.clone(), pid: settings.pid, since, run: run.into() };
-    let held = if take_over { ports.store.take_over(load_balancers, &holder)? } else { ports.store.lock(load_balancers, &holder)? };
+    let held =
+        if take_over { ports.store.take_over(load_balancers, &holder).await? } else { ports.store.lock(load_balancers, &holder).await? };
     if policy == Marker::Tag {
         // Who is in no hurry asks again what AWS did not answer.
         let patient = Patient::new(Arc::clone(&ports.balancer), Arc::clone(&ports.clock));

@@ -28,25 +28,28 @@ impl Journal {
     }
 
     /// Writes an event, and before it all that was kept.
-    pub fn write(&mut self, time: Timestamp, event: &Event) -> Result<Record, StoreError> {
+    pub async fn write(&mut self, time: Timestamp, event: &Event) -> Result<Record, StoreError> {
         while let Some((at, first)) = self.kept.first() {
-            self.store.append(&self.run, *at, first)?;
+            self.store.append(&self.run, *at, first).await?;
             self.kept.remove(0);
         }
-        self.store.append(&self.run, time, event)
+        self.store.append(&self.run, time, event).await
     }
 
     /// Writes an event, or keeps it; then its record has no number yet, and the error says why. Said once, not for every event.
-    pub fn keep(&mut self, time: Timestamp, event: Event) -> Record {
-        self.write(time, &event).unwrap_or_else(|error| {
-            if self.kept.is_empty() {
-                tracing::error!(
-                    "the journal cannot be written; nothing more is raised until it can be, and a rollback needs none: {error}"
-                );
+    pub async fn keep(&mut self, time: Timestamp, event: Event) -> Record {
+        match self.write(time, &event).await {
+            Ok(record) => record,
+            Err(error) => {
+                if self.kept.is_empty() {
+                    tracing::error!(
+                        "the journal cannot be written; nothing more is raised until it can be, and a rollback needs none: {error}"
+                    );
+                }
+                self.kept.push((time, event.clone()));
+                Record { seq: 0, time, run: self.run.clone(), event }
             }
-            self.kept.push((time, event.clone()));
-            Record { seq: 0, time, run: self.run.clone(), event }
-        })
+        }
     }
 }
 
@@ -59,19 +62,19 @@ mod tests {
         Event::Notice { message: message.into() }
     }
 
-    #[test]
-    fn what_a_full_disk_kept_out_comes_first_once_there_is_room() {
+    #[tokio::test]
+    async fn what_a_full_disk_kept_out_comes_first_once_there_is_room() {
         let store = Arc::new(Memory::new());
-        store.create("alpha-1").unwrap();
+        store.create("alpha-1").await.unwrap();
         let mut journal = Journal::new(Arc::clone(&store) as Arc<dyn Store>, "alpha-1");
         let at = Timestamp::UNIX_EPOCH;
         store.set_full(true);
-        assert_eq!(journal.keep(at, notice("one")).seq, 0);
-        assert!(journal.write(at, &notice("an intent")).is_err(), "what must be on disk first is refused, not kept");
+        assert_eq!(journal.keep(at, notice("one")).await.seq, 0);
+        assert!(journal.write(at, &notice("an intent")).await.is_err(), "what must be on disk first is refused, not kept");
         store.set_full(false);
-        assert_eq!(journal.keep(at, notice("two")).seq, 2);
+        assert_eq!(journal.keep(at, notice("two")).await.seq, 2);
         assert!(journal.whole());
-        let events: Vec<_> = store.read("alpha-1").unwrap().into_iter().map(|r| r.event).collect();
+        let events: Vec<_> = store.read("alpha-1").await.unwrap().into_iter().map(|r| r.event).collect();
         assert_eq!(events, [notice("one"), notice("two")]);
     }
 }

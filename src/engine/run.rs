@@ -44,7 +44,7 @@ pub struct Run<'a> {
 
 impl<'a> Run<'a> {
     /// Takes a run in hand whose journal has at least its `started`.
-    pub fn take(
+    pub async fn take(
         plan: &'a Plan,
         ports: Ports,
         settings: Settings,
@@ -53,7 +53,7 @@ impl<'a> Run<'a> {
         audience: &'a mut dyn Audience,
     ) -> Result<Self, EngineError> {
         let Hold { run, held, restores, .. } = hold;
-        let state = State::fold(&ports.store.read(&run)?)?.ok_or_else(|| EngineError::Empty(run.clone()))?;
+        let state = State::fold(&ports.store.read(&run).await?)?.ok_or_else(|| EngineError::Empty(run.clone()))?;
         let now = ports.clock.now();
         let gates = &plan.strategy.gates;
         let intervals = state.started.groups.values().map(|g| Duration::from_secs(g.interval.into()) * 3);
@@ -80,14 +80,14 @@ impl<'a> Run<'a> {
         };
         let claimed =
             Event::Claimed { owner: taken.settings.owner.clone(), pid: taken.settings.pid, tool: env!("CARGO_PKG_VERSION").into() };
-        taken.journal(claimed)?;
+        taken.journal(claimed).await?;
         Ok(taken)
     }
 
     /// Begins what a person asked this very process for; `Err` with why it cannot be.
-    pub fn begin(&mut self, request: &Request) -> Result<Result<(), String>, EngineError> {
+    pub async fn begin(&mut self, request: &Request) -> Result<Result<(), String>, EngineError> {
         let event = request::event(&self.state, request);
-        self.journal(event.clone())?;
+        self.journal(event.clone()).await?;
         let begun = self.state.phase == Phase::RollingBack;
         Ok(match event {
             Event::Notice { message } if !begun => Err(message),
@@ -105,10 +105,10 @@ impl<'a> Run<'a> {
         self.look().await;
         loop {
             if self.owned() {
-                self.hear()?;
+                self.hear().await?;
             }
             if let Some((stop, message)) = self.interrupt.raised().cloned() {
-                return self.interrupted(stop, message);
+                return self.interrupted(stop, message).await;
             }
             let now = self.ports.clock.now();
             if self.due(now) {
@@ -119,21 +119,21 @@ impl<'a> Run<'a> {
             let decision = decide(self.plan, &self.state, &self.watch, self.settings.orders, now);
             tracing::debug!(?decision, "decided");
             match decision {
-                Decision::Record(events) => events.into_iter().try_for_each(|e| self.journal(e))?,
+                Decision::Record(events) => self.journal_all(events).await?,
                 Decision::Look(groups) => {
                     let seen = look::health(&groups, &*self.ports.balancer, &*self.ports.clock).await;
                     let now = self.ports.clock.now();
                     self.watch.absorb(now, seen, false);
                     // Where even this cannot be fresh enough, there is a next look.
-                    self.turn(now);
+                    self.turn(now).await;
                     tokio::task::yield_now().await;
                 }
                 Decision::Write(batch) => self.write(batch).await?,
                 Decision::Bind(bindings) => self.bind(bindings).await?,
                 Decision::Wait(waits) => {
                     self.ask_ceilings(&waits, now).await;
-                    self.note(waits, now)?;
-                    if let Some(ending) = self.leaves()? {
+                    self.note(waits, now).await?;
+                    if let Some(ending) = self.leaves().await? {
                         return Ok(ending);
                     }
                     self.rest(now).await;
@@ -165,31 +165,31 @@ impl<'a> Run<'a> {
         let seen = look::whole(&self.subject, &*self.ports.balancer, &self.ports.clusters, &*self.ports.clock).await;
         let now = self.ports.clock.now();
         self.watch.absorb(now, seen, true);
-        self.turn(now);
+        self.turn(now).await;
     }
 
     /// Tells the audience and leaves a sign of life.
-    fn turn(&mut self, now: Timestamp) {
+    async fn turn(&mut self, now: Timestamp) {
         self.audience.turn(&self.state, &self.watch, &self.waits, now);
         let message = self.waits.first().map_or_else(|| format!("step {}", self.state.step), |w| w.message.clone());
-        self.sign(now, true, message);
+        self.sign(now, true, message).await;
     }
 
-    fn sign(&self, at: Timestamp, watching: bool, message: String) {
+    async fn sign(&self, at: Timestamp, watching: bool, message: String) {
         let Settings { owner, host, pid, .. } = self.settings.clone();
         let look = Look { owner, host, pid, at, watching, message };
-        if let Err(error) = self.ports.store.put_look(&self.state.run, &look) {
+        if let Err(error) = self.ports.store.put_look(&self.state.run, &look).await {
             tracing::warn!("no sign of life could be left: {error}");
         }
     }
 
     /// Journals, folds, tells. Only what moves on must be on disk first; all else is kept until the disk takes it.
-    fn journal(&mut self, event: Event) -> Result<(), EngineError> {
+    async fn journal(&mut self, event: Event) -> Result<(), EngineError> {
         let time = self.ports.clock.now();
         // Before it is on disk: a record that cannot be would make the whole journal senseless.
         self.state.check(&event)?;
         let first = matches!(event, Event::Intended { restore: false, .. } | Event::Claimed { .. }) && !self.restores;
-        let record = if first { self.journal.write(time, &event)? } else { self.journal.keep(time, event) };
+        let record = if first { self.journal.write(time, &event).await? } else { self.journal.keep(time, event).await };
         self.state.apply(record.time, &record.event)?;
         match &record.event {
             // What was refused before is tried again.
@@ -204,15 +204,22 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
+    async fn journal_all(&mut self, events: Vec<Event>) -> Result<(), EngineError> {
+        for event in events {
+            self.journal(event).await?;
+        }
+        Ok(())
+    }
+
     /// Requests from other terminals. One that is not on disk as an event stays where it is, for whoever comes next.
-    fn hear(&mut self) -> Result<(), EngineError> {
-        for (name, request) in self.ports.store.requests(&self.state.run).unwrap_or_default() {
+    async fn hear(&mut self) -> Result<(), EngineError> {
+        for (name, request) in self.ports.store.requests(&self.state.run).await.unwrap_or_default() {
             if self.heard.insert(name.clone()) {
                 let event = request::event(&self.state, &request);
-                self.journal(event)?;
+                self.journal(event).await?;
             }
             if self.journal.whole()
-                && let Err(error) = self.ports.store.drop_request(&self.state.run, &name)
+                && let Err(error) = self.ports.store.drop_request(&self.state.run, &name).await
             {
                 tracing::warn!("a request that was heard could not be removed: {error}");
             }
@@ -228,12 +235,12 @@ impl<'a> Run<'a> {
         let chunk = self.executor.chunk(&batch.writes, now);
         if chunk.is_empty() {
             let until = self.executor.next(&batch.writes, now);
-            self.note(vec![Wait { reason: WaitReason::Rate, message: "the API's rate".into(), until: Some(until) }], now)?;
+            self.note(vec![Wait { reason: WaitReason::Rate, message: "the API's rate".into(), until: Some(until) }], now).await?;
             self.ports.clock.sleep(until.duration_since(now).unsigned_abs()).await;
             return Ok(());
         }
         let (events, prepared) = self.executor.prepare(&self.ports, chunk, &self.state, &self.watch).await;
-        events.into_iter().try_for_each(|e| self.journal(e))?;
+        self.journal_all(events).await?;
         if prepared.is_empty() || self.stale(&batch.raises) {
             return Ok(());
         }
@@ -241,13 +248,13 @@ impl<'a> Run<'a> {
         let wait = self.ports.clock.of_real(self.settings.deadline);
         let deadline = SignedDuration::try_from(wait).ok().and_then(|d| time.checked_add(d).ok()).unwrap_or(Timestamp::MAX);
         let writes = prepared.iter().map(|p| p.write.clone()).collect();
-        if let Err(error) = self.journal(Event::Intended { restore: batch.restore, deadline, writes }) {
+        if let Err(error) = self.journal(Event::Intended { restore: batch.restore, deadline, writes }).await {
             return self.unwritten(error, time).await;
         }
         let events = self.executor.send(&self.ports, &self.settings, prepared, &self.state).await;
         for event in events {
             self.remember_refusal(&event);
-            self.journal(event)?;
+            self.journal(event).await?;
         }
         Ok(())
     }
@@ -255,10 +262,8 @@ impl<'a> Run<'a> {
     /// Nothing is raised that the journal would not know of; the guard goes on, and so does the run once there is room.
     async fn unwritten(&mut self, error: EngineError, now: Timestamp) -> Result<(), EngineError> {
         let EngineError::Store(error) = error else { return Err(error) };
-        self.note(
-            vec![Wait { reason: WaitReason::Journal, message: format!("the journal cannot be written: {error}"), until: None }],
-            now,
-        )?;
+        self.note(vec![Wait { reason: WaitReason::Journal, message: format!("the journal cannot be written: {error}"), until: None }], now)
+            .await?;
         self.rest(now).await;
         Ok(())
     }
@@ -288,31 +293,31 @@ impl<'a> Run<'a> {
                 None => Err(format!("no access to cluster {}", wanted.cluster)),
             };
             match done {
-                Ok(result) => self.journal(Event::Bound { cluster: wanted.cluster, binding, result: result.into() })?,
+                Ok(result) => self.journal(Event::Bound { cluster: wanted.cluster, binding, result: result.into() }).await?,
                 Err(message) => waits.push(Wait { reason: WaitReason::Binding, message, until: None }),
             }
         }
         if !waits.is_empty() {
             let now = self.ports.clock.now();
-            self.note(waits, now)?;
+            self.note(waits, now).await?;
             self.rest(now).await;
         }
         Ok(())
     }
 
     /// Journals the waits when their reasons change, and the health when its counts do.
-    fn note(&mut self, waits: Vec<Wait>, now: Timestamp) -> Result<(), EngineError> {
+    async fn note(&mut self, waits: Vec<Wait>, now: Timestamp) -> Result<(), EngineError> {
         let changed =
             waits.len() != self.waits.len() || waits.iter().zip(&self.waits).any(|(a, b)| a.reason != b.reason || a.message != b.message);
         self.waits = waits;
         if changed && !self.waits.is_empty() {
-            self.journal(Event::Waiting { waits: self.waits.clone() })?;
+            self.journal(Event::Waiting { waits: self.waits.clone() }).await?;
         }
         let counts: std::collections::BTreeMap<_, _> =
             self.watch.samples.iter().filter_map(|(g, s)| Some((g.clone(), s.back()?.counts))).collect();
         if counts != self.counts {
             self.counts.clone_from(&counts);
-            self.journal(Event::Health { groups: counts })?;
+            self.journal(Event::Health { groups: counts }).await?;
         }
         self.audience.turn(&self.state, &self.watch, &self.waits, now);
         Ok(())
@@ -329,7 +334,7 @@ impl<'a> Run<'a> {
             let nap = left.min(slice);
             self.ports.clock.sleep(nap).await;
             left = left.saturating_sub(nap);
-            if self.ports.store.requests(&self.state.run).is_ok_and(|r| r.iter().any(|(name, _)| !self.heard.contains(name))) {
+            if self.ports.store.requests(&self.state.run).await.is_ok_and(|r| r.iter().any(|(name, _)| !self.heard.contains(name))) {
                 return;
             }
         }

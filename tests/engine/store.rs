@@ -3,6 +3,7 @@
 use std::panic::resume_unwind;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use async_trait::async_trait;
 use cutover::adapter::store::memory::Memory;
 use cutover::adapter::store::{Held, Holder, LockError, Look, Request, RunSummary, Store, StoreError};
 use cutover::domain::event::{Event, Record};
@@ -40,10 +41,11 @@ impl Ledger {
     }
 }
 
+#[async_trait]
 impl Store for Ledger {
-    fn append(&self, run: &str, time: Timestamp, event: &Event) -> Result<Record, StoreError> {
+    async fn append(&self, run: &str, time: Timestamp, event: &Event) -> Result<Record, StoreError> {
         let before = self.memory.journal(run).len();
-        let record = self.memory.append(run, time, event)?;
+        let record = self.memory.append(run, time, event).await?;
         let death = *self.death.lock().unwrap_or_else(PoisonError::into_inner);
         let death = death.filter(|(seq, _)| *seq == record.seq).map(|(_, how)| how);
         if death == Some(Death::Torn) {
@@ -62,37 +64,37 @@ impl Store for Ledger {
     fn place(&self) -> String {
         self.memory.place()
     }
-    fn create(&self, run: &str) -> Result<(), StoreError> {
-        self.memory.create(run)
+    async fn create(&self, run: &str) -> Result<(), StoreError> {
+        self.memory.create(run).await
     }
-    fn read(&self, run: &str) -> Result<Vec<Record>, StoreError> {
-        self.memory.read(run)
+    async fn read(&self, run: &str) -> Result<Vec<Record>, StoreError> {
+        self.memory.read(run).await
     }
-    fn runs(&self) -> Result<Vec<RunSummary>, StoreError> {
-        self.memory.runs()
+    async fn runs(&self) -> Result<Vec<RunSummary>, StoreError> {
+        self.memory.runs().await
     }
-    fn put_request(&self, run: &str, request: &Request) -> Result<(), StoreError> {
-        self.memory.put_request(run, request)
+    async fn put_request(&self, run: &str, request: &Request) -> Result<(), StoreError> {
+        self.memory.put_request(run, request).await
     }
-    fn requests(&self, run: &str) -> Result<Vec<(String, Request)>, StoreError> {
-        self.memory.requests(run)
+    async fn requests(&self, run: &str) -> Result<Vec<(String, Request)>, StoreError> {
+        self.memory.requests(run).await
     }
-    fn drop_request(&self, run: &str, name: &str) -> Result<(), StoreError> {
-        self.memory.drop_request(run, name)
+    async fn drop_request(&self, run: &str, name: &str) -> Result<(), StoreError> {
+        self.memory.drop_request(run, name).await
     }
-    fn put_look(&self, run: &str, look: &Look) -> Result<(), StoreError> {
-        self.memory.put_look(run, look)
+    async fn put_look(&self, run: &str, look: &Look) -> Result<(), StoreError> {
+        self.memory.put_look(run, look).await
     }
-    fn look(&self, run: &str) -> Option<Look> {
-        self.memory.look(run)
+    async fn look(&self, run: &str) -> Option<Look> {
+        self.memory.look(run).await
     }
-    fn lock(&self, load_balancers: &[String], holder: &Holder) -> Result<Held, LockError> {
-        self.memory.lock(load_balancers, holder)
+    async fn lock(&self, load_balancers: &[String], holder: &Holder) -> Result<Held, LockError> {
+        self.memory.lock(load_balancers, holder).await
     }
-    fn take_over(&self, load_balancers: &[String], holder: &Holder) -> Result<Held, LockError> {
-        self.memory.take_over(load_balancers, holder)
+    async fn take_over(&self, load_balancers: &[String], holder: &Holder) -> Result<Held, LockError> {
+        self.memory.take_over(load_balancers, holder).await
     }
-    fn holder(&self, run: &str) -> Option<Holder> {
-        self.memory.holder(run)
+    async fn holder(&self, run: &str) -> Option<Holder> {
+        self.memory.holder(run).await
     }
 }

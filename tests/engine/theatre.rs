@@ -138,7 +138,7 @@ impl Theatre {
         };
         let (ports, settings) = (self.ports.clone(), self.settings.clone());
         let process = async {
-            let mut run = Run::take(&self.plan, ports, settings, hold, interrupt, &mut listener)?;
+            let mut run = Run::take(&self.plan, ports, settings, hold, interrupt, &mut listener).await?;
             run.drive().await
         };
         tokio::select! {
@@ -175,7 +175,7 @@ impl Theatre {
 
     /// Leaves a request.
     pub fn ask(&self, request: Request) {
-        self.ledger.put_request(&self.run, &request).expect("in memory");
+        self.ledger.memory.ask(&self.run, &request).expect("in memory");
     }
 
     /// The world as it is.
@@ -317,7 +317,7 @@ impl Audience for Listener<'_, '_> {
         }
         requests.extend(self.stage.shell().change(World::operator_requests).into_iter().map(asked));
         for request in requests {
-            self.store.put_request(&self.run, &request).expect("in memory");
+            self.store.memory.ask(&self.run, &request).expect("in memory");
         }
         if let Some((_, message, since)) = &state.frozen
             && now.duration_since(*since) >= STALL

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::{Held, Holder, LockError, Look, Request, RunSummary, Store, StoreError, is_run_id};
@@ -54,6 +55,16 @@ impl Memory {
         let mut shelf = self.shelf();
         let folder = shelf.runs.entry(run.to_owned()).or_default();
         (folder.journal, folder.last) = (bytes, None);
+    }
+
+    /// Leaves a request, also from where nothing can be awaited.
+    pub fn ask(&self, run: &str, request: &Request) -> Result<(), StoreError> {
+        let mut shelf = self.shelf();
+        shelf.room()?;
+        shelf.requests += 1;
+        let name = format!("{:020}", shelf.requests);
+        shelf.folder(run)?.requests.insert(name, request.clone());
+        Ok(())
     }
 
     fn shelf(&self) -> MutexGuard<'_, Shelf> {
@@ -125,12 +136,13 @@ impl Shelf {
     }
 }
 
+#[async_trait]
 impl Store for Memory {
     fn place(&self) -> String {
         "memory".into()
     }
 
-    fn create(&self, run: &str) -> Result<(), StoreError> {
+    async fn create(&self, run: &str) -> Result<(), StoreError> {
         let mut shelf = self.shelf();
         shelf.room()?;
         if !is_run_id(run) {
@@ -143,17 +155,17 @@ impl Store for Memory {
         Ok(())
     }
 
-    fn append(&self, run: &str, time: Timestamp, event: &Event) -> Result<Record, StoreError> {
+    async fn append(&self, run: &str, time: Timestamp, event: &Event) -> Result<Record, StoreError> {
         let mut shelf = self.shelf();
         shelf.room()?;
         shelf.folder(run)?.append(run, time, event)
     }
 
-    fn read(&self, run: &str) -> Result<Vec<Record>, StoreError> {
+    async fn read(&self, run: &str) -> Result<Vec<Record>, StoreError> {
         parse(&self.shelf().folder(run)?.journal).map(|p| p.records).map_err(|c| StoreError::corrupt(run.to_owned(), &c))
     }
 
-    fn runs(&self) -> Result<Vec<RunSummary>, StoreError> {
+    async fn runs(&self) -> Result<Vec<RunSummary>, StoreError> {
         let shelf = self.shelf();
         let summary = |(id, folder): (&String, &Folder)| match parse(&folder.journal) {
             Ok(parsed) => RunSummary::of(id, &parsed.records),
@@ -166,42 +178,37 @@ impl Store for Memory {
         Ok(runs)
     }
 
-    fn put_request(&self, run: &str, request: &Request) -> Result<(), StoreError> {
-        let mut shelf = self.shelf();
-        shelf.room()?;
-        shelf.requests += 1;
-        let name = format!("{:020}", shelf.requests);
-        shelf.folder(run)?.requests.insert(name, request.clone());
-        Ok(())
+    async fn put_request(&self, run: &str, request: &Request) -> Result<(), StoreError> {
+        self.ask(run, request)
     }
 
-    fn requests(&self, run: &str) -> Result<Vec<(String, Request)>, StoreError> {
+    async fn requests(&self, run: &str) -> Result<Vec<(String, Request)>, StoreError> {
         Ok(self.shelf().folder(run)?.requests.iter().map(|(name, request)| (name.clone(), request.clone())).collect())
     }
 
-    fn drop_request(&self, run: &str, name: &str) -> Result<(), StoreError> {
+    async fn drop_request(&self, run: &str, name: &str) -> Result<(), StoreError> {
         self.shelf().folder(run)?.requests.remove(name);
         Ok(())
     }
 
-    fn put_look(&self, run: &str, look: &Look) -> Result<(), StoreError> {
+    async fn put_look(&self, run: &str, look: &Look) -> Result<(), StoreError> {
         self.shelf().folder(run)?.look = Some(look.clone());
         Ok(())
     }
 
-    fn look(&self, run: &str) -> Option<Look> {
+    async fn look(&self, run: &str) -> Option<Look> {
         self.shelf().folder(run).ok()?.look.clone()
     }
 
-    fn lock(&self, load_balancers: &[String], holder: &Holder) -> Result<Held, LockError> {
+    async fn lock(&self, load_balancers: &[String], holder: &Holder) -> Result<Held, LockError> {
         self.take(load_balancers, holder, false)
     }
 
-    fn take_over(&self, load_balancers: &[String], holder: &Holder) -> Result<Held, LockError> {
+    async fn take_over(&self, load_balancers: &[String], holder: &Holder) -> Result<Held, LockError> {
         self.take(load_balancers, holder, true)
     }
 
-    fn holder(&self, run: &str) -> Option<Holder> {
+    async fn holder(&self, run: &str) -> Option<Holder> {
         self.shelf().locks.values().map(|(_, holder)| holder).find(|h| h.run == run).cloned()
     }
 }

@@ -12,6 +12,7 @@ mod tests;
 use std::any::Any;
 use std::fmt;
 
+use async_trait::async_trait;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
@@ -21,59 +22,60 @@ pub use self::summary::{RunSummary, emergency};
 use crate::domain::event::{Event, Record, ResumeMode};
 
 /// A place for runs. One process at a time writes a run's journal; any process may read it and leave requests.
+#[async_trait]
 pub trait Store: Send + Sync {
     /// Where it is, for messages.
     fn place(&self) -> String;
     /// Makes an empty run. [`StoreError::Exists`] if it is there.
-    fn create(&self, run: &str) -> Result<(), StoreError>;
+    async fn create(&self, run: &str) -> Result<(), StoreError>;
     /// Adds a record, numbered after the last. It is durable when this returns; after an error it is not part of the journal, or as good as never acted on.
     /// What a crash left incomplete at the end is cut off first.
-    fn append(&self, run: &str, time: Timestamp, event: &Event) -> Result<Record, StoreError>;
+    async fn append(&self, run: &str, time: Timestamp, event: &Event) -> Result<Record, StoreError>;
     /// The records, without an incomplete last one.
-    fn read(&self, run: &str) -> Result<Vec<Record>, StoreError>;
+    async fn read(&self, run: &str) -> Result<Vec<Record>, StoreError>;
     /// Every run with at least one record, newest first. A damaged journal is listed as such.
-    fn runs(&self) -> Result<Vec<RunSummary>, StoreError>;
+    async fn runs(&self) -> Result<Vec<RunSummary>, StoreError>;
 
     /// The run with this id, or the runs of the plan with this name, newest first.
-    fn find(&self, reference: &str) -> Result<Vec<RunSummary>, StoreError> {
-        let runs = self.runs()?;
+    async fn find(&self, reference: &str) -> Result<Vec<RunSummary>, StoreError> {
+        let runs = self.runs().await?;
         let by_id: Vec<_> = runs.iter().filter(|r| r.id == reference).cloned().collect();
         Ok(if by_id.is_empty() { runs.into_iter().filter(|r| r.plan == reference).collect() } else { by_id })
     }
 
     /// Leaves a durable request for whoever runs this run.
-    fn put_request(&self, run: &str, request: &Request) -> Result<(), StoreError>;
+    async fn put_request(&self, run: &str, request: &Request) -> Result<(), StoreError>;
     /// The requests in the order in which they were left, each with the name under which [`Store::drop_request`] removes it.
     /// What cannot be read is set aside and does not hold up the others.
-    fn requests(&self, run: &str) -> Result<Vec<(String, Request)>, StoreError>;
+    async fn requests(&self, run: &str) -> Result<Vec<(String, Request)>, StoreError>;
     /// Removes a request that was dealt with (journalled, so that a crash neither loses nor repeats it). One that is gone already is no error.
-    fn drop_request(&self, run: &str, name: &str) -> Result<(), StoreError>;
+    async fn drop_request(&self, run: &str, name: &str) -> Result<(), StoreError>;
 
     /// Reads and removes all requests.
-    fn take_requests(&self, run: &str) -> Result<Vec<Request>, StoreError> {
-        let requests = self.requests(run)?;
+    async fn take_requests(&self, run: &str) -> Result<Vec<Request>, StoreError> {
+        let requests = self.requests(run).await?;
         for (name, _) in &requests {
-            self.drop_request(run, name)?;
+            self.drop_request(run, name).await?;
         }
         Ok(requests.into_iter().map(|(_, request)| request).collect())
     }
 
     /// Replaces the sign of life of the process that runs this run. Not durable: it means nothing after a crash.
-    fn put_look(&self, run: &str, look: &Look) -> Result<(), StoreError>;
+    async fn put_look(&self, run: &str, look: &Look) -> Result<(), StoreError>;
     /// The last sign of life.
-    fn look(&self, run: &str) -> Option<Look>;
+    async fn look(&self, run: &str) -> Option<Look>;
 
     /// Keeps a run's break-glass script beside its journal, for its owner to run; the path, or `None` where nobody could run it from.
-    fn put_script(&self, _run: &str, _text: &str) -> Result<Option<String>, StoreError> {
+    async fn put_script(&self, _run: &str, _text: &str) -> Result<Option<String>, StoreError> {
         Ok(None)
     }
 
     /// Takes the locks of these load balancers (ARNs), all or none, for as long as the returned value lives.
-    fn lock(&self, load_balancers: &[String], holder: &Holder) -> Result<Held, LockError>;
+    async fn lock(&self, load_balancers: &[String], holder: &Holder) -> Result<Held, LockError>;
     /// The same, from whoever has them: the loser's [`Held::check`] then names us.
-    fn take_over(&self, load_balancers: &[String], holder: &Holder) -> Result<Held, LockError>;
+    async fn take_over(&self, load_balancers: &[String], holder: &Holder) -> Result<Held, LockError>;
     /// The live process that holds a lock for this run; a dead process holds none.
-    fn holder(&self, run: &str) -> Option<Holder>;
+    async fn holder(&self, run: &str) -> Option<Holder>;
 }
 
 /// What a person asks of the process that runs a run.

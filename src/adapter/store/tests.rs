@@ -20,6 +20,11 @@ fn time(second: i64) -> Timestamp {
     Timestamp::from_second(1_795_208_585 + second).unwrap()
 }
 
+/// Neither of these stores ever waits.
+fn now<T>(answer: impl Future<Output = T>) -> T {
+    futures::FutureExt::now_or_never(answer).expect("an answer at once")
+}
+
 fn both(check: impl Fn(&dyn Store)) {
     let dir = TempDir::new().unwrap();
     check(&Local::open(Some(dir.path().join("state"))).unwrap());
@@ -63,48 +68,48 @@ fn local() -> (TempDir, Local, std::path::PathBuf) {
     let dir = TempDir::new().unwrap();
     let store = Local::open(Some(dir.path().to_owned())).unwrap();
     let journal = dir.path().join("runs").join(RUN).join("journal.jsonl");
-    store.create(RUN).unwrap();
+    now(store.create(RUN)).unwrap();
     (dir, store, journal)
 }
 
 #[test]
 fn records_are_numbered_and_read_back() {
     both(|store| {
-        store.create(RUN).unwrap();
-        assert_eq!(store.create(RUN), Err(StoreError::Exists(RUN.into())));
-        assert_eq!(store.read(RUN), Ok(vec![]));
-        let written: Vec<_> = (1..4).map(|step| store.append(RUN, time(0), &Event::Settled { step }).unwrap()).collect();
+        now(store.create(RUN)).unwrap();
+        assert_eq!(now(store.create(RUN)), Err(StoreError::Exists(RUN.into())));
+        assert_eq!(now(store.read(RUN)), Ok(vec![]));
+        let written: Vec<_> = (1..4).map(|step| now(store.append(RUN, time(0), &Event::Settled { step })).unwrap()).collect();
         assert_eq!(written.iter().map(|r| r.seq).collect::<Vec<_>>(), [1, 2, 3]);
-        assert_eq!(store.read(RUN).unwrap(), written);
+        assert_eq!(now(store.read(RUN)).unwrap(), written);
         for nobody in ["other", "", ".", "..", "a/b"] {
-            assert!(matches!(store.read(nobody), Err(StoreError::NoSuchRun { .. })), "{nobody}");
+            assert!(matches!(now(store.read(nobody)), Err(StoreError::NoSuchRun { .. })), "{nobody}");
         }
-        assert!(store.create("../escape").is_err());
+        assert!(now(store.create("../escape")).is_err());
     });
 }
 
 #[test]
 fn runs_are_found_by_id_and_by_plan_newest_first() {
     both(|store| {
-        assert_eq!(store.runs(), Ok(vec![]));
+        assert_eq!(now(store.runs()), Ok(vec![]));
         for (run, plan, at) in [("alpha-1", "alpha", 10), ("alpha-2", "alpha", 20), ("beta-1", "beta", 15), ("empty", "", 0)] {
-            store.create(run).unwrap();
+            now(store.create(run)).unwrap();
             if run != "empty" {
-                store.append(run, time(at), &started(plan)).unwrap();
+                now(store.append(run, time(at), &started(plan))).unwrap();
             }
         }
-        store.append("alpha-1", time(30), &Event::Finished { outcome: Outcome::Completed, remarks: vec![] }).unwrap();
-        store.append("alpha-2", time(31), &Event::Stopped { reason: Stop::Paused, message: String::new() }).unwrap();
+        now(store.append("alpha-1", time(30), &Event::Finished { outcome: Outcome::Completed, remarks: vec![] })).unwrap();
+        now(store.append("alpha-2", time(31), &Event::Stopped { reason: Stop::Paused, message: String::new() })).unwrap();
         let ids = |runs: Vec<RunSummary>| runs.into_iter().map(|r| r.id).collect::<Vec<_>>();
-        assert_eq!(ids(store.runs().unwrap()), ["alpha-2", "beta-1", "alpha-1"]);
-        assert_eq!(ids(store.find("alpha").unwrap()), ["alpha-2", "alpha-1"]);
-        assert_eq!(ids(store.find("nobody").unwrap()), [""; 0]);
-        let one = |id| store.find(id).unwrap().remove(0);
+        assert_eq!(ids(now(store.runs()).unwrap()), ["alpha-2", "beta-1", "alpha-1"]);
+        assert_eq!(ids(now(store.find("alpha")).unwrap()), ["alpha-2", "alpha-1"]);
+        assert_eq!(ids(now(store.find("nobody")).unwrap()), [""; 0]);
+        let one = |id| now(store.find(id)).unwrap().remove(0);
         assert_eq!((one("alpha-1").finished, one("alpha-2").stopped), (Some(Outcome::Completed), Some(Stop::Paused)));
         assert_eq!(one("beta-1").load_balancers, [LB]);
         // Taken back after its end, it is unfinished until that ends.
         let back = Event::RollbackStarted { cause: "asked".into(), by: "bob".into(), to_step: None, force: false };
-        store.append("alpha-1", time(40), &back).unwrap();
+        now(store.append("alpha-1", time(40), &back)).unwrap();
         assert_eq!(one("alpha-1").finished, None);
     });
 }
@@ -112,7 +117,7 @@ fn runs_are_found_by_id_and_by_plan_newest_first() {
 #[test]
 fn requests_come_in_order_and_once() {
     both(|store| {
-        store.create(RUN).unwrap();
+        now(store.create(RUN)).unwrap();
         let all = [
             Request::Pause { by: "bob".into(), reason: "lunch".into() },
             Request::Resume { by: "bob".into(), mode: ResumeMode::KeepLive },
@@ -122,27 +127,27 @@ fn requests_come_in_order_and_once() {
             Request::Rollback { by: "bob".into(), force: false },
         ];
         for request in &all {
-            store.put_request(RUN, request).unwrap();
+            now(store.put_request(RUN, request)).unwrap();
         }
-        let (name, first) = store.requests(RUN).unwrap().remove(0);
+        let (name, first) = now(store.requests(RUN)).unwrap().remove(0);
         assert_eq!(first, all[0]);
-        store.drop_request(RUN, &name).unwrap();
-        store.drop_request(RUN, &name).unwrap();
-        assert_eq!(store.take_requests(RUN).unwrap(), all[1..]);
-        assert_eq!(store.take_requests(RUN).unwrap(), []);
-        assert!(matches!(store.put_request("nobody", &all[0]), Err(StoreError::NoSuchRun { .. })));
+        now(store.drop_request(RUN, &name)).unwrap();
+        now(store.drop_request(RUN, &name)).unwrap();
+        assert_eq!(now(store.take_requests(RUN)).unwrap(), all[1..]);
+        assert_eq!(now(store.take_requests(RUN)).unwrap(), []);
+        assert!(matches!(now(store.put_request("nobody", &all[0])), Err(StoreError::NoSuchRun { .. })));
     });
 }
 
 #[test]
 fn the_last_look_is_seen() {
     both(|store| {
-        store.create(RUN).unwrap();
-        assert_eq!(store.look(RUN), None);
+        now(store.create(RUN)).unwrap();
+        assert_eq!(now(store.look(RUN)), None);
         for (second, watching) in [(1, true), (2, false)] {
             let look = Look { owner: "alice@mac".into(), host: "mac".into(), pid: 7, at: time(second), watching, message: "baking".into() };
-            store.put_look(RUN, &look).unwrap();
-            assert_eq!(store.look(RUN), Some(look));
+            now(store.put_look(RUN, &look)).unwrap();
+            assert_eq!(now(store.look(RUN)), Some(look));
         }
     });
 }
@@ -151,17 +156,17 @@ fn the_last_look_is_seen() {
 fn a_lock_is_exclusive_named_and_free_when_dropped() {
     both(|store| {
         let (one, two) = ([LB.to_owned()], ["arn:other".to_owned(), LB.to_owned()]);
-        let held = store.lock(&one, &holder("alice")).unwrap();
-        let refused = store.lock(&two, &holder("bob")).unwrap_err();
+        let held = now(store.lock(&one, &holder("alice"))).unwrap();
+        let refused = now(store.lock(&two, &holder("bob"))).unwrap_err();
         assert_eq!(refused, LockError::HeldBy(Box::new(holder("alice"))));
         assert!(refused.to_string().starts_with("alice on mac (process 7) holds the lock since 2026-"), "{refused}");
-        assert_eq!(store.holder(RUN), Some(holder("alice")));
-        assert_eq!(store.holder("other"), None);
+        assert_eq!(now(store.holder(RUN)), Some(holder("alice")));
+        assert_eq!(now(store.holder("other")), None);
         assert_eq!(held.check(), Ok(()));
         drop(held);
-        assert_eq!(store.holder(RUN), None);
+        assert_eq!(now(store.holder(RUN)), None);
         // The refused one holds nothing either: both are free.
-        let held = store.lock(&two, &holder("bob")).unwrap();
+        let held = now(store.lock(&two, &holder("bob"))).unwrap();
         drop(held);
     });
 }
@@ -170,13 +175,13 @@ fn a_lock_is_exclusive_named_and_free_when_dropped() {
 fn a_take_over_is_seen_by_the_loser() {
     both(|store| {
         let arns = [LB.to_owned()];
-        let loser = store.lock(&arns, &holder("alice")).unwrap();
-        let winner = store.take_over(&arns, &holder("bob")).unwrap();
+        let loser = now(store.lock(&arns, &holder("alice"))).unwrap();
+        let winner = now(store.take_over(&arns, &holder("bob"))).unwrap();
         assert_eq!(loser.check(), Err(LockError::HeldBy(Box::new(holder("bob")))));
         drop(loser);
         assert_eq!(winner.check(), Ok(()));
-        assert_eq!(store.holder(RUN), Some(holder("bob")));
-        assert_eq!(store.lock(&arns, &holder("eve")).unwrap_err(), LockError::HeldBy(Box::new(holder("bob"))));
+        assert_eq!(now(store.holder(RUN)), Some(holder("bob")));
+        assert_eq!(now(store.lock(&arns, &holder("eve"))).unwrap_err(), LockError::HeldBy(Box::new(holder("bob"))));
     });
 }
 
@@ -185,7 +190,7 @@ fn a_take_over_is_seen_by_the_loser() {
 fn child_that_holds_a_lock() {
     let Some(root) = std::env::var_os("CUTOVER_TEST_LOCK") else { return };
     let store = Local::open(Some(root.into())).unwrap();
-    let _held = store.lock(&[LB.to_owned()], &holder("child")).unwrap();
+    let _held = now(store.lock(&[LB.to_owned()], &holder("child"))).unwrap();
     eprintln!("locked");
     // Ends when the parent does, whatever happens to the parent.
     std::io::stdin().read_line(&mut String::new()).unwrap();
@@ -203,22 +208,22 @@ fn a_killed_process_holds_nothing() {
         .spawn()
         .unwrap();
     let said = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok).any(|line| line.contains("locked"));
-    let (refused, seen) = (store.lock(&[LB.to_owned()], &holder("bob")), store.holder(RUN));
+    let (refused, seen) = (now(store.lock(&[LB.to_owned()], &holder("bob"))), now(store.holder(RUN)));
     child.kill().unwrap();
     child.wait().unwrap();
     assert!(said);
     assert_eq!(refused.unwrap_err(), LockError::HeldBy(Box::new(holder("child"))));
     assert_eq!(seen, Some(holder("child")));
     // What the file says is left over, and not believed.
-    assert_eq!(store.holder(RUN), None);
-    store.lock(&[LB.to_owned()], &holder("bob")).unwrap();
+    assert_eq!(now(store.holder(RUN)), None);
+    now(store.lock(&[LB.to_owned()], &holder("bob"))).unwrap();
 }
 
 #[test]
 fn a_torn_record_is_cut_off_before_the_next() {
     let (_dir, store, journal) = local();
-    store.append(RUN, time(0), &started("alpha")).unwrap();
-    store.append(RUN, time(1), &Event::Settled { step: 1 }).unwrap();
+    now(store.append(RUN, time(0), &started("alpha"))).unwrap();
+    now(store.append(RUN, time(1), &Event::Settled { step: 1 })).unwrap();
     let whole = fs::read(&journal).unwrap();
     let first = whole.iter().position(|b| *b == b'\n').unwrap() + 1;
     // The last byte is the newline: without it the record is whole, and only its line is ended.
@@ -228,10 +233,10 @@ fn a_torn_record_is_cut_off_before_the_next() {
         let memory = Memory::new();
         memory.set_journal(RUN, whole[..cut].to_vec());
         let kept = if cut == whole.len() - 1 { 2 } else { 1 };
-        assert_eq!(store.read(RUN).unwrap().len(), kept, "cut at {cut}");
-        assert_eq!(store.append(RUN, time(2), &Event::Thawed {}).unwrap().seq, kept as u64 + 1);
-        assert_eq!(store.read(RUN).unwrap().len(), kept + 1, "cut at {cut}");
-        memory.append(RUN, time(2), &Event::Thawed {}).unwrap();
+        assert_eq!(now(store.read(RUN)).unwrap().len(), kept, "cut at {cut}");
+        assert_eq!(now(store.append(RUN, time(2), &Event::Thawed {})).unwrap().seq, kept as u64 + 1);
+        assert_eq!(now(store.read(RUN)).unwrap().len(), kept + 1, "cut at {cut}");
+        now(memory.append(RUN, time(2), &Event::Thawed {})).unwrap();
         assert_eq!(memory.journal(RUN), fs::read(&journal).unwrap(), "cut at {cut}");
     }
 }
@@ -258,31 +263,31 @@ fn the_command_to_type_has_names_when_the_run_began_with_what_was_live() {
 #[test]
 fn a_damaged_journal_is_refused_with_the_command_to_type() {
     let (_dir, store, journal) = local();
-    store.append(RUN, time(0), &started("alpha")).unwrap();
-    store.append(RUN, time(1), &Event::Settled { step: 1 }).unwrap();
+    now(store.append(RUN, time(0), &started("alpha"))).unwrap();
+    now(store.append(RUN, time(1), &Event::Settled { step: 1 })).unwrap();
     let mut bytes = fs::read(&journal).unwrap();
     let last = bytes.len() - 10;
     bytes[last] ^= 1;
     fs::write(&journal, &bytes).unwrap();
-    let refused = store.read(RUN).unwrap_err();
+    let refused = now(store.read(RUN)).unwrap_err();
     let StoreError::Corrupt { line, emergency, .. } = &refused else { panic!("{refused}") };
     assert_eq!((*line, emergency.as_str()), (2, "cutover rollback --load-balancer web --from web-a --to web-b"));
     assert!(refused.to_string().contains(emergency.as_str()));
     let typed = crate::cli::args::Cutover::read(emergency.split(' ').map(Into::into)).unwrap();
     assert!(matches!(typed.verb, crate::cli::args::Verb::Rollback(r) if r.load_balancer.as_deref() == Some("web")));
     let resumed = Local::open(Some(store.root_for_tests())).unwrap();
-    assert!(matches!(resumed.append(RUN, time(2), &Event::Thawed {}), Err(StoreError::Corrupt { .. })));
+    assert!(matches!(now(resumed.append(RUN, time(2), &Event::Thawed {})), Err(StoreError::Corrupt { .. })));
     assert_eq!(fs::read(&journal).unwrap(), bytes, "evidence is left as it is");
-    let listed = store.find("alpha").unwrap().remove(0);
+    let listed = now(store.find("alpha")).unwrap().remove(0);
     assert_eq!(listed.damaged.as_deref(), Some("line 2: its checksum does not match"));
     // Nothing is known of a run whose first line is damaged.
     bytes[3] ^= 1;
     fs::write(&journal, &bytes).unwrap();
-    let StoreError::Corrupt { emergency, .. } = store.read(RUN).unwrap_err() else { panic!() };
+    let StoreError::Corrupt { emergency, .. } = now(store.read(RUN)).unwrap_err() else { panic!() };
     assert_eq!(emergency, "cutover rollback --load-balancer LB --from GROUPS --to GROUPS");
     // And nothing was done by one that died while it was made.
     fs::create_dir(journal.parent().unwrap().with_file_name("half-made")).unwrap();
-    let runs = store.runs().unwrap();
+    let runs = now(store.runs()).unwrap();
     assert!(runs.len() == 1 && runs[0].damaged.is_some(), "{runs:?}");
 }
 
@@ -291,21 +296,21 @@ fn two_processes_that_append_do_not_interleave() {
     let (_dir, one, _) = local();
     let two = Local::open(Some(one.root_for_tests())).unwrap();
     for (turn, store) in [&one, &two, &two, &one, &two].into_iter().enumerate() {
-        assert_eq!(store.append(RUN, time(0), &Event::Settled { step: turn }).unwrap().seq, turn as u64 + 1);
+        assert_eq!(now(store.append(RUN, time(0), &Event::Settled { step: turn })).unwrap().seq, turn as u64 + 1);
     }
-    assert_eq!(one.read(RUN).unwrap().len(), 5);
+    assert_eq!(now(one.read(RUN)).unwrap().len(), 5);
 }
 
 #[test]
 fn an_unreadable_request_is_set_aside() {
     let (dir, store, _) = local();
     let requests = dir.path().join("runs").join(RUN).join("requests");
-    store.put_request(RUN, &Request::Approve { by: "eve".into() }).unwrap();
+    now(store.put_request(RUN, &Request::Approve { by: "eve".into() })).unwrap();
     fs::write(requests.join("0.json"), "{\"request\":\"explode\"}").unwrap();
     fs::write(requests.join(".draft.json"), "{").unwrap();
-    assert_eq!(store.take_requests(RUN).unwrap(), [Request::Approve { by: "eve".into() }]);
+    assert_eq!(now(store.take_requests(RUN)).unwrap(), [Request::Approve { by: "eve".into() }]);
     assert!(requests.join("0.json.unreadable").exists());
-    assert_eq!(store.take_requests(RUN).unwrap(), []);
+    assert_eq!(now(store.take_requests(RUN)).unwrap(), []);
 }
 
 #[test]
@@ -313,11 +318,11 @@ fn only_the_owner_can_read_it_and_looking_makes_nothing() {
     let dir = TempDir::new().unwrap();
     let root = dir.path().join("state");
     let store = Local::open(Some(root.clone())).unwrap();
-    assert_eq!((store.runs(), store.holder(RUN)), (Ok(vec![]), None));
+    assert_eq!((now(store.runs()), now(store.holder(RUN))), (Ok(vec![]), None));
     assert!(!root.exists());
-    store.create(RUN).unwrap();
-    let _held = store.lock(&[LB.to_owned()], &holder("alice")).unwrap();
-    store.put_request(RUN, &Request::Approve { by: "eve".into() }).unwrap();
+    now(store.create(RUN)).unwrap();
+    let _held = now(store.lock(&[LB.to_owned()], &holder("alice"))).unwrap();
+    now(store.put_request(RUN, &Request::Approve { by: "eve".into() })).unwrap();
     let mut folders = vec![root];
     while let Some(folder) = folders.pop() {
         assert_eq!(fs::metadata(&folder).unwrap().permissions().mode() & 0o777, 0o700, "{}", folder.display());
@@ -334,12 +339,12 @@ fn only_the_owner_can_read_it_and_looking_makes_nothing() {
 #[test]
 fn a_full_disk_is_an_error_of_its_own_and_loses_nothing() {
     let store = Memory::new();
-    store.create(RUN).unwrap();
-    store.append(RUN, time(0), &started("alpha")).unwrap();
+    now(store.create(RUN)).unwrap();
+    now(store.append(RUN, time(0), &started("alpha"))).unwrap();
     store.set_full(true);
-    assert!(matches!(store.append(RUN, time(1), &Event::Thawed {}), Err(StoreError::Full(_))));
+    assert!(matches!(now(store.append(RUN, time(1), &Event::Thawed {})), Err(StoreError::Full(_))));
     store.set_full(false);
-    assert_eq!(store.append(RUN, time(2), &Event::Thawed {}).unwrap().seq, 2);
+    assert_eq!(now(store.append(RUN, time(2), &Event::Thawed {})).unwrap().seq, 2);
     let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
     assert!(matches!(StoreError::io(std::path::Path::new("/x"), &full), StoreError::Full(_)));
 }

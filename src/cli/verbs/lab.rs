@@ -39,14 +39,17 @@ pub async fn run(global: &Global, args: &Lab) -> Result<Exit, Failure> {
     ));
     signals.next().await;
     lab.stop().await;
-    forget(&runs);
+    forget(&runs).await;
     Ok(Exit::Done)
 }
 
 /// Removes the runs that were made in this lab, but not from under a process that still has one in hand.
-fn forget(runs: &Path) {
+async fn forget(runs: &Path) {
     let Ok(store) = Local::open(Some(runs.to_owned())) else { return };
-    let held = store.runs().unwrap_or_default().into_iter().find_map(|run| store.holder(&run.id).map(|holder| (run.id, holder)));
+    let mut held = None;
+    for run in store.runs().await.unwrap_or_default() {
+        held = held.or(store.holder(&run.id).await.map(|holder| (run.id, holder)));
+    }
     match held {
         Some((run, holder)) => term::complain(&format!(
             "the lab is gone, but process {} still has the run {run} in hand: end it with ^C; its journal stays in {}",

@@ -60,7 +60,8 @@ pub fn scenario(path: Option<&Path>, _color: bool) -> Result<Scenario, Failure> 
 }
 
 async fn rehearse(global: &Global, plan: &Plan, stage: &Stage, seed: u64) -> Result<Exit, Failure> {
-    let store: Arc<dyn Store> = Arc::new(Memory::new());
+    let memory = Memory::new();
+    let store: Arc<dyn Store> = Arc::new(memory.clone());
     let (balancer, clusters, clock) = (Arc::clone(&stage.balancer), stage.clusters.clone(), Arc::clone(&stage.clock));
     let ports = Ports { balancer, clusters, clock, store };
     let prepared = prepare(plan, &ports, 1).await;
@@ -74,8 +75,8 @@ async fn rehearse(global: &Global, plan: &Plan, stage: &Stage, seed: u64) -> Res
     let load_balancers = started.load_balancers.clone();
     let mut hold = hold::begin(&ports, &settings, plan.marker, &run, started).await.map_err(drive::held)?;
     let mut inner = listener(global, plan);
-    let mut rehearsal = Rehearsal::new(&mut *inner, stage, Arc::clone(&ports.store), &run);
-    for record in ports.store.read(&run).map_err(|e| Failure::new(Exit::Internal, e))? {
+    let mut rehearsal = Rehearsal::new(&mut *inner, stage, memory, &run);
+    for record in ports.store.read(&run).await.map_err(|e| Failure::new(Exit::Internal, e))? {
         crate::engine::Audience::record(&mut rehearsal, &record);
     }
     loop {
@@ -124,7 +125,7 @@ async fn life(
 ) -> Result<Life, EngineError> {
     let interrupt = Interrupt::default();
     rehearsal.reborn(interrupt.clone());
-    let mut run = Run::take(plan, ports.clone(), settings.clone(), hold, interrupt.clone(), rehearsal)?;
+    let mut run = Run::take(plan, ports.clone(), settings.clone(), hold, interrupt.clone(), rehearsal).await?;
     tokio::select! {
         biased;
         pause = crash(stage) => Ok(Life::Crashed(pause)),

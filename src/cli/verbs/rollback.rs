@@ -13,16 +13,16 @@ pub async fn run(global: &Global, args: &Rollback) -> Result<Exit, Failure> {
         return rollback_live::run(global, args, load_balancer).await;
     }
     let store = world::store(global.state_dir.as_ref())?;
-    let found = find::to_go_back(&*store, args.target.as_deref(), term::style_err(global.color).color)?;
+    let found = find::to_go_back(&*store, args.target.as_deref(), term::style_err(global.color).color).await?;
     term::complain(&what(&found)?);
-    let taking = store.holder(&found.run.id).filter(|_| !args.take_over);
+    let taking = store.holder(&found.run.id).await.filter(|_| !args.take_over);
     if !args.yes && !term::confirm("Put the traffic back?").map_err(|e| Failure::new(Exit::Usage, e))? {
         return Err(Failure::new(Exit::Usage, "not rolled back; nothing was touched"));
     }
     let (by, _) = owner::owner();
     let request = Request::Rollback { by, force: args.force };
     if let Some(holder) = taking {
-        let asked = store.put_request(&found.run.id, &request);
+        let asked = store.put_request(&found.run.id, &request).await;
         asked.map_err(|e| Failure::new(Exit::Internal, e).next("--take-over takes the run from that process"))?;
         term::complain(&format!("asked {} (process {}), who has the run in hand", holder.owner, holder.pid));
         if let Some(exit) = follow::to_the_end(global, &store, &found).await? {

@@ -44,7 +44,7 @@ pub async fn run(global: &Global, args: &Rollback, load_balancer: &str) -> Resul
         balancer: Arc::new(Alb::new(&config)),
         clusters: std::collections::BTreeMap::new(),
         clock: Arc::new(System),
-        store: place(global, &run),
+        store: place(global, &run).await,
     };
     let load_balancers = started.load_balancers.clone();
     let cause = Event::RollbackStarted { cause: "rollback from what is live".into(), by: owner, to_step: None, force: args.force };
@@ -52,9 +52,13 @@ pub async fn run(global: &Global, args: &Rollback, load_balancer: &str) -> Resul
     let hold = hold::take_to_restore(&ports, &settings, plan.marker, &run, &load_balancers, args.take_over).await;
     let hold = hold.map_err(|e| over(drive::held(e), "the same command with --take-over"))?;
     let events = [Event::Started(Box::new(started)), cause];
-    if let Err(error) = journal(&ports, &run, &events) {
+    if let Err(error) = journal(&ports, &run, &events).await {
         ports.store = nowhere(&error);
-        ports.store.create(&run).and_then(|()| journal(&ports, &run, &events)).map_err(|e| Failure::new(Exit::Internal, e))?;
+        let made = match ports.store.create(&run).await {
+            Ok(()) => journal(&ports, &run, &events).await,
+            failed => failed,
+        };
+        made.map_err(|e| Failure::new(Exit::Internal, e))?;
     }
     drive::drive(global, &plan, ports, settings, hold).await.map(super::steer::done_if_back)
 }
@@ -65,17 +69,20 @@ pub fn over(failure: Failure, command: &str) -> Failure {
 }
 
 /// The store of this machine with a place for the run; where that cannot be had (a full disk, no home), memory does.
-fn place(global: &Global, run: &str) -> Arc<dyn Store> {
-    let made = || {
+async fn place(global: &Global, run: &str) -> Arc<dyn Store> {
+    let made = async {
         let store = world::store(global.state_dir.as_ref())?;
-        store.create(run).map_err(|e| Failure::new(Exit::Internal, e))?;
+        store.create(run).await.map_err(|e| Failure::new(Exit::Internal, e))?;
         Ok::<_, Failure>(store)
     };
-    made().unwrap_or_else(|failure| {
-        let memory = nowhere(&failure);
-        let _ = memory.create(run);
-        memory
-    })
+    match made.await {
+        Ok(store) => store,
+        Err(failure) => {
+            let memory = nowhere(&failure);
+            let _ = memory.create(run).await;
+            memory
+        }
+    }
 }
 
 fn nowhere(why: &dyn std::fmt::Display) -> Arc<dyn Store> {
@@ -83,6 +90,9 @@ fn nowhere(why: &dyn std::fmt::Display) -> Arc<dyn Store> {
     Arc::new(Memory::new())
 }
 
-fn journal(ports: &Ports, run: &str, events: &[Event]) -> Result<(), StoreError> {
-    events.iter().try_for_each(|event| ports.store.append(run, ports.clock.now(), event).map(drop))
+async fn journal(ports: &Ports, run: &str, events: &[Event]) -> Result<(), StoreError> {
+    for event in events {
+        ports.store.append(run, ports.clock.now(), event).await?;
+    }
+    Ok(())
 }

@@ -15,7 +15,7 @@ pub async fn run(global: &Global, args: &Run) -> Result<Exit, Failure> {
     let style = term::style_err(global.color);
     let plan = find::plan(&args.plan, style.color)?;
     let store = world::store(global.state_dir.as_ref())?;
-    unfinished(&*store, &plan)?;
+    unfinished(&*store, &plan).await?;
     let from_step = step(&plan, args.from_step.as_ref())?.unwrap_or(1);
     let until = step(&plan, args.until.as_ref())?;
     let ports = world::ports(&plan, store).await;
@@ -94,10 +94,10 @@ fn baseline(plan: &Plan, from_step: usize, given: Option<Shares>) -> Result<Opti
 }
 
 /// `run` refuses while a run of that plan is unfinished.
-fn unfinished(store: &dyn Store, plan: &Plan) -> Result<(), Failure> {
-    let runs = store.find(&plan.name).map_err(|e| Failure::new(Exit::Internal, e))?;
+async fn unfinished(store: &dyn Store, plan: &Plan) -> Result<(), Failure> {
+    let runs = store.find(&plan.name).await.map_err(|e| Failure::new(Exit::Internal, e))?;
     let Some(open) = runs.iter().find(|r| r.finished.is_none()) else { return Ok(()) };
-    let (exit, who) = match store.holder(&open.id) {
+    let (exit, who) = match store.holder(&open.id).await {
         Some(h) => (
             Exit::Locked,
             format!("and {} (process {} on {}) has it in hand since {}", h.owner, h.pid, h.host, h.since.strftime("%F %T UTC")),

@@ -33,7 +33,7 @@ pub async fn run(global: &Global, args: &Status) -> Result<Exit, Failure> {
     // The run that was meant stays the one that is watched, whatever begins or ends meanwhile.
     let target = match &args.load_balancer {
         Some(_) => None,
-        None => Some(find::run(&*world::store(global.state_dir.as_ref())?, args.target.as_deref(), style.color)?.run.id),
+        None => Some(find::run(&*world::store(global.state_dir.as_ref())?, args.target.as_deref(), style.color).await?.run.id),
     };
     let mut signals = Signals::listen().map_err(|e| Failure::new(Exit::Internal, e))?;
     loop {
@@ -96,7 +96,7 @@ fn rendered(global: &Global, live: &Live, style: &Style) -> String {
 
 async fn of_run(global: &Global, target: Option<&str>, style: &Style) -> Result<(String, bool), Failure> {
     let store = world::store(global.state_dir.as_ref())?;
-    let found = find::run(&*store, target, style.color)?;
+    let found = find::run(&*store, target, style.color).await?;
     let ports = world::ports(&found.plan, store).await;
     let view = view(&found, &ports).await?;
     let shown = if global.output == Output::Json { json(&view).to_string() } else { text(&view, style) };
@@ -117,8 +117,8 @@ async fn view(found: &Found, ports: &Ports) -> Result<View, Failure> {
         Event::Settled { .. } | Event::StepStarted { .. } | Event::StepDone { .. } | Event::Finished { .. } => Some(Vec::new()),
         _ => None,
     });
-    let look = ports.store.look(&found.run.id);
-    let alive = ports.store.holder(&found.run.id).is_some();
+    let look = ports.store.look(&found.run.id).await;
+    let alive = ports.store.holder(&found.run.id).await.is_some();
     let look = look.map(|l| crate::adapter::store::Look { watching: l.watching && alive, ..l });
     Ok(View::of(&found.plan, &state, Some(&watch), &waits.unwrap_or_default(), now).seen_by(look.as_ref()))
 }

@@ -34,13 +34,13 @@ pub async fn approve(global: &Global, args: &Steer) -> Result<Exit, Failure> {
 
 /// `cutover abort`.
 pub async fn abort(global: &Global, args: &Abort) -> Result<Exit, Failure> {
-    let (store, found) = target(global, &args.steer)?;
+    let (store, found) = target(global, &args.steer).await?;
     let to_step = step(&found.plan, args.to_step.as_ref())?;
     confirm(&args.steer, &format!("Abort the run {} and put the traffic back?", found.run.id))?;
     let (by, _) = owner::owner();
     let request = Request::Abort { by, to_step };
-    if store.holder(&found.run.id).is_some() {
-        store.put_request(&found.run.id, &request).map_err(|e| Failure::new(Exit::Internal, e))?;
+    if store.holder(&found.run.id).await.is_some() {
+        store.put_request(&found.run.id, &request).await.map_err(|e| Failure::new(Exit::Internal, e))?;
         if let Some(exit) = follow::to_the_end(global, &store, &found).await? {
             return Ok(exit);
         }
@@ -50,7 +50,7 @@ pub async fn abort(global: &Global, args: &Abort) -> Result<Exit, Failure> {
 
 /// `cutover resume`: takes the run in hand and goes on, in the foreground; or lets the process that has it go on.
 pub async fn resume(global: &Global, args: &Resume) -> Result<Exit, Failure> {
-    let (store, found) = target(global, &args.steer)?;
+    let (store, found) = target(global, &args.steer).await?;
     let mode = match (args.keep_live, args.reassert) {
         (true, _) => ResumeMode::KeepLive,
         (_, true) => ResumeMode::Reassert,
@@ -65,9 +65,9 @@ pub async fn resume(global: &Global, args: &Resume) -> Result<Exit, Failure> {
     let state = state(&found)?;
     let (by, _) = owner::owner();
     if state.phase != Phase::RollingBack && (state.held() || mode != ResumeMode::Plain) {
-        store.put_request(&found.run.id, &Request::Resume { by, mode }).map_err(|e| Failure::new(Exit::Internal, e))?;
+        store.put_request(&found.run.id, &Request::Resume { by, mode }).await.map_err(|e| Failure::new(Exit::Internal, e))?;
     }
-    if let Some(holder) = store.holder(&found.run.id) {
+    if let Some(holder) = store.holder(&found.run.id).await {
         return follow::heard(global, &store, &found, &holder).await;
     }
     let until = step(&found.plan, args.until.as_ref())?;
@@ -81,16 +81,16 @@ pub async fn resume(global: &Global, args: &Resume) -> Result<Exit, Failure> {
 
 /// Leaves a request; typing the verb is all the confirmation that one needs. Without a live holder it is journalled by this process, which then leaves the run as it is.
 async fn ask(global: &Global, args: &Steer, verb: &str, request: impl FnOnce(String) -> Request) -> Result<Exit, Failure> {
-    let (store, found) = target(global, args)?;
+    let (store, found) = target(global, args).await?;
     let request = request(owner::owner().0);
     let state = state(&found)?;
     if let Event::Notice { .. } = request::event(&state, &request) {
         return Err(nothing_to(verb, &found, &state));
     }
-    store.put_request(&found.run.id, &request).map_err(|e| Failure::new(Exit::Internal, e))?;
-    match store.holder(&found.run.id) {
+    store.put_request(&found.run.id, &request).await.map_err(|e| Failure::new(Exit::Internal, e))?;
+    match store.holder(&found.run.id).await {
         Some(holder) => follow::heard(global, &store, &found, &holder).await,
-        None => follow::journal_requests(&found, &store).map(|()| Exit::Done),
+        None => follow::journal_requests(&found, &store).await.map(|()| Exit::Done),
     }
 }
 
@@ -121,9 +121,9 @@ pub fn done_if_back(exit: Exit) -> Exit {
     if exit == Exit::RolledBack { Exit::Done } else { exit }
 }
 
-fn target(global: &Global, args: &Steer) -> Result<(Arc<dyn Store>, Found), Failure> {
+async fn target(global: &Global, args: &Steer) -> Result<(Arc<dyn Store>, Found), Failure> {
     let store = world::store(global.state_dir.as_ref())?;
-    let found = find::run(&*store, Some(&args.target), term::style_err(global.color).color)?;
+    let found = find::run(&*store, Some(&args.target), term::style_err(global.color).color).await?;
     if found.run.finished.is_some() {
         let failure = Failure::new(Exit::Usage, format!("the run {} is over", found.run.id));
         return Err(failure.next(format!("to take it back: cutover rollback {}", found.run.id)));

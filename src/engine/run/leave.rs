@@ -17,33 +17,33 @@ impl Run<'_> {
     }
 
     /// Whether a frozen run is left rather than guarded.
-    pub(super) fn leaves(&mut self) -> Result<Option<Ending>, EngineError> {
+    pub(super) async fn leaves(&mut self) -> Result<Option<Ending>, EngineError> {
         let Some((reason, message, _)) = self.state.frozen.clone().filter(|_| self.settings.leave_when_frozen) else { return Ok(None) };
         let stop = match reason {
             Freeze::Drift => Stop::Drift,
             Freeze::NoWayBack | Freeze::GuardFailed | Freeze::WriteFailed => Stop::Stuck,
             Freeze::Unreadable | Freeze::GateTimeout | Freeze::FromInTrouble | Freeze::LockLost => return Ok(None),
         };
-        self.stopped(stop, message).map(Some)
+        self.stopped(stop, message).await.map(Some)
     }
 
-    pub(super) fn interrupted(&mut self, stop: Stop, message: String) -> Result<Ending, EngineError> {
+    pub(super) async fn interrupted(&mut self, stop: Stop, message: String) -> Result<Ending, EngineError> {
         if stop == Stop::Interrupted && !matches!(self.state.phase, Phase::RollingBack | Phase::Finished) && self.state.paused.is_none() {
-            self.journal(Event::Paused { by: self.settings.owner.clone(), reason: "interrupted".into() })?;
+            self.journal(Event::Paused { by: self.settings.owner.clone(), reason: "interrupted".into() }).await?;
         }
-        self.stopped(stop, message)
+        self.stopped(stop, message).await
     }
 
     pub(super) async fn leave(&mut self, stop: Stop, message: String) -> Result<Ending, EngineError> {
         if stop == Stop::Stuck {
             self.look().await;
         }
-        self.stopped(stop, message)
+        self.stopped(stop, message).await
     }
 
-    fn stopped(&mut self, reason: Stop, message: String) -> Result<Ending, EngineError> {
-        self.journal(Event::Stopped { reason, message: message.clone() })?;
-        self.sign(self.ports.clock.now(), false, message.clone());
+    async fn stopped(&mut self, reason: Stop, message: String) -> Result<Ending, EngineError> {
+        self.journal(Event::Stopped { reason, message: message.clone() }).await?;
+        self.sign(self.ports.clock.now(), false, message.clone()).await;
         Ok(Ending::Stopped(reason, message))
     }
 
@@ -51,7 +51,7 @@ impl Run<'_> {
         if self.plan.marker == crate::plan::model::Marker::Tag {
             marker::remove(&*self.ports.balancer, &*self.ports.clock, &self.state.started.load_balancers, &self.state.run).await;
         }
-        self.sign(self.ports.clock.now(), false, "finished".into());
+        self.sign(self.ports.clock.now(), false, "finished".into()).await;
         Ending::Finished(outcome, std::mem::take(&mut self.remarks))
     }
 }

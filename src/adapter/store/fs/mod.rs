@@ -13,6 +13,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use async_trait::async_trait;
 use jiff::Timestamp;
 
 use self::journal::Writer;
@@ -64,12 +65,13 @@ impl Local {
     }
 }
 
+#[async_trait]
 impl Store for Local {
     fn place(&self) -> String {
         self.root.display().to_string()
     }
 
-    fn create(&self, run: &str) -> Result<(), StoreError> {
+    async fn create(&self, run: &str) -> Result<(), StoreError> {
         if !is_run_id(run) {
             return Err(StoreError::Io { path: self.place(), message: format!("`{run}` cannot name a run") });
         }
@@ -86,7 +88,7 @@ impl Store for Local {
         sync_folder(&runs)
     }
 
-    fn append(&self, run: &str, time: Timestamp, event: &Event) -> Result<Record, StoreError> {
+    async fn append(&self, run: &str, time: Timestamp, event: &Event) -> Result<Record, StoreError> {
         let path = self.folder(run)?.join(journal::NAME);
         let mut writers = self.writers.lock().unwrap_or_else(PoisonError::into_inner);
         let mut writer = match writers.remove(run) {
@@ -99,11 +101,11 @@ impl Store for Local {
         Ok(record)
     }
 
-    fn read(&self, run: &str) -> Result<Vec<Record>, StoreError> {
+    async fn read(&self, run: &str) -> Result<Vec<Record>, StoreError> {
         journal::read(&self.folder(run)?.join(journal::NAME))
     }
 
-    fn runs(&self) -> Result<Vec<RunSummary>, StoreError> {
+    async fn runs(&self) -> Result<Vec<RunSummary>, StoreError> {
         let mut runs = vec![];
         for id in names(&self.root.join("runs"))?.into_iter().filter(|n| is_run_id(n)) {
             match self.summary(&id) {
@@ -117,42 +119,42 @@ impl Store for Local {
         Ok(runs)
     }
 
-    fn put_request(&self, run: &str, request: &Request) -> Result<(), StoreError> {
+    async fn put_request(&self, run: &str, request: &Request) -> Result<(), StoreError> {
         request::put(&self.folder(run)?, request)
     }
 
-    fn requests(&self, run: &str) -> Result<Vec<(String, Request)>, StoreError> {
+    async fn requests(&self, run: &str) -> Result<Vec<(String, Request)>, StoreError> {
         request::pending(&self.folder(run)?)
     }
 
-    fn drop_request(&self, run: &str, name: &str) -> Result<(), StoreError> {
+    async fn drop_request(&self, run: &str, name: &str) -> Result<(), StoreError> {
         request::remove(&self.folder(run)?, name)
     }
 
-    fn put_look(&self, run: &str, look: &Look) -> Result<(), StoreError> {
+    async fn put_look(&self, run: &str, look: &Look) -> Result<(), StoreError> {
         request::put_look(&self.folder(run)?, look)
     }
 
-    fn look(&self, run: &str) -> Option<Look> {
+    async fn look(&self, run: &str) -> Option<Look> {
         request::look(&self.folder(run).ok()?)
     }
 
-    fn put_script(&self, run: &str, text: &str) -> Result<Option<String>, StoreError> {
+    async fn put_script(&self, run: &str, text: &str) -> Result<Option<String>, StoreError> {
         let path = self.folder(run)?.join(SCRIPT);
         replace(&path, text.as_bytes(), true)?;
         fs::set_permissions(&path, Permissions::from_mode(0o700)).map_err(|e| StoreError::io(&path, &e))?;
         Ok(Some(path.display().to_string()))
     }
 
-    fn lock(&self, load_balancers: &[String], holder: &Holder) -> Result<Held, LockError> {
+    async fn lock(&self, load_balancers: &[String], holder: &Holder) -> Result<Held, LockError> {
         lock::take(&self.root.join("locks"), load_balancers, holder, false)
     }
 
-    fn take_over(&self, load_balancers: &[String], holder: &Holder) -> Result<Held, LockError> {
+    async fn take_over(&self, load_balancers: &[String], holder: &Holder) -> Result<Held, LockError> {
         lock::take(&self.root.join("locks"), load_balancers, holder, true)
     }
 
-    fn holder(&self, run: &str) -> Option<Holder> {
+    async fn holder(&self, run: &str) -> Option<Holder> {
         lock::holder(&self.root.join("locks"), run)
     }
 }

@@ -1,10 +1,9 @@
 //! The rehearsal's own place in the audience: it tells the lab where the run is, measures what clients saw, and plays the people of the scenario.
 
-use std::sync::Arc;
-
 use jiff::{SignedDuration, Timestamp};
 
-use crate::adapter::store::{Request, Store};
+use crate::adapter::store::Request;
+use crate::adapter::store::memory::Memory;
 use crate::domain::event::{Event, Record, ResumeMode, Stop, Wait};
 use crate::domain::state::{Phase, State};
 use crate::domain::watch::Watch;
@@ -19,7 +18,7 @@ const STALL: SignedDuration = SignedDuration::from_mins(45);
 pub struct Rehearsal<'a> {
     inner: &'a mut dyn Audience,
     stage: &'a Stage,
-    store: Arc<dyn Store>,
+    store: Memory,
     run: String,
     interrupt: Interrupt,
     approved: usize,
@@ -27,7 +26,7 @@ pub struct Rehearsal<'a> {
 
 impl<'a> Rehearsal<'a> {
     /// Before the first record.
-    pub fn new(inner: &'a mut dyn Audience, stage: &'a Stage, store: Arc<dyn Store>, run: &str) -> Self {
+    pub fn new(inner: &'a mut dyn Audience, stage: &'a Stage, store: Memory, run: &str) -> Self {
         Self { inner, stage, store, run: run.into(), interrupt: Interrupt::default(), approved: 0 }
     }
 
@@ -41,14 +40,14 @@ impl<'a> Rehearsal<'a> {
         if state.phase == Phase::Awaiting && self.approved != state.step && now.duration_since(state.step_since) >= granted {
             self.approved = state.step;
             // `pause: {}` takes either; in memory this cannot fail.
-            let _ = self.store.put_request(&self.run, &Request::Approve { by: "rehearsal@lab".into() });
+            let _ = self.store.ask(&self.run, &Request::Approve { by: "rehearsal@lab".into() });
         }
     }
 
     /// What the scenario's people ask for.
     fn people(&mut self) {
         for asked in self.stage.shell().change(World::operator_requests) {
-            let _ = self.store.put_request(&self.run, &request(asked));
+            let _ = self.store.ask(&self.run, &request(asked));
         }
     }
 }
