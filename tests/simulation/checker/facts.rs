@@ -1,0 +1,218 @@
+//! What a history has told so far.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cutover::domain::action::{Action, Forward, forward};
+use cutover::domain::alb::RouteId;
+use cutover::domain::event::{Counts, Event, Outcome, Record, ResumeMode, RouteStart, Started, Write};
+use cutover::plan::model::{Plan, Shares, StepKind};
+use jiff::Timestamp;
+
+use crate::face::{self, Face};
+use crate::history::{By, Entry, Verb, What};
+
+/// A route as it was last read.
+#[derive(Debug, Clone)]
+pub struct Sight {
+    pub at: Timestamp,
+    pub live: Option<Vec<Action>>,
+}
+
+/// An intent.
+#[derive(Debug, Clone)]
+pub struct Intent {
+    pub restore: bool,
+    pub write: Write,
+    pub durable: bool,
+}
+
+/// See the module.
+pub struct Facts {
+    pub plan: Plan,
+    started: Option<Box<Started>>,
+    /// The actions of the run's routes when it started.
+    pub original: BTreeMap<RouteId, Face>,
+    pub process: u32,
+    pub verb: Verb,
+    /// What this process has seen.
+    pub seen: BTreeMap<RouteId, Sight>,
+    pub health: BTreeMap<String, Vec<(Timestamp, Option<Counts>)>>,
+    /// The last time that each route was written in the world, by us.
+    pub applied: BTreeMap<RouteId, Timestamp>,
+    /// Since when each route has been read as it was last set.
+    pub right: BTreeMap<RouteId, Timestamp>,
+    /// What each route was last set to.
+    pub set: BTreeMap<RouteId, Forward>,
+    /// Open intents.
+    pub intents: BTreeMap<RouteId, Intent>,
+    /// Routes that someone else has changed, and nobody gave up.
+    pub foreign: BTreeSet<RouteId>,
+    pub step: usize,
+    pub rollback: Option<(String, Option<usize>)>,
+    pub finished: Option<Outcome>,
+    pub resumed: Option<ResumeMode>,
+    /// The world.
+    pub world: BTreeMap<RouteId, Option<Face>>,
+}
+
+impl Facts {
+    pub fn new(plan: &Plan) -> Self {
+        Self {
+            plan: plan.clone(),
+            started: None,
+            original: BTreeMap::new(),
+            process: 0,
+            verb: Verb::Check,
+            seen: BTreeMap::new(),
+            health: BTreeMap::new(),
+            applied: BTreeMap::new(),
+            right: BTreeMap::new(),
+            set: BTreeMap::new(),
+            intents: BTreeMap::new(),
+            foreign: BTreeSet::new(),
+            step: 1,
+            rollback: None,
+            finished: None,
+            resumed: None,
+            world: BTreeMap::new(),
+        }
+    }
+
+    pub fn started(&self) -> Option<&Started> {
+        self.started.as_deref()
+    }
+
+    /// The routes of the run.
+    pub fn routes(&self) -> &[RouteStart] {
+        self.started.as_ref().map_or(&[], |s| s.routes.as_slice())
+    }
+
+    pub fn route(&self, id: &str) -> Option<&RouteStart> {
+        self.routes().iter().find(|r| r.id == id)
+    }
+
+    /// The shares that a step of the plan asks for, if it is a share step.
+    pub fn shares(&self, step: usize) -> Option<&Shares> {
+        let step = self.plan.strategy.steps.iter().find(|s| s.number == step)?;
+        if let StepKind::Shares(shares) = &step.kind { Some(shares) } else { None }
+    }
+
+    /// The shares that rule at a step: those of the last share step up to it, else those of the start.
+    pub fn ruling(&self, step: usize) -> Option<&Shares> {
+        (1..=step).rev().find_map(|s| self.shares(s)).or(self.plan.strategy.start.as_ref())
+    }
+
+    pub fn fold(&mut self, entry: &Entry) {
+        match &entry.what {
+            What::Started(started) => {
+                self.original = started.routes.iter().map(|r| (r.id.clone(), face::typed(&r.actions))).collect();
+                self.world = self.original.iter().map(|(id, face)| (id.clone(), Some(face.clone()))).collect();
+                self.started = Some(started.clone());
+            }
+            What::Begins(verb) => {
+                self.process = entry.process;
+                self.verb = *verb;
+                self.seen.clear();
+                self.health.clear();
+            }
+            What::Applied { by, route, after, .. } => {
+                self.world.insert(route.clone(), after.clone());
+                if *by == By::Us {
+                    self.applied.insert(route.clone(), entry.at);
+                    self.foreign.remove(route);
+                } else {
+                    self.foreign.insert(route.clone());
+                }
+            }
+            What::Set { route, actions } => {
+                self.right.remove(route);
+                self.set.extend(forward(actions).map(|f| (route.clone(), f.clone())));
+            }
+            What::SawRoute { route, asked, live, .. } => self.saw(route, *asked, entry.at, live.as_ref()),
+            What::SawHealth { group, asked, counts } => self.health.entry(group.clone()).or_default().push((*asked, *counts)),
+            What::Journalled(record) => self.record(record, true),
+            What::Told(record) => self.record(record, false),
+            _ => {}
+        }
+    }
+
+    fn saw(&mut self, route: &str, asked: Timestamp, at: Timestamp, live: Option<&Vec<Action>>) {
+        let as_set = live.and_then(|l| forward(l)).zip(self.set.get(route)).is_some_and(|(live, set)| live.same(set));
+        if as_set && self.applied.get(route).is_some_and(|applied| *applied <= asked) {
+            self.right.entry(route.to_owned()).or_insert(at);
+        }
+        self.seen.insert(route.to_owned(), Sight { at, live: live.cloned() });
+    }
+
+    fn record(&mut self, record: &Record, durable: bool) {
+        match &record.event {
+            Event::StepStarted { step, .. } => self.step = *step,
+            Event::Intended { restore, writes, .. } => {
+                for write in writes {
+                    let durable = durable || self.intents.get(&write.route).is_some_and(|i| i.durable && i.write == *write);
+                    self.intents.insert(write.route.clone(), Intent { restore: *restore, write: write.clone(), durable });
+                }
+            }
+            Event::Outcome { route, .. } => {
+                self.intents.remove(route);
+            }
+            Event::RollbackStarted { by, to_step, .. } => {
+                self.rollback = Some((by.clone(), *to_step));
+                self.finished = None;
+            }
+            Event::Resumed { mode, .. } => self.resumed = Some(*mode),
+            Event::Finished { outcome, .. } => self.finished = Some(*outcome),
+            _ => {}
+        }
+    }
+
+    /// Why a route is not as at the goal, if it is not.
+    pub fn not_goal(&self, route: &RouteStart, face: Option<&Face>) -> Option<String> {
+        let shares = self.ruling(self.plan.strategy.steps.len())?;
+        self.not_at(route, face, shares)
+    }
+
+    /// Why a route does not have these shares, and all else as it was, if so.
+    pub fn not_at(&self, route: &RouteStart, face: Option<&Face>, shares: &Shares) -> Option<String> {
+        let Some(face) = face else { return Some(format!("{} is gone", route.label)) };
+        let before = &self.original[&route.id];
+        let off = shares.iter().find(|(c, share)| (part(route, c, face) - f64::from(**share)).abs() >= 0.5);
+        if let Some((cluster, share)) = off {
+            return Some(format!("{}: {cluster} has {:.1} % instead of {share} %: {face:?}", route.label, part(route, cluster, face)));
+        }
+        others(route, before, face)
+    }
+
+    /// Why a route is not exactly as it was at the start, the plan's groups attached at 0 or not at all, if so.
+    pub fn not_original(&self, route: &RouteStart, face: Option<&Face>) -> Option<String> {
+        let Some(face) = face else { return Some(format!("{} is gone", route.label)) };
+        let before = &self.original[&route.id];
+        let carrying = |f: &Face| f.weights.iter().filter(|(_, w)| **w > 0).map(|(g, w)| (g.clone(), *w)).collect::<BTreeMap<_, _>>();
+        let (was, is) = (carrying(before), carrying(face));
+        let equal = if before.weights.len() == 1 { was.keys().eq(is.keys()) } else { was == is };
+        if !equal {
+            return Some(format!("{}: {is:?} instead of {was:?}", route.label));
+        }
+        others(route, before, face)
+    }
+}
+
+/// Whether anything but the plan's groups is different.
+pub fn others(route: &RouteStart, before: &Face, after: &Face) -> Option<String> {
+    if before.rest != after.rest {
+        return Some(format!("{}: {:?} became {:?}", route.label, before.rest, after.rest));
+    }
+    let third =
+        |f: &Face| -> BTreeSet<String> { f.weights.keys().filter(|g| !route.groups.values().any(|own| own == *g)).cloned().collect() };
+    if third(before) != third(after) {
+        return Some(format!("{}: other groups {:?} became {:?}", route.label, third(before), third(after)));
+    }
+    let changed = third(before).into_iter().find(|g| (before.part(g) - after.part(g)).abs() > 1e-9);
+    changed.map(|g| format!("{}: the part of {g} changed from {} to {}", route.label, before.part(&g), after.part(&g)))
+}
+
+/// The share of a cluster on a route, in percent of the managed part.
+pub fn part(route: &RouteStart, cluster: &str, face: &Face) -> f64 {
+    let managed: Vec<_> = route.groups.values().map(String::as_str).collect();
+    route.groups.get(cluster).map_or(0.0, |group| face.share(group, &managed))
+}

@@ -1,0 +1,69 @@
+//! DESIGN's invariants as code over the recorded history of a run. Each rule looks at one entry and at what came before it; none of them
+//! uses the engine's or the domain's own decisions, only their records.
+
+mod facts;
+mod i02;
+mod i05;
+mod i06;
+
+use std::fmt;
+
+use cutover::plan::model::Plan;
+
+use super::history::Entry;
+use facts::Facts;
+
+/// An invariant of DESIGN.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Invariant(pub u8);
+
+impl fmt::Display for Invariant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "I{}", self.0)
+    }
+}
+
+/// An invariant that does not hold, and why.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Violation {
+    pub invariant: Invariant,
+    pub message: String,
+}
+
+/// What a rule finds wrong with an entry.
+type Found = Result<(), String>;
+type Rule = fn(&Facts, &Entry) -> Found;
+
+const RULES: [(u8, Rule); 3] = [(2, i02::holds), (5, i05::holds), (6, i06::holds)];
+
+/// Looks at a history, entry by entry.
+pub struct Checker {
+    facts: Facts,
+}
+
+impl Checker {
+    pub fn new(plan: &Plan) -> Self {
+        Self { facts: Facts::new(plan) }
+    }
+
+    /// What the next entry violates.
+    pub fn take(&mut self, entry: &Entry) -> Vec<Violation> {
+        let found = RULES.iter().filter_map(|(number, rule)| {
+            let message = rule(&self.facts, entry).err()?;
+            Some(Violation { invariant: Invariant(*number), message })
+        });
+        let found = found.collect();
+        self.facts.fold(entry);
+        found
+    }
+
+    /// The load balancers of the run.
+    pub fn load_balancers(&self) -> Vec<String> {
+        self.facts.started().map(|s| s.load_balancers.clone()).unwrap_or_default()
+    }
+}
+
+/// Fails with a message where something does not hold.
+fn ensure(holds: bool, message: impl FnOnce() -> String) -> Found {
+    if holds { Ok(()) } else { Err(message()) }
+}

@@ -1,0 +1,139 @@
+//! What goes wrong, where and when; and a schedule of it as a line of text, which replays it.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// When, around one call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Moment {
+    /// The call is not sent.
+    Before,
+    /// It is carried out; its answer is lost.
+    Lost,
+    /// It is answered, and nothing is journalled since.
+    Answered,
+    /// It is answered, and the next record is on disk.
+    Journalled,
+    /// It is carried out seconds later, and never answered.
+    Late,
+    /// It is carried out just before its deadline, and nothing more happens before the deadline is over.
+    Past,
+}
+
+/// What.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    Crash,
+    Throttle,
+    ServerError,
+    TimeOut,
+    Reset,
+    Malformed,
+    Stale,
+    Denied,
+    Expired,
+    ClockJump,
+    Foreign,
+    DiskFull,
+}
+
+/// What is done once the fault has struck.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Then {
+    /// The run goes on, after a crash by `resume`; to the goal.
+    Resume,
+    /// Someone types `rollback`; to the start.
+    Rollback,
+}
+
+/// One fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Point {
+    /// The call, counted from the run's beginning; from 0.
+    pub call: u32,
+    pub moment: Moment,
+    pub kind: Kind,
+}
+
+/// A run and what happens to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Schedule {
+    /// `small` or `reference`.
+    pub plan: String,
+    pub then: Then,
+    pub points: Vec<Point>,
+}
+
+pub const MOMENTS: [(Moment, &str); 6] = [
+    (Moment::Before, "before"),
+    (Moment::Lost, "lost"),
+    (Moment::Answered, "answered"),
+    (Moment::Journalled, "journalled"),
+    (Moment::Late, "late"),
+    (Moment::Past, "past"),
+];
+
+pub const KINDS: [(Kind, &str); 12] = [
+    (Kind::Crash, "crash"),
+    (Kind::Throttle, "throttle"),
+    (Kind::ServerError, "5xx"),
+    (Kind::TimeOut, "timeout"),
+    (Kind::Reset, "reset"),
+    (Kind::Malformed, "malformed"),
+    (Kind::Stale, "stale"),
+    (Kind::Denied, "denied"),
+    (Kind::Expired, "expired"),
+    (Kind::ClockJump, "clock"),
+    (Kind::Foreign, "foreign"),
+    (Kind::DiskFull, "disk"),
+];
+
+const THENS: [(Then, &str); 2] = [(Then::Resume, "resume"), (Then::Rollback, "rollback")];
+
+fn name<T: PartialEq + Copy>(table: &[(T, &'static str)], value: T) -> &'static str {
+    table.iter().find(|(v, _)| *v == value).map_or("?", |(_, n)| n)
+}
+
+fn value<T: Copy>(table: &[(T, &str)], text: &str) -> Result<T, String> {
+    let names = || table.iter().map(|(_, n)| *n).collect::<Vec<_>>().join(", ");
+    table.iter().find(|(_, n)| *n == text).map(|(v, _)| *v).ok_or_else(|| format!("`{text}` is none of {}", names()))
+}
+
+/// `small/resume/17.lost.crash+40.before.throttle`.
+impl fmt::Display for Schedule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}/", self.plan, name(&THENS, self.then))?;
+        for (index, p) in self.points.iter().enumerate() {
+            let plus = if index == 0 { "" } else { "+" };
+            write!(f, "{plus}{}.{}.{}", p.call, name(&MOMENTS, p.moment), name(&KINDS, p.kind))?;
+        }
+        Ok(())
+    }
+}
+
+impl FromStr for Schedule {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut parts = text.trim().splitn(3, '/');
+        let mut next = || parts.next().ok_or_else(|| format!("`{text}` is not PLAN/THEN/CALL.MOMENT.KIND+…"));
+        let (plan, then, points) = (next()?.to_owned(), value(&THENS, next()?)?, next()?);
+        let points = points.split('+').filter(|p| !p.is_empty()).map(|p| match p.split('.').collect::<Vec<_>>()[..] {
+            [call, moment, kind] => Ok(Point {
+                call: call.parse().map_err(|_| format!("`{call}` is not a number"))?,
+                moment: value(&MOMENTS, moment)?,
+                kind: value(&KINDS, kind)?,
+            }),
+            _ => Err(format!("`{p}` is not CALL.MOMENT.KIND")),
+        });
+        Ok(Self { plan, then, points: points.collect::<Result<_, _>>()? })
+    }
+}
+
+#[test]
+fn a_schedule_is_a_line_of_text_and_back() {
+    for text in ["small/resume/", "small/rollback/17.lost.crash", "reference/resume/3.past.5xx+40.journalled.disk"] {
+        assert_eq!(text.parse::<Schedule>().expect("it parses").to_string(), text);
+    }
+    assert!("small/resume/17.soon.crash".parse::<Schedule>().is_err());
+}

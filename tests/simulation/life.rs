@@ -1,0 +1,294 @@
+//! A run that lives and dies as a schedule wants, and is brought to its end.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, resume_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use cutover::adapter::alb::Alb;
+use cutover::adapter::clock::Scaled;
+use cutover::adapter::kube::K8s;
+use cutover::adapter::store::memory::Memory;
+use cutover::adapter::store::{Request, Store, run_id};
+use cutover::adapter::{Cluster, aws, eks};
+use cutover::cli::exit::Exit;
+use cutover::cli::prepare::prepare;
+use cutover::cli::{drive, identity};
+use cutover::domain::event::{Event, Outcome, Record, ResumeMode, Started, Stop, Wait};
+use cutover::domain::state::State;
+use cutover::domain::watch::Watch;
+use cutover::engine::{Audience, Ending, Interrupt, Ports, Run, Settings, hold};
+use cutover::lab::model::World;
+use cutover::lab::paused::Lab;
+use cutover::plan::model::{ClusterAccess, Plan};
+use futures::FutureExt;
+use jiff::{SignedDuration, Timestamp};
+use tower::util::BoxCloneSyncService;
+
+use super::aws::Connector;
+use super::face;
+use super::fault::{Point, Schedule, Then};
+use super::history::{By, History, Verb, What};
+use super::kube::Transport;
+use super::plans;
+use super::seams::{Cell, Jumpy, Seen};
+use super::store::Ledger;
+use super::wire::{Crash, Wire};
+
+/// When every world begins.
+const START: Timestamp = Timestamp::constant(1_767_600_000, 0);
+/// How often a run is brought back before it counts as lost.
+const LIVES: usize = 8;
+
+/// How a process came to its end.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Life {
+    Ended(Ending),
+    /// It gave up with an error.
+    Failed(u8, String),
+    Died,
+}
+
+/// A world with a run in it.
+pub struct Theatre {
+    pub plan: Plan,
+    /// The plan as the engine has it: the same, but for seeded bugs.
+    pub told: Plan,
+    pub lab: Lab,
+    pub wire: Wire,
+    pub history: History,
+    pub ledger: Ledger,
+    pub clock: Scaled,
+    pub run: String,
+    pub wrap: Wrap,
+}
+
+/// What stands between the engine and the recorders: nothing, or a seeded bug.
+pub type Wrap = Arc<dyn Fn(Ports) -> Ports + Send + Sync>;
+
+impl Theatre {
+    /// A world, and in it the beginning of a run: preflight, locks, marker, `started`.
+    pub async fn begin(plan: Plan, points: Vec<Point>) -> Self {
+        Self::begin_with(plan.clone(), plan, points, Arc::new(|ports| ports)).await
+    }
+
+    pub async fn begin_with(plan: Plan, told: Plan, points: Vec<Point>, wrap: Wrap) -> Self {
+        let world = World::new(&plan, &plans::scenario(), 1, START).unwrap_or_else(|e| panic!("{e}"));
+        let clock = Scaled::new(START, 1.0);
+        let lab = Lab::start(world, clock.clone());
+        let history = History::new(&plan);
+        let memory = Memory::new();
+        let wire = Wire::new(lab.shell().clone(), history.clone(), memory.clone(), points);
+        let ledger = Ledger { memory, wire: wire.clone() };
+        let mut theatre = Self { plan, told, lab, wire, history, ledger, clock, run: String::new(), wrap };
+        theatre.started().await;
+        theatre
+    }
+
+    async fn started(&mut self) {
+        self.history.begin(self.wire.now(), Verb::Check);
+        let ports = self.ports().await;
+        let prepared = prepare(&self.told, &ports, 1).await;
+        if let Some(refusal) = prepared.refusal() {
+            panic!("{refusal}");
+        }
+        self.history.begin(self.wire.now(), Verb::Run);
+        identity::account(&self.told, &ports).await.unwrap_or_else(|e| panic!("{e}"));
+        let started: Started = prepared.started(&self.told, "alice@mac", 1, None).unwrap_or_else(|e| panic!("{e}"));
+        self.wire.note(What::Started(Box::new(started.clone())));
+        self.run = run_id(&self.plan.name, ports.clock.now(), &mut fastrand::Rng::with_seed(1));
+        let settings = Self::settings();
+        drop(hold::begin(&ports, &settings, self.told.marker, &self.run, started).await.unwrap_or_else(|e| panic!("{e}")));
+    }
+
+    fn settings() -> Settings {
+        let mut settings = Settings::new("alice@mac".into(), "mac".into(), 4);
+        settings.pid = 1;
+        settings.leave_when_frozen = true;
+        settings
+    }
+
+    /// The adapters as a new process makes them.
+    pub async fn ports(&self) -> Ports {
+        let mut own = self.lab.aws_settings();
+        own.http_client = Some(Connector::client(self.wire.clone()));
+        let config = aws::config(&own).await;
+        let mut clusters: BTreeMap<_, Arc<dyn Cluster>> = BTreeMap::new();
+        for cluster in &self.plan.clusters {
+            let inner = self.lab.kube_transport(&cluster.name);
+            let transport = BoxCloneSyncService::new(Transport { wire: self.wire.clone(), inner, cluster: cluster.name.clone() });
+            let reached = match &cluster.access {
+                ClusterAccess::None => continue,
+                ClusterAccess::Eks(name) => eks::connect(&config, name, Some(transport)).await.unwrap_or_else(|e| panic!("{e}")),
+                ClusterAccess::KubeContext(_) => K8s::new(kube::Client::new(transport, "default")),
+            };
+            clusters.insert(
+                cluster.name.clone(),
+                Arc::new(Cell { inner: Arc::new(reached), wire: self.wire.clone(), name: cluster.name.clone() }),
+            );
+        }
+        let balancer = Arc::new(Seen { inner: Arc::new(Alb::new(&config)), wire: self.wire.clone() });
+        let clock = Arc::new(Jumpy { inner: self.clock.clone(), offset: self.wire.offset() });
+        (self.wrap)(Ports { balancer, clusters, clock, store: Arc::new(self.ledger.clone()) })
+    }
+
+    /// One process, from its start to its end. Where `rolls_back`, someone types `rollback` elsewhere soon after a fault has struck.
+    pub async fn live(&self, verb: Verb, rolls_back: bool) -> Life {
+        if verb != Verb::Run {
+            self.history.begin(self.wire.now(), verb);
+        }
+        let process = AssertUnwindSafe(self.process(verb)).catch_unwind();
+        let life = tokio::select! {
+            biased;
+            () = self.person(), if rolls_back => Life::Died,
+            life = process => match life {
+                Ok(life) => life,
+                Err(panic) if panic.is::<Crash>() => Life::Died,
+                Err(panic) => resume_unwind(panic),
+            },
+        };
+        self.wire.note(match &life {
+            Life::Ended(ending) => What::Ends(drive::exit(ending).code(), format!("{ending:?}")),
+            Life::Failed(code, message) => What::Ends(*code, message.clone()),
+            Life::Died => What::Died,
+        });
+        life
+    }
+
+    async fn process(&self, verb: Verb) -> Life {
+        let ports = self.ports().await;
+        let settings = Self::settings();
+        if verb != Verb::Run
+            && let Err(failure) = identity::account(&self.told, &ports).await
+        {
+            return Life::Failed(failure.exit.code(), failure.to_string());
+        }
+        let lbs = self.history.book().checker.load_balancers();
+        let held = match verb {
+            Verb::Rollback => hold::take_to_restore(&ports, &settings, self.told.marker, &self.run, &lbs, false).await,
+            _ => hold::take(&ports, &settings, self.told.marker, &self.run, &lbs, false).await,
+        };
+        let hold = match held {
+            Ok(hold) => hold,
+            Err(error) => {
+                let failure = drive::held_again(error, &self.run);
+                return Life::Failed(failure.exit.code(), failure.to_string());
+            }
+        };
+        let mut audience = Ear { wire: self.wire.clone(), frozen: None, interrupt: Interrupt::default() };
+        let interrupt = audience.interrupt.clone();
+        let run = Run::take(&self.told, ports, settings, hold, interrupt, &mut audience).await;
+        let lived = async {
+            let mut run = run?;
+            let begun = match verb {
+                Verb::Rollback => run.begin(&Request::Rollback { by: "bob@lab".into(), force: false }).await?,
+                _ => Ok(()),
+            };
+            match begun {
+                Ok(()) => run.drive().await.map(Life::Ended),
+                Err(why) => Ok(Life::Failed(Exit::Usage.code(), why)),
+            }
+        };
+        lived.await.unwrap_or_else(|error| {
+            let failure = drive::engine(error, true);
+            Life::Failed(failure.exit.code(), failure.to_string())
+        })
+    }
+
+    /// Two seconds after the first fault someone asks the live process to roll back; where that cannot be asked, its process is ended.
+    async fn person(&self) {
+        self.wire.struck().await;
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let request = Request::Rollback { by: "bob@lab".into(), force: false };
+        if self.ledger.put_request(&self.run, &request).await.is_ok() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Plays a schedule to its end.
+    pub async fn play(&self, then: Then) -> Result<Outcome, String> {
+        self.wire.count();
+        let mut verb = Verb::Run;
+        for _ in 0..LIVES {
+            let life = self.live(verb, then == Then::Rollback && verb == Verb::Run).await;
+            let back = then == Then::Rollback;
+            verb = match life {
+                Life::Ended(Ending::Finished(outcome, _)) if !back || outcome != Outcome::Completed => {
+                    self.rest().await;
+                    return Ok(outcome);
+                }
+                Life::Died => {
+                    tokio::time::sleep(Duration::from_secs(if self.wire.past() { 12 } else { 1 })).await;
+                    if back { Verb::Rollback } else { Verb::Resume }
+                }
+                Life::Ended(_) if back => Verb::Rollback,
+                Life::Ended(Ending::Stopped(Stop::Drift, _)) => Verb::Reassert,
+                Life::Ended(_) => Verb::Resume,
+                Life::Failed(..) => {
+                    tokio::time::sleep(Duration::from_secs(30)).await;
+                    if back { Verb::Rollback } else { Verb::Resume }
+                }
+            };
+            if matches!(verb, Verb::Resume | Verb::Reassert) {
+                let mode = if verb == Verb::Reassert { ResumeMode::Reassert } else { ResumeMode::Plain };
+                self.resume(mode).await;
+            }
+        }
+        Err("it never comes to its end".into())
+    }
+
+    /// As `cutover resume` does: a request where the run is held.
+    async fn resume(&self, mode: ResumeMode) {
+        let state = self.ledger.memory.read(&self.run).await.ok().and_then(|r| State::fold(&r).ok().flatten());
+        let held = state.is_some_and(|s| s.held() && s.rollback.is_none());
+        if held || mode != ResumeMode::Plain {
+            let _ = self.ledger.memory.put_request(&self.run, &Request::Resume { by: "bob@lab".into(), mode }).await;
+        }
+    }
+
+    /// Faults cease, and whatever is still under way happens.
+    async fn rest(&self) {
+        self.wire.cease();
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        self.wire.observe(By::Us);
+        let world = self.lab.shell().call(|w, _| w.snapshot());
+        self.wire.note(What::Rests(world.routes.iter().map(|(id, actions)| (id.clone(), face::live(actions))).collect()));
+    }
+}
+
+/// Frozen for this long: nothing changes that any more.
+const STALL: SignedDuration = SignedDuration::from_mins(40);
+
+/// Hears what the run says.
+struct Ear {
+    wire: Wire,
+    frozen: Option<Timestamp>,
+    interrupt: Interrupt,
+}
+
+impl Audience for Ear {
+    fn record(&mut self, record: &Record) {
+        self.wire.note(What::Told(record.clone()));
+        match &record.event {
+            Event::Frozen { .. } => self.frozen = Some(self.wire.now()),
+            Event::Thawed {} | Event::Resumed { .. } | Event::RollbackStarted { .. } => self.frozen = None,
+            _ => {}
+        }
+    }
+
+    fn turn(&mut self, _: &State, _: &Watch, _: &[Wait], _: Timestamp) {
+        if self.frozen.is_some_and(|since| self.wire.now().duration_since(since) > STALL) {
+            self.interrupt.raise(Stop::Waiting, "frozen for too long");
+        }
+    }
+}
+
+/// Plays a schedule in a runtime of its own: what became of it, and all that was noted.
+pub fn play(schedule: &Schedule) -> (Result<Outcome, String>, History, Wire) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().expect("a runtime");
+    runtime.block_on(async {
+        let theatre = Theatre::begin(plans::plan(&schedule.plan), schedule.points.clone()).await;
+        let outcome = theatre.play(schedule.then).await;
+        (outcome, theatre.history.clone(), theatre.wire.clone())
+    })
+}

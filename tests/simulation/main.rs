@@ -1,0 +1,18 @@
+//! The invariants as code, and runs under every fault at every call.
+//!
+//! `CUTOVER_SIMULATION=full` runs the whole schedule, `CUTOVER_SCHEDULE=small/resume/17.lost.crash` replays one of it; see README.
+
+#![allow(clippy::large_futures)] // a test's one future may be as large as it likes
+
+mod aws;
+mod checker;
+mod face;
+mod fault;
+mod history;
+mod kube;
+mod life;
+mod plans;
+mod seams;
+mod store;
+mod sweep;
+mod wire;

@@ -1,0 +1,140 @@
+//! Recorders at the seams: what the engine sees and asks for, in domain types. And a clock that jumps.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use cutover::adapter::clock::Scaled;
+use cutover::adapter::{Balancer, Caller, Clock, Cluster, WriteError};
+use cutover::domain::action::Action;
+use cutover::domain::alb::{Listener, LiveRoute, LoadBalancer, RouteId, Tags, Target, TargetGroup, Unreadable};
+use cutover::domain::binding::Binding;
+use cutover::domain::gate::Sample;
+use cutover::domain::kube::{Identity, WorkloadView};
+use cutover::engine::marker;
+use cutover::plan::model::{Selector, ServiceRef};
+use jiff::{SignedDuration, Timestamp};
+
+use super::history::What;
+use super::wire::Wire;
+
+/// Notes everything at the balancer's seam.
+pub struct Seen {
+    pub inner: Arc<dyn Balancer>,
+    pub wire: Wire,
+}
+
+#[async_trait]
+impl Balancer for Seen {
+    async fn caller(&self) -> Result<Caller, Unreadable> {
+        let caller = self.inner.caller().await;
+        self.wire.note(What::SawCaller(caller.as_ref().ok().map(|c| c.account.clone())));
+        caller
+    }
+
+    async fn load_balancers(&self, selector: &Selector) -> Result<Vec<LoadBalancer>, Unreadable> {
+        self.inner.load_balancers(selector).await
+    }
+
+    async fn listeners(&self, load_balancer: &str) -> Result<Vec<(Listener, Vec<LiveRoute>)>, Unreadable> {
+        self.inner.listeners(load_balancer).await
+    }
+
+    async fn routes(&self, ids: &[RouteId]) -> BTreeMap<RouteId, Result<LiveRoute, Unreadable>> {
+        let asked = self.wire.now();
+        let all = self.inner.routes(ids).await;
+        for (route, live) in &all {
+            let gone = matches!(live, Err(Unreadable::NotFound(_)));
+            self.wire.note(What::SawRoute { route: route.clone(), asked, live: live.as_ref().ok().map(|l| l.actions.clone()), gone });
+        }
+        all
+    }
+
+    async fn target_groups(&self, load_balancer: Option<&str>) -> Result<Vec<TargetGroup>, Unreadable> {
+        self.inner.target_groups(load_balancer).await
+    }
+
+    async fn find_target_groups(&self, selector: &Selector) -> Result<Vec<TargetGroup>, Unreadable> {
+        self.inner.find_target_groups(selector).await
+    }
+
+    async fn health(&self, groups: &[String]) -> BTreeMap<String, Result<Vec<Target>, Unreadable>> {
+        let asked = self.wire.now();
+        let all = self.inner.health(groups).await;
+        for (group, targets) in &all {
+            let counts = targets.as_ref().ok().map(|t| Sample::of(asked, t).counts);
+            self.wire.note(What::SawHealth { group: group.clone(), asked, counts });
+        }
+        all
+    }
+
+    async fn set(&self, id: &RouteId, actions: &[Action], deadline: Duration) -> Result<(), WriteError> {
+        self.wire.note(What::Set { route: id.clone(), actions: actions.to_vec() });
+        self.inner.set(id, actions, deadline).await
+    }
+
+    async fn tags(&self, arn: &str) -> Result<Tags, Unreadable> {
+        let tags = self.inner.tags(arn).await;
+        if arn.contains(":loadbalancer/") {
+            self.wire.note(What::SawMarker(tags.as_ref().map(|t| t.get(marker::KEY).cloned()).map_err(|_| ())));
+        }
+        tags
+    }
+
+    async fn tag(&self, arn: &str, tags: &Tags) -> Result<(), WriteError> {
+        self.inner.tag(arn, tags).await
+    }
+
+    async fn untag(&self, arn: &str, keys: &[String]) -> Result<(), WriteError> {
+        self.inner.untag(arn, keys).await
+    }
+}
+
+/// Notes who a cluster is, and what is made in it.
+pub struct Cell {
+    pub inner: Arc<dyn Cluster>,
+    pub wire: Wire,
+    pub name: String,
+}
+
+#[async_trait]
+impl Cluster for Cell {
+    async fn identity(&self) -> Result<Identity, Unreadable> {
+        let identity = self.inner.identity().await;
+        self.wire.note(What::SawCluster { cluster: self.name.clone(), uid: identity.as_ref().ok().map(|i| i.uid.clone()) });
+        identity
+    }
+
+    async fn workload(&self, service: &ServiceRef) -> Result<WorkloadView, Unreadable> {
+        self.inner.workload(service).await
+    }
+
+    async fn bindings(&self) -> Result<Vec<Binding>, Unreadable> {
+        self.inner.bindings().await
+    }
+
+    async fn apply(&self, binding: &Binding, dry_run: bool) -> Result<(), WriteError> {
+        self.wire.note(What::Bind { cluster: self.name.clone(), binding: binding.full_name(), dry_run });
+        self.inner.apply(binding, dry_run).await
+    }
+}
+
+/// The lab's clock as a machine shows it whose clock someone sets.
+pub struct Jumpy {
+    pub inner: Scaled,
+    pub offset: Arc<AtomicI64>,
+}
+
+#[async_trait]
+impl Clock for Jumpy {
+    fn now(&self) -> Timestamp {
+        let offset = SignedDuration::from_millis(self.offset.load(Ordering::Relaxed));
+        self.inner.now().saturating_add(offset).unwrap_or(Timestamp::MAX)
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        self.inner.sleep(duration).await;
+    }
+}

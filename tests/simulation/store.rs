@@ -1,0 +1,92 @@
+//! The store in memory: what it keeps is recorded, and the process may die at any record.
+
+use std::panic::resume_unwind;
+
+use async_trait::async_trait;
+use cutover::adapter::store::memory::Memory;
+use cutover::adapter::store::{Held, Holder, LockError, Look, Request, RunSummary, Store, StoreError};
+use cutover::domain::event::{Event, Record};
+use jiff::Timestamp;
+
+use super::history::What;
+use super::wire::{Crash, Wire};
+
+/// See the module.
+#[derive(Clone)]
+pub struct Ledger {
+    pub memory: Memory,
+    pub wire: Wire,
+}
+
+#[async_trait]
+impl Store for Ledger {
+    async fn append(&self, run: &str, time: Timestamp, event: &Event) -> Result<Record, StoreError> {
+        if self.wire.appending() {
+            self.tear(run, time, event).await;
+            resume_unwind(Box::new(Crash));
+        }
+        let record = self.memory.append(run, time, event).await?;
+        self.wire.note(What::Journalled(record.clone()));
+        self.wire.appended();
+        Ok(record)
+    }
+
+    async fn read(&self, run: &str) -> Result<Vec<Record>, StoreError> {
+        let read = self.memory.read(run).await;
+        let believed = read.as_ref().map(Vec::len).map_err(ToString::to_string);
+        self.wire.note(What::Opened { bytes: self.memory.journal(run), read: believed });
+        read
+    }
+
+    fn place(&self) -> String {
+        self.memory.place()
+    }
+    async fn create(&self, run: &str) -> Result<(), StoreError> {
+        self.memory.create(run).await
+    }
+    async fn runs(&self) -> Result<Vec<RunSummary>, StoreError> {
+        self.memory.runs().await
+    }
+    async fn put_request(&self, run: &str, request: &Request) -> Result<(), StoreError> {
+        self.memory.put_request(run, request).await
+    }
+    async fn requests(&self, run: &str) -> Result<Vec<(String, Request)>, StoreError> {
+        self.memory.requests(run).await
+    }
+    async fn drop_request(&self, run: &str, name: &str) -> Result<(), StoreError> {
+        self.memory.drop_request(run, name).await
+    }
+    async fn put_look(&self, run: &str, look: &Look) -> Result<(), StoreError> {
+        self.memory.put_look(run, look).await
+    }
+    async fn look(&self, run: &str) -> Option<Look> {
+        self.memory.look(run).await
+    }
+    async fn lock(&self, load_balancers: &[String], holder: &Holder) -> Result<Held, LockError> {
+        self.memory.lock(load_balancers, holder).await
+    }
+    async fn take_over(&self, load_balancers: &[String], holder: &Holder) -> Result<Held, LockError> {
+        self.memory.take_over(load_balancers, holder).await
+    }
+    async fn holder(&self, run: &str) -> Option<Holder> {
+        self.memory.holder(run).await
+    }
+}
+
+impl Ledger {
+    /// Some of the record's line is on disk: nothing of it, half, or all but the newline.
+    async fn tear(&self, run: &str, time: Timestamp, event: &Event) {
+        let before = self.memory.journal(run).len();
+        if self.memory.append(run, time, event).await.is_err() {
+            return;
+        }
+        let mut bytes = self.memory.journal(run);
+        let cut = match bytes.len() % 3 {
+            0 => before,
+            1 => before.midpoint(bytes.len()),
+            _ => bytes.len() - 1,
+        };
+        bytes.truncate(cut);
+        self.memory.set_journal(run, bytes);
+    }
+}

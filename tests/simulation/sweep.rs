@@ -1,0 +1,107 @@
+//! The schedules, and running them on all cores.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+use super::fault::{Kind, Moment, Point, Schedule, Then};
+use super::life::play;
+use super::wire::Name;
+
+/// The calls of a plan's undisturbed run.
+pub fn calls(plan: &str) -> Vec<Name> {
+    let schedule = Schedule { plan: plan.into(), then: Then::Resume, points: vec![] };
+    let (outcome, history, wire) = play(&schedule);
+    let book = history.book();
+    assert!(outcome.is_ok() && book.violations.is_empty(), "{outcome:?} {:#?}\n{}", book.violations, book.story());
+    wire.names()
+}
+
+/// Every fault of these kinds at every call of a plan, where it makes a difference.
+pub fn exhaustive(plan: &str, kinds: &[Kind]) -> Vec<Schedule> {
+    let mut all = Vec::new();
+    for (call, name) in (0..).zip(calls(plan)) {
+        let moments = [
+            (Moment::Before, true),
+            (Moment::Lost, true),
+            (Moment::Answered, name.recorded),
+            (Moment::Journalled, name.recorded),
+            (Moment::Late, name.mutating),
+            (Moment::Past, name.mutating),
+        ];
+        for (moment, _) in moments.into_iter().filter(|(_, sensible)| *sensible) {
+            for kind in kinds {
+                for then in [Then::Resume, Then::Rollback] {
+                    all.push(Schedule { plan: plan.into(), then, points: vec![Point { call, moment, kind: *kind }] });
+                }
+            }
+        }
+    }
+    all
+}
+
+/// Plays one: what is wrong, if anything is.
+pub fn wrong(schedule: &Schedule) -> Option<String> {
+    let played = catch_unwind(AssertUnwindSafe(|| {
+        let (outcome, history, _) = play(schedule);
+        let book = history.book();
+        let first = book.violations.first().map(|(_, v)| format!("{}: {}", v.invariant, v.message));
+        first.or(outcome.err())
+    }));
+    match played {
+        Ok(wrong) => wrong,
+        Err(panic) => {
+            let text = panic.downcast_ref::<String>().cloned().or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_owned()));
+            Some(format!("panic: {}", text.unwrap_or_default()))
+        }
+    }
+}
+
+/// Plays all of them on all cores: the wrong ones.
+pub fn run(all: &[Schedule]) -> Vec<(Schedule, String)> {
+    let (next, wrong_ones) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    let threads = std::thread::available_parallelism().map_or(2, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while let Some(schedule) = all.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    if let Some(why) = wrong(schedule) {
+                        wrong_ones.lock().unwrap_or_else(PoisonError::into_inner).push((schedule.clone(), why));
+                    }
+                }
+            });
+        }
+    });
+    wrong_ones.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn report(what: &str, all: &[Schedule]) {
+    let began = Instant::now();
+    let wrong = run(all);
+    println!("simulation: {what}: {} schedules, {} violations, {:.1} s", all.len(), wrong.len(), began.elapsed().as_secs_f64());
+    let lines: Vec<_> = wrong.iter().map(|(s, why)| format!("CUTOVER_SCHEDULE={s}\n  {why}\n")).collect();
+    assert!(lines.is_empty(), "{}", lines.concat());
+}
+
+#[test]
+fn a_crash_at_any_call() {
+    let all = exhaustive("small", &[Kind::Crash]);
+    let sample: Vec<_> = if full() { all } else { all.into_iter().step_by(10).collect() };
+    report("a crash at any call", &sample);
+}
+
+fn full() -> bool {
+    std::env::var("CUTOVER_SIMULATION").is_ok_and(|v| v == "full")
+}
+
+/// Replays one schedule and prints all that was noted.
+#[test]
+fn replay() {
+    let Ok(text) = std::env::var("CUTOVER_SCHEDULE") else { return };
+    let schedule: Schedule = text.parse().expect("a schedule");
+    let (outcome, history, _) = play(&schedule);
+    let book = history.book();
+    println!("{}\n{outcome:?}\n{:#?}", book.story(), book.violations);
+    assert!(outcome.is_ok() && book.violations.is_empty(), "{schedule} is not right");
+}
