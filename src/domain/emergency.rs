@@ -124,6 +124,7 @@ fn route(wanted: &Wanted<'_>, pairs: &[Pair<'_>], live: &LiveRoute) -> Option<Ro
         workload: workload(pair),
         groups: [("from".into(), pair.from.arn.clone()), ("to".into(), pair.to.arn.clone())].into(),
         actions: live.actions.clone(),
+        owners: Vec::new(),
     })
 }
 

@@ -285,6 +285,31 @@ pub struct RouteStart {
     pub groups: BTreeMap<ClusterName, String>,
     /// Its actions as read.
     pub actions: Vec<Action>,
+    /// Who else writes to it, as far as its tags and its load balancer's tell.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub owners: Vec<Owner>,
+}
+
+/// A tool that manages a resource, by a tag of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Owner {
+    /// Which.
+    pub tool: Tool,
+    /// The tag that says so, as `key=value`.
+    pub tag: String,
+}
+
+/// Tools that write to load balancers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Tool {
+    /// The AWS Load Balancer Controller, or EKS Auto Mode's.
+    Controller,
+    /// Terraform or one of its kin.
+    Terraform,
+    /// CloudFormation.
+    CloudFormation,
 }
 
 /// A target group at the start.

@@ -197,6 +197,7 @@ pub fn started(healthy: u32) -> Started {
             workload: "webapp".to_owned(),
             groups: ["a", "b"].map(|c| (c.to_owned(), group_arn(&format!("webapp-{c}")))).into(),
             actions: live.actions,
+            owners: Vec::new(),
         }
     });
     let group = |cluster: &str, healthy| GroupStart {

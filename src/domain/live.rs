@@ -9,7 +9,7 @@ use super::action::Action;
 use super::alb::{Listener, LiveRoute, LoadBalancer, Tags, Target, TargetGroup, Unreadable};
 use super::event::Counts;
 use super::gate::Sample;
-use super::preflight::owners_of;
+use super::rival;
 use super::select::short_name;
 
 /// Tags of this tool begin like this.
@@ -109,7 +109,7 @@ impl Live {
             dns_name: load_balancer.dns_name.clone(),
             state: load_balancer.state.clone(),
             marker: marker.map(|(k, v)| (k.clone(), v.clone())).collect(),
-            owners: owners_of(&load_balancer.tags),
+            owners: tags_of_owners(&load_balancer.tags),
             routes: listeners.iter().flat_map(|(_, routes)| routes).map(|r| line(r, groups)).collect(),
             groups: groups.iter().map(|g| group(g, health.get(&g.arn), at)).collect(),
         }
@@ -136,7 +136,7 @@ fn line(route: &LiveRoute, groups: &[TargetGroup]) -> Line {
         does: route.actions.iter().filter_map(besides).collect(),
         shares: weights.iter().map(part).collect(),
         stickiness_seconds: sticky.map(|s| s.duration_seconds.unwrap_or(0)),
-        owners: owners_of(&route.tags),
+        owners: tags_of_owners(&route.tags),
     }
 }
 
@@ -165,4 +165,8 @@ fn group(group: &TargetGroup, health: Option<&Result<Vec<Target>, Unreadable>>, 
         reasons,
         sticky: group.attributes.get("stickiness.enabled").is_some_and(|v| v == "true"),
     }
+}
+
+fn tags_of_owners(tags: &Tags) -> Vec<String> {
+    rival::owners(tags).into_iter().map(|owner| owner.tag).collect()
 }

@@ -18,6 +18,7 @@ pub mod kube;
 pub mod live;
 pub mod preflight;
 pub mod report;
+pub mod rival;
 pub mod select;
 pub mod shares;
 pub mod state;

@@ -11,7 +11,6 @@ mod traffic;
 mod workloads;
 
 pub use accept::ACCEPTABLE_ERRORS;
-pub use owners::named as owners_of;
 
 use std::time::Duration;
 

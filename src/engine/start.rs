@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use crate::domain::alb::{Target, Unreadable};
 use crate::domain::binding::Binding;
-use crate::domain::event::{BindingStart, GroupStart, RouteStart, Started};
+use crate::domain::event::{BindingStart, GroupStart, Owner, RouteStart, Started};
 use crate::domain::gate::Sample;
-use crate::domain::select::{SelectedGroup, Selection};
+use crate::domain::rival;
+use crate::domain::select::{SelectedGroup, SelectedRoute, Selection};
 use crate::plan::model::{BindingMode, ClusterName, Plan, Shares, StepKind};
 
 /// What a run starts from, beside the plan and the selection.
@@ -34,6 +35,7 @@ pub fn started(plan: &Plan, selection: &Selection, beginning: Beginning) -> Resu
         workload: selected.workload.clone(),
         groups: selected.groups.clone(),
         actions: selected.route.actions.clone(),
+        owners: owners(selection, selected),
     });
     let groups = selection.groups.iter().map(|(arn, selected)| group(selection, arn, selected, &beginning.health));
     Ok(Started {
@@ -49,6 +51,15 @@ pub fn started(plan: &Plan, selection: &Selection, beginning: Beginning) -> Resu
         clusters: beginning.clusters,
         bindings: bindings(plan, selection),
     })
+}
+
+/// The route's own owners, then its load balancer's.
+fn owners(selection: &Selection, selected: &SelectedRoute) -> Vec<Owner> {
+    let balancer = selection.load_balancers.get(&selected.load_balancer).map(|lb| rival::owners(&lb.tags)).unwrap_or_default();
+    let mut all = rival::owners(&selected.route.tags);
+    all.extend(balancer);
+    all.dedup();
+    all
 }
 
 fn group(

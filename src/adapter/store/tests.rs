@@ -53,6 +53,7 @@ fn started(plan: &str) -> Event {
             workload: "web".into(),
             groups: groups.into(),
             actions: vec![],
+            owners: Vec::new(),
         }],
         groups: [("arn:web-a".to_owned(), group("web-a", "a")), ("arn:web-b".to_owned(), group("web-b", "b"))].into(),
         clusters: [].into(),

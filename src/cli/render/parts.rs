@@ -1,10 +1,10 @@
 //! The parts of a run's picture that the dashboard and `status` have in common: a heading and its lines.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::events::{add, counts, wait};
 use super::style::{Style, Tone, count, duration, percent};
-use super::view::{Back, Guard, Health, Split, View};
+use super::view::{Back, Drift, Guard, Health, Split, View};
 use crate::domain::event::{Counts, Freeze, Outcome, Stop, Wait, WaitReason};
 
 /// Groups beyond this many are summed up by cluster.
@@ -132,10 +132,15 @@ fn open(view: &View, style: &Style) -> Option<String> {
 
 fn drift(view: &View, style: &Style, all: bool) -> Vec<String> {
     let shown = if all { view.drift.len() } else { DRIFTED };
-    let mut lines: Vec<_> = view.drift.iter().take(shown).map(|d| style.paint(Tone::Bad, &format!("{}: {}", d.route, d.change))).collect();
+    // The dashboard has no room for who did it and what to do about it; whoever reads `status`, or why a run was left, needs both.
+    let by = |d: &Drift| if all { format!("; {}", d.by) } else { String::new() };
+    let line = |d: &Drift| style.paint(Tone::Bad, &format!("{}: {}{}", d.route, d.change, by(d)));
+    let mut lines: Vec<_> = view.drift.iter().take(shown).map(line).collect();
     if view.drift.len() > shown {
         lines.push(style.paint(Tone::Bad, &format!("and {} more", view.drift.len() - shown)));
     }
+    let advice: BTreeSet<_> = view.drift.iter().filter(|_| all).filter_map(|d| d.advice.as_deref()).collect();
+    lines.extend(advice.into_iter().flat_map(str::lines).map(str::to_owned));
     lines
 }
 

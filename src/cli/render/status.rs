@@ -56,10 +56,14 @@ pub(super) fn on(view: &View) -> Vec<String> {
         return if unguarded(view) { vec![command("rollback", "", "it is not finished")] } else { Vec::new() };
     }
     if !view.drift.is_empty() || view.frozen.as_ref().is_some_and(|f| f.reason == Freeze::Drift) {
-        return vec![
+        let mut commands = vec![
             command("resume", " --keep-live", "what is live now is right"),
             command("resume", " --reassert", "what was there before is right"),
         ];
+        if view.drift.iter().any(|d| d.homeward) {
+            commands.insert(0, command("rollback", "", "take the rest back as well"));
+        }
+        return commands;
     }
     if view.frozen.is_some() || view.paused.is_some() {
         return vec![command("resume", "", "")];

@@ -10,6 +10,7 @@ use crate::adapter::store::Look;
 use crate::domain::action::{self, Action, Forward};
 use crate::domain::decide;
 use crate::domain::event::{Counts, Freeze, Outcome, Stop, Wait};
+use crate::domain::rival;
 use crate::domain::shares;
 use crate::domain::state::{Phase, Route, State};
 use crate::domain::watch::Watch;
@@ -101,6 +102,12 @@ pub struct Drift {
     pub route: String,
     /// What changed, in words.
     pub change: String,
+    /// Who probably did it, in words.
+    pub by: String,
+    /// Whether it takes traffic back to where it was at the start.
+    pub homeward: bool,
+    /// What keeps the tool that did it from doing it again, where a tool probably did.
+    pub advice: Option<String>,
 }
 
 /// A target group.
@@ -260,7 +267,9 @@ fn drift(route: &Route, names: &Names) -> Drift {
         Some(Some(live)) => names.change(&route.start.id, &route.known, live).unwrap_or_else(|| "is again as it was".into()),
         _ => "the rule was deleted".into(),
     };
-    Drift { route: names.route(&route.start.id), change }
+    let homeward = rival::homeward(route);
+    let advice = route.start.owners.first().map(|owner| owner.tool.advice());
+    Drift { route: names.route(&route.start.id), change, by: rival::suspect(route), homeward, advice }
 }
 
 fn health(arn: &str, state: &State, watch: Option<&Watch>) -> Health {

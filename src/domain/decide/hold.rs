@@ -8,6 +8,7 @@ use super::{Decision, guard, later, steps};
 use crate::domain::alb::Unreadable;
 use crate::domain::event::{Event, Freeze, Wait, WaitReason};
 use crate::domain::gate::Guard;
+use crate::domain::rival;
 use crate::domain::state::{Phase, State};
 use crate::domain::watch::{Marker, Watch, short};
 use crate::plan::model::{Plan, StepKind};
@@ -55,7 +56,7 @@ fn drift(state: &State) -> Option<String> {
     let more = drifted.count();
     let what = if first.gone() { "was deleted" } else { "was changed by someone else" };
     let more = if more > 0 { format!(", and {more} more") } else { String::new() };
-    Some(format!("{} {what}{more}", first.start.label))
+    Some(format!("{} {what}{more}; {}", first.start.label, rival::suspect(first)))
 }
 
 /// Whether what froze the run is gone by itself. A failed guard or write needs a person.

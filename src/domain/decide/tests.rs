@@ -28,6 +28,7 @@ fn run(actions: Vec<Action>) -> State {
         workload: "webapp".into(),
         groups: ["a", "b"].map(|c| (c.to_owned(), group_arn(&format!("webapp-{c}")))).into(),
         actions: live.actions,
+        owners: Vec::new(),
     };
     let group = |cluster: &str| GroupStart {
         name: format!("webapp-{cluster}"),

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use super::{Context, finding, listed};
 use crate::domain::alb::Tags;
+use crate::domain::event::Tool;
 use crate::domain::finding::{Code, Finding};
+use crate::domain::rival::{self, IGNORE_CHANGES};
 
 /// Something with tags: what it is, and its tags.
 type Tagged<'a> = (String, &'a Tags);
@@ -12,8 +14,8 @@ type Tagged<'a> = (String, &'a Tags);
 pub(super) fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
     let things = tagged(context);
     controllers(&things, findings);
-    infrastructure(&things, Code::CUT061, terraform, TERRAFORM, findings);
-    infrastructure(&things, Code::CUT062, cloudformation, CLOUDFORMATION, findings);
+    infrastructure(&things, Code::CUT061, Tool::Terraform, &terraform(), findings);
+    infrastructure(&things, Code::CUT062, Tool::CloudFormation, CLOUDFORMATION, findings);
 }
 
 /// The plan's load balancers, the listeners of its routes, and those routes.
@@ -32,30 +34,11 @@ fn tagged<'a>(context: &Context<'a>) -> Vec<Tagged<'a>> {
     all
 }
 
-/// The cluster or stack that a controller's tags name.
-pub(super) fn controller(tags: &Tags) -> Option<String> {
-    let owner = tags.iter().find(|(key, _)| {
-        *key == "elbv2.k8s.aws/cluster"
-            || *key == "eks:eks-cluster-name"
-            || [
-                "ingress.k8s.aws/",
-                "service.k8s.aws/",
-                "gateway.k8s.aws.alb/",
-                "gateway.k8s.aws/",
-                "service.eks.amazonaws.com/",
-                "ingress.eks.amazonaws.com/",
-            ]
-            .iter()
-            .any(|p| key.starts_with(p))
-    });
-    owner.map(|(key, value)| format!("{key}={value}"))
-}
-
 fn controllers(things: &[Tagged<'_>], findings: &mut Vec<Finding>) {
     let mut by_tag: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     for (what, tags) in things {
-        if let Some(owner) = controller(tags) {
-            by_tag.entry(owner).or_default().push(what);
+        if let Some(tag) = tag_of(Tool::Controller, tags) {
+            by_tag.entry(tag).or_default().push(what);
         }
     }
     for (tag, owned) in by_tag {
@@ -66,39 +49,25 @@ fn controllers(things: &[Tagged<'_>], findings: &mut Vec<Finding>) {
     }
 }
 
-const TERRAFORM: &str = "its next apply puts the weights of the code back. Before the cutover, apply:\n\
-    resource \"aws_lb_listener\" \"…\" {\n  lifecycle { ignore_changes = [default_action] }\n}\n\
-    resource \"aws_lb_listener_rule\" \"…\" {\n  lifecycle { ignore_changes = [action] }\n}\n\
-    provider \"aws\" {\n  ignore_tags { key_prefixes = [\"cutover\"] }\n}\n\
-    Then accept this finding in the plan, and write the new weights into the code at the end";
-
 const CLOUDFORMATION: &str = "an update of that stack that touches a listener or rule puts the template's weights back. Hold its updates until the \
     cutover is over (a stack policy that denies Update:Modify on them does it), write the new weights into the template at the end, and accept this \
     finding in the plan";
 
-fn infrastructure(things: &[Tagged<'_>], code: Code, owner: fn(&Tags) -> Option<String>, help: &str, findings: &mut Vec<Finding>) {
-    let owned: Vec<(&str, String)> = things.iter().filter_map(|(what, tags)| Some((what.as_str(), owner(tags)?))).collect();
+fn terraform() -> String {
+    format!(
+        "its next apply puts the weights of the code back. Before the cutover, apply:\n{IGNORE_CHANGES}\n\
+         Then accept this finding in the plan, and write the new weights into the code at the end"
+    )
+}
+
+fn infrastructure(things: &[Tagged<'_>], code: Code, tool: Tool, help: &str, findings: &mut Vec<Finding>) {
+    let owned: Vec<(&str, String)> = things.iter().filter_map(|(what, tags)| Some((what.as_str(), tag_of(tool, tags)?))).collect();
     let Some((first, tag)) = owned.first() else { return };
     let names: Vec<&str> = owned.iter().map(|(what, _)| *what).collect();
-    let tool = if code == Code::CUT061 { "Terraform" } else { "CloudFormation" };
-    let message = format!("{tool} manages {} (tag {tag})", listed(&names));
+    let message = format!("{} manages {} (tag {tag})", tool.name(), listed(&names));
     findings.push(finding(code, first, message, help));
 }
 
-/// Terraform leaves no tag of its own; these are what teams write.
-pub(super) fn terraform(tags: &Tags) -> Option<String> {
-    let says = |text: &str| ["terraform", "opentofu", "terragrunt"].iter().any(|t| text.to_lowercase().contains(t));
-    let found = tags.iter().find(|(key, value)| {
-        (says(key) && !value.eq_ignore_ascii_case("false")) || (says(value) && !key.starts_with("aws:") && *key != "Name")
-    });
-    found.map(|(key, value)| format!("{key}={value}"))
-}
-
-pub(super) fn cloudformation(tags: &Tags) -> Option<String> {
-    tags.get("aws:cloudformation:stack-name").map(|stack| format!("aws:cloudformation:stack-name={stack}"))
-}
-
-/// Every owner that a resource's tags name, for views.
-pub fn named(tags: &Tags) -> Vec<String> {
-    [controller(tags), terraform(tags), cloudformation(tags)].into_iter().flatten().collect()
+fn tag_of(tool: Tool, tags: &Tags) -> Option<String> {
+    rival::owners(tags).into_iter().find(|owner| owner.tool == tool).map(|owner| owner.tag)
 }

@@ -198,17 +198,6 @@ fn a_plan_takes_its_bakes_and_settles() {
 }
 
 #[test]
-fn terraform_is_recognised_by_what_teams_write() {
-    let tags = |k: &str, v: &str| [(k.to_owned(), v.to_owned())].into();
-    for (key, value) in [("terraform", "true"), ("managed-by", "OpenTofu"), ("iac", "terraform/edge"), ("TerraformWorkspace", "prod")] {
-        assert!(owners::terraform(&tags(key, value)).is_some(), "{key}={value}");
-    }
-    for (key, value) in [("Terraform", "false"), ("Name", "terraform-demo"), ("team", "edge")] {
-        assert_eq!(owners::terraform(&tags(key, value)), None, "{key}={value}");
-    }
-}
-
-#[test]
 fn routes_that_are_not_moved_do_not_count_for_stickiness() {
     let plan = plan();
     let mut facts = facts(&plan);
