@@ -110,7 +110,7 @@ async fn shift(stage: &Stage) -> Measured {
     assert_eq!(stage.follow(&Event::Settled { step: 2 }), None);
     assert_eq!(stage.follow(&Event::StepStarted { step: 3, kind: StepType::Bake, label: String::new() }), None);
     stage.clock.sleep(Duration::from_mins(10)).await;
-    stage.follow(&Event::Finished { outcome: Outcome::Completed, remarks: vec![] }).expect("the shares were measured")
+    stage.follow(&Event::Finished { outcome: Outcome::Completed, remarks: vec![], left: Vec::new() }).expect("the shares were measured")
 }
 
 async fn write(stage: &Stage, route: &LiveRoute, actions: Vec<Action>) {

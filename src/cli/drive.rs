@@ -80,7 +80,10 @@ pub fn words(global: &Global, ending: &Ending) {
         return;
     }
     match ending {
-        Ending::Finished(_, remarks) => remarks.iter().for_each(|remark| term::complain(remark)),
+        Ending::Finished { remarks, left, .. } => {
+            remarks.iter().for_each(|remark| term::complain(remark));
+            left.iter().for_each(|route| term::complain(&format!("NOT back: {route}")));
+        }
         Ending::Stopped(_, message) => term::complain(message),
     }
 }
@@ -88,10 +91,12 @@ pub fn words(global: &Global, ending: &Ending) {
 /// The exit code of an ending.
 pub fn exit(ending: &Ending) -> Exit {
     match ending {
+        // A route is not where it should be; the run can do no more about it.
+        Ending::Finished { left, .. } if !left.is_empty() => Exit::Stuck,
         // Weights are back, but cookies still lead to the new cluster: a person must know.
-        Ending::Finished(Outcome::RolledBack, remarks) if !remarks.is_empty() => Exit::Stuck,
-        Ending::Finished(Outcome::Completed, _) => Exit::Done,
-        Ending::Finished(Outcome::RolledBack | Outcome::Aborted, _) => Exit::RolledBack,
+        Ending::Finished { outcome: Outcome::RolledBack, remarks, .. } if !remarks.is_empty() => Exit::Stuck,
+        Ending::Finished { outcome: Outcome::Completed, .. } => Exit::Done,
+        Ending::Finished { outcome: Outcome::RolledBack | Outcome::Aborted, .. } => Exit::RolledBack,
         Ending::Stopped(Stop::Paused | Stop::Waiting, _) => Exit::Waiting,
         Ending::Stopped(Stop::Interrupted, _) => Exit::Interrupted,
         Ending::Stopped(Stop::Drift, _) => Exit::Drift,

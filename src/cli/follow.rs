@@ -49,7 +49,9 @@ pub async fn to_the_end(global: &Global, store: &Arc<dyn Store>, found: &Found) 
 fn back(record: &Record) -> Option<Ending> {
     match &record.event {
         Event::Finished { outcome: Outcome::Completed, .. } => None,
-        Event::Finished { outcome, remarks } => Some(Ending::Finished(*outcome, remarks.clone())),
+        Event::Finished { outcome, remarks, left } => {
+            Some(Ending::Finished { outcome: *outcome, remarks: remarks.clone(), left: left.clone() })
+        }
         _ => None,
     }
 }

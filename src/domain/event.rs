@@ -197,6 +197,9 @@ pub enum Event {
         /// What a person must know, such as cookies that still lead to the new cluster.
         #[serde(skip_serializing_if = "Vec::is_empty", default)]
         remarks: Vec<String>,
+        /// Routes that are not back and that this run cannot put back any more, such as a deleted rule, each with why: a person is needed.
+        #[serde(skip_serializing_if = "Vec::is_empty", default)]
+        left: Vec<String>,
     },
     /// The process ends and leaves the run.
     Stopped {

@@ -189,7 +189,7 @@ mod tests {
             Event::Settled { step: 1 },
             Event::Outcome { route: "arn:r".into(), result: WriteResult::Applied, live: None, detail: Some("ü \"quoted\"\n".into()) },
             Event::Thawed {},
-            Event::Finished { outcome: Outcome::Completed, remarks: vec![] },
+            Event::Finished { outcome: Outcome::Completed, remarks: vec![], left: Vec::new() },
         ];
         let (mut text, mut sum, mut records) = (String::new(), String::new(), vec![]);
         for (seq, event) in (1..).zip(events) {

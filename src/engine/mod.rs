@@ -129,7 +129,14 @@ impl Interrupt {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Ending {
     /// The run is over.
-    Finished(Outcome, Vec<String>),
+    Finished {
+        /// How.
+        outcome: Outcome,
+        /// What a person must know.
+        remarks: Vec<String>,
+        /// Routes that are not back and that the run cannot put back any more, each with why.
+        left: Vec<String>,
+    },
     /// The run goes on without this process.
     Stopped(Stop, String),
 }

@@ -36,8 +36,8 @@ pub struct Run<'a> {
     restores: bool,
     /// Requests that were heard and could not be removed.
     heard: std::collections::BTreeSet<String>,
-    /// What the end of the run says that a person must know.
-    remarks: Vec<String>,
+    /// What the end of the run says that a person must know, and the routes that are not back.
+    said: (Vec<String>, Vec<String>),
     /// When autoscalers were last asked.
     asked: Option<Timestamp>,
 }
@@ -65,7 +65,7 @@ impl<'a> Run<'a> {
             journal: Journal::new(std::sync::Arc::clone(&ports.store), &run),
             restores,
             heard: std::collections::BTreeSet::new(),
-            remarks: Vec::new(),
+            said: Default::default(),
             plan,
             ports,
             settings,
@@ -197,7 +197,7 @@ impl<'a> Run<'a> {
                 self.watch.refused.clear();
                 self.executor.forgive();
             }
-            Event::Finished { remarks, .. } => self.remarks.clone_from(remarks),
+            Event::Finished { remarks, left, .. } => self.said = (remarks.clone(), left.clone()),
             _ => {}
         }
         self.audience.record(&record);

@@ -150,6 +150,22 @@ async fn a_completed_run_can_be_taken_back() {
     theatre.assert_original(&[]);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_run_whose_rule_was_deleted_is_over_once_a_person_took_the_rest_back() {
+    let deleted = "{faults: [{at: {share: {cluster: to, atLeast: 50}, after: 20s}, delete-rule: {}}]}";
+    let steps = "[{bind: {}}, {setWeight: 50}, {pause: {duration: 3m}}, {setWeight: 100}]";
+    let mut theatre = Theatre::begin_with(small::many_routes("", steps), &scenario(deleted), |s| s.leave_when_frozen = false).await;
+    let ending = ask(&mut theatre, vec![(frozen, rollback())]).await;
+    assert_eq!((word(&ending), exit(&ending)), ("aborted", Exit::Stuck), "a person is needed");
+    let gone = theatre.drifted();
+    assert_eq!(gone.len(), 1);
+    let label = &theatre.started().routes.iter().find(|r| r.id == gone[0]).expect("a route").label;
+    assert!(matches!(&ending, Ending::Finished { left, .. } if *left == [format!("{label}: the rule was deleted")]), "{ending:?}");
+    theatre.assert_original(&[&gone[0]]);
+    let runs = theatre.ports.store.find("small").expect("in memory");
+    assert!(runs.iter().all(|r| r.finished.is_some()), "nothing is in a new run's way: {runs:?}");
+}
+
 /// A colleague's tool sets the default action of 80 back while half of the traffic is on `b`.
 const FOREIGN: &str = "{faults: [{at: {share: {cluster: to, atLeast: 50}, after: 20s}, foreign-write: {weights: {from: 100, to: 0}}}]}";
 

@@ -275,9 +275,9 @@ pub fn exit(ending: &Ending) -> Exit {
 /// A word for an ending.
 pub fn word(ending: &Ending) -> &'static str {
     match ending {
-        Ending::Finished(Outcome::Completed, _) => "completed",
-        Ending::Finished(Outcome::RolledBack, _) => "rolled back",
-        Ending::Finished(Outcome::Aborted, _) => "aborted",
+        Ending::Finished { outcome: Outcome::Completed, .. } => "completed",
+        Ending::Finished { outcome: Outcome::RolledBack, .. } => "rolled back",
+        Ending::Finished { outcome: Outcome::Aborted, .. } => "aborted",
         Ending::Stopped(Stop::Drift, _) => "drift",
         Ending::Stopped(Stop::Stuck, _) => "stuck",
         Ending::Stopped(Stop::Waiting, _) => "waiting",

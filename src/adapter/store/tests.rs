@@ -99,7 +99,7 @@ fn runs_are_found_by_id_and_by_plan_newest_first() {
                 now(store.append(run, time(at), &started(plan))).unwrap();
             }
         }
-        now(store.append("alpha-1", time(30), &Event::Finished { outcome: Outcome::Completed, remarks: vec![] })).unwrap();
+        now(store.append("alpha-1", time(30), &Event::Finished { outcome: Outcome::Completed, remarks: vec![], left: Vec::new() })).unwrap();
         now(store.append("alpha-2", time(31), &Event::Stopped { reason: Stop::Paused, message: String::new() })).unwrap();
         let ids = |runs: Vec<RunSummary>| runs.into_iter().map(|r| r.id).collect::<Vec<_>>();
         assert_eq!(ids(now(store.runs()).unwrap()), ["alpha-2", "beta-1", "alpha-1"]);

@@ -147,7 +147,7 @@ fn text(event: &Event, run: &str, names: &Names, style: &Style) -> Option<Text> 
         Event::Waiting { waits } => Text::new(Tone::Faint, "·", waits.iter().map(|w| wait(w, style)).collect::<Vec<_>>().join("; ")),
         Event::Health { groups } => health(groups, names),
         Event::Notice { message } => Text::new(Tone::Warn, "!", message),
-        Event::Finished { outcome, remarks } => finished(*outcome, remarks),
+        Event::Finished { outcome, remarks, left } => finished(*outcome, remarks, left),
         Event::Stopped { message, .. } => Text::new(Tone::Warn, "⏸", message),
         Event::Measured(m) => measured(m),
     })
@@ -187,13 +187,16 @@ fn rollback(cause: &str, by: &str, to_step: Option<usize>, force: bool) -> Strin
     format!("rolling back {goal}{force}, by {by}: {cause}")
 }
 
-fn finished(outcome: Outcome, remarks: &[String]) -> Text {
+fn finished(outcome: Outcome, remarks: &[String], left: &[String]) -> Text {
     let (tone, mark, words) = match outcome {
+        _ if !left.is_empty() => {
+            (Tone::Bad, "✗", "over, and a person is needed: every other route is back and was read back, these are NOT")
+        }
         Outcome::Completed => (Tone::Good, "✓", "completed: every step done, every route read back"),
         Outcome::RolledBack => (Tone::Warn, "↩", "rolled back: traffic is back where it started, every route read back"),
         Outcome::Aborted => (Tone::Warn, "↩", "aborted: traffic is back as asked, every route read back"),
     };
-    Text::new(tone, mark, std::iter::once(words).chain(remarks.iter().map(String::as_str)).collect::<Vec<_>>().join("\n"))
+    Text::new(tone, mark, std::iter::once(words).chain(left.iter().chain(remarks).map(String::as_str)).collect::<Vec<_>>().join("\n"))
 }
 
 fn measured(m: &Measured) -> Text {

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 
 use super::{Batch, Decision, wait, way_back};
 use crate::domain::action::{self, Action, Forward};
+use crate::domain::alb::Unreadable;
 use crate::domain::event::{Event, Outcome, Stop, WaitReason, Write};
 use crate::domain::goal;
 use crate::domain::state::{Rollback, Route, State};
@@ -18,19 +19,26 @@ enum Standing {
     Open(Timestamp),
     /// To be written.
     Wrong(Write),
-    /// Not to be written by us, and why.
+    /// Deleted, as far as is known; only a look that finds nothing there settles it.
+    Unseen,
+    /// Not to be written as things are, and why: the run stays, for whoever changes that.
     Left(String),
+    /// Nothing that this run could ever put back, and why: it ends without it.
+    Lost(String),
 }
 
 pub fn decide(plan: &Plan, state: &State, watch: &Watch, now: Timestamp) -> Decision {
     let Some(rollback) = &state.rollback else { return Decision::Wait(Vec::new()) };
-    let (mut writes, mut left, mut open) = (Vec::new(), Vec::new(), None);
+    let (mut writes, mut left, mut lost, mut open, mut unseen) = (Vec::new(), Vec::new(), Vec::new(), None, false);
+    let named = |route: &Route, why: String| format!("{}: {why}", route.start.label);
     for route in state.routes.values() {
         match standing(plan, state, watch, route, rollback, now) {
             Standing::Right => {}
             Standing::Open(until) => open = open.max(Some(until)),
             Standing::Wrong(write) => writes.push(write),
-            Standing::Left(why) => left.push(format!("{}: {why}", route.start.label)),
+            Standing::Unseen => unseen = true,
+            Standing::Left(why) => left.push(named(route, why)),
+            Standing::Lost(why) => lost.push(named(route, why)),
         }
     }
     if !writes.is_empty() {
@@ -39,13 +47,22 @@ pub fn decide(plan: &Plan, state: &State, watch: &Watch, now: Timestamp) -> Deci
     if let Some(until) = open {
         return wait(WaitReason::OpenWrite, "every route reads back right; a write that was never answered may still come", Some(until));
     }
-    if left.is_empty() { Decision::Record(vec![finished(plan, state, rollback)]) } else { Decision::Leave(Stop::Stuck, stuck(&left)) }
+    if unseen {
+        return wait(WaitReason::Unreadable, "a rule that was deleted is looked for once more", None);
+    }
+    if left.is_empty() {
+        return Decision::Record(vec![finished(plan, state, rollback, lost)]);
+    }
+    left.append(&mut lost);
+    Decision::Leave(Stop::Stuck, stuck(&left))
 }
 
 fn standing(plan: &Plan, state: &State, watch: &Watch, route: &Route, rollback: &Rollback, now: Timestamp) -> Standing {
     if route.gone() {
-        return Standing::Left("the rule was deleted".into());
+        return if missing(route, watch) { Standing::Lost("the rule was deleted".into()) } else { Standing::Unseen };
     }
+    // What a person asked for and cannot be had is not asked for again.
+    let never = |why: String| if rollback.automatic { Standing::Left(why) } else { Standing::Lost(why) };
     if rollback.automatic
         && let Some(Some(live)) = &route.drift
     {
@@ -53,12 +70,12 @@ fn standing(plan: &Plan, state: &State, watch: &Watch, route: &Route, rollback: 
     }
     let reading = reading(route, watch);
     if reading.is_some_and(|actions| action::forward(actions).is_none()) {
-        return Standing::Left("someone else made it something that forwards nowhere".into());
+        return never("someone else made it something that forwards nowhere".into());
     }
     let live = reading.and_then(action::forward).unwrap_or(route.forward());
     let goal = match goal::back(plan, state, route, rollback, live) {
         Ok(goal) => goal,
-        Err(e) => return Standing::Left(e.to_string()),
+        Err(e) => return never(e.to_string()),
     };
     // What was confirmed long ago, or by another process, is no read-back; the writer reads before it writes.
     let right = live.same(&goal) && route.forward().same(&goal) && (reading.is_some() || route.read_back);
@@ -87,6 +104,12 @@ fn reading<'a>(route: &Route, watch: &'a Watch) -> Option<&'a [Action]> {
     reading.value.as_ref().ok().map(|live| live.actions.as_slice())
 }
 
+/// Whether the last look, later than all that we did to the route, did not find it.
+fn missing(route: &Route, watch: &Watch) -> bool {
+    let reading = watch.routes.get(&route.start.id).filter(|r| r.at >= route.touched);
+    reading.is_some_and(|r| matches!(r.value, Err(Unreadable::NotFound(_))))
+}
+
 fn spelled(route: &Route, forward: Option<&Forward>) -> String {
     let shares = forward.map(|f| goal::shares_of(route, f)).unwrap_or_default();
     shares.iter().map(|(cluster, share)| format!("{cluster} {share:.0} %")).collect::<Vec<_>>().join(", ")
@@ -96,9 +119,9 @@ fn stuck(left: &[String]) -> String {
     format!("everything else is back, but these routes are not: {}", left.join("; "))
 }
 
-fn finished(plan: &Plan, state: &State, rollback: &Rollback) -> Event {
+fn finished(plan: &Plan, state: &State, rollback: &Rollback, left: Vec<String>) -> Event {
     let outcome = if rollback.automatic { Outcome::RolledBack } else { Outcome::Aborted };
-    Event::Finished { outcome, remarks: remarks(plan, state, rollback) }
+    Event::Finished { outcome, remarks: remarks(plan, state, rollback), left }
 }
 
 /// Cookies that still lead to the new cluster.

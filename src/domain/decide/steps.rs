@@ -49,7 +49,7 @@ pub fn spell(duration: Duration) -> String {
 
 fn begin(plan: &Plan, state: &State, orders: Orders) -> Decision {
     let Some(step) = plan.strategy.steps.get(state.step - 1) else {
-        return Decision::Record(vec![Event::Finished { outcome: Outcome::Completed, remarks: Vec::new() }]);
+        return Decision::Record(vec![Event::Finished { outcome: Outcome::Completed, remarks: Vec::new(), left: Vec::new() }]);
     };
     if orders.until.is_some_and(|until| state.step > until) {
         return Decision::Leave(

@@ -124,6 +124,13 @@ fn ends(decision: &Decision) -> bool {
     matches!(decision, Decision::Record(events) if events.iter().any(|e| matches!(e, Event::Finished { .. })))
 }
 
+/// What the end of a run names as not back.
+fn left(decision: &Decision) -> String {
+    let Decision::Record(events) = decision else { panic!("{decision:?}") };
+    let [Event::Finished { left, .. }] = events.as_slice() else { panic!("{events:?}") };
+    left.join("; ")
+}
+
 #[test]
 fn a_read_that_fails_before_a_restoring_write_closes_no_older_one() {
     let state = run(forward(&ORIGINAL)).unanswered(1, 30).rolling_back(2, AUTOMATIC).did(3, outcome(WriteResult::Unread, None));
@@ -173,11 +180,23 @@ fn a_route_whose_raise_was_refused_and_that_never_moved_is_right() {
 }
 
 #[test]
-fn a_rollback_leaves_a_rule_that_forwards_nowhere_and_ends() {
+fn a_persons_rollback_names_a_rule_that_forwards_nowhere_and_ends() {
     let gone = Event::Drifted { route: id(), expected: forward(&ORIGINAL), live: Some(crate::domain::fixture::redirect()) };
     let state = run(forward(&ORIGINAL)).did(1, gone).rolling_back(2, "alice@mac");
     let seen = watch(0).seen(3, Ok(crate::domain::fixture::redirect()), [10, 10]);
-    assert!(matches!(next(&state, &seen, 3), Decision::Leave(Stop::Stuck, _)), "{:?}", next(&state, &seen, 3));
+    assert!(left(&next(&state, &seen, 3)).contains("forwards nowhere"));
+}
+
+#[test]
+fn a_rollback_ends_without_a_deleted_rule_and_names_it() {
+    for by in ["alice@mac", AUTOMATIC] {
+        let gone = Event::Drifted { route: id(), expected: forward(&ORIGINAL), live: None };
+        let state = run(forward(&ORIGINAL)).did(1, gone).rolling_back(2, by);
+        let unseen = watch(2).seen(3, throttled(), [10, 10]);
+        assert!(matches!(next(&state, &unseen, 3), Decision::Wait(_)), "only a look settles it: {:?}", next(&state, &unseen, 3));
+        let seen = unseen.seen(4, Err(Unreadable::NotFound("RuleNotFound".into())), [10, 10]);
+        assert_eq!(left(&next(&state, &seen, 4)), "80 default: the rule was deleted");
+    }
 }
 
 #[test]

@@ -52,6 +52,7 @@ impl Run<'_> {
             marker::remove(&*self.ports.balancer, &*self.ports.clock, &self.state.started.load_balancers, &self.state.run).await;
         }
         self.sign(self.ports.clock.now(), false, "finished".into()).await;
-        Ending::Finished(outcome, std::mem::take(&mut self.remarks))
+        let (remarks, left) = std::mem::take(&mut self.said);
+        Ending::Finished { outcome, remarks, left }
     }
 }

@@ -33,7 +33,7 @@ fn a_run_that_fails_reads_as_a_story() {
         (210, intended(&ids(), &set(99, 1), &set(100, 0), true)),
     ]);
     events.extend(ids().iter().map(|id| (211, outcome(id, WriteResult::Applied, Some(set(100, 0)), None))));
-    events.push((215, Event::Finished { outcome: Outcome::RolledBack, remarks: vec!["clients keep nothing".into()] }));
+    events.push((215, Event::Finished { outcome: Outcome::RolledBack, remarks: vec!["clients keep nothing".into()], left: Vec::new() }));
     insta::assert_snapshot!(transcript(events));
 }
 

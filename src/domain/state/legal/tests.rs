@@ -64,7 +64,7 @@ fn events() -> Vec<(Event, &'static str, Condition)> {
         (Event::Drifted { route: route(), expected: vec![], live: None }, "rmbaB", always),
         (Event::Waiting { waits: vec![] }, "rmbaB", always),
         (Event::Health { groups: BTreeMap::new() }, "rmbaB", always),
-        (Event::Finished { outcome: Outcome::Completed, remarks: vec![] }, "rmbaB", always),
+        (Event::Finished { outcome: Outcome::Completed, remarks: vec![], left: Vec::new() }, "rmbaB", always),
     ]
 }
 
