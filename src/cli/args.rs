@@ -8,7 +8,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 mod options;
 mod value;
 
-pub use options::{Abort, Check, Completions, Init, Lab, Man, OnFreeze, Promote, Rehearse, Resume, Rollback, Run, Status, Steer};
+pub use options::{Abort, Check, Completions, Init, Lab, Man, Named, OnFreeze, Promote, Rehearse, Resume, Rollback, Run, Status, Steer};
 pub use value::StepRef;
 
 /// Moves production traffic from one Kubernetes cluster to the next, step by step, at an AWS Application Load Balancer.
@@ -106,11 +106,11 @@ pub enum Verb {
     /// End the current pause early
     Promote(Promote),
     /// Move no more traffic to the new cluster; the guard goes on
-    Pause(Steer),
+    Pause(Named),
     /// Go on after a pause, a freeze or a crash
     Resume(Resume),
     /// Approve the step that waits for a person
-    Approve(Steer),
+    Approve(Named),
     /// Stop the run and put the traffic back
     Abort(Abort),
     /// The emergency command: put the traffic back

@@ -9,8 +9,9 @@ use super::render::status;
 use super::render::view::View;
 use super::signals::Signals;
 use super::term;
-use crate::adapter::store::Request;
+use crate::adapter::store::{Request, emergency};
 use crate::domain::event::{Outcome, Stop};
+use crate::domain::goal;
 use crate::domain::state::State;
 use crate::engine::hold::{Hold, HoldError};
 use crate::engine::{Ending, EngineError, Interrupt, Ports, Run, Settings, Subject};
@@ -42,16 +43,19 @@ pub async fn begin(
     if let Some(started) = ports.store.read(hold.run()).await.ok().and_then(|records| records.into_iter().next()) {
         listener.record(&started);
     }
+    // What only memory keeps is found by no later process.
+    let lost = if ports.store.lasts() { None } else { Some(emergency(&ports.store.read(hold.run()).await.unwrap_or_default())) };
     let mut run = Run::take(plan, ports, settings, hold, interrupt.clone(), &mut *listener).await.map_err(|e| engine(e, false))?;
     if let Some(request) = request {
-        run.begin(request).await.map_err(|e| engine(e, true))?.map_err(|why| Failure::new(Exit::Usage, why))?;
+        let begun = run.begin(request).await;
+        begun.map_err(|e| engine(e, written(run.state())))?.map_err(|why| Failure::new(Exit::Usage, why))?;
     }
     let ending = tokio::select! {
         ending = run.drive() => Some(ending),
         () = twice(&interrupt) => None,
     };
-    let moved = run.state().first_write.is_some() || run.state().step > run.state().started.from_step;
-    let view = View::of(plan, run.state(), None, &[], Timestamp::now());
+    let moved = written(run.state());
+    let view = View { without_journal: lost, ..View::of(plan, run.state(), None, &[], Timestamp::now()) };
     drop(run);
     drop(listener);
     match ending {
@@ -65,6 +69,11 @@ pub async fn begin(
         }
         Some(Ok(ending)) => Ok(said(global, &ending, &view)),
     }
+}
+
+/// Whether the run may have written to a route.
+fn written(state: &State) -> bool {
+    state.first_write.is_some() || state.step > state.started.from_step || goal::moved(state)
 }
 
 /// What an ending means: on stderr what is live now and what to type next, and the exit code.
@@ -81,8 +90,10 @@ pub fn words(global: &Global, ending: &Ending) {
     }
     match ending {
         Ending::Finished { remarks, left, .. } => {
-            remarks.iter().for_each(|remark| term::complain(remark));
-            left.iter().for_each(|route| term::complain(&format!("NOT back: {route}")));
+            let left = left.iter().map(|route| format!("NOT back: {route}"));
+            for line in remarks.iter().cloned().chain(left) {
+                term::complain(&line);
+            }
         }
         Ending::Stopped(_, message) => term::complain(message),
     }
@@ -121,10 +132,13 @@ pub fn engine(error: EngineError, moved: bool) -> Failure {
 }
 
 /// A run that was begun before and could not be held: this process wrote nothing, but the traffic is where the run left it.
-pub fn held_again(error: HoldError, run: &str) -> Failure {
-    let failure = held(error);
+pub fn held_again(error: HoldError, state: &State) -> Failure {
+    let (failure, run) = (held(error), &state.run);
     if failure.exit == Exit::Locked {
         return failure;
+    }
+    if !goal::moved(state) {
+        return failure.next("the run has moved no traffic yet").next(format!("Go on:   cutover resume {run}"));
     }
     let failure = Failure { exit: Exit::Stuck, ..failure };
     failure
@@ -157,16 +171,25 @@ pub fn held(error: HoldError) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::event::{Event, Record};
+    use crate::domain::fixture;
     use crate::engine::MarkerError;
 
     #[test]
-    fn a_begun_run_whose_marker_cannot_be_put_does_not_say_that_nothing_was_touched() {
+    fn a_begun_run_whose_marker_cannot_be_put_exits_as_its_traffic_stands() {
         let error = || HoldError::Marker(MarkerError::Read("throttled".into()));
-        assert_eq!(held(error()).exit, Exit::Refused, "nothing was, where the run was to begin");
-        let failure = held_again(error(), "alpha-1");
+        assert_eq!(held(error()).exit, Exit::Refused, "nothing was touched, where the run was to begin");
+        let record =
+            Record { seq: 1, time: Timestamp::UNIX_EPOCH, run: "alpha-1".into(), event: Event::Started(Box::new(fixture::started(4))) };
+        let mut state = State::fold(&[record]).ok().flatten().expect("a state");
+        assert_eq!(held_again(error(), &state).exit, Exit::Refused, "nothing was moved");
+        for route in state.routes.values_mut() {
+            route.known = fixture::forward(&[("webapp-a", 95), ("webapp-b", 5)]);
+        }
+        let failure = held_again(error(), &state);
         assert_eq!(failure.exit, Exit::Stuck);
         assert!(failure.to_string().contains("cutover rollback alpha-1"), "{failure}");
         let other = HoldError::Marker(MarkerError::Other("beta-1".into()));
-        assert_eq!(held_again(other, "alpha-1").exit, Exit::Locked);
+        assert_eq!(held_again(other, &state).exit, Exit::Locked);
     }
 }

@@ -36,6 +36,9 @@ pub async fn to_the_end(global: &Global, store: &Arc<dyn Store>, found: &Found) 
             let exit = now.map_or_else(|| super::drive::exit(&ending), |view| super::drive::said(global, &ending, &view));
             return Ok(Some(done_if_back(exit)));
         }
+        if let Some(why) = fresh.iter().find_map(not_done) {
+            return Err(Failure::new(Exit::Usage, why));
+        }
         seen = records.len();
         if gone {
             term::complain("the process that had the run in hand is gone; this one goes on");
@@ -52,6 +55,14 @@ fn back(record: &Record) -> Option<Ending> {
         Event::Finished { outcome, remarks, left } => {
             Some(Ending::Finished { outcome: *outcome, remarks: remarks.clone(), left: left.clone() })
         }
+        _ => None,
+    }
+}
+
+/// Why what was asked for is not done, where the process that heard it says so.
+fn not_done(record: &Record) -> Option<String> {
+    match &record.event {
+        Event::Notice { message, request: Some(_) } if message != request::UNDER_WAY => Some(message.clone()),
         _ => None,
     }
 }
@@ -78,7 +89,7 @@ pub async fn heard(global: &Global, store: &Arc<dyn Store>, found: &Found, holde
     };
     for record in records.iter().skip(found.records.len()).filter(|r| answers(&r.event)) {
         match (&record.event, global.output) {
-            (Event::Notice { message }, _) => return Err(Failure::new(Exit::Usage, message.clone())),
+            (Event::Notice { message, .. }, _) => return Err(Failure::new(Exit::Usage, message.clone())),
             (_, Output::Json) => super::audience::Json.record(record),
             _ => lines.take(record).iter().for_each(|line| drop(term::print(line))),
         }
@@ -96,11 +107,15 @@ pub async fn journal_requests(found: &Found, store: &Arc<dyn Store>) -> Result<(
     let mut state = state(found)?;
     let wrong = |e| Failure::new(Exit::Internal, e);
     for (name, asked) in store.requests(&found.run.id).await.map_err(wrong)? {
-        let event = request::event(&state, &asked);
+        if state.heard.contains(&name) {
+            store.drop_request(&found.run.id, &name).await.map_err(wrong)?;
+            continue;
+        }
+        let event = request::event(&found.plan, &state, &asked, Some(&name));
         let record = store.append(&found.run.id, now, &event).await.map_err(wrong)?;
         state.apply(record.time, &record.event).map_err(|e| Failure::new(Exit::Internal, e))?;
         store.drop_request(&found.run.id, &name).await.map_err(wrong)?;
-        if let Event::Notice { message } = &event {
+        if let Event::Notice { message, .. } = &event {
             return Err(Failure::new(Exit::Usage, message.clone()));
         }
     }

@@ -20,6 +20,7 @@ use super::watch::{Marker, Watch};
 use crate::plan::model::Plan;
 
 pub use guard::{carrying, family_total};
+pub use hold::blind;
 pub use steps::{label, spell};
 pub use way_back::{WayBack, way_back};
 

@@ -111,6 +111,9 @@ pub enum Event {
         step: usize,
         /// By whom.
         by: String,
+        /// The request that it comes from, by its name in the store; `None`: from none that is left there.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        request: Option<String>,
     },
     /// The current pause (or with `full` every one) ends early.
     Promoted {
@@ -120,6 +123,9 @@ pub enum Event {
         full: bool,
         /// By whom.
         by: String,
+        /// The request that it comes from, by its name in the store; `None`: from none that is left there.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        request: Option<String>,
     },
     /// A person, or `onFailure: pause`, stops the raises.
     Paused {
@@ -127,6 +133,9 @@ pub enum Event {
         by: String,
         /// Why.
         reason: String,
+        /// The request that it comes from, by its name in the store; `None`: from none that is left there.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        request: Option<String>,
     },
     /// Raises may go on.
     Resumed {
@@ -134,6 +143,9 @@ pub enum Event {
         by: String,
         /// What is done about drift.
         mode: ResumeMode,
+        /// The request that it comes from, by its name in the store; `None`: from none that is left there.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        request: Option<String>,
     },
     /// No raises until the reason is gone.
     Frozen {
@@ -174,6 +186,9 @@ pub enum Event {
         /// `true`: a person insisted, and a way back without healthy targets does not refuse.
         #[serde(default)]
         force: bool,
+        /// The request that it comes from, by its name in the store; `None`: from none that is left there.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        request: Option<String>,
     },
     /// What the run waits for; written when the reasons change.
     Waiting {
@@ -189,6 +204,9 @@ pub enum Event {
     Notice {
         /// The text.
         message: String,
+        /// The request that it comes from, by its name in the store; `None`: from none that is left there.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        request: Option<String>,
     },
     /// The run ends.
     Finished {
@@ -210,6 +228,21 @@ pub enum Event {
     },
     /// A rehearsal's own measurement; never in a journal.
     Measured(Measured),
+}
+
+impl Event {
+    /// The request that it answers, by its name in the store: a crash between journalling it and removing the request must not repeat it.
+    pub fn request(&self) -> Option<&str> {
+        match self {
+            Self::Approved { request, .. }
+            | Self::Promoted { request, .. }
+            | Self::Paused { request, .. }
+            | Self::Resumed { request, .. }
+            | Self::RollbackStarted { request, .. }
+            | Self::Notice { request, .. } => request.as_deref(),
+            _ => None,
+        }
+    }
 }
 
 /// A step's kind, as far as the state of a run cares.

@@ -2,20 +2,26 @@
 
 use std::collections::BTreeMap;
 
-use super::action::Forward;
+use super::action::{self, Forward};
+use super::event::Started;
 use super::shares::{self, Imprecise};
 use super::state::{Rollback, Route, State};
 use crate::plan::model::{ClusterName, Plan, RollbackStickiness, Shares, StepKind};
 
-/// The managed groups of a route that the plan ever uses: those that are in the original action, and those of clusters that ever get a share.
-fn managed(plan: &Plan, route: &Route) -> Vec<(ClusterName, String)> {
-    let used = |cluster: &str, arn: &str| plan.strategy.peak(cluster) > 0 || route.original().weight(arn).is_some();
+/// Whether a cluster ever gets a share, in the plan's steps or by what a rollback returns to.
+pub fn ever_used(plan: &Plan, start: Option<&Shares>, cluster: &str) -> bool {
+    plan.strategy.peak(cluster) > 0 || start.is_some_and(|shares| shares.get(cluster).is_some_and(|share| *share > 0))
+}
+
+/// The managed groups of a route that the run ever uses: those that are in the original action, and those of clusters that ever get a share.
+fn managed(plan: &Plan, start: Option<&Shares>, route: &Route) -> Vec<(ClusterName, String)> {
+    let used = |cluster: &str, arn: &str| ever_used(plan, start, cluster) || route.original().weight(arn).is_some();
     route.start.groups.iter().filter(|(c, arn)| used(c, arn)).map(|(c, arn)| (c.clone(), arn.clone())).collect()
 }
 
 /// The original forward with these shares. Clusters that the plan never uses here have none, and are not attached for it.
-fn spell(plan: &Plan, route: &Route, shares: &Shares) -> Result<Forward, Imprecise> {
-    let managed = managed(plan, route);
+fn spell(plan: &Plan, begun: &Started, route: &Route, shares: &Shares) -> Result<Forward, Imprecise> {
+    let managed = managed(plan, begun.start.as_ref(), route);
     let shares =
         shares.iter().filter(|(c, share)| **share > 0 || managed.iter().any(|(m, _)| m == *c)).map(|(c, s)| (c.clone(), *s)).collect();
     shares::spell(route.original(), &managed, &shares)
@@ -37,17 +43,17 @@ pub fn coming(plan: &Plan, step: usize) -> Option<(usize, &Shares)> {
     })
 }
 
-/// What a route's forward is to be once `step` is done, for a run that began at `from_step`.
-pub fn after(plan: &Plan, route: &Route, from_step: usize, step: usize) -> Result<Forward, Imprecise> {
-    if let Some((_, shares)) = ruling(plan, step).filter(|(number, _)| *number >= from_step) {
-        return spell(plan, route, shares);
+/// What a route's forward is to be once `step` is done, for a run that began like this.
+pub fn after(plan: &Plan, begun: &Started, route: &Route, step: usize) -> Result<Forward, Imprecise> {
+    if let Some((_, shares)) = ruling(plan, step).filter(|(number, _)| *number >= begun.from_step) {
+        return spell(plan, begun, route, shares);
     }
-    let bound = plan.strategy.steps.iter().any(|s| s.kind == StepKind::Bind && (from_step..=step).contains(&s.number));
-    Ok(if bound { attached(plan, route) } else { route.original().clone() })
+    let bound = plan.strategy.steps.iter().any(|s| s.kind == StepKind::Bind && (begun.from_step..=step).contains(&s.number));
+    Ok(if bound { attached(plan, begun, route) } else { route.original().clone() })
 }
 
-fn attached(plan: &Plan, route: &Route) -> Forward {
-    let groups = managed(plan, route);
+fn attached(plan: &Plan, begun: &Started, route: &Route) -> Forward {
+    let groups = managed(plan, begun.start.as_ref(), route);
     let arns: Vec<_> = groups.iter().map(|(_, arn)| arn.as_str()).collect();
     shares::attach(route.original(), &arns)
 }
@@ -56,7 +62,7 @@ fn attached(plan: &Plan, route: &Route) -> Forward {
 /// at weight 0; or, where stickiness must be broken, without the groups that have no share at the start.
 pub fn back(plan: &Plan, state: &State, route: &Route, rollback: &Rollback, live: &Forward) -> Result<Forward, Imprecise> {
     if let Some((_, shares)) = rollback.to_step.and_then(|step| ruling(plan, step)) {
-        return spell(plan, route, shares);
+        return spell(plan, &state.started, route, shares);
     }
     let start = start(plan, state, route, live)?;
     let idle: Vec<_> = route.start.groups.values().map(String::as_str).filter(|arn| start.weight(arn).unwrap_or(0) == 0).collect();
@@ -65,6 +71,36 @@ pub fn back(plan: &Plan, state: &State, route: &Route, rollback: &Rollback, live
     }
     let kept: Vec<_> = idle.into_iter().filter(|arn| live.weight(arn).is_some()).collect();
     Ok(shares::attach(&start, &kept))
+}
+
+/// Why going back to the shares of an earlier step would lead forward instead, where it would: on some route a cluster would get more than it
+/// has now and more than it had at the start.
+pub fn onward(plan: &Plan, state: &State, step: usize) -> Option<String> {
+    let (number, shares) = ruling(plan, step)?;
+    state.routes.values().filter(|r| !r.gone()).find_map(|route| {
+        let live = route.drift.iter().flatten().find_map(|actions| action::forward(actions)).unwrap_or(route.forward());
+        let (now, before) = (shares_of(route, live), origin(state, route));
+        let of = |all: &BTreeMap<ClusterName, f64>, cluster: &str| all.get(cluster).copied().unwrap_or(0.0);
+        let more = |(cluster, share): &(&ClusterName, &u32)| f64::from(**share) > of(&now, cluster).max(of(&before, cluster)) + 0.5;
+        let (cluster, share) = shares.iter().find(more)?;
+        let (label, has) = (&route.start.label, of(&now, cluster));
+        Some(format!("step {number} has {cluster} at {share} %, and {label} has it at {has:.0} % now; what goes back waits for no gate"))
+    })
+}
+
+/// Whether traffic is, or may be, elsewhere than it was when the run began. Groups that were attached at weight 0 carry none.
+pub fn moved(state: &State) -> bool {
+    let same = |route: &Route| shares_of(route, route.forward()) == shares_of(route, route.original());
+    state.routes.values().any(|r| r.drift.is_some() || r.open.is_some() || !same(r))
+}
+
+/// The shares that a rollback returns a route to, in percent.
+fn origin(state: &State, route: &Route) -> BTreeMap<ClusterName, f64> {
+    let given = state.started.start.as_ref();
+    given.map_or_else(
+        || shares_of(route, route.original()),
+        |shares| shares.iter().map(|(cluster, share)| (cluster.clone(), f64::from(*share))).collect(),
+    )
 }
 
 /// The shares of the start. Where someone else changed the part of the action that is not the plan's, they are spelled into what is live:
@@ -77,7 +113,7 @@ fn start(plan: &Plan, state: &State, route: &Route, live: &Forward) -> Result<Fo
         let shares = shares.into_iter().filter(|(c, _)| managed.iter().any(|(m, _)| m == c)).collect();
         return shares::spell(live, &managed, &shares);
     }
-    state.started.start.as_ref().map_or_else(|| Ok(route.original().clone()), |shares| spell(plan, route, shares))
+    state.started.start.as_ref().map_or_else(|| Ok(route.original().clone()), |shares| spell(plan, &state.started, route, shares))
 }
 
 /// Whether the part of an action that is not the plan's, or its stickiness, is not what it was at the start.

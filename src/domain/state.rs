@@ -76,6 +76,8 @@ pub struct State {
     pub routes: BTreeMap<RouteId, Route>,
     /// Bindings dealt with, as (cluster, namespace/name).
     pub bound: BTreeSet<(String, String)>,
+    /// Requests that were heard, by their names in the store.
+    pub heard: BTreeSet<String>,
     /// How it ended.
     pub finished: Option<Outcome>,
     /// Why the last process left it, if it did.
@@ -198,6 +200,7 @@ impl State {
             rollback: None,
             routes: routes.collect(),
             bound: BTreeSet::new(),
+            heard: BTreeSet::new(),
             finished: None,
             stopped: None,
             started: (**started).clone(),

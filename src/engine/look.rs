@@ -11,6 +11,7 @@ use super::marker;
 use crate::adapter::{Balancer, Clock, Cluster};
 use crate::domain::alb::{LiveRoute, Reading, RouteId, Target, Unreadable};
 use crate::domain::event::GroupStart;
+use crate::domain::goal;
 use crate::domain::state::State;
 use crate::domain::watch::Observation;
 use crate::plan::model::{ClusterName, Marker, Plan, ServiceRef, TargetType};
@@ -37,7 +38,8 @@ impl Subject {
     pub fn of(plan: &Plan, state: &State) -> Self {
         let groups = &state.started.groups;
         let used = |cluster: &str, arn: &str| {
-            plan.strategy.peak(cluster) > 0 || state.routes.values().any(|r| r.original().weight(arn).is_some_and(|w| w > 0))
+            goal::ever_used(plan, state.started.start.as_ref(), cluster)
+                || state.routes.values().any(|r| r.original().weight(arn).is_some_and(|w| w > 0))
         };
         let behind = |only_nodes: bool| {
             let place = move |(arn, g): (&String, &GroupStart)| {
@@ -103,4 +105,25 @@ fn routes_at(at: Timestamp, routes: BTreeMap<RouteId, Result<LiveRoute, Unreadab
 
 fn health_at(at: Timestamp, health: BTreeMap<String, Result<Vec<Target>, Unreadable>>) -> BTreeMap<String, Reading<Vec<Target>>> {
     health.into_iter().map(|(group, value)| (group, Reading { at, value })).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::event::{Event, Record};
+    use crate::domain::fixture;
+
+    #[test]
+    fn the_groups_that_a_rollback_returns_to_are_looked_at() {
+        let looks_at_c = |start: Option<&str>| {
+            let mut started = fixture::started(4);
+            started.start = start.map(|cluster| [(cluster.to_owned(), 100)].into());
+            let c = GroupStart { cluster: "c".into(), ..started.groups.values().next().expect("a group").clone() };
+            started.groups.insert("c's group".into(), c);
+            let record = Record { seq: 1, time: Timestamp::UNIX_EPOCH, run: "r".into(), event: Event::Started(Box::new(started)) };
+            let state = State::fold(&[record]).expect("legal").expect("a state");
+            Subject::of(&fixture::plan(), &state).groups.contains(&"c's group".to_owned())
+        };
+        assert!(looks_at_c(Some("c")) && !looks_at_c(Some("a")) && !looks_at_c(None));
+    }
 }

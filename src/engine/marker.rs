@@ -62,7 +62,7 @@ pub enum MarkerError {
 }
 
 /// Puts our marker where nobody else's is (or over it, with `take_over`), and reads it back. On an error nothing that it put stays behind,
-/// as far as AWS lets it; what was ours before stays ours. Without `take_over` nothing is put where nobody knows what is there.
+/// as far as AWS lets it: what was ours before stays ours, and what was another run's is put back. Without `take_over` nothing is put where nobody knows what is there.
 pub async fn put(balancer: &dyn Balancer, load_balancers: &[String], run: &str, value: &str, take_over: bool) -> Result<(), MarkerError> {
     let before = tags(balancer, load_balancers).await;
     match whose(&before, run) {
@@ -73,8 +73,9 @@ pub async fn put(balancer: &dyn Balancer, load_balancers: &[String], run: &str, 
     let result = put_all(balancer, load_balancers, run, value).await;
     if result.is_err() {
         let ours = |tags: &Result<Tags, Unreadable>| tags.as_ref().is_ok_and(|t| t.get(KEY).is_some_and(|v| names(v, run)));
-        for (arn, _) in load_balancers.iter().zip(&before).filter(|(_, tags)| !ours(tags)) {
-            if let Err(error) = remove_one(balancer, arn, run).await {
+        for (arn, tags) in load_balancers.iter().zip(&before).filter(|(_, tags)| !ours(tags)) {
+            let previous = tags.as_ref().ok().and_then(|tags| tags.get(KEY));
+            if let Err(error) = put_back(balancer, arn, run, previous).await {
                 tracing::warn!("the marker tag {KEY} may stay on {arn}: {error}");
             }
         }
@@ -115,6 +116,16 @@ pub async fn remove(balancer: &dyn Balancer, clock: &dyn Clock, load_balancers: 
     }
 }
 
+/// Puts back what stood where our marker stands.
+async fn put_back(balancer: &dyn Balancer, arn: &str, run: &str, previous: Option<&String>) -> Result<(), String> {
+    let Some(value) = previous else { return remove_one(balancer, arn, run).await };
+    let tags = balancer.tags(arn).await.map_err(|e| e.to_string())?;
+    if tags.get(KEY).is_none_or(|v| !names(v, run)) {
+        return Ok(());
+    }
+    balancer.tag(arn, &[(KEY.to_owned(), value.clone())].into()).await.map_err(|e| e.to_string())
+}
+
 async fn remove_one(balancer: &dyn Balancer, arn: &str, run: &str) -> Result<(), String> {
     let tags = balancer.tags(arn).await.map_err(|e| e.to_string())?;
     if tags.get(KEY).is_none_or(|v| !names(v, run)) {
@@ -144,6 +155,13 @@ mod tests {
         let fake = Fake::default().refusing("lb-2").tagged("lb", KEY, "a-1 alice@mac before");
         assert!(put_a_1(&fake).await.is_err());
         assert_eq!(fake.tag_of("lb", KEY).as_deref(), Some("a-1 alice@mac now"));
+    }
+
+    #[tokio::test]
+    async fn a_take_over_that_fails_gives_the_marker_back() {
+        let fake = Fake::default().refusing("lb-2").tagged("lb", KEY, "b-1 bob@mac before");
+        assert!(put(&fake, &["lb".into(), "lb-2".into()], "a-1", "a-1 alice@mac now", true).await.is_err());
+        assert_eq!(fake.tag_of("lb", KEY).as_deref(), Some("b-1 bob@mac before"));
     }
 
     #[tokio::test]

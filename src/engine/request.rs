@@ -2,35 +2,55 @@
 
 use crate::adapter::store::Request;
 use crate::domain::event::Event;
+use crate::domain::goal;
 use crate::domain::state::{Phase, State};
+use crate::plan::model::Plan;
 
-/// What a request does to this run; one that makes no sense now becomes a notice.
-pub fn event(state: &State, request: &Request) -> Event {
-    let event = match request {
-        Request::Pause { by, reason } => Event::Paused { by: by.clone(), reason: reason.clone() },
-        Request::Resume { by, mode } => Event::Resumed { by: by.clone(), mode: *mode },
-        Request::Approve { by } => Event::Approved { step: state.step, by: by.clone() },
-        Request::Promote { by, full } => Event::Promoted { step: state.step, full: *full, by: by.clone() },
-        Request::Abort { by, to_step } => {
-            Event::RollbackStarted { cause: "aborted".into(), by: by.clone(), to_step: *to_step, force: false }
-        }
-        Request::Rollback { by, force } => {
-            Event::RollbackStarted { cause: "rollback".into(), by: by.clone(), to_step: None, force: *force }
-        }
-    };
+/// What is said to who asks for a rollback that is under way.
+pub const UNDER_WAY: &str = "the rollback is under way already";
+
+/// What a request does to this run; one that makes no sense now becomes a notice. `name`: the request's in the store, if it was left there.
+pub fn event(plan: &Plan, state: &State, request: &Request, name: Option<&str>) -> Event {
+    let event = asked(state, request, name);
+    let notice = |message| Event::Notice { message, request: name.map(str::to_owned) };
     if let Event::RollbackStarted { to_step: Some(step), .. } = event
-        && step >= state.step
+        && let Some(why) = onward(plan, state, step)
     {
-        // Restoring writes wait for no gate: they must never lead forward.
-        return Event::Notice {
-            message: format!("a request was not carried out: step {step} is not an earlier one, the run is at {}", state.step),
-        };
+        return notice(format!("`abort --to-step {step}` was not carried out: {why}"));
     }
     match state.clone().apply(state.last, &event) {
         // A rollback that is under way is not begun again, unless a person now insists.
-        Ok(()) if repeated(state, &event) => Event::Notice { message: "the rollback is under way already".into() },
+        Ok(()) if repeated(state, &event) => notice(UNDER_WAY.into()),
         Ok(()) => event,
-        Err(_) => Event::Notice { message: refused(state, request) },
+        Err(_) => notice(refused(state, request)),
+    }
+}
+
+/// Why a request cannot be carried out now, where it cannot.
+pub fn refusal(plan: &Plan, state: &State, request: &Request) -> Option<String> {
+    match event(plan, state, request, None) {
+        Event::Notice { message, .. } if message != UNDER_WAY => Some(message),
+        _ => None,
+    }
+}
+
+/// Restoring writes wait for no gate: they must never lead forward.
+fn onward(plan: &Plan, state: &State, step: usize) -> Option<String> {
+    if step >= state.step {
+        return Some(format!("step {step} is not an earlier one, the run is at {}", state.step));
+    }
+    goal::onward(plan, state, step)
+}
+
+fn asked(state: &State, request: &Request, name: Option<&str>) -> Event {
+    let (step, name) = (state.step, name.map(str::to_owned));
+    match request.clone() {
+        Request::Pause { by, reason } => Event::Paused { by, reason, request: name },
+        Request::Resume { by, mode } => Event::Resumed { by, mode, request: name },
+        Request::Approve { by } => Event::Approved { step, by, request: name },
+        Request::Promote { by, full } => Event::Promoted { step, full, by, request: name },
+        Request::Abort { by, to_step } => Event::RollbackStarted { cause: "aborted".into(), by, to_step, force: false, request: name },
+        Request::Rollback { by, force } => Event::RollbackStarted { cause: "rollback".into(), by, to_step: None, force, request: name },
     }
 }
 

@@ -9,8 +9,8 @@ use super::journal::Journal;
 use super::write::Executor;
 use super::{Audience, Ending, EngineError, Interrupt, Ports, Settings, bind, look, request};
 use crate::adapter::store::{Held, Look, Request};
-use crate::domain::decide::{Batch, Decision, decide};
-use crate::domain::event::{BindingStart, Counts, Event, Wait, WaitReason};
+use crate::domain::decide::{self, Batch, Decision, decide};
+use crate::domain::event::{BindingStart, Counts, Event, Wait, WaitReason, Write};
 use crate::domain::state::{Phase, State};
 use crate::domain::watch::Watch;
 use crate::plan::model::Plan;
@@ -34,8 +34,6 @@ pub struct Run<'a> {
     journal: Journal,
     /// This process restores: nothing but another owner stops it.
     restores: bool,
-    /// Requests that were heard and could not be removed.
-    heard: std::collections::BTreeSet<String>,
     /// What the end of the run says that a person must know, and the routes that are not back.
     said: (Vec<String>, Vec<String>),
     /// When autoscalers were last asked.
@@ -64,7 +62,6 @@ impl<'a> Run<'a> {
             executor: Executor::new(&settings, now),
             journal: Journal::new(std::sync::Arc::clone(&ports.store), &run),
             restores,
-            heard: std::collections::BTreeSet::new(),
             said: Default::default(),
             plan,
             ports,
@@ -86,11 +83,11 @@ impl<'a> Run<'a> {
 
     /// Begins what a person asked this very process for; `Err` with why it cannot be.
     pub async fn begin(&mut self, request: &Request) -> Result<Result<(), String>, EngineError> {
-        let event = request::event(&self.state, request);
+        let event = request::event(self.plan, &self.state, request, None);
         self.journal(event.clone()).await?;
         let begun = self.state.phase == Phase::RollingBack;
         Ok(match event {
-            Event::Notice { message } if !begun => Err(message),
+            Event::Notice { message, .. } if !begun => Err(message),
             _ => Ok(()),
         })
     }
@@ -214,8 +211,9 @@ impl<'a> Run<'a> {
     /// Requests from other terminals. One that is not on disk as an event stays where it is, for whoever comes next.
     async fn hear(&mut self) -> Result<(), EngineError> {
         for (name, request) in self.ports.store.requests(&self.state.run).await.unwrap_or_default() {
-            if self.heard.insert(name.clone()) {
-                let event = request::event(&self.state, &request);
+            // Heard before, by this process or by one that died before it could remove it.
+            if !self.state.heard.contains(&name) {
+                let event = request::event(self.plan, &self.state, &request, Some(&name));
                 self.journal(event).await?;
             }
             if self.journal.whole()
@@ -235,7 +233,7 @@ impl<'a> Run<'a> {
         let chunk = self.executor.chunk(&batch.writes, now);
         if chunk.is_empty() {
             let until = self.executor.next(&batch.writes, now);
-            self.note(vec![Wait { reason: WaitReason::Rate, message: "the API's rate".into(), until: Some(until) }], now).await?;
+            self.note(vec![Wait { until: Some(until), ..self.delayed(&batch) }], now).await?;
             self.ports.clock.sleep(until.duration_since(now).unsigned_abs()).await;
             return Ok(());
         }
@@ -257,6 +255,13 @@ impl<'a> Run<'a> {
             self.journal(event).await?;
         }
         Ok(())
+    }
+
+    /// Why none of a batch can be written at the moment.
+    fn delayed(&self, batch: &Batch) -> Wait {
+        let unread = |w: &Write| self.watch.routes.get(&w.route).is_some_and(|r| r.value.is_err());
+        let blind = decide::blind(&self.watch).filter(|_| batch.writes.iter().any(unread));
+        blind.unwrap_or_else(|| Wait { reason: WaitReason::Rate, message: "the API's rate".into(), until: None })
     }
 
     /// Nothing is raised that the journal would not know of; the guard goes on, and so does the run once there is room.
@@ -334,7 +339,7 @@ impl<'a> Run<'a> {
             let nap = left.min(slice);
             self.ports.clock.sleep(nap).await;
             left = left.saturating_sub(nap);
-            if self.ports.store.requests(&self.state.run).await.is_ok_and(|r| r.iter().any(|(name, _)| !self.heard.contains(name))) {
+            if self.ports.store.requests(&self.state.run).await.is_ok_and(|r| r.iter().any(|(name, _)| !self.state.heard.contains(name))) {
                 return;
             }
         }

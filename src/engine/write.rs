@@ -252,7 +252,7 @@ fn overwritten(state: &State, prepared: &Prepared) -> Option<Event> {
     let route = state.routes.get(id).filter(|_| prepared.write.expect.is_none() && foreign(state, id, &prepared.before))?;
     let shares = goal::shares_of(route, &prepared.before);
     let there = shares.iter().map(|(cluster, share)| format!("{cluster} {share:.0} %")).collect::<Vec<_>>().join(", ");
-    Some(Event::Notice { message: format!("{}: overwrites what someone else put there ({there})", route.start.label) })
+    Some(Event::Notice { message: format!("{}: overwrites what someone else put there ({there})", route.start.label), request: None })
 }
 
 fn outcome(route: &RouteId, result: WriteResult, live: Option<Forward>, detail: Option<String>) -> Event {

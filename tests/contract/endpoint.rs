@@ -6,6 +6,7 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
 
 use cutover::adapter::alb::Alb;
 use cutover::adapter::aws::{Settings, config};
@@ -85,6 +86,11 @@ impl World {
 
 /// The adapter at any endpoint, with credentials that open nothing.
 pub async fn alb(url: &str) -> Alb {
+    alb_asking_again_after(url, None).await
+}
+
+/// The same with another pause before a read is tried again.
+pub async fn alb_asking_again_after(url: &str, pause: Option<Duration>) -> Alb {
     let keys = aws_credential_types::Credentials::new("test", "test", None, None, "test");
     let settings = Settings {
         region: Some("us-east-1".to_owned()),
@@ -92,7 +98,8 @@ pub async fn alb(url: &str) -> Alb {
         credentials: Some(keys),
         ..Settings::default()
     };
-    Alb::new(&config(&settings).await)
+    let config = config(&settings).await;
+    pause.map_or_else(|| Alb::new(&config), |pause| Alb::asking_again_after(&config, pause))
 }
 
 /// Names are at most 32 characters.

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use cutover::adapter::alb::Alb;
 use cutover::adapter::{Balancer, WriteError};
 use cutover::domain::action::Action;
 use cutover::domain::alb::Unreadable;
 use serde_json::json;
 
-use crate::endpoint::alb;
+use crate::endpoint::alb_asking_again_after;
 use crate::proxy::{Proxy, Reply};
 
 const RULE: &str = "arn:aws:elasticloadbalancing:us-east-1:123456789012:listener-rule/app/web/1/2/3";
@@ -23,6 +24,11 @@ macro_rules! error {
             "</Message></Error><RequestId>1</RequestId></ErrorResponse>"
         )
     };
+}
+
+/// The adapter, with hardly a pause before a read is tried again.
+async fn alb(url: &str) -> Alb {
+    alb_asking_again_after(url, Some(Duration::from_millis(1))).await
 }
 
 /// What a read and a write make of the same answer, and how often they asked.

@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::face::Face;
 use super::small::{self, SHORT};
-use super::theatre::{Theatre, exit, scenario, word};
+use super::theatre::{Life, Theatre, exit, scenario, word};
 
 fn by() -> String {
     "bob@lab".into()
@@ -115,7 +115,7 @@ async fn an_approval_waits_for_a_person_and_nothing_else_is_one() {
     let refused = theatre
         .records()
         .iter()
-        .filter(|r| matches!(&r.event, Event::Notice { message } if message.contains("no step waits for approval")))
+        .filter(|r| matches!(&r.event, Event::Notice { message, .. } if message.contains("no step waits for approval")))
         .count();
     assert_eq!((approved, refused), (1, 1));
 }
@@ -133,6 +133,43 @@ async fn abort_goes_to_the_start_or_to_a_step() {
     let ending = ask(&mut theatre, vec![(half, Request::Abort { by: by(), to_step: Some(2) })]).await;
     assert_eq!(word(&ending), "aborted");
     theatre.assert_shares(20, &[]);
+}
+
+/// Restoring waits for no gate, so on a canary's way down an earlier step is no way back.
+#[tokio::test(start_paused = true)]
+async fn abort_to_a_step_with_more_traffic_is_refused_and_names_it() {
+    let steps = "[{bind: {}}, {setWeight: 50}, {pause: {duration: 1m}}, {setWeight: 20}, {pause: {duration: 1m}}, {setWeight: 100}]";
+    let mut theatre = Theatre::begin(small::many_routes("", steps), &scenario("{}")).await;
+    let fifth: When = |s| s.phase == Phase::Baking && s.step == 5;
+    let ending = ask(&mut theatre, vec![(fifth, Request::Abort { by: by(), to_step: Some(2) })]).await;
+    assert_eq!(word(&ending), "completed", "{}", theatre.lines());
+    let said = theatre.lines();
+    assert!(said.contains("step 2 has b at 50 %") && said.contains("has it at 20 % now; what goes back waits for no gate"), "{said}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_a_crash_left_behind_is_not_heard_again() {
+    let steps = "[{bind: {}}, {setWeight: 50}, {pause: {duration: 30m}}, {setWeight: 60}, {pause: {duration: 30m}}, {setWeight: 100}]";
+    let mut theatre = Theatre::begin(small::many_routes("", steps), &scenario("{}")).await;
+    theatre.ledger.dies_on(Some(|e| matches!(e, Event::Promoted { .. })));
+    let mut asked = false;
+    let life = theatre
+        .live_with(&mut |state, _, _, _| {
+            if state.phase != Phase::Baking || asked {
+                return vec![];
+            }
+            asked = true;
+            vec![Request::Promote { by: by(), full: false }]
+        })
+        .await;
+    assert_eq!(life, Life::Killed);
+    theatre.ledger.dies_on(None);
+    assert_eq!(theatre.ports.store.requests(&theatre.run).expect("in memory").len(), 1, "journalled, and not removed");
+    assert_eq!(word(&theatre.run().await), "completed");
+    let began = when(&theatre, |e| matches!(e, Event::StepStarted { step: 5, .. }));
+    let ended = when(&theatre, |e| matches!(e, Event::StepDone { step: 5 }));
+    assert!(ended.duration_since(began) >= SignedDuration::from_mins(30), "the next pause is not the one that was promoted");
+    assert!(theatre.ports.store.requests(&theatre.run).expect("in memory").is_empty());
 }
 
 #[tokio::test(start_paused = true)]

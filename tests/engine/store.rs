@@ -27,12 +27,18 @@ pub struct Ledger {
     pub memory: Memory,
     records: Arc<Mutex<Vec<Record>>>,
     death: Arc<Mutex<Option<(u64, Death)>>>,
+    deadly: Arc<Mutex<Option<fn(&Event) -> bool>>>,
 }
 
 impl Ledger {
     /// The process dies at the record with this number; `None`: it lives.
     pub fn dies_at(&self, death: Option<(u64, Death)>) {
         *self.death.lock().unwrap_or_else(PoisonError::into_inner) = death;
+    }
+
+    /// The process dies right after the first record with such an event; `None`: it lives.
+    pub fn dies_on(&self, deadly: Option<fn(&Event) -> bool>) {
+        *self.deadly.lock().unwrap_or_else(PoisonError::into_inner) = deadly;
     }
 
     /// The records so far.
@@ -55,7 +61,8 @@ impl Store for Ledger {
             resume_unwind(Box::new(Crash));
         }
         self.records().push(record.clone());
-        if death.is_some() {
+        let deadly = *self.deadly.lock().unwrap_or_else(PoisonError::into_inner);
+        if death.is_some() || deadly.is_some_and(|fits| fits(event)) {
             resume_unwind(Box::new(Crash));
         }
         Ok(record)

@@ -51,7 +51,7 @@ fn init_and_check_work_and_nothing_waits_for_a_terminal() {
 }
 
 #[test]
-fn a_changed_plan_and_two_unfinished_runs_are_named() {
+fn a_changed_plan_and_another_runs_marker_are_named() {
     let lab = Lab::start();
     assert_eq!(lab.cutover("run plan.yaml --yes --until 1").code, 8);
     std::fs::write(lab.folder().join("plan.yaml"), PLAN.replace("setWeight: 5", "setWeight: 7")).expect("the plan is changed");
@@ -66,4 +66,24 @@ fn a_changed_plan_and_two_unfinished_runs_are_named() {
     assert_eq!(other.code, 6, "{other:?}");
     assert!(other.err.contains("two-terminals-"), "it names the other run: {other:?}");
     assert_eq!(lab.cutover("status").code, 0, "the refused one left no run behind");
+}
+
+#[test]
+fn two_unfinished_runs_are_named_where_one_must_be_said() {
+    let lab = Lab::start();
+    // Without markers two runs can be left over one load balancer.
+    for name in ["first", "second"] {
+        let plan = PLAN.replace("name: two-terminals", &format!("name: {name}")).replace("spec:\n", "spec:\n  marker: none\n");
+        std::fs::write(lab.folder().join("plan.yaml"), plan).expect("the plan is written");
+        let left = lab.cutover("run plan.yaml --yes --until 1");
+        assert_eq!(left.code, 8, "{left:?}");
+    }
+    for verb in ["status", "rollback"] {
+        let said = lab.cutover(verb);
+        assert_eq!(said.code, 2, "{verb}: {said:?}");
+        assert!(said.err.contains("2 unfinished runs") && said.err.contains("say which"), "{verb}: {said:?}");
+        let named = |plan: &str| said.err.lines().any(|l| l.trim_start().starts_with(&format!("{plan}-")) && l.ends_with("unfinished"));
+        assert!(named("first") && named("second"), "{verb}: {said:?}");
+    }
+    assert_eq!(lab.cutover("status first").code, 0);
 }

@@ -53,15 +53,23 @@ pub struct Alb {
     ports: Mutex<BTreeMap<String, u16>>,
 }
 
-/// Five tries within about five seconds, without random pauses: a rehearsal in virtual time must repeat.
-fn read_retries() -> RetryConfig {
-    let exponential = RetryConfig::standard().with_max_attempts(5).with_initial_backoff(Duration::from_millis(300));
+/// The pause before a read is tried again for the first time; each further one is twice as long. Five tries take about five seconds.
+const BACKOFF: Duration = Duration::from_millis(300);
+
+/// Five tries, without random pauses: a rehearsal in virtual time must repeat.
+fn read_retries(first: Duration) -> RetryConfig {
+    let exponential = RetryConfig::standard().with_max_attempts(5).with_initial_backoff(first);
     exponential.with_max_backoff(Duration::from_secs(3)).with_use_static_exponential_base(true)
 }
 
 impl Alb {
     /// Clients over this configuration. Reads that AWS throttles are tried again a few times; writes never, whatever the configuration says.
     pub fn new(config: &SdkConfig) -> Self {
+        Self::asking_again_after(config, BACKOFF)
+    }
+
+    /// The same with another pause before the first time that a read is tried again.
+    pub fn asking_again_after(config: &SdkConfig, pause: Duration) -> Self {
         let identity = Identity::new(config.credentials_provider(), config.time_source());
         let config = config
             .to_builder()
@@ -73,7 +81,7 @@ impl Alb {
         let mut elb = elbv2::config::Builder::from(&config);
         elb.set_invocation_id_generator(ids.clone());
         let writes = elbv2::Client::from_conf(elb.clone().build());
-        elb.set_retry_config(Some(read_retries()));
+        elb.set_retry_config(Some(read_retries(pause)));
         let mut sts = sts::config::Builder::from(&config);
         sts.set_invocation_id_generator(ids);
         Self {

@@ -142,6 +142,10 @@ impl Store for Memory {
         "memory".into()
     }
 
+    fn lasts(&self) -> bool {
+        false
+    }
+
     async fn create(&self, run: &str) -> Result<(), StoreError> {
         let mut shelf = self.shelf();
         shelf.room()?;

@@ -26,6 +26,10 @@ use crate::domain::event::{Event, Record, ResumeMode};
 pub trait Store: Send + Sync {
     /// Where it is, for messages.
     fn place(&self) -> String;
+    /// Whether what it keeps outlives this process.
+    fn lasts(&self) -> bool {
+        true
+    }
     /// Makes an empty run. [`StoreError::Exists`] if it is there.
     async fn create(&self, run: &str) -> Result<(), StoreError>;
     /// Adds a record, numbered after the last. It is durable when this returns; after an error it is not part of the journal, or as good as never acted on.

@@ -109,7 +109,7 @@ fn runs_are_found_by_id_and_by_plan_newest_first() {
         assert_eq!((one("alpha-1").finished, one("alpha-2").stopped), (Some(Outcome::Completed), Some(Stop::Paused)));
         assert_eq!(one("beta-1").load_balancers, [LB]);
         // Taken back after its end, it is unfinished until that ends.
-        let back = Event::RollbackStarted { cause: "asked".into(), by: "bob".into(), to_step: None, force: false };
+        let back = Event::RollbackStarted { cause: "asked".into(), by: "bob".into(), to_step: None, force: false, request: None };
         now(store.append("alpha-1", time(40), &back)).unwrap();
         assert_eq!(one("alpha-1").finished, None);
     });

@@ -153,12 +153,20 @@ pub enum OnFreeze {
     Wait,
 }
 
-/// A run to steer.
+/// A run, by one of its names.
 #[derive(Debug, Clone, PartialEq, Args)]
-pub struct Steer {
+pub struct Named {
     /// Run id, plan name or plan file
     #[arg(value_name = "RUN|PLAN")]
     pub target: String,
+}
+
+/// A run to steer by a verb that writes, and so asks first.
+#[derive(Debug, Clone, PartialEq, Args)]
+pub struct Steer {
+    /// Which run.
+    #[command(flatten)]
+    pub named: Named,
     /// Do not ask
     #[arg(long, short)]
     pub yes: bool,
@@ -169,7 +177,7 @@ pub struct Steer {
 pub struct Promote {
     /// Which run.
     #[command(flatten)]
-    pub steer: Steer,
+    pub named: Named,
     /// End this pause and all that are still to come
     #[arg(long)]
     pub full: bool,

@@ -129,24 +129,24 @@ fn text(event: &Event, run: &str, names: &Names, style: &Style) -> Option<Text> 
         Event::Baked { gap, .. } => {
             Text::new(Tone::Warn, "!", format!("nobody looked for {}: the bake is that much longer", duration(millis(*gap))))
         }
-        Event::Approved { step, by } => Text::new(Tone::Good, "✓", format!("step {step}  approved by {by}")),
-        Event::Promoted { step, full: false, by } => {
+        Event::Approved { step, by, .. } => Text::new(Tone::Good, "✓", format!("step {step}  approved by {by}")),
+        Event::Promoted { step, full: false, by, .. } => {
             Text::new(Tone::Good, "✓", format!("step {step}  promoted by {by}: this pause is over"))
         }
         Event::Promoted { by, .. } => Text::new(Tone::Good, "✓", format!("promoted by {by}: no more pauses in this run")),
-        Event::Paused { by, reason } => Text::new(Tone::Warn, "⏸", paused(by, reason)),
-        Event::Resumed { by, mode } => Text::new(Tone::Strong, "▸", resumed(by, *mode)),
+        Event::Paused { by, reason, .. } => Text::new(Tone::Warn, "⏸", paused(by, reason)),
+        Event::Resumed { by, mode, .. } => Text::new(Tone::Strong, "▸", resumed(by, *mode)),
         Event::Frozen { message, .. } => Text::new(Tone::Warn, "⏸", format!("frozen, nothing is raised: {message}")),
         Event::Thawed {} => Text::new(Tone::Strong, "▸", "the reason is gone: going on"),
         Event::Drifted { route, expected, live } => drifted(route, expected, live.as_deref(), names),
         Event::GateFailed { gate, group, message } => {
             Text::new(Tone::Bad, "✗", format!("{gate} gate failed on {}: {message}", names.group(group)))
         }
-        Event::RollbackStarted { cause, by, to_step, force } => Text::new(Tone::Bad, "↩", rollback(cause, by, *to_step, *force)),
+        Event::RollbackStarted { cause, by, to_step, force, .. } => Text::new(Tone::Bad, "↩", rollback(cause, by, *to_step, *force)),
         Event::Waiting { waits } if waits.is_empty() => return None,
         Event::Waiting { waits } => Text::new(Tone::Faint, "·", waits.iter().map(|w| wait(w, style)).collect::<Vec<_>>().join("; ")),
         Event::Health { groups } => health(groups, names),
-        Event::Notice { message } => Text::new(Tone::Warn, "!", message),
+        Event::Notice { message, .. } => Text::new(Tone::Warn, "!", message),
         Event::Finished { outcome, remarks, left } => finished(*outcome, remarks, left),
         Event::Stopped { message, .. } => Text::new(Tone::Warn, "⏸", message),
         Event::Measured(m) => measured(m),

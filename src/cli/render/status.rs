@@ -49,7 +49,7 @@ pub(super) fn on(view: &View) -> Vec<String> {
         let line = format!("cutover {verb} {}{options}", view.run);
         if why.is_empty() { line } else { format!("{line}   # {why}") }
     };
-    if view.outcome.is_some() {
+    if view.outcome.is_some() || view.without_journal.is_some() {
         return Vec::new();
     }
     if view.phase == "rollingBack" {
@@ -81,7 +81,10 @@ pub(super) fn on(view: &View) -> Vec<String> {
 
 fn back(view: &View) -> Vec<String> {
     match view.outcome {
-        None | Some(Outcome::Completed) => vec![format!("cutover rollback {}", view.run)],
+        None | Some(Outcome::Completed) => {
+            let command = view.without_journal.clone().unwrap_or_else(|| format!("cutover rollback {}", view.run));
+            command.lines().map(|line| line.trim_start().to_owned()).collect()
+        }
         Some(Outcome::RolledBack | Outcome::Aborted) => Vec::new(),
     }
 }

@@ -62,6 +62,9 @@ pub struct View {
     /// Whether verbs typed elsewhere reach it: not so a rehearsal, which lives in memory.
     #[serde(skip)]
     pub reachable: bool,
+    /// The command that puts the traffic back where no journal is left to find the run by.
+    #[serde(skip)]
+    pub without_journal: Option<String>,
 }
 
 /// A person's pause.
@@ -181,6 +184,7 @@ impl View {
             way_back: watch.map_or_else(Vec::new, |w| decide::way_back(state, w).into_iter().map(Back::from).collect()),
             guard: guard(state, look.map(|at| (state.started.owner.clone(), at)), now),
             reachable: true,
+            without_journal: None,
         }
     }
 

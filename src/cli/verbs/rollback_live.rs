@@ -47,7 +47,8 @@ pub async fn run(global: &Global, args: &Rollback, load_balancer: &str) -> Resul
         store: place(global, &run).await,
     };
     let load_balancers = started.load_balancers.clone();
-    let cause = Event::RollbackStarted { cause: "rollback from what is live".into(), by: owner, to_step: None, force: args.force };
+    let cause =
+        Event::RollbackStarted { cause: "rollback from what is live".into(), by: owner, to_step: None, force: args.force, request: None };
     // Held first: one that is refused must not look like a run that somebody has to finish.
     let hold = hold::take_to_restore(&ports, &settings, plan.marker, &run, &load_balancers, args.take_over).await;
     let hold = hold.map_err(|e| over(drive::held(e), "the same command with --take-over"))?;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::adapter::store::{Request, Store};
-use crate::cli::args::{Abort, Global, Promote, Resume, Steer};
+use crate::cli::args::{Abort, Global, Named, Promote, Resume, Steer};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::find::Found;
 use crate::cli::render::parts::standing;
@@ -13,32 +13,35 @@ use crate::cli::verbs::rollback_live;
 use crate::cli::verbs::run::{leaves, step};
 use crate::cli::{drive, find, follow, identity, owner, term, world};
 use crate::domain::decide::Orders;
-use crate::domain::event::{Event, ResumeMode};
+use crate::domain::event::ResumeMode;
 use crate::domain::state::{Phase, State};
 use crate::engine::{Settings, hold, request};
 
 /// `cutover promote`.
 pub async fn promote(global: &Global, args: &Promote) -> Result<Exit, Failure> {
-    ask(global, &args.steer, "promote", |by| Request::Promote { by, full: args.full }).await
+    ask(global, &args.named, "promote", |by| Request::Promote { by, full: args.full }).await
 }
 
 /// `cutover pause`.
-pub async fn pause(global: &Global, args: &Steer) -> Result<Exit, Failure> {
+pub async fn pause(global: &Global, args: &Named) -> Result<Exit, Failure> {
     ask(global, args, "pause", |by| Request::Pause { by, reason: String::new() }).await
 }
 
 /// `cutover approve`.
-pub async fn approve(global: &Global, args: &Steer) -> Result<Exit, Failure> {
+pub async fn approve(global: &Global, args: &Named) -> Result<Exit, Failure> {
     ask(global, args, "approve", |by| Request::Approve { by }).await
 }
 
 /// `cutover abort`.
 pub async fn abort(global: &Global, args: &Abort) -> Result<Exit, Failure> {
-    let (store, found) = target(global, &args.steer).await?;
+    let (store, found) = target(global, &args.steer.named).await?;
     let to_step = step(&found.plan, args.to_step.as_ref())?;
-    confirm(&args.steer, &format!("Abort the run {} and put the traffic back?", found.run.id))?;
     let (by, _) = owner::owner();
     let request = Request::Abort { by, to_step };
+    if let Some(why) = request::refusal(&found.plan, &state(&found)?, &request) {
+        return Err(Failure::new(Exit::Usage, why).next(format!("to put all of it back: cutover abort {}", found.run.id)));
+    }
+    confirm(&args.steer, &format!("Abort the run {} and put the traffic back?", found.run.id))?;
     if store.holder(&found.run.id).await.is_some() {
         store.put_request(&found.run.id, &request).await.map_err(|e| Failure::new(Exit::Internal, e))?;
         if let Some(exit) = follow::to_the_end(global, &store, &found).await? {
@@ -50,7 +53,7 @@ pub async fn abort(global: &Global, args: &Abort) -> Result<Exit, Failure> {
 
 /// `cutover resume`: takes the run in hand and goes on, in the foreground; or lets the process that has it go on.
 pub async fn resume(global: &Global, args: &Resume) -> Result<Exit, Failure> {
-    let (store, found) = target(global, &args.steer).await?;
+    let (store, found) = target(global, &args.steer.named).await?;
     let mode = match (args.keep_live, args.reassert) {
         (true, _) => ResumeMode::KeepLive,
         (_, true) => ResumeMode::Reassert,
@@ -75,16 +78,16 @@ pub async fn resume(global: &Global, args: &Resume) -> Result<Exit, Failure> {
     identity::account(&found.plan, &ports).await?;
     let settings = Settings { orders: Orders { until }, leave_when_frozen: leaves(args.on_freeze), ..drive::settings(&found.plan, &state) };
     let hold = hold::take(&ports, &settings, found.plan.marker, &found.run.id, &found.run.load_balancers, false).await;
-    let hold = hold.map_err(|e| drive::held_again(e, &found.run.id))?;
+    let hold = hold.map_err(|e| drive::held_again(e, &state))?;
     drive::drive(global, &found.plan, ports, settings, hold).await
 }
 
 /// Leaves a request; typing the verb is all the confirmation that one needs. Without a live holder it is journalled by this process, which then leaves the run as it is.
-async fn ask(global: &Global, args: &Steer, verb: &str, request: impl FnOnce(String) -> Request) -> Result<Exit, Failure> {
-    let (store, found) = target(global, args).await?;
+async fn ask(global: &Global, named: &Named, verb: &str, request: impl FnOnce(String) -> Request) -> Result<Exit, Failure> {
+    let (store, found) = target(global, named).await?;
     let request = request(owner::owner().0);
     let state = state(&found)?;
-    if let Event::Notice { .. } = request::event(&state, &request) {
+    if request::refusal(&found.plan, &state, &request).is_some() {
         return Err(nothing_to(verb, &found, &state));
     }
     store.put_request(&found.run.id, &request).await.map_err(|e| Failure::new(Exit::Internal, e))?;
@@ -108,11 +111,12 @@ fn nothing_to(verb: &str, found: &Found, state: &State) -> Failure {
 pub async fn restoring(global: &Global, store: Arc<dyn Store>, found: &Found, take_over: bool, request: &Request) -> Result<Exit, Failure> {
     let ports = world::ports(&found.plan, store).await;
     identity::account(&found.plan, &ports).await?;
-    let settings = drive::settings(&found.plan, &state(found)?);
+    let state = state(found)?;
+    let settings = drive::settings(&found.plan, &state);
     let hold = hold::take_to_restore(&ports, &settings, found.plan.marker, &found.run.id, &found.run.load_balancers, take_over);
     let hold = hold
         .await
-        .map_err(|e| rollback_live::over(drive::held_again(e, &found.run.id), &format!("cutover rollback {} --take-over", found.run.id)))?;
+        .map_err(|e| rollback_live::over(drive::held_again(e, &state), &format!("cutover rollback {} --take-over", found.run.id)))?;
     drive::begin(global, &found.plan, ports, settings, hold, Some(request)).await.map(done_if_back)
 }
 
@@ -121,9 +125,9 @@ pub fn done_if_back(exit: Exit) -> Exit {
     if exit == Exit::RolledBack { Exit::Done } else { exit }
 }
 
-async fn target(global: &Global, args: &Steer) -> Result<(Arc<dyn Store>, Found), Failure> {
+async fn target(global: &Global, named: &Named) -> Result<(Arc<dyn Store>, Found), Failure> {
     let store = world::store(global.state_dir.as_ref())?;
-    let found = find::run(&*store, Some(&args.target), term::style_err(global.color).color).await?;
+    let found = find::run(&*store, Some(&named.target), term::style_err(global.color).color).await?;
     if found.run.finished.is_some() {
         let failure = Failure::new(Exit::Usage, format!("the run {} is over", found.run.id));
         return Err(failure.next(format!("to take it back: cutover rollback {}", found.run.id)));

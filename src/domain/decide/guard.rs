@@ -110,7 +110,7 @@ pub(super) fn back(state: &State, watch: &Watch, cause: String) -> Result<Vec<Ev
         let message = format!("{cause}; but the way back has no healthy target either, so the traffic stays where it is");
         return Err(Event::Frozen { reason: Freeze::NoWayBack, message });
     }
-    let rollback = Event::RollbackStarted { cause, by: AUTOMATIC.into(), to_step: None, force: false };
+    let rollback = Event::RollbackStarted { cause, by: AUTOMATIC.into(), to_step: None, force: false, request: None };
     let weak = ways(state, watch).into_iter().find(|w| w.healthy.is_some_and(|h| h < w.baseline));
     let notice = weak.map(|w| Event::Notice {
         message: format!(
@@ -119,6 +119,7 @@ pub(super) fn back(state: &State, watch: &Watch, cause: String) -> Result<Vec<Ev
             w.healthy.unwrap_or(0),
             w.baseline
         ),
+        request: None,
     });
     Ok([Some(rollback), notice].into_iter().flatten().collect())
 }

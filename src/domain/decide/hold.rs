@@ -89,7 +89,8 @@ fn paused(state: &State) -> Option<Wait> {
     Some(Wait { reason: WaitReason::Paused, message: format!("paused by {by}{reason}"), until: None })
 }
 
-fn blind(watch: &Watch) -> Option<Wait> {
+/// What cannot be read at present, and how to log in again where that is why.
+pub fn blind(watch: &Watch) -> Option<Wait> {
     watch.blind_since?;
     let login = watch.unreadable.values().chain(&watch.marker_unread).any(|why| matches!(why, Unreadable::Credentials(_)));
     let hint = if login { "; log in again (for example `aws sso login`), the run goes on by itself" } else { "" };

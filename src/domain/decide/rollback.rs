@@ -68,6 +68,9 @@ fn standing(plan: &Plan, state: &State, watch: &Watch, route: &Route, rollback: 
     {
         return Standing::Left(format!("someone else changed it, it is left alone: {}", spelled(route, action::forward(live))));
     }
+    if let Some(Unreadable::Unrepresentable(element)) = unread(route, watch) {
+        return Standing::Left(element.clone());
+    }
     let reading = reading(route, watch);
     if reading.is_some_and(|actions| action::forward(actions).is_none()) {
         return never("someone else made it something that forwards nowhere".into());
@@ -106,8 +109,12 @@ fn reading<'a>(route: &Route, watch: &'a Watch) -> Option<&'a [Action]> {
 
 /// Whether the last look, later than all that we did to the route, did not find it.
 fn missing(route: &Route, watch: &Watch) -> bool {
-    let reading = watch.routes.get(&route.start.id).filter(|r| r.at >= route.touched);
-    reading.is_some_and(|r| matches!(r.value, Err(Unreadable::NotFound(_))))
+    matches!(unread(route, watch), Some(Unreadable::NotFound(_)))
+}
+
+/// Why the last look, later than all that we did to the route, could not read it.
+fn unread<'a>(route: &Route, watch: &'a Watch) -> Option<&'a Unreadable> {
+    watch.routes.get(&route.start.id).filter(|r| r.at >= route.touched)?.value.as_ref().err()
 }
 
 fn spelled(route: &Route, forward: Option<&Forward>) -> String {

@@ -112,7 +112,7 @@ fn moving(plan: &Plan, state: &State, watch: &Watch, now: Timestamp) -> Decision
     let bind = hold::current(plan, state) == Some(&StepKind::Bind);
     let mut pending = Vec::new();
     for route in state.routes.values().filter(|r| !r.gone()) {
-        match goal::after(plan, route, state.started.from_step, state.step) {
+        match goal::after(plan, &state.started, route, state.step) {
             Ok(set) if route.open.is_none() && route.forward().same(&set) => {}
             Ok(set) => pending.push((route, set)),
             Err(e) => return frozen(Freeze::WriteFailed, format!("{}: {e}", route.start.label)),
@@ -198,8 +198,8 @@ fn bound(plan: &Plan, state: &State, watch: &Watch, now: Timestamp) -> Decision 
 /// The groups that the first share step to come raises.
 fn first_raised(plan: &Plan, state: &State) -> Vec<String> {
     let Some((number, _)) = goal::coming(plan, state.step) else { return Vec::new() };
-    let from = state.started.from_step;
-    let pairs: Vec<_> = state.routes.values().filter_map(|r| goal::after(plan, r, from, number).ok().map(|set| (r, set))).collect();
+    let pairs: Vec<_> =
+        state.routes.values().filter_map(|r| goal::after(plan, &state.started, r, number).ok().map(|set| (r, set))).collect();
     raised(state, &pairs)
 }
 

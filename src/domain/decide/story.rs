@@ -45,8 +45,9 @@ impl Sim {
         };
         sim.apply(Event::StepStarted { step, kind, label: String::new() });
         let done = if kind == StepType::Shares { step - 1 } else { step };
+        let begun = sim.state.started.clone();
         for route in sim.state.routes.values_mut() {
-            let forward = goal::after(&sim.plan, route, 1, done).expect("weights");
+            let forward = goal::after(&sim.plan, &begun, route, done).expect("weights");
             route.known = crate::domain::action::with_forward(&route.known, &forward);
         }
         sim
@@ -145,7 +146,7 @@ fn a_dead_group_is_rolled_back_at_the_next_look_even_while_paused() {
         let mut sim = Sim::at_step(5, 10);
         sim.see(30, &ok(10), &ok(5));
         if pause {
-            sim.apply(Event::Paused { by: "alice".into(), reason: String::new() });
+            sim.apply(Event::Paused { by: "alice".into(), reason: String::new(), request: None });
         }
         let Decision::Write(batch) = sim.look_after(POLL, &ok(10), &Ok((0, 5))) else { panic!("no write") };
         assert!(batch.restore && batch.writes.len() == 2 && batch.writes.iter().all(|w| w.expect.is_none()));
@@ -178,7 +179,7 @@ fn trouble_on_the_old_side_freezes_and_never_rolls_back() {
     assert!(sim.thawed(), "it goes on by itself");
     // A person who goes on all the same is not stopped again by the same.
     sim.see(10, &Ok((0, 10)), &ok(10));
-    sim.apply(Event::Resumed { by: "alice".into(), mode: ResumeMode::Plain });
+    sim.apply(Event::Resumed { by: "alice".into(), mode: ResumeMode::Plain, request: None });
     sim.see(60, &Ok((0, 10)), &ok(10));
     assert_eq!(sim.froze(), [Freeze::FromInTrouble; 2]);
     assert!(sim.state.frozen.is_none() && !sim.rolls_back());
@@ -204,7 +205,7 @@ fn a_weak_way_back_is_taken_and_said() {
     sim.see(30, &ok(10), &ok(10));
     sim.look_after(POLL, &ok(8), &Ok((0, 10)));
     let message = "a has 8 of the 10 healthy targets that it had at the start; the traffic goes back all the same";
-    assert!(sim.rolls_back() && sim.events.contains(&Event::Notice { message: message.into() }), "{:?}", sim.events);
+    assert!(sim.rolls_back() && sim.events.contains(&Event::Notice { message: message.into(), request: None }), "{:?}", sim.events);
 }
 
 #[test]

@@ -79,7 +79,7 @@ impl State {
     }
 
     fn rolling_back(self, second: i64, by: &str) -> Self {
-        self.did(second, Event::RollbackStarted { cause: String::new(), by: by.into(), to_step: None, force: false })
+        self.did(second, Event::RollbackStarted { cause: String::new(), by: by.into(), to_step: None, force: false, request: None })
     }
 }
 
@@ -208,7 +208,7 @@ fn a_write_over_which_someone_else_wrote_is_closed_after_its_deadline() {
         .did(1, intended(false, 11, &HALF))
         .did(2, drifted)
         .did(3, Event::Frozen { reason: Freeze::Drift, message: String::new() })
-        .did(4, Event::Resumed { by: String::new(), mode: ResumeMode::Reassert });
+        .did(4, Event::Resumed { by: String::new(), mode: ResumeMode::Reassert, request: None });
     let seen = watch(0).seen(12, Ok(forward(&foreign)), [10, 10]);
     let Decision::Record(events) = next(&state, &seen, 12) else { panic!("{:?}", next(&state, &seen, 12)) };
     let state = state.did(12, events[0].clone());
@@ -222,7 +222,7 @@ fn what_is_written_again_is_held_to_the_raise_gate() {
         .did(1, Event::StepStarted { step: 4, kind: StepType::Shares, label: String::new() })
         .did(2, drifted)
         .did(3, Event::Frozen { reason: Freeze::Drift, message: String::new() })
-        .did(4, Event::Resumed { by: String::new(), mode: ResumeMode::Reassert });
+        .did(4, Event::Resumed { by: String::new(), mode: ResumeMode::Reassert, request: None });
     let looks = |b: u32| (1..=8).fold(watch(0), |w, i| w.seen(i * 5, Ok(forward(&ORIGINAL)), [10, b]));
     assert!(matches!(next(&state, &looks(4), 40), Decision::Wait(_)), "{:?}", next(&state, &looks(4), 40));
     assert!(matches!(next(&state, &looks(10), 40), Decision::Write(_)), "{:?}", next(&state, &looks(10), 40));
@@ -252,6 +252,28 @@ fn clients_of_a_run_that_began_in_the_middle_hold_cookies_too() {
     let route = &state.routes[&id()];
     let back = crate::domain::goal::back(&plan(), &state, route, state.rollback.as_ref().unwrap(), route.forward()).unwrap();
     assert_eq!(back.weight(&group_arn("webapp-b")), None, "dropped, so that its cookies are worth nothing");
+}
+
+/// `--baseline` names a cluster that no step uses and that is not attached: the plan's `c`, where the traffic once was.
+#[test]
+fn a_baseline_that_no_step_uses_and_that_is_not_attached_is_gone_back_to() {
+    let mut state = run(forward(&HALF));
+    let route = state.routes.get_mut(&id()).unwrap();
+    route.start.groups.insert("c".into(), group_arn("webapp-c"));
+    state.started.start = Some([("a".into(), 0), ("b".into(), 0), ("c".into(), 100)].into());
+    let state = state.rolling_back(2, "alice@mac");
+    let route = &state.routes[&id()];
+    let back = crate::domain::goal::back(&plan(), &state, route, state.rollback.as_ref().unwrap(), route.forward()).unwrap();
+    assert!(back.weight(&group_arn("webapp-c")).is_some_and(|w| w > 0), "{back:?}");
+    assert_eq!((back.weight(&group_arn("webapp-a")), back.weight(&group_arn("webapp-b"))), (Some(0), Some(0)), "{back:?}");
+}
+
+#[test]
+fn a_rollback_leaves_what_this_build_does_not_know_and_says_so() {
+    let state = run(forward(&ORIGINAL)).unanswered(1, 11).did(12, outcome(WriteResult::Applied, Some(&HALF))).rolling_back(13, AUTOMATIC);
+    let unknown = "80 default: this build does not know QuantumConfig";
+    let seen = watch(0).seen(14, Err(Unreadable::Unrepresentable(unknown.into())), [10, 10]);
+    assert!(matches!(next(&state, &seen, 14), Decision::Leave(Stop::Stuck, why) if why.contains(unknown)), "{:?}", next(&state, &seen, 14));
 }
 
 #[test]

@@ -13,6 +13,7 @@ impl State {
     pub fn apply(&mut self, time: Timestamp, event: &Event) -> Result<(), Illegal> {
         self.check(event)?;
         self.last = time;
+        self.heard.extend(event.request().map(str::to_owned));
         match event {
             Event::Claimed { .. } => self.claim(time),
             Event::StepStarted { step, kind, .. } => self.enter(*step, *kind, time),
@@ -32,12 +33,12 @@ impl State {
                 self.released = true;
                 self.full |= full;
             }
-            Event::Paused { by, reason } => self.paused = Some((by.clone(), reason.clone())),
+            Event::Paused { by, reason, .. } => self.paused = Some((by.clone(), reason.clone())),
             Event::Resumed { mode, .. } => self.resume(time, *mode),
             Event::Frozen { reason, message } => self.frozen = Some((*reason, message.clone(), time)),
             Event::Thawed {} => self.thaw(time),
             Event::Drifted { route, live, .. } => self.drift(route, live.as_ref()),
-            Event::RollbackStarted { cause, by, to_step, force } => {
+            Event::RollbackStarted { cause, by, to_step, force, .. } => {
                 self.phase = Phase::RollingBack;
                 self.finished = None;
                 let automatic = by == AUTOMATIC;

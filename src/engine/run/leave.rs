@@ -29,7 +29,7 @@ impl Run<'_> {
 
     pub(super) async fn interrupted(&mut self, stop: Stop, message: String) -> Result<Ending, EngineError> {
         if stop == Stop::Interrupted && !matches!(self.state.phase, Phase::RollingBack | Phase::Finished) && self.state.paused.is_none() {
-            self.journal(Event::Paused { by: self.settings.owner.clone(), reason: "interrupted".into() }).await?;
+            self.journal(Event::Paused { by: self.settings.owner.clone(), reason: "interrupted".into(), request: None }).await?;
         }
         self.stopped(stop, message).await
     }

@@ -7,7 +7,7 @@ use aws_types::SdkConfig;
 
 use super::StageError;
 use crate::adapter::alb::Alb;
-use crate::adapter::kube::K8s;
+use crate::adapter::kube::{K8s, limit};
 use crate::adapter::{Balancer, Cluster, aws, eks};
 use crate::lab::{live, paused};
 use crate::plan::model::{ClusterAccess, ClusterName, Plan};
@@ -55,7 +55,7 @@ fn balancer(config: &SdkConfig) -> Arc<dyn Balancer> {
 
 fn at(url: String) -> Result<K8s, StageError> {
     let mut config = kube::Config::new(url.parse().map_err(client)?);
-    config.default_retry = false;
+    limit(&mut config);
     kube::Client::try_from(config).map(K8s::new).map_err(client)
 }
 

@@ -44,7 +44,7 @@ fn no_line_is_wider_than_the_terminal_whatever_it_shows() {
 fn a_finished_run_has_no_current_step() {
     let mut events = until_bake();
     let cause = "webapp-b has no healthy target".to_owned();
-    events.push((70, Event::RollbackStarted { cause, by: "cutover".into(), to_step: None, force: false }));
+    events.push((70, Event::RollbackStarted { cause, by: "cutover".into(), to_step: None, force: false, request: None }));
     events.push((75, Event::Finished { outcome: Outcome::RolledBack, remarks: Vec::new(), left: Vec::new() }));
     let lines = screen(&View::of(&plan(), &state(events), None, &[], at(80)), 100, &Style::plain());
     assert_eq!(lines[1], "  rolled back: webapp-b has no healthy target");

@@ -29,7 +29,16 @@ fn a_run_that_fails_reads_as_a_story() {
         (200, Event::Baked { step: 3, millis: 100_000, gap: 40_000, until: at(200) }),
         health(210, healthy(40, 0), healthy(0, 0)),
         (210, Event::GateFailed { gate: "guard".into(), group: group_arn("webapp-b"), message: "has no healthy target".into() }),
-        (210, Event::RollbackStarted { cause: "webapp-b has no healthy target".into(), by: "cutover".into(), to_step: None, force: false }),
+        (
+            210,
+            Event::RollbackStarted {
+                cause: "webapp-b has no healthy target".into(),
+                by: "cutover".into(),
+                to_step: None,
+                force: false,
+                request: None,
+            },
+        ),
         (210, intended(&ids(), &set(99, 1), &set(100, 0), true)),
     ]);
     events.extend(ids().iter().map(|id| (211, outcome(id, WriteResult::Applied, Some(set(100, 0)), None))));
@@ -55,7 +64,7 @@ fn what_went_wrong_with_a_route_is_named_once() {
     events.push((21, Event::Drifted { route: ids[2].clone(), expected: weights(99, 1), live: Some(weights(0, 100)) }));
     events.push((21, Event::Drifted { route: ids[3].clone(), expected: weights(99, 1), live: None }));
     events.push((22, Event::Frozen { reason: Freeze::Drift, message: "443 rule 20 is not as we left it".into() }));
-    events.push((23, Event::Resumed { by: "bob@pc".into(), mode: ResumeMode::KeepLive }));
+    events.push((23, Event::Resumed { by: "bob@pc".into(), mode: ResumeMode::KeepLive, request: None }));
     events.push((24, Event::Stopped { reason: Stop::Interrupted, message: "b has 1 %.\nNobody watches.".into() }));
     insta::assert_snapshot!(transcript(events));
 }

@@ -52,10 +52,19 @@ fn what_to_type_follows_from_where_it_stands() {
     let id = &view.run;
     assert_eq!(on(&view), [format!("cutover promote {id}   # end this pause early")]);
     let mut events = until_bake();
-    events.push((70, Event::Paused { by: "bob@pc".into(), reason: String::new() }));
+    events.push((70, Event::Paused { by: "bob@pc".into(), reason: String::new(), request: None }));
     assert_eq!(on(&View::of(&plan(), &state(events.clone()), None, &[], at(72))), [format!("cutover resume {id}")]);
-    events.push((71, Event::RollbackStarted { cause: "asked".into(), by: "bob@pc".into(), to_step: None, force: false }));
+    events.push((71, Event::RollbackStarted { cause: "asked".into(), by: "bob@pc".into(), to_step: None, force: false, request: None }));
     let broken = View::of(&plan(), &state(events), None, &[], at(500));
     assert_eq!(on(&broken), [format!("cutover rollback {id}   # it is not finished")]);
     assert_eq!(back(&broken), [format!("cutover rollback {id}")]);
+}
+
+#[test]
+fn a_run_that_only_memory_knows_is_not_told_to_be_named() {
+    let command = "cutover rollback --load-balancer alpha-webapp --from '*-a' --to '*-b'";
+    let view = View { without_journal: Some(command.into()), ..baking() };
+    let said = left(&view, &Style::plain()).join("\n");
+    assert!(said.contains(command) && !said.contains(&view.run), "{said}");
+    assert!(on(&view).is_empty());
 }

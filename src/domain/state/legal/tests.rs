@@ -42,8 +42,8 @@ fn events() -> Vec<(Event, &'static str, Condition)> {
         (Event::Started(Box::new(fixture::started(4))), "", always),
         (Event::Measured(measured), "", always),
         (Event::Claimed { owner: by(), pid: 1, tool: String::new() }, "rmbaBf", always),
-        (Event::RollbackStarted { cause: String::new(), by: by(), to_step: None, force: false }, "rmbaBf", always),
-        (Event::Notice { message: String::new() }, "rmbaBf", always),
+        (Event::RollbackStarted { cause: String::new(), by: by(), to_step: None, force: false, request: None }, "rmbaBf", always),
+        (Event::Notice { message: String::new(), request: None }, "rmbaBf", always),
         (Event::Stopped { reason: Stop::Paused, message: String::new() }, "rmbaBf", always),
         (Event::StepStarted { step: 1, kind: StepType::Shares, label: String::new() }, "r", free),
         (Event::Bound { cluster: by(), binding: by(), result: by() }, "m", always),
@@ -52,11 +52,11 @@ fn events() -> Vec<(Event, &'static str, Condition)> {
         (intended(false), "rmba", moving),
         (Event::StepDone { step: 1 }, "mba", free),
         (Event::Baked { step: 1, millis: 1, gap: 0, until: Timestamp::UNIX_EPOCH }, "b", always),
-        (Event::Approved { step: 1, by: by() }, "a", always),
-        (Event::Promoted { step: 1, full: false, by: by() }, "ba", always),
-        (Event::Promoted { step: 1, full: true, by: by() }, "rmba", always),
-        (Event::Paused { by: by(), reason: String::new() }, "rmba", always),
-        (Event::Resumed { by: by(), mode: ResumeMode::Plain }, "rmba", always),
+        (Event::Approved { step: 1, by: by(), request: None }, "a", always),
+        (Event::Promoted { step: 1, full: false, by: by(), request: None }, "ba", always),
+        (Event::Promoted { step: 1, full: true, by: by(), request: None }, "rmba", always),
+        (Event::Paused { by: by(), reason: String::new(), request: None }, "rmba", always),
+        (Event::Resumed { by: by(), mode: ResumeMode::Plain, request: None }, "rmba", always),
         (Event::Frozen { reason: Freeze::Unreadable, message: String::new() }, "rmba", always),
         (Event::Thawed {}, "rmba", |s| s.held),
         (Event::GateFailed { gate: by(), group: by(), message: by() }, "rmba", always),
@@ -105,7 +105,7 @@ fn every_pair_of_stand_and_event_is_judged_and_an_illegal_one_changes_nothing() 
 
 #[test]
 fn a_journal_begins_with_started() {
-    let event = Event::Notice { message: String::new() };
+    let event = Event::Notice { message: String::new(), request: None };
     let record = Record { seq: 1, time: Timestamp::UNIX_EPOCH, run: "r".into(), event };
     assert_eq!(State::fold(&[record]), Err(Illegal { stand: None, event: "notice" }));
     assert_eq!(State::fold(&[]), Ok(None));
