@@ -41,6 +41,7 @@ column! { World::moto:
     moto_tags_come_and_go = reading::tags, 0;
     moto_a_write_is_one_request_with_the_actions_only = wire::writes, 0;
     moto_an_unknown_element_is_refused_and_named = unknown::refused, 2;
+    moto_an_unknown_element_of_a_default_action_is_refused_and_named = unknown::refused_by_default, 2;
 }
 
 column! { World::lab:
@@ -50,4 +51,5 @@ column! { World::lab:
     lab_like_moto_tags_come_and_go = reading::tags, 0;
     lab_like_moto_a_write_is_one_request_with_the_actions_only = wire::writes, 0;
     lab_like_moto_an_unknown_element_is_refused_and_named = unknown::refused, 2;
+    lab_like_moto_an_unknown_element_of_a_default_action_is_refused_and_named = unknown::refused_by_default, 2;
 }

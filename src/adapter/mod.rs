@@ -26,7 +26,8 @@ pub trait Balancer: Send + Sync {
     async fn caller(&self) -> Result<Caller, Unreadable>;
     /// The load balancers that a selector matches, with attributes and tags.
     async fn load_balancers(&self, selector: &Selector) -> Result<Vec<LoadBalancer>, Unreadable>;
-    /// The listeners of a load balancer, each with its default action first and then its rules by priority, all tags read.
+    /// The listeners of a load balancer, each with its default action first and then its rules by priority, all tags read. What cannot be read
+    /// of one is told there ([`Listener::unread`], [`Listener::tags_unread`]) and holds up none of the others.
     async fn listeners(&self, load_balancer: &str) -> Result<Vec<(Listener, Vec<LiveRoute>)>, Unreadable>;
     /// These routes as they are now, a result each; one that fails does not hold up the others. Tags are left empty.
     async fn routes(&self, ids: &[RouteId]) -> BTreeMap<RouteId, Result<LiveRoute, Unreadable>>;

@@ -63,6 +63,11 @@ fn passes(why: &Unreadable) -> bool {
     matches!(why, Unreadable::Throttled | Unreadable::Unavailable(_))
 }
 
+/// Whether something of a listener was not read that another try may read.
+fn partial(listener: &Listener) -> bool {
+    listener.unread.iter().map(|u| &u.why).chain(&listener.tags_unread).any(passes)
+}
+
 #[async_trait]
 impl Balancer for Patient {
     async fn caller(&self) -> Result<Caller, Unreadable> {
@@ -74,7 +79,20 @@ impl Balancer for Patient {
     }
 
     async fn listeners(&self, load_balancer: &str) -> Result<Vec<(Listener, Vec<LiveRoute>)>, Unreadable> {
-        again!(self, self.inner.listeners(load_balancer))
+        let mut read = self.inner.listeners(load_balancer).await;
+        for pause in PAUSES {
+            let again = read.as_ref().map_or_else(passes, |all| all.iter().any(|(listener, _)| partial(listener)));
+            if !again {
+                break;
+            }
+            self.clock.sleep(pause).await;
+            let next = self.inner.listeners(load_balancer).await;
+            // A part is more than nothing.
+            if next.is_ok() || read.is_err() {
+                read = next;
+            }
+        }
+        read
     }
 
     async fn routes(&self, ids: &[RouteId]) -> BTreeMap<RouteId, Result<LiveRoute, Unreadable>> {

@@ -55,6 +55,33 @@ pub struct Listener {
     pub protocol: String,
     /// Tags.
     pub tags: Tags,
+    /// Routes of it that could not be read; they are not among those beside it.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub unread: Vec<Unread>,
+    /// Why its tags and its routes' are empty, where they could not be read.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub tags_unread: Option<Unreadable>,
+}
+
+/// A route that could not be read, or all rules of a listener where not even their list could be.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Unread {
+    /// ARN of the rule or listener.
+    pub id: RouteId,
+    /// `443 rule 15`, `443 default`, `443 rules`.
+    pub label: String,
+    /// ARNs of the target groups that it forwards to, as far as can be told; empty: nobody knows.
+    pub groups: Vec<String>,
+    /// Why.
+    pub why: Unreadable,
+}
+
+impl Unread {
+    /// Whether it may forward to one of these groups.
+    pub fn may_concern<'a>(&self, groups: impl IntoIterator<Item = &'a String>) -> bool {
+        self.groups.is_empty() || groups.into_iter().any(|arn| self.groups.contains(arn))
+    }
 }
 
 /// A listener's default action or a rule, as read.

@@ -158,6 +158,8 @@ pub fn listener(port: u16) -> Listener {
         port,
         protocol: "HTTP".to_owned(),
         tags: BTreeMap::new(),
+        unread: Vec::new(),
+        tags_unread: None,
     }
 }
 

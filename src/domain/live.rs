@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::action::Action;
-use super::alb::{Listener, LiveRoute, LoadBalancer, Tags, Target, TargetGroup, Unreadable};
+use super::alb::{Listener, LiveRoute, LoadBalancer, Tags, Target, TargetGroup, Unread, Unreadable};
 use super::event::Counts;
 use super::gate::Sample;
 use super::rival;
@@ -58,6 +58,9 @@ pub struct Line {
     pub stickiness_seconds: Option<i32>,
     /// Who manages it, as tags tell.
     pub owners: Vec<String>,
+    /// Why it cannot be read, where it cannot; then nothing else is known of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unreadable: Option<String>,
 }
 
 /// A group's part of an action.
@@ -110,7 +113,10 @@ impl Live {
             state: load_balancer.state.clone(),
             marker: marker.map(|(k, v)| (k.clone(), v.clone())).collect(),
             owners: tags_of_owners(&load_balancer.tags),
-            routes: listeners.iter().flat_map(|(_, routes)| routes).map(|r| line(r, groups)).collect(),
+            routes: listeners
+                .iter()
+                .flat_map(|(l, routes)| routes.iter().map(|r| line(r, groups)).chain(l.unread.iter().map(unread)))
+                .collect(),
             groups: groups.iter().map(|g| group(g, health.get(&g.arn), at)).collect(),
         }
     }
@@ -137,6 +143,20 @@ fn line(route: &LiveRoute, groups: &[TargetGroup]) -> Line {
         shares: weights.iter().map(part).collect(),
         stickiness_seconds: sticky.map(|s| s.duration_seconds.unwrap_or(0)),
         owners: tags_of_owners(&route.tags),
+        unreadable: None,
+    }
+}
+
+fn unread(route: &Unread) -> Line {
+    Line {
+        id: route.id.clone(),
+        route: route.label.clone(),
+        conditions: String::new(),
+        does: Vec::new(),
+        shares: Vec::new(),
+        stickiness_seconds: None,
+        owners: Vec::new(),
+        unreadable: Some(route.why.to_string()),
     }
 }
 

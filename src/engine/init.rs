@@ -42,6 +42,9 @@ pub async fn init(
     let free = all.map_err(unreadable("the account's target groups"))?.into_iter().filter(|g| g.load_balancers.is_empty());
     groups.extend(free);
     let listeners = listeners.map_err(unreadable("its listeners"))?;
+    if let Some(unread) = listeners.iter().find_map(|(l, _)| l.unread.first()) {
+        return Err(InitError::Unreadable { what: format!("its action {}", unread.label), why: unread.why.clone() });
+    }
     let seen = Seen { load_balancer, listeners, groups, from_bindings: from_bindings?, to_bindings: to_bindings? };
     write(request, &seen)
 }

@@ -21,13 +21,16 @@ pub enum Death {
     Torn,
 }
 
+/// Which events are a process's last.
+type Deadly = fn(&Event) -> bool;
+
 /// The store in memory, with every record at hand.
 #[derive(Clone, Default)]
 pub struct Ledger {
     pub memory: Memory,
     records: Arc<Mutex<Vec<Record>>>,
     death: Arc<Mutex<Option<(u64, Death)>>>,
-    deadly: Arc<Mutex<Option<fn(&Event) -> bool>>>,
+    deadly: Arc<Mutex<Option<Deadly>>>,
 }
 
 impl Ledger {
@@ -37,7 +40,7 @@ impl Ledger {
     }
 
     /// The process dies right after the first record with such an event; `None`: it lives.
-    pub fn dies_on(&self, deadly: Option<fn(&Event) -> bool>) {
+    pub fn dies_on(&self, deadly: Option<Deadly>) {
         *self.deadly.lock().unwrap_or_else(PoisonError::into_inner) = deadly;
     }
 

@@ -90,27 +90,36 @@ pub(super) async fn target_groups(elb: &Client, which: Which<'_>) -> Result<Vec<
     .await
 }
 
-/// The listeners of a load balancer, their actions looked through for unknown elements.
-pub(super) async fn listeners(elb: &Client, load_balancer: &str) -> Result<Vec<sdk::Listener>, Failure> {
+/// Whether an answer is looked through for elements that the SDK would drop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Look {
+    /// An answer with one is a failure.
+    Through,
+    /// It is there without them: for names only, never to be written.
+    Over,
+}
+
+/// The listeners of a load balancer.
+pub(super) async fn listeners(elb: &Client, load_balancer: &str, look: Look) -> Result<Vec<sdk::Listener>, Failure> {
     pages(|marker| async move {
-        let call = elb.describe_listeners().load_balancer_arn(load_balancer).set_marker(marker);
-        let out = call.customize().interceptor(Known).send().await?;
+        let call = elb.describe_listeners().load_balancer_arn(load_balancer).set_marker(marker).customize();
+        let out = if look == Look::Through { call.interceptor(Known) } else { call }.send().await?;
         Ok((out.listeners.unwrap_or_default(), out.next_marker))
     })
     .await
 }
 
-/// The rules of a listener, the default one left out, looked through likewise.
-pub(super) async fn rules(elb: &Client, listener: &str) -> Result<Vec<sdk::Rule>, Failure> {
+/// The rules of a listener, the default one left out.
+pub(super) async fn rules(elb: &Client, listener: &str, look: Look) -> Result<Vec<sdk::Rule>, Failure> {
     let all = pages(|marker| async move {
-        let call = elb.describe_rules().listener_arn(listener).set_marker(marker);
-        let out = call.customize().interceptor(Known).send().await?;
+        let call = elb.describe_rules().listener_arn(listener).set_marker(marker).customize();
+        let out = if look == Look::Through { call.interceptor(Known) } else { call }.send().await?;
         Ok((out.rules.unwrap_or_default(), out.next_marker))
     });
     Ok(all.await?.into_iter().filter(|r| r.is_default() != Some(true)).collect())
 }
 
-/// Up to [`BATCH`] listeners by ARN, looked through likewise.
+/// Up to [`BATCH`] listeners by ARN, their actions looked through for unknown elements.
 pub(super) async fn listeners_by_arn(elb: &Client, arns: Vec<String>) -> Result<Vec<sdk::Listener>, Failure> {
     let out = elb.describe_listeners().set_listener_arns(Some(arns)).customize().interceptor(Known).send().await?;
     Ok(out.listeners.unwrap_or_default())

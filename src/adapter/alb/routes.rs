@@ -6,38 +6,89 @@ use aws_sdk_elasticloadbalancingv2::types as sdk;
 use futures::{StreamExt, TryStreamExt, stream};
 
 use super::failure::Failure;
-use super::read::{self, BATCH, PARALLEL};
+use super::read::{self, BATCH, Look, PARALLEL};
 use super::{Alb, view};
-use crate::domain::alb::{Listener, LiveRoute, RouteId};
+use crate::domain::alb::{Listener, LiveRoute, RouteId, Unread, Unreadable};
 
 type Found = BTreeMap<RouteId, Result<LiveRoute, Failure>>;
 
 impl Alb {
-    /// Every listener with its default action first, then its rules by priority; tags read.
+    /// Every listener with its default action first, then its rules by priority; tags read. One that cannot be read holds up none of the others.
     pub(super) async fn all_routes(&self, load_balancer: &str) -> Result<Vec<(Listener, Vec<LiveRoute>)>, Failure> {
-        let found = read::listeners(&self.elb, load_balancer).await?;
-        let whole = found.iter().map(|l| self.with_rules(l)).collect::<Vec<_>>();
+        let (found, apart) = match read::listeners(&self.elb, load_balancer, Look::Through).await {
+            Err(Failure::Unrepresentable(_)) => {
+                let named = read::listeners(&self.elb, load_balancer, Look::Over).await?;
+                let ids: Vec<_> = named.iter().filter_map(|l| l.listener_arn().map(str::to_owned)).collect();
+                (named, self.routes_by_arn(&ids).await)
+            }
+            found => (found?, Found::new()),
+        };
+        let whole = found.iter().map(|l| self.with_rules(l, &apart)).collect::<Vec<_>>();
         let mut all: Vec<_> = stream::iter(whole).buffered(PARALLEL).try_collect().await?;
         all.sort_by(|(a, _), (b, _)| (a.port, &a.arn).cmp(&(b.port, &b.arn)));
         self.add_tags(&mut all).await?;
         Ok(all)
     }
 
-    async fn with_rules(&self, found: &sdk::Listener) -> Result<(Listener, Vec<LiveRoute>), Failure> {
-        let listener = view::listener(found)?;
+    async fn with_rules(&self, found: &sdk::Listener, apart: &Found) -> Result<(Listener, Vec<LiveRoute>), Failure> {
+        let mut listener = view::listener(found)?;
         self.remember(&listener.arn, listener.port);
-        let mut routes = vec![view::default_route(found)?];
-        for rule in read::rules(&self.elb, &listener.arn).await? {
-            routes.push(view::rule(&rule, listener.port)?);
+        let default = apart.get(&listener.arn).cloned().unwrap_or_else(|| view::default_route(found));
+        let mut read = vec![default.map_err(|why| view::unread_default(found, why))];
+        match self.rules_of(&listener).await {
+            Ok(rules) => read.extend(rules),
+            // Of these, everything else is waiting too.
+            Err(Failure::Credentials(why)) => return Err(Failure::Credentials(why)),
+            Err(why) => {
+                let label = format!("{} rules", listener.port);
+                listener.unread.push(Unread { id: listener.arn.clone(), label, groups: Vec::new(), why: why.into() });
+            }
+        }
+        let mut routes = Vec::new();
+        for one in read {
+            match one {
+                Ok(route) => routes.push(route),
+                // Deleted between two calls.
+                Err(Unread { why: Unreadable::NotFound(_), .. }) => {}
+                Err(unread) => listener.unread.push(unread),
+            }
         }
         routes.sort_by_key(|r| r.priority);
         Ok((listener, routes))
     }
 
+    /// The rules of a listener; where one of them has an element that is not known, each is asked for by itself.
+    async fn rules_of(&self, listener: &Listener) -> Result<Vec<Result<LiveRoute, Unread>>, Failure> {
+        let port = listener.port;
+        let (found, mut apart) = match read::rules(&self.elb, &listener.arn, Look::Through).await {
+            Err(Failure::Unrepresentable(_)) => {
+                let named = read::rules(&self.elb, &listener.arn, Look::Over).await?;
+                let ids: Vec<_> = named.iter().filter_map(|r| r.rule_arn().map(str::to_owned)).collect();
+                (named, self.routes_by_arn(&ids).await)
+            }
+            found => (found?, Found::new()),
+        };
+        let one = |rule: &sdk::Rule| {
+            let read = rule.rule_arn().and_then(|arn| apart.remove(arn)).unwrap_or_else(|| view::rule(rule, port));
+            read.map_err(|why| view::unread_rule(rule, port, why))
+        };
+        Ok(found.iter().map(one).collect())
+    }
+
     async fn add_tags(&self, all: &mut [(Listener, Vec<LiveRoute>)]) -> Result<(), Failure> {
         // A listener's default route has the listener's ARN.
-        let arns: BTreeSet<_> = all.iter().flat_map(|(_, routes)| routes.iter().map(|r| r.id.clone())).collect();
-        let tags = read::tags(&self.elb, &arns.into_iter().collect::<Vec<_>>()).await?;
+        let rules = all.iter().flat_map(|(_, routes)| routes.iter().map(|r| r.id.clone()));
+        let arns: BTreeSet<_> = all.iter().map(|(l, _)| l.arn.clone()).chain(rules).collect();
+        let tags = match read::tags(&self.elb, &arns.into_iter().collect::<Vec<_>>()).await {
+            Ok(tags) => tags,
+            Err(Failure::Credentials(why)) => return Err(Failure::Credentials(why)),
+            Err(why) => {
+                for (listener, _) in all {
+                    listener.tags_unread = Some(why.clone().into());
+                }
+                return Ok(());
+            }
+        };
         for (listener, routes) in all {
             listener.tags = tags.get(&listener.arn).cloned().unwrap_or_default();
             for route in routes {

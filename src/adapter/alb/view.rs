@@ -7,7 +7,7 @@ use aws_sdk_elasticloadbalancingv2::types::TargetHealthStateEnum as State;
 
 use super::failure::Failure;
 use super::{action, condition};
-use crate::domain::alb::{HealthCheck, Listener, LiveRoute, LoadBalancer, Tags, Target, TargetGroup, TargetState};
+use crate::domain::alb::{HealthCheck, Listener, LiveRoute, LoadBalancer, Tags, Target, TargetGroup, TargetState, Unread};
 
 fn text(value: Option<&str>) -> String {
     value.unwrap_or_default().to_owned()
@@ -47,6 +47,8 @@ pub(super) fn listener(l: &sdk::Listener) -> Result<Listener, Failure> {
         port: number(l.port()),
         protocol: text(l.protocol().map(sdk::ProtocolEnum::as_str)),
         tags: Tags::new(),
+        unread: Vec::new(),
+        tags_unread: None,
     })
 }
 
@@ -76,6 +78,25 @@ pub(super) fn rule(r: &sdk::Rule, port: u16) -> Result<LiveRoute, Failure> {
         conditions: condition::words(r.conditions()),
         tags: Tags::new(),
     })
+}
+
+/// A default action that could not be read, as far as it can be spoken of.
+pub(super) fn unread_default(l: &sdk::Listener, why: Failure) -> Unread {
+    let port: u16 = number(l.port());
+    Unread { id: text(l.listener_arn()), label: format!("{port} default"), groups: groups(l.default_actions()), why: why.into() }
+}
+
+/// The same of a rule.
+pub(super) fn unread_rule(r: &sdk::Rule, port: u16, why: Failure) -> Unread {
+    let label = format!("{port} rule {}", r.priority().unwrap_or("?"));
+    Unread { id: text(r.rule_arn()), label, groups: groups(r.actions()), why: why.into() }
+}
+
+/// The groups of actions of which elements may be missing.
+fn groups(actions: &[sdk::Action]) -> Vec<String> {
+    let tuples = actions.iter().filter_map(sdk::Action::forward_config).flat_map(sdk::ForwardActionConfig::target_groups);
+    let tuples = tuples.filter_map(sdk::TargetGroupTuple::target_group_arn);
+    actions.iter().filter_map(sdk::Action::target_group_arn).chain(tuples).map(str::to_owned).collect()
 }
 
 /// The ARN of a rule's listener, which a rule's ARN contains: `…:listener-rule/app/NAME/LB/LISTENER/RULE`.

@@ -48,6 +48,7 @@ fn route(line: &Line, width: usize, style: &Style) -> String {
     if let Some(seconds) = line.stickiness_seconds {
         said.push(style.paint(Tone::Warn, &format!("sticky for {}", style::duration(jiff::SignedDuration::from_secs(seconds.into())))));
     }
+    said.extend(line.unreadable.iter().map(|why| style.paint(Tone::Bad, &format!("cannot be read: {why}"))));
     said.extend(line.owners.iter().map(|o| style.paint(Tone::Warn, &format!("owner tag {o}"))));
     let conditions = if line.conditions.is_empty() { String::new() } else { format!("  {}", style.paint(Tone::Faint, &line.conditions)) };
     format!("  {:width$}  {}{conditions}", line.route, said.join("; "))

@@ -10,6 +10,7 @@ use crate::adapter::{Balancer, Clock};
 use crate::cli::args::{Global, Rollback};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::{drive, owner, term, world};
+use crate::domain::alb::Unread;
 use crate::domain::emergency::{self, Wanted};
 use crate::domain::event::Event;
 use crate::engine::{Ports, Settings, hold};
@@ -32,6 +33,10 @@ pub async fn run(global: &Global, args: &Rollback, load_balancer: &str) -> Resul
     let groups = balancer.target_groups(Some(&lb.arn)).await.map_err(wrong("cannot read its target groups, nothing was written"))?;
     let health = balancer.health(&groups.iter().map(|g| g.arn.clone()).collect::<Vec<_>>()).await;
     let wanted = Wanted { from: &args.from, to: &args.to, load_balancer: &lb, listeners: &listeners, groups: &groups, health: &health };
+    let unread: Vec<&Unread> = listeners.iter().flat_map(|(l, _)| &l.unread).collect();
+    for route in &unread {
+        term::complain(&format!("{} cannot be read, so it stays as it is: {}", route.label, route.why));
+    }
     let (plan, started) = emergency::started(&wanted).map_err(|e| Failure::new(Exit::Usage, e))?;
     term::complain(&format!("{} routes of {} go back to {}", started.routes.len(), lb.name, args.from.join(", ")));
     if !args.yes && !term::confirm("Put the traffic back?").map_err(|e| Failure::new(Exit::Usage, e))? {
@@ -47,6 +52,8 @@ pub async fn run(global: &Global, args: &Rollback, load_balancer: &str) -> Resul
         store: place(global, &run).await,
     };
     let load_balancers = started.load_balancers.clone();
+    // Nobody knows whether those are right; a route of other groups is none of ours.
+    let unknown: Vec<_> = unread.into_iter().filter(|u| u.may_concern(started.groups.keys())).cloned().collect();
     let cause =
         Event::RollbackStarted { cause: "rollback from what is live".into(), by: owner, to_step: None, force: args.force, request: None };
     // Held first: one that is refused must not look like a run that somebody has to finish.
@@ -61,7 +68,11 @@ pub async fn run(global: &Global, args: &Rollback, load_balancer: &str) -> Resul
         };
         made.map_err(|e| Failure::new(Exit::Internal, e))?;
     }
-    drive::drive(global, &plan, ports, settings, hold).await.map(super::steer::done_if_back)
+    let exit = drive::drive(global, &plan, ports, settings, hold).await.map(super::steer::done_if_back)?;
+    for route in &unknown {
+        term::complain(&format!("NOT known to be back: {}: {}", route.label, route.why));
+    }
+    Ok(if exit == Exit::Done && !unknown.is_empty() { Exit::Stuck } else { exit })
 }
 
 /// Someone else's run is no reason to be helpless at 3 a.m.

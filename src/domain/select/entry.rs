@@ -33,6 +33,7 @@ impl Wanted<'_> {
             Some(Err(why)) => return selection.findings.push(unreadable(&name, &format!("load balancer {name}"), why)),
             None => return,
         };
+        self.unread(listeners, selection);
         self.missing_listeners(listeners, selection);
         self.missing_rules(listeners, selection);
         let (mut found, mut at_start) = (0, Vec::new());
@@ -128,6 +129,19 @@ impl Wanted<'_> {
 
     fn in_plan(&self, listener: &Listener) -> bool {
         self.spec.listeners.is_empty() || self.spec.listeners.iter().any(|l| names_listener(l, listener))
+    }
+
+    /// What could not be read of the plan's listeners, and may be the plan's: a route that cannot be read cannot be written.
+    fn unread(&self, listeners: &[(Listener, Vec<LiveRoute>)], selection: &mut Selection) {
+        for (listener, _) in listeners.iter().filter(|(l, _)| self.in_plan(l)) {
+            for route in listener.unread.iter().filter(|u| u.may_concern(self.resolved.groups.values())) {
+                selection.findings.push(unreadable(&route.label, &route.label, &route.why));
+            }
+            if let Some(why) = &listener.tags_unread {
+                let what = format!("the tags of listener {} and its rules", listener.port);
+                selection.findings.push(unreadable(self.workload, &what, why));
+            }
+        }
     }
 
     fn missing_listeners(&self, listeners: &[(Listener, Vec<LiveRoute>)], selection: &mut Selection) {

@@ -1,5 +1,6 @@
 use super::*;
 use crate::domain::action::{Forward, Tuple};
+use crate::domain::alb::{Listener, LiveRoute, Unread};
 use crate::domain::finding::{Code, Severity};
 use crate::domain::fixture::{LB, each_route, forward, group, group_arn, plan, route, shares, world};
 use crate::plan::model::{ListenerRef, RuleRef, StepKind};
@@ -53,6 +54,24 @@ fn lone() -> Action {
     Action::Forward { order: None, forward_config: Forward { target_groups: vec![tuple], target_group_stickiness_config: None } }
 }
 
+fn listeners_of(world: &mut LiveWorld) -> &mut Vec<(Listener, Vec<LiveRoute>)> {
+    world.listeners.get_mut(LB).and_then(|l| l.as_mut().ok()).expect("listeners")
+}
+
+/// A rule 40 of listener 80 that cannot be read.
+fn unread(world: &mut LiveWorld, groups: &[&str], why: Unreadable) {
+    let id = route(80, Some(40), Vec::new()).id;
+    let groups = groups.iter().map(|g| group_arn(g)).collect();
+    listeners_of(world)[0].0.unread.push(Unread { id, label: "80 rule 40".into(), groups, why });
+}
+
+#[test]
+fn a_route_of_others_that_cannot_be_read_is_in_nobodys_way() {
+    let mut changed = world();
+    unread(&mut changed, &["third"], Unreadable::Unrepresentable("Quantum".into()));
+    assert_eq!(select(&plan(), &changed).findings, select(&plan(), &world()).findings);
+}
+
 /// One mutation, exactly one code.
 #[test]
 fn each_problem_has_its_code() {
@@ -69,6 +88,11 @@ fn each_problem_has_its_code() {
         }),
         ("unknown element", Code::CUT053, |_, w| {
             w.listeners.insert(LB.to_owned(), Err(Unreadable::Unrepresentable("443 rule 15: Action.QuantumConfig".to_owned())));
+        }),
+        ("one route has an unknown element", Code::CUT053, |_, w| unread(w, &["webapp-a"], Unreadable::Unrepresentable("Quantum".into()))),
+        ("one route cannot be read at all", Code::CUT052, |_, w| unread(w, &[], Unreadable::Throttled)),
+        ("tags cannot be read", Code::CUT052, |_, w| {
+            listeners_of(w)[0].0.tags_unread = Some(Unreadable::Denied("DescribeTags".into()));
         }),
         ("no listener 8080", Code::CUT043, |p, _| {
             p.workloads[0].routes[0].listeners = vec![ListenerRef::Port(80), ListenerRef::Port(8080)];
