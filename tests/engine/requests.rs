@@ -164,12 +164,12 @@ async fn a_request_that_a_crash_left_behind_is_not_heard_again() {
         .await;
     assert_eq!(life, Life::Killed);
     theatre.ledger.dies_on(None);
-    assert_eq!(theatre.ports.store.requests(&theatre.run).expect("in memory").len(), 1, "journalled, and not removed");
+    assert_eq!(theatre.ports.store.requests(&theatre.run).await.expect("in memory").len(), 1, "journalled, and not removed");
     assert_eq!(word(&theatre.run().await), "completed");
     let began = when(&theatre, |e| matches!(e, Event::StepStarted { step: 5, .. }));
     let ended = when(&theatre, |e| matches!(e, Event::StepDone { step: 5 }));
     assert!(ended.duration_since(began) >= SignedDuration::from_mins(30), "the next pause is not the one that was promoted");
-    assert!(theatre.ports.store.requests(&theatre.run).expect("in memory").is_empty());
+    assert!(theatre.ports.store.requests(&theatre.run).await.expect("in memory").is_empty());
 }
 
 #[tokio::test(start_paused = true)]
@@ -199,7 +199,7 @@ async fn a_run_whose_rule_was_deleted_is_over_once_a_person_took_the_rest_back()
     let label = &theatre.started().routes.iter().find(|r| r.id == gone[0]).expect("a route").label;
     assert!(matches!(&ending, Ending::Finished { left, .. } if *left == [format!("{label}: the rule was deleted")]), "{ending:?}");
     theatre.assert_original(&[&gone[0]]);
-    let runs = theatre.ports.store.find("small").expect("in memory");
+    let runs = theatre.ports.store.find("small").await.expect("in memory");
     assert!(runs.iter().all(|r| r.finished.is_some()), "nothing is in a new run's way: {runs:?}");
 }
 

@@ -213,7 +213,7 @@ impl Theatre {
             let life = self.live(verb, then == Then::Rollback && verb == Verb::Run).await;
             let back = then == Then::Rollback;
             verb = match life {
-                Life::Ended(Ending::Finished(outcome, _)) if !back || outcome != Outcome::Completed => {
+                Life::Ended(Ending::Finished { outcome, .. }) if !back || outcome != Outcome::Completed => {
                     self.rest().await;
                     return Ok(outcome);
                 }
