@@ -9,6 +9,8 @@ mod endpoint;
 mod failures;
 #[path = "contract/lab.rs"]
 mod lab;
+#[path = "support/moto.rs"]
+mod moto;
 #[path = "contract/proxy.rs"]
 mod proxy;
 #[path = "contract/reading.rs"]

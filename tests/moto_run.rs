@@ -12,6 +12,8 @@ mod emergency;
 mod glass;
 #[path = "moto_run/looking.rs"]
 mod looking;
+#[path = "support/moto.rs"]
+mod moto;
 #[expect(dead_code, reason = "the adapter's contract asks for more")]
 #[path = "contract/proxy.rs"]
 mod proxy;

@@ -108,7 +108,7 @@ pub fn exit(ending: &Ending) -> Exit {
         Ending::Finished { outcome: Outcome::RolledBack, remarks, .. } if !remarks.is_empty() => Exit::Stuck,
         Ending::Finished { outcome: Outcome::Completed, .. } => Exit::Done,
         Ending::Finished { outcome: Outcome::RolledBack | Outcome::Aborted, .. } => Exit::RolledBack,
-        Ending::Stopped(Stop::Paused | Stop::Waiting, _) => Exit::Waiting,
+        Ending::Stopped(Stop::Waiting, _) => Exit::Waiting,
         Ending::Stopped(Stop::Interrupted, _) => Exit::Interrupted,
         Ending::Stopped(Stop::Drift, _) => Exit::Drift,
         Ending::Stopped(Stop::Lock, _) => Exit::Locked,

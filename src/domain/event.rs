@@ -513,8 +513,6 @@ pub enum Outcome {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Stop {
-    /// Paused; exit 8.
-    Paused,
     /// An approval, a bake, `--until`; exit 8.
     Waiting,
     /// `^C`; exit 130.

@@ -2,10 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::future::{Ready, ready};
-use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use cutover::adapter::alb::Alb;
@@ -14,6 +12,7 @@ use cutover::lab::live::Lab;
 use serde_json::Value;
 
 use crate::lab;
+use crate::moto::{ELBV2, Moto, python, script};
 
 /// An endpoint, and the load balancer `PREFIX-web` there with two listeners and the groups a, b and c.
 pub struct World {
@@ -45,7 +44,7 @@ impl World {
         ready(python().map(|python| {
             let moto = Moto::shared(&python);
             let (url, prefix) = (moto.url.clone(), prefix(test));
-            script(&python, &["create", &url, &prefix]);
+            script(&python, ELBV2, &["create", &url, &prefix], "");
             Self::furnished(python, url, prefix, rules, Server::Moto(moto))
         }))
     }
@@ -59,7 +58,8 @@ impl World {
     }
 
     fn furnished(python: PathBuf, url: String, prefix: String, rules: u32, server: Server) -> Self {
-        let made: Value = serde_json::from_slice(&script(&python, &["furnish", &url, &prefix, &rules.to_string()])).expect("JSON");
+        let made: Value =
+            serde_json::from_slice(&script(&python, ELBV2, &["furnish", &url, &prefix, &rules.to_string()], "")).expect("JSON");
         let text = |key: &str| made[key].as_str().expect("an ARN").to_owned();
         Self {
             load_balancer: text("loadBalancer"),
@@ -80,7 +80,7 @@ impl World {
 
     /// Listeners, rules and tags, by ARN, as botocore reads them.
     pub fn show(&self) -> BTreeMap<String, Value> {
-        serde_json::from_slice(&script(&self.python, &["show", &self.url, &self.load_balancer])).expect("an object")
+        serde_json::from_slice(&script(&self.python, ELBV2, &["show", &self.url, &self.load_balancer], "")).expect("an object")
     }
 }
 
@@ -106,63 +106,4 @@ pub async fn alb_asking_again_after(url: &str, pause: Option<Duration>) -> Alb {
 fn prefix(test: &str) -> String {
     let letters = test.trim_start_matches("lab_like_").trim_start_matches("moto_");
     letters.chars().filter(char::is_ascii_alphanumeric).take(20).collect()
-}
-
-fn script(python: &Path, args: &[&str]) -> Vec<u8> {
-    let out = Command::new(python).arg("tests/support/elbv2.py").args(args).stderr(Stdio::inherit()).output().expect("python runs");
-    assert!(out.status.success(), "elbv2.py {args:?}");
-    out.stdout
-}
-
-/// The virtual environment's Python; without one the test says so and passes, except in CI.
-fn python() -> Option<PathBuf> {
-    let cache = || {
-        let base =
-            std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")));
-        std::env::var_os("CUTOVER_CACHE").map(PathBuf::from).or_else(|| Some(base?.join("cutover"))).map(|c| c.join("venv"))
-    };
-    let python = std::env::var_os("CUTOVER_VENV").map(PathBuf::from).or_else(cache).map(|venv| venv.join("bin/python3"));
-    if let Some(found) = python.filter(|p| p.exists()) {
-        return Some(found);
-    }
-    let reason = "no virtual environment with tests/requirements.txt in $CUTOVER_VENV or the cache; tests/run makes one";
-    assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "{reason}");
-    println!("SKIPPED: {reason}");
-    None
-}
-
-/// A moto of this process, stopped with the last test that uses it.
-struct Moto {
-    url: String,
-    child: Child,
-}
-
-impl Moto {
-    fn shared(python: &Path) -> Arc<Self> {
-        static RUNNING: Mutex<Weak<Moto>> = Mutex::new(Weak::new());
-        let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(moto) = running.upgrade() {
-            return moto;
-        }
-        let moto = Arc::new(Self::start(python));
-        *running = Arc::downgrade(&moto);
-        moto
-    }
-
-    fn start(python: &Path) -> Self {
-        let mut command = Command::new(python);
-        command.arg("tests/support/serve_moto.py").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut child = command.spawn().expect("moto starts");
-        let mut url = String::new();
-        BufReader::new(child.stdout.take().expect("its stdout")).read_line(&mut url).expect("moto says its URL");
-        assert!(url.starts_with("http://127.0.0.1:"), "moto did not start");
-        Self { url: url.trim().to_owned(), child }
-    }
-}
-
-impl Drop for Moto {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }

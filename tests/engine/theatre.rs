@@ -281,7 +281,6 @@ pub fn word(ending: &Ending) -> &'static str {
         Ending::Stopped(Stop::Drift, _) => "drift",
         Ending::Stopped(Stop::Stuck, _) => "stuck",
         Ending::Stopped(Stop::Waiting, _) => "waiting",
-        Ending::Stopped(Stop::Paused, _) => "paused",
         Ending::Stopped(Stop::Lock, _) => "lock",
         Ending::Stopped(Stop::Interrupted, _) => "interrupted",
     }

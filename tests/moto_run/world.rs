@@ -1,12 +1,13 @@
 //! A load balancer in moto as boto3 made it, and the binary pointed at it.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
 
 use serde_json::{Value, json};
+
+use crate::moto::{ELBV2, Moto, python, script};
 
 /// What the furnishing script gives its OIDC actions; nobody may ever repeat it.
 pub const SECRET: &str = "S3CRET-of-the-shop";
@@ -35,9 +36,8 @@ impl World {
         let python = python()?;
         let moto = Moto::shared(&python);
         let url = moto.url.clone();
-        script(&python, "tests/support/elbv2.py", &["create", &url, prefix], "");
-        let made: Value =
-            serde_json::from_slice(&script(&python, "tests/support/elbv2.py", &["furnish", &url, prefix, "2"], "")).expect("JSON");
+        script(&python, ELBV2, &["create", &url, prefix], "");
+        let made: Value = serde_json::from_slice(&script(&python, ELBV2, &["furnish", &url, prefix, "2"], "")).expect("JSON");
         let text = |key: &str| made[key].as_str().expect("an ARN").to_owned();
         let world = Self {
             load_balancer: text("loadBalancer"),
@@ -69,7 +69,7 @@ impl World {
 
     /// Listeners, rules and their tags, by ARN, as botocore reads them.
     pub fn show(&self) -> BTreeMap<String, Value> {
-        let out = script(&self.python, "tests/support/elbv2.py", &["show", &self.url, &self.load_balancer], "");
+        let out = script(&self.python, ELBV2, &["show", &self.url, &self.load_balancer], "");
         serde_json::from_slice(&out).expect("an object")
     }
 
@@ -144,61 +144,5 @@ spec:
     /// The same, straight at moto.
     pub fn cutover(&self, args: &[&str]) -> Command {
         self.cutover_at(&self.url, args)
-    }
-}
-
-fn script(python: &Path, name: &str, args: &[&str], input: &str) -> Vec<u8> {
-    let mut command = Command::new(python);
-    command.arg(name).args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
-    let mut child = command.spawn().expect("python runs");
-    child.stdin.take().expect("its stdin").write_all(input.as_bytes()).expect("it listens");
-    let out = child.wait_with_output().expect("it ends");
-    assert!(out.status.success(), "{name} {args:?} {input}");
-    out.stdout
-}
-
-fn python() -> Option<PathBuf> {
-    let variable = |name: &str| std::env::var_os(name).map(PathBuf::from);
-    let base = || variable("XDG_CACHE_HOME").or_else(|| Some(variable("HOME")?.join(".cache")));
-    let cache = || variable("CUTOVER_CACHE").or_else(|| Some(base()?.join("cutover"))).map(|c| c.join("venv"));
-    let python = variable("CUTOVER_VENV").or_else(cache).map(|venv| venv.join("bin/python3"));
-    if let Some(found) = python.filter(|p| p.exists()) {
-        return Some(found);
-    }
-    let reason = "no virtual environment with tests/requirements.txt in $CUTOVER_VENV or the cache; tests/run makes one";
-    assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "{reason}");
-    println!("SKIPPED: {reason}");
-    None
-}
-
-/// A moto of this process, stopped with the last test that uses it.
-struct Moto {
-    url: String,
-    child: Child,
-}
-
-impl Moto {
-    fn shared(python: &Path) -> Arc<Self> {
-        static RUNNING: Mutex<Weak<Moto>> = Mutex::new(Weak::new());
-        let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(moto) = running.upgrade() {
-            return moto;
-        }
-        let mut command = Command::new(python);
-        command.arg("tests/support/serve_moto.py").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut child = command.spawn().expect("moto starts");
-        let mut url = String::new();
-        BufReader::new(child.stdout.take().expect("its stdout")).read_line(&mut url).expect("moto says its URL");
-        assert!(url.starts_with("http://127.0.0.1:"), "moto did not start");
-        let moto = Arc::new(Self { url: url.trim().to_owned(), child });
-        *running = Arc::downgrade(&moto);
-        moto
-    }
-}
-
-impl Drop for Moto {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }

@@ -171,7 +171,11 @@ impl Theatre {
         let hold = match held {
             Ok(hold) => hold,
             Err(error) => {
-                let failure = drive::held_again(error, &self.run);
+                let records = ports.store.read(&self.run).await.unwrap_or_default();
+                let failure = match State::fold(&records) {
+                    Ok(Some(state)) => drive::held_again(error, &state),
+                    _ => drive::held(error),
+                };
                 return Life::Failed(failure.exit.code(), failure.to_string());
             }
         };

@@ -99,14 +99,15 @@ fn runs_are_found_by_id_and_by_plan_newest_first() {
                 now(store.append(run, time(at), &started(plan))).unwrap();
             }
         }
-        now(store.append("alpha-1", time(30), &Event::Finished { outcome: Outcome::Completed, remarks: vec![], left: Vec::new() })).unwrap();
-        now(store.append("alpha-2", time(31), &Event::Stopped { reason: Stop::Paused, message: String::new() })).unwrap();
+        now(store.append("alpha-1", time(30), &Event::Finished { outcome: Outcome::Completed, remarks: vec![], left: Vec::new() }))
+            .unwrap();
+        now(store.append("alpha-2", time(31), &Event::Stopped { reason: Stop::Waiting, message: String::new() })).unwrap();
         let ids = |runs: Vec<RunSummary>| runs.into_iter().map(|r| r.id).collect::<Vec<_>>();
         assert_eq!(ids(now(store.runs()).unwrap()), ["alpha-2", "beta-1", "alpha-1"]);
         assert_eq!(ids(now(store.find("alpha")).unwrap()), ["alpha-2", "alpha-1"]);
         assert_eq!(ids(now(store.find("nobody")).unwrap()), [""; 0]);
         let one = |id| now(store.find(id)).unwrap().remove(0);
-        assert_eq!((one("alpha-1").finished, one("alpha-2").stopped), (Some(Outcome::Completed), Some(Stop::Paused)));
+        assert_eq!((one("alpha-1").finished, one("alpha-2").stopped), (Some(Outcome::Completed), Some(Stop::Waiting)));
         assert_eq!(one("beta-1").load_balancers, [LB]);
         // Taken back after its end, it is unfinished until that ends.
         let back = Event::RollbackStarted { cause: "asked".into(), by: "bob".into(), to_step: None, force: false, request: None };

@@ -88,7 +88,6 @@ fn kind(freeze: Freeze) -> &'static str {
 
 fn left(stop: Stop) -> &'static str {
     match stop {
-        Stop::Paused => "left paused",
         Stop::Waiting => "left waiting",
         Stop::Interrupted => "interrupted",
         Stop::Drift => "left: someone else changed a route",

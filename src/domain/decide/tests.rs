@@ -3,8 +3,8 @@ use jiff::SignedDuration;
 use super::*;
 use crate::domain::action::{self, Action, Stickiness};
 use crate::domain::alb::{LiveRoute, Reading, Target, TargetState, Unreadable};
-use crate::domain::event::{Freeze, GroupStart, Record, ResumeMode, RouteStart, Started, StepType, WriteResult};
-use crate::domain::fixture::{forward, group_arn, plan, route, shares};
+use crate::domain::event::{Freeze, Record, ResumeMode, RouteStart, StepType, WriteResult};
+use crate::domain::fixture::{forward, group_arn, plan, route, shares, started};
 use crate::domain::state::AUTOMATIC;
 use crate::domain::watch::Observation;
 
@@ -20,39 +20,10 @@ fn at(second: i64) -> Timestamp {
 /// A run of the fixture's plan over one route of listener 80, at second 0.
 fn run(actions: Vec<Action>) -> State {
     let live = route(80, None, actions);
-    let start = RouteStart {
-        id: live.id.clone(),
-        load_balancer: "lb".into(),
-        label: "80 default".into(),
-        conditions: String::new(),
-        workload: "webapp".into(),
-        groups: ["a", "b"].map(|c| (c.to_owned(), group_arn(&format!("webapp-{c}")))).into(),
-        actions: live.actions,
-        owners: Vec::new(),
-    };
-    let group = |cluster: &str| GroupStart {
-        name: format!("webapp-{cluster}"),
-        cluster: cluster.into(),
-        workload: "webapp".into(),
-        healthy: 10,
-        interval: 10,
-        cross_zone: true,
-        zones: Vec::new(),
-        deregistration_delay: 300,
-    };
-    let started = Started {
-        plan: "alpha".into(),
-        text: String::new(),
-        hash: String::new(),
-        owner: "alice@mac".into(),
-        from_step: 1,
-        start: None,
-        load_balancers: vec!["lb".into()],
-        routes: vec![start],
-        groups: ["a", "b"].map(|c| (group_arn(&format!("webapp-{c}")), group(c))).into(),
-        clusters: [].into(),
-        bindings: Vec::new(),
-    };
+    let mut started = started(10);
+    let first = started.routes.swap_remove(0);
+    started.routes = vec![RouteStart { label: live.label(), id: live.id, conditions: live.conditions, actions: live.actions, ..first }];
+    started.groups.values_mut().for_each(|group| group.healthy = 10);
     let record = Record { seq: 1, time: at(0), run: "alpha-1".into(), event: Event::Started(Box::new(started)) };
     State::fold(&[record]).unwrap().unwrap()
 }

@@ -17,20 +17,9 @@ impl Audience for Deaf {
     fn turn(&mut self, _: &State, _: &Watch, _: &[Wait], _: Timestamp) {}
 }
 
+/// A run without routes, so that there is nothing to read.
 fn started() -> Started {
-    Started {
-        plan: "alpha".into(),
-        text: String::new(),
-        hash: String::new(),
-        owner: "alice@mac".into(),
-        from_step: 1,
-        start: None,
-        load_balancers: vec!["lb".into()],
-        routes: Vec::new(),
-        groups: [].into(),
-        clusters: [].into(),
-        bindings: Vec::new(),
-    }
+    Started { load_balancers: vec!["lb".into()], routes: Vec::new(), groups: [].into(), ..fixture::started(0) }
 }
 
 #[tokio::test]

@@ -44,7 +44,7 @@ fn events() -> Vec<(Event, &'static str, Condition)> {
         (Event::Claimed { owner: by(), pid: 1, tool: String::new() }, "rmbaBf", always),
         (Event::RollbackStarted { cause: String::new(), by: by(), to_step: None, force: false, request: None }, "rmbaBf", always),
         (Event::Notice { message: String::new(), request: None }, "rmbaBf", always),
-        (Event::Stopped { reason: Stop::Paused, message: String::new() }, "rmbaBf", always),
+        (Event::Stopped { reason: Stop::Waiting, message: String::new() }, "rmbaBf", always),
         (Event::StepStarted { step: 1, kind: StepType::Shares, label: String::new() }, "r", free),
         (Event::Bound { cluster: by(), binding: by(), result: by() }, "m", always),
         (Event::Settled { step: 1 }, "m", always),

@@ -1,0 +1,95 @@
+//! Acting: a part of a batch, or bindings.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::Run;
+use crate::domain::decide::{self, Batch};
+use crate::domain::event::{BindingStart, Event, Wait, WaitReason, Write};
+use crate::engine::{EngineError, bind};
+
+impl Run<'_> {
+    pub(super) async fn write(&mut self, batch: Batch) -> Result<(), EngineError> {
+        if !self.owned() {
+            return Ok(());
+        }
+        let now = self.ports.clock.now();
+        let chunk = self.executor.chunk(&batch.writes, now);
+        if chunk.is_empty() {
+            let until = self.executor.next(&batch.writes, now);
+            self.note(vec![Wait { until: Some(until), ..self.delayed(&batch) }], now).await?;
+            self.ports.clock.sleep(until.duration_since(now).unsigned_abs()).await;
+            return Ok(());
+        }
+        let (events, prepared) = self.executor.prepare(&self.ports, chunk, &self.state, &self.watch).await;
+        self.journal_all(events).await?;
+        if prepared.is_empty() || self.stale(&batch.raises) {
+            return Ok(());
+        }
+        let time = self.ports.clock.now();
+        let wait = self.ports.clock.of_real(self.settings.deadline);
+        let deadline = SignedDuration::try_from(wait).ok().and_then(|d| time.checked_add(d).ok()).unwrap_or(Timestamp::MAX);
+        let writes = prepared.iter().map(|p| p.write.clone()).collect();
+        if let Err(error) = self.journal(Event::Intended { restore: batch.restore, deadline, writes }).await {
+            return self.unwritten(error, time).await;
+        }
+        let events = self.executor.send(&self.ports, &self.settings, prepared, &self.state).await;
+        for event in events {
+            self.remember_refusal(&event);
+            self.journal(event).await?;
+        }
+        Ok(())
+    }
+
+    /// Why none of a batch can be written at the moment.
+    pub(super) fn delayed(&self, batch: &Batch) -> Wait {
+        let unread = |w: &Write| self.watch.routes.get(&w.route).is_some_and(|r| r.value.is_err());
+        let blind = decide::blind(&self.watch).filter(|_| batch.writes.iter().any(unread));
+        blind.unwrap_or_else(|| Wait { reason: WaitReason::Rate, message: "the API's rate".into(), until: None })
+    }
+
+    /// Nothing is raised that the journal would not know of; the guard goes on, and so does the run once there is room.
+    pub(super) async fn unwritten(&mut self, error: EngineError, now: Timestamp) -> Result<(), EngineError> {
+        let EngineError::Store(error) = error else { return Err(error) };
+        self.note(vec![Wait { reason: WaitReason::Journal, message: format!("the journal cannot be written: {error}"), until: None }], now)
+            .await?;
+        self.rest(now).await;
+        Ok(())
+    }
+
+    /// Whether a group that is to be raised was last seen too long ago; the next turn looks again.
+    pub(super) fn stale(&self, groups: &[String]) -> bool {
+        let now = self.ports.clock.now();
+        groups.iter().any(|g| self.watch.of(g).back().is_none_or(|s| now.duration_since(s.at) > self.watch.fresh()))
+    }
+
+    pub(super) fn remember_refusal(&mut self, event: &Event) {
+        if let Event::Outcome { route, detail: Some(why), .. } = event
+            && self.executor.given_up().any(|id| id == route)
+        {
+            self.watch.refused.insert(route.clone(), why.clone());
+        }
+    }
+
+    pub(super) async fn bind(&mut self, bindings: Vec<BindingStart>) -> Result<(), EngineError> {
+        let mut waits = Vec::new();
+        for wanted in bindings {
+            let binding = wanted.binding.full_name();
+            let done = match self.ports.clusters.get(&wanted.cluster) {
+                Some(cluster) => {
+                    bind::bind(&**cluster, &wanted, self.state.started.clusters.get(&wanted.cluster).map(String::as_str)).await
+                }
+                None => Err(format!("no access to cluster {}", wanted.cluster)),
+            };
+            match done {
+                Ok(result) => self.journal(Event::Bound { cluster: wanted.cluster, binding, result: result.into() }).await?,
+                Err(message) => waits.push(Wait { reason: WaitReason::Binding, message, until: None }),
+            }
+        }
+        if !waits.is_empty() {
+            let now = self.ports.clock.now();
+            self.note(waits, now).await?;
+            self.rest(now).await;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,49 @@
+//! Looking: at everything once a poll, and what is told and left as a sign of life after it.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::Run;
+use crate::adapter::store::Look;
+use crate::domain::event::{Wait, WaitReason};
+use crate::engine::{Settings, look};
+
+impl Run<'_> {
+    /// A raise that waits is explained by the autoscaler, where that is why.
+    pub(super) async fn ask_ceilings(&mut self, waits: &[Wait], now: Timestamp) {
+        let due = self.asked.is_none_or(|at| now.duration_since(at) >= SignedDuration::from_mins(1));
+        if due && waits.iter().any(|w| w.reason == WaitReason::RaiseGate) {
+            self.asked = Some(now);
+            self.watch.ceilings = look::ceilings(&self.subject, &self.ports.clusters).await;
+        }
+    }
+
+    pub(super) fn due(&self, now: Timestamp) -> bool {
+        now.duration_since(self.watch.tried) >= self.poll()
+    }
+
+    pub(super) fn poll(&self) -> SignedDuration {
+        SignedDuration::try_from(self.settings.poll).unwrap_or(SignedDuration::MAX)
+    }
+
+    pub(super) async fn look(&mut self) {
+        let seen = look::whole(&self.subject, &*self.ports.balancer, &self.ports.clusters, &*self.ports.clock).await;
+        let now = self.ports.clock.now();
+        self.watch.absorb(now, seen, true);
+        self.turn(now).await;
+    }
+
+    /// Tells the audience and leaves a sign of life.
+    pub(super) async fn turn(&mut self, now: Timestamp) {
+        self.audience.turn(&self.state, &self.watch, &self.waits, now);
+        let message = self.waits.first().map_or_else(|| format!("step {}", self.state.step), |w| w.message.clone());
+        self.sign(now, true, message).await;
+    }
+
+    pub(super) async fn sign(&self, at: Timestamp, watching: bool, message: String) {
+        let Settings { owner, host, pid, .. } = self.settings.clone();
+        let look = Look { owner, host, pid, at, watching, message };
+        if let Err(error) = self.ports.store.put_look(&self.state.run, &look).await {
+            tracing::warn!("no sign of life could be left: {error}");
+        }
+    }
+}

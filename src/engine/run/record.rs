@@ -1,0 +1,73 @@
+//! The journal: what happened, what people ask for, and what is waited for.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use super::Run;
+use crate::domain::event::{Event, Wait};
+use crate::engine::{EngineError, request};
+
+impl Run<'_> {
+    /// Journals, folds, tells. Only what moves on must be on disk first; all else is kept until the disk takes it.
+    pub(super) async fn journal(&mut self, event: Event) -> Result<(), EngineError> {
+        let time = self.ports.clock.now();
+        // Before it is on disk: a record that cannot be would make the whole journal senseless.
+        self.state.check(&event)?;
+        let first = matches!(event, Event::Intended { restore: false, .. } | Event::Claimed { .. }) && !self.restores;
+        let record = if first { self.journal.write(time, &event).await? } else { self.journal.keep(time, event).await };
+        self.state.apply(record.time, &record.event)?;
+        match &record.event {
+            // What was refused before is tried again.
+            Event::Resumed { .. } | Event::RollbackStarted { .. } => {
+                self.watch.refused.clear();
+                self.executor.forgive();
+            }
+            Event::Finished { remarks, left, .. } => self.said = (remarks.clone(), left.clone()),
+            _ => {}
+        }
+        self.audience.record(&record);
+        Ok(())
+    }
+
+    pub(super) async fn journal_all(&mut self, events: Vec<Event>) -> Result<(), EngineError> {
+        for event in events {
+            self.journal(event).await?;
+        }
+        Ok(())
+    }
+
+    /// Requests from other terminals. One that is not on disk as an event stays where it is, for whoever comes next.
+    pub(super) async fn hear(&mut self) -> Result<(), EngineError> {
+        for (name, request) in self.ports.store.requests(&self.state.run).await.unwrap_or_default() {
+            // Heard before, by this process or by one that died before it could remove it.
+            if !self.state.heard.contains(&name) {
+                let event = request::event(self.plan, &self.state, &request, Some(&name));
+                self.journal(event).await?;
+            }
+            if self.journal.whole()
+                && let Err(error) = self.ports.store.drop_request(&self.state.run, &name).await
+            {
+                tracing::warn!("a request that was heard could not be removed: {error}");
+            }
+        }
+        Ok(())
+    }
+
+    /// Journals the waits when their reasons change, and the health when its counts do.
+    pub(super) async fn note(&mut self, waits: Vec<Wait>, now: Timestamp) -> Result<(), EngineError> {
+        let changed =
+            waits.len() != self.waits.len() || waits.iter().zip(&self.waits).any(|(a, b)| a.reason != b.reason || a.message != b.message);
+        self.waits = waits;
+        if changed && !self.waits.is_empty() {
+            self.journal(Event::Waiting { waits: self.waits.clone() }).await?;
+        }
+        let counts: BTreeMap<_, _> = self.watch.samples.iter().filter_map(|(g, s)| Some((g.clone(), s.back()?.counts))).collect();
+        if counts != self.counts {
+            self.counts.clone_from(&counts);
+            self.journal(Event::Health { groups: counts }).await?;
+        }
+        self.audience.turn(&self.state, &self.watch, &self.waits, now);
+        Ok(())
+    }
+}
