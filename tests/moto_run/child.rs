@@ -64,7 +64,7 @@ fn watch(child: &Child) -> mpsc::Sender<()> {
     let (alive, ended) = mpsc::channel();
     let id = child.id().to_string();
     std::thread::spawn(move || {
-        if ended.recv_timeout(Duration::from_mins(2)) == Err(mpsc::RecvTimeoutError::Timeout) {
+        if ended.recv_timeout(Duration::from_mins(5)) == Err(mpsc::RecvTimeoutError::Timeout) {
             let _ = Command::new("kill").args(["-KILL", &id]).stdin(Stdio::null()).status();
         }
     });

@@ -9,12 +9,13 @@ use aws_sdk_eks::error::{ProvideErrorMetadata, SdkError};
 use aws_types::SdkConfig;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use http::{HeaderValue, Request, Response, Uri, header};
+use http::{HeaderValue, Request, Response, StatusCode, Uri, header};
 use kube::Config;
 use kube::client::{Body, ClientBuilder};
+use tower::BoxError;
 use tower::buffer::BufferLayer;
 use tower::filter::AsyncFilterLayer;
-use tower::{BoxError, util::BoxCloneSyncService};
+use tower::util::{BoxCloneSyncService, MapResponseLayer};
 
 pub use token::{Bearer, sign};
 
@@ -76,12 +77,13 @@ pub async fn connect(config: &SdkConfig, cluster_name: &str, transport: Option<T
         return Err(Unreadable::Unavailable(format!("the EKS cluster {cluster_name} is {}", cluster.status)));
     }
     let bearer = Arc::new(Bearer::new(config, &cluster.name)?);
-    let filter = AsyncFilterLayer::new(move |request| authorized(Arc::clone(&bearer), request));
+    let signer = Arc::clone(&bearer);
+    let filter = AsyncFilterLayer::new(move |request| authorized(Arc::clone(&signer), request));
     let client = if let Some(service) = transport {
-        ClientBuilder::new(service, "default").with_layer(&filter).build()
+        ClientBuilder::new(service, "default").with_layer(&filter).with_layer(&renewing(bearer)).build()
     } else {
         let builder = ClientBuilder::try_from(client_config(&cluster)?).map_err(|e| Unreadable::Unavailable(e.to_string()))?;
-        builder.with_layer(&BufferLayer::new(64)).with_layer(&filter).build()
+        builder.with_layer(&BufferLayer::new(64)).with_layer(&filter).with_layer(&renewing(bearer)).build()
     };
     Ok(K8s::new(client))
 }
@@ -91,6 +93,16 @@ async fn authorized(bearer: Arc<Bearer>, mut request: Request<Body>) -> Result<R
     request.headers_mut().insert(header::AUTHORIZATION, value);
     request.headers_mut().insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
     Ok(request)
+}
+
+/// A token that the cluster does not take is not used again: credentials may have changed since, or clocks differ.
+fn renewing<B>(bearer: Arc<Bearer>) -> MapResponseLayer<impl FnMut(Response<B>) -> Response<B> + Clone> {
+    MapResponseLayer::new(move |response: Response<B>| {
+        if response.status() == StatusCode::UNAUTHORIZED {
+            bearer.forget();
+        }
+        response
+    })
 }
 
 fn client_config(cluster: &EksCluster) -> Result<Config, Unreadable> {

@@ -188,3 +188,17 @@ fn a_token_is_good_for_its_cluster_signer_and_quarter_of_an_hour_only() {
         !accept(Some("Bearer k8s-aws-v1.aGk"), "ap-northeast-2", NAME, &mine, now) && !accept(None, "ap-northeast-2", NAME, &mine, now)
     );
 }
+
+#[tokio::test]
+async fn a_token_that_was_not_taken_is_signed_anew() {
+    let hand = Hand(Arc::new(Mutex::new(start().into())));
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let config = config(described("ACTIVE", "https://blue.invalid"), &hand, credentials(None, None));
+    let nobody = credentials(Some("another session"), None);
+    let cluster = connect(&config, NAME, Some(transport(&hand, Arc::clone(&seen), nobody))).await.unwrap();
+    for minutes in [0, 1] {
+        *hand.0.lock().unwrap() = SystemTime::from(start()) + Duration::from_mins(minutes);
+        cluster.identity().await.unwrap_err();
+        assert_eq!(seen.lock().unwrap().last().unwrap().duration_since(start()).as_mins(), i64::try_from(minutes).unwrap());
+    }
+}

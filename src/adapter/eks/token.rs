@@ -72,6 +72,13 @@ impl Bearer {
         })
     }
 
+    /// The next request is signed for anew. (Where one is being signed for at this moment, it is new already.)
+    pub fn forget(&self) {
+        if let Ok(mut current) = self.current.try_lock() {
+            *current = None;
+        }
+    }
+
     /// The value of `Authorization` now. It is marked as sensitive.
     pub async fn header(&self) -> Result<HeaderValue, NoToken> {
         let now = self.time.now();

@@ -1,0 +1,89 @@
+//! One cluster's API, in JSON, by path: for making and looking at what a test is about, as the cluster's administrator.
+
+use std::time::Duration;
+
+use http::Request;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use serde_json::Value;
+use tokio::runtime::Handle;
+
+/// What an API server said instead of what was asked: HTTP status (0: nobody answered) and message.
+#[derive(Debug)]
+pub struct Refused(pub u16, pub String);
+
+/// An administrator's view. Its calls block; not for use inside the runtime.
+#[derive(Clone)]
+pub struct Api {
+    client: kube::Client,
+    runtime: Handle,
+}
+
+impl Api {
+    /// For a context of this kubeconfig, without retries.
+    pub fn new(kubeconfig: &str, context: &str, runtime: Handle) -> Self {
+        let kubeconfig = Kubeconfig::from_yaml(kubeconfig).expect("a kubeconfig");
+        let options = KubeConfigOptions { context: Some(context.to_owned()), ..KubeConfigOptions::default() };
+        let client = runtime.block_on(async {
+            let mut config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.expect("a context");
+            config.default_retry = false;
+            config.read_timeout = Some(Duration::from_secs(15));
+            kube::Client::try_from(config).expect("a client")
+        });
+        Self { client, runtime }
+    }
+
+    /// `GET`.
+    pub fn get(&self, path: &str) -> Value {
+        self.call("GET", path, None).unwrap_or_else(|e| panic!("GET {path}: {e:?}"))
+    }
+
+    /// `GET`; `None` for what is not there.
+    pub fn find(&self, path: &str) -> Option<Value> {
+        match self.call("GET", path, None) {
+            Err(Refused(404, _)) => None,
+            other => Some(other.unwrap_or_else(|e| panic!("GET {path}: {e:?}"))),
+        }
+    }
+
+    /// `POST` to a collection.
+    pub fn create(&self, path: &str, object: &Value) -> Value {
+        self.call("POST", path, Some(object)).unwrap_or_else(|e| panic!("POST {path} {object}: {e:?}"))
+    }
+
+    /// A merge patch.
+    pub fn merge(&self, path: &str, patch: &Value) -> Value {
+        self.call("PATCH", path, Some(patch)).unwrap_or_else(|e| panic!("PATCH {path} {patch}: {e:?}"))
+    }
+
+    /// `DELETE`.
+    pub fn delete(&self, path: &str) -> Value {
+        self.call("DELETE", path, None).unwrap_or_else(|e| panic!("DELETE {path}: {e:?}"))
+    }
+
+    /// Whether the API server says that it is.
+    pub fn ready(&self) -> bool {
+        let request = Request::get("/readyz").body(Vec::new()).expect("a request");
+        self.runtime.block_on(self.client.request_text(request)).is_ok()
+    }
+
+    /// Any of these, with what was said instead. A `PATCH` is a merge patch, or server-side apply where the path has a `fieldManager`.
+    pub fn call(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value, Refused> {
+        self.runtime.block_on(self.ask(method, path, body))
+    }
+
+    /// The same, inside the runtime.
+    pub async fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value, Refused> {
+        let kind = match method {
+            "PATCH" if path.contains("fieldManager=") => "application/apply-patch+yaml",
+            "PATCH" if path.ends_with("/status") => "application/strategic-merge-patch+json",
+            "PATCH" => "application/merge-patch+json",
+            _ => "application/json",
+        };
+        let bytes = body.map_or_else(Vec::new, |b| b.to_string().into_bytes());
+        let request = Request::builder().method(method).uri(path).header("content-type", kind).body(bytes).expect("a request");
+        self.client.request(request).await.map_err(|e| match e {
+            kube::Error::Api(status) => Refused(status.code, status.message),
+            other => Refused(0, other.to_string()),
+        })
+    }
+}

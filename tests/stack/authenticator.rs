@@ -1,0 +1,65 @@
+//! What EKS has beside each API server: it is given a bearer token, and says whose it is.
+//!
+//! Shape and age are judged as EKS judges them, by the lab's own reading of tokens. Signatures are not (STS would, moto does not): the user has the name
+//! of the access key. A test may end all tokens that were signed up to now.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use cutover::lab::wire::kube::token::Token;
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::runtime::Handle;
+
+/// For all clusters.
+#[derive(Clone)]
+pub struct Authenticator {
+    /// `http://127.0.0.1:PORT`.
+    pub url: String,
+    ended: Arc<Mutex<Timestamp>>,
+}
+
+impl Authenticator {
+    /// On a free port.
+    pub fn start(runtime: &Handle) -> Self {
+        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("a free port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let ended = Arc::new(Mutex::new(Timestamp::UNIX_EPOCH));
+        let shared = Arc::clone(&ended);
+        runtime.spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let ended = Arc::clone(&shared);
+                let service = service_fn(move |request| answer(Arc::clone(&ended), request));
+                tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+            }
+        });
+        Self { url, ended }
+    }
+
+    /// From now on, tokens that were signed before are not taken any more.
+    pub fn end_tokens(&self) {
+        *self.ended.lock().unwrap_or_else(PoisonError::into_inner) = Timestamp::now();
+    }
+}
+
+async fn answer(ended: Arc<Mutex<Timestamp>>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, hyper::Error> {
+    let body = request.into_body().collect().await?.to_bytes();
+    let mut review: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let ended = *ended.lock().unwrap_or_else(PoisonError::into_inner);
+    let token = Token::read(Some(&format!("Bearer {}", review["spec"]["token"].as_str().unwrap_or_default())));
+    review["status"] = match token {
+        Ok(token) if token.fresh(Timestamp::now()) && token.signed > ended => {
+            json!({"authenticated": true, "user": {"username": token.access_key, "groups": ["system:authenticated"]}})
+        }
+        _ => json!({"authenticated": false}),
+    };
+    let mut response = Response::new(Full::from(review.to_string()));
+    response.headers_mut().insert("content-type", http::HeaderValue::from_static("application/json"));
+    Ok(response)
+}

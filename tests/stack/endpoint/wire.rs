@@ -1,0 +1,114 @@
+//! The proxy as a server: requests of the query protocol are understood, all others only passed on.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::net::TcpListener;
+use tokio::runtime::Handle;
+
+use super::{Inside, Refusal};
+
+/// One request.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// The access key that signed it.
+    pub key: String,
+    /// As signing names it: `elasticloadbalancing`, `eks`, `sts`, …
+    pub service: String,
+    /// Of the query protocol, such as `DescribeRules`; else method and path.
+    pub action: String,
+    /// Of the query protocol, decoded.
+    pub parameters: BTreeMap<String, String>,
+}
+
+struct Proxy {
+    upstream: String,
+    onward: Client<HttpConnector, Full<Bytes>>,
+    inside: Arc<Mutex<Inside>>,
+}
+
+/// Serves on a free port; its URL.
+pub fn serve(upstream: &str, inside: Arc<Mutex<Inside>>, runtime: &Handle) -> String {
+    let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("a free port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    let onward = Client::builder(TokioExecutor::new()).build_http();
+    let proxy = Arc::new(Proxy { upstream: upstream.to_owned(), onward, inside });
+    runtime.spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let proxy = Arc::clone(&proxy);
+            let service = service_fn(move |request| answer(Arc::clone(&proxy), request));
+            tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+        }
+    });
+    url
+}
+
+/// An error closes the connection.
+async fn answer(proxy: Arc<Proxy>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, &'static str> {
+    let (parts, body) = request.into_parts();
+    let body = body.collect().await.map_err(|_| "torn")?.to_bytes();
+    let asked = understand(&parts, &body);
+    let refused = proxy.inside.lock().unwrap_or_else(PoisonError::into_inner).hear(asked.clone());
+    if let Some(refusal) = refused {
+        return refuse(refusal);
+    }
+    let mut onward = Request::builder().method(parts.method).uri(format!("{}{}", proxy.upstream, parts.uri));
+    for (name, value) in &parts.headers {
+        onward = onward.header(name, value);
+    }
+    let onward = onward.body(Full::from(body)).map_err(|_| "not a request")?;
+    let (parts, body) = proxy.onward.request(onward).await.map_err(|_| "no upstream")?.into_parts();
+    let body = body.collect().await.map_err(|_| "torn")?.to_bytes();
+    let text = String::from_utf8(body.to_vec()).map_err(|_| "not text")?;
+    let text =
+        if parts.status.is_success() { proxy.inside.lock().unwrap_or_else(PoisonError::into_inner).correct(&asked, text) } else { text };
+    let mut response = Response::new(Full::from(text));
+    *response.status_mut() = parts.status;
+    for (name, value) in parts.headers.iter().filter(|(name, _)| *name != "content-length" && *name != "transfer-encoding") {
+        response.headers_mut().insert(name, value.clone());
+    }
+    Ok(response)
+}
+
+fn refuse(Refusal(status, code, message): Refusal) -> Result<Response<Full<Bytes>>, &'static str> {
+    let body = format!(
+        "<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message></Error><RequestId>injected</RequestId></ErrorResponse>"
+    );
+    let mut response = Response::new(Full::from(body));
+    *response.status_mut() = StatusCode::from_u16(status).map_err(|_| "no such status")?;
+    Ok(response)
+}
+
+fn understand(parts: &http::request::Parts, body: &[u8]) -> Asked {
+    let header = parts.headers.get("authorization").and_then(|v| v.to_str().ok()).unwrap_or_default();
+    let scope = header.split("Credential=").nth(1).unwrap_or_default().split(',').next().unwrap_or_default();
+    let mut scope = scope.split('/');
+    let key = scope.next().unwrap_or_default().to_owned();
+    let service = scope.nth(2).unwrap_or_default().to_owned();
+    let parameters = decode(&String::from_utf8_lossy(body));
+    let action = parameters.get("Action").cloned().unwrap_or_else(|| format!("{} {}", parts.method, parts.uri.path()));
+    Asked { key, service, action, parameters }
+}
+
+fn decode(text: &str) -> BTreeMap<String, String> {
+    text.split('&').filter_map(|pair| pair.split_once('=')).map(|(k, v)| (percent(k), percent(v))).collect()
+}
+
+fn percent(text: &str) -> String {
+    let mut bytes = Vec::new();
+    let mut rest = text.bytes();
+    while let Some(b) = rest.next() {
+        let hex: Option<String> = (b == b'%').then(|| rest.by_ref().take(2).map(char::from).collect());
+        let plain = if b == b'+' { b' ' } else { b };
+        bytes.push(hex.and_then(|h| u8::from_str_radix(&h, 16).ok()).unwrap_or(plain));
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}

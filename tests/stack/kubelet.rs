@@ -1,0 +1,61 @@
+//! What a kubelet would say: pods of a node get an address of the VPC and become ready, and go when they are asked to. Containers there are none.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::api::Api;
+
+/// A pod with this annotation set to `false` is not ready.
+pub const READY: &str = "cutover.dev/ready";
+
+/// For ever. Pods get `172.31.NET.n`; with an API server that does not answer, it waits.
+pub async fn run(api: Api, net: u8) {
+    let mut next = 9_u8;
+    loop {
+        if let Ok(list) = api.ask("GET", "/api/v1/pods?fieldSelector=spec.nodeName%3Dnode-1", None).await {
+            for pod in list["items"].as_array().map_or(&[][..], Vec::as_slice) {
+                tend(&api, pod, net, &mut next).await;
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+}
+
+async fn tend(api: &Api, pod: &Value, net: u8, next: &mut u8) {
+    let meta = &pod["metadata"];
+    let path =
+        format!("/api/v1/namespaces/{}/pods/{}", meta["namespace"].as_str().unwrap_or_default(), meta["name"].as_str().unwrap_or_default());
+    if meta.get("deletionTimestamp").is_some() {
+        let _ = api.ask("DELETE", &path, Some(&json!({"gracePeriodSeconds": 0}))).await;
+        return;
+    }
+    let ip = pod["status"]["podIP"].as_str().map_or_else(
+        || {
+            *next = next.checked_add(1).unwrap_or(10);
+            format!("172.31.{net}.{next}")
+        },
+        str::to_owned,
+    );
+    let wanted = conditions(pod);
+    let now = |kind: &str| condition(pod, kind);
+    if pod["status"]["podIP"] == json!(ip) && wanted.iter().all(|c| now(c["type"].as_str().unwrap_or_default()) == c["status"].as_str()) {
+        return;
+    }
+    let status = json!({"phase": "Running", "podIP": ip, "podIPs": [{"ip": ip}], "hostIP": "172.31.0.250", "conditions": wanted});
+    let _ = api.ask("PATCH", &format!("{path}/status"), Some(&json!({"status": status}))).await;
+}
+
+/// A gated pod is ready when its containers are and every gate says so.
+fn conditions(pod: &Value) -> Vec<Value> {
+    let containers = pod["metadata"]["annotations"][READY] != "false";
+    let gates = pod["spec"]["readinessGates"].as_array().map_or(&[][..], Vec::as_slice);
+    let open = gates.iter().all(|g| condition(pod, g["conditionType"].as_str().unwrap_or_default()) == Some("True"));
+    let word = |is: bool| if is { "True" } else { "False" };
+    let all = [("PodScheduled", true), ("Initialized", true), ("ContainersReady", containers), ("Ready", containers && open)];
+    all.iter().map(|(kind, is)| json!({"type": kind, "status": word(*is)})).collect()
+}
+
+fn condition<'a>(pod: &'a Value, kind: &str) -> Option<&'a str> {
+    pod["status"]["conditions"].as_array()?.iter().find(|c| c["type"] == kind)?["status"].as_str()
+}

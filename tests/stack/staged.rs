@@ -1,0 +1,69 @@
+//! A whole cutover and all of it back, and one that puts itself back.
+
+use crate::child::run;
+use crate::watch;
+use crate::world::World;
+
+#[test]
+fn stack_a_whole_cutover_and_all_of_it_back() {
+    let Some(world) = World::new("staged") else { return };
+    let before = world.weights();
+    assert!(world.targets("b").is_empty());
+    let plan = world.plan("{bind: {}}, {setWeight: 10}, {pause: {}}, {setWeight: 100}, {pause: {}}");
+    let mut looked = Vec::new();
+    let ended = watch::run(&world, &plan, |record| {
+        if record["event"] != "stepStarted" || record["kind"] != "approval" {
+            return;
+        }
+        // It was the controller of b, and not cutover, that registered these.
+        assert_eq!(world.targets("b"), world.pods(&world.stack.b));
+        let share = [10, 100][looked.len()];
+        world.share_is(share);
+        looked.push(share);
+        run(world.cutover(&["promote", &plan])).exits(0);
+    });
+    ended.exits(0);
+    assert_eq!(looked, [10, 100]);
+
+    run(world.cutover(&["rollback", &plan, "--yes"])).exits(0);
+    world.share_is(0);
+    let strangers = |all: &[std::collections::BTreeMap<String, u64>]| all.iter().map(|w| w.contains_key("c")).collect::<Vec<_>>();
+    assert_eq!(strangers(&before), strangers(&world.weights()));
+    assert_eq!(world.targets("a"), world.pods(&world.stack.a), "the old cluster's targets were there all the time");
+    assert_eq!(world.targets("b"), world.pods(&world.stack.b), "and the new one's stay");
+}
+
+#[test]
+fn stack_unhealthy_targets_put_the_traffic_back() {
+    let Some(world) = World::new("sick") else { return };
+    let plan = world.plan("{bind: {}}, {setWeight: 50}, {pause: {duration: 10m}}");
+    let ended = watch::run(&world, &plan, |record| {
+        if watch::begins(record, 3) {
+            world.share_is(50);
+            // moto knows no unhealthy target: the endpoint says so.
+            world.stack.endpoint.health(&world.groups["b"], "unhealthy", "Target.FailedHealthChecks");
+        }
+    });
+    ended.exits(4);
+    world.share_is(0);
+    assert_eq!(world.targets("a"), world.pods(&world.stack.a));
+}
+
+#[test]
+fn stack_targets_that_are_not_healthy_yet_get_no_traffic() {
+    let Some(world) = World::new("slow") else { return };
+    let (endpoint, group) = (&world.stack.endpoint, &world.groups["b"]);
+    endpoint.health(group, "initial", "Elb.InitialHealthChecking");
+    let plan = world.plan("{bind: {}}, {setWeight: 100}");
+    let mut waited = false;
+    let ended = watch::run(&world, &plan, |record| {
+        if !waited && watch::waits_for(record, "healthy targets") && world.targets("b").len() == crate::world::REPLICAS {
+            world.share_is(0);
+            waited = true;
+            endpoint.health(group, "healthy", "");
+        }
+    });
+    ended.exits(0);
+    assert!(waited);
+    world.share_is(100);
+}

@@ -1,0 +1,31 @@
+//! Clusters that are reached by their EKS name: endpoint and authority from AWS, and tokens that end.
+
+use crate::watch;
+use crate::world::World;
+
+#[test]
+fn stack_clusters_by_their_eks_names() {
+    let Some(world) = World::new("eks") else { return };
+    let plan = world.plan("{bind: {}}, {setWeight: 100}");
+    let text = std::fs::read_to_string(&plan).expect("the plan").replace("kubeContext: ", "eks: stack-");
+    std::fs::write(&plan, text).expect("the plan");
+    watch::run(&world, &plan, |_| {}).exits(0);
+    world.share_is(100);
+    assert_eq!(world.targets("b"), world.pods(&world.stack.b));
+}
+
+#[test]
+fn stack_tokens_that_end_in_the_middle_are_signed_anew() {
+    let Some(world) = World::alone("ended") else { return };
+    let plan = world.plan("{pause: {duration: 12s}}, {bind: {}}, {setWeight: 100}");
+    let text = std::fs::read_to_string(&plan).expect("the plan").replace("kubeContext: ", "eks: stack-");
+    std::fs::write(&plan, text).expect("the plan");
+    let ended = watch::run(&world, &plan, |record| {
+        if watch::begins(record, 1) {
+            // The API server remembers for ten seconds whose a token was.
+            world.stack.authenticator.end_tokens();
+        }
+    });
+    ended.exits(0);
+    world.share_is(100);
+}

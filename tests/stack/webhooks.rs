@@ -1,0 +1,54 @@
+//! Bindings before the controller's real webhooks.
+
+use serde_json::json;
+
+use crate::child::run;
+use crate::watch;
+use crate::world::{World, until};
+
+#[test]
+fn stack_check_asks_the_webhooks_and_changes_nothing() {
+    let Some(world) = World::new("asked") else { return };
+    let before = world.weights();
+    let plan = world.plan("{bind: {}}, {setWeight: 100}");
+    run(world.cutover(&["check", &plan])).exits(0);
+    let path = format!("{}/asked-b", world.bindings());
+    assert!(world.stack.b.api.find(&path).is_none());
+    assert_eq!(world.weights(), before);
+    let written = |e: &serde_json::Value| !["get", "list", "watch"].contains(&e["verb"].as_str().unwrap_or_default());
+    let own = |e: &serde_json::Value| e["objectRef"]["namespace"] == "asked" && written(e);
+    let patched: Vec<_> = world.stack.b.audit("cutover").into_iter().filter(own).collect();
+    assert!(!patched.is_empty(), "the webhooks were asked");
+    for event in patched {
+        assert!(event["requestURI"].as_str().is_some_and(|uri| uri.contains("dryRun=All")), "{event}");
+    }
+}
+
+#[test]
+fn stack_a_binding_that_the_webhooks_refuse_is_a_finding() {
+    let Some(world) = World::new("refused") else { return };
+    let plan = world.plan("{bind: {}}, {setWeight: 100}");
+    let text = std::fs::read_to_string(&plan).expect("the plan").replace("targetType: ip}", "targetType: ip, ipAddressType: ipv6}");
+    std::fs::write(&plan, text).expect("the plan");
+    let ended = run(world.cutover(&["run", &plan, "--yes"])).exits(3);
+    let said = ended.out + &ended.err;
+    assert!(said.contains("CUT075") && said.contains("invalid IP address type"), "{said}");
+    world.share_is(0);
+    assert!(world.stack.b.api.find(&format!("{}/refused-b", world.bindings())).is_none());
+}
+
+#[test]
+fn stack_a_binding_made_by_someone_else_is_left_as_it_is() {
+    let Some(world) = World::new("theirs") else { return };
+    let api = &world.stack.b.api;
+    let mut binding = world.binding("b");
+    binding["metadata"]["annotations"] = json!({"argocd.argoproj.io/tracking-id": "shop:elbv2.k8s.aws/TargetGroupBinding:theirs/theirs-b"});
+    api.create(&world.bindings(), &binding);
+    let path = format!("{}/theirs-b", world.bindings());
+    until("the controller has registered the pods", || world.targets("b") == world.pods(&world.stack.b));
+    let plan = world.plan("{bind: {}}, {setWeight: 100}");
+    watch::run(&world, &plan, |_| {}).exits(0);
+    world.share_is(100);
+    let managers = api.get(&path)["metadata"]["managedFields"].to_string();
+    assert!(!managers.contains("\"cutover\""), "{managers}");
+}
