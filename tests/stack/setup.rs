@@ -62,7 +62,8 @@ pub fn install(api: &Api, stack: &Path, folder: &Path, webhooks: u16) {
     bind(api, "controller", "controller-role");
     bind(api, "cutover", "cutover");
     node(api);
-    while api.find("/apis/elbv2.k8s.aws/v1beta1/targetgroupbindings").is_none() {
+    // Not there at first, and then 429: "storage is (re)initializing".
+    while api.call("GET", "/apis/elbv2.k8s.aws/v1beta1/targetgroupbindings", None).is_err() {
         std::thread::sleep(Duration::from_millis(100));
     }
     // Last: from now on Services and bindings need the controller.
