@@ -22,6 +22,7 @@ pub(super) use connect::USER_AGENT;
 pub(crate) use connect::limit;
 pub use connect::{from_context, from_kubeconfig};
 pub use error::NoToken;
+pub(crate) use error::read as unreadable;
 pub use unreached::Unreached;
 
 use super::{Cluster, WriteError};

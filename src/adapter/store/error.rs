@@ -41,6 +41,14 @@ pub enum StoreError {
     /// Neither `--state-dir`, `XDG_STATE_HOME` nor `HOME` says where state lives.
     #[error("no place for state: set --state-dir, XDG_STATE_HOME or HOME")]
     NoPlace,
+    /// The shared place cannot be reached, or refuses. A local one never stands in for it.
+    #[error("the shared state in {place} cannot be used: {why}")]
+    Unusable {
+        /// The namespace and the cluster.
+        place: String,
+        /// Why.
+        why: String,
+    },
     /// Any other trouble with a file.
     #[error("{path}: {message}")]
     Io {

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::{Held, Holder, LockError, Look, Request, RunSummary, Store, StoreError, is_run_id};
+use super::{Held, Holder, Lock, LockError, Look, Request, RunSummary, Store, StoreError, is_run_id};
 use crate::domain::event::{Event, Record};
 use crate::domain::journal::{Corrupt, line, parse};
 
@@ -79,25 +79,38 @@ impl Memory {
         shelf.takings += 1;
         let taking = shelf.takings;
         shelf.locks.extend(load_balancers.iter().map(|lb| (lb.clone(), (taking, holder.clone()))));
-        let keep = Taken { store: self.clone(), taking };
-        let (store, arns) = (self.clone(), load_balancers.to_vec());
-        let usurper = move || {
-            let shelf = store.shelf();
-            arns.iter().find_map(|lb| shelf.locks.get(lb).filter(|(t, _)| *t != taking).map(|(_, h)| h.clone()))
-        };
-        Ok(Held::new(Box::new(usurper), Box::new(keep)))
+        Ok(Held::new(Taken { store: self.clone(), load_balancers: load_balancers.to_vec(), taking }))
     }
 }
 
-/// Frees the locks of one taking.
+/// The locks of one taking.
 struct Taken {
     store: Memory,
+    load_balancers: Vec<String>,
     taking: u64,
+}
+
+impl Taken {
+    fn free(&self) {
+        self.store.shelf().locks.retain(|_, (taking, _)| *taking != self.taking);
+    }
+}
+
+#[async_trait]
+impl Lock for Taken {
+    fn usurper(&self) -> Option<Holder> {
+        let shelf = self.store.shelf();
+        self.load_balancers.iter().find_map(|lb| shelf.locks.get(lb).filter(|(t, _)| *t != self.taking).map(|(_, h)| h.clone()))
+    }
+
+    async fn release(&self) {
+        self.free();
+    }
 }
 
 impl Drop for Taken {
     fn drop(&mut self) {
-        self.store.shelf().locks.retain(|_, (taking, _)| *taking != self.taking);
+        self.free();
     }
 }
 

@@ -4,18 +4,20 @@
 
 mod error;
 pub mod fs;
+pub mod kubernetes;
 pub mod memory;
 mod summary;
 #[cfg(test)]
 mod tests;
 
-use std::any::Any;
 use std::fmt;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 pub use self::error::{LockError, StoreError};
 pub use self::summary::{RunSummary, emergency};
@@ -162,28 +164,54 @@ pub struct Holder {
     pub run: String,
 }
 
-/// Who took a lock over; asked of the place where the lock is.
-type Usurper = Box<dyn Fn() -> Option<Holder> + Send + Sync>;
-
-/// Locks that are held until this is dropped.
-pub struct Held {
-    usurper: Usurper,
-    _keep: Box<dyn Any + Send + Sync>,
+/// Locks that are held, as the place where they are keeps them.
+#[async_trait]
+pub trait Lock: Send + Sync {
+    /// Who took one of them over, as far as is known.
+    fn usurper(&self) -> Option<Holder>;
+    /// Why they may be somebody else's within `need` from now, though nobody else is known to have one: they could not be renewed for too long.
+    /// A lock of this machine does not lapse.
+    fn lapsed(&self, _need: Duration) -> Option<String> {
+        None
+    }
+    /// Asks the place whether they are still ours; afterwards the other two say what came of it. Bounded, and answers at once where nothing can have changed.
+    async fn confirm(&self) {}
+    /// Frees those that are ours.
+    async fn release(&self);
 }
 
+/// Locks that are held until this is released, or dropped. Where they are somewhere else, dropping them is a best effort: the process may be over before
+/// the place hears of it, and then they lapse.
+pub struct Held(Box<dyn Lock>);
+
 impl Held {
-    fn new(usurper: Usurper, keep: Box<dyn Any + Send + Sync>) -> Self {
-        Self { usurper, _keep: keep }
+    fn new(lock: impl Lock + 'static) -> Self {
+        Self(Box::new(lock))
     }
 
     /// No lock at all, which nobody can take over.
     pub fn nothing() -> Self {
-        Self::new(Box::new(|| None), Box::new(()))
+        Self::new(Nothing)
     }
 
-    /// Whether all of them are still ours; the error names who took one over.
+    /// Whether all of them are still ours, as far as is known; the error names who took one over.
     pub fn check(&self) -> Result<(), LockError> {
-        (self.usurper)().map_or(Ok(()), |holder| Err(LockError::HeldBy(Box::new(holder))))
+        self.0.usurper().map_or(Ok(()), |holder| Err(LockError::HeldBy(Box::new(holder))))
+    }
+
+    /// See [`Lock::lapsed`].
+    pub fn lapsed(&self, need: Duration) -> Option<String> {
+        self.0.lapsed(need)
+    }
+
+    /// See [`Lock::confirm`].
+    pub async fn confirm(&self) {
+        self.0.confirm().await;
+    }
+
+    /// Frees them now. [`Held::check`] finds nobody afterwards.
+    pub async fn release(&self) {
+        self.0.release().await;
     }
 }
 
@@ -191,6 +219,25 @@ impl fmt::Debug for Held {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Held")
     }
+}
+
+struct Nothing;
+
+#[async_trait]
+impl Lock for Nothing {
+    fn usurper(&self) -> Option<Holder> {
+        None
+    }
+
+    async fn release(&self) {}
+}
+
+/// A name for a load balancer's lock, from its ARN: its name and a number, in letters, digits and hyphens.
+fn lock_name(arn: &str) -> String {
+    let hash = Sha256::digest(arn).iter().take(8).fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
+    let label = arn.split('/').nth(2).unwrap_or("load-balancer");
+    let label: String = label.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(32).collect();
+    format!("{label}-{hash:016x}")
 }
 
 /// An id for a new run, such as `alpha-webapp-20261120-210305-k3f9`: sorts by time within a plan, and is safe as a folder's name.

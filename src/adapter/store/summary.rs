@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::domain::action::forward;
 use crate::domain::event::{Event, Outcome, Record, Started, Stop};
 
 /// A run at a glance.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RunSummary {
     /// Its id.
@@ -47,6 +47,13 @@ impl RunSummary {
             run.take(&record.event);
         }
         run
+    }
+
+    /// Folds the record after those that it knows.
+    pub(super) fn add(&mut self, record: &Record) {
+        self.started = self.started.or(Some(record.time));
+        self.last = Some(record.time);
+        self.take(&record.event);
     }
 
     fn take(&mut self, event: &Event) {

@@ -1,4 +1,4 @@
-//! One suite for both stores: what holds for the one in memory, which rehearsals use, holds for the one on disk.
+//! One suite for all stores: what holds for the one in memory, which rehearsals use, holds for the one on disk and the one in a cluster.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -20,15 +20,19 @@ fn time(second: i64) -> Timestamp {
     Timestamp::from_second(1_795_208_585 + second).unwrap()
 }
 
-/// Neither of these stores ever waits.
+/// A store of this machine never waits.
 fn now<T>(answer: impl Future<Output = T>) -> T {
     futures::FutureExt::now_or_never(answer).expect("an answer at once")
 }
 
-fn both(check: impl Fn(&dyn Store)) {
+fn each(check: impl AsyncFn(&dyn Store)) {
     let dir = TempDir::new().unwrap();
-    check(&Local::open(Some(dir.path().join("state"))).unwrap());
-    check(&Memory::new());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    runtime.block_on(async {
+        check(&Local::open(Some(dir.path().join("state"))).unwrap()).await;
+        check(&Memory::new()).await;
+        check(&kubernetes::tests::Cluster::new().store()).await;
+    });
 }
 
 fn started(plan: &str) -> Event {
@@ -75,51 +79,56 @@ fn local() -> (TempDir, Local, std::path::PathBuf) {
 
 #[test]
 fn records_are_numbered_and_read_back() {
-    both(|store| {
-        now(store.create(RUN)).unwrap();
-        assert_eq!(now(store.create(RUN)), Err(StoreError::Exists(RUN.into())));
-        assert_eq!(now(store.read(RUN)), Ok(vec![]));
-        let written: Vec<_> = (1..4).map(|step| now(store.append(RUN, time(0), &Event::Settled { step })).unwrap()).collect();
-        assert_eq!(written.iter().map(|r| r.seq).collect::<Vec<_>>(), [1, 2, 3]);
-        assert_eq!(now(store.read(RUN)).unwrap(), written);
-        for nobody in ["other", "", ".", "..", "a/b"] {
-            assert!(matches!(now(store.read(nobody)), Err(StoreError::NoSuchRun { .. })), "{nobody}");
+    each(async |store| {
+        store.create(RUN).await.unwrap();
+        assert_eq!(store.create(RUN).await, Err(StoreError::Exists(RUN.into())));
+        assert_eq!(store.read(RUN).await, Ok(vec![]));
+        let mut written = vec![];
+        for step in 1..4 {
+            written.push(store.append(RUN, time(0), &Event::Settled { step }).await.unwrap());
         }
-        assert!(now(store.create("../escape")).is_err());
+        assert_eq!(written.iter().map(|r| r.seq).collect::<Vec<_>>(), [1, 2, 3]);
+        assert_eq!(store.read(RUN).await.unwrap(), written);
+        for nobody in ["other", "", ".", "..", "a/b"] {
+            assert!(matches!(store.read(nobody).await, Err(StoreError::NoSuchRun { .. })), "{nobody}");
+        }
+        assert!(store.create("../escape").await.is_err());
     });
 }
 
 #[test]
 fn runs_are_found_by_id_and_by_plan_newest_first() {
-    both(|store| {
-        assert_eq!(now(store.runs()), Ok(vec![]));
+    each(async |store| {
+        assert_eq!(store.runs().await, Ok(vec![]));
         for (run, plan, at) in [("alpha-1", "alpha", 10), ("alpha-2", "alpha", 20), ("beta-1", "beta", 15), ("empty", "", 0)] {
-            now(store.create(run)).unwrap();
+            store.create(run).await.unwrap();
             if run != "empty" {
-                now(store.append(run, time(at), &started(plan))).unwrap();
+                store.append(run, time(at), &started(plan)).await.unwrap();
             }
         }
-        now(store.append("alpha-1", time(30), &Event::Finished { outcome: Outcome::Completed, remarks: vec![], left: Vec::new() }))
+        store
+            .append("alpha-1", time(30), &Event::Finished { outcome: Outcome::Completed, remarks: vec![], left: Vec::new() })
+            .await
             .unwrap();
-        now(store.append("alpha-2", time(31), &Event::Stopped { reason: Stop::Waiting, message: String::new() })).unwrap();
+        store.append("alpha-2", time(31), &Event::Stopped { reason: Stop::Waiting, message: String::new() }).await.unwrap();
         let ids = |runs: Vec<RunSummary>| runs.into_iter().map(|r| r.id).collect::<Vec<_>>();
-        assert_eq!(ids(now(store.runs()).unwrap()), ["alpha-2", "beta-1", "alpha-1"]);
-        assert_eq!(ids(now(store.find("alpha")).unwrap()), ["alpha-2", "alpha-1"]);
-        assert_eq!(ids(now(store.find("nobody")).unwrap()), [""; 0]);
-        let one = |id| now(store.find(id)).unwrap().remove(0);
-        assert_eq!((one("alpha-1").finished, one("alpha-2").stopped), (Some(Outcome::Completed), Some(Stop::Waiting)));
-        assert_eq!(one("beta-1").load_balancers, [LB]);
+        assert_eq!(ids(store.runs().await.unwrap()), ["alpha-2", "beta-1", "alpha-1"]);
+        assert_eq!(ids(store.find("alpha").await.unwrap()), ["alpha-2", "alpha-1"]);
+        assert_eq!(ids(store.find("nobody").await.unwrap()), [""; 0]);
+        let one = async |id| store.find(id).await.unwrap().remove(0);
+        assert_eq!((one("alpha-1").await.finished, one("alpha-2").await.stopped), (Some(Outcome::Completed), Some(Stop::Waiting)));
+        assert_eq!(one("beta-1").await.load_balancers, [LB]);
         // Taken back after its end, it is unfinished until that ends.
         let back = Event::RollbackStarted { cause: "asked".into(), by: "bob".into(), to_step: None, force: false, request: None };
-        now(store.append("alpha-1", time(40), &back)).unwrap();
-        assert_eq!(one("alpha-1").finished, None);
+        store.append("alpha-1", time(40), &back).await.unwrap();
+        assert_eq!(one("alpha-1").await.finished, None);
     });
 }
 
 #[test]
 fn requests_come_in_order_and_once() {
-    both(|store| {
-        now(store.create(RUN)).unwrap();
+    each(async |store| {
+        store.create(RUN).await.unwrap();
         let all = [
             Request::Pause { by: "bob".into(), reason: "lunch".into() },
             Request::Resume { by: "bob".into(), mode: ResumeMode::KeepLive },
@@ -129,61 +138,63 @@ fn requests_come_in_order_and_once() {
             Request::Rollback { by: "bob".into(), force: false },
         ];
         for request in &all {
-            now(store.put_request(RUN, request)).unwrap();
+            store.put_request(RUN, request).await.unwrap();
         }
-        let (name, first) = now(store.requests(RUN)).unwrap().remove(0);
+        let (name, first) = store.requests(RUN).await.unwrap().remove(0);
         assert_eq!(first, all[0]);
-        now(store.drop_request(RUN, &name)).unwrap();
-        now(store.drop_request(RUN, &name)).unwrap();
-        assert_eq!(now(store.take_requests(RUN)).unwrap(), all[1..]);
-        assert_eq!(now(store.take_requests(RUN)).unwrap(), []);
-        assert!(matches!(now(store.put_request("nobody", &all[0])), Err(StoreError::NoSuchRun { .. })));
+        store.drop_request(RUN, &name).await.unwrap();
+        store.drop_request(RUN, &name).await.unwrap();
+        assert_eq!(store.take_requests(RUN).await.unwrap(), all[1..]);
+        assert_eq!(store.take_requests(RUN).await.unwrap(), []);
+        assert!(matches!(store.put_request("nobody", &all[0]).await, Err(StoreError::NoSuchRun { .. })));
     });
 }
 
 #[test]
 fn the_last_look_is_seen() {
-    both(|store| {
-        now(store.create(RUN)).unwrap();
-        assert_eq!(now(store.look(RUN)), None);
+    each(async |store| {
+        store.create(RUN).await.unwrap();
+        assert_eq!(store.look(RUN).await, None);
         for (second, watching) in [(1, true), (2, false)] {
             let look = Look { owner: "alice@mac".into(), host: "mac".into(), pid: 7, at: time(second), watching, message: "baking".into() };
-            now(store.put_look(RUN, &look)).unwrap();
-            assert_eq!(now(store.look(RUN)), Some(look));
+            store.put_look(RUN, &look).await.unwrap();
+            assert_eq!(store.look(RUN).await, Some(look));
         }
     });
 }
 
 #[test]
 fn a_lock_is_exclusive_named_and_free_when_dropped() {
-    both(|store| {
+    each(async |store| {
         let (one, two) = ([LB.to_owned()], ["arn:other".to_owned(), LB.to_owned()]);
-        let held = now(store.lock(&one, &holder("alice"))).unwrap();
-        let refused = now(store.lock(&two, &holder("bob"))).unwrap_err();
+        let held = store.lock(&one, &holder("alice")).await.unwrap();
+        let refused = store.lock(&two, &holder("bob")).await.unwrap_err();
         assert_eq!(refused, LockError::HeldBy(Box::new(holder("alice"))));
         assert!(refused.to_string().starts_with("alice on mac (process 7) holds the lock since 2026-"), "{refused}");
-        assert_eq!(now(store.holder(RUN)), Some(holder("alice")));
-        assert_eq!(now(store.holder("other")), None);
+        assert_eq!(store.holder(RUN).await, Some(holder("alice")));
+        assert_eq!(store.holder("other").await, None);
         assert_eq!(held.check(), Ok(()));
-        drop(held);
-        assert_eq!(now(store.holder(RUN)), None);
+        held.release().await;
+        assert_eq!(store.holder(RUN).await, None);
         // The refused one holds nothing either: both are free.
-        let held = now(store.lock(&two, &holder("bob"))).unwrap();
-        drop(held);
+        let held = store.lock(&two, &holder("bob")).await.unwrap();
+        held.release().await;
     });
 }
 
 #[test]
 fn a_take_over_is_seen_by_the_loser() {
-    both(|store| {
+    each(async |store| {
         let arns = [LB.to_owned()];
-        let loser = now(store.lock(&arns, &holder("alice"))).unwrap();
-        let winner = now(store.take_over(&arns, &holder("bob"))).unwrap();
+        let loser = store.lock(&arns, &holder("alice")).await.unwrap();
+        let winner = store.take_over(&arns, &holder("bob")).await.unwrap();
+        loser.confirm().await;
         assert_eq!(loser.check(), Err(LockError::HeldBy(Box::new(holder("bob")))));
-        drop(loser);
+        loser.release().await;
+        winner.confirm().await;
         assert_eq!(winner.check(), Ok(()));
-        assert_eq!(now(store.holder(RUN)), Some(holder("bob")));
-        assert_eq!(now(store.lock(&arns, &holder("eve"))).unwrap_err(), LockError::HeldBy(Box::new(holder("bob"))));
+        assert_eq!(store.holder(RUN).await, Some(holder("bob")));
+        assert_eq!(store.lock(&arns, &holder("eve")).await.unwrap_err(), LockError::HeldBy(Box::new(holder("bob"))));
     });
 }
 

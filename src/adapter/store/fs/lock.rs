@@ -7,22 +7,22 @@ use std::fs::{self, File, TryLockError};
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use jiff::Timestamp;
-use sha2::{Digest, Sha256};
 
-use super::super::{Held, Holder, LockError, StoreError};
+use super::super::{Held, Holder, Lock, LockError, StoreError, lock_name};
 use super::{make_folder, names, private};
 
 /// A lock that we have.
-struct Lock {
+struct Locked {
     path: PathBuf,
     file: File,
 }
 
-impl Lock {
+impl Locked {
     /// Whether the file with the name is still the one that we locked.
     fn ours(&self) -> bool {
         let identity = |m: fs::Metadata| (m.dev(), m.ino());
@@ -39,7 +39,7 @@ impl Lock {
     }
 }
 
-impl Drop for Lock {
+impl Drop for Locked {
     fn drop(&mut self) {
         // Best effort: closing the file is what frees it, and what a free lock says is not believed.
         let _ = self.file.set_len(0);
@@ -48,15 +48,32 @@ impl Drop for Lock {
 
 pub(super) fn take(folder: &Path, load_balancers: &[String], holder: &Holder, over: bool) -> Result<Held, LockError> {
     make_folder(folder).map_err(LockError::Io)?;
-    let mut paths: Vec<PathBuf> = load_balancers.iter().map(|arn| folder.join(name(arn))).collect();
+    let mut paths: Vec<PathBuf> = load_balancers.iter().map(|arn| folder.join(lock_name(arn) + ".lock")).collect();
     // In one order everywhere, so that of two processes one gets all.
     paths.sort();
     paths.dedup();
-    let locks = paths.iter().map(|path| one(path, holder, over)).collect::<Result<Vec<Lock>, _>>()?;
-    let locks = Arc::new(locks);
-    let ours = Arc::clone(&locks);
-    let usurper = move || ours.iter().find(|l| !l.ours()).map(|l| said(&l.path).unwrap_or_else(unknown));
-    Ok(Held::new(Box::new(usurper), Box::new(locks)))
+    let locks = paths.iter().map(|path| one(path, holder, over)).collect::<Result<Vec<Locked>, _>>()?;
+    Ok(Held::new(Files(Mutex::new(locks))))
+}
+
+/// The lock files of one taking.
+struct Files(Mutex<Vec<Locked>>);
+
+impl Files {
+    fn all(&self) -> MutexGuard<'_, Vec<Locked>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl Lock for Files {
+    fn usurper(&self) -> Option<Holder> {
+        self.all().iter().find(|l| !l.ours()).map(|l| said(&l.path).unwrap_or_else(unknown))
+    }
+
+    async fn release(&self) {
+        self.all().clear();
+    }
 }
 
 pub(super) fn holder(folder: &Path, run: &str) -> Option<Holder> {
@@ -69,14 +86,14 @@ pub(super) fn holder(folder: &Path, run: &str) -> Option<Holder> {
     })
 }
 
-fn one(path: &Path, holder: &Holder, over: bool) -> Result<Lock, LockError> {
+fn one(path: &Path, holder: &Holder, over: bool) -> Result<Locked, LockError> {
     let io = |e: std::io::Error| LockError::Io(StoreError::io(path, &e));
     // Someone who only looks has the file for an instant: a refusal must hold a little longer than that.
     for _ in 0..10 {
         let file = private().create(true).truncate(false).open(path).map_err(io)?;
         match file.try_lock() {
             Ok(()) => {
-                let mut lock = Lock { path: path.to_owned(), file };
+                let mut lock = Locked { path: path.to_owned(), file };
                 // Another may have replaced the file between our opening and our locking it: then again.
                 if lock.ours() {
                     // A full disk must not keep a rollback from its lock: then the file says nothing, and holds all the same.
@@ -112,12 +129,4 @@ fn said(path: &Path) -> Option<Holder> {
 fn unknown() -> Holder {
     let unknown = || "unknown".to_owned();
     Holder { owner: unknown(), host: unknown(), pid: 0, since: Timestamp::UNIX_EPOCH, run: unknown() }
-}
-
-/// A file name for an ARN.
-fn name(arn: &str) -> String {
-    let hash = Sha256::digest(arn).iter().take(8).fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
-    let label = arn.split('/').nth(2).unwrap_or("load-balancer");
-    let label: String = label.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(32).collect();
-    format!("{label}-{hash:016x}.lock")
 }

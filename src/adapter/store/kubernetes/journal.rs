@@ -1,0 +1,284 @@
+//! A run's journal as ConfigMaps: the bytes of the file, cut into pieces that etcd can hold. A record is added by replacing the last piece with the
+//! resourceVersion that was read, so that two who append never interleave; a piece that is full is closed in the same write, and from then on never
+//! changes. Whoever saw it open must write to it and is refused; whoever sees it closed must create the next, and one of two is refused.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::api::{ListParams, PostParams};
+use kube::{Api, ResourceExt};
+
+use super::super::{RunSummary, StoreError};
+use super::label::{self, Part};
+use super::reach::{Reach, Trouble};
+use crate::domain::event::{Event, Record};
+use crate::domain::journal::{Corrupt, Parsed, Why, line, parse};
+
+/// The key of the text.
+const TEXT: &str = "journal.jsonl";
+/// A piece with this many bytes is closed: etcd keeps every version of it for some minutes.
+const FULL: usize = 64 * 1024;
+/// The most that fits into one: Kubernetes refuses a ConfigMap with more than 1 MiB.
+pub const LARGEST: usize = 1_000_000;
+/// On a piece that is closed.
+const CLOSED: &str = "cutover.dev/closed";
+/// The run as its records up to the end of this piece tell it, so that a list needs no journals.
+const SUMMARY: &str = "cutover.dev/summary";
+/// Objects a page.
+const PAGE: u32 = 50;
+/// Requests about one append: an answer that was lost, and what the others left.
+const TRIES: u32 = 4;
+
+/// The end of a journal, ready for the next record.
+pub struct Writer {
+    run: String,
+    /// The last piece as it is.
+    piece: ConfigMap,
+    number: usize,
+    seq: u64,
+    sum: String,
+    summary: RunSummary,
+    /// The last record, as it was read.
+    last: Option<Record>,
+}
+
+/// A journal as it is there.
+struct Found {
+    pieces: Vec<ConfigMap>,
+    text: String,
+}
+
+/// Makes an empty one.
+pub async fn create(reach: &Reach, run: &str) -> Result<(), StoreError> {
+    let made = format!("{:016x}", fastrand::u64(..));
+    let mut piece = piece(run, 1, "");
+    piece.annotations_mut().insert("cutover.dev/made".to_owned(), made.clone());
+    let api: Api<ConfigMap> = reach.api();
+    let first = reach.insist(api.create(&PostParams::default(), &piece)).await;
+    let made_by_us = |found: &ConfigMap| found.annotations().get("cutover.dev/made") == Some(&made);
+    let result = match first {
+        // Made, perhaps, by the request whose answer was lost.
+        Err(Trouble::Unanswered(why)) => match reach.insist(api.get_opt(&piece.name_any())).await {
+            Ok(Some(found)) if made_by_us(&found) => Ok(found),
+            Ok(Some(_)) => Err(Trouble::Conflict),
+            Ok(None) => Err(Trouble::Unanswered(why)),
+            Err(trouble) => Err(trouble),
+        },
+        other => other,
+    };
+    match result {
+        Ok(_) => Ok(()),
+        Err(Trouble::Conflict) => Err(StoreError::Exists(run.to_owned())),
+        Err(trouble) => Err(reach.error(&piece.name_any(), trouble)),
+    }
+}
+
+/// Its records.
+pub async fn read(reach: &Reach, run: &str) -> Result<Vec<Record>, StoreError> {
+    let found = find(reach, run).await?;
+    parsed(reach, run, &found.text).map(|p| p.records)
+}
+
+/// Every run, as the last piece of its journal tells it.
+pub async fn runs(reach: &Reach) -> Result<Vec<RunSummary>, StoreError> {
+    let api: Api<ConfigMap> = reach.api();
+    let mut params = ListParams::default().limit(PAGE).labels(&label::selector(Part::Journal));
+    let mut last: BTreeMap<String, (usize, Option<String>)> = BTreeMap::new();
+    loop {
+        let page = reach.insist(api.list_metadata(&params)).await.map_err(|t| reach.error("the list of runs", t))?;
+        for piece in &page.items {
+            let name = piece.name_any();
+            let Some((run, number)) = place(&name) else { continue };
+            let entry = last.entry(run.to_owned()).or_default();
+            if number >= entry.0 {
+                *entry = (number, piece.annotations().get(SUMMARY).cloned());
+            }
+        }
+        match page.metadata.continue_.filter(|c| !c.is_empty()) {
+            Some(token) => params = params.continue_token(&token),
+            None => break,
+        }
+    }
+    // Without a record nothing was done.
+    let summaries = last.into_iter().filter_map(|(run, (_, summary))| Some((run, summary?)));
+    let mut runs: Vec<RunSummary> = summaries.map(|(run, text)| summary(&run, &text)).collect();
+    runs.sort_by(|a, b| b.started.cmp(&a.started).then_with(|| b.id.cmp(&a.id)));
+    Ok(runs)
+}
+
+fn summary(run: &str, text: &str) -> RunSummary {
+    match serde_json::from_str::<RunSummary>(text) {
+        Ok(summary) if summary.id == run => summary,
+        Ok(_) => RunSummary { damaged: Some("its summary is another run's".to_owned()), ..RunSummary::of(run, &[]) },
+        Err(e) => RunSummary { damaged: Some(format!("its summary cannot be read: {e}")), ..RunSummary::of(run, &[]) },
+    }
+}
+
+impl Writer {
+    /// Reads what is there.
+    pub async fn open(reach: &Reach, run: &str) -> Result<Self, StoreError> {
+        let Found { mut pieces, text } = find(reach, run).await?;
+        let parsed = parsed(reach, run, &text)?;
+        let number = pieces.len();
+        let piece = pieces.pop().ok_or_else(|| missing(reach, run))?;
+        let summary = RunSummary::of(run, &parsed.records);
+        let (seq, sum) = (parsed.records.len() as u64, parsed.sum().to_owned());
+        Ok(Self { run: run.to_owned(), piece, number, seq, sum, summary, last: parsed.records.into_iter().next_back() })
+    }
+
+    /// The record that an event is to become.
+    pub fn next(&self, time: Timestamp, event: &Event) -> Record {
+        Record { seq: self.seq + 1, time, run: self.run.clone(), event: event.clone() }
+    }
+
+    /// Whether the journal, as it was read, ends with this record.
+    pub fn ends_with(&self, record: &Record) -> bool {
+        self.last.as_ref() == Some(record)
+    }
+
+    /// Adds a record. After an error this writer is to be dropped: what is there must be read again.
+    pub async fn append(&mut self, reach: &Reach, record: &Record) -> Result<(), StoreError> {
+        let wrong = |message: String| StoreError::Io { path: journal(&self.run), message };
+        let (text, sum) = line(&self.sum, record).map_err(|e| wrong(format!("a record that is not JSON: {e}")))?;
+        if text.len() > LARGEST {
+            return Err(wrong(format!(
+                "a record of {} bytes does not fit into a Kubernetes object ({LARGEST}); split the plan, or keep its state on this machine",
+                text.len()
+            )));
+        }
+        self.summary.add(record);
+        if !closed(&self.piece) && contents(&self.piece).len() + text.len() > LARGEST {
+            let mut close = self.piece.clone();
+            close.annotations_mut().insert(CLOSED.to_owned(), "true".to_owned());
+            self.piece = self.put(reach, close).await?;
+        }
+        let (mut next, number) =
+            if closed(&self.piece) { (piece(&self.run, self.number + 1, ""), self.number + 1) } else { (self.piece.clone(), self.number) };
+        let whole = contents(&next).to_owned() + &text;
+        if whole.len() >= FULL {
+            next.annotations_mut().insert(CLOSED.to_owned(), "true".to_owned());
+        }
+        next.annotations_mut().insert(SUMMARY.to_owned(), serde_json::to_string(&self.summary).unwrap_or_default());
+        if !self.summary.plan.is_empty() {
+            next.labels_mut().insert("cutover.dev/plan".to_owned(), self.summary.plan.clone());
+        }
+        next.data = Some([(TEXT.to_owned(), whole)].into());
+        self.piece = self.put(reach, next).await?;
+        (self.number, self.seq, self.sum) = (number, record.seq, sum);
+        Ok(())
+    }
+
+    /// Writes a piece over the version that it names, or creates it. An answer that was lost is made up for by reading: the piece says this, or it does not.
+    async fn put(&self, reach: &Reach, piece: ConfigMap) -> Result<ConfigMap, StoreError> {
+        let (api, name): (Api<ConfigMap>, _) = (reach.api(), piece.name_any());
+        let error = |trouble| reach.error(&name, trouble);
+        let mut doubtful = false;
+        for _ in 0..TRIES {
+            let answer = match piece.resource_version() {
+                None => reach.call(api.create(&PostParams::default(), &piece)).await,
+                Some(_) => reach.call(api.replace(&name, &PostParams::default(), &piece)).await,
+            };
+            match answer {
+                Ok(stored) => return Ok(stored),
+                Err(Trouble::Unanswered(_)) if !doubtful => doubtful = true,
+                Err(Trouble::Conflict) if doubtful => {
+                    let found = reach.call(api.get_opt(&name)).await.map_err(error)?;
+                    return found.filter(|f| says(f, &piece)).ok_or_else(|| error(Trouble::Conflict));
+                }
+                Err(trouble) => return Err(error(trouble)),
+            }
+            match reach.insist(api.get_opt(&name)).await.map_err(error)? {
+                Some(found) if says(&found, &piece) => return Ok(found),
+                Some(found) if found.resource_version() != piece.resource_version() => return Err(error(Trouble::Conflict)),
+                // Not carried out: again, over the same version, so that it is carried out once at the most.
+                _ => {}
+            }
+        }
+        Err(error(Trouble::Unanswered("no answer that tells".to_owned())))
+    }
+}
+
+/// Whether a piece has the same text and is as open.
+fn says(found: &ConfigMap, wanted: &ConfigMap) -> bool {
+    contents(found) == contents(wanted) && closed(found) == closed(wanted)
+}
+
+async fn find(reach: &Reach, run: &str) -> Result<Found, StoreError> {
+    let api: Api<ConfigMap> = reach.api();
+    let mut params = ListParams::default().limit(PAGE).labels(&label::selector_of(Part::Journal, run));
+    let mut pieces = BTreeMap::new();
+    loop {
+        let page = reach.call(api.list(&params)).await.map_err(|t| reach.error(&journal(run), t))?;
+        let of_run = page.items.into_iter().filter_map(|p| {
+            let name = p.name_any();
+            place(&name).filter(|(of, _)| *of == run).map(|(_, number)| (number, p))
+        });
+        pieces.extend(of_run);
+        match page.metadata.continue_.filter(|c| !c.is_empty()) {
+            Some(token) => params = params.continue_token(&token),
+            None => break,
+        }
+    }
+    if pieces.is_empty() {
+        return Err(missing(reach, run));
+    }
+    let text: String = pieces.values().map(contents).collect();
+    let gap = (1..).zip(pieces.keys()).find(|(wanted, is)| wanted != *is).map(|(wanted, _)| wanted);
+    match gap {
+        None => Ok(Found { pieces: pieces.into_values().collect(), text }),
+        Some(number) => {
+            let before: String = pieces.iter().filter(|(n, _)| **n < number).map(|(_, p)| contents(p)).collect();
+            let prefix = parse(before.as_bytes()).map_or_else(|c| c.prefix, |p| p.records);
+            Err(damaged(reach, run, prefix, format!("its piece {number} is gone")))
+        }
+    }
+}
+
+fn parsed(reach: &Reach, run: &str, text: &str) -> Result<Parsed, StoreError> {
+    let parsed = parse(text.as_bytes()).map_err(|c| StoreError::corrupt(format!("{} in {}", journal(run), reach.place()), &c))?;
+    // A piece is written whole or not at all: what is cut off was cut off by somebody.
+    if parsed.torn || parsed.open {
+        return Err(damaged(reach, run, parsed.records, "it is cut off".to_owned()));
+    }
+    Ok(parsed)
+}
+
+fn damaged(reach: &Reach, run: &str, prefix: Vec<Record>, why: String) -> StoreError {
+    let corrupt = Corrupt { line: prefix.len() + 1, why: Why::Syntax(why), prefix };
+    StoreError::corrupt(format!("{} in {}", journal(run), reach.place()), &corrupt)
+}
+
+fn missing(reach: &Reach, run: &str) -> StoreError {
+    StoreError::NoSuchRun { run: run.to_owned(), place: reach.place().to_owned() }
+}
+
+fn piece(run: &str, number: usize, text: &str) -> ConfigMap {
+    let metadata = ObjectMeta {
+        name: Some(format!("{}-{number:05}", journal(run))),
+        labels: Some(label::of_run(Part::Journal, run)),
+        annotations: Some([(label::RUN.to_owned(), run.to_owned())].into()),
+        ..ObjectMeta::default()
+    };
+    ConfigMap { metadata, data: Some([(TEXT.to_owned(), text.to_owned())].into()), ..ConfigMap::default() }
+}
+
+/// What the names of a run's pieces begin with.
+fn journal(run: &str) -> String {
+    format!("cutover-{run}-journal")
+}
+
+/// The run and the number that a piece's name says.
+fn place(name: &str) -> Option<(&str, usize)> {
+    let (rest, number) = name.rsplit_once('-')?;
+    Some((rest.strip_prefix("cutover-")?.strip_suffix("-journal")?, number.parse().ok()?))
+}
+
+fn contents(piece: &ConfigMap) -> &str {
+    piece.data.as_ref().and_then(|d| d.get(TEXT)).map_or("", String::as_str)
+}
+
+fn closed(piece: &ConfigMap) -> bool {
+    piece.annotations().get(CLOSED).is_some_and(|c| c == "true")
+}

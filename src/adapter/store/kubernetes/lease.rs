@@ -1,0 +1,205 @@
+//! The lock: a Lease for each load balancer, created, and then replaced with the resourceVersion that was read, so that of two who take it one is refused.
+//!
+//! Nobody's wall clock is believed. A holder that is gone is recognised by a lease that nobody renews while we watch, for as long as it lasts on our
+//! own monotonic clock; a holder that cannot renew counts on both of its clocks, since a machine that sleeps stops the monotonic one.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
+use kube::api::{ListParams, PostParams};
+use kube::{Api, ResourceExt};
+use tokio::time::Instant;
+
+use super::super::{Held, Holder, LockError, lock_name};
+use super::claim::{Claim, Known};
+use super::label::{self, Part};
+use super::reach::{Reach, Trouble};
+use crate::adapter::Clock;
+
+/// How long a lease lasts that is not renewed.
+pub const DURATION: Duration = Duration::from_secs(30);
+/// How often it is renewed.
+pub const RENEW: Duration = Duration::from_secs(5);
+/// How often a lease that somebody has is looked at, to see whether it is renewed.
+const WATCH: Duration = Duration::from_secs(1);
+/// Tries against others who change the same object; each means that somebody else came through.
+const TRIES: u32 = 20;
+/// The holder in full, as JSON; of a free lease, the last one.
+const HOLDER: &str = "cutover.dev/holder";
+/// Tells apart two takings by one process.
+const TAKING: &str = "cutover.dev/taking";
+/// The load balancer's ARN.
+const LOAD_BALANCER: &str = "cutover.dev/load-balancer";
+
+/// The leases of a namespace.
+pub struct Leases {
+    reach: Arc<Reach>,
+    clock: Arc<dyn Clock>,
+    /// By name: the version that was seen last, and since when.
+    seen: Mutex<HashMap<String, (String, Instant)>>,
+}
+
+impl Leases {
+    pub fn new(reach: Arc<Reach>, clock: Arc<dyn Clock>) -> Self {
+        Self { reach, clock, seen: Mutex::default() }
+    }
+
+    /// All or none. `over`: from whoever has them.
+    pub async fn take(&self, load_balancers: &[String], holder: &Holder, over: bool) -> Result<Held, LockError> {
+        let mut arns = load_balancers.to_vec();
+        // In one order everywhere, so that of two processes one gets all.
+        arns.sort();
+        arns.dedup();
+        let taking = format!("{:016x}", fastrand::u64(..));
+        let mut claim = Claim::new(Arc::clone(&self.reach), Arc::clone(&self.clock), holder.clone(), taking);
+        for arn in &arns {
+            match self.one(arn, holder, &claim.taking, over).await {
+                Ok(known) => claim.add(known),
+                Err(error) => {
+                    claim.free().await;
+                    return Err(error);
+                }
+            }
+        }
+        // Waiting for the last one may have taken longer than the first one lasts.
+        if arns.len() > 1 {
+            claim.renew().await;
+            if let Some(other) = claim.usurper() {
+                claim.free().await;
+                return Err(LockError::HeldBy(Box::new(other)));
+            }
+        }
+        Ok(claim.keep())
+    }
+
+    async fn one(&self, arn: &str, holder: &Holder, taking: &str, over: bool) -> Result<Known, LockError> {
+        let (api, name): (Api<Lease>, _) = (self.reach.api(), name(arn));
+        let unusable = |trouble| LockError::Io(self.reach.error(&format!("lease {name}"), trouble));
+        let (mut first, mut tries) = (None::<String>, 0);
+        loop {
+            let at = (Instant::now(), self.clock.now());
+            let found = self.reach.insist(api.get_opt(&name)).await.map_err(unusable)?;
+            let version = found.as_ref().and_then(ResourceExt::resource_version);
+            if let Some(lease) = found.as_ref().filter(|l| claimed(l, taking)) {
+                // The answer to our own request was lost.
+                return Ok(Known::new(arn, lease, at));
+            }
+            let taken = found.as_ref().filter(|l| !free(l));
+            if let Some(lease) = taken.filter(|l| !over && !self.silent(l)) {
+                if first.as_ref().is_some_and(|first| Some(first) != version.as_ref()) {
+                    return Err(LockError::HeldBy(Box::new(holder_of(lease))));
+                }
+                if first.is_none() {
+                    let who = holder_of(lease).owner;
+                    tracing::warn!("{who} has the lock; looking for at most {} s whether that process is alive", DURATION.as_secs());
+                }
+                first = version;
+                tokio::time::sleep(WATCH).await;
+                continue;
+            }
+            let ours = lease(arn, holder, taking, at.1, found.as_ref().map(|l| (version.clone(), transitions(l) + 1)));
+            match self.put(&api, &ours).await {
+                Ok(stored) => return Ok(Known::new(arn, &stored, at)),
+                Err(Trouble::Conflict | Trouble::Missing | Trouble::Unanswered(_)) if tries < TRIES => tries += 1,
+                Err(trouble) => return Err(unusable(trouble)),
+            }
+        }
+    }
+
+    async fn put(&self, api: &Api<Lease>, lease: &Lease) -> Result<Lease, Trouble> {
+        put(&self.reach, api, lease).await
+    }
+
+    /// Whether nobody has renewed it for as long as it lasts, as far as this process has watched.
+    fn silent(&self, lease: &Lease) -> bool {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let version = lease.resource_version().unwrap_or_default();
+        let entry = seen.entry(lease.name_any()).or_insert_with(|| (version.clone(), Instant::now()));
+        if entry.0 != version {
+            *entry = (version, Instant::now());
+        }
+        entry.1.elapsed() >= lasts(lease)
+    }
+
+    /// Who holds a lock for this run. Looking once, this must go by the wall clocks, which may differ by half a minute; nothing is taken on its word.
+    pub async fn holder(&self, run: &str) -> Result<Option<Holder>, Trouble> {
+        let api: Api<Lease> = self.reach.api();
+        let leases = self.reach.call(api.list(&ListParams::default().labels(&label::selector(Part::Lock)))).await?;
+        let now = self.clock.now();
+        let found = leases.items.iter().filter(|l| !free(l)).find(|l| holder_of(l).run == run);
+        Ok(found.filter(|l| !self.silent(l) && recent(l, now)).map(holder_of))
+    }
+}
+
+/// Creates it, or replaces it where it names a version.
+pub(super) async fn put(reach: &Reach, api: &Api<Lease>, lease: &Lease) -> Result<Lease, Trouble> {
+    match lease.resource_version() {
+        None => reach.insist(api.create(&PostParams::default(), lease)).await,
+        Some(_) => reach.insist(api.replace(&lease.name_any(), &PostParams::default(), lease)).await,
+    }
+}
+
+/// A lease as its holder writes it. `before`: the version that it replaces, and how often it has changed hands.
+pub(super) fn lease(arn: &str, holder: &Holder, taking: &str, now: Timestamp, before: Option<(Option<String>, i32)>) -> Lease {
+    let json = serde_json::to_string(holder).unwrap_or_default();
+    let (resource_version, transitions) = before.unwrap_or_default();
+    let annotations = [(HOLDER, json), (TAKING, taking.to_owned()), (LOAD_BALANCER, arn.to_owned())];
+    let metadata = ObjectMeta {
+        name: Some(name(arn)),
+        labels: Some(label::labels(Part::Lock)),
+        annotations: Some(annotations.map(|(k, v)| (k.to_owned(), v)).into()),
+        resource_version,
+        ..ObjectMeta::default()
+    };
+    let spec = LeaseSpec {
+        holder_identity: Some(format!("{}/{} {}", holder.owner, holder.pid, holder.run)),
+        acquire_time: Some(MicroTime(holder.since)),
+        renew_time: Some(MicroTime(now)),
+        lease_duration_seconds: i32::try_from(DURATION.as_secs()).ok(),
+        lease_transitions: Some(transitions),
+        ..LeaseSpec::default()
+    };
+    Lease { metadata, spec: Some(spec) }
+}
+
+fn name(arn: &str) -> String {
+    format!("cutover-{}", lock_name(arn).to_ascii_lowercase())
+}
+
+pub(super) fn free(lease: &Lease) -> bool {
+    lease.spec.as_ref().and_then(|s| s.holder_identity.as_deref()).is_none_or(str::is_empty)
+}
+
+/// Whether it is held by this taking.
+pub(super) fn claimed(lease: &Lease, taking: &str) -> bool {
+    !free(lease) && lease.annotations().get(TAKING).is_some_and(|t| t == taking)
+}
+
+pub(super) fn transitions(lease: &Lease) -> i32 {
+    lease.spec.as_ref().and_then(|s| s.lease_transitions).unwrap_or_default()
+}
+
+/// Who holds it, or did last.
+pub(super) fn holder_of(lease: &Lease) -> Holder {
+    let said = lease.annotations().get(HOLDER).and_then(|json| serde_json::from_str(json).ok());
+    said.unwrap_or_else(|| {
+        let spec = lease.spec.clone().unwrap_or_default();
+        let owner = spec.holder_identity.unwrap_or_else(|| "unknown".to_owned());
+        let since = spec.acquire_time.map_or(Timestamp::UNIX_EPOCH, |t| t.0);
+        Holder { owner, host: "unknown".into(), pid: 0, since, run: "unknown".into() }
+    })
+}
+
+fn lasts(lease: &Lease) -> Duration {
+    let seconds = lease.spec.as_ref().and_then(|s| s.lease_duration_seconds).and_then(|s| u64::try_from(s).ok());
+    seconds.map_or(DURATION, |s| Duration::from_secs(s.clamp(1, 600)))
+}
+
+fn recent(lease: &Lease, now: Timestamp) -> bool {
+    let renewed = lease.spec.as_ref().and_then(|s| s.renew_time.as_ref());
+    renewed.is_some_and(|t| now.duration_since(t.0).unsigned_abs() <= lasts(lease) * 2)
+}
