@@ -143,7 +143,7 @@ fn time(second: i64) -> Timestamp {
 }
 
 fn notice(length: usize) -> Event {
-    Event::Notice { message: "x".repeat(length) }
+    Event::Notice { message: "x".repeat(length), request: None }
 }
 
 async fn seconds(seconds: u64) {
