@@ -86,8 +86,13 @@ pub enum WriteError {
 pub trait Cluster: Send + Sync {
     /// Who it is.
     async fn identity(&self) -> Result<Identity, Unreadable>;
+    /// What some workloads have there, in their order. What belongs to a whole namespace is asked for once.
+    async fn workloads(&self, services: &[&ServiceRef]) -> Vec<Result<WorkloadView, Unreadable>>;
     /// What a workload has there.
-    async fn workload(&self, service: &ServiceRef) -> Result<WorkloadView, Unreadable>;
+    async fn workload(&self, service: &ServiceRef) -> Result<WorkloadView, Unreadable> {
+        let only = self.workloads(&[service]).await.pop();
+        only.unwrap_or_else(|| Err(Unreadable::Unavailable("no answer about a workload".to_owned())))
+    }
     /// Every binding of the cluster, in all namespaces.
     async fn bindings(&self) -> Result<Vec<Binding>, Unreadable>;
     /// Server-side apply without force, under our own field manager; `dry_run` runs the webhooks and changes nothing.

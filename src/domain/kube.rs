@@ -31,7 +31,7 @@ pub struct WorkloadView {
     pub owners: Vec<Owner>,
     /// HorizontalPodAutoscalers that scale those owners.
     pub hpas: Vec<Hpa>,
-    /// All bindings of the namespace.
+    /// Bindings of the Service.
     pub bindings: Vec<Binding>,
     /// Labels of the namespace (readiness gate injection).
     pub namespace_labels: BTreeMap<String, String>,

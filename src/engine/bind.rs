@@ -4,17 +4,14 @@ use crate::adapter::{Cluster, WriteError};
 use crate::domain::binding::Binding;
 use crate::domain::event::BindingStart;
 use crate::domain::watch::short;
-use crate::plan::model::ServiceRef;
 
 /// What came of it: `applied`, `already`, `verified`; or why it waits.
 ///
 /// `pinned`: the UID that the journal has for this cluster; a context that leads elsewhere by now is never written to.
 pub async fn bind(cluster: &dyn Cluster, wanted: &BindingStart, pinned: Option<&str>) -> Result<&'static str, String> {
     let name = wanted.binding.full_name();
-    let service =
-        ServiceRef { namespace: wanted.binding.namespace.clone(), name: wanted.binding.service.clone(), port: wanted.binding.port.clone() };
-    let view = cluster.workload(&service).await.map_err(|e| format!("cluster {}: {e}", wanted.cluster))?;
-    if let Some(found) = view.bindings.iter().find(|b| same_group(b, &wanted.binding)) {
+    let there = cluster.bindings().await.map_err(|e| format!("cluster {}: {e}", wanted.cluster))?;
+    if let Some(found) = there.iter().find(|b| same_group(b, &wanted.binding)) {
         let differences = wanted.binding.differences(found);
         return if differences.is_empty() {
             Ok(if wanted.create { "already" } else { "verified" })

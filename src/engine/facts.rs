@@ -115,10 +115,10 @@ async fn one_cluster(plan: &Plan, cluster: &dyn Cluster) -> ClusterFacts {
             return ClusterFacts { bindings: Err(why.clone()), identity: Err(why), workloads: BTreeMap::new(), dry_runs: BTreeMap::new() };
         }
     };
-    let services = plan.workloads.iter().filter_map(|w| Some((w.name.clone(), w.service.clone()?)));
-    let views = stream::iter(services.map(|(name, service)| async move { (name, cluster.workload(&service).await) }));
+    let (names, services): (Vec<_>, Vec<_>) = plan.workloads.iter().filter_map(|w| Some((w.name.clone(), w.service.as_ref()?))).unzip();
     let bindings = async { if identity.binding_api.is_some() { cluster.bindings().await } else { Ok(Vec::new()) } };
-    let (bindings, workloads) = join(bindings, views.buffer_unordered(PARALLEL).collect()).await;
+    let (bindings, views) = join(bindings, cluster.workloads(&services)).await;
+    let workloads = names.into_iter().zip(views).collect();
     ClusterFacts { identity: Ok(identity), bindings, workloads, dry_runs: BTreeMap::new() }
 }
 

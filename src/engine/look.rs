@@ -5,19 +5,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
-use jiff::Timestamp;
 
 use super::marker;
 use crate::adapter::{Balancer, Clock, Cluster};
 use crate::domain::alb::{LiveRoute, Reading, RouteId, Target, Unreadable};
 use crate::domain::event::GroupStart;
 use crate::domain::goal;
+use crate::domain::kube::WorkloadView;
 use crate::domain::state::State;
 use crate::domain::watch::Observation;
 use crate::plan::model::{ClusterName, Marker, Plan, ServiceRef, TargetType};
 
 /// What only explains a wait may hold up the guard for no longer than this.
 const SOON: Duration = Duration::from_secs(2);
+
+/// Pauses before what was throttled is asked for again, within one look: where four of ten calls are refused, hardly anything would be seen
+/// often enough otherwise. Less than half a poll, so that no guard waits for it.
+const AGAIN: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(1)];
 
 /// What a look at everything looks at.
 #[derive(Debug, Clone)]
@@ -73,42 +77,76 @@ pub async fn whole(
     clusters: &BTreeMap<ClusterName, Arc<dyn Cluster>>,
     clock: &dyn Clock,
 ) -> Observation {
-    let at = clock.now();
-    let replicas = join_all(subject.replicas.iter().map(async |(group, (cluster, service))| {
-        let view = clusters.get(cluster)?.workload(service).await.ok()?;
-        Some((group.clone(), view.owners.iter().map(|o| o.ready).sum()))
-    }));
+    let replicas = behind(&subject.replicas, clusters, |view| Some(view.owners.iter().map(|o| o.ready).sum()));
     let marker = async { if subject.tagged { Some(marker::read(balancer, &subject.load_balancers, &subject.run).await) } else { None } };
     let (routes, health, marker, replicas) =
-        tokio::join!(balancer.routes(&subject.routes), balancer.health(&subject.groups), marker, replicas);
-    Observation { routes: routes_at(at, routes), health: health_at(at, health), replicas: replicas.into_iter().flatten().collect(), marker }
+        tokio::join!(routes(&subject.routes, balancer, clock), targets(&subject.groups, balancer, clock), marker, replicas);
+    Observation { routes, health, replicas, marker }
 }
 
 /// The most pods that an autoscaler lets each group have, where there is one and its cluster answers soon.
 pub async fn ceilings(subject: &Subject, clusters: &BTreeMap<ClusterName, Arc<dyn Cluster>>) -> BTreeMap<String, u32> {
-    let asked = subject.services.iter().map(async |(group, (cluster, service))| {
-        let view = tokio::time::timeout(SOON, clusters.get(cluster)?.workload(service)).await.ok()?.ok()?;
-        Some((group.clone(), view.hpas.iter().map(|h| h.max).max()?))
+    let highest = |view: &WorkloadView| view.hpas.iter().map(|h| h.max).max();
+    let asked = clusters.iter().map(async |(name, cluster)| {
+        let only = BTreeMap::from([(name.clone(), Arc::clone(cluster))]);
+        tokio::time::timeout(SOON, behind(&subject.services, &only, highest)).await.unwrap_or_default()
     });
     join_all(asked).await.into_iter().flatten().collect()
 }
 
+/// A number of what is behind each group, as far as its cluster says.
+async fn behind(
+    groups: &BTreeMap<String, (ClusterName, ServiceRef)>,
+    clusters: &BTreeMap<ClusterName, Arc<dyn Cluster>>,
+    number: impl Fn(&WorkloadView) -> Option<u32>,
+) -> BTreeMap<String, u32> {
+    let asked = clusters.iter().map(async |(name, cluster)| {
+        let (arns, services): (Vec<_>, Vec<_>) = groups.iter().filter(|(_, (c, _))| c == name).map(|(arn, (_, s))| (arn, s)).unzip();
+        arns.into_iter().zip(if services.is_empty() { Vec::new() } else { cluster.workloads(&services).await })
+    });
+    let views = join_all(asked).await.into_iter().flatten();
+    views.filter_map(|(arn, view)| Some((arn.clone(), number(&view.ok()?)?))).collect()
+}
+
 /// Looks at the health of some groups only.
 pub async fn health(groups: &[String], balancer: &dyn Balancer, clock: &dyn Clock) -> Observation {
-    let at = clock.now();
-    Observation { health: health_at(at, balancer.health(groups).await), ..Observation::default() }
+    Observation { health: targets(groups, balancer, clock).await, ..Observation::default() }
 }
 
-fn routes_at(at: Timestamp, routes: BTreeMap<RouteId, Result<LiveRoute, Unreadable>>) -> BTreeMap<RouteId, Reading<LiveRoute>> {
-    routes.into_iter().map(|(id, value)| (id, Reading { at, value })).collect()
+async fn routes(ids: &[RouteId], balancer: &dyn Balancer, clock: &dyn Clock) -> BTreeMap<RouteId, Reading<LiveRoute>> {
+    patiently(ids, clock, async |ids: &[RouteId]| balancer.routes(ids).await).await
 }
 
-fn health_at(at: Timestamp, health: BTreeMap<String, Result<Vec<Target>, Unreadable>>) -> BTreeMap<String, Reading<Vec<Target>>> {
-    health.into_iter().map(|(group, value)| (group, Reading { at, value })).collect()
+async fn targets(groups: &[String], balancer: &dyn Balancer, clock: &dyn Clock) -> BTreeMap<String, Reading<Vec<Target>>> {
+    patiently(groups, clock, async |groups: &[String]| balancer.health(groups).await).await
+}
+
+/// Reads many things, those again that were throttled. Each reading is as old as the call that brought it.
+async fn patiently<T>(
+    keys: &[String],
+    clock: &dyn Clock,
+    ask: impl AsyncFn(&[String]) -> BTreeMap<String, Result<T, Unreadable>>,
+) -> BTreeMap<String, Reading<T>> {
+    let asked = async |keys: &[String]| {
+        let at = clock.now();
+        ask(keys).await.into_iter().map(move |(key, value)| (key, Reading { at, value }))
+    };
+    let mut all: BTreeMap<_, _> = asked(keys).await.collect();
+    for pause in AGAIN {
+        let again: Vec<_> = all.iter().filter(|(_, r)| matches!(r.value, Err(Unreadable::Throttled))).map(|(k, _)| k.clone()).collect();
+        if again.is_empty() {
+            break;
+        }
+        clock.sleep(pause).await;
+        all.extend(asked(&again).await);
+    }
+    all
 }
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
+
     use super::*;
     use crate::domain::event::{Event, Record};
     use crate::domain::fixture;

@@ -2,6 +2,7 @@
 
 mod connect;
 mod error;
+mod namespace;
 mod unreached;
 mod value;
 
@@ -10,8 +11,8 @@ use std::future::Future;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet, StatefulSet};
-use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
+use futures::future::{FutureExt, ready};
+use futures::stream::{self, StreamExt};
 use k8s_openapi::api::core::v1::{self as core, Namespace};
 use kube::api::{ApiResource, DynamicObject, ListParams, Patch, PatchParams};
 use kube::{Api, Client, ResourceExt};
@@ -25,10 +26,12 @@ pub use error::NoToken;
 pub(crate) use error::read as unreadable;
 pub use unreached::Unreached;
 
+use namespace::Surroundings;
+
 use super::{Cluster, WriteError};
 use crate::domain::alb::Unreadable;
 use crate::domain::binding::Binding;
-use crate::domain::kube::{Identity, Pod, WorkloadView};
+use crate::domain::kube::{Identity, WorkloadView};
 use crate::plan::model::ServiceRef;
 
 /// Who we are to server-side apply.
@@ -37,6 +40,8 @@ pub const FIELD_MANAGER: &str = "cutover";
 const DEADLINE: Duration = Duration::from_secs(15);
 /// Objects a page.
 const PAGE: u32 = 500;
+/// Workloads at a time.
+const PARALLEL: usize = 16;
 /// The API groups that serve TargetGroupBinding, the controller's first: a cluster in Auto Mode may serve both.
 const BINDING_APIS: [(&str, &str); 2] = [("elbv2.k8s.aws", "v1beta1"), ("eks.amazonaws.com", "v1")];
 
@@ -74,6 +79,20 @@ impl K8s {
         Ok(None)
     }
 
+    /// A workload's own part of the namespace around it.
+    async fn view(&self, service: &ServiceRef, around: &Surroundings) -> Result<WorkloadView, Unreadable> {
+        let namespace = service.namespace.as_str();
+        let services: Api<core::Service> = Api::namespaced(self.client.clone(), namespace);
+        let found = read(services.get_opt(&service.name)).await?.as_ref().map(value::service);
+        // a Service without a selector selects nothing, where an empty selector in a list would select everything
+        let Some(selector) = found.as_ref().map(|s| &s.selector).filter(|s| !s.is_empty()) else {
+            return Ok(around.view(service, found, &[]));
+        };
+        let labels = selector.iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>().join(",");
+        let pods = list::<core::Pod>(&Api::namespaced(self.client.clone(), namespace), &labels).await?;
+        Ok(around.view(service, found, &pods))
+    }
+
     async fn bindings_in(&self, namespace: Option<&str>) -> Result<Vec<Binding>, Unreadable> {
         let Some(api) = read(self.binding_api()).await? else { return Ok(Vec::new()) };
         let api: Api<DynamicObject> = match namespace {
@@ -81,22 +100,6 @@ impl K8s {
             None => Api::all_with(self.client.clone(), api),
         };
         list(&api, "").await?.into_iter().map(value::binding).collect()
-    }
-
-    /// Deployments and StatefulSets that own these pods, or whose template the selector selects (with no replicas they own none).
-    async fn owners(
-        &self,
-        namespace: &str,
-        selector: &BTreeMap<String, String>,
-        pods: &[core::Pod],
-    ) -> Result<Vec<value::Owned>, Unreadable> {
-        let sets = list::<ReplicaSet>(&Api::namespaced(self.client.clone(), namespace), "").await?;
-        let mut uids: BTreeSet<String> = pods.iter().flat_map(value::owner_uids).collect();
-        uids.extend(sets.iter().filter(|s| s.uid().is_some_and(|u| uids.contains(&u))).flat_map(value::owner_uids).collect::<Vec<_>>());
-        let deployments = list::<Deployment>(&Api::namespaced(self.client.clone(), namespace), "").await?;
-        let stateful = list::<StatefulSet>(&Api::namespaced(self.client.clone(), namespace), "").await?;
-        let all = deployments.iter().map(value::deployment).chain(stateful.iter().map(value::stateful_set));
-        Ok(all.filter(|o| uids.contains(&o.uid) || value::selects(selector, &o.template_labels)).collect())
     }
 }
 
@@ -111,27 +114,20 @@ impl Cluster for K8s {
         Ok(Identity { uid, version, binding_api })
     }
 
-    async fn workload(&self, service: &ServiceRef) -> Result<WorkloadView, Unreadable> {
-        let namespace = service.namespace.as_str();
-        let services: Api<core::Service> = Api::namespaced(self.client.clone(), namespace);
-        let found = read(services.get_opt(&service.name)).await?.as_ref().map(value::service);
-        let namespaces: Api<Namespace> = Api::all(self.client.clone());
-        let namespace_labels = read(namespaces.get_opt(namespace)).await?.map(|n| n.labels().clone()).unwrap_or_default();
-        let bindings = self.bindings_in(Some(namespace)).await?;
-        let empty = WorkloadView { service: found, pods: Vec::new(), owners: Vec::new(), hpas: Vec::new(), bindings, namespace_labels };
-        // a Service without a selector selects nothing, where an empty selector in a list would select everything
-        let Some(selector) = empty.service.as_ref().map(|s| s.selector.clone()).filter(|s| !s.is_empty()) else { return Ok(empty) };
-        let labels = selector.iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>().join(",");
-        let pods = list::<core::Pod>(&Api::namespaced(self.client.clone(), namespace), &labels).await?;
-        let owners = self.owners(namespace, &selector, &pods).await?;
-        let hpas = list::<HorizontalPodAutoscaler>(&Api::namespaced(self.client.clone(), namespace), "").await?;
-        let targets: BTreeSet<_> = owners.iter().map(|o| format!("{}/{}", o.owner.kind, o.owner.name)).collect();
-        Ok(WorkloadView {
-            pods: pods.iter().map(value::pod).collect::<Vec<Pod>>(),
-            hpas: hpas.iter().map(value::hpa).filter(|h| targets.contains(&h.target)).collect(),
-            owners: owners.into_iter().map(|o| o.owner).collect(),
-            ..empty
-        })
+    async fn workloads(&self, services: &[&ServiceRef]) -> Vec<Result<WorkloadView, Unreadable>> {
+        let names: BTreeSet<&str> = services.iter().map(|s| s.namespace.as_str()).collect();
+        let mut surroundings = BTreeMap::new();
+        for name in names {
+            surroundings.insert(name, Surroundings::of(self, name).await);
+        }
+        let mut views = Vec::new();
+        for service in services {
+            views.push(match &surroundings[service.namespace.as_str()] {
+                Ok(around) => self.view(service, around).left_future(),
+                Err(why) => ready(Err(why.clone())).right_future(),
+            });
+        }
+        stream::iter(views).buffered(PARALLEL).collect().await
     }
 
     async fn bindings(&self) -> Result<Vec<Binding>, Unreadable> {

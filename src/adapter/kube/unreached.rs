@@ -18,8 +18,8 @@ impl Cluster for Unreached {
         Err(self.0.clone())
     }
 
-    async fn workload(&self, _: &ServiceRef) -> Result<WorkloadView, Unreadable> {
-        Err(self.0.clone())
+    async fn workloads(&self, services: &[&ServiceRef]) -> Vec<Result<WorkloadView, Unreadable>> {
+        services.iter().map(|_| Err(self.0.clone())).collect()
     }
 
     async fn bindings(&self) -> Result<Vec<Binding>, Unreadable> {

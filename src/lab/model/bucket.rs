@@ -18,6 +18,11 @@ impl Bucket {
         Self { limit, tokens: limit.burst, filled: now }
     }
 
+    /// One that never runs out.
+    pub fn bottomless(now: Timestamp) -> Self {
+        Self::new(Limit { burst: f64::INFINITY, per_second: 0.0 }, now)
+    }
+
     /// Takes a token, if there is one. `capacity` (0–1) is what a throttling fault leaves of the bucket.
     pub fn take(&mut self, now: Timestamp, capacity: f64) -> bool {
         let elapsed = now.duration_since(self.filled).as_secs_f64().max(0.0);

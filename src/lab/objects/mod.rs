@@ -5,6 +5,7 @@
 mod kind;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -12,7 +13,7 @@ use serde_json::{Value, json};
 pub use kind::{Kind, Resource, resources};
 
 /// How many changes are remembered for watches, at least.
-const REMEMBERED: usize = 10_000;
+const REMEMBERED: usize = 500;
 
 /// What happened to an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,9 +51,9 @@ pub struct Change {
     /// Name.
     pub name: String,
     /// The object after the change (before it, when deleted), with the resourceVersion of the change.
-    pub object: Value,
+    pub object: Arc<Value>,
     /// The object before the change.
-    pub before: Option<Value>,
+    pub before: Option<Arc<Value>>,
 }
 
 /// One cluster's objects.
@@ -61,16 +62,18 @@ pub struct Objects {
     auto_mode: bool,
     random: fastrand::Rng,
     revision: u64,
-    stored: BTreeMap<Kind, BTreeMap<(String, String), Value>>,
+    /// Shared with the log of changes.
+    stored: BTreeMap<Kind, BTreeMap<(String, String), Arc<Value>>>,
     log: Vec<Change>,
     forgotten: u64,
+    recording: bool,
 }
 
 impl Objects {
     /// A cluster with the namespaces `default` and `kube-system`. UIDs come from `seed`; `auto_mode` chooses the API group of TargetGroupBinding.
     pub fn new(seed: u64, auto_mode: bool, now: Timestamp) -> Self {
         let random = fastrand::Rng::with_seed(seed);
-        let mut new = Self { auto_mode, random, revision: 0, stored: BTreeMap::new(), log: Vec::new(), forgotten: 0 };
+        let mut new = Self { auto_mode, random, revision: 0, stored: BTreeMap::new(), log: Vec::new(), forgotten: 0, recording: true };
         for name in ["kube-system", "default"] {
             new.put(Kind::Namespace, json!({"metadata": {"name": name}}), now);
         }
@@ -95,13 +98,13 @@ impl Objects {
 
     /// An object. The namespace is empty for what lives in none.
     pub fn get(&self, kind: Kind, namespace: &str, name: &str) -> Option<&Value> {
-        self.stored.get(&kind)?.get(&(namespace.to_owned(), name.to_owned()))
+        self.stored.get(&kind)?.get(&(namespace.to_owned(), name.to_owned())).map(Arc::as_ref)
     }
 
     /// The objects of a kind, of one namespace or of all, by namespace and name.
     pub fn list(&self, kind: Kind, namespace: Option<&str>) -> Vec<&Value> {
         let all = self.stored.get(&kind).into_iter().flatten();
-        all.filter(|((ns, _), _)| namespace.is_none_or(|n| n == ns)).map(|(_, v)| v).collect()
+        all.filter(|((ns, _), _)| namespace.is_none_or(|n| n == ns)).map(|(_, v)| &**v).collect()
     }
 
     /// Creates or replaces an object, whole. What the server owns (uid, creationTimestamp, resourceVersion, generation, apiVersion, kind) is kept or filled
@@ -116,9 +119,9 @@ impl Objects {
         }
         let key = (text(&value, "namespace").to_owned(), text(&value, "name").to_owned());
         let before = self.stored.get(&kind).and_then(|o| o.get(&key)).cloned();
-        self.fill(resource, &mut value, before.as_ref(), now);
+        self.fill(resource, &mut value, before.as_deref(), now);
         if let Some(before) = &before
-            && *before == value
+            && **before == value
         {
             return value;
         }
@@ -128,9 +131,10 @@ impl Objects {
             self.remove(kind, key, value.clone(), now);
             return value;
         }
-        self.stored.entry(kind).or_default().insert(key.clone(), value.clone());
+        let object = Arc::new(value.clone());
+        self.stored.entry(kind).or_default().insert(key.clone(), Arc::clone(&object));
         let verb = if before.is_some() { Verb::Modified } else { Verb::Added };
-        self.record(Change { revision: self.revision, verb, kind, namespace: key.0, name: key.1, object: value.clone(), before });
+        self.record(Change { revision: self.revision, verb, kind, namespace: key.0, name: key.1, object, before });
         value
     }
 
@@ -161,6 +165,13 @@ impl Objects {
     /// The changes after a resourceVersion, oldest first; `None`: too old, some are forgotten.
     pub fn since(&self, revision: u64) -> Option<&[Change]> {
         (revision >= self.forgotten).then(|| &self.log[self.log.partition_point(|c| c.revision <= revision)..])
+    }
+
+    /// Whether changes are logged (at the start they are). What is not logged is as if long ago: whoever watches from before it must list first.
+    pub fn set_recording(&mut self, on: bool) {
+        self.recording = on;
+        self.log.clear();
+        self.forgotten = self.revision;
     }
 
     /// Five characters as `generateName` appends them.
@@ -212,7 +223,15 @@ impl Objects {
     fn remove(&mut self, kind: Kind, key: (String, String), object: Value, now: Timestamp) {
         let before = self.stored.get_mut(&kind).and_then(|o| o.remove(&key));
         let uid = text(&object, "uid").to_owned();
-        self.record(Change { revision: self.revision, verb: Verb::Deleted, kind, namespace: key.0, name: key.1, object, before });
+        self.record(Change {
+            revision: self.revision,
+            verb: Verb::Deleted,
+            kind,
+            namespace: key.0,
+            name: key.1,
+            object: Arc::new(object),
+            before,
+        });
         for (kind, namespace, name) in self.owned_by(&uid) {
             self.delete(kind, &namespace, &name, now);
         }
@@ -225,6 +244,10 @@ impl Objects {
     }
 
     fn record(&mut self, change: Change) {
+        if !self.recording {
+            self.forgotten = change.revision;
+            return;
+        }
         self.log.push(change);
         if self.log.len() >= 2 * REMEMBERED {
             self.log.drain(..REMEMBERED).for_each(|c| self.forgotten = c.revision);

@@ -11,7 +11,7 @@ use super::settings::{Kind as Settled, Settings};
 use crate::lab::model::cluster::{Behaviour, Cluster};
 use crate::lab::model::group::State;
 use crate::lab::model::pod::{Phase, Pod, Trouble};
-use crate::lab::model::{Route, World};
+use crate::lab::model::{Bucket, Route, World};
 use crate::lab::objects::{Kind, Objects};
 use crate::lab::scenario::ScenarioError;
 use crate::lab::scenario::model::GitOps;
@@ -53,7 +53,11 @@ impl World {
         }
     }
 
+    /// What was registered long ago was registered at leisure, so the account's bucket is full when the world begins, and nothing of it is in
+    /// the log of calls or in that of a cluster's changes.
     pub(super) fn build_workloads(&mut self, settings: &Settings<'_>, entries: &[EntryGroups<'_>]) -> Result<(), ScenarioError> {
+        let bucket = std::mem::replace(&mut self.buckets.register, Bucket::bottomless(self.now));
+        self.clusters.iter_mut().for_each(|c| c.objects.set_recording(false));
         for cluster in 0..self.clusters.len() {
             let name = Arc::clone(&self.clusters[cluster].name);
             for workload in &settings.plan.workloads {
@@ -76,6 +80,9 @@ impl World {
         for group in 0..self.groups.len() {
             self.warm_targets(group);
         }
+        self.buckets.register = bucket;
+        self.calls.clear();
+        self.clusters.iter_mut().for_each(|c| c.objects.set_recording(true));
         Ok(())
     }
 
