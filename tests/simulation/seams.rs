@@ -107,8 +107,8 @@ impl Cluster for Cell {
         identity
     }
 
-    async fn workload(&self, service: &ServiceRef) -> Result<WorkloadView, Unreadable> {
-        self.inner.workload(service).await
+    async fn workloads(&self, services: &[&ServiceRef]) -> Vec<Result<WorkloadView, Unreadable>> {
+        self.inner.workloads(services).await
     }
 
     async fn bindings(&self) -> Result<Vec<Binding>, Unreadable> {
