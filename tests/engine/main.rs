@@ -5,6 +5,7 @@
 #![allow(clippy::large_futures)] // a test's one future may be as large as it likes
 
 mod face;
+mod golden;
 mod matrix;
 mod order;
 mod recovery;
