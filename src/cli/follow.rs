@@ -62,7 +62,10 @@ fn back(record: &Record) -> Option<Ending> {
 /// Why what was asked for is not done, where the process that heard it says so.
 fn not_done(record: &Record) -> Option<String> {
     match &record.event {
-        Event::Notice { message, request: Some(_) } if message != request::UNDER_WAY => Some(message.clone()),
+        // Somebody else's request may be refused meanwhile.
+        Event::Notice { message, request: Some(_) } if message.starts_with("`abort") || message.starts_with("`rollback") => {
+            Some(message.clone())
+        }
         _ => None,
     }
 }

@@ -36,6 +36,14 @@ fn global_options_stand_before_and_after_the_verb() {
 }
 
 #[test]
+fn verbs_that_never_ask_take_no_answer() {
+    for verb in ["promote", "pause", "approve"] {
+        assert!(read(&format!("cutover {verb} alpha-webapp")).is_ok());
+        assert_eq!(kind(&format!("cutover {verb} alpha-webapp --yes")), ErrorKind::UnknownArgument);
+    }
+}
+
+#[test]
 fn rollback_needs_nothing_or_one_way_of_naming_it() {
     assert!(read("cutover rollback").is_ok());
     assert!(read("cutover rollback alpha-webapp --yes --force --take-over").is_ok());

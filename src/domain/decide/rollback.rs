@@ -3,7 +3,7 @@
 
 use jiff::Timestamp;
 
-use super::{Batch, Decision, wait, way_back};
+use super::{Batch, Decision, hold, wait, way_back};
 use crate::domain::action::{self, Action, Forward};
 use crate::domain::alb::Unreadable;
 use crate::domain::event::{Event, Outcome, Stop, WaitReason, Write};
@@ -48,7 +48,8 @@ pub fn decide(plan: &Plan, state: &State, watch: &Watch, now: Timestamp) -> Deci
         return wait(WaitReason::OpenWrite, "every route reads back right; a write that was never answered may still come", Some(until));
     }
     if unseen {
-        return wait(WaitReason::Unreadable, "a rule that was deleted is looked for once more", None);
+        let blind = hold::blind(watch).map(|wait| Decision::Wait(vec![wait]));
+        return blind.unwrap_or_else(|| wait(WaitReason::Unreadable, "a rule that was deleted is looked for once more", None));
     }
     if left.is_empty() {
         return Decision::Record(vec![finished(plan, state, rollback, lost)]);
