@@ -25,6 +25,7 @@ mod cluster;
 #[allow(dead_code, reason = "a test takes what it needs of it")]
 mod endpoint;
 mod gates;
+mod ingress;
 mod keeper;
 mod killed;
 mod kubelet;
@@ -32,6 +33,7 @@ mod setup;
 mod stack;
 mod staged;
 mod tokens;
+mod trouble;
 mod watch;
 mod webhooks;
 #[allow(dead_code, reason = "a test takes what it needs of it")]
