@@ -12,7 +12,7 @@ use cutover::lab::rehearsal::{Options, Stage};
 use cutover::lab::scenario::Scenario;
 use cutover::plan::model::{
     BindingMode, BindingSpec, Cluster, ClusterAccess, GuardGate, Marker, OnFailure, Plan, PortRef, RaiseGate, RollbackStickiness,
-    RouteEntry, Selector, ServiceRef, Shares, Step, StepKind, Strategy, TargetHealthGates, TargetType, Workload,
+    RouteEntry, Selector, ServiceRef, Shares, StatePlace, Step, StepKind, Strategy, TargetHealthGates, TargetType, Workload,
 };
 
 fn plan() -> Plan {
@@ -59,6 +59,7 @@ fn plan() -> Plan {
         },
         accept: vec![],
         marker: Marker::Tag,
+        state: StatePlace::Local,
     }
 }
 

@@ -11,6 +11,8 @@ mod value;
 pub use options::{Abort, Check, Completions, Init, Lab, Man, Named, OnFreeze, Promote, Rehearse, Resume, Rollback, Run, Status, Steer};
 pub use value::StepRef;
 
+use crate::plan::model::StatePlace;
+
 /// Moves production traffic from one Kubernetes cluster to the next, step by step, at an AWS Application Load Balancer.
 #[derive(Debug, Clone, PartialEq, Parser)]
 #[command(name = "cutover", version, propagate_version = false, disable_help_subcommand = true, max_term_width = 120)]
@@ -43,6 +45,9 @@ pub struct Global {
     /// Where runs are kept [default: $XDG_STATE_HOME/cutover]
     #[arg(long, global = true, value_name = "DIR", env = "CUTOVER_STATE_DIR", hide_env = true)]
     pub state_dir: Option<PathBuf>,
+    /// In a cluster instead, if no plan says so: kubernetes:CONTEXT/NAMESPACE, eks:NAME/NAMESPACE, or local
+    #[arg(long, global = true, value_name = "PLACE", value_parser = value::state, env = "CUTOVER_STATE", hide_env = true)]
+    pub state: Option<StatePlace>,
 }
 
 /// `--output`.

@@ -9,7 +9,7 @@ use super::render::status;
 use super::render::view::View;
 use super::signals::Signals;
 use super::term;
-use crate::adapter::store::{Request, emergency};
+use crate::adapter::store::{LockError, Request, StoreError, emergency};
 use crate::domain::event::{Outcome, Stop};
 use crate::domain::goal;
 use crate::domain::state::State;
@@ -56,6 +56,7 @@ pub async fn begin(
     };
     let moved = written(run.state());
     let view = View { without_journal: lost, ..View::of(plan, run.state(), None, &[], Timestamp::now()) };
+    run.release().await;
     drop(run);
     drop(listener);
     match ending {
@@ -150,10 +151,10 @@ pub fn held_again(error: HoldError, state: &State) -> Failure {
 /// A new run that could not be held.
 pub fn held(error: HoldError) -> Failure {
     let exit = match &error {
-        HoldError::Lock(crate::adapter::store::LockError::HeldBy(_)) | HoldError::Marker(crate::engine::MarkerError::Other(_)) => {
-            Exit::Locked
-        }
-        HoldError::Marker(_) => Exit::Refused,
+        HoldError::Lock(LockError::HeldBy(_)) | HoldError::Marker(crate::engine::MarkerError::Other(_)) => Exit::Locked,
+        HoldError::Marker(_)
+        | HoldError::Lock(LockError::Io(StoreError::Unusable { .. }))
+        | HoldError::Store(StoreError::Unusable { .. }) => Exit::Refused,
         HoldError::Lock(_) | HoldError::Store(_) => Exit::Internal,
     };
     let stale = matches!(error, HoldError::Marker(crate::engine::MarkerError::Other(_)));

@@ -2,8 +2,10 @@
 
 use std::io::Read;
 use std::path::Path;
+use std::sync::OnceLock;
 
 use super::exit::{Exit, Failure};
+use super::place::unusable;
 use crate::adapter::store::{RunSummary, Store};
 use crate::domain::event::{Event, Record};
 use crate::plan::{self, model::Plan};
@@ -25,12 +27,23 @@ pub fn plan(path: &str, color: bool) -> Result<Plan, Failure> {
     // One byte more than a plan may have, so that a longer one is recognised without being read whole.
     let limit = plan::MAX_BYTES as u64 + 1;
     let read = if path == "-" {
-        std::io::stdin().lock().take(limit).read_to_end(&mut bytes)
+        standard_input(limit).map(|text| bytes.extend(text)).map(|()| 0)
     } else {
         std::fs::File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes))
     };
     read.map_err(|e| Failure::new(Exit::Usage, format!("{path}: {e}")))?;
     plan::parse(path, &bytes).map_err(|wrong| Failure::new(Exit::Usage, plan::render(&wrong, color).trim_end().to_owned()))
+}
+
+/// Standard input, which can be read once, and may be asked for twice: for where its runs are kept, and for the plan.
+fn standard_input(limit: u64) -> std::io::Result<&'static [u8]> {
+    static READ: OnceLock<Vec<u8>> = OnceLock::new();
+    if let Some(read) = READ.get() {
+        return Ok(read);
+    }
+    let mut bytes = Vec::new();
+    std::io::stdin().lock().take(limit).read_to_end(&mut bytes)?;
+    Ok(READ.get_or_init(|| bytes))
 }
 
 /// The run that `target` means: a run's id, a plan's name, or a plan file (the newest run of that plan, which must not have changed since).
@@ -55,11 +68,11 @@ pub async fn to_go_back(store: &dyn Store, target: Option<&str>, color: bool) ->
 
 /// The run, and the plan file where `target` names one.
 async fn of(store: &dyn Store, target: &str, color: bool) -> Result<(Found, Option<Plan>), Failure> {
-    let mut runs = store.find(target).await.map_err(|e| Failure::new(Exit::Internal, e))?;
+    let mut runs = store.find(target).await.map_err(unusable)?;
     let mut file = None;
     if runs.is_empty() && (target == "-" || Path::new(target).exists()) {
         let plan = plan(target, color)?;
-        runs = store.find(&plan.name).await.map_err(|e| Failure::new(Exit::Internal, e))?;
+        runs = store.find(&plan.name).await.map_err(unusable)?;
         file = Some(plan);
     }
     let unfinished = runs.iter().position(|r| r.finished.is_none());
@@ -71,7 +84,7 @@ async fn of(store: &dyn Store, target: &str, color: bool) -> Result<(Found, Opti
 }
 
 async fn only(store: &dyn Store) -> Result<Found, Failure> {
-    let runs = store.runs().await.map_err(|e| Failure::new(Exit::Internal, e))?;
+    let runs = store.runs().await.map_err(unusable)?;
     let mut unfinished: Vec<_> = runs.into_iter().filter(|r| r.finished.is_none()).collect();
     match unfinished.len() {
         1 => open(store, unfinished.remove(0)).await,

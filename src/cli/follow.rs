@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::args::{Global, Output};
 use super::audience::audience;
+use super::drive;
 use super::exit::{Exit, Failure};
 use super::find::Found;
 use super::render::events::Lines;
@@ -33,7 +34,7 @@ pub async fn to_the_end(global: &Global, store: &Arc<dyn Store>, found: &Found) 
         }
         if let Some(ending) = fresh.iter().find_map(back) {
             let now = State::fold(&records).ok().flatten().map(|state| View::of(&found.plan, &state, None, &[], jiff::Timestamp::now()));
-            let exit = now.map_or_else(|| super::drive::exit(&ending), |view| super::drive::said(global, &ending, &view));
+            let exit = now.map_or_else(|| drive::exit(&ending), |view| drive::said(global, &ending, &view));
             return Ok(Some(done_if_back(exit)));
         }
         if let Some(why) = fresh.iter().find_map(not_done) {
@@ -106,7 +107,13 @@ pub async fn journal_requests(found: &Found, store: &Arc<dyn Store>) -> Result<(
     let (owner, host) = super::owner::owner();
     let now = jiff::Timestamp::now();
     let holder = Holder { owner, host, pid: std::process::id(), since: now, run: found.run.id.clone() };
-    let _held = store.lock(&found.run.load_balancers, &holder).await.map_err(|e| Failure::new(Exit::Locked, e))?;
+    let held = store.lock(&found.run.load_balancers, &holder).await.map_err(|e| drive::held(e.into()))?;
+    let noted = journal_held(found, store, now).await;
+    held.release().await;
+    noted
+}
+
+async fn journal_held(found: &Found, store: &Arc<dyn Store>, now: jiff::Timestamp) -> Result<(), Failure> {
     let mut state = state(found)?;
     let wrong = |e| Failure::new(Exit::Internal, e);
     for (name, asked) in store.requests(&found.run.id).await.map_err(wrong)? {

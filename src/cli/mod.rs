@@ -10,6 +10,7 @@ pub mod identity;
 pub mod log;
 pub mod owner;
 pub mod picture;
+pub mod place;
 pub mod prepare;
 pub mod render;
 pub mod signals;
@@ -72,7 +73,7 @@ async fn over_the_network(args: &Cutover) -> Result<Exit, Failure> {
         Verb::Init(args) => verbs::init::run(global, args).await,
         Verb::Status(args) => verbs::status::run(global, args).await,
         Verb::Check(args) => verbs::check::run(global, args).await,
-        Verb::Rehearse(args) => verbs::rehearse::run(global, args).await,
+        Verb::Rehearse(args) => Box::pin(verbs::rehearse::run(global, args)).await,
         Verb::Lab(args) => verbs::lab::run(global, args).await,
         Verb::Run(args) => verbs::run::run(global, args).await,
         Verb::Promote(args) => verbs::steer::promote(global, args).await,
@@ -80,7 +81,7 @@ async fn over_the_network(args: &Cutover) -> Result<Exit, Failure> {
         Verb::Resume(args) => verbs::steer::resume(global, args).await,
         Verb::Approve(args) => verbs::steer::approve(global, args).await,
         Verb::Abort(args) => verbs::steer::abort(global, args).await,
-        Verb::Rollback(args) => verbs::rollback::run(global, args).await,
+        Verb::Rollback(args) => Box::pin(verbs::rollback::run(global, args)).await,
         Verb::Schema | Verb::Completions(_) | Verb::Man(_) => Ok(Exit::Internal),
     }
 }

@@ -1,25 +1,17 @@
 //! The real world behind a plan: AWS and the clusters, through the adapters.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use aws_config::SdkConfig;
 
-use super::exit::{Exit, Failure};
 use crate::adapter::alb::Alb;
 use crate::adapter::patient::Patient;
 use crate::adapter::store::Store;
-use crate::adapter::store::fs::Local;
 use crate::adapter::{Cluster, aws, clock, eks, kube};
 use crate::domain::alb::Unreadable;
 use crate::engine::Ports;
 use crate::plan::model::{ClusterAccess, ClusterName, Plan, Selector};
-
-/// The store of this machine.
-pub fn store(dir: Option<&PathBuf>) -> Result<Arc<dyn Store>, Failure> {
-    Ok(Arc::new(Local::open(dir.cloned()).map_err(|e| Failure::new(Exit::Internal, e))?))
-}
 
 /// AWS as the SDK's standard chain finds it, in this region (`None`: the chain's own).
 pub async fn aws(region: Option<&str>) -> SdkConfig {

@@ -9,7 +9,7 @@ use super::event::{GroupStart, RouteStart, Started};
 use super::select::LiveWorld;
 use crate::plan::model::{
     BindingMode, BindingSpec, Cluster, ClusterAccess, GuardGate, Marker, OnFailure, Plan, PortRef, RaiseGate, RollbackStickiness,
-    RouteEntry, Selector, ServiceRef, Shares, Step, StepKind, Strategy, TargetHealthGates, TargetType, Workload,
+    RouteEntry, Selector, ServiceRef, Shares, StatePlace, Step, StepKind, Strategy, TargetHealthGates, TargetType, Workload,
 };
 
 /// The load balancer's ARN.
@@ -58,6 +58,7 @@ pub fn plan() -> Plan {
         },
         accept: Vec::new(),
         marker: Marker::Tag,
+        state: StatePlace::Local,
     }
 }
 

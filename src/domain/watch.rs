@@ -58,6 +58,8 @@ pub struct Watch {
     pub marker: Option<Marker>,
     /// Why the marker could not be read the last time.
     pub marker_unread: Option<Unreadable>,
+    /// Why the lock may be somebody else's before long, though nobody else is known to have it.
+    pub lapsed: Option<String>,
     /// Zones in which each group's targets have been seen.
     pub zones: BTreeMap<String, BTreeSet<String>>,
     /// Routes whose writes are answered with no, again and again, and why.
@@ -84,6 +86,7 @@ impl Watch {
             ceilings: BTreeMap::new(),
             marker: None,
             marker_unread: None,
+            lapsed: None,
             zones: BTreeMap::new(),
             refused: BTreeMap::new(),
             gaps: Vec::new(),

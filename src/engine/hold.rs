@@ -20,7 +20,7 @@ pub struct Hold {
     pub(super) held: Held,
     /// Taken to restore.
     pub(super) restores: bool,
-    /// Where the break-glass script of a new run is.
+    /// How the break-glass script of a new run is run.
     script: Option<String>,
 }
 
@@ -30,7 +30,7 @@ impl Hold {
         &self.run
     }
 
-    /// The path of the break-glass script that was written with a new run.
+    /// The command that runs the break-glass script that was written with a new run.
     pub fn script(&self) -> Option<&str> {
         self.script.as_deref()
     }
@@ -70,6 +70,7 @@ pub async fn begin(ports: &Ports, settings: &Settings, policy: Marker, run: &str
         }
         Err(error) => {
             marker::remove(&*ports.balancer, &*ports.clock, &load_balancers, run).await;
+            hold.held.release().await;
             Err(error.into())
         }
     }
@@ -91,7 +92,10 @@ pub async fn take(
     if policy == Marker::Tag {
         // Who is in no hurry asks again what AWS did not answer.
         let patient = Patient::new(Arc::clone(&ports.balancer), Arc::clone(&ports.clock));
-        mark(&patient, settings, run, load_balancers, since, take_over).await?;
+        if let Err(error) = mark(&patient, settings, run, load_balancers, since, take_over).await {
+            held.release().await;
+            return Err(error.into());
+        }
     }
     Ok(Hold { run: run.into(), held, restores: false, script: None })
 }
@@ -117,7 +121,10 @@ pub async fn take_to_restore(
     let hold = Hold { run: run.into(), held, restores: true, script: None };
     if policy == Marker::Tag {
         match mark(&*ports.balancer, settings, run, load_balancers, ports.clock.now(), take_over).await {
-            Err(other @ MarkerError::Other(_)) => return Err(other.into()),
+            Err(other @ MarkerError::Other(_)) => {
+                hold.held.release().await;
+                return Err(other.into());
+            }
             Err(error) => tracing::warn!("{error}; the rollback goes on"),
             Ok(()) => {}
         }

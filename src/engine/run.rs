@@ -100,6 +100,11 @@ impl<'a> Run<'a> {
         &self.state
     }
 
+    /// Gives the locks back. Nothing is to be done with the run afterwards.
+    pub async fn release(&self) {
+        self.held.release().await;
+    }
+
     /// Goes on until the run is over or this process must leave it.
     pub async fn drive(&mut self) -> Result<Ending, EngineError> {
         self.look().await;

@@ -41,7 +41,25 @@ record! {
         accept "accept": optional Vec<At<Accept>> = [],
         /// Whether a tag on the load balancer marks a run in progress, so that a second operator is refused; `none` where permissions do not allow it.
         marker "marker": optional MarkerKind = "tag",
+        /// Where runs are kept, and the lock with them; omitted: on the machine that runs them.
+        state "state": optional State,
     }
+
+    /// Where runs are kept, for machines that do not share a disk.
+    State as "`state`" {
+        /// In a namespace of a cluster, best of one that is neither side.
+        kubernetes "kubernetes": required StateCluster,
+    }
+
+    /// A namespace of a cluster: Leases as locks, ConfigMaps for the rest. While it cannot be reached, nothing is raised; a local lock never stands in for it.
+    StateCluster as "`kubernetes`" {
+        /// Name of an EKS cluster in the plan's region.
+        eks "eks": optional EksName,
+        /// A context of the kubeconfig.
+        kube_context "kubeContext": optional Line,
+        /// The namespace, which must exist.
+        namespace "namespace": required Name,
+    }; at_most CUT011 ["eks", "kubeContext"]
 
     /// The AWS account and region of the load balancers.
     Aws as "`aws`" {

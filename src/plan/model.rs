@@ -33,6 +33,34 @@ pub struct Plan {
     pub accept: Vec<Accept>,
     /// Whether a marker tag is put on the load balancers (`spec.marker`).
     pub marker: Marker,
+    /// Where its runs are kept (`spec.state`).
+    pub state: StatePlace,
+}
+
+/// `spec.state`: where runs are kept, and the lock with them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum StatePlace {
+    /// On the machine that runs them.
+    #[default]
+    Local,
+    /// In a namespace of a cluster.
+    Kubernetes {
+        /// How the cluster is reached; never [`ClusterAccess::None`].
+        access: ClusterAccess,
+        /// The namespace, which must exist.
+        namespace: String,
+    },
+}
+
+impl std::fmt::Display for StatePlace {
+    /// As `--state` takes it.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Local | Self::Kubernetes { access: ClusterAccess::None, .. } => f.write_str("local"),
+            Self::Kubernetes { access: ClusterAccess::Eks(name), namespace } => write!(f, "eks:{name}/{namespace}"),
+            Self::Kubernetes { access: ClusterAccess::KubeContext(name), namespace } => write!(f, "kubernetes:{name}/{namespace}"),
+        }
+    }
 }
 
 /// `spec.clusters[]`.
@@ -45,7 +73,7 @@ pub struct Cluster {
 }
 
 /// How a cluster's API server is reached.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ClusterAccess {
     /// An EKS cluster's name: endpoint, CA and bearer token come from AWS.
     Eks(String),

@@ -9,7 +9,7 @@ use cutover::lab::model::World;
 use cutover::lab::scenario::model::{Listener, LoadBalancer, Rule, Scenario};
 use cutover::plan::model::{
     BindingMode, BindingSpec, Cluster, ClusterAccess, GuardGate, Marker, OnFailure, Plan, RaiseGate, RollbackStickiness, RouteEntry,
-    Selector, Step, StepKind, Strategy, TargetHealthGates, TargetType, Workload,
+    Selector, StatePlace, Step, StepKind, Strategy, TargetHealthGates, TargetType, Workload,
 };
 
 /// As fast as keeps the API's token buckets full.
@@ -57,6 +57,7 @@ fn plan(prefix: &str) -> Plan {
         strategy: strategy(),
         accept: Vec::new(),
         marker: Marker::Tag,
+        state: StatePlace::Local,
     }
 }
 

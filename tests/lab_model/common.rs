@@ -7,7 +7,7 @@ use cutover::lab::model::{ClientRequest, Outcome, World};
 use cutover::lab::scenario::Scenario;
 use cutover::plan::model::{
     BindingMode, BindingSpec, Cluster, ClusterAccess, GuardGate, ListenerRef, Marker, OnFailure, Plan, PortRef, RaiseGate,
-    RollbackStickiness, RouteEntry, Selector, ServiceRef, Step, StepKind, Strategy, TargetHealthGates, TargetType, Workload,
+    RollbackStickiness, RouteEntry, Selector, ServiceRef, StatePlace, Step, StepKind, Strategy, TargetHealthGates, TargetType, Workload,
 };
 use http::Request;
 use hyper::body::Bytes;
@@ -68,6 +68,7 @@ pub fn plan() -> Plan {
         },
         accept: vec![],
         marker: Marker::Tag,
+        state: StatePlace::Local,
     }
 }
 

@@ -58,6 +58,11 @@ impl K8s {
         Self { client, binding_api: OnceCell::new() }
     }
 
+    /// The client, for what is not about workloads.
+    pub(crate) fn client(&self) -> Client {
+        self.client.clone()
+    }
+
     /// The API of TargetGroupBinding; `None`: this cluster serves none. A found one is remembered.
     async fn binding_api(&self) -> Result<Option<&ApiResource>, kube::Error> {
         if let Some(found) = self.binding_api.get() {

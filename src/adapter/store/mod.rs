@@ -71,7 +71,7 @@ pub trait Store: Send + Sync {
     /// The last sign of life.
     async fn look(&self, run: &str) -> Option<Look>;
 
-    /// Keeps a run's break-glass script beside its journal, for its owner to run; the path, or `None` where nobody could run it from.
+    /// Keeps a run's break-glass script beside its journal, for its owner to run; the command that does, or `None` where nobody could run it from.
     async fn put_script(&self, _run: &str, _text: &str) -> Result<Option<String>, StoreError> {
         Ok(None)
     }

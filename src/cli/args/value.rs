@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::fmt;
 use std::str::FromStr;
 
-use crate::plan::model::{PortRef, ServiceRef, Shares, Step};
+use crate::plan::model::{ClusterAccess, PortRef, ServiceRef, Shares, StatePlace, Step};
 
 /// A step, by its number (from 1) or its name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,4 +73,21 @@ pub(super) fn service(text: &str) -> Result<ServiceRef, String> {
 pub(super) fn speed(text: &str) -> Result<f64, String> {
     let number: f64 = text.parse().map_err(|_| format!("`{text}` is not a number"))?;
     if number.is_finite() && number > 0.0 { Ok(number) } else { Err("it must be greater than 0".into()) }
+}
+
+/// `kubernetes:CONTEXT/NAMESPACE`, `eks:NAME/NAMESPACE` or `local`. A context may itself have slashes and colons, as ARNs do.
+pub(super) fn state(text: &str) -> Result<StatePlace, String> {
+    let wrong = || format!("`{text}` is neither `kubernetes:CONTEXT/NAMESPACE`, nor `eks:NAME/NAMESPACE`, nor `local`");
+    if text == "local" {
+        return Ok(StatePlace::Local);
+    }
+    let (kind, rest) = text.split_once(':').ok_or_else(wrong)?;
+    let (name, namespace) =
+        rest.rsplit_once('/').filter(|(name, namespace)| !name.is_empty() && !namespace.is_empty()).ok_or_else(wrong)?;
+    let access = match kind {
+        "kubernetes" => ClusterAccess::KubeContext(name.to_owned()),
+        "eks" => ClusterAccess::Eks(name.to_owned()),
+        _ => return Err(wrong()),
+    };
+    Ok(StatePlace::Kubernetes { access, namespace: namespace.to_owned() })
 }

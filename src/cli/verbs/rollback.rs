@@ -5,14 +5,14 @@ use crate::cli::args::{Global, Rollback};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::find::Found;
 use crate::cli::verbs::{rollback_live, steer};
-use crate::cli::{find, follow, owner, term, world};
+use crate::cli::{find, follow, owner, place, term};
 
 /// Runs the verb.
 pub async fn run(global: &Global, args: &Rollback) -> Result<Exit, Failure> {
     if let Some(load_balancer) = &args.load_balancer {
         return rollback_live::run(global, args, load_balancer).await;
     }
-    let store = world::store(global.state_dir.as_ref())?;
+    let store = place::named(global, args.target.as_deref()).await?;
     let found = find::to_go_back(&*store, args.target.as_deref(), term::style_err(global.color).color).await?;
     term::complain(&what(&found)?);
     let taking = store.holder(&found.run.id).await.filter(|_| !args.take_over);

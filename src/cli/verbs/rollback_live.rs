@@ -83,7 +83,7 @@ pub fn over(failure: Failure, command: &str) -> Failure {
 /// The store of this machine with a place for the run; where that cannot be had (a full disk, no home), memory does.
 async fn place(global: &Global, run: &str) -> Arc<dyn Store> {
     let made = async {
-        let store = world::store(global.state_dir.as_ref())?;
+        let store = crate::cli::place::named(global, None).await?;
         store.create(run).await.map_err(|e| Failure::new(Exit::Internal, e))?;
         Ok::<_, Failure>(store)
     };

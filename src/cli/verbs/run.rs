@@ -4,7 +4,7 @@ use crate::adapter::store::{Store, run_id};
 use crate::cli::args::{Global, OnFreeze, Run, StepRef};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::prepare::{Prepared, prepare};
-use crate::cli::{drive, find, owner, render, term, world};
+use crate::cli::{drive, find, owner, place, render, term, world};
 use crate::domain::decide::Orders;
 use crate::engine::marker::KEY;
 use crate::engine::{Ports, Settings, hold};
@@ -14,7 +14,7 @@ use crate::plan::model::{Plan, Shares};
 pub async fn run(global: &Global, args: &Run) -> Result<Exit, Failure> {
     let style = term::style_err(global.color);
     let plan = find::plan(&args.plan, style.color)?;
-    let store = world::store(global.state_dir.as_ref())?;
+    let store = place::of(global, &plan).await?;
     unfinished(&*store, &plan).await?;
     let from_step = step(&plan, args.from_step.as_ref())?.unwrap_or(1);
     let until = step(&plan, args.until.as_ref())?;
@@ -59,7 +59,7 @@ async fn begin(
     let run = run_id(&plan.name, ports.clock.now(), &mut fastrand::Rng::new());
     let hold = hold::begin(&ports, &settings, plan.marker, &run, started).await.map_err(drive::held)?;
     if let Some(script) = hold.script() {
-        term::complain(&format!("without this program, everything goes back with: sh {script}"));
+        term::complain(&format!("without this program, everything goes back with: {script}"));
     }
     drive::drive(global, plan, ports, settings, hold).await
 }
@@ -95,7 +95,7 @@ fn baseline(plan: &Plan, from_step: usize, given: Option<Shares>) -> Result<Opti
 
 /// `run` refuses while a run of that plan is unfinished.
 async fn unfinished(store: &dyn Store, plan: &Plan) -> Result<(), Failure> {
-    let runs = store.find(&plan.name).await.map_err(|e| Failure::new(Exit::Internal, e))?;
+    let runs = store.find(&plan.name).await.map_err(place::unusable)?;
     let Some(open) = runs.iter().find(|r| r.finished.is_none()) else { return Ok(()) };
     let (exit, who) = match store.holder(&open.id).await {
         Some(h) => (

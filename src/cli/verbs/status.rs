@@ -11,7 +11,7 @@ use crate::cli::render::style::Style;
 use crate::cli::render::view::View;
 use crate::cli::signals::Signals;
 use crate::cli::verbs::steer::state;
-use crate::cli::{find, term, world};
+use crate::cli::{find, place, term, world};
 use crate::domain::event::Event;
 use crate::domain::live::Live;
 use crate::domain::watch::Watch;
@@ -33,7 +33,7 @@ pub async fn run(global: &Global, args: &Status) -> Result<Exit, Failure> {
     // The run that was meant stays the one that is watched, whatever begins or ends meanwhile.
     let target = match &args.load_balancer {
         Some(_) => None,
-        None => Some(find::run(&*world::store(global.state_dir.as_ref())?, args.target.as_deref(), style.color).await?.run.id),
+        None => Some(find::run(&*place::named(global, args.target.as_deref()).await?, args.target.as_deref(), style.color).await?.run.id),
     };
     let mut signals = Signals::listen().map_err(|e| Failure::new(Exit::Internal, e))?;
     loop {
@@ -95,7 +95,7 @@ fn rendered(global: &Global, live: &Live, style: &Style) -> String {
 }
 
 async fn of_run(global: &Global, target: Option<&str>, style: &Style) -> Result<(String, bool), Failure> {
-    let store = world::store(global.state_dir.as_ref())?;
+    let store = place::named(global, target).await?;
     let found = find::run(&*store, target, style.color).await?;
     let ports = world::ports(&found.plan, store).await;
     let view = view(&found, &ports).await?;

@@ -11,7 +11,7 @@ use crate::cli::render::style::Style;
 use crate::cli::render::view::View;
 use crate::cli::verbs::rollback_live;
 use crate::cli::verbs::run::{leaves, step};
-use crate::cli::{drive, find, follow, identity, owner, term, world};
+use crate::cli::{drive, find, follow, identity, owner, place, term, world};
 use crate::domain::decide::Orders;
 use crate::domain::event::ResumeMode;
 use crate::domain::state::{Phase, State};
@@ -85,7 +85,7 @@ pub async fn resume(global: &Global, args: &Resume) -> Result<Exit, Failure> {
 /// Leaves a request; typing the verb is all the confirmation that one needs. Without a live holder it is journalled by this process, which then leaves the run as it is.
 async fn ask(global: &Global, named: &Named, verb: &str, request: impl FnOnce(String) -> Request) -> Result<Exit, Failure> {
     let (store, found) = target(global, named).await?;
-    let request = request(owner::owner().0);
+    let request = request(identity::asker(&found.plan).await);
     let state = state(&found)?;
     if request::refusal(&found.plan, &state, &request).is_some() {
         return Err(nothing_to(verb, &found, &state));
@@ -126,7 +126,7 @@ pub fn done_if_back(exit: Exit) -> Exit {
 }
 
 async fn target(global: &Global, named: &Named) -> Result<(Arc<dyn Store>, Found), Failure> {
-    let store = world::store(global.state_dir.as_ref())?;
+    let store = place::named(global, Some(&named.target)).await?;
     let found = find::run(&*store, Some(&named.target), term::style_err(global.color).color).await?;
     if found.run.finished.is_some() {
         let failure = Failure::new(Exit::Usage, format!("the run {} is over", found.run.id));

@@ -45,6 +45,9 @@ fn reason(state: &State, watch: &Watch, now: Timestamp) -> Option<(Freeze, Strin
     if watch.marker == Some(Marker::Missing) {
         return Some((Freeze::LockLost, "the marker tag is gone from the load balancer, and nobody else's is there".into()));
     }
+    if let Some(why) = &watch.lapsed {
+        return Some((Freeze::LockLost, format!("{why}; nobody else is known to have it")));
+    }
     let since = watch.blind_since?;
     let message = watch.blindness()?;
     (later(since, BLIND) <= now).then_some((Freeze::Unreadable, message))

@@ -3,8 +3,9 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::Run;
+use crate::domain::alb::RouteId;
 use crate::domain::decide::{self, Batch};
-use crate::domain::event::{BindingStart, Event, Wait, WaitReason, Write};
+use crate::domain::event::{BindingStart, Event, Wait, WaitReason, Write, WriteResult};
 use crate::engine::{EngineError, bind};
 
 impl Run<'_> {
@@ -32,12 +33,24 @@ impl Run<'_> {
         if let Err(error) = self.journal(Event::Intended { restore: batch.restore, deadline, writes }).await {
             return self.unwritten(error, time).await;
         }
+        if !batch.restore && !self.confirmed(&batch.raises).await {
+            for p in prepared {
+                self.journal(unsent(p.write.route)).await?;
+            }
+            return Ok(());
+        }
         let events = self.executor.send(&self.ports, &self.settings, prepared, &self.state).await;
         for event in events {
             self.remember_refusal(&event);
             self.journal(event).await?;
         }
         Ok(())
+    }
+
+    /// Whether the lock is ours by the word of the place where it is, now, and for as long as a write may take. Only restoring writes do without.
+    async fn confirmed(&mut self, raises: &[String]) -> bool {
+        self.held.confirm().await;
+        self.owned() && self.watch.lapsed.is_none() && !self.stale(raises)
     }
 
     /// Why none of a batch can be written at the moment.
@@ -92,4 +105,10 @@ impl Run<'_> {
         }
         Ok(())
     }
+}
+
+/// A write that was announced, and then was not sent.
+fn unsent(route: RouteId) -> Event {
+    let detail = Some("not sent: the lock, or what was seen of the targets, did not hold until then".to_owned());
+    Event::Outcome { route, result: WriteResult::Failed, live: None, detail }
 }

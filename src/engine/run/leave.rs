@@ -11,6 +11,8 @@ impl Run<'_> {
     /// Whether the run is still in our hands. Where it is not, requests are the other's to hear, and this process leaves, whatever it does
     /// at the moment and whatever a look at the marker said.
     pub(super) fn owned(&mut self) -> bool {
+        // A write that is sent now may be carried out until its deadline.
+        self.watch.lapsed = self.held.lapsed(self.settings.deadline);
         let Err(LockError::HeldBy(other)) = self.held.check() else { return true };
         self.watch.marker = Some(Marker::Other(format!("{} on {}, run {}", other.owner, other.host, other.run)));
         false
@@ -44,6 +46,7 @@ impl Run<'_> {
     async fn stopped(&mut self, reason: Stop, message: String) -> Result<Ending, EngineError> {
         self.journal(Event::Stopped { reason, message: message.clone() }).await?;
         self.sign(self.ports.clock.now(), false, message.clone()).await;
+        self.held.release().await;
         Ok(Ending::Stopped(reason, message))
     }
 
@@ -52,6 +55,7 @@ impl Run<'_> {
             marker::remove(&*self.ports.balancer, &*self.ports.clock, &self.state.started.load_balancers, &self.state.run).await;
         }
         self.sign(self.ports.clock.now(), false, "finished".into()).await;
+        self.held.release().await;
         let (remarks, left) = std::mem::take(&mut self.said);
         Ending::Finished { outcome, remarks, left }
     }

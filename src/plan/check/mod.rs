@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::decode::{At, list, note};
 use super::diagnostic::{Diagnostic, Place};
-use super::file::{Accept, Aws, Cluster, Document, Spec, Workload};
-use super::model::{self, ClusterAccess, Marker, Plan, StepKind};
+use super::file::{Accept, Aws, Cluster, Document, Spec, StateCluster, Workload};
+use super::model::{self, ClusterAccess, Marker, Plan, StatePlace, StepKind};
 use super::scalar::MarkerKind;
 use super::suggest::closest;
 use crate::domain::finding::Code;
@@ -43,6 +43,7 @@ pub(super) fn plan(document: &Document, origin: &Origin, out: &mut Vec<Diagnosti
         reachable(spec, clusters, strategy, out);
     }
     let accept = accept(spec, out);
+    let state = state(spec, out);
     let _of_this_version = (document.api_version.as_ref()?, document.kind.as_ref()?);
     Some(Plan {
         name: document.metadata.as_ref()?.value.name.as_ref()?.value.0.clone(),
@@ -59,6 +60,7 @@ pub(super) fn plan(document: &Document, origin: &Origin, out: &mut Vec<Diagnosti
             MarkerKind::Tag => Marker::Tag,
             MarkerKind::None => Marker::None,
         },
+        state: state?,
     })
 }
 
@@ -204,6 +206,25 @@ fn reachable(spec: &Spec, clusters: &[model::Cluster], strategy: &model::Strateg
                 .help("add `eks: NAME` or `kubeContext: NAME`; or remove `service`, and only target groups are attached");
         }
     }
+}
+
+fn state(spec: &Spec, out: &mut Vec<Diagnostic>) -> Option<StatePlace> {
+    let Some(state) = &spec.state else { return Some(StatePlace::Local) };
+    let at = state.value.kubernetes.as_ref()?;
+    let StateCluster { eks, kube_context, namespace } = &at.value;
+    let access = match (eks, kube_context) {
+        (Some(eks), _) => ClusterAccess::Eks(eks.value.0.clone()),
+        (None, Some(context)) => ClusterAccess::KubeContext(context.value.0.clone()),
+        (None, None) => {
+            // Where something in it could not be read, that may be its access.
+            if at.sound {
+                let noted = note(out, Code::CUT004, at.head, "the cluster of `state` has neither `eks` nor `kubeContext`");
+                noted.help("add `eks: NAME`, or `kubeContext: NAME`; best is a cluster that is neither side");
+            }
+            return None;
+        }
+    };
+    Some(StatePlace::Kubernetes { access, namespace: namespace.as_ref()?.value.0.clone() })
 }
 
 fn accept(spec: &Spec, out: &mut Vec<Diagnostic>) -> Option<Vec<model::Accept>> {

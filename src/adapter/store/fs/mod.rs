@@ -143,7 +143,7 @@ impl Store for Local {
         let path = self.folder(run)?.join(SCRIPT);
         replace(&path, text.as_bytes(), true)?;
         fs::set_permissions(&path, Permissions::from_mode(0o700)).map_err(|e| StoreError::io(&path, &e))?;
-        Ok(Some(path.display().to_string()))
+        Ok(Some(format!("sh {}", path.display())))
     }
 
     async fn lock(&self, load_balancers: &[String], holder: &Holder) -> Result<Held, LockError> {
