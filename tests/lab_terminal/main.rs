@@ -2,6 +2,7 @@
 
 mod errors;
 mod kubectl;
+mod shared;
 mod steering;
 mod support;
 mod tools;
