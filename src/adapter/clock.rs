@@ -1,6 +1,6 @@
 //! Clocks: the system's, and the lab's, whose time runs faster or is virtual.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -9,18 +9,74 @@ use tokio::time::Instant;
 
 use super::Clock;
 
-/// The machine's own clock.
+/// The machine's own clock. It never goes back: where someone sets the machine's, or NTP does, it goes on as fast as time passes, until the
+/// machine's has caught up. One that stood still or went back would leave the traffic unguarded for as long.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct System;
+
+static ORIGIN: LazyLock<std::time::Instant> = LazyLock::new(std::time::Instant::now);
+static STEADY: Steady = Steady::new();
 
 #[async_trait]
 impl Clock for System {
     fn now(&self) -> Timestamp {
-        Timestamp::now()
+        let passed = ORIGIN.elapsed();
+        STEADY.now(Timestamp::now(), passed)
     }
 
     async fn sleep(&self, duration: Duration) {
         tokio::time::sleep(duration).await;
+    }
+}
+
+/// Makes a clock that never goes back from one that might.
+#[derive(Debug, Default)]
+pub struct Steady(Mutex<Option<(Timestamp, Duration)>>);
+
+impl Steady {
+    /// Before its first look.
+    pub const fn new() -> Self {
+        Self(Mutex::new(None))
+    }
+
+    /// The time, where a clock shows `wall` and a monotonic one `passed` since whenever: the later of the clock's and what it must be by now.
+    pub fn now(&self, wall: Timestamp, passed: Duration) -> Timestamp {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = last.map_or(wall, |(time, then)| {
+            let since = SignedDuration::try_from(passed.saturating_sub(then)).unwrap_or_default();
+            wall.max(time.saturating_add(since).unwrap_or(time))
+        });
+        *last = Some((now, passed));
+        now
+    }
+}
+
+/// A clock that is so much ahead of another: where a journal was written by a machine, or at a time, whose clock was ahead of ours.
+pub struct Ahead {
+    inner: Arc<dyn Clock>,
+    by: SignedDuration,
+}
+
+impl Ahead {
+    /// The same clock, or where it has not come to `last` yet, one that has.
+    pub fn of(inner: Arc<dyn Clock>, last: Timestamp) -> Arc<dyn Clock> {
+        let by = last.duration_since(inner.now());
+        if by.is_positive() { Arc::new(Self { inner, by }) } else { inner }
+    }
+}
+
+#[async_trait]
+impl Clock for Ahead {
+    fn now(&self) -> Timestamp {
+        self.inner.now().saturating_add(self.by).unwrap_or(Timestamp::MAX)
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        self.inner.sleep(duration).await;
+    }
+
+    fn of_real(&self, real: Duration) -> Duration {
+        self.inner.of_real(real)
     }
 }
 
@@ -118,6 +174,16 @@ fn lock(beat: &Mutex<Beat>) -> MutexGuard<'_, Beat> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_clock_that_is_set_back_goes_on() {
+        let (steady, at) = (Steady::new(), |s: i64| Timestamp::from_second(s).expect("small"));
+        let passed = Duration::from_secs;
+        assert_eq!(steady.now(at(1000), passed(0)), at(1000));
+        assert_eq!(steady.now(at(400), passed(5)), at(1005), "set back by ten minutes");
+        assert_eq!(steady.now(at(410), passed(15)), at(1015));
+        assert_eq!(steady.now(at(2000), passed(16)), at(2000), "a machine that slept");
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_clock_that_needs_beats_waits_for_them_and_never_goes_back() {

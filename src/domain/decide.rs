@@ -21,6 +21,7 @@ use crate::plan::model::Plan;
 
 pub use guard::{carrying, family_total};
 pub use hold::blind;
+pub use reconcile::outdated;
 pub use steps::{label, spell};
 pub use way_back::{WayBack, way_back};
 

@@ -97,6 +97,8 @@ pub struct Rollback {
     pub force: bool,
     /// Nobody asked: it came by itself.
     pub automatic: bool,
+    /// When it began: what was read before then is no read-back.
+    pub since: Timestamp,
 }
 
 /// A route of the run.
@@ -114,7 +116,7 @@ pub struct Route {
     pub reassert: bool,
     /// The last event about it: a reading from before then says nothing.
     pub touched: Timestamp,
-    /// The present process read it back as known after its last write, and nothing has happened to it since.
+    /// The present process read it back as known after its last write, and nothing has happened to it, nor has a rollback begun, since.
     pub read_back: bool,
     /// What stood there before the last write, which a late read may still show for a while.
     pub previous: Option<Forward>,

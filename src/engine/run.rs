@@ -8,6 +8,7 @@ use super::hold::Hold;
 use super::journal::Journal;
 use super::write::Executor;
 use super::{Audience, Ending, EngineError, Interrupt, Ports, Settings, look, request};
+use crate::adapter::clock::Ahead;
 use crate::adapter::store::{Held, Request};
 use crate::domain::decide::{Decision, decide};
 use crate::domain::event::{Counts, Event, Wait};
@@ -55,6 +56,7 @@ impl<'a> Run<'a> {
     ) -> Result<Self, EngineError> {
         let Hold { run, held, restores, .. } = hold;
         let state = State::fold(&ports.store.read(&run).await?)?.ok_or_else(|| EngineError::Empty(run.clone()))?;
+        let ports = Ports { clock: Ahead::of(ports.clock, state.last), ..ports };
         let now = ports.clock.now();
         let gates = &plan.strategy.gates;
         let intervals = state.started.groups.values().map(|g| Duration::from_secs(g.interval.into()) * 3);

@@ -11,7 +11,8 @@ use super::limit::Bucket;
 use super::{Ports, Settings};
 use crate::adapter::WriteError;
 use crate::domain::action::{self, Action, Forward};
-use crate::domain::alb::{LiveRoute, RouteId, Unreadable};
+use crate::domain::alb::{LiveRoute, Reading, RouteId, Unreadable};
+use crate::domain::decide;
 use crate::domain::event::{Event, Write, WriteResult};
 use crate::domain::goal;
 use crate::domain::state::State;
@@ -63,11 +64,15 @@ impl Executor {
         times.min().unwrap_or(soon).max(soon)
     }
 
-    /// Reads the routes and compares them with what is expected: outcomes for those that need no write, and what to write.
-    pub async fn prepare(&mut self, ports: &Ports, chunk: Vec<Write>, state: &State, watch: &Watch) -> (Vec<Event>, Vec<Prepared>) {
+    /// Reads the routes and compares them with what is expected: outcomes for those that need no write, and what to write. The watch learns
+    /// what was read: an older reading of its own must not contradict that.
+    pub async fn prepare(&mut self, ports: &Ports, chunk: Vec<Write>, state: &State, watch: &mut Watch) -> (Vec<Event>, Vec<Prepared>) {
         let ids: Vec<_> = chunk.iter().map(|w| w.route.clone()).collect();
+        let at = ports.clock.now();
         let mut live = ports.balancer.routes(&ids).await;
         let now = ports.clock.now();
+        let seen = live.iter().filter(|(_, read)| read.is_ok());
+        watch.routes.extend(seen.map(|(id, read)| (id.clone(), Reading { at, value: read.clone() })));
         let (mut events, mut prepared) = (Vec::new(), Vec::new());
         for write in chunk {
             let read = live.remove(&write.route).unwrap_or_else(|| Err(Unreadable::Unavailable("no answer for this route".into())));
@@ -91,6 +96,7 @@ impl Executor {
         now: Timestamp,
     ) -> Result<Prepared, Option<Event>> {
         let restore = write.expect.is_none();
+        let unread = read.as_ref().err().map(ToString::to_string);
         let actions = match read {
             Ok(live) => live.actions,
             Err(Unreadable::NotFound(_)) => {
@@ -107,7 +113,14 @@ impl Executor {
         let Some(before) = action::forward(&actions).cloned() else {
             return Err(Some(drifted(state, &write.route, actions)));
         };
-        if before.same(&write.set) {
+        // A late read may show what stood there before our own last write, which is just what a rollback wants: then it is written all the same.
+        let outdated = state.routes.get(&write.route).is_some_and(|route| decide::outdated(route, &before, now));
+        if before.same(&write.set) && !outdated {
+            // Nothing to write, as far as is known; but that is no read-back.
+            if let Some(why) = unread {
+                self.put_off(&write.route, now);
+                return Err(Some(outcome(&write.route, WriteResult::Unread, None, Some(format!("not read: {why}")))));
+            }
             return Err(Some(outcome(&write.route, WriteResult::Already, Some(before), None)));
         }
         if write.expect.as_ref().is_some_and(|expect| !before.same(expect)) {

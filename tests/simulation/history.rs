@@ -104,6 +104,8 @@ pub enum What {
         bytes: Vec<u8>,
         read: Result<usize, String>,
     },
+    /// Text that a person can read: a line of the log.
+    Said(String),
     /// All is over, and nothing more will happen: the routes as they are.
     Rests(BTreeMap<RouteId, Face>),
 }

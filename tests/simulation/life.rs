@@ -5,8 +5,9 @@ use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_credential_types::Credentials;
 use cutover::adapter::alb::Alb;
-use cutover::adapter::clock::Scaled;
+use cutover::adapter::clock::{Scaled, Steady};
 use cutover::adapter::kube::K8s;
 use cutover::adapter::store::memory::Memory;
 use cutover::adapter::store::{Request, Store, run_id};
@@ -23,9 +24,11 @@ use cutover::lab::paused::Lab;
 use cutover::plan::model::{ClusterAccess, Plan};
 use futures::FutureExt;
 use jiff::{SignedDuration, Timestamp};
+use tokio::time::Instant;
 use tower::util::BoxCloneSyncService;
 
 use super::aws::Connector;
+use super::checker::i12::SECRETS;
 use super::face;
 use super::fault::{Point, Schedule, Then};
 use super::history::{By, History, Verb, What};
@@ -111,6 +114,7 @@ impl Theatre {
     /// The adapters as a new process makes them.
     pub async fn ports(&self) -> Ports {
         let mut own = self.lab.aws_settings();
+        own.credentials = Some(Credentials::new(SECRETS[0], SECRETS[1], Some(SECRETS[2].into()), None, "canary"));
         own.http_client = Some(Connector::client(self.wire.clone()));
         let config = aws::config(&own).await;
         let mut clusters: BTreeMap<_, Arc<dyn Cluster>> = BTreeMap::new();
@@ -128,7 +132,8 @@ impl Theatre {
             );
         }
         let balancer = Arc::new(Seen { inner: Arc::new(Alb::new(&config)), wire: self.wire.clone() });
-        let clock = Arc::new(Jumpy { inner: self.clock.clone(), offset: self.wire.offset() });
+        let clock =
+            Arc::new(Jumpy { inner: self.clock.clone(), offset: self.wire.offset(), steady: Steady::new(), origin: Instant::now() });
         (self.wrap)(Ports { balancer, clusters, clock, store: Arc::new(self.ledger.clone()) })
     }
 
@@ -227,6 +232,8 @@ impl Theatre {
                 }
                 Life::Ended(_) if back => Verb::Rollback,
                 Life::Ended(Ending::Stopped(Stop::Drift, _)) => Verb::Reassert,
+                // A rollback by itself that left something alone: a person wants that back too.
+                Life::Ended(Ending::Stopped(Stop::Stuck, _)) if self.rolling_back() => Verb::Rollback,
                 Life::Ended(_) => Verb::Resume,
                 Life::Failed(..) => {
                     tokio::time::sleep(Duration::from_secs(30)).await;
@@ -239,6 +246,10 @@ impl Theatre {
             }
         }
         Err("it never comes to its end".into())
+    }
+
+    fn rolling_back(&self) -> bool {
+        self.history.book().checker.rolling_back()
     }
 
     /// As `cutover resume` does: a request where the run is held.
@@ -292,6 +303,7 @@ pub fn play(schedule: &Schedule) -> (Result<Outcome, String>, History, Wire) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().expect("a runtime");
     runtime.block_on(async {
         let theatre = Theatre::begin(plans::plan(&schedule.plan), schedule.points.clone()).await;
+        let _log = theatre.wire.log();
         let outcome = theatre.play(schedule.then).await;
         (outcome, theatre.history.clone(), theatre.wire.clone())
     })

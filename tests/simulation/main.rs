@@ -8,6 +8,7 @@ mod aws;
 mod checker;
 mod face;
 mod fault;
+mod found;
 mod history;
 mod kube;
 mod life;

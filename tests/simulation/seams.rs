@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use cutover::adapter::clock::Scaled;
+use cutover::adapter::clock::{Scaled, Steady};
 use cutover::adapter::{Balancer, Caller, Clock, Cluster, WriteError};
 use cutover::domain::action::Action;
 use cutover::domain::alb::{Listener, LiveRoute, LoadBalancer, RouteId, Tags, Target, TargetGroup, Unreadable};
@@ -16,6 +16,7 @@ use cutover::domain::kube::{Identity, WorkloadView};
 use cutover::engine::marker;
 use cutover::plan::model::{Selector, ServiceRef};
 use jiff::{SignedDuration, Timestamp};
+use tokio::time::Instant;
 
 use super::history::What;
 use super::wire::Wire;
@@ -121,17 +122,20 @@ impl Cluster for Cell {
     }
 }
 
-/// The lab's clock as a machine shows it whose clock someone sets.
+/// The lab's clock as a machine shows it whose clock someone sets, made steady as the machine's own is.
 pub struct Jumpy {
     pub inner: Scaled,
     pub offset: Arc<AtomicI64>,
+    pub steady: Steady,
+    pub origin: Instant,
 }
 
 #[async_trait]
 impl Clock for Jumpy {
     fn now(&self) -> Timestamp {
         let offset = SignedDuration::from_millis(self.offset.load(Ordering::Relaxed));
-        self.inner.now().saturating_add(offset).unwrap_or(Timestamp::MAX)
+        let wall = self.inner.now().saturating_add(offset).unwrap_or(Timestamp::MAX);
+        self.steady.now(wall, self.origin.elapsed())
     }
 
     async fn sleep(&self, duration: Duration) {

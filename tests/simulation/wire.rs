@@ -12,6 +12,8 @@ use cutover::lab::shell::Shell;
 use jiff::Timestamp;
 use tokio::sync::Notify;
 use tokio::time::Instant;
+use tracing::Level;
+use tracing::subscriber::DefaultGuard;
 
 use super::face;
 use super::fault::{Kind, Moment, Point};
@@ -93,6 +95,13 @@ impl Wire {
 
     pub fn note(&self, what: What) {
         self.0.history.note(self.now(), what);
+    }
+
+    /// The log becomes part of the history for as long as the guard lives.
+    pub fn log(&self) -> DefaultGuard {
+        let wire = self.clone();
+        let log = tracing_subscriber::fmt().with_max_level(Level::INFO).with_ansi(false).with_writer(move || Lines(wire.clone()));
+        tracing::subscriber::set_default(log.finish())
     }
 
     /// What the clock shows more, or less, than the world's.
@@ -239,5 +248,19 @@ impl Wire {
         if let Some((_, kind)) = armed {
             self.strike(kind);
         }
+    }
+}
+
+/// Takes what is logged into the history.
+struct Lines(Wire);
+
+impl std::io::Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.note(What::Said(String::from_utf8_lossy(bytes).into_owned()));
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
     }
 }

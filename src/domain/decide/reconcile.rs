@@ -58,8 +58,19 @@ fn settled(route: &Route, live: &LiveRoute, now: Timestamp) -> Option<Event> {
     if action::same(&live.actions, &route.known) {
         return route.drift.is_some().then(|| back(route, &live.actions));
     }
-    let late = route.previous.as_ref().is_some_and(|before| is(live, route, before)) && now.duration_since(route.touched) < LATE_READ;
+    let late = route.previous.as_ref().is_some_and(|before| is(live, route, before)) && fresh(route, now);
     if late { None } else { drifted(route, &live.actions) }
+}
+
+/// Whether the last thing done to a route is so recent that a read may still show what was there before.
+fn fresh(route: &Route, now: Timestamp) -> bool {
+    now.duration_since(route.touched) < LATE_READ
+}
+
+/// Whether a reading that shows this may be of a time before our own last write, which was confirmed since: it proves nothing.
+pub fn outdated(route: &Route, forward: &Forward, now: Timestamp) -> bool {
+    let before = route.previous.as_ref().is_some_and(|before| before.same(forward));
+    before && !route.forward().same(forward) && fresh(route, now)
 }
 
 fn is(live: &LiveRoute, route: &Route, forward: &Forward) -> bool {

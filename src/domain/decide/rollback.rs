@@ -81,8 +81,9 @@ fn standing(plan: &Plan, state: &State, watch: &Watch, route: &Route, rollback: 
         Ok(goal) => goal,
         Err(e) => return never(e.to_string()),
     };
-    // What was confirmed long ago, or by another process, is no read-back; the writer reads before it writes.
-    let right = live.same(&goal) && route.forward().same(&goal) && (reading.is_some() || route.read_back);
+    // What was confirmed or read before the rollback began, or by another process, is no read-back; the writer reads before it writes.
+    let read = reading.is_some() && watch.routes.get(&route.start.id).is_some_and(|r| r.at >= rollback.since);
+    let right = live.same(&goal) && route.forward().same(&goal) && (read || route.read_back);
     match &route.open {
         None if right => Standing::Right,
         Some(open) if live.same(&goal) && !open.pending => {

@@ -41,8 +41,10 @@ impl State {
             Event::RollbackStarted { cause, by, to_step, force, .. } => {
                 self.phase = Phase::RollingBack;
                 self.finished = None;
+                self.routes.values_mut().for_each(|route| route.read_back = false);
                 let automatic = by == AUTOMATIC;
-                self.rollback = Some(Rollback { cause: cause.clone(), by: by.clone(), to_step: *to_step, force: *force, automatic });
+                let (cause, by) = (cause.clone(), by.clone());
+                self.rollback = Some(Rollback { cause, by, to_step: *to_step, force: *force, automatic, since: time });
             }
             Event::Finished { outcome, .. } => {
                 self.phase = Phase::Finished;

@@ -21,9 +21,11 @@ impl Run<'_> {
             self.ports.clock.sleep(until.duration_since(now).unsigned_abs()).await;
             return Ok(());
         }
-        let (events, prepared) = self.executor.prepare(&self.ports, chunk, &self.state, &self.watch).await;
+        let (events, prepared) = self.executor.prepare(&self.ports, chunk, &self.state, &mut self.watch).await;
+        // What someone else did to one route freezes the raises of all.
+        let foreign = !batch.restore && events.iter().any(|e| matches!(e, Event::Drifted { .. }));
         self.journal_all(events).await?;
-        if prepared.is_empty() || self.stale(&batch.raises) {
+        if foreign || prepared.is_empty() || self.stale(&batch.raises) {
             return Ok(());
         }
         let time = self.ports.clock.now();

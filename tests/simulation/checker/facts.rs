@@ -14,6 +14,7 @@ use crate::history::{By, Entry, Verb, What};
 /// A route as it was last read.
 #[derive(Debug, Clone)]
 pub struct Sight {
+    pub asked: Timestamp,
     pub at: Timestamp,
     pub live: Option<Vec<Action>>,
 }
@@ -51,6 +52,26 @@ pub struct Facts {
     pub rollback: Option<(String, Option<usize>)>,
     pub finished: Option<Outcome>,
     pub resumed: Option<ResumeMode>,
+    /// Routes that this process has written since it last read them.
+    pub written: BTreeSet<RouteId>,
+    /// Everything that each route was ever to be set to, and what it was at the start.
+    pub ours: BTreeMap<RouteId, Vec<Forward>>,
+    /// When each route was last changed by someone else.
+    pub changed: BTreeMap<RouteId, Timestamp>,
+    pub notices: Vec<String>,
+    /// When the rollback began.
+    pub since: Option<Timestamp>,
+    /// Processes that have written and have not ended.
+    pub alive: BTreeSet<u32>,
+    pub run: Option<String>,
+    /// The marker as this process last read it.
+    pub marker: Option<(Timestamp, Result<Option<String>, ()>)>,
+    /// The account that this process was last told, or that it could not be told; absent: it never asked.
+    pub caller: Option<Result<String, ()>>,
+    /// UIDs of clusters as this process read them.
+    pub clusters: BTreeMap<String, String>,
+    /// The last gate that failed, by its group.
+    pub failed: Option<(String, String)>,
     /// The world.
     pub world: BTreeMap<RouteId, Option<Face>>,
 }
@@ -74,6 +95,17 @@ impl Facts {
             rollback: None,
             finished: None,
             resumed: None,
+            written: BTreeSet::new(),
+            ours: BTreeMap::new(),
+            changed: BTreeMap::new(),
+            notices: Vec::new(),
+            since: None,
+            alive: BTreeSet::new(),
+            run: None,
+            marker: None,
+            caller: None,
+            clusters: BTreeMap::new(),
+            failed: None,
             world: BTreeMap::new(),
         }
     }
@@ -107,6 +139,8 @@ impl Facts {
             What::Started(started) => {
                 self.original = started.routes.iter().map(|r| (r.id.clone(), face::typed(&r.actions))).collect();
                 self.world = self.original.iter().map(|(id, face)| (id.clone(), Some(face.clone()))).collect();
+                let forwards = started.routes.iter().filter_map(|r| Some((r.id.clone(), vec![forward(&r.actions)?.clone()])));
+                self.ours = forwards.collect();
                 self.started = Some(started.clone());
             }
             What::Begins(verb) => {
@@ -114,6 +148,18 @@ impl Facts {
                 self.verb = *verb;
                 self.seen.clear();
                 self.health.clear();
+                self.written.clear();
+                self.marker = None;
+                self.caller = None;
+                self.clusters.clear();
+            }
+            What::Ends(..) | What::Died => {
+                self.alive.remove(&entry.process);
+            }
+            What::SawMarker(value) => self.marker = Some((entry.at, value.clone())),
+            What::SawCaller(account) => self.caller = Some(account.clone().ok_or(())),
+            What::SawCluster { cluster, uid: Some(uid) } => {
+                self.clusters.insert(cluster.clone(), uid.clone());
             }
             What::Applied { by, route, after, .. } => {
                 self.world.insert(route.clone(), after.clone());
@@ -122,16 +168,21 @@ impl Facts {
                     self.foreign.remove(route);
                 } else {
                     self.foreign.insert(route.clone());
+                    self.changed.insert(route.clone(), entry.at);
+                    self.resumed = None;
                 }
             }
             What::Set { route, actions } => {
                 self.right.remove(route);
+                self.written.insert(route.clone());
+                self.alive.insert(entry.process);
+                self.ours.entry(route.clone()).or_default().extend(forward(actions).cloned());
                 self.set.extend(forward(actions).map(|f| (route.clone(), f.clone())));
             }
             What::SawRoute { route, asked, live, .. } => self.saw(route, *asked, entry.at, live.as_ref()),
             What::SawHealth { group, asked, counts } => self.health.entry(group.clone()).or_default().push((*asked, *counts)),
-            What::Journalled(record) => self.record(record, true),
-            What::Told(record) => self.record(record, false),
+            What::Journalled(record) => self.record(entry.at, record, true),
+            What::Told(record) => self.record(entry.at, record, false),
             _ => {}
         }
     }
@@ -141,10 +192,12 @@ impl Facts {
         if as_set && self.applied.get(route).is_some_and(|applied| *applied <= asked) {
             self.right.entry(route.to_owned()).or_insert(at);
         }
-        self.seen.insert(route.to_owned(), Sight { at, live: live.cloned() });
+        self.written.remove(route);
+        self.seen.insert(route.to_owned(), Sight { asked, at, live: live.cloned() });
     }
 
-    fn record(&mut self, record: &Record, durable: bool) {
+    fn record(&mut self, at: Timestamp, record: &Record, durable: bool) {
+        self.run = Some(record.run.clone());
         match &record.event {
             Event::StepStarted { step, .. } => self.step = *step,
             Event::Intended { restore, writes, .. } => {
@@ -158,12 +211,34 @@ impl Facts {
             }
             Event::RollbackStarted { by, to_step, .. } => {
                 self.rollback = Some((by.clone(), *to_step));
+                self.since = Some(at);
                 self.finished = None;
             }
             Event::Resumed { mode, .. } => self.resumed = Some(*mode),
+            Event::Notice { message } => self.notices.push(message.clone()),
+            Event::GateFailed { gate, group, .. } => self.failed = Some((gate.clone(), group.clone())),
             Event::Finished { outcome, .. } => self.finished = Some(*outcome),
             _ => {}
         }
+    }
+
+    /// What this process last saw on a route, where that is nothing that we ever put there.
+    pub fn stranger(&self, route: &str) -> Option<&Vec<Action>> {
+        let live = self.seen.get(route)?.live.as_ref()?;
+        let ours = self.ours.get(route)?;
+        let known = forward(live).is_some_and(|f| ours.iter().any(|own| own.same(f)));
+        (!known).then_some(live)
+    }
+
+    /// The routes on which this process saw something that is not ours.
+    pub fn strange(&self) -> impl Iterator<Item = &str> {
+        self.seen.keys().map(String::as_str).filter(|id| self.stranger(id).is_some())
+    }
+
+    /// Whether someone else changed a route after it was last read: nobody could know.
+    pub fn unseen(&self, route: &str) -> bool {
+        let changed = self.changed.get(route).filter(|_| self.foreign.contains(route));
+        changed.is_some_and(|changed| self.seen.get(route).is_none_or(|s| s.asked < *changed))
     }
 
     /// Why a route is not as at the goal, if it is not.

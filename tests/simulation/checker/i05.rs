@@ -1,5 +1,6 @@
 //! A step is complete only after read-back and settle; nothing is judged before.
 
+use cutover::domain::action::with_forward;
 use cutover::domain::event::{Event, Outcome};
 use jiff::SignedDuration;
 
@@ -13,6 +14,7 @@ pub fn holds(facts: &Facts, entry: &Entry) -> Found {
     match &record.event {
         Event::StepDone { step } if facts.shares(*step).is_some() => complete(facts, entry, *step),
         Event::Finished { outcome, .. } => read_back(facts, *outcome),
+        Event::RollbackStarted { by, .. } if by == "cutover" => judged(facts),
         _ => Ok(()),
     }
 }
@@ -21,7 +23,12 @@ fn complete(facts: &Facts, entry: &Entry, step: usize) -> Found {
     let Some(shares) = facts.shares(step) else { return Ok(()) };
     let settle = SignedDuration::try_from(facts.plan.strategy.settle).unwrap_or_default();
     for route in facts.routes().iter().filter(|r| !facts.foreign.contains(&r.id)) {
-        let seen = facts.seen.get(&route.id).and_then(|s| s.live.as_ref()).map(|l| face::typed(l));
+        // A late read, which shows what stood there before, is not one of someone else's change.
+        let confirmed = facts.right.contains_key(&route.id) && facts.stranger(&route.id).is_none();
+        let seen = match facts.set.get(&route.id).filter(|_| confirmed) {
+            Some(set) => Some(face::typed(&with_forward(&route.actions, set))),
+            None => facts.seen.get(&route.id).and_then(|s| s.live.as_ref()).map(|l| face::typed(l)),
+        };
         if let Some(why) = facts.not_at(route, seen.as_ref(), shares) {
             return Err(format!("step {step} is done, but read back: {why}"));
         }
@@ -36,6 +43,17 @@ fn complete(facts: &Facts, entry: &Entry, step: usize) -> Found {
     Ok(())
 }
 
+/// A rollback that comes by itself has a cause that was seen: a group that is worse than its guard allows. What could not be read is none.
+fn judged(facts: &Facts) -> Found {
+    let Some((gate, group)) = &facts.failed else { return Err("a rollback by itself, and no gate failed".into()) };
+    let counts = facts.health.get(group).and_then(|all| all.last()).and_then(|(_, counts)| *counts);
+    let counts = counts.ok_or_else(|| format!("a rollback because of {group}, which could not be read"))?;
+    let registered = counts.healthy + counts.unhealthy + counts.unavailable;
+    let least = facts.plan.strategy.gates.guard.min_healthy_percent;
+    let well = counts.healthy > 0 && f64::from(counts.healthy) * 100.0 >= least * f64::from(registered);
+    ensure(gate != "guard" || !well, || format!("a rollback because of {group}, which has {counts:?}"))
+}
+
 /// The end of a run is told only where every route was read back right after whatever was last done to it.
 fn read_back(facts: &Facts, outcome: Outcome) -> Found {
     for route in facts.routes() {
@@ -47,6 +65,10 @@ fn read_back(facts: &Facts, outcome: Outcome) -> Found {
         };
         if let Some(why) = wrong {
             return Err(format!("{outcome:?}, but last read: {why}"));
+        }
+        let before = facts.since.filter(|since| outcome != Outcome::Completed && sight.asked < *since);
+        if let Some(since) = before {
+            return Err(format!("{outcome:?}, but {} was last read at {}, before the rollback began at {since}", route.label, sight.asked));
         }
         let late = facts.applied.get(&route.id).is_some_and(|applied| *applied > sight.at);
         ensure(!late, || format!("{outcome:?}, but {} was written after it was last read", route.label))?;

@@ -17,7 +17,7 @@ pub fn holds(facts: &Facts, entry: &Entry) -> Found {
         }
         What::Rests(routes) => {
             let outcome = facts.finished.ok_or("nothing says how it ended")?;
-            for route in facts.routes() {
+            for route in facts.routes().iter().filter(|r| !facts.unseen(&r.id)) {
                 let wrong = match outcome {
                     Outcome::Completed => facts.not_goal(route, routes.get(&route.id)),
                     Outcome::RolledBack | Outcome::Aborted => facts.not_original(route, routes.get(&route.id)),

@@ -2,9 +2,20 @@
 //! uses the engine's or the domain's own decisions, only their records.
 
 mod facts;
+mod i01;
 mod i02;
+mod i03;
+mod i04;
 mod i05;
 mod i06;
+mod i07;
+mod i08;
+mod i09;
+mod i10;
+mod i11;
+pub mod i12;
+mod i13;
+mod i14;
 
 use std::fmt;
 
@@ -34,7 +45,22 @@ pub struct Violation {
 type Found = Result<(), String>;
 type Rule = fn(&Facts, &Entry) -> Found;
 
-const RULES: [(u8, Rule); 3] = [(2, i02::holds), (5, i05::holds), (6, i06::holds)];
+const RULES: [(u8, Rule); 14] = [
+    (1, i01::holds),
+    (2, i02::holds),
+    (3, i03::holds),
+    (4, i04::holds),
+    (5, i05::holds),
+    (6, i06::holds),
+    (7, i07::holds),
+    (8, i08::holds),
+    (9, i09::holds),
+    (10, i10::holds),
+    (11, i11::holds),
+    (12, i12::holds),
+    (13, i13::holds),
+    (14, i14::holds),
+];
 
 /// Looks at a history, entry by entry.
 pub struct Checker {
@@ -55,6 +81,11 @@ impl Checker {
         let found = found.collect();
         self.facts.fold(entry);
         found
+    }
+
+    /// Whether the traffic goes back.
+    pub fn rolling_back(&self) -> bool {
+        self.facts.rollback.is_some()
     }
 
     /// The load balancers of the run.

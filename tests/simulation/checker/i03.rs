@@ -1,0 +1,59 @@
+//! Only the plan's group tuples change. Other actions, their order, conditions, transforms, stickiness and listener settings stay; no client
+//! secret is sent. In the clusters, only the run's bindings are made, and a rollback touches none.
+
+use cutover::engine::marker;
+
+use super::facts::{Facts, others};
+use super::{Found, ensure};
+use crate::history::{By, Entry, Verb, What};
+
+pub fn holds(facts: &Facts, entry: &Entry) -> Found {
+    match &entry.what {
+        What::Sent { service, operation, body, .. } if service == "elasticloadbalancing" => sent(facts, operation, body),
+        What::Sent { service, operation, .. } if service.starts_with("kubernetes/") && !operation.starts_with("GET ") => {
+            ensure(operation.starts_with("PATCH ") && operation.contains("/targetgroupbindings/"), || format!("{operation} is sent"))?;
+            ensure(!operation.contains("force=true"), || format!("{operation} takes fields from their owners"))
+        }
+        What::Bind { cluster, binding, dry_run } if facts.verb != Verb::Check => {
+            let known = facts
+                .started()
+                .is_some_and(|s| s.bindings.iter().any(|b| b.cluster == *cluster && b.create && b.binding.full_name() == *binding));
+            ensure(known && !dry_run, || format!("{binding} in {cluster} is not the run's"))?;
+            ensure(facts.rollback.is_none(), || format!("a rollback makes {binding} in {cluster}"))
+        }
+        What::Applied { by: By::Us, route, before, after } => {
+            let start = facts.route(route).ok_or_else(|| format!("{route} is none of the run's routes"))?;
+            let after = after.as_ref().ok_or_else(|| format!("{route} was deleted"))?;
+            others(start, before, after).map_or(Ok(()), Err)
+        }
+        _ => Ok(()),
+    }
+}
+
+fn sent(facts: &Facts, operation: &str, body: &str) -> Found {
+    if operation.starts_with("Describe") {
+        return Ok(());
+    }
+    let fields = || body.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+    ensure(!fields().any(|(k, _)| k.ends_with(".ClientSecret")), || "a client secret is sent".to_owned())?;
+    let (subject, rest): (&str, &[&str]) = match operation {
+        "ModifyRule" => ("RuleArn", &["Actions."]),
+        "ModifyListener" => ("ListenerArn", &["DefaultActions."]),
+        "AddTags" | "RemoveTags" => ("ResourceArns.", &["Tags.", "TagKeys."]),
+        other => return Err(format!("{other} is sent")),
+    };
+    let known = |k: &str| ["Action", "Version"].contains(&k) || k.starts_with(subject) || rest.iter().any(|r| k.starts_with(r));
+    if let Some((key, _)) = fields().find(|(k, _)| !known(k)) {
+        return Err(format!("{operation} is sent with {key}"));
+    }
+    let value = |v: &str| v.replace("%3A", ":").replace("%2F", "/");
+    let tags = operation.ends_with("Tags");
+    if let Some((key, text)) = fields().find(|(k, v)| k.contains("Key") && tags && value(v) != marker::KEY) {
+        return Err(format!("{operation} is sent with {key}={text}"));
+    }
+    let foreign = fields()
+        .filter(|(k, _)| k.starts_with(subject))
+        .map(|(_, v)| value(v))
+        .find(|arn| facts.route(arn).is_none() && !facts.started().is_some_and(|s| tags && s.load_balancers.contains(arn)));
+    foreign.filter(|_| facts.started().is_some()).map_or(Ok(()), |arn| Err(format!("{operation} of {arn}, which is not the run's")))
+}
