@@ -47,10 +47,10 @@ pub enum Then {
 }
 
 /// One fault.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Point {
-    /// The call, counted from the run's beginning; from 0.
-    pub call: u32,
+    /// The call's operation (of Kubernetes: its method), and how many of them the run made before; so `ModifyRule#0` is its first write.
+    pub call: (String, u32),
     pub moment: Moment,
     pub kind: Kind,
 }
@@ -99,16 +99,22 @@ fn value<T: Copy>(table: &[(T, &str)], text: &str) -> Result<T, String> {
     table.iter().find(|(_, n)| *n == text).map(|(v, _)| *v).ok_or_else(|| format!("`{text}` is none of {}", names()))
 }
 
-/// `small/resume/17.lost.crash+40.before.throttle`.
+/// `small/resume/ModifyRule#0.lost.crash+DescribeRules#7.before.throttle`.
 impl fmt::Display for Schedule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}/", self.plan, name(&THENS, self.then))?;
         for (index, p) in self.points.iter().enumerate() {
             let plus = if index == 0 { "" } else { "+" };
-            write!(f, "{plus}{}.{}.{}", p.call, name(&MOMENTS, p.moment), name(&KINDS, p.kind))?;
+            write!(f, "{plus}{}#{}.{}.{}", p.call.0, p.call.1, name(&MOMENTS, p.moment), name(&KINDS, p.kind))?;
         }
         Ok(())
     }
+}
+
+/// `ModifyRule#0`.
+fn numbered(text: &str) -> Result<(String, u32), String> {
+    let parts = text.split_once('#').and_then(|(operation, number)| Some((operation.to_owned(), number.parse().ok()?)));
+    parts.ok_or_else(|| format!("`{text}` is not OPERATION#NUMBER"))
 }
 
 impl FromStr for Schedule {
@@ -119,11 +125,7 @@ impl FromStr for Schedule {
         let mut next = || parts.next().ok_or_else(|| format!("`{text}` is not PLAN/THEN/CALL.MOMENT.KIND+…"));
         let (plan, then, points) = (next()?.to_owned(), value(&THENS, next()?)?, next()?);
         let points = points.split('+').filter(|p| !p.is_empty()).map(|p| match p.split('.').collect::<Vec<_>>()[..] {
-            [call, moment, kind] => Ok(Point {
-                call: call.parse().map_err(|_| format!("`{call}` is not a number"))?,
-                moment: value(&MOMENTS, moment)?,
-                kind: value(&KINDS, kind)?,
-            }),
+            [call, moment, kind] => Ok(Point { call: numbered(call)?, moment: value(&MOMENTS, moment)?, kind: value(&KINDS, kind)? }),
             _ => Err(format!("`{p}` is not CALL.MOMENT.KIND")),
         });
         Ok(Self { plan, then, points: points.collect::<Result<_, _>>()? })
@@ -132,8 +134,8 @@ impl FromStr for Schedule {
 
 #[test]
 fn a_schedule_is_a_line_of_text_and_back() {
-    for text in ["small/resume/", "small/rollback/17.lost.crash", "reference/resume/3.past.5xx+40.journalled.disk"] {
+    for text in ["small/resume/", "small/rollback/GET#17.lost.crash", "reference/resume/ModifyRule#3.past.5xx+AddTags#0.journalled.disk"] {
         assert_eq!(text.parse::<Schedule>().expect("it parses").to_string(), text);
     }
-    assert!("small/resume/17.soon.crash".parse::<Schedule>().is_err());
+    assert!("small/resume/GET#17.soon.crash".parse::<Schedule>().is_err());
 }

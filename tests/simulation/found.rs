@@ -13,29 +13,33 @@ fn holds(schedules: &[&str]) {
 /// A rollback seconds after a write read the shares from before that write, which are what it wants, and called it a day.
 #[test]
 fn a_rollback_does_not_take_a_late_read_for_its_goal() {
-    holds(&["small/rollback/60.journalled.stale"]);
+    holds(&["small/rollback/DescribeRules#5.journalled.stale"]);
 }
 
 /// What was read before a rollback began, and someone changed meanwhile, counted as its read-back.
 #[test]
 fn a_rollback_reads_every_route_after_it_began() {
-    holds(&["small/rollback/4.lost.foreign", "small/rollback/21.before.foreign", "small/rollback/37.lost.foreign"]);
+    holds(&[
+        "small/rollback/DescribeTargetHealth#0.lost.foreign",
+        "small/rollback/GET#13.before.foreign",
+        "small/rollback/GET#28.lost.foreign",
+    ]);
 }
 
 /// Where a route could not be read, an older reading that was right stood in for the read-back.
 #[test]
 fn a_rollback_does_not_end_on_a_reading_that_failed() {
-    holds(&["small/rollback/16.journalled.denied", "small/rollback/34.lost.expired"]);
+    holds(&["small/rollback/GET#8.journalled.denied", "small/rollback/DescribeTags#4.lost.expired"]);
 }
 
 /// One route of a batch was seen to be someone else's, and the other was raised all the same.
 #[test]
 fn drift_that_is_seen_right_before_a_batch_freezes_all_of_it() {
-    holds(&["small/resume/73.before.foreign"]);
+    holds(&["small/resume/DescribeRules#9.before.foreign"]);
 }
 
 /// Readings of a clock that was ahead looked fresh for as long, and nobody looked again.
 #[test]
 fn a_clock_that_is_set_back_makes_no_old_reading_fresh() {
-    holds(&["small/rollback/36.before.clock", "small/rollback/52.lost.clock"]);
+    holds(&["small/rollback/DescribeTags#2.before.clock", "small/rollback/DescribeTags#4.lost.clock"]);
 }

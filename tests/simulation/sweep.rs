@@ -21,7 +21,7 @@ pub fn calls(plan: &str) -> Vec<Name> {
 /// Every fault of these kinds at every call of a plan, where it makes a difference.
 pub fn exhaustive(plan: &str, kinds: &[Kind]) -> Vec<Schedule> {
     let mut all = Vec::new();
-    for (call, name) in (0..).zip(calls(plan)) {
+    for name in calls(plan) {
         let moments = [
             (Moment::Before, true),
             (Moment::Lost, true),
@@ -33,7 +33,7 @@ pub fn exhaustive(plan: &str, kinds: &[Kind]) -> Vec<Schedule> {
         for (moment, _) in moments.into_iter().filter(|(_, sensible)| *sensible) {
             for kind in kinds {
                 for then in [Then::Resume, Then::Rollback] {
-                    all.push(Schedule { plan: plan.into(), then, points: vec![Point { call, moment, kind: *kind }] });
+                    all.push(Schedule { plan: plan.into(), then, points: vec![Point { call: name.call.clone(), moment, kind: *kind }] });
                 }
             }
         }

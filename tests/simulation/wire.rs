@@ -69,6 +69,7 @@ struct State {
 /// A call, as a sweep sees it.
 #[derive(Debug, Clone)]
 pub struct Name {
+    pub call: (String, u32),
     pub mutating: bool,
     /// A record follows before the next call.
     pub recorded: bool,
@@ -144,11 +145,15 @@ impl Wire {
     pub fn call(&self, service: &str, operation: &str, body: &str, mutating: bool) -> Option<Point> {
         let mut state = self.state();
         let call = state.calls;
+        let mut point = None;
         if state.counting {
             state.calls += 1;
-            state.names.push(Name { mutating, recorded: false });
+            let short = operation.split(' ').next().unwrap_or_default().to_owned();
+            let number = u32::try_from(state.names.iter().filter(|n| n.call.0 == short).count()).unwrap_or(u32::MAX);
+            let own = (short, number);
+            point = state.points.iter().find(|p| p.call == own).cloned();
+            state.names.push(Name { call: own, mutating, recorded: false });
         }
-        let point = if state.counting { state.points.iter().find(|p| p.call == call).copied() } else { None };
         let armed = state.armed.take_if(|(moment, _)| *moment == Moment::Answered);
         drop(state);
         if let Some((_, kind)) = armed {

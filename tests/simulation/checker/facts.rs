@@ -215,7 +215,7 @@ impl Facts {
                 self.finished = None;
             }
             Event::Resumed { mode, .. } => self.resumed = Some(*mode),
-            Event::Notice { message } => self.notices.push(message.clone()),
+            Event::Notice { message, .. } => self.notices.push(message.clone()),
             Event::GateFailed { gate, group, .. } => self.failed = Some((gate.clone(), group.clone())),
             Event::Finished { outcome, .. } => self.finished = Some(*outcome),
             _ => {}
