@@ -34,6 +34,33 @@ impl Parsed {
     pub fn sum(&self) -> &str {
         self.sums.last().map_or("", String::as_str)
     }
+
+    /// Reads what follows in the same journal, which begins with a line. Where it is refused, the line after [`Parsed::records`] is the bad one.
+    ///
+    /// # Errors
+    /// A complete record that is not right.
+    pub fn read_on(&mut self, bytes: &[u8]) -> Result<(), Why> {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let end = rest.iter().position(|b| *b == b'\n');
+            let (line, next_line) = rest.split_at(end.map_or(rest.len(), |end| end + 1));
+            match next(self, line.strip_suffix(b"\n").unwrap_or(line)) {
+                Ok((record, sum)) => {
+                    self.records.push(record);
+                    self.sums.push(sum);
+                    self.kept += line.len();
+                    self.open = end.is_none();
+                }
+                Err(why) if end.is_some() || matches!(why, Why::Newer(_)) => return Err(why),
+                Err(_) => {
+                    self.torn = true;
+                    break;
+                }
+            }
+            rest = next_line;
+        }
+        Ok(())
+    }
 }
 
 /// A journal that must not be believed from this line on.
@@ -93,27 +120,10 @@ pub fn line(previous: &str, record: &Record) -> Result<(String, String), serde_j
 /// Reads a journal. An incomplete last record is dropped; a complete one that is not right refuses the journal.
 pub fn parse(bytes: &[u8]) -> Result<Parsed, Corrupt> {
     let mut parsed = Parsed::default();
-    while parsed.kept < bytes.len() {
-        let rest = &bytes[parsed.kept..];
-        let end = rest.iter().position(|b| *b == b'\n');
-        let line = &rest[..end.unwrap_or(rest.len())];
-        match next(&parsed, line) {
-            Ok((record, sum)) => {
-                parsed.records.push(record);
-                parsed.sums.push(sum);
-                parsed.kept += line.len() + usize::from(end.is_some());
-                parsed.open = end.is_none();
-            }
-            Err(why) if end.is_some() || matches!(why, Why::Newer(_)) => {
-                return Err(Corrupt { line: parsed.records.len() + 1, why, prefix: parsed.records });
-            }
-            Err(_) => {
-                parsed.torn = true;
-                break;
-            }
-        }
+    match parsed.read_on(bytes) {
+        Ok(()) => Ok(parsed),
+        Err(why) => Err(Corrupt { line: parsed.records.len() + 1, why, prefix: parsed.records }),
     }
-    Ok(parsed)
 }
 
 /// The record and checksum of the line after what was parsed so far.

@@ -1,0 +1,10 @@
+//! Real crashes: the program killed in the middle of a run, and what it wrote, damaged.
+//!
+//! `cargo test` runs a sample; with `CUTOVER_CRASH=full` (`tests/run crash`) it is the whole, and the numbers are printed.
+
+mod journal;
+
+/// Whether this is the whole and not the sample.
+fn whole() -> bool {
+    std::env::var("CUTOVER_CRASH").is_ok_and(|value| value == "full")
+}
