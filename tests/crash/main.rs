@@ -3,6 +3,10 @@
 //! `cargo test` runs a sample; with `CUTOVER_CRASH=full` (`tests/run crash`) it is the whole, and the numbers are printed.
 
 mod journal;
+mod killed;
+mod lab;
+mod lane;
+mod wire;
 
 /// Whether this is the whole and not the sample.
 fn whole() -> bool {

@@ -1,0 +1,123 @@
+//! `cutover lab` as a process of its own, which outlives every run that is killed: a load balancer of two routes and a workload for each lane.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+/// A lab, killed when it is dropped.
+pub struct Lab {
+    child: Child,
+    environment: BTreeMap<String, String>,
+    folder: tempfile::TempDir,
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The program under test: what was built with the tests, or `CUTOVER_CRASH_PROGRAM`.
+pub fn program() -> PathBuf {
+    std::env::var_os("CUTOVER_CRASH_PROGRAM").map_or_else(|| env!("CARGO_BIN_EXE_cutover").into(), PathBuf::from)
+}
+
+/// The plan of one lane.
+pub fn plan(lane: usize) -> String {
+    file(&format!("shop{lane}"), &workload(lane))
+}
+
+impl Lab {
+    /// Starts one with this many lanes.
+    pub fn start(lanes: usize) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let all: String = (0..lanes).map(workload).collect();
+        std::fs::write(folder.path().join("lab.yaml"), file("lab", &all)).expect("the plan is written");
+        std::fs::write(folder.path().join("scenario.yaml"), SCENARIO).expect("the scenario is written");
+        let mut command = Command::new(program());
+        command.args(["lab", "lab.yaml", "--scenario", "scenario.yaml", "--speed", "20", "--output", "json"]);
+        command.current_dir(folder.path()).env("TMPDIR", folder.path()).stdin(Stdio::null()).stderr(Stdio::null());
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("the lab starts");
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().expect("its stdout")).read_line(&mut line).expect("a line");
+        let said: serde_json::Value = serde_json::from_str(&line).unwrap_or_else(|e| panic!("the lab did not start ({e}): {line}"));
+        let environment = serde_json::from_value(said["environment"].clone()).expect("an environment");
+        Self { child, environment, folder }
+    }
+
+    /// What it prints for the environment of its clients.
+    pub fn variable(&self, name: &str) -> &str {
+        &self.environment[name]
+    }
+
+    /// The API server of a cluster, as its kubeconfig says.
+    pub fn cluster(&self, name: &str) -> String {
+        let text = std::fs::read_to_string(self.variable("KUBECONFIG")).expect("a kubeconfig");
+        let after = text.split(&format!("name: {name}\n")).nth(1).expect("the cluster");
+        after.lines().find_map(|line| line.trim().strip_prefix("server: ")).expect("its server").to_owned()
+    }
+
+    /// For what the test itself writes.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+}
+
+fn workload(lane: usize) -> String {
+    format!(
+        "    - name: shop{lane}
+      service: {{namespace: shop, name: shop{lane}, port: 8080}}
+      routes:
+        - alb:
+            loadBalancer: shop{lane}
+            listeners: [443]
+            targetGroups: {{a: shop{lane}-a, b: shop{lane}-b}}
+            rules: [{{default: {{}}}}, {{priority: 11}}]
+"
+    )
+}
+
+fn file(name: &str, workloads: &str) -> String {
+    format!(
+        "apiVersion: cutover.dev/v1alpha1
+kind: Cutover
+metadata:
+  name: {name}
+spec:
+  aws:
+    accountId: \"123456789012\"
+    region: eu-central-1
+  clusters:
+    - {{name: a, kubeContext: a}}
+    - {{name: b, kubeContext: b}}
+  workloads:
+{workloads}  strategy:
+    from: a
+    to: b
+    settle: 1s
+    gates:
+      targetHealth:
+        raise: {{minHealthy: 1, stableFor: 1s}}
+        guard: {{minHealthyPercent: 70, for: 5m}}
+    steps: [{{bind: {{}}}}, {{setWeight: 50}}, {{setWeight: 100}}]
+"
+    )
+}
+
+/// The new groups are not attached yet, and there is room for every lane's calls.
+const SCENARIO: &str = "apiVersion: cutover.dev/v1alpha1
+kind: Scenario
+metadata: {name: crash}
+spec:
+  targetGroups:
+    - healthCheck: {interval: 10s, timeout: 5s, healthyThreshold: 2}
+      attributes: {deregistration_delay.timeout_seconds: \"1\"}
+    - {cluster: b, attached: false}
+  clusters: [{name: a, workload: {replicas: 1}}, {name: b, workload: {replicas: 1}}]
+  limits:
+    modify: {burst: 1000, perSecond: 1000}
+    describe: {burst: 10000, perSecond: 10000}
+    register: {burst: 1000, perSecond: 1000}
+";

@@ -1,0 +1,173 @@
+//! A wire that a lane's program is on: it counts the requests, writes down what was applied, and kills the program at one of them.
+
+use std::process::Child;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::net::TcpListener;
+
+/// When, about its request, the program is killed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moment {
+    /// It was sent and never arrived.
+    Sent,
+    /// It was carried out, and its answer never came.
+    Applied,
+    /// Its answer is on the way; what the program did of it is a race.
+    Answered,
+}
+
+/// Weights by group, as one write set them on one route.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    pub route: String,
+    pub weights: Vec<(String, u16)>,
+}
+
+/// The wire of one lane.
+#[derive(Default)]
+pub struct Wire {
+    inside: Mutex<Inside>,
+}
+
+#[derive(Default)]
+struct Inside {
+    requests: Vec<String>,
+    strike: Option<(usize, Moment)>,
+    struck: Option<String>,
+    program: Option<Child>,
+    written: Vec<Written>,
+}
+
+impl Wire {
+    /// What goes to `upstream` goes over this wire first; the URL to give to the program.
+    pub async fn lay(self: &Arc<Self>, upstream: &str) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let (wire, upstream) = (Arc::clone(self), upstream.to_owned());
+        let onward = Client::builder(TokioExecutor::new()).build_http();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let (wire, upstream, onward) = (Arc::clone(&wire), upstream.clone(), onward.clone());
+                let answer = service_fn(move |request| pass(Arc::clone(&wire), upstream.clone(), onward.clone(), request));
+                tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), answer));
+            }
+        });
+        url
+    }
+
+    /// The next program on this wire, and at which of its requests (from 0) it is killed.
+    pub fn hold(&self, program: Child, strike: Option<(usize, Moment)>) {
+        let mut inside = self.inside();
+        (inside.program, inside.strike, inside.struck) = (Some(program), strike, None);
+        inside.requests.clear();
+    }
+
+    /// The program, once it has closed its output, and the request at which it was killed.
+    pub fn release(&self) -> (Child, Option<String>) {
+        let mut inside = self.inside();
+        (inside.program.take().expect("a program"), inside.struck.take())
+    }
+
+    /// What it asked for, in order.
+    pub fn requests(&self) -> Vec<String> {
+        self.inside().requests.clone()
+    }
+
+    /// Every write that was carried out since this was last asked, in order.
+    pub fn written(&self) -> Vec<Written> {
+        std::mem::take(&mut self.inside().written)
+    }
+
+    fn inside(&self) -> MutexGuard<'_, Inside> {
+        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts a request; whether the program dies of it, and when.
+    fn hear(&self, what: &str) -> Option<Moment> {
+        let mut inside = self.inside();
+        inside.requests.push(what.to_owned());
+        let (number, moment) = inside.strike?;
+        (inside.requests.len() == number + 1).then_some(moment)
+    }
+
+    fn kill(&self, what: &str) {
+        let mut inside = self.inside();
+        if let Some(program) = &mut inside.program {
+            let _ = program.kill();
+            inside.struck = Some(what.to_owned());
+        }
+    }
+}
+
+/// An error closes the connection.
+async fn pass(
+    wire: Arc<Wire>,
+    upstream: String,
+    onward: Client<HttpConnector, Full<Bytes>>,
+    request: Request<Incoming>,
+) -> Result<Response<Full<Bytes>>, &'static str> {
+    let (parts, body) = request.into_parts();
+    let body = body.collect().await.map_err(|_| "torn")?.to_bytes();
+    let text = String::from_utf8_lossy(&body).into_owned();
+    let action = text.split('&').find_map(|pair| pair.strip_prefix("Action="));
+    let what = action.map_or_else(|| format!("{} {}", parts.method, parts.uri.path()), str::to_owned);
+    let moment = wire.hear(&what);
+    if moment == Some(Moment::Sent) {
+        wire.kill(&what);
+        return Err("killed before it arrived");
+    }
+    let mut request = Request::builder().method(parts.method).uri(format!("{upstream}{}", parts.uri));
+    for (name, value) in &parts.headers {
+        request = request.header(name, value);
+    }
+    let request = request.body(Full::from(body)).map_err(|_| "not a request")?;
+    let (parts, body) = onward.request(request).await.map_err(|_| "no upstream")?.into_parts();
+    let body = body.collect().await.map_err(|_| "torn")?.to_bytes();
+    if parts.status.is_success() && matches!(what.as_str(), "ModifyListener" | "ModifyRule") {
+        wire.inside().written.push(written(&text));
+    }
+    match moment {
+        Some(Moment::Applied) => {
+            wire.kill(&what);
+            return Err("killed before the answer");
+        }
+        Some(_) => {
+            let wire = Arc::clone(&wire);
+            tokio::spawn(async move { wire.kill(&what) });
+        }
+        None => {}
+    }
+    let mut response = Response::new(Full::from(body));
+    *response.status_mut() = parts.status;
+    for (name, value) in parts.headers.iter().filter(|(name, _)| *name != "content-length" && *name != "transfer-encoding") {
+        response.headers_mut().insert(name, value.clone());
+    }
+    Ok(response)
+}
+
+/// A ModifyListener's or ModifyRule's form.
+fn written(form: &str) -> Written {
+    let decoded = form.replace("%3A", ":").replace("%2F", "/");
+    let pairs: Vec<_> = decoded.split('&').filter_map(|pair| pair.split_once('=')).collect();
+    let value = |wanted: &str| pairs.iter().find(|(key, _)| *key == wanted).map(|(_, value)| (*value).to_owned());
+    let groups = pairs.iter().filter_map(|(key, arn)| Some((key.strip_suffix(".TargetGroupArn")?, arn)));
+    let groups = groups.filter(|(key, _)| key.contains("ForwardConfig"));
+    let weight = |key: &str| value(&format!("{key}.Weight")).and_then(|w| w.parse().ok()).unwrap_or(1);
+    let mut weights: Vec<_> = groups.map(|(key, arn)| (name(arn), weight(key))).collect();
+    weights.sort();
+    Written { route: value("RuleArn").or_else(|| value("ListenerArn")).unwrap_or_default(), weights }
+}
+
+/// The last word of a target group's name: `a`, `b`, `default`.
+pub fn name(arn: &str) -> String {
+    let name = arn.split('/').nth(1).unwrap_or(arn);
+    name.rsplit('-').next().unwrap_or(name).to_owned()
+}
