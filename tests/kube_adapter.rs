@@ -204,15 +204,15 @@ async fn the_webhook_and_strict_validation_are_heard_in_a_dry_run() {
     let cluster = straight(&world);
     let mut unknown = wanted();
     unknown.extra.insert("targetGroupProtocl".to_owned(), json!("HTTP"));
-    let why = "strict decoding error: unknown field \"spec.targetGroupProtocl\"";
+    let why = "failed to create typed patch object (prod/web-b; elbv2.k8s.aws/v1beta1, Kind=TargetGroupBinding): .spec.targetGroupProtocl: field not declared in schema";
     assert_eq!(cluster.apply(&unknown, true).await, Err(WriteError::Refused(why.to_owned())));
     cluster.apply(&wanted(), false).await.unwrap();
     let twice = Binding { name: "again".to_owned(), ..wanted() };
     let Err(WriteError::Refused(why)) = cluster.apply(&twice, true).await else { panic!("two bindings for one group") };
-    assert!(why.contains("is already bound to TargetGroupBinding prod/web-b"), "{why}");
+    assert!(why.contains("is already bound to following TargetGroupBindings [prod/web-b]"), "{why}");
     let moved = Binding { target_group_arn: GROUP.replace("web-b", "web-c"), ..wanted() };
     let Err(WriteError::Refused(why)) = cluster.apply(&moved, true).await else { panic!("a binding that moves to another group") };
-    assert!(why.contains("may not change these fields: spec.targetGroupARN"), "{why}");
+    assert!(why.contains("may not change these immutable fields: spec.targetGroupARN"), "{why}");
     let nowhere = Binding { namespace: "nowhere".to_owned(), ..wanted() };
     assert_eq!(cluster.apply(&nowhere, false).await, Err(WriteError::NotFound("namespaces \"nowhere\" not found".to_owned())));
 }

@@ -7,9 +7,9 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde_json::Value;
 use tokio::runtime::Handle;
 
-/// What an API server said instead of what was asked: HTTP status (0: nobody answered) and message.
+/// What an API server said instead of what was asked: HTTP status (0: nobody answered) and its `Status`, or why there is none.
 #[derive(Debug)]
-pub struct Refused(pub u16, pub String);
+pub struct Refused(pub u16, pub Value);
 
 /// An administrator's view. Its calls block; not for use inside the runtime.
 #[derive(Clone)]
@@ -30,6 +30,12 @@ impl Api {
             kube::Client::try_from(config).expect("a client")
         });
         Self { client, runtime }
+    }
+
+    /// The same calls to another server.
+    pub fn over(&self, client: impl FnOnce() -> kube::Client) -> Self {
+        let client = self.runtime.block_on(async { client() });
+        Self { client, runtime: self.runtime.clone() }
     }
 
     /// `GET`.
@@ -82,8 +88,8 @@ impl Api {
         let bytes = body.map_or_else(Vec::new, |b| b.to_string().into_bytes());
         let request = Request::builder().method(method).uri(path).header("content-type", kind).body(bytes).expect("a request");
         self.client.request(request).await.map_err(|e| match e {
-            kube::Error::Api(status) => Refused(status.code, status.message),
-            other => Refused(0, other.to_string()),
+            kube::Error::Api(status) => Refused(status.code, serde_json::to_value(status).unwrap_or_default()),
+            other => Refused(0, other.to_string().into()),
         })
     }
 }

@@ -36,6 +36,8 @@ pub fn write(error: &kube::Error) -> WriteError {
             404 => WriteError::NotFound(status.message.clone()),
             409 => WriteError::Refused(conflict(status)),
             429 => WriteError::Throttled,
+            // A server-side apply that does not fit the kind's schema is answered like this, and never carried out.
+            500 if status.message.starts_with("failed to create typed patch object") => WriteError::Refused(status.message.clone()),
             408 | 500.. => WriteError::Unknown(format!("{} {}", status.code, status.message)),
             _ => WriteError::Refused(status.message.clone()),
         },

@@ -9,7 +9,7 @@ use crate::lab::objects::Resource;
 pub struct Failure {
     /// HTTP status.
     pub code: u16,
-    /// `NotFound`, `Conflict`, …
+    /// `NotFound`, `Conflict`, …; some have none.
     pub reason: &'static str,
     /// For people.
     pub message: String,
@@ -61,13 +61,20 @@ impl Failure {
         let message = format!("{} \"{name}\" is invalid: {field}: {why}", kind_and_group(resource));
         let mut details = about(resource, name);
         details["kind"] = resource.name.into();
-        details["causes"] = json!([{"reason": "FieldValueInvalid", "message": why, "field": field}]);
+        let reason = if why.starts_with("Unsupported value") { "FieldValueNotSupported" } else { "FieldValueInvalid" };
+        details["causes"] = json!([{"reason": reason, "message": why, "field": field}]);
         Self { details, ..Self::new(422, "Invalid", message) }
     }
 
     /// 400.
     pub fn bad_request(why: impl Into<String>) -> Self {
         Self::new(400, "BadRequest", why)
+    }
+
+    /// 500: a server-side apply of a field that the kind's schema does not have, whatever validation was asked for.
+    pub fn not_in_schema(resource: &Resource, place: &str, field: &str) -> Self {
+        let kind = format!("{}, Kind={}", resource.api_version(), resource.name);
+        Self::new(500, "", format!("failed to create typed patch object ({place}; {kind}): .{field}: field not declared in schema"))
     }
 
     /// An admission webhook said no.
@@ -77,10 +84,15 @@ impl Failure {
 
     /// The Status object.
     pub fn status(&self) -> Value {
-        json!({
-            "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
-            "message": self.message, "reason": self.reason, "details": self.details, "code": self.code,
-        })
+        let mut status =
+            json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": self.message, "code": self.code});
+        if !self.reason.is_empty() {
+            status["reason"] = self.reason.into();
+        }
+        if self.details.as_object().is_some_and(|d| !d.is_empty()) {
+            status["details"] = self.details.clone();
+        }
+        status
     }
 }
 

@@ -130,8 +130,8 @@ pub fn admit(objects: &Objects, resource: &Resource, before: Option<&Value>, aft
     if !(spec["serviceRef"]["port"].is_u64() || spec["serviceRef"]["port"].is_string()) {
         return wrong("spec.serviceRef.port", "Required value");
     }
-    if !matches!(spec["targetType"].as_str(), None | Some("ip" | "instance")) {
-        return wrong("spec.targetType", "Unsupported value: supported values: \"instance\", \"ip\"");
+    if let Some(other) = spec["targetType"].as_str().filter(|t| !matches!(*t, "ip" | "instance")) {
+        return wrong("spec.targetType", &format!("Unsupported value: \"{other}\": supported values: \"instance\", \"ip\""));
     }
     if spec["targetGroupARN"].as_str().or(spec["targetGroupName"].as_str()).is_none_or(str::is_empty) {
         return Err(Failure::denied(WEBHOOK, "TargetGroupBinding must specify either TargetGroupARN or TargetGroupName"));
@@ -139,6 +139,9 @@ pub fn admit(objects: &Objects, resource: &Resource, before: Option<&Value>, aft
     let held = before.is_some_and(|b| b["metadata"]["deletionTimestamp"].is_string());
     if let Some(before) = before.filter(|_| !held) {
         immutable(&before["spec"], spec)?;
+    }
+    if spec["targetType"] == "ip" && !spec["nodeSelector"].is_null() {
+        return Err(Failure::denied(WEBHOOK, "TargetGroupBinding cannot set NodeSelector when TargetType is ip"));
     }
     one_per_group(objects, after)
 }
@@ -150,22 +153,26 @@ fn immutable(before: &Value, after: &Value) -> Result<(), Failure> {
     if changed.is_empty() {
         return Ok(());
     }
-    Err(Failure::denied(WEBHOOK, &format!("TargetGroupBinding update may not change these fields: {}", changed.join(","))))
+    Err(Failure::denied(WEBHOOK, &format!("TargetGroupBinding update may not change these immutable fields: {}", changed.join(","))))
 }
 
 fn one_per_group(objects: &Objects, after: &Value) -> Result<(), Failure> {
     let group = |v: &Value| v["spec"]["targetGroupARN"].as_str().map(str::to_owned);
     let shared = |v: &Value| v["spec"]["multiClusterTargetGroup"] == true;
     let place = |v: &Value| (text(v, "namespace").to_owned(), text(v, "name").to_owned());
+    let Some(arn) = group(after) else { return Ok(()) };
     let others = objects.list(Kind::TargetGroupBinding, None);
-    let other = others
-        .into_iter()
-        .find(|o| group(after).is_some() && group(o) == group(after) && place(o) != place(after) && !(shared(o) && shared(after)));
-    other.map_or(Ok(()), |other| {
-        let (namespace, name) = place(other);
-        let why = format!("TargetGroup {} is already bound to TargetGroupBinding {namespace}/{name}", group(after).unwrap_or_default());
-        Err(Failure::denied(WEBHOOK, &why))
-    })
+    let others: Vec<_> = others.into_iter().filter(|o| group(o).as_ref() == Some(&arn) && place(o) != place(after)).collect();
+    if others.is_empty() || (shared(after) && others.iter().all(|o| shared(o))) {
+        return Ok(());
+    }
+    let named: Vec<_> = others.iter().map(|o| format!("{}/{}", text(o, "namespace"), text(o, "name"))).collect();
+    let why = format!(
+        "TargetGroup {arn} is already bound to following TargetGroupBindings [{}]. Please enable MultiCluster mode on all TargetGroupBindings \
+         referencing {arn} or choose a different Target Group ARN.",
+        named.join(" ")
+    );
+    Err(Failure::denied(WEBHOOK, &why))
 }
 
 /// What the API fills in where a client says nothing.

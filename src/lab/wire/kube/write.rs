@@ -52,7 +52,11 @@ impl Write<'_> {
     /// PUT.
     pub fn replace(&mut self, mut body: Value) -> Written {
         let name = self.name();
-        let before = self.live(&name).ok_or_else(|| Failure::not_found(self.place.resource, &name))?;
+        let Some(before) = self.live(&name) else {
+            // A lease, unlike most kinds, is created by replacing what is not there, whatever version that names.
+            let creates = self.place.resource.kind == Kind::Lease;
+            return if creates { self.create(body) } else { Err(Failure::not_found(self.place.resource, &name)) };
+        };
         if self.place.subresource.as_deref() == Some("scale") {
             return self.rescale(&before, &body);
         }
@@ -204,6 +208,9 @@ impl Write<'_> {
         }
         if text(&body, "name").is_empty() {
             meta(&mut body).insert("name".into(), name.into());
+        }
+        if let Some(field) = validate::unknown_fields(self.place.resource.kind, &body)?.first() {
+            return Err(Failure::not_in_schema(self.place.resource, &format!("{}/{name}", self.place.namespace()), field));
         }
         self.check(&mut body, Some(name))?;
         let (version, resource) = (self.place.resource.api_version(), self.place.resource);
