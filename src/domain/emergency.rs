@@ -74,6 +74,7 @@ pub fn started(wanted: &Wanted<'_>) -> Result<(Plan, Started), EmergencyError> {
         from_step: 1,
         start: Some([("from".into(), 100), ("to".into(), 0)].into()),
         load_balancers: vec![wanted.load_balancer.arn.clone()],
+        others: None,
         routes,
         groups: groups.collect(),
         clusters: BTreeMap::new(),

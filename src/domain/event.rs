@@ -2,7 +2,7 @@
 //!
 //! A field is only ever added, with a default; an event is never renamed: every released journal stays readable.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -165,6 +165,11 @@ pub enum Event {
         /// What is there; `None`: the rule is gone.
         live: Option<Vec<Action>>,
     },
+    /// Someone made a rule that forwards to a group that the run moves traffic away from.
+    Appeared {
+        /// The rule, as it would have stood in the start.
+        route: Box<RouteStart>,
+    },
     /// A gate failed.
     GateFailed {
         /// `guard`, `raise`.
@@ -280,6 +285,9 @@ pub struct Started {
     pub load_balancers: Vec<String>,
     /// Every route, with its actions as read.
     pub routes: Vec<RouteStart>,
+    /// Listeners and rules that were there and are not the run's; `None` in journals that did not keep them.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub others: Option<BTreeSet<RouteId>>,
     /// Every target group of the plan, by ARN.
     pub groups: BTreeMap<String, GroupStart>,
     /// UIDs of the clusters' `kube-system`, by cluster.
@@ -412,6 +420,8 @@ pub enum ResumeMode {
     KeepLive,
     /// Ours are written again.
     Reassert,
+    /// Drift stays drift, and the rules that appeared since the start are moved along.
+    IncludeNew,
 }
 
 /// Why nothing is raised.

@@ -221,6 +221,7 @@ pub fn started(healthy: u32) -> Started {
         from_step: 1,
         start: None,
         load_balancers: vec![LB.to_owned()],
+        others: None,
         routes: routes.into(),
         groups: [(group_arn("webapp-a"), group("a", healthy)), (group_arn("webapp-b"), group("b", 0))].into(),
         clusters: BTreeMap::new(),

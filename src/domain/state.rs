@@ -74,6 +74,8 @@ pub struct State {
     pub rollback: Option<Rollback>,
     /// Every route.
     pub routes: BTreeMap<RouteId, Route>,
+    /// Rules that someone made since the start, and that the run does not move.
+    pub newcomers: BTreeMap<RouteId, RouteStart>,
     /// Bindings dealt with, as (cluster, namespace/name).
     pub bound: BTreeSet<(String, String)>,
     /// Requests that were heard, by their names in the store.
@@ -114,6 +116,8 @@ pub struct Route {
     pub drift: Option<Option<Vec<Action>>>,
     /// The drift may be overwritten (`resume --reassert`), or for a deleted rule, is known of.
     pub reassert: bool,
+    /// It was taken in after the others had moved on, and has to follow them.
+    pub late: bool,
     /// The last event about it: a reading from before then says nothing.
     pub touched: Timestamp,
     /// The present process read it back as known after its last write, and nothing has happened to it, nor has a rollback begun, since.
@@ -134,6 +138,21 @@ pub struct Open {
 }
 
 impl Route {
+    /// A route as it was when the run first knew of it.
+    fn new(start: RouteStart, at: Timestamp) -> Self {
+        Self {
+            known: start.actions.clone(),
+            start,
+            open: None,
+            drift: None,
+            reassert: false,
+            late: false,
+            touched: at,
+            read_back: false,
+            previous: None,
+        }
+    }
+
     /// The forward as last confirmed.
     pub fn forward(&self) -> &Forward {
         static NONE: Forward = Forward { target_groups: Vec::new(), target_group_stickiness_config: None };
@@ -169,19 +188,7 @@ impl State {
         let Event::Started(started) = &record.event else {
             return Err(Illegal { stand: None, event: legal::kind(&record.event) });
         };
-        let routes = started.routes.iter().map(|start| {
-            let route = Route {
-                start: start.clone(),
-                known: start.actions.clone(),
-                open: None,
-                drift: None,
-                reassert: false,
-                touched: record.time,
-                read_back: false,
-                previous: None,
-            };
-            (start.id.clone(), route)
-        });
+        let routes = started.routes.iter().map(|start| (start.id.clone(), Route::new(start.clone(), record.time)));
         Ok(Self {
             run: record.run.clone(),
             since: record.time,
@@ -201,6 +208,7 @@ impl State {
             overruled: false,
             rollback: None,
             routes: routes.collect(),
+            newcomers: BTreeMap::new(),
             bound: BTreeSet::new(),
             heard: BTreeSet::new(),
             finished: None,

@@ -20,6 +20,8 @@ pub struct Observation {
     pub replicas: BTreeMap<String, u32>,
     /// The marker on the load balancers, or why it could not be read; `None` where the plan does without.
     pub marker: Option<Result<Marker, Unreadable>>,
+    /// Every route of each load balancer that could be read, with that load balancer's ARN; empty where nobody asked.
+    pub census: Vec<(String, LiveRoute)>,
 }
 
 /// What the marker tags say.
@@ -54,6 +56,8 @@ pub struct Watch {
     pub replicas: BTreeMap<String, u32>,
     /// The most pods that an autoscaler lets a group have; asked for while a raise waits.
     pub ceilings: BTreeMap<String, u32>,
+    /// Every route of the load balancers when they were last counted, with the load balancer's ARN.
+    pub census: Vec<(String, LiveRoute)>,
     /// The marker as last read.
     pub marker: Option<Marker>,
     /// Why the marker could not be read the last time.
@@ -79,6 +83,7 @@ impl Watch {
             tried: Timestamp::MIN,
             last_look: None,
             routes: BTreeMap::new(),
+            census: Vec::new(),
             samples: BTreeMap::new(),
             unreadable: BTreeMap::new(),
             blind_since: None,
@@ -131,6 +136,9 @@ impl Watch {
         }
         self.replicas.extend(look.replicas);
         self.routes.extend(look.routes);
+        if !look.census.is_empty() {
+            self.census = look.census;
+        }
         match look.marker {
             Some(Ok(marker)) => (self.marker, self.marker_unread) = (Some(marker), None),
             // Nobody knows whose it is now, whatever it said before.

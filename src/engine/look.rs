@@ -81,7 +81,18 @@ pub async fn whole(
     let marker = async { if subject.tagged { Some(marker::read(balancer, &subject.load_balancers, &subject.run).await) } else { None } };
     let (routes, health, marker, replicas) =
         tokio::join!(routes(&subject.routes, balancer, clock), targets(&subject.groups, balancer, clock), marker, replicas);
-    Observation { routes, health, replicas, marker }
+    Observation { routes, health, replicas, marker, census: Vec::new() }
+}
+
+/// Every route of the load balancers, as far as they can be read: whoever makes a rule does not ask us.
+pub async fn census(subject: &Subject, balancer: &dyn Balancer) -> Vec<(String, LiveRoute)> {
+    let mut all = Vec::new();
+    for load_balancer in &subject.load_balancers {
+        // What cannot be read now is counted the next time; nothing depends on it.
+        let listeners = balancer.listeners(load_balancer).await.unwrap_or_default();
+        all.extend(listeners.into_iter().flat_map(|(_, routes)| routes).map(|route| (load_balancer.clone(), route)));
+    }
+    all
 }
 
 /// The most pods that an autoscaler lets each group have, where there is one and its cluster answers soon.

@@ -42,6 +42,8 @@ pub struct Run<'a> {
     said: (Vec<String>, Vec<String>),
     /// When autoscalers were last asked.
     asked: Option<Timestamp>,
+    /// When the rules were last counted.
+    counted: Option<Timestamp>,
 }
 
 impl<'a> Run<'a> {
@@ -79,6 +81,7 @@ impl<'a> Run<'a> {
             waits: Vec::new(),
             counts: std::collections::BTreeMap::new(),
             asked: None,
+            counted: None,
         };
         let claimed =
             Event::Claimed { owner: taken.settings.owner.clone(), pid: taken.settings.pid, tool: env!("CARGO_PKG_VERSION").into() };

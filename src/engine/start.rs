@@ -47,6 +47,7 @@ pub fn started(plan: &Plan, selection: &Selection, beginning: Beginning) -> Resu
         start: beginning.start,
         load_balancers: selection.load_balancers.keys().cloned().collect(),
         routes: routes.collect(),
+        others: Some(selection.skipped.iter().map(|s| s.id.clone()).collect()),
         groups: groups.collect::<Result<_, _>>()?,
         clusters: beginning.clusters,
         bindings: bindings(plan, selection),

@@ -2,9 +2,10 @@
 
 use cutover::adapter::store::Request;
 use cutover::cli::exit::Exit;
-use cutover::domain::event::{Event, ResumeMode};
+use cutover::domain::event::{Event, ResumeMode, Started};
 use cutover::domain::state::{Phase, State};
 use cutover::engine::{Ending, Rate};
+use cutover::lab::shell::Shell;
 use jiff::{SignedDuration, Timestamp};
 
 use super::face::Face;
@@ -246,4 +247,69 @@ async fn after_a_foreign_write_a_person_decides_whose_shares_hold() {
         assert!(seen.last().is_some_and(|s| (s - share).abs() < 0.5), "{mode:?}: {seen:?}\n{}", theatre.lines());
         theatre.assert_shares(100, &[]);
     }
+}
+
+/// Someone makes a rule beside the run's first one, with all of its traffic on `a`. Returns its ARN.
+fn make_a_rule(shell: &Shell, started: &Started) -> String {
+    let first = started.routes.iter().find(|r| r.id.contains(":listener-rule/")).expect("a rule");
+    let (listener, _) = first.id.rsplit_once('/').expect("a rule's own id at the end");
+    let call = format!(
+        "Action=CreateRule&Version=2015-12-01&ListenerArn={}&Priority=777&Conditions.member.1.Field=path-pattern\
+         &Conditions.member.1.Values.member.1=/new&Actions.member.1.Type=forward&Actions.member.1.TargetGroupArn={}",
+        listener.replace(":listener-rule/", ":listener/"),
+        first.groups["a"]
+    );
+    let request = http::Request::post("/").body(call.into()).expect("a request");
+    let answer = shell.change(|world, now| world.aws(&request, now));
+    let body = String::from_utf8_lossy(answer.response.body()).into_owned();
+    body.split("<RuleArn>").nth(1).and_then(|s| s.split('<').next()).unwrap_or_else(|| panic!("{body}")).to_owned()
+}
+
+/// A run in whose first bake someone makes a rule, and a person who asks for this once the run has seen it. With the rule's ARN.
+async fn beside_a_new_rule(mut request: Option<Request>) -> (Theatre, Ending, String) {
+    let steps = "[{bind: {}}, {setWeight: 50}, {pause: {duration: 5m}}, {setWeight: 100}]";
+    let mut theatre = Theatre::begin(small::many_routes("", steps), &scenario("{}")).await;
+    let (shell, started) = (theatre.stage.shell().clone(), theatre.started().clone());
+    let mut made = None;
+    let ending = theatre
+        .run_with(&mut |state, _, _, _| {
+            if state.phase == Phase::Baking {
+                made.get_or_insert_with(|| make_a_rule(&shell, &started));
+            }
+            if state.newcomers.is_empty() { vec![] } else { request.take().into_iter().collect() }
+        })
+        .await;
+    (theatre, ending, made.expect("a bake"))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rule_that_appears_is_told_of_and_left_alone() {
+    let (theatre, ending, rule) = beside_a_new_rule(None).await;
+    assert_eq!(word(&ending), "completed");
+    theatre.assert_shares(100, &[]);
+    let seen = theatre.records().iter().filter(|r| matches!(&r.event, Event::Appeared { route } if route.id == rule)).count();
+    assert_eq!(seen, 1, "{}", theatre.lines());
+    assert!(matches!(&ending, Ending::Finished { remarks, .. } if remarks.iter().any(|r| r.contains("777"))), "{ending:?}");
+    let a = &theatre.started().routes[0].groups["a"];
+    assert!(theatre.world().routes[&rule][0].to_string().contains(a.as_str()), "untouched");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rule_that_appears_is_taken_along_and_back_when_a_person_says_so() {
+    let (mut theatre, ending, rule) = beside_a_new_rule(Some(resume(ResumeMode::IncludeNew))).await;
+    assert_eq!(word(&ending), "completed", "{}", theatre.lines());
+    let groups = theatre.started().routes[0].groups.clone();
+    let share = |theatre: &Theatre| {
+        let face = Face::of(&theatre.world().routes[&rule]);
+        face.share(&groups["b"], &groups.values().map(String::as_str).collect::<Vec<_>>())
+    };
+    assert!((share(&theatre) - 100.0).abs() < 1e-9);
+    let half = theatre.records().iter().any(|r| {
+        matches!(&r.event, Event::Intended { writes, .. }
+            if writes.iter().any(|w| w.route == rule && w.set.weight(&groups["a"]) == w.set.weight(&groups["b"])))
+    });
+    assert!(half, "it followed the others to where they were first");
+    theatre.ask(rollback());
+    assert_eq!(word(&theatre.run().await), "aborted");
+    assert!(share(&theatre).abs() < 1e-9, "and back with them");
 }

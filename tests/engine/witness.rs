@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use cutover::adapter::{Balancer, Caller, WriteError};
 use cutover::domain::action::{Action, forward};
 use cutover::domain::alb::{Listener, LiveRoute, LoadBalancer, RouteId, Tags, Target, TargetGroup, Unreadable};
-use cutover::domain::event::{Event, Started, Write};
+use cutover::domain::event::{Event, ResumeMode, RouteStart, Started, Write};
 use cutover::lab::model::Snapshot;
 use cutover::lab::shell::Shell;
 use cutover::plan::model::{Plan, Selector, StepKind};
@@ -55,7 +55,7 @@ impl Witness {
         assert!((1..=5).contains(&weights.len()), "{weights:?}");
         assert!(weights.values().sum::<u32>() > 0 && weights.values().all(|w| *w <= 999), "{weights:?}");
         let Some(live) = world.routes.get(id).map(|a| Face::of(a)) else { return };
-        let start = self.started().routes.iter().find(|r| r.id == *id).expect("a route of the run");
+        let start = self.started().routes.iter().find(|r| r.id == *id).cloned().or_else(|| self.appeared(id)).expect("a route of the run");
         let managed: Vec<_> = start.groups.values().map(String::as_str).collect();
         let next = Face { weights, rest: live.rest.clone() };
         for third in live.weights.keys().filter(|g| !managed.contains(&g.as_str())) {
@@ -65,6 +65,14 @@ impl Witness {
             self.gates(&managed, &live, &next, &world, now);
             self.together(id, &next, &world);
         }
+    }
+
+    /// A rule that was made during the run, and that a person took in.
+    fn appeared(&self, id: &RouteId) -> Option<RouteStart> {
+        let records = self.ledger.records();
+        let included = records.iter().any(|r| matches!(r.event, Event::Resumed { mode: ResumeMode::IncludeNew, .. }));
+        let mut routes = records.iter().filter_map(|r| if let Event::Appeared { route } = &r.event { Some(&**route) } else { None });
+        routes.find(|r| included && r.id == *id).cloned()
     }
 
     /// The write that the journal announces for this route, and that is not answered yet.

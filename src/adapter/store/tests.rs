@@ -49,6 +49,7 @@ fn started(plan: &str) -> Event {
         from_step: 1,
         start: Some([("a".to_owned(), 100), ("b".to_owned(), 0)].into()),
         load_balancers: vec![LB.into()],
+        others: None,
         routes: vec![RouteStart {
             id: "arn:rule".into(),
             load_balancer: LB.into(),

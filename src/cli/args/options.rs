@@ -195,8 +195,11 @@ pub struct Resume {
     #[command(flatten)]
     pub steer: Steer,
     /// Someone changed a route: keep what is live now, and go on from there
-    #[arg(long, conflicts_with = "reassert")]
+    #[arg(long, conflicts_with_all = ["reassert", "include_new"])]
     pub keep_live: bool,
+    /// Someone made a rule that forwards to the old groups: move it along with the others from now on
+    #[arg(long, conflicts_with = "reassert")]
+    pub include_new: bool,
     /// Someone changed a route: write our shares over it
     #[arg(long)]
     pub reassert: bool,

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use super::names::{Names, shares};
 use super::style::{Style, Tone, count, duration, percent};
-use crate::domain::event::{Counts, Event, Measured, Outcome, Record, ResumeMode, Started, Wait, WaitReason};
+use crate::domain::event::{Counts, Event, Measured, Outcome, Record, ResumeMode, RouteStart, Started, Wait, WaitReason};
 use batch::Tally;
 use jiff::SignedDuration;
 
@@ -42,6 +42,9 @@ impl Lines {
     pub fn take(&mut self, record: &Record) -> Vec<String> {
         if let Event::Started(started) = &record.event {
             self.names = Names::of(started);
+        }
+        if let Event::Appeared { route } = &record.event {
+            self.names.learn(route);
         }
         let mut texts = self.tally.take(record, &self.names);
         texts.extend(match &record.event {
@@ -139,6 +142,7 @@ fn text(event: &Event, run: &str, names: &Names, style: &Style) -> Option<Text> 
         Event::Frozen { message, .. } => Text::new(Tone::Warn, "⏸", format!("frozen, nothing is raised: {message}")),
         Event::Thawed {} => Text::new(Tone::Strong, "▸", "the reason is gone: going on"),
         Event::Drifted { route, expected, live } => drifted(route, expected, live.as_deref(), names),
+        Event::Appeared { route } => Text::new(Tone::Warn, "!", appeared(route)),
         Event::GateFailed { gate, group, message } => {
             Text::new(Tone::Bad, "✗", format!("{gate} gate failed on {}: {message}", names.group(group)))
         }
@@ -167,9 +171,18 @@ fn resumed(by: &str, mode: ResumeMode) -> String {
     let drift = match mode {
         ResumeMode::Plain => "",
         ResumeMode::KeepLive => "; what is live now is the new truth",
+        ResumeMode::IncludeNew => "; rules that were made since the start are moved along",
         ResumeMode::Reassert => "; what others changed is written again as it was",
     };
     format!("resumed by {by}{drift}")
+}
+
+fn appeared(route: &RouteStart) -> String {
+    let conditions = if route.conditions.is_empty() { String::new() } else { format!(" ({})", route.conditions) };
+    format!(
+        "{}{conditions}: someone made this rule, and it forwards to the old groups; to move it too: cutover resume --include-new",
+        route.label
+    )
 }
 
 fn drifted(route: &str, expected: &[crate::domain::action::Action], live: Option<&[crate::domain::action::Action]>, names: &Names) -> Text {

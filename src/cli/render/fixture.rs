@@ -63,6 +63,7 @@ pub fn started() -> Started {
         from_step: 1,
         start: Some(shares(100, 0)),
         load_balancers: vec![LB.into()],
+        others: None,
         routes: [None, Some(15), Some(20), Some(30)].map(start).into(),
         groups: [("a", 40), ("b", 0)].map(|(c, n)| (group_arn(&format!("webapp-{c}")), group(c, n))).into(),
         clusters: [("a".to_owned(), "uid-a".to_owned()), ("b".to_owned(), "uid-b".to_owned())].into(),

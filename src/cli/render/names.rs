@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::style::percent;
 use crate::domain::action::{self, Action, Forward};
-use crate::domain::event::Started;
+use crate::domain::event::{RouteStart, Started};
 use crate::domain::shares;
 use crate::domain::watch::short;
 use crate::plan::model::ClusterName;
@@ -34,6 +34,12 @@ impl Names {
         });
         let groups = started.groups.iter().map(|(arn, g)| (arn.clone(), (g.name.clone(), g.cluster.clone())));
         Self { routes: routes.collect(), groups: groups.collect() }
+    }
+
+    /// A rule that was made since the start.
+    pub fn learn(&mut self, route: &RouteStart) {
+        let managed = route.groups.iter().map(|(c, arn)| (c.clone(), arn.clone())).collect();
+        self.routes.insert(route.id.clone(), RouteName { label: route.label.clone(), managed });
     }
 
     /// How many routes there are.

@@ -20,6 +20,7 @@ pub(super) fn parts(view: &View, style: &Style, all: bool) -> Vec<Part> {
     let parts = [
         ("traffic", traffic(view, style)),
         ("drift", drift(view, style, all)),
+        ("not moved", appeared(view, style)),
         ("health", health(&view.health, style)),
         ("waits", waits(view, style)),
         ("way back", view.way_back.iter().map(|b| way_back(b, style)).collect()),
@@ -141,6 +142,11 @@ fn drift(view: &View, style: &Style, all: bool) -> Vec<String> {
     let advice: BTreeSet<_> = view.drift.iter().filter(|_| all).filter_map(|d| d.advice.as_deref()).collect();
     lines.extend(advice.into_iter().flat_map(str::lines).map(str::to_owned));
     lines
+}
+
+fn appeared(view: &View, style: &Style) -> Vec<String> {
+    let line = |route: &String| style.paint(Tone::Warn, &format!("{route}: made since the start, and it forwards to the old groups"));
+    view.appeared.iter().map(line).collect()
 }
 
 fn health(groups: &[Health], style: &Style) -> Vec<String> {

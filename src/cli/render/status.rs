@@ -65,16 +65,17 @@ pub(super) fn on(view: &View) -> Vec<String> {
         }
         return commands;
     }
-    if view.frozen.is_some() || view.paused.is_some() {
-        return vec![command("resume", "", "")];
-    }
     let mut commands = match view.phase {
+        _ if view.frozen.is_some() || view.paused.is_some() => vec![command("resume", "", "")],
         "awaiting" => vec![command("approve", "", "")],
         "baking" => vec![command("promote", "", "end this pause early")],
         _ => Vec::new(),
     };
-    if unguarded(view) {
+    if unguarded(view) && view.frozen.is_none() && view.paused.is_none() {
         commands.insert(0, command("resume", "", ""));
+    }
+    if !view.appeared.is_empty() {
+        commands.push(command("resume", " --include-new", "move the rules that were made since the start, too"));
     }
     commands
 }

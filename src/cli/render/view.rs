@@ -51,6 +51,8 @@ pub struct View {
     pub open: Vec<String>,
     /// Routes that someone else changed.
     pub drift: Vec<Drift>,
+    /// Rules that someone made since the start and that forward to the old groups; the run does not move them.
+    pub appeared: Vec<String>,
     /// The plan's target groups.
     pub health: Vec<Health>,
     /// What it waits for.
@@ -179,6 +181,7 @@ impl View {
             traffic: traffic(plan, state, watch, &names),
             open: state.routes.values().filter(|r| r.open.is_some()).map(label).collect(),
             drift: state.drifted().map(|r| drift(r, &names)).collect(),
+            appeared: state.newcomers.values().map(|start| start.label.clone()).collect(),
             health: state.started.groups.keys().map(|arn| health(arn, state, watch)).collect(),
             waits: waits.to_vec(),
             way_back: watch.map_or_else(Vec::new, |w| decide::way_back(state, w).into_iter().map(Back::from).collect()),

@@ -54,14 +54,16 @@ pub async fn abort(global: &Global, args: &Abort) -> Result<Exit, Failure> {
 /// `cutover resume`: takes the run in hand and goes on, in the foreground; or lets the process that has it go on.
 pub async fn resume(global: &Global, args: &Resume) -> Result<Exit, Failure> {
     let (store, found) = target(global, &args.steer.named).await?;
-    let mode = match (args.keep_live, args.reassert) {
-        (true, _) => ResumeMode::KeepLive,
-        (_, true) => ResumeMode::Reassert,
+    let mode = match (args.keep_live, args.reassert, args.include_new) {
+        (true, ..) => ResumeMode::KeepLive,
+        (_, true, _) => ResumeMode::Reassert,
+        (.., true) => ResumeMode::IncludeNew,
         _ => ResumeMode::Plain,
     };
     let question = match mode {
         ResumeMode::Plain => "Go on with",
         ResumeMode::KeepLive => "Take what is live as the new truth, and go on with",
+        ResumeMode::IncludeNew => "Move the rules that appeared along with the others, and go on with",
         ResumeMode::Reassert => "Write our shares over someone else's, and go on with",
     };
     confirm(&args.steer, &format!("{question} the run {}?", found.run.id))?;

@@ -8,8 +8,9 @@ use super::{Decision, guard, later, steps};
 use crate::domain::alb::Unreadable;
 use crate::domain::event::{Event, Freeze, Wait, WaitReason};
 use crate::domain::gate::Guard;
+use crate::domain::goal;
 use crate::domain::rival;
-use crate::domain::state::{Phase, State};
+use crate::domain::state::{Phase, Route, State};
 use crate::domain::watch::{Marker, Watch, short};
 use crate::plan::model::{Plan, StepKind};
 
@@ -74,10 +75,12 @@ fn thaws(plan: &Plan, state: &State, watch: &Watch, frozen: Freeze, reason: Opti
     }
 }
 
-/// `resume --reassert`: our shares are written again over someone else's, held to the same gates.
+/// `resume --reassert`: our shares are written again over someone else's; `--include-new`: a late route follows the others. Held to the same gates.
 fn reassert(plan: &Plan, state: &State, watch: &Watch, now: Timestamp) -> Option<Decision> {
     let routes = state.routes.values().filter(|r| r.reassert && r.open.is_none() && !r.gone() && !state.held());
-    let routes: Vec<_> = routes.map(|r| (r, r.forward().clone())).collect();
+    let done = if state.phase == Phase::Ready { state.step - 1 } else { state.step };
+    let wanted = |r: &Route| if r.late { goal::after(plan, &state.started, r, done).ok() } else { Some(r.forward().clone()) };
+    let routes: Vec<_> = routes.filter_map(|r| Some((r, wanted(r)?))).collect();
     steps::short(plan, state, watch, &steps::raised(state, &routes), state.step, now).or_else(|| steps::batch_over(state, routes))
 }
 

@@ -3,9 +3,10 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::action::{self, Action, Forward};
-use crate::domain::alb::{LiveRoute, Unreadable};
-use crate::domain::event::{Event, WriteResult};
-use crate::domain::state::{Open, Route, State};
+use crate::domain::alb::{LiveRoute, RouteId, Unreadable};
+use crate::domain::event::{Event, RouteStart, WriteResult};
+use crate::domain::rival;
+use crate::domain::state::{Open, Phase, Route, State};
 use crate::domain::watch::Watch;
 
 /// For this long after a write was read back, an older value is taken for a late read, not for someone's change. ELBv2 is eventually
@@ -14,7 +15,38 @@ const LATE_READ: SignedDuration = SignedDuration::from_secs(30);
 
 /// What must be journalled before anything else is decided.
 pub fn events(state: &State, watch: &Watch, now: Timestamp) -> Vec<Event> {
-    state.routes.values().filter_map(|route| event(route, watch, now)).collect()
+    let routes = state.routes.values().filter_map(|route| event(route, watch, now));
+    routes.chain(appeared(state, watch)).collect()
+}
+
+/// Rules that were made since the start and carry traffic to a group that the run moves it away from.
+fn appeared(state: &State, watch: &Watch) -> Vec<Event> {
+    let (Some(others), false) = (&state.started.others, state.phase == Phase::RollingBack) else { return Vec::new() };
+    let known = |id: &RouteId| others.contains(id) || state.routes.contains_key(id) || state.newcomers.contains_key(id);
+    let new = watch.census.iter().filter(|(_, route)| !known(&route.id));
+    let starts = new.filter_map(|(load_balancer, route)| start(state, load_balancer, route));
+    starts.map(|route| Event::Appeared { route: Box::new(route) }).collect()
+}
+
+/// A newcomer as a route of the run: of the workload whose group it carries traffic to.
+fn start(state: &State, load_balancer: &str, live: &LiveRoute) -> Option<RouteStart> {
+    let forward = live.forward()?;
+    let left = |route: &&Route| {
+        let carried =
+            route.original().target_groups.iter().map(|t| &t.target_group_arn).filter(|arn| route.start.groups.values().any(|g| g == *arn));
+        carried.into_iter().any(|arn| route.original().weight(arn).unwrap_or(0) > 0 && forward.weight(arn).unwrap_or(0) > 0)
+    };
+    let kin = &state.routes.values().find(left)?.start;
+    Some(RouteStart {
+        id: live.id.clone(),
+        load_balancer: load_balancer.to_owned(),
+        label: live.label(),
+        conditions: live.conditions.clone(),
+        workload: kin.workload.clone(),
+        groups: kin.groups.clone(),
+        actions: live.actions.clone(),
+        owners: rival::owners(&live.tags),
+    })
 }
 
 fn event(route: &Route, watch: &Watch, now: Timestamp) -> Option<Event> {

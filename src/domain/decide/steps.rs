@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::{Batch, Decision, Orders, guard, hold, later, wait};
 use crate::domain::action::Forward;
-use crate::domain::event::{Event, Freeze, GroupStart, Outcome, StepType, Stop, Wait, WaitReason, Write};
+use crate::domain::event::{Event, Freeze, GroupStart, Outcome, RouteStart, StepType, Stop, Wait, WaitReason, Write};
 use crate::domain::gate::{self, Raise};
 use crate::domain::goal;
 use crate::domain::state::{Phase, Route, State};
@@ -49,7 +49,10 @@ pub fn spell(duration: Duration) -> String {
 
 fn begin(plan: &Plan, state: &State, orders: Orders) -> Decision {
     let Some(step) = plan.strategy.steps.get(state.step - 1) else {
-        return Decision::Record(vec![Event::Finished { outcome: Outcome::Completed, remarks: Vec::new(), left: Vec::new() }]);
+        let stayed =
+            |start: &RouteStart| format!("{} was made during the run and was not moved: it still forwards to the old groups", start.label);
+        let remarks = state.newcomers.values().map(stayed).collect();
+        return Decision::Record(vec![Event::Finished { outcome: Outcome::Completed, remarks, left: Vec::new() }]);
     };
     if orders.until.is_some_and(|until| state.step > until) {
         return Decision::Leave(

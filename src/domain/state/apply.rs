@@ -38,6 +38,9 @@ impl State {
             Event::Frozen { reason, message } => self.frozen = Some((*reason, message.clone(), time)),
             Event::Thawed {} => self.thaw(time),
             Event::Drifted { route, live, .. } => self.drift(route, live.as_ref()),
+            Event::Appeared { route } => {
+                self.newcomers.insert(route.id.clone(), (**route).clone());
+            }
             Event::RollbackStarted { cause, by, to_step, force, .. } => {
                 self.phase = Phase::RollingBack;
                 self.finished = None;
@@ -113,7 +116,7 @@ impl State {
                 }
                 route.close();
                 route.drift = None;
-                route.reassert = false;
+                (route.reassert, route.late) = (false, false);
                 if result == WriteResult::Applied {
                     self.last_applied = Some(time);
                 }
@@ -144,10 +147,14 @@ impl State {
         self.paused = None;
         self.overruled |= self.frozen.as_ref().is_some_and(|(f, _, _)| *f == Freeze::FromInTrouble);
         let drift = self.frozen.as_ref().is_some_and(|(f, _, _)| *f == Freeze::Drift);
-        if !drift || mode != ResumeMode::Plain {
+        let settles = matches!(mode, ResumeMode::KeepLive | ResumeMode::Reassert);
+        if !drift || settles {
             self.thaw(time);
         }
-        for route in self.routes.values_mut().filter(|_| mode != ResumeMode::Plain) {
+        if mode == ResumeMode::IncludeNew {
+            self.include(time);
+        }
+        for route in self.routes.values_mut().filter(|_| settles) {
             match route.drift.clone() {
                 Some(Some(live)) if mode == ResumeMode::KeepLive => {
                     route.known = live;
@@ -156,6 +163,14 @@ impl State {
                 Some(_) => route.reassert = true,
                 None => {}
             }
+        }
+    }
+
+    /// Rules that appeared are routes like any other from now on; a rollback puts them back to what they were when they appeared.
+    fn include(&mut self, time: Timestamp) {
+        for (id, start) in std::mem::take(&mut self.newcomers) {
+            self.started.routes.push(start.clone());
+            self.routes.insert(id, Route { reassert: true, late: true, ..Route::new(start, time) });
         }
     }
 

@@ -53,7 +53,7 @@ fn legal(stand: Stand, event: &Event) -> bool {
         Event::Baked { .. } => phase == Baking,
         Event::Approved { .. } => phase == Awaiting,
         Event::Promoted { full, .. } => stepping && (*full || matches!(phase, Baking | Awaiting)),
-        Event::Paused { .. } | Event::Resumed { .. } | Event::Frozen { .. } | Event::GateFailed { .. } => stepping,
+        Event::Paused { .. } | Event::Resumed { .. } | Event::Frozen { .. } | Event::GateFailed { .. } | Event::Appeared { .. } => stepping,
         Event::Thawed {} => stepping && held,
         Event::Outcome { .. } | Event::Drifted { .. } | Event::Waiting { .. } | Event::Health { .. } | Event::Finished { .. } => {
             phase != Finished
@@ -80,6 +80,7 @@ pub(super) fn kind(event: &Event) -> &'static str {
         Event::Frozen { .. } => "frozen",
         Event::Thawed {} => "thawed",
         Event::Drifted { .. } => "drifted",
+        Event::Appeared { .. } => "appeared",
         Event::GateFailed { .. } => "gateFailed",
         Event::RollbackStarted { .. } => "rollbackStarted",
         Event::Waiting { .. } => "waiting",

@@ -5,7 +5,11 @@ use jiff::{SignedDuration, Timestamp};
 use super::Run;
 use crate::adapter::store::Look;
 use crate::domain::event::{Wait, WaitReason};
+use crate::domain::state::Phase;
 use crate::engine::{Settings, look};
+
+/// How often every rule is counted. One that nobody moves is not urgent, and a count is several calls.
+const CENSUS: SignedDuration = SignedDuration::from_mins(1);
 
 impl Run<'_> {
     /// A raise that waits is explained by the autoscaler, where that is why.
@@ -26,7 +30,12 @@ impl Run<'_> {
     }
 
     pub(super) async fn look(&mut self) {
-        let seen = look::whole(&self.subject, &*self.ports.balancer, &self.ports.clusters, &*self.ports.clock).await;
+        let mut seen = look::whole(&self.subject, &*self.ports.balancer, &self.ports.clusters, &*self.ports.clock).await;
+        let begun = self.ports.clock.now();
+        if self.counted.is_none_or(|at| begun.duration_since(at) >= CENSUS) && self.state.phase != Phase::RollingBack {
+            self.counted = Some(begun);
+            seen.census = look::census(&self.subject, &*self.ports.balancer).await;
+        }
         let now = self.ports.clock.now();
         self.watch.absorb(now, seen, true);
         self.turn(now).await;

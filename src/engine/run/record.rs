@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::Run;
 use crate::domain::event::{Event, Wait};
-use crate::engine::{EngineError, request};
+use crate::engine::{EngineError, look, request};
 
 impl Run<'_> {
     /// Journals, folds, tells. Only what moves on must be on disk first; all else is kept until the disk takes it.
@@ -20,6 +20,8 @@ impl Run<'_> {
         match &record.event {
             // What was refused before is tried again.
             Event::Resumed { .. } | Event::RollbackStarted { .. } => {
+                // Routes may have joined.
+                self.subject = look::Subject::of(self.plan, &self.state);
                 self.watch.refused.clear();
                 self.executor.forgive();
             }
