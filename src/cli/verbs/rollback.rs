@@ -10,7 +10,7 @@ use crate::cli::{find, follow, owner, place, term};
 /// Runs the verb.
 pub async fn run(global: &Global, args: &Rollback) -> Result<Exit, Failure> {
     if let Some(load_balancer) = &args.load_balancer {
-        return rollback_live::run(global, args, load_balancer).await;
+        return Box::pin(rollback_live::run(global, args, load_balancer)).await;
     }
     let store = place::named(global, args.target.as_deref()).await?;
     let found = find::to_go_back(&*store, args.target.as_deref(), term::style_err(global.color).color).await?;
