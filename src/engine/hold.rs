@@ -8,7 +8,7 @@ use super::marker::{self, MarkerError};
 use super::{Ports, Settings};
 use crate::adapter::Balancer;
 use crate::adapter::patient::Patient;
-use crate::adapter::store::{Held, Holder, LockError, StoreError};
+use crate::adapter::store::{Held, Holder, LockError, Store, StoreError};
 use crate::domain::emergency::script::script;
 use crate::domain::event::{Event, Started};
 use crate::plan::model::Marker;
@@ -50,16 +50,18 @@ pub enum HoldError {
     Store(#[from] StoreError),
 }
 
-/// Begins a new run: locks, marker, journal; in that order, so that a refused one leaves no run behind.
+/// Begins a new run: locks, an empty run, marker, its first record. Without a record it is no run yet, so a refused one leaves none behind; but
+/// whoever finds the marker of one that died in between can tell that nobody has it.
 pub async fn begin(ports: &Ports, settings: &Settings, policy: Marker, run: &str, started: Started) -> Result<Hold, HoldError> {
-    let mut hold = take(ports, settings, policy, run, &started.load_balancers, false).await?;
-    let script = script(run, &started, ports.clock.now());
     let load_balancers = started.load_balancers.clone();
-    let journal = async {
-        ports.store.create(run).await?;
-        ports.store.append(run, ports.clock.now(), &Event::Started(Box::new(started))).await
-    };
-    match journal.await {
+    let held = lock(ports, settings, run, &load_balancers, false).await?;
+    if let Err(error) = ports.store.create(run).await {
+        held.release().await;
+        return Err(error.into());
+    }
+    let mut hold = marked(ports, settings, policy, run, &load_balancers, held, false).await?;
+    let script = script(run, &started, ports.clock.now());
+    match ports.store.append(run, ports.clock.now(), &Event::Started(Box::new(started))).await {
         Ok(_) => {
             // It only helps; a run does not depend on it.
             hold.script = ports.store.put_script(run, &script).await.unwrap_or_else(|error| {
@@ -85,14 +87,30 @@ pub async fn take(
     load_balancers: &[String],
     take_over: bool,
 ) -> Result<Hold, HoldError> {
+    let held = lock(ports, settings, run, load_balancers, take_over).await?;
+    marked(ports, settings, policy, run, load_balancers, held, take_over).await
+}
+
+async fn lock(ports: &Ports, settings: &Settings, run: &str, load_balancers: &[String], take_over: bool) -> Result<Held, LockError> {
     let since = ports.clock.now();
     let holder = Holder { owner: settings.owner.clone(), host: settings.host.clone(), pid: settings.pid, since, run: run.into() };
-    let held =
-        if take_over { ports.store.take_over(load_balancers, &holder).await? } else { ports.store.lock(load_balancers, &holder).await? };
+    if take_over { ports.store.take_over(load_balancers, &holder).await } else { ports.store.lock(load_balancers, &holder).await }
+}
+
+/// Puts the marker, or gives the locks back.
+async fn marked(
+    ports: &Ports,
+    settings: &Settings,
+    policy: Marker,
+    run: &str,
+    load_balancers: &[String],
+    held: Held,
+    take_over: bool,
+) -> Result<Hold, HoldError> {
     if policy == Marker::Tag {
         // Who is in no hurry asks again what AWS did not answer.
         let patient = Patient::new(Arc::clone(&ports.balancer), Arc::clone(&ports.clock));
-        if let Err(error) = mark(&patient, settings, run, load_balancers, since, take_over).await {
+        if let Err(error) = mark(&patient, &*ports.store, settings, run, load_balancers, ports.clock.now(), take_over).await {
             held.release().await;
             return Err(error.into());
         }
@@ -120,7 +138,7 @@ pub async fn take_to_restore(
     };
     let hold = Hold { run: run.into(), held, restores: true, script: None };
     if policy == Marker::Tag {
-        match mark(&*ports.balancer, settings, run, load_balancers, ports.clock.now(), take_over).await {
+        match mark(&*ports.balancer, &*ports.store, settings, run, load_balancers, ports.clock.now(), take_over).await {
             Err(other @ MarkerError::Other(_)) => {
                 hold.held.release().await;
                 return Err(other.into());
@@ -132,8 +150,10 @@ pub async fn take_to_restore(
     Ok(hold)
 }
 
+/// The locks are held: where a marker's run was never begun in this store, whoever put it is gone.
 async fn mark(
     balancer: &dyn Balancer,
+    store: &dyn Store,
     settings: &Settings,
     run: &str,
     load_balancers: &[String],
@@ -141,5 +161,30 @@ async fn mark(
     take_over: bool,
 ) -> Result<(), MarkerError> {
     let value = marker::value(run, &settings.owner, since);
-    marker::put(balancer, load_balancers, run, &value, take_over).await
+    match marker::put(balancer, load_balancers, run, &value, take_over).await {
+        Err(MarkerError::Other(other)) if !take_over && marker::abandoned(store, &other).await => {
+            tracing::warn!("the marker of a run that died before it began is replaced: {other}");
+            marker::put(balancer, load_balancers, run, &value, true).await
+        }
+        put => put,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::adapter::store::memory::Memory;
+    use crate::engine::fake::Fake;
+
+    #[tokio::test]
+    async fn the_marker_of_a_run_that_died_before_it_began_is_replaced() {
+        let settings = Settings::new("alice@mac".into(), "mac".into(), 1);
+        let store = Memory::default();
+        let fake = Fake::default().tagged("lb", marker::KEY, "a-1 alice@mac before");
+        let put = async || mark(&fake, &store, &settings, "a-2", &["lb".into()], Timestamp::UNIX_EPOCH, false).await;
+        assert!(matches!(put().await, Err(MarkerError::Other(_))), "a run that this store does not know");
+        store.create("a-1").await.expect("an empty run");
+        put().await.expect("it is replaced");
+        assert!(fake.tag_of("lb", marker::KEY).is_some_and(|value| value.starts_with("a-2 ")));
+    }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 
+use crate::adapter::store::Store;
 use crate::adapter::{Balancer, Clock, WriteError};
 use crate::domain::alb::{Tags, Unreadable};
 use crate::domain::watch::Marker;
@@ -45,6 +46,13 @@ fn whose(all: &[Result<Tags, Unreadable>], run: &str) -> Result<Marker, Unreadab
 /// Whether a tag's value is this run's.
 fn names(value: &str, run: &str) -> bool {
     value.split(' ').next() == Some(run)
+}
+
+/// Whether a marker is of a run that was made in this store and has no record: it is put after the one and before the other. Only for whoever
+/// holds the locks is that proof that nobody has it any more.
+pub async fn abandoned(store: &dyn Store, value: &str) -> bool {
+    let run = value.split(' ').next().unwrap_or_default();
+    store.read(run).await.is_ok_and(|records| records.is_empty())
 }
 
 /// Why the marker is not ours.

@@ -6,7 +6,7 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::prepare::{Prepared, prepare};
 use crate::cli::{drive, find, owner, place, render, term, world};
 use crate::domain::decide::Orders;
-use crate::engine::marker::KEY;
+use crate::engine::marker::{self, KEY};
 use crate::engine::{Ports, Settings, hold};
 use crate::plan::model::{Plan, Shares};
 
@@ -20,7 +20,9 @@ pub async fn run(global: &Global, args: &Run) -> Result<Exit, Failure> {
     let until = step(&plan, args.until.as_ref())?;
     let ports = world::ports(&plan, store).await;
     let prepared = prepare(&plan, &ports, from_step).await;
-    if let Some(other) = prepared.taken() {
+    if let Some(other) = prepared.taken()
+        && !marker::abandoned(&*ports.store, other).await
+    {
         let failure = Failure::new(Exit::Locked, format!("this load balancer is being moved by another run: {other}"));
         return Err(
             failure.next(format!("what is live: cutover status --load-balancer NAME; a marker that nobody owns any more is the tag {KEY}"))
