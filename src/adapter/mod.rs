@@ -7,6 +7,7 @@ pub mod eks;
 pub mod kube;
 pub mod patient;
 pub mod store;
+mod words;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

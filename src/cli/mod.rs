@@ -13,7 +13,8 @@ pub mod picture;
 pub mod place;
 pub mod prepare;
 pub mod render;
-pub mod signals;
+pub mod secrecy;
+mod signals;
 pub mod term;
 pub mod verbs;
 pub mod world;
@@ -35,6 +36,7 @@ pub fn run(argv: impl IntoIterator<Item = OsString>) -> Exit {
         }
     };
     let style = term::style_err(args.global.color);
+    secrecy::keep();
     log::start(args.global.log_level, style.color);
     match dispatch(&args) {
         Ok(exit) => exit,

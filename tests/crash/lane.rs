@@ -1,6 +1,7 @@
 //! A lane: a load balancer, its plan, and one case after another on it, each from the same beginning.
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
 use std::io::Read;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -16,7 +17,7 @@ use cutover::domain::action::{Action, forward};
 use cutover::domain::event::Outcome;
 use cutover::engine::marker;
 use cutover::plan::model::Selector;
-use http_body_util::Empty;
+use http_body_util::{Empty, Full};
 use hyper::body::Bytes;
 use hyper::{Request, StatusCode};
 use hyper_util::client::legacy::Client;
@@ -56,9 +57,14 @@ pub struct Case {
 
 pub struct Lane {
     number: usize,
-    folder: PathBuf,
-    environment: Vec<(String, String)>,
-    wire: Arc<Wire>,
+    /// Its plan, its kubeconfig, and the places of its runs.
+    pub folder: PathBuf,
+    /// What the program finds in its environment.
+    pub environment: Vec<(String, String)>,
+    /// What it is on.
+    pub wire: Arc<Wire>,
+    /// The lab's own endpoint.
+    aws: String,
     balancer: Alb,
     binding: String,
     load_balancer: String,
@@ -70,6 +76,7 @@ pub struct Lane {
 /// What a process that ended has said; `None`: killed.
 pub struct Said {
     pub code: Option<i32>,
+    pub out: String,
     pub text: String,
 }
 
@@ -106,6 +113,7 @@ impl Lane {
             folder,
             environment: environment.map(|(name, value)| (name.to_owned(), value)).to_vec(),
             wire,
+            aws: lab.variable("AWS_ENDPOINT_URL").to_owned(),
             balancer,
             binding: format!("{}/{binding}", lab.cluster("b")),
             load_balancer: found[0].arn.clone(),
@@ -123,8 +131,31 @@ impl Lane {
         routes.filter(|r| matches!(r.priority, None | Some(11))).map(|r| (r.id, r.actions)).collect()
     }
 
+    /// From now on the second route asks an OIDC provider first, and every answer that describes it tells the client secret, as no AWS does.
+    pub async fn authenticate(&mut self, secret: &str) {
+        let (route, actions) = self.original.iter().find(|(id, _)| id.contains("listener-rule/")).expect("a rule");
+        let oidc = "Actions.member.1.AuthenticateOidcConfig";
+        let mut form = format!(
+            "Action=ModifyRule&Version=2015-12-01&RuleArn={route}&Actions.member.1.Type=authenticate-oidc&Actions.member.1.Order=1\
+             &{oidc}.Issuer=https://id.example&{oidc}.AuthorizationEndpoint=https://id.example/a&{oidc}.TokenEndpoint=https://id.example/t\
+             &{oidc}.UserInfoEndpoint=https://id.example/u&{oidc}.ClientId=shop&{oidc}.ClientSecret={secret}\
+             &Actions.member.2.Type=forward&Actions.member.2.Order=2"
+        );
+        for (i, group) in forward(actions).expect("a forward").target_groups.iter().enumerate() {
+            let at = format!("Actions.member.2.ForwardConfig.TargetGroups.member.{}", i + 1);
+            let (arn, weight) = (&group.target_group_arn, group.weight.unwrap_or(1));
+            write!(form, "&{at}.TargetGroupArn={arn}&{at}.Weight={weight}").expect("a string grows");
+        }
+        let asked = Request::post(&self.aws).header("content-type", "application/x-www-form-urlencoded").body(Full::<Bytes>::from(form));
+        let client = Client::builder(TokioExecutor::new()).build_http();
+        let answer = client.request(asked.expect("a request")).await.expect("an answer");
+        assert_eq!(answer.status(), StatusCode::OK);
+        self.original = self.live().await;
+        self.wire.tell("<ClientId>shop</ClientId>", &format!("<ClientId>shop</ClientId><ClientSecret>{secret}</ClientSecret>"));
+    }
+
     /// A new case: the routes as they were, no binding in the new cluster, and a new place for its runs.
-    async fn reset(&mut self) {
+    pub async fn reset(&mut self) {
         self.cases += 1;
         for (route, actions) in &self.original {
             self.balancer.set(route, actions, Duration::from_secs(10)).await.expect("the route is reset");
@@ -156,21 +187,26 @@ impl Lane {
     }
 
     /// Runs the program to its end, or to its death at this request.
-    async fn cutover(&self, words: &str, strike: Option<(usize, Moment)>) -> (Said, Option<String>) {
+    pub async fn cutover(&self, words: &str, strike: Option<(usize, Moment)>) -> (Said, Option<String>) {
         let mut command = Command::new(lab::program());
         command.env_clear().envs(self.environment.iter().cloned()).env("CUTOVER_STATE_DIR", self.state());
-        command.args(words.split_whitespace()).current_dir(&self.folder).stdin(Stdio::null()).stdout(Stdio::null());
+        command.args(words.split_whitespace()).current_dir(&self.folder).stdin(Stdio::null()).stdout(Stdio::piped());
         let mut child = command.stderr(Stdio::piped()).spawn().expect("cutover starts");
-        let mut stderr = child.stderr.take().expect("its stderr");
+        let (mut stdout, mut stderr) = (child.stdout.take().expect("its stdout"), child.stderr.take().expect("its stderr"));
         self.wire.hold(child, strike);
+        let out = tokio::task::spawn_blocking(move || {
+            let mut text = String::new();
+            stdout.read_to_string(&mut text).map(|_| text)
+        });
         let text = tokio::task::spawn_blocking(move || {
             let mut text = String::new();
             stderr.read_to_string(&mut text).map(|_| text)
         });
         let text = text.await.expect("no panic").expect("text");
+        let out = out.await.expect("no panic").expect("text");
         let (mut child, struck) = self.wire.release();
         let code = child.wait().expect("it ended").code();
-        (Said { code, text }, struck)
+        (Said { code, out, text }, struck)
     }
 
     /// One case from beginning to end. What was found after the kill, and at which request it died.

@@ -6,6 +6,7 @@ mod journal;
 mod killed;
 mod lab;
 mod lane;
+mod secrets;
 mod wire;
 
 /// Whether this is the whole and not the sample.

@@ -1,13 +1,15 @@
 //! A wire that a lane's program is on: it counts the requests, writes down what was applied, and kills the program at one of them.
 
+use std::collections::BTreeSet;
 use std::process::Child;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
+use hyper::http::request::Parts;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Request, Response};
+use hyper::{Request, Response, StatusCode};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -44,9 +46,30 @@ struct Inside {
     struck: Option<String>,
     program: Option<Child>,
     written: Vec<Written>,
+    /// Every credential that came by: signatures, session tokens, bearer tokens.
+    credentials: BTreeSet<String>,
+    /// One request in so many is refused with an answer that quotes it.
+    quote: Option<usize>,
+    /// What stands in answers, and what is put in its place.
+    tell: Option<(String, String)>,
 }
 
 impl Wire {
+    /// From now on one request in so many (`None`: none) is refused with an answer that quotes all its headers.
+    pub fn quote(&self, one_in: Option<usize>) {
+        self.inside().quote = one_in;
+    }
+
+    /// From now on answers say `instead` where they would say `what`.
+    pub fn tell(&self, what: &str, instead: &str) {
+        self.inside().tell = Some((what.to_owned(), instead.to_owned()));
+    }
+
+    /// Every credential that came by so far.
+    pub fn credentials(&self) -> BTreeSet<String> {
+        self.inside().credentials.clone()
+    }
+
     /// What goes to `upstream` goes over this wire first; the URL to give to the program.
     pub async fn lay(self: &Arc<Self>, upstream: &str) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
@@ -98,6 +121,35 @@ impl Wire {
         (inside.requests.len() == number + 1).then_some(moment)
     }
 
+    /// Takes down the credentials of a request, and refuses it where its turn has come.
+    fn refuse(&self, parts: &Parts) -> Option<Response<Full<Bytes>>> {
+        let mut inside = self.inside();
+        let all: Vec<_> = parts.headers.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap_or_default())).collect();
+        for (name, value) in &all {
+            match *name {
+                "authorization" => inside.credentials.extend(value.rsplit(['=', ' ']).next().map(str::to_owned)),
+                "x-amz-security-token" => drop(inside.credentials.insert((*value).to_owned())),
+                _ => {}
+            }
+        }
+        let (number, one_in) = (inside.requests.len(), inside.quote?);
+        if !number.is_multiple_of(one_in) {
+            return None;
+        }
+        let quoted = all.iter().map(|(name, value)| format!("{name}: {value}")).collect::<Vec<_>>().join(" ");
+        let status = [400, 403, 500, 503][number / one_in % 4];
+        let body = if parts.uri.path() == "/" {
+            format!("<ErrorResponse><Error><Code>Odd</Code><Message>you sent {quoted}</Message></Error></ErrorResponse>")
+        } else {
+            let message = format!("you sent {quoted}");
+            serde_json::json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": message, "reason": "Odd", "code": status})
+                .to_string()
+        };
+        let mut response = Response::new(Full::from(body));
+        *response.status_mut() = StatusCode::from_u16(status).unwrap_or_default();
+        Some(response)
+    }
+
     fn kill(&self, what: &str) {
         let mut inside = self.inside();
         if let Some(program) = &mut inside.program {
@@ -116,10 +168,24 @@ async fn pass(
 ) -> Result<Response<Full<Bytes>>, &'static str> {
     let (parts, body) = request.into_parts();
     let body = body.collect().await.map_err(|_| "torn")?.to_bytes();
+    // A client that dies takes its connection's task with it, and what it had sent is carried out and written down all the same.
+    tokio::spawn(carry(wire, upstream, onward, parts, body)).await.map_err(|_| "a panic")?
+}
+
+async fn carry(
+    wire: Arc<Wire>,
+    upstream: String,
+    onward: Client<HttpConnector, Full<Bytes>>,
+    parts: Parts,
+    body: Bytes,
+) -> Result<Response<Full<Bytes>>, &'static str> {
     let text = String::from_utf8_lossy(&body).into_owned();
     let action = text.split('&').find_map(|pair| pair.strip_prefix("Action="));
     let what = action.map_or_else(|| format!("{} {}", parts.method, parts.uri.path()), str::to_owned);
     let moment = wire.hear(&what);
+    if let Some(refusal) = wire.refuse(&parts) {
+        return Ok(refusal);
+    }
     if moment == Some(Moment::Sent) {
         wire.kill(&what);
         return Err("killed before it arrived");
@@ -145,6 +211,8 @@ async fn pass(
         }
         None => {}
     }
+    let told = wire.inside().tell.clone();
+    let body = told.map_or(body.clone(), |(what, instead)| String::from_utf8_lossy(&body).replace(&what, &instead).into());
     let mut response = Response::new(Full::from(body));
     *response.status_mut() = parts.status;
     for (name, value) in parts.headers.iter().filter(|(name, _)| *name != "content-length" && *name != "transfer-encoding") {

@@ -10,7 +10,7 @@ use aws_sdk_elasticloadbalancingv2::error::{ProvideErrorMetadata, SdkError};
 use hyper_util::client::legacy::Error as HttpError;
 
 use super::known::Unmodelled;
-use crate::adapter::WriteError;
+use crate::adapter::{WriteError, words};
 use crate::domain::alb::Unreadable;
 
 /// Longest text taken over from an answer, in characters.
@@ -158,14 +158,8 @@ fn text(code: &str, message: Option<&str>, status: u16) -> String {
     }
 }
 
-/// One line, bounded, without anything that looks like a signed request or a page.
 fn short(text: &str) -> String {
-    let lower = text.to_ascii_lowercase();
-    if ["x-amz-", "<html", "<!doctype", "clientsecret"].iter().any(|mark| lower.contains(mark)) {
-        return String::new();
-    }
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    line.chars().take(LONGEST).collect()
+    words::short(text, LONGEST)
 }
 
 impl From<Failure> for Unreadable {

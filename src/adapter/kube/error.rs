@@ -4,7 +4,7 @@ use std::error::Error;
 
 use kube::core::Status;
 
-use super::super::WriteError;
+use super::super::{WriteError, words};
 use crate::domain::alb::Unreadable;
 
 /// There is no bearer token: the credentials that would sign one are missing or expired.
@@ -17,10 +17,10 @@ pub fn read(error: &kube::Error) -> Unreadable {
     match error {
         kube::Error::Api(status) => match status.code {
             401 => Unreadable::Credentials("the Kubernetes API does not accept them".to_owned()),
-            403 => Unreadable::Denied(status.message.clone()),
-            404 => Unreadable::NotFound(status.message.clone()),
+            403 => Unreadable::Denied(said(status)),
+            404 => Unreadable::NotFound(said(status)),
             429 => Unreadable::Throttled,
-            code => Unreadable::Unavailable(format!("{code} {}", status.message)),
+            code => Unreadable::Unavailable(format!("{code} {}", said(status))),
         },
         kube::Error::Auth(_) => Unreadable::Credentials(AUTH.to_owned()),
         kube::Error::SerdeError(_) => Unreadable::Unavailable("the Kubernetes API's answer cannot be decoded".to_owned()),
@@ -33,13 +33,13 @@ pub fn write(error: &kube::Error) -> WriteError {
     match error {
         kube::Error::Api(status) => match status.code {
             401 => WriteError::Credentials("the Kubernetes API does not accept them".to_owned()),
-            404 => WriteError::NotFound(status.message.clone()),
+            404 => WriteError::NotFound(said(status)),
             409 => WriteError::Refused(conflict(status)),
             429 => WriteError::Throttled,
             // A server-side apply that does not fit the kind's schema is answered like this, and never carried out.
-            500 if status.message.starts_with("failed to create typed patch object") => WriteError::Refused(status.message.clone()),
-            408 | 500.. => WriteError::Unknown(format!("{} {}", status.code, status.message)),
-            _ => WriteError::Refused(status.message.clone()),
+            500 if status.message.starts_with("failed to create typed patch object") => WriteError::Refused(said(status)),
+            408 | 500.. => WriteError::Unknown(format!("{} {}", status.code, said(status))),
+            _ => WriteError::Refused(said(status)),
         },
         kube::Error::Auth(_) => WriteError::Credentials(AUTH.to_owned()),
         kube::Error::BuildRequest(e) => WriteError::Refused(e.to_string()),
@@ -56,13 +56,22 @@ pub fn before_write(error: &kube::Error) -> WriteError {
     }
 }
 
+/// Longest text taken over from an answer, in characters: what a webhook says is worth reading.
+const LONGEST: usize = 1000;
+
+/// The API's own message, as far as it may be repeated.
+fn said(status: &Status) -> String {
+    let text = words::short(&status.message, LONGEST);
+    if text.is_empty() { "(its message is not shown)".to_owned() } else { text }
+}
+
 const AUTH: &str = "the kubeconfig's token or credential plugin failed";
 
 /// Who owns which fields, as the conflict's causes tell.
 fn conflict(status: &Status) -> String {
     let causes = status.details.iter().flat_map(|d| &d.causes).filter(|c| c.reason == "FieldManagerConflict");
-    let named: Vec<_> = causes.map(|c| format!("{} ({})", c.field, c.message)).collect();
-    if named.is_empty() { status.message.clone() } else { format!("owned by someone else: {}", named.join(", ")) }
+    let named: Vec<_> = causes.map(|c| format!("{} ({})", c.field, words::short(&c.message, LONGEST))).collect();
+    if named.is_empty() { said(status) } else { format!("owned by someone else: {}", named.join(", ")) }
 }
 
 fn no_token(error: &(dyn Error + 'static)) -> Option<String> {

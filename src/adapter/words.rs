@@ -1,0 +1,35 @@
+//! What others say, as far as it may be repeated: an answer can quote the request that it answers, credentials included.
+
+/// What a request's text, a credential or a page has and a plain message has not; lower case.
+const MARKS: [&str; 9] =
+    ["x-amz-", "<html", "<!doctype", "clientsecret", "client_secret", "k8s-aws-v1.", "bearer ", "signature=", "private key"];
+
+/// One line of at most this many characters; nothing of a text that looks like a signed request, a credential or a page.
+pub fn short(text: &str, longest: usize) -> String {
+    let lower = text.to_ascii_lowercase();
+    if MARKS.iter().any(|mark| lower.contains(mark)) {
+        return String::new();
+    }
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    line.chars().take(longest).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_repeated_and_a_quoted_request_is_not() {
+        assert_eq!(short("admission  webhook\ndenied it", 300), "admission webhook denied it");
+        assert_eq!(short("ä".repeat(400).as_str(), 300).chars().count(), 300);
+        for quoted in [
+            "Authorization: Bearer abc",
+            "k8s-aws-v1.aHR0",
+            "X-Amz-Signature=0a",
+            "-----BEGIN PRIVATE KEY-----",
+            "AWS4-HMAC-SHA256 Signature=1",
+        ] {
+            assert_eq!(short(quoted, 300), "", "{quoted}");
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! What a process leaves behind when it dies: no core dump, and no panic message that could hold a credential.
+
+use std::any::Any;
+use std::panic::{self, PanicHookInfo};
+
+/// To be called once, before any credential is read. What the system does not allow is let be.
+pub fn keep() {
+    no_core_dump();
+    panic::set_hook(Box::new(|info: &PanicHookInfo<'_>| {
+        let place = info.location().map_or_else(|| "an unknown place".into(), ToString::to_string);
+        super::term::complain(&message(&place, info.payload()));
+    }));
+}
+
+/// No core file for this process or what it starts, and on Linux none for a collector that takes them through a pipe either; nor does another
+/// process of this user get at its memory.
+fn no_core_dump() {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+    let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
+}
+
+/// A fixed text is repeated. One that was put together may hold what an error quoted, and is not.
+fn message(place: &str, payload: &(dyn Any + Send)) -> String {
+    let text = payload.downcast_ref::<&'static str>().copied();
+    let why = text.unwrap_or("(the message is left out: it may hold a credential)");
+    format!(
+        "internal error at {place}: {why}\nThe journal is intact. What is live: cutover status. Go on: cutover resume. Go back: cutover rollback."
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_says_where_and_repeats_only_what_is_fixed() {
+        let fixed = panic::catch_unwind(|| panic!("a fixed text")).expect_err("a panic");
+        let composed = panic::catch_unwind(|| panic!("{}", "wJalrXUtnFEMI".to_owned())).expect_err("a panic");
+        assert!(message("src/x.rs:1:2", &*fixed).starts_with("internal error at src/x.rs:1:2: a fixed text\n"));
+        let told = message("src/x.rs:1:2", &*composed);
+        assert!(told.contains("src/x.rs:1:2") && told.contains("cutover rollback") && !told.contains("wJalrXUtnFEMI"), "{told}");
+    }
+}
