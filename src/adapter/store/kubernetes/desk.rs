@@ -68,10 +68,11 @@ async fn change(reach: &Reach, run: &str, change: impl Fn(&mut ConfigMap) -> boo
 }
 
 async fn get(reach: &Reach, api: &Api<ConfigMap>, run: &str) -> Result<ConfigMap, StoreError> {
-    match reach.call(api.get_opt(&name(Part::Requests, run))).await {
+    let name = name(Part::Requests, run);
+    match reach.read(|| api.get_opt(&name)).await {
         Ok(Some(desk)) => Ok(desk),
         Ok(None) => Err(StoreError::NoSuchRun { run: run.to_owned(), place: reach.place().to_owned() }),
-        Err(trouble) => Err(reach.error(&name(Part::Requests, run), trouble)),
+        Err(trouble) => Err(reach.error(&name, trouble)),
     }
 }
 

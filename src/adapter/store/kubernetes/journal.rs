@@ -87,7 +87,7 @@ pub async fn runs(reach: &Reach) -> Result<Vec<RunSummary>, StoreError> {
     let mut params = ListParams::default().limit(PAGE).labels(&label::selector(Part::Journal));
     let mut last: BTreeMap<String, (usize, Option<String>)> = BTreeMap::new();
     loop {
-        let page = reach.insist(api.list_metadata(&params)).await.map_err(|t| reach.error("the list of runs", t))?;
+        let page = reach.read(|| api.list_metadata(&params)).await.map_err(|t| reach.error("the list of runs", t))?;
         for piece in &page.items {
             let name = piece.name_any();
             let Some((run, number)) = place(&name) else { continue };
@@ -210,7 +210,7 @@ async fn find(reach: &Reach, run: &str) -> Result<Found, StoreError> {
     let mut params = ListParams::default().limit(PAGE).labels(&label::selector_of(Part::Journal, run));
     let mut pieces = BTreeMap::new();
     loop {
-        let page = reach.call(api.list(&params)).await.map_err(|t| reach.error(&journal(run), t))?;
+        let page = reach.read(|| api.list(&params)).await.map_err(|t| reach.error(&journal(run), t))?;
         let of_run = page.items.into_iter().filter_map(|p| {
             let name = p.name_any();
             place(&name).filter(|(of, _)| *of == run).map(|(_, number)| (number, p))

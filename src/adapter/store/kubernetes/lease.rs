@@ -82,7 +82,7 @@ impl Leases {
         let (mut first, mut tries) = (None::<String>, 0);
         loop {
             let at = (Instant::now(), self.clock.now());
-            let found = self.reach.insist(api.get_opt(&name)).await.map_err(unusable)?;
+            let found = self.reach.read(|| api.get_opt(&name)).await.map_err(unusable)?;
             let version = found.as_ref().and_then(ResourceExt::resource_version);
             if let Some(lease) = found.as_ref().filter(|l| claimed(l, taking)) {
                 // The answer to our own request was lost.
@@ -127,8 +127,8 @@ impl Leases {
 
     /// Who holds a lock for this run. Looking once, this must go by the wall clocks, which may differ by half a minute; nothing is taken on its word.
     pub async fn holder(&self, run: &str) -> Result<Option<Holder>, Trouble> {
-        let api: Api<Lease> = self.reach.api();
-        let leases = self.reach.call(api.list(&ListParams::default().labels(&label::selector(Part::Lock)))).await?;
+        let (api, ours): (Api<Lease>, _) = (self.reach.api(), ListParams::default().labels(&label::selector(Part::Lock)));
+        let leases = self.reach.read(|| api.list(&ours)).await?;
         let now = self.clock.now();
         let found = leases.items.iter().filter(|l| !free(l)).find(|l| holder_of(l).run == run);
         Ok(found.filter(|l| !self.silent(l) && recent(l, now)).map(holder_of))

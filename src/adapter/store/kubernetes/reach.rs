@@ -38,8 +38,16 @@ pub struct Reach {
     client: Client,
     namespace: String,
     place: String,
+    down: Mutex<Down>,
+}
+
+/// What the last requests came to.
+#[derive(Default)]
+struct Down {
+    /// How many in a row had no answer.
+    failures: u32,
     /// Until when the server is left alone, and why.
-    down: Mutex<Option<(Instant, String)>>,
+    until: Option<(Instant, String)>,
 }
 
 impl Reach {
@@ -62,11 +70,22 @@ impl Reach {
 
     /// A request, unless the server did not answer a moment ago.
     pub async fn call<T>(&self, request: impl Future<Output = Result<T, kube::Error>>) -> Result<T, Trouble> {
-        let down = self.down().clone().filter(|(until, _)| *until > Instant::now());
+        let down = self.down().until.clone().filter(|(until, _)| *until > Instant::now());
         match down {
             Some((_, why)) => Err(Trouble::Unanswered(why)),
             None => self.within(DEADLINE, request).await,
         }
+    }
+
+    /// A read, tried again where its answer was lost.
+    pub async fn read<T, R: Future<Output = Result<T, kube::Error>>>(&self, request: impl Fn() -> R) -> Result<T, Trouble> {
+        let mut answer = self.call(request()).await;
+        for _ in 0..2 {
+            if matches!(answer, Err(Trouble::Unanswered(_))) {
+                answer = self.call(request()).await;
+            }
+        }
+        answer
     }
 
     /// A request in any case.
@@ -80,18 +99,25 @@ impl Reach {
     }
 
     async fn within<T>(&self, deadline: Duration, request: impl Future<Output = Result<T, kube::Error>>) -> Result<T, Trouble> {
-        let result = match tokio::time::timeout(deadline, request).await {
-            Ok(answer) => answer.map_err(|e| trouble(&e)),
-            Err(_) => Err(Trouble::Unanswered(format!("no answer within {} s", deadline.as_secs()))),
-        };
-        *self.down() = match &result {
-            Err(Trouble::Unanswered(why)) => Some((Instant::now() + REST, why.clone())),
-            _ => None,
-        };
+        let answer = tokio::time::timeout(deadline, request).await;
+        let silent = answer.is_err();
+        let late = || Err(Trouble::Unanswered(format!("no answer within {} s", deadline.as_secs())));
+        let result = answer.map_or_else(|_| late(), |answer| answer.map_err(|e| trouble(&e)));
+        let mut down = self.down();
+        match &result {
+            Err(Trouble::Unanswered(why)) => {
+                down.failures += 1;
+                // One connection that was reset says little.
+                if silent || down.failures > 1 {
+                    down.until = Some((Instant::now() + REST, why.clone()));
+                }
+            }
+            _ => *down = Down::default(),
+        }
         result
     }
 
-    fn down(&self) -> MutexGuard<'_, Option<(Instant, String)>> {
+    fn down(&self) -> MutexGuard<'_, Down> {
         self.down.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

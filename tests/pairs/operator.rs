@@ -1,0 +1,228 @@
+//! A pair: one begins a run, the other wants it, or one of his own, or takes it over.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use cutover::adapter::alb::Alb;
+use cutover::adapter::clock::Scaled;
+use cutover::adapter::kube::K8s;
+use cutover::adapter::store::kubernetes::Shared;
+use cutover::adapter::store::{Request, Store};
+use cutover::adapter::{Balancer, Clock, Cluster, aws};
+use cutover::cli::prepare::prepare;
+use cutover::domain::event::{Record, Started, Wait};
+use cutover::domain::state::State;
+use cutover::domain::watch::Watch;
+use cutover::engine::hold::{self, Hold, HoldError};
+use cutover::engine::{Audience, Ending, EngineError, Interrupt, Ports, Run, Settings};
+use cutover::lab::model::World;
+use cutover::lab::paused::Lab;
+use cutover::lab::scenario::Scenario;
+use cutover::plan::model::Plan;
+use jiff::Timestamp;
+use tokio::time::Instant;
+use tower::ServiceExt;
+use tower::util::BoxCloneSyncService;
+
+use super::truth::Truth;
+use super::way::{Line, Machine, Road};
+
+const START: Timestamp = Timestamp::constant(1_767_600_000, 0);
+
+/// Which of the two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    First,
+    Second,
+}
+
+/// What the second one wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wish {
+    /// To go on with the first one's run, once nobody has it.
+    Resume,
+    /// To put the traffic back, whoever has it.
+    TakeOver,
+    /// A run of his own, once nobody has the load balancer.
+    Begin,
+}
+
+/// A world with two operators.
+pub struct Pair {
+    plan: Plan,
+    lab: Lab,
+    clock: Scaled,
+    pub truth: Truth,
+    wish: Wish,
+    /// When the second one comes.
+    comes: Duration,
+    machines: [Arc<Machine>; 2],
+    started: Started,
+}
+
+struct Deaf;
+
+impl Audience for Deaf {
+    fn record(&mut self, _: &Record) {}
+    fn turn(&mut self, _: &State, _: &Watch, _: &[Wait], _: Timestamp) {}
+}
+
+fn plan(marker: &str) -> Plan {
+    let steps: Vec<_> = (1..=5).map(|n| format!("{{setWeight: {}}}, {{pause: {{duration: 5s}}}}", n * 20)).collect();
+    let text = format!(
+        "apiVersion: cutover.dev/v1alpha1
+kind: Cutover
+metadata: {{name: small}}
+spec:
+  marker: {marker}
+  aws: {{accountId: \"123456789012\", region: eu-central-1}}
+  clusters: [{{name: a, kubeContext: a}}, {{name: b, kubeContext: b}}]
+  workloads:
+    - name: shop
+      service: {{namespace: shop, name: shop, port: 8080}}
+      routes:
+        - alb:
+            loadBalancer: shop
+            listeners: [443]
+            targetGroups: {{a: shop-a, b: shop-b}}
+            rules: [{{priority: 10}}, {{priority: 11}}]
+  strategy:
+    from: a
+    to: b
+    settle: 2s
+    gates: {{targetHealth: {{raise: {{minHealthy: 1, stableFor: 5s}}, guard: {{minHealthyPercent: 70, for: 30s}}}}}}
+    steps: [{{bind: {{}}}}, {}]
+",
+        steps.join(", ")
+    );
+    cutover::plan::parse("pairs", text.as_bytes()).unwrap_or_else(|e| panic!("{}", cutover::plan::render(&e, false)))
+}
+
+impl Pair {
+    pub async fn new(seed: u64) -> Self {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let plan = plan(if random.bool() { "none" } else { "tag" });
+        let scenario = "apiVersion: cutover.dev/v1alpha1\nkind: Scenario\nmetadata: {name: pairs}\nspec: {}\n";
+        let scenario = Scenario::parse("pairs", scenario).unwrap_or_else(|e| panic!("{e}"));
+        let clock = Scaled::new(START, 1.0);
+        let world = World::new(&plan, &scenario, seed, START).unwrap_or_else(|e| panic!("{e}"));
+        let lab = Lab::start(world, clock.clone());
+        let truth = Truth::default();
+        let wish = [Wish::Resume, Wish::Resume, Wish::TakeOver, Wish::Begin][random.usize(..4)];
+        let comes = Duration::from_millis(random.u64(..60_000));
+        let machine = |name, random: &mut fastrand::Rng| {
+            let mut spans = |most: usize, longest: u64| {
+                let mut span = |_| {
+                    let from = Instant::now() + Duration::from_millis(random.u64(..90_000));
+                    (from, from + Duration::from_millis(random.u64(1_000..longest)))
+                };
+                (0..most).map(&mut span).collect::<Vec<_>>()
+            };
+            let (stops, cuts) = (spans(1, 90_000), spans(1, 120_000));
+            let strike = random.bool().then(|| (random.u32(..8), Duration::from_millis(random.u64(1_000..120_000))));
+            let random = Mutex::new(fastrand::Rng::with_seed(random.u64(..)));
+            let (stops, strikes) = (Mutex::new(stops), Mutex::new(strike));
+            Arc::new(Machine { name, truth: truth.clone(), clock: clock.clone(), stops, strikes, cuts, lost: 3, random })
+        };
+        let machines = [machine("alice@mac", &mut random), machine("bob@pc", &mut random)];
+        let mut pair = Self { plan, lab, clock: clock.clone(), truth: truth.clone(), wish, comes, machines, started: nothing() };
+        let ports = pair.ports(Part::First, false).await;
+        let prepared = prepare(&pair.plan, &ports, 1).await;
+        pair.started = prepared.started(&pair.plan, "alice@mac", 1, None).unwrap_or_else(|e| panic!("{e}"));
+        pair.truth.note(clock.now(), format!("{:?} after {comes:?}, marker {:?}", pair.wish, pair.plan.marker));
+        for machine in &pair.machines {
+            let seconds = |spans: &[(Instant, Instant)]| {
+                let second = |at: &Instant| clock.now() + jiff::SignedDuration::try_from(at.duration_since(Instant::now())).expect("short");
+                spans.iter().map(|(a, b)| format!("{} – {}", second(a), second(b))).collect::<Vec<_>>().join(", ")
+            };
+            pair.truth.note(
+                clock.now(),
+                format!("{} stops {}; cut {}", machine.name, seconds(&machine.stops.lock().expect("alone")), seconds(&machine.cuts)),
+            );
+        }
+        pair
+    }
+
+    fn machine(&self, part: Part) -> &Arc<Machine> {
+        &self.machines[usize::from(part == Part::Second)]
+    }
+
+    /// The adapters as a process of this operator makes them; before the play begins, over ways without delay.
+    async fn ports(&self, part: Part, real: bool) -> Ports {
+        let config = aws::config(&self.lab.aws_settings()).await;
+        let machine = Arc::clone(self.machine(part));
+        let inner: Arc<dyn Balancer> = Arc::new(Alb::new(&config));
+        let green = self.started.groups.iter().filter(|(_, g)| g.cluster == "b").map(|(arn, _)| arn.clone()).collect();
+        let balancer = if real { Arc::new(Road { machine: Arc::clone(&machine), inner, green }) } else { inner };
+        let mut clusters: BTreeMap<_, Arc<dyn Cluster>> = BTreeMap::new();
+        for cluster in &self.plan.clusters {
+            clusters.insert(cluster.name.clone(), Arc::new(K8s::new(kube::Client::new(self.lab.kube_transport(&cluster.name), "default"))));
+        }
+        let line = Line { machine, inner: self.lab.kube_transport("a") };
+        let client = kube::Client::new(BoxCloneSyncService::new(line.map_err(|e| e)), "default");
+        let clock: Arc<dyn Clock> = Arc::new(self.clock.clone());
+        let store: Arc<dyn Store> = Arc::new(Shared::new(client, "shop", "namespace shop of a", "kubectl -n shop", Arc::clone(&clock)));
+        Ports { balancer, clusters, clock, store }
+    }
+
+    /// One operator's part, to its end.
+    pub async fn play(&self, part: Part) -> Option<Result<Ending, EngineError>> {
+        let machine = self.machine(part);
+        machine.run(self.acts(part)).await
+    }
+
+    async fn acts(&self, part: Part) -> Option<Result<Ending, EngineError>> {
+        let ports = self.ports(part, true).await;
+        let machine = self.machine(part);
+        let mut settings = Settings::new(machine.name.to_owned(), machine.name.split('@').nth(1).unwrap_or_default().to_owned(), 4);
+        settings.leave_when_frozen = true;
+        settings.pid = 1 + u32::from(part == Part::Second);
+        if part == Part::Second {
+            ports.clock.sleep(self.comes).await;
+        }
+        for _ in 0..20 {
+            match self.hold(part, &ports, &settings).await {
+                Ok((hold, request)) => {
+                    self.truth.note(self.clock.now(), format!("{} holds the run", machine.name));
+                    let ending = self.drive(ports, settings, hold, request).await;
+                    self.truth.note(self.clock.now(), format!("{} ends: {ending:?}", machine.name));
+                    return Some(ending);
+                }
+                Err(error) => self.truth.note(self.clock.now(), format!("{} is refused: {error}", machine.name)),
+            }
+            ports.clock.sleep(Duration::from_secs(10)).await;
+        }
+        None
+    }
+
+    async fn hold(&self, part: Part, ports: &Ports, settings: &Settings) -> Result<(Hold, Option<Request>), HoldError> {
+        let lbs = &self.started.load_balancers;
+        let back = Request::Rollback { by: "bob@pc".into(), force: false };
+        match (part, self.wish) {
+            (Part::First, _) => hold::begin(ports, settings, self.plan.marker, "small-1", self.started.clone()).await.map(|h| (h, None)),
+            (_, Wish::Begin) => hold::begin(ports, settings, self.plan.marker, "small-2", self.started.clone()).await.map(|h| (h, None)),
+            (_, Wish::Resume) => hold::take(ports, settings, self.plan.marker, "small-1", lbs, false).await.map(|h| (h, None)),
+            (_, Wish::TakeOver) => {
+                hold::take_to_restore(ports, settings, self.plan.marker, "small-1", lbs, true).await.map(|h| (h, Some(back)))
+            }
+        }
+    }
+
+    async fn drive(&self, ports: Ports, settings: Settings, hold: Hold, request: Option<Request>) -> Result<Ending, EngineError> {
+        let mut deaf = Deaf;
+        let mut run = Run::take(&self.plan, ports, settings, hold, Interrupt::default(), &mut deaf).await?;
+        if let Some(request) = request {
+            let _ = run.begin(&request).await?;
+        }
+        let ending = run.drive().await;
+        run.release().await;
+        ending
+    }
+}
+
+/// Until the preflight has said what a run starts from.
+fn nothing() -> Started {
+    let empty = serde_json::json!({"plan": "", "text": "", "hash": "", "owner": "", "fromStep": 1, "loadBalancers": [], "routes": [], "groups": {}, "clusters": {}, "bindings": []});
+    serde_json::from_value(empty).expect("a start")
+}
