@@ -174,8 +174,10 @@ pub trait Lock: Send + Sync {
     fn lapsed(&self, _need: Duration) -> Option<String> {
         None
     }
-    /// Asks the place whether they are still ours; afterwards the other two say what came of it. Bounded, and answers at once where nothing can have changed.
-    async fn confirm(&self) {}
+    /// Asks the place whether they are ours, now; whether it said so. Afterwards the other two say what came of it. Bounded.
+    async fn confirm(&self) -> bool {
+        self.usurper().is_none()
+    }
     /// Frees those that are ours.
     async fn release(&self);
 }
@@ -205,8 +207,8 @@ impl Held {
     }
 
     /// See [`Lock::confirm`].
-    pub async fn confirm(&self) {
-        self.0.confirm().await;
+    pub async fn confirm(&self) -> bool {
+        self.0.confirm().await
     }
 
     /// Frees them now. [`Held::check`] finds nobody afterwards.

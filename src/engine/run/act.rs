@@ -51,8 +51,8 @@ impl Run<'_> {
 
     /// Whether the lock is ours by the word of the place where it is, now, and for as long as a write may take. Only restoring writes do without.
     async fn confirmed(&mut self, raises: &[String]) -> bool {
-        self.held.confirm().await;
-        self.owned() && self.watch.lapsed.is_none() && !self.stale(raises)
+        let ours = self.held.confirm().await;
+        self.owned() && ours && self.watch.lapsed.is_none() && !self.stale(raises)
     }
 
     /// Why none of a batch can be written at the moment.

@@ -204,8 +204,10 @@ impl Lock for Kept {
         self.claim.lapsed(need)
     }
 
-    async fn confirm(&self) {
+    async fn confirm(&self) -> bool {
+        let before = Instant::now();
         self.claim.renew().await;
+        self.claim.leases().iter().all(|k| !k.ended() && k.renewed.0 >= before)
     }
 
     async fn release(&self) {
