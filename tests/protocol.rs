@@ -88,6 +88,26 @@ enum Act {
     Tick,
 }
 
+impl World {
+    /// The Lease has another version, which only `i` knows.
+    fn renewed(&mut self, i: usize) {
+        for (other, operator) in self.operators.iter_mut().enumerate() {
+            operator.current = other == i;
+        }
+    }
+
+    /// Gives back what is one's own.
+    fn leave(&mut self, i: usize) {
+        if self.marker == Some(i) {
+            self.marker = None;
+        }
+        if self.lease == Some(i) && self.operators[i].current {
+            self.lease = None;
+            self.renewed(i);
+        }
+    }
+}
+
 /// What there is in a protocol, and what may happen to it.
 #[derive(Debug, Clone, Default)]
 struct Protocol {
@@ -133,7 +153,7 @@ impl Protocol {
             Step::Put if marker == Some(i) => self.ready(),
             Step::Ready if marker == Some(i) => Step::Looked,
             Step::Put | Step::Ready => Step::Left,
-            Step::Looked if me.batches == BATCHES => Step::Left,
+            Step::Looked if me.batches >= BATCHES => Step::Left,
             Step::Looked if route != me.known => Step::Left,
             Step::Looked => {
                 me.changed = false;
@@ -149,38 +169,20 @@ impl Protocol {
         };
         let (step, confirmed) = (world.operators[i].step, world.operators[i].step == Step::Confirmed);
         if confirmed && self.lease {
-            self.renewed(world, i);
+            world.renewed(i);
         }
         if step == Step::Left {
-            self.leave(world, i);
+            world.leave(i);
         }
         Some(())
     }
 
     fn take(&self, world: &mut World, i: usize) {
         world.lease = Some(i);
-        self.renewed(world, i);
+        world.renewed(i);
         let held = if self.marker { Step::Held } else { self.ready() };
         world.operators[i].step = held;
         world.operators[i].known = world.route;
-    }
-
-    /// The Lease has another version, which only `i` knows.
-    fn renewed(&self, world: &mut World, i: usize) {
-        for (other, operator) in world.operators.iter_mut().enumerate() {
-            operator.current = other == i;
-        }
-    }
-
-    /// Gives back what is ours.
-    fn leave(&self, world: &mut World, i: usize) {
-        if world.marker == Some(i) {
-            world.marker = None;
-        }
-        if world.lease == Some(i) && world.operators[i].current {
-            world.lease = None;
-            self.renewed(world, i);
-        }
     }
 
     fn arrive(&self, world: &mut World, i: usize) {
@@ -275,7 +277,7 @@ impl Protocol {
                     world.operators[i].step = Step::Unmarked;
                 }
             }
-            Act::Renew(i) => self.renewed(&mut world, i),
+            Act::Renew(i) => world.renewed(i),
             Act::Arrive(i) => self.arrive(&mut world, i),
             Act::Stop(i) => {
                 world.stops -= 1;
@@ -327,7 +329,7 @@ impl Protocol {
             (LATE, w.late > 0),
             (MARKED, w.after_marker.iter().any(|n| *n > 0)),
             (OVERWRITTEN, w.unseen),
-            (TAKEN, dead && w.operators.iter().any(|o| o.batches == BATCHES && o.step != Step::Dead)),
+            (TAKEN, dead && w.operators.iter().any(|o| o.batches >= BATCHES && o.step != Step::Dead)),
         ];
         marks.into_iter().filter(|(_, is)| *is).map(|(mark, _)| mark)
     }

@@ -99,6 +99,8 @@ async fn unreachable_is_an_error_and_a_missing_namespace_is_not_an_empty_one() {
     assert!(matches!(&refused, StoreError::Unusable { why, .. } if why.contains("connection refused")), "{refused}");
     assert!(matches!(alice.store.lock(&[LB.to_owned()], &holder("alice")).await, Err(LockError::Io(StoreError::Unusable { .. }))));
     alice.way(|_| Way::Open);
+    // A server that did not answer is left alone for a while.
+    seconds(11).await;
     cluster.objects.lock().unwrap().delete(Kind::Namespace, "", NAMESPACE, time(0));
     let refused = alice.store.lock(&[LB.to_owned()], &holder("alice")).await.unwrap_err().to_string();
     assert!(refused.contains("namespaces \"cutover\" not found"), "{refused}");
