@@ -22,7 +22,7 @@ fn pair(seed: u64) -> Account {
     runtime.block_on(async {
         let pair = Pair::new(seed).await;
         let both = async { futures::join!(pair.play(Part::First), pair.play(Part::Second)) };
-        let ends = tokio::time::timeout(Duration::from_secs(3 * 3600), both).await.unwrap_or_else(|_| panic!("pair {seed} never ends"));
+        let ends = tokio::time::timeout(Duration::from_hours(3), both).await.unwrap_or_else(|_| panic!("pair {seed} never ends"));
         let account = pair.truth.account();
         if std::env::var_os("CUTOVER_PAIR").is_some() {
             eprintln!("{}\n{ends:#?}\n{account:#?}", pair.truth.story());

@@ -76,7 +76,7 @@ impl Truth {
     }
 
     pub fn story(&self) -> String {
-        self.book(|b| b.notes.iter().map(|(at, what)| format!("{at} {what}\n")).collect())
+        self.book(|b| b.notes.iter().map(|(at, what)| format!("{at} {what}")).collect::<Vec<_>>().join("\n"))
     }
 
     pub fn account(&self) -> Account {
