@@ -16,6 +16,7 @@ pub mod init;
 pub mod journal;
 pub mod kube;
 pub mod live;
+pub mod permission;
 pub mod preflight;
 pub mod report;
 pub mod rival;

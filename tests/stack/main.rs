@@ -25,6 +25,7 @@
 //! Left as they are: the real one answers a path that it does not have in plain text, a kind that was just defined with 429 for a moment, and a selector
 //! that does not parse with 400; its webhooks ask AWS for a group's IP type, VPC and protocol, for which the lab's have nobody to ask.
 
+mod answers;
 #[allow(dead_code, reason = "a test takes what it needs of it")]
 mod api;
 mod authenticator;
@@ -40,7 +41,10 @@ mod gates;
 mod ingress;
 mod keeper;
 mod killed;
+#[path = "../kube_contract/mod.rs"]
+mod kube_contract;
 mod kubelet;
+mod permissions;
 mod setup;
 mod stack;
 mod staged;

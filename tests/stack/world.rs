@@ -23,6 +23,11 @@ enum Turn {
     Alone { _guard: RwLockWriteGuard<'static, ()> },
 }
 
+/// Held by a test that needs no world, while those that kill what it uses wait.
+pub fn beside() -> RwLockReadGuard<'static, ()> {
+    TURN.read().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// One test's own part of the stack.
 pub struct World {
     /// Of all tests.

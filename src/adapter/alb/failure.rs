@@ -12,6 +12,7 @@ use hyper_util::client::legacy::Error as HttpError;
 use super::known::Unmodelled;
 use crate::adapter::{WriteError, words};
 use crate::domain::alb::Unreadable;
+use crate::domain::permission::explained;
 
 /// Longest text taken over from an answer, in characters.
 const LONGEST: usize = 300;
@@ -143,8 +144,8 @@ fn answered(code: Option<&str>, message: Option<&str>, status: Option<u16>) -> F
         500.. => Failure::Unknown(text),
         _ if code.is_empty() => Failure::Unknown(text),
         _ if code.ends_with("NotFound") || code.ends_with("NotFoundException") => Failure::NotFound(text),
-        403 => Failure::Denied(text),
-        _ if code.starts_with("AccessDenied") || code == "UnauthorizedOperation" => Failure::Denied(text),
+        403 => Failure::Denied(explained(&text)),
+        _ if code.starts_with("AccessDenied") || code == "UnauthorizedOperation" => Failure::Denied(explained(&text)),
         400..=499 => Failure::Refused(text),
         _ => Failure::Unknown(text),
     }

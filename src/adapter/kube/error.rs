@@ -6,6 +6,7 @@ use kube::core::Status;
 
 use super::super::{WriteError, words};
 use crate::domain::alb::Unreadable;
+use crate::domain::permission::explained;
 
 /// There is no bearer token: the credentials that would sign one are missing or expired.
 #[derive(Debug, thiserror::Error)]
@@ -17,7 +18,7 @@ pub fn read(error: &kube::Error) -> Unreadable {
     match error {
         kube::Error::Api(status) => match status.code {
             401 => Unreadable::Credentials("the Kubernetes API does not accept them".to_owned()),
-            403 => Unreadable::Denied(said(status)),
+            403 => Unreadable::Denied(explained(&said(status))),
             404 => Unreadable::NotFound(said(status)),
             429 => Unreadable::Throttled,
             code => Unreadable::Unavailable(format!("{code} {}", said(status))),
@@ -38,6 +39,7 @@ pub fn write(error: &kube::Error) -> WriteError {
             429 => WriteError::Throttled,
             // A server-side apply that does not fit the kind's schema is answered like this, and never carried out.
             500 if status.message.starts_with("failed to create typed patch object") => WriteError::Refused(said(status)),
+            403 => WriteError::Refused(explained(&said(status))),
             408 | 500.. => WriteError::Unknown(format!("{} {}", status.code, said(status))),
             _ => WriteError::Refused(said(status)),
         },

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::SignedDuration;
 
 use super::{Context, estimate, finding, listed, named_arns, reachable, spoken, unread};
+use crate::domain::alb::Unreadable;
 use crate::domain::finding::{Code, Finding, Severity};
 use crate::plan::model::{ClusterAccess, Marker};
 
@@ -71,20 +72,25 @@ fn clusters(context: &Context<'_>, findings: &mut Vec<Finding>) {
         let Some(cluster) = context.cluster(name) else { continue };
         let needed = context.is_raised(name) && context.plan.workloads.iter().any(|w| w.service.is_some());
         let severity = if needed { Severity::Error } else { Severity::Warning };
-        let help =
-            "look at its endpoint, your network and VPN, and whether the caller has an access entry there (`aws eks list-access-entries`)";
+        let help = |why: &Unreadable| match why {
+            Unreadable::Denied(_) => "grant it there, or let the caller's access entry have a group that has it",
+            _ => {
+                "look at its endpoint, your network and VPN, and whether the caller has an access entry there (`aws eks list-access-entries`)"
+            }
+        };
         if let Err(why) = &cluster.identity {
-            findings.push(finding(Code::CUT058, name, format!("cluster {name} cannot be reached: {why}"), help).lowered(severity));
+            findings.push(finding(Code::CUT058, name, format!("cluster {name} cannot be reached: {why}"), help(why)).lowered(severity));
             continue;
         }
         if let Err(why) = &cluster.bindings {
-            findings
-                .push(finding(Code::CUT058, name, format!("the bindings of cluster {name} cannot be read: {why}"), help).lowered(severity));
+            findings.push(
+                finding(Code::CUT058, name, format!("the bindings of cluster {name} cannot be read: {why}"), help(why)).lowered(severity),
+            );
         }
         for (workload, view) in &cluster.workloads {
             if let Err(why) = view {
                 let message = format!("workload {workload} of cluster {name} cannot be read: {why}");
-                findings.push(finding(Code::CUT058, name, message, help).lowered(severity));
+                findings.push(finding(Code::CUT058, name, message, help(why)).lowered(severity));
             }
         }
     }

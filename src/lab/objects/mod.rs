@@ -204,7 +204,8 @@ impl Objects {
             let changed = b.get("spec") != value.get("spec");
             b["metadata"]["generation"].as_u64().unwrap_or(1) + u64::from(changed)
         });
-        let has_spec = value.get("spec").is_some_and(|s| !s.is_null());
+        let counted = !matches!(resource.kind, Kind::Lease | Kind::Service | Kind::Node | Kind::Namespace | Kind::HorizontalPodAutoscaler);
+        let has_spec = counted && value.get("spec").is_some_and(|s| !s.is_null());
         let uid = before.is_none().then(|| self.uid());
         let meta = meta(value);
         if has_spec {

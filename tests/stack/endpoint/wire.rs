@@ -56,9 +56,10 @@ async fn answer(proxy: Arc<Proxy>, request: Request<Incoming>) -> Result<Respons
     let (parts, body) = request.into_parts();
     let body = body.collect().await.map_err(|_| "torn")?.to_bytes();
     let asked = understand(&parts, &body);
+    let json = asked.service == "eks";
     let refused = proxy.inside.lock().unwrap_or_else(PoisonError::into_inner).hear(asked.clone());
     if let Some(refusal) = refused {
-        return refuse(refusal);
+        return refuse(refusal, json);
     }
     let mut onward = Request::builder().method(parts.method).uri(format!("{}{}", proxy.upstream, parts.uri));
     for (name, value) in &parts.headers {
@@ -78,11 +79,15 @@ async fn answer(proxy: Arc<Proxy>, request: Request<Incoming>) -> Result<Respons
     Ok(response)
 }
 
-fn refuse(Refusal(status, code, message): Refusal) -> Result<Response<Full<Bytes>>, &'static str> {
+fn refuse(Refusal(status, code, message): Refusal, json: bool) -> Result<Response<Full<Bytes>>, &'static str> {
     let body = format!(
         "<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message></Error><RequestId>injected</RequestId></ErrorResponse>"
     );
+    let body = if json { serde_json::json!({"message": message}).to_string() } else { body };
     let mut response = Response::new(Full::from(body));
+    if json {
+        response.headers_mut().insert("x-amzn-errortype", http::HeaderValue::from_static(code));
+    }
     *response.status_mut() = StatusCode::from_u16(status).map_err(|_| "no such status")?;
     Ok(response)
 }

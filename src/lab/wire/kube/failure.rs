@@ -9,18 +9,18 @@ use crate::lab::objects::Resource;
 pub struct Failure {
     /// HTTP status.
     pub code: u16,
-    /// `NotFound`, `Conflict`, …; some have none.
+    /// `NotFound`, `Conflict`, …; empty: none, as with what an API server did not foresee.
     pub reason: &'static str,
     /// For people.
     pub message: String,
-    /// `details` of the Status.
+    /// `details` of the Status; null: none.
     pub details: Value,
 }
 
 impl Failure {
     /// Any error without details.
     pub fn new(code: u16, reason: &'static str, message: impl Into<String>) -> Self {
-        Self { code, reason, message: message.into(), details: json!({}) }
+        Self { code, reason, message: message.into(), details: Value::Null }
     }
 
     /// 404 for an object.
@@ -31,7 +31,7 @@ impl Failure {
 
     /// 404 for a path.
     pub fn no_such_path() -> Self {
-        Self::new(404, "NotFound", "the server could not find the requested resource")
+        Self { details: json!({}), ..Self::new(404, "NotFound", "the server could not find the requested resource") }
     }
 
     /// 409 on creation.
@@ -61,20 +61,36 @@ impl Failure {
         let message = format!("{} \"{name}\" is invalid: {field}: {why}", kind_and_group(resource));
         let mut details = about(resource, name);
         details["kind"] = resource.name.into();
-        let reason = if why.starts_with("Unsupported value") { "FieldValueNotSupported" } else { "FieldValueInvalid" };
-        details["causes"] = json!([{"reason": reason, "message": why, "field": field}]);
+        details["causes"] = json!([{"reason": cause(why), "message": why, "field": field}]);
         Self { details, ..Self::new(422, "Invalid", message) }
+    }
+
+    /// 422: a replacement that does not say what it replaces, of a kind where it must.
+    pub fn unversioned(resource: &Resource, name: &str) -> Self {
+        let (field, why) = ("metadata.resourceVersion", "Invalid value: 0: must be specified for an update");
+        let mut details = about(resource, name);
+        details["causes"] = json!([{"reason": cause(why), "message": why, "field": field}]);
+        Self { details, ..Self::new(422, "Invalid", format!("{} \"{name}\" is invalid: {field}: {why}", full(resource))) }
+    }
+
+    /// 422: a server-side apply by nobody.
+    pub fn no_manager() -> Self {
+        let (field, why) = ("fieldManager", "Required value: is required for apply patch");
+        let causes = json!([{"reason": cause(why), "message": why, "field": field}]);
+        let details = json!({"group": "meta.k8s.io", "kind": "PatchOptions", "causes": causes});
+        Self { details, ..Self::new(422, "Invalid", format!("PatchOptions.meta.k8s.io \"\" is invalid: {field}: {why}")) }
+    }
+
+    /// 500, without a reason: a server-side apply of what the schema does not have. `wrong`: `.spec.x: what is wrong`, each.
+    pub fn untyped(resource: &Resource, namespace: &str, name: &str, wrong: &[String]) -> Self {
+        let listed = if let [one] = wrong { one.clone() } else { format!("errors:\n  {}", wrong.join("\n  ")) };
+        let object = format!("{namespace}/{name}; {}, Kind={}", resource.api_version(), resource.name);
+        Self::new(500, "", format!("failed to create typed patch object ({object}): {listed}"))
     }
 
     /// 400.
     pub fn bad_request(why: impl Into<String>) -> Self {
         Self::new(400, "BadRequest", why)
-    }
-
-    /// 500: a server-side apply of a field that the kind's schema does not have, whatever validation was asked for.
-    pub fn not_in_schema(resource: &Resource, place: &str, field: &str) -> Self {
-        let kind = format!("{}, Kind={}", resource.api_version(), resource.name);
-        Self::new(500, "", format!("failed to create typed patch object ({place}; {kind}): .{field}: field not declared in schema"))
     }
 
     /// An admission webhook said no.
@@ -84,15 +100,24 @@ impl Failure {
 
     /// The Status object.
     pub fn status(&self) -> Value {
-        let mut status =
-            json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": self.message, "code": self.code});
+        let mut status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": self.message});
         if !self.reason.is_empty() {
             status["reason"] = self.reason.into();
         }
-        if self.details.as_object().is_some_and(|d| !d.is_empty()) {
+        if !self.details.is_null() {
             status["details"] = self.details.clone();
         }
+        status["code"] = self.code.into();
         status
+    }
+}
+
+/// The reason of a cause, which its message begins with.
+fn cause(why: &str) -> &'static str {
+    match why.split(':').next() {
+        Some("Required value") => "FieldValueRequired",
+        Some("Unsupported value") => "FieldValueNotSupported",
+        _ => "FieldValueInvalid",
     }
 }
 
@@ -105,5 +130,6 @@ fn kind_and_group(resource: &Resource) -> String {
 }
 
 fn about(resource: &Resource, name: &str) -> Value {
-    json!({"name": name, "group": resource.group, "kind": resource.plural})
+    let given = [("name", name), ("group", resource.group), ("kind", resource.plural)];
+    given.into_iter().filter(|(_, text)| !text.is_empty()).map(|(key, text)| (key.to_owned(), Value::from(text))).collect()
 }

@@ -84,6 +84,9 @@ impl Server {
         {
             return Ok(Answer::Whole(json(200, &found)));
         }
+        if path::unknown_group(path, objects.auto_mode()) {
+            return Ok(Answer::Whole(response(404, "text/plain; charset=utf-8", Bytes::from_static(b"404 page not found\n"))));
+        }
         objects_of(objects, request, now)
     }
 }
@@ -104,9 +107,14 @@ fn objects_of(objects: &mut Objects, request: &Request<Bytes>, now: Timestamp) -
         ("PUT", true) => write.replace(body(request)?)?,
         ("PATCH", true) => write.patch(header(request, &CONTENT_TYPE).unwrap_or_default(), body(request)?)?,
         ("DELETE", true) => write.delete(&if request.body().is_empty() { Value::Null } else { body(request)? })?,
-        _ => return Err(Failure::new(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")),
+        _ => return Err(not_allowed()),
     };
     Ok(Answer::Whole(json(status, &body)))
+}
+
+fn not_allowed() -> Failure {
+    let why = "the server does not allow this method on the requested resource";
+    Failure { details: serde_json::json!({}), ..Failure::new(405, "MethodNotAllowed", why) }
 }
 
 fn header<'a>(request: &'a Request<Bytes>, name: &http::HeaderName) -> Option<&'a str> {
@@ -127,7 +135,12 @@ fn body(request: &Request<Bytes>) -> Result<Value, Failure> {
     } else {
         serde_json::from_slice(request.body()).map_err(|e| e.to_string())
     };
-    parsed.map_err(|e| Failure::bad_request(format!("the body cannot be decoded: {e}")))
+    let object = parsed.map_err(|e| Failure::bad_request(format!("the body cannot be decoded: {e}")))?;
+    // A JSON patch is a list.
+    match object {
+        Value::Object(_) | Value::Array(_) => Ok(object),
+        _ => Err(Failure::bad_request("the object provided is unrecognized: it has no kind")),
+    }
 }
 
 fn json(status: u16, value: &Value) -> Response<Bytes> {

@@ -62,6 +62,13 @@ impl Place {
     }
 }
 
+/// Whether a path leads to an API group that is not served at all: that is no API's answer, but the web server's.
+pub fn unknown_group(path: &str, auto_mode: bool) -> bool {
+    let mut parts = path.split('/').filter(|p| !p.is_empty());
+    let group = (parts.next() == Some("apis")).then(|| parts.next()).flatten();
+    group.is_some_and(|group| resources(auto_mode).all(|r| r.group != group))
+}
+
 /// Finds what a path names; `None`: nothing that is served.
 pub fn place(path: &str, auto_mode: bool) -> Option<Place> {
     let parts: Vec<&str> = path.split('/').filter(|p| !p.is_empty()).collect();

@@ -39,7 +39,7 @@ pub fn scale(object: &Value) -> Value {
 pub fn list(objects: &Objects, place: &Place, query: &Query, as_table: bool) -> Result<Value, Failure> {
     let (kind, selection) = (place.resource.kind, Selection::parse(query)?);
     let after = after(query.get("continue"))?;
-    let limit = query.get("limit").parse::<usize>().ok().filter(|l| *l > 0).unwrap_or(usize::MAX);
+    let limit = limit(query.get("limit"))?;
     let mut found = Vec::new();
     for object in objects.list(kind, place.namespace.as_deref()) {
         let here = (text(object, "namespace").to_owned(), text(object, "name").to_owned());
@@ -49,7 +49,10 @@ pub fn list(objects: &Objects, place: &Place, query: &Query, as_table: bool) -> 
     }
     let mut meta = json!({"resourceVersion": objects.revision().to_string()});
     if found.len() > limit {
-        meta["remainingItemCount"] = (found.len() - limit).into();
+        // Nobody counts what a selector would have to look at.
+        if query.get("labelSelector").is_empty() && query.get("fieldSelector").is_empty() {
+            meta["remainingItemCount"] = (found.len() - limit).into();
+        }
         found.truncate(limit);
         let last = found.last().map(|l| json!([text(l, "namespace"), text(l, "name")]).to_string()).unwrap_or_default();
         meta["continue"] = BASE64_URL_SAFE_NO_PAD.encode(last).into();
@@ -64,7 +67,21 @@ fn render(kind: Kind, place: &Place, found: &[&Value], meta: Value, as_table: bo
         return table;
     }
     let resource = place.resource;
-    json!({"kind": format!("{}List", resource.name), "apiVersion": resource.api_version(), "metadata": meta, "items": found})
+    let mut items: Vec<Value> = found.iter().map(|object| (*object).clone()).collect();
+    // The list says of what kind its items are; only those of defined kinds say it themselves.
+    for item in items.iter_mut().filter_map(Value::as_object_mut).filter(|_| kind != Kind::TargetGroupBinding) {
+        item.shift_remove("kind");
+        item.shift_remove("apiVersion");
+    }
+    json!({"kind": format!("{}List", resource.name), "apiVersion": resource.api_version(), "metadata": meta, "items": items})
+}
+
+/// 0 or nothing: no limit.
+fn limit(text: &str) -> Result<usize, Failure> {
+    match text {
+        "" | "0" => Ok(usize::MAX),
+        text => text.parse().map_err(|_| Failure::bad_request(format!("strconv.ParseInt: parsing \"{text}\": invalid syntax"))),
+    }
 }
 
 fn after(token: &str) -> Result<Option<(String, String)>, Failure> {
@@ -73,5 +90,5 @@ fn after(token: &str) -> Result<Option<(String, String)>, Failure> {
     }
     let bytes = BASE64_URL_SAFE_NO_PAD.decode(token).ok();
     let place = bytes.and_then(|b| serde_json::from_slice(&b).ok());
-    place.map(Some).ok_or_else(|| Failure::bad_request("continue key is not valid"))
+    place.map(Some).ok_or_else(|| Failure::bad_request("invalid continue token: continue key is not valid"))
 }

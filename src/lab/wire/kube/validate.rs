@@ -49,6 +49,34 @@ pub fn unknown_fields(kind: Kind, object: &Value) -> Result<Vec<String>, Failure
     Ok(found)
 }
 
+/// What a server-side apply's schema finds wrong with an object: fields that the kind does not have, and texts that are none.
+pub fn untyped(kind: Kind, object: &Value) -> Result<Vec<String>, Failure> {
+    let unknown = unknown_fields(kind, object)?;
+    let mut wrong: Vec<_> = unknown.iter().map(|field| format!(".{field}: field not declared in schema")).collect();
+    if kind == Kind::TargetGroupBinding {
+        for field in ["targetGroupARN", "targetGroupName", "targetGroupProtocol", "targetType", "ipAddressType", "vpcID"] {
+            let given = &object["spec"][field];
+            if !given.is_null() && !given.is_string() {
+                wrong.push(format!(".spec.{field}: expected string, got {given}"));
+            }
+        }
+    }
+    Ok(wrong)
+}
+
+/// Names are those of a DNS subdomain.
+pub fn name(resource: &Resource, name: &str) -> Result<(), Failure> {
+    let edge = |c: Option<char>| c.is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
+    let label = |l: &str| {
+        let inner = l.chars().all(|c| c == '-' || edge(Some(c)));
+        inner && edge(l.chars().next()) && edge(l.chars().last())
+    };
+    if name.len() <= 253 && name.split('.').all(label) {
+        return Ok(());
+    }
+    Err(Failure::invalid(resource, name, "metadata.name", &format!("Invalid value: \"{name}\": not a lowercase RFC 1123 subdomain")))
+}
+
 fn walk(value: &Value, path: &str, found: &mut Vec<String>) {
     match value {
         Value::Object(map) if !path.starts_with("nodeSelector.") => {
@@ -119,11 +147,15 @@ pub fn prune(kind: Kind, object: &mut Value) {
 
 /// What schema and webhook say of an object that is about to be stored.
 pub fn admit(objects: &Objects, resource: &Resource, before: Option<&Value>, after: &Value) -> Result<(), Failure> {
+    let spec = &after["spec"];
+    let wrong = |field: &str, why: &str| Err(Failure::invalid(resource, text(after, "name"), field, why));
+    let lasts = spec["leaseDurationSeconds"].as_i64();
+    if let Some(lasts) = lasts.filter(|n| resource.kind == Kind::Lease && *n <= 0) {
+        return wrong("spec.leaseDurationSeconds", &format!("Invalid value: {lasts}: must be greater than 0"));
+    }
     if resource.kind != Kind::TargetGroupBinding {
         return Ok(());
     }
-    let spec = &after["spec"];
-    let wrong = |field: &str, why: &str| Err(Failure::invalid(resource, text(after, "name"), field, why));
     if spec["serviceRef"]["name"].as_str().is_none_or(str::is_empty) {
         return wrong("spec.serviceRef.name", "Required value");
     }
@@ -186,6 +218,8 @@ pub fn defaults(kind: Kind, object: &mut Value) {
             let ports = spec.get_mut("ports").and_then(Value::as_array_mut).into_iter().flatten();
             ports.filter_map(Value::as_object_mut).for_each(port_defaults);
         }
+        // As the controller's webhook does; a lab's groups are all of this kind.
+        Kind::TargetGroupBinding => drop(spec.entry("ipAddressType").or_insert("ipv4".into())),
         _ => (),
     }
 }

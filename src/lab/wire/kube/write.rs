@@ -39,28 +39,37 @@ impl Write<'_> {
         if name.is_empty() {
             return Err(Failure::invalid(self.place.resource, "", "metadata.name", "Required value: name or generateName is required"));
         }
+        validate::name(self.place.resource, &name)?;
+        if !text(&body, "resourceVersion").is_empty() {
+            return Err(Failure::new(500, "", "resourceVersion should not be set on objects to be created"));
+        }
         if self.live(&name).is_some() {
             return Err(Failure::already_exists(self.place.resource, &name));
         }
         self.namespace_exists()?;
         drop_status(self.place, &mut body, None);
-        meta(&mut body).shift_remove("resourceVersion");
         self.track(None, &mut body);
         self.store(None, body).map(|v| (201, v))
     }
 
     /// PUT.
     pub fn replace(&mut self, mut body: Value) -> Written {
-        let name = self.name();
+        let (name, kind) = (self.name(), self.place.resource.kind);
         let Some(before) = self.live(&name) else {
-            // A lease, unlike most kinds, is created by replacing what is not there, whatever version that names.
-            let creates = self.place.resource.kind == Kind::Lease;
-            return if creates { self.create(body) } else { Err(Failure::not_found(self.place.resource, &name)) };
+            // A Lease that is not there is made.
+            if kind != Kind::Lease {
+                return Err(Failure::not_found(self.place.resource, &name));
+            }
+            meta(&mut body).shift_remove("resourceVersion");
+            return self.create(body);
         };
         if self.place.subresource.as_deref() == Some("scale") {
             return self.rescale(&before, &body);
         }
         self.check(&mut body, Some(&name))?;
+        if matches!(kind, Kind::Lease | Kind::TargetGroupBinding) && text(&body, "resourceVersion").is_empty() {
+            return Err(Failure::unversioned(self.place.resource, &name));
+        }
         self.changed(&before, body)
     }
 
@@ -106,7 +115,8 @@ impl Write<'_> {
         }
         let last = if dry { before } else { self.objects.delete(kind, self.place.namespace(), &name, self.now).unwrap_or(before) };
         if text(&last, "deletionTimestamp").is_empty() {
-            let details = json!({"name": name, "group": self.place.resource.group, "kind": self.place.resource.plural, "uid": last["metadata"]["uid"]});
+            let mut details = Failure::not_found(self.place.resource, &name).details;
+            details["uid"] = last["metadata"]["uid"].clone();
             return Ok((200, json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details})));
         }
         Ok((200, last))
@@ -155,7 +165,11 @@ impl Write<'_> {
             let unknown = validate::unknown_fields(resource.kind, body)?;
             if !unknown.is_empty() {
                 let list: Vec<_> = unknown.iter().map(|f| format!("unknown field \"{f}\"")).collect();
-                return Err(Failure::bad_request(format!("strict decoding error: {}", list.join(", "))));
+                let (version, kind) = (resource.api_version(), resource.name);
+                // Only of its own kinds the API says which one it could not decode.
+                let own = format!("{kind} in version \"{version}\" cannot be handled as a {kind}: ");
+                let prefix = if resource.kind == Kind::TargetGroupBinding { String::new() } else { own };
+                return Err(Failure::bad_request(format!("{prefix}strict decoding error: {}", list.join(", "))));
             }
         }
         validate::prune(resource.kind, body);
@@ -204,13 +218,14 @@ impl Write<'_> {
     fn apply(&mut self, name: &str, before: Option<Value>, mut body: Value) -> Written {
         let manager = self.query.get("fieldManager");
         if manager.is_empty() {
-            return Err(Failure::bad_request("fieldManager is required for apply patch"));
+            return Err(Failure::no_manager());
+        }
+        let wrong = validate::untyped(self.place.resource.kind, &body)?;
+        if !wrong.is_empty() {
+            return Err(Failure::untyped(self.place.resource, text(&body, "namespace"), name, &wrong));
         }
         if text(&body, "name").is_empty() {
             meta(&mut body).insert("name".into(), name.into());
-        }
-        if let Some(field) = validate::unknown_fields(self.place.resource.kind, &body)?.first() {
-            return Err(Failure::not_in_schema(self.place.resource, &format!("{}/{name}", self.place.namespace()), field));
         }
         self.check(&mut body, Some(name))?;
         let (version, resource) = (self.place.resource.api_version(), self.place.resource);

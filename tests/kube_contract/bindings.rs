@@ -1,0 +1,116 @@
+//! TargetGroupBindings by server-side apply, as the tool makes them.
+
+use serde_json::{Value, json};
+
+use super::{APPLY, Answer, MERGE, Subject, refused};
+
+const OURS: &str = "fieldManager=cutover&fieldValidation=Strict";
+
+impl Subject {
+    /// A binding with more in its `spec`.
+    fn binding(&self, name: &str, more: Value) -> Value {
+        let mut spec = json!({"serviceRef": {"name": "web", "port": 80}, "targetGroupARN": self.groups[0], "targetType": "ip"});
+        spec.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+        let meta = json!({"name": name, "namespace": self.namespace});
+        json!({"apiVersion": "elbv2.k8s.aws/v1beta1", "kind": "TargetGroupBinding", "metadata": meta, "spec": spec})
+    }
+
+    async fn apply(&self, name: &str, query: &str, body: Value) -> Answer {
+        self.ask("PATCH", &format!("{}/{name}?{query}", self.of("targetgroupbindings")), APPLY, Some(body)).await
+    }
+}
+
+/// A dry run says what would be, and nothing is.
+pub async fn a_dry_run_makes_nothing(subject: &Subject) {
+    let (status, _, body) = subject.apply("dry", &format!("{OURS}&dryRun=All"), subject.binding("dry", json!({}))).await;
+    assert_eq!((status, &body["spec"]["targetGroupARN"]), (201, &json!(subject.groups[0])), "{body}");
+    assert_eq!(subject.get(&format!("{}/dry", subject.of("targetgroupbindings"))).await.0, 404);
+}
+
+/// Made with 201, found the same with 200, and owned by who applied it.
+pub async fn applying_twice_is_applying_once(subject: &Subject) {
+    let wanted =
+        subject.binding("twice", json!({"vpcID": "vpc-0123456789abcdef0", "ipAddressType": "ipv4", "targetGroupProtocol": "HTTP"}));
+    let (status, _, made) = subject.apply("twice", OURS, wanted.clone()).await;
+    assert_eq!(status, 201, "{made}");
+    let (status, _, again) = subject.apply("twice", OURS, wanted).await;
+    assert_eq!((status, &again["metadata"]["generation"]), (200, &json!(1)), "{again}");
+    assert_eq!(again["spec"], made["spec"]);
+    let ours = |m: &&Value| m["manager"] == "cutover" && m["operation"] == "Apply";
+    let managers = again["metadata"]["managedFields"].as_array().cloned().unwrap_or_default();
+    let fields = managers.iter().find(ours).map(|m| m["fieldsV1"]["f:spec"].clone()).unwrap_or_default();
+    assert_eq!((&fields["f:targetGroupARN"], &fields["f:serviceRef"]["f:port"]), (&json!({}), &json!({})), "{again}");
+}
+
+/// A field that somebody else owns is a conflict that names field and owner, and how it came to be theirs.
+pub async fn a_field_of_another_owner_is_a_conflict(subject: &Subject) {
+    assert_eq!(subject.apply("theirs", "fieldManager=argocd-controller", subject.binding("theirs", json!({}))).await.0, 201);
+    let conflict = |by: &str| {
+        let field = ".spec.serviceRef.port";
+        let causes = json!([{"reason": "FieldManagerConflict", "message": format!("conflict with {by}"), "field": field}]);
+        (format!("Apply failed with 1 conflict: conflict with {by}: {field}"), json!({"causes": causes}))
+    };
+    let ours = || subject.binding("theirs", json!({"serviceRef": {"name": "web", "port": "http"}}));
+    let (message, details) = conflict("\"argocd-controller\"");
+    refused(&subject.apply("theirs", OURS, ours()).await, 409, "Conflict", &message, &details);
+    let path = format!("{}/theirs?fieldManager=kubectl-edit", subject.of("targetgroupbindings"));
+    assert_eq!(subject.ask("PATCH", &path, MERGE, Some(json!({"spec": {"serviceRef": {"port": 8080}}}))).await.0, 200);
+    let (message, details) = conflict("\"kubectl-edit\" using elbv2.k8s.aws/v1beta1");
+    refused(&subject.apply("theirs", OURS, ours()).await, 409, "Conflict", &message, &details);
+}
+
+/// A field that the schema does not have, or a number for a text: refused as if the API server were at fault, before any webhook.
+pub async fn a_field_that_the_schema_does_not_have_is_refused(subject: &Subject) {
+    let object = format!("({}/odd; elbv2.k8s.aws/v1beta1, Kind=TargetGroupBinding)", subject.namespace);
+    let message = format!("failed to create typed patch object {object}: .spec.targetGroupProtocl: field not declared in schema");
+    let answer = subject.apply("odd", OURS, subject.binding("odd", json!({"targetGroupProtocl": "HTTP"}))).await;
+    refused(&answer, 500, "", &message, &Value::Null);
+    let (status, _, body) = subject.apply("odd", OURS, subject.binding("odd", json!({"vpcID": 7}))).await;
+    let wrong = format!("failed to create typed patch object {object}: .spec.vpcID: expected string, got ");
+    assert!(status == 500 && body["message"].as_str().is_some_and(|m| m.starts_with(&wrong)), "{body}");
+}
+
+/// A value that the schema does not allow.
+pub async fn a_value_that_the_schema_does_not_have_is_refused(subject: &Subject) {
+    let answer = subject.apply("odd", &format!("{OURS}&dryRun=All"), subject.binding("odd", json!({"targetType": "banana"}))).await;
+    let why = "Unsupported value: \"banana\": supported values: \"instance\", \"ip\"";
+    let causes = json!([{"reason": "FieldValueNotSupported", "message": why, "field": "spec.targetType"}]);
+    let message = format!("TargetGroupBinding.elbv2.k8s.aws \"odd\" is invalid: spec.targetType: {why}");
+    let details = json!({"name": "odd", "group": "elbv2.k8s.aws", "kind": "TargetGroupBinding", "causes": causes});
+    refused(&answer, 422, "Invalid", &message, &details);
+}
+
+/// Nobody applies: refused.
+pub async fn an_apply_needs_a_manager(subject: &Subject) {
+    let answer = subject.apply("x", "dryRun=All", subject.binding("x", json!({}))).await;
+    let why = "Required value: is required for apply patch";
+    let causes = json!([{"reason": "FieldValueRequired", "message": why, "field": "fieldManager"}]);
+    let message = format!("PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: {why}");
+    refused(&answer, 422, "Invalid", &message, &json!({"group": "meta.k8s.io", "kind": "PatchOptions", "causes": causes}));
+}
+
+/// The webhook keeps a binding at its group and its kind of targets.
+pub async fn the_webhook_keeps_what_a_binding_is_for(subject: &Subject) {
+    assert_eq!(subject.apply("kept", OURS, subject.binding("kept", json!({}))).await.0, 201);
+    let forced = format!("{OURS}&force=true&dryRun=All");
+    for (field, value) in [("targetGroupARN", json!(subject.groups[1])), ("targetType", json!("instance"))] {
+        let (status, _, body) = subject.apply("kept", &forced, subject.binding("kept", json!({field: value}))).await;
+        let why = format!("TargetGroupBinding update may not change these immutable fields: spec.{field}");
+        let message = format!("admission webhook \"vtargetgroupbinding.elbv2.k8s.aws\" denied the request: {why}");
+        assert_eq!((status, &body["reason"], &body["message"]), (403, &json!("Forbidden"), &json!(message)), "{body}");
+    }
+}
+
+/// The webhook knows of two bindings for one group.
+pub async fn the_webhook_refuses_a_second_binding_of_a_group(subject: &Subject) {
+    assert_eq!(subject.apply("first", OURS, subject.binding("first", json!({}))).await.0, 201);
+    let (status, _, body) = subject.apply("second", &format!("{OURS}&dryRun=All"), subject.binding("second", json!({}))).await;
+    let why = format!("is already bound to following TargetGroupBindings [{}/first]", subject.namespace);
+    assert!(status == 403 && body["message"].as_str().is_some_and(|m| m.contains(&why)), "{body}");
+}
+
+/// The webhook fills in what the group is, for whoever does not say.
+pub async fn the_webhook_fills_in_the_kind_of_addresses(subject: &Subject) {
+    let (status, _, made) = subject.apply("filled", OURS, subject.binding("filled", json!({}))).await;
+    assert_eq!((status, &made["spec"]["ipAddressType"]), (201, &json!("ipv4")), "{made}");
+}

@@ -1,0 +1,78 @@
+//! Leases and ConfigMaps as locks and journals: replaced with the version that was read, or not at all.
+
+use serde_json::{Value, json};
+
+use super::{Subject, refused};
+
+const STALE: &str = "the object has been modified; please apply your changes to the latest version and try again";
+
+/// Of two who replace the same version, the second is refused: on this the lock and the journal rest.
+pub async fn a_stale_version_is_refused(subject: &Subject) {
+    for (plural, full, details) in [
+        ("configmaps", "configmaps", json!({"name": "one", "kind": "configmaps"})),
+        ("leases", "leases.coordination.k8s.io", json!({"name": "one", "group": "coordination.k8s.io", "kind": "leases"})),
+    ] {
+        let (path, field) = (subject.of(plural), if plural == "leases" { "spec" } else { "data" });
+        let content = |who: &str| if plural == "leases" { json!({"holderIdentity": who}) } else { json!({"who": who}) };
+        let (status, _, read) = subject.post(&path, json!({"metadata": {"name": "one"}, field: content("nobody")})).await;
+        assert_eq!(status, 201, "{read}");
+        let replaced = |who: &str| {
+            let mut mine = read.clone();
+            mine[field] = content(who);
+            mine
+        };
+        let (status, _, first) = subject.put(&format!("{path}/one"), replaced("alice")).await;
+        assert_eq!(status, 200, "{first}");
+        assert_ne!(first["metadata"]["resourceVersion"], read["metadata"]["resourceVersion"]);
+        let answer = subject.put(&format!("{path}/one"), replaced("bob")).await;
+        refused(&answer, 409, "Conflict", &format!("Operation cannot be fulfilled on {full} \"one\": {STALE}"), &details);
+        assert_eq!(subject.get(&format!("{path}/one")).await.2[field], content("alice"));
+    }
+}
+
+/// What is replaced by the same is the same: its version stays.
+pub async fn replacing_by_the_same_changes_nothing(subject: &Subject) {
+    let path = subject.of("configmaps");
+    let (_, _, made) = subject.post(&path, json!({"metadata": {"name": "same"}, "data": {"a": "1"}})).await;
+    let (status, _, again) = subject.put(&format!("{path}/same"), made.clone()).await;
+    assert_eq!((status, &again["metadata"]["resourceVersion"]), (200, &made["metadata"]["resourceVersion"]));
+}
+
+/// A ConfigMap may be replaced whatever it is; a Lease may not.
+pub async fn a_lease_is_not_replaced_without_its_version(subject: &Subject) {
+    let path = subject.of("configmaps");
+    assert_eq!(subject.post(&path, json!({"metadata": {"name": "free"}})).await.0, 201);
+    assert_eq!(subject.put(&format!("{path}/free"), json!({"metadata": {"name": "free"}, "data": {"a": "1"}})).await.0, 200);
+    let path = subject.of("leases");
+    assert_eq!(subject.post(&path, json!({"metadata": {"name": "held"}, "spec": {"holderIdentity": "alice"}})).await.0, 201);
+    let answer = subject.put(&format!("{path}/held"), json!({"metadata": {"name": "held"}, "spec": {"holderIdentity": "bob"}})).await;
+    let why = "Invalid value: 0: must be specified for an update";
+    let causes = json!([{"reason": "FieldValueInvalid", "message": why, "field": "metadata.resourceVersion"}]);
+    let message = format!("leases.coordination.k8s.io \"held\" is invalid: metadata.resourceVersion: {why}");
+    let details = json!({"name": "held", "group": "coordination.k8s.io", "kind": "leases", "causes": causes});
+    refused(&answer, 422, "Invalid", &message, &details);
+}
+
+/// A ConfigMap that is gone stays gone; a Lease that is gone is made by whoever replaces it, even with the version that it had.
+pub async fn a_lease_that_is_gone_is_made_by_replacing_it(subject: &Subject) {
+    let answer = subject.put(&format!("{}/gone", subject.of("configmaps")), json!({"metadata": {"name": "gone"}})).await;
+    refused(&answer, 404, "NotFound", "configmaps \"gone\" not found", &json!({"name": "gone", "kind": "configmaps"}));
+    for (name, meta) in [("gone", json!({"name": "gone"})), ("went", json!({"name": "went", "resourceVersion": "7"}))] {
+        let lease = json!({"metadata": meta, "spec": {"holderIdentity": "alice"}});
+        let (status, _, made) = subject.put(&format!("{}/{name}", subject.of("leases")), lease).await;
+        assert_eq!(status, 201, "{made}");
+        assert_eq!(made["spec"]["holderIdentity"], "alice");
+        assert_eq!(made["metadata"]["generation"], Value::Null, "Leases are not counted");
+    }
+}
+
+/// A lease that lasts no time is none.
+pub async fn a_lease_lasts_at_least_a_second(subject: &Subject) {
+    let lease = json!({"metadata": {"name": "short"}, "spec": {"holderIdentity": "alice", "leaseDurationSeconds": 0}});
+    let answer = subject.post(&subject.of("leases"), lease).await;
+    let why = "Invalid value: 0: must be greater than 0";
+    let causes = json!([{"reason": "FieldValueInvalid", "message": why, "field": "spec.leaseDurationSeconds"}]);
+    let message = format!("Lease.coordination.k8s.io \"short\" is invalid: spec.leaseDurationSeconds: {why}");
+    let details = json!({"name": "short", "group": "coordination.k8s.io", "kind": "Lease", "causes": causes});
+    refused(&answer, 422, "Invalid", &message, &details);
+}

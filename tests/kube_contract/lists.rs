@@ -1,0 +1,53 @@
+//! Lists and their pages.
+
+use serde_json::{Value, json};
+
+use super::{Subject, refused};
+
+async fn three(subject: &Subject) -> String {
+    let path = subject.of("configmaps");
+    for name in ["page-x", "page-y", "page-z"] {
+        assert_eq!(subject.post(&path, json!({"metadata": {"name": name, "labels": {"page": "1"}}})).await.0, 201);
+    }
+    path
+}
+
+fn names(list: &Value) -> Vec<&str> {
+    let items = list["items"].as_array().expect("items");
+    items.iter().filter_map(|i| i["metadata"]["name"].as_str()).filter(|n| n.starts_with("page-")).collect()
+}
+
+/// Page by page, each object once; what is left is counted only where nothing selects.
+pub async fn pages_hold_every_object_once(subject: &Subject) {
+    let path = three(subject).await + "?labelSelector=page%3D1";
+    let (_, _, first) = subject.get(&format!("{path}&limit=2")).await;
+    assert_eq!(names(&first), ["page-x", "page-y"]);
+    assert_eq!(first["metadata"]["remainingItemCount"], Value::Null, "nobody counts what a selector would have to look at");
+    let token = first["metadata"]["continue"].as_str().expect("a token");
+    let (_, _, rest) = subject.get(&format!("{path}&limit=2&continue={token}")).await;
+    assert_eq!((names(&rest), rest["metadata"]["continue"].as_str().unwrap_or_default()), (vec!["page-z"], ""));
+    let (_, _, all) = subject.get(&subject.of("configmaps")).await;
+    let count = all["items"].as_array().expect("items").len();
+    let (_, _, first) = subject.get(&format!("{}?limit=1", subject.of("configmaps"))).await;
+    assert_eq!(first["metadata"]["remainingItemCount"], json!(count - 1));
+}
+
+/// The list says of what kind its items are; they do not say it again.
+pub async fn items_of_a_list_do_not_repeat_their_kind(subject: &Subject) {
+    let path = three(subject).await;
+    let (_, _, list) = subject.get(&path).await;
+    assert_eq!((&list["kind"], &list["apiVersion"]), (&json!("ConfigMapList"), &json!("v1")));
+    assert!(list["items"].as_array().expect("items").iter().all(|i| i.get("kind").is_none() && i.get("apiVersion").is_none()));
+    let (_, _, one) = subject.get(&format!("{path}/page-x")).await;
+    assert_eq!((&one["kind"], &one["apiVersion"]), (&json!("ConfigMap"), &json!("v1")));
+}
+
+/// Limits and tokens that are none.
+pub async fn a_page_that_cannot_be_is_refused(subject: &Subject) {
+    let path = subject.of("configmaps");
+    let answer = subject.get(&format!("{path}?limit=many")).await;
+    refused(&answer, 400, "BadRequest", "strconv.ParseInt: parsing \"many\": invalid syntax", &Value::Null);
+    let (status, _, body) = subject.get(&format!("{path}?limit=1&continue=nonsense")).await;
+    assert_eq!((status, &body["reason"]), (400, &json!("BadRequest")), "{body}");
+    assert!(body["message"].as_str().is_some_and(|m| m.starts_with("invalid continue token: continue key is not valid")), "{body}");
+}
