@@ -29,8 +29,7 @@ pub async fn a_dry_run_makes_nothing(subject: &Subject) {
 
 /// Made with 201, found the same with 200, and owned by who applied it.
 pub async fn applying_twice_is_applying_once(subject: &Subject) {
-    let wanted =
-        subject.binding("twice", json!({"vpcID": "vpc-0123456789abcdef0", "ipAddressType": "ipv4", "targetGroupProtocol": "HTTP"}));
+    let wanted = subject.binding("twice", json!({"ipAddressType": "ipv4", "targetGroupProtocol": "HTTP"}));
     let (status, _, made) = subject.apply("twice", OURS, wanted.clone()).await;
     assert_eq!(status, 201, "{made}");
     let (status, _, again) = subject.apply("twice", OURS, wanted).await;

@@ -45,6 +45,7 @@ mod killed;
 mod kube_contract;
 mod kubelet;
 mod permissions;
+mod plugin;
 mod setup;
 mod stack;
 mod staged;

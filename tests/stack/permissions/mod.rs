@@ -35,6 +35,15 @@ fn said(ended: &Ended) -> String {
     format!("{} {}", ended.out, ended.err).split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
+/// moto finds out which groups a load balancer uses when a listener or rule is made, and not when one is changed: a rule for `b` is made, and taken away.
+fn known_as_attached(world: &World) {
+    let path = serde_json::json!([{"Field": "path-pattern", "PathPatternConfig": {"Values": ["/known"]}}]);
+    let forward = serde_json::json!([{"Type": "forward", "TargetGroupArn": world.groups["b"]}]);
+    let rule = serde_json::json!({"ListenerArn": world.routes[0], "Priority": 90, "Conditions": path, "Actions": forward});
+    let made = world.stack.boto(&serde_json::json!([["elbv2", "create_rule", rule]])).remove(0);
+    world.stack.boto(&serde_json::json!([["elbv2", "delete_rule", {"RuleArn": made["Rules"][0]["RuleArn"]}]]));
+}
+
 #[test]
 fn stack_a_whole_run_uses_what_the_examples_allow_and_nothing_else() {
     let Some(world) = World::new("least") else { return };
@@ -55,8 +64,9 @@ fn stack_a_whole_run_uses_what_the_examples_allow_and_nothing_else() {
     does(&["run", &plan, "--yes"]);
     world.share_is(100);
     does(&["status", "least"]);
+    known_as_attached(&world);
     // The emergency command, without plan and run; and then the run's own way back.
-    does(&["rollback", "--load-balancer", "least-web", "--from", "least-a", "--to", "least-b", "--yes"]);
+    does(&["rollback", "--load-balancer", "least-web", "--from", "*-a", "--to", "*-b", "--yes"]);
     world.share_is(0);
     does(&["status", "--load-balancer", "least-web"]);
     does(&["rollback", "least", "--yes"]);
@@ -119,8 +129,13 @@ fn stack_an_action_that_the_policy_lacks_is_named_with_what_to_add() {
         let text = said(&ended);
         println!("without {action}: exit {}", ended.code);
         assert!(text.contains(&format!("add the action `{action}` to the caller's policy (examples/iam-policy.json")), "{text}");
-        let write = action.contains(":Modify") || action.contains("Tags") && !action.contains("Describe");
-        assert_eq!(ended.code == 3, !write, "without {action}: exit {}\n{text}", ended.code);
+        // What the marker needs is tried before anything moves; what moves traffic, and what ends a run, is missed when it is done.
+        let codes: &[i32] = match action.rsplit(':').next() {
+            Some("ModifyListener" | "ModifyRule") => &[4, 5],
+            Some("RemoveTags") => &[0, 5],
+            _ => &[3],
+        };
+        assert!(codes.contains(&ended.code), "without {action}: exit {}\n{text}", ended.code);
         // Only what is needed at the very end is missed there.
         world.share_is(if action.ends_with(":RemoveTags") { 100 } else { 0 });
     }
