@@ -150,7 +150,7 @@ pub async fn take_to_restore(
     Ok(hold)
 }
 
-/// The locks are held: where a marker's run was never begun in this store, whoever put it is gone.
+/// The locks are held: where a marker's run was never begun in this store, or is over, whoever put it is gone.
 async fn mark(
     balancer: &dyn Balancer,
     store: &dyn Store,
@@ -163,7 +163,7 @@ async fn mark(
     let value = marker::value(run, &settings.owner, since);
     match marker::put(balancer, load_balancers, run, &value, take_over).await {
         Err(MarkerError::Other(other)) if !take_over && marker::abandoned(store, &other).await => {
-            tracing::warn!("the marker of a run that died before it began is replaced: {other}");
+            tracing::warn!("the marker of a run that died before it began, or at its very end, is replaced: {other}");
             marker::put(balancer, load_balancers, run, &value, true).await
         }
         put => put,

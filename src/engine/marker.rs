@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 
-use crate::adapter::store::Store;
+use crate::adapter::store::{RunSummary, Store};
 use crate::adapter::{Balancer, Clock, WriteError};
 use crate::domain::alb::{Tags, Unreadable};
 use crate::domain::watch::Marker;
@@ -48,11 +48,11 @@ fn names(value: &str, run: &str) -> bool {
     value.split(' ').next() == Some(run)
 }
 
-/// Whether a marker is of a run that was made in this store and has no record: it is put after the one and before the other. Only for whoever
-/// holds the locks is that proof that nobody has it any more.
+/// Whether a marker is of a run of this store that has no record yet or is over: it is put before the first record and removed after the last,
+/// and a process can die in between. Only for whoever holds the locks is that proof that nobody has it any more.
 pub async fn abandoned(store: &dyn Store, value: &str) -> bool {
     let run = value.split(' ').next().unwrap_or_default();
-    store.read(run).await.is_ok_and(|records| records.is_empty())
+    store.read(run).await.is_ok_and(|records| records.is_empty() || RunSummary::of(run, &records).finished.is_some())
 }
 
 /// Why the marker is not ours.
