@@ -23,6 +23,14 @@ pub fn settings(plan: &Plan, state: &State) -> Settings {
     Settings::new(owner, host, Subject::of(plan, state).size())
 }
 
+/// How often a run looks, and what it takes.
+pub fn often(settings: &Settings, calls: usize) -> String {
+    let seconds = settings.poll.as_secs_f64();
+    #[allow(clippy::cast_precision_loss)] // a number of calls
+    let rate = calls as f64 / seconds;
+    format!("looks every {seconds:.0} s: {calls} describe calls each time, {rate:.1} a second (--api-budget)")
+}
+
 /// Drives a run to its ending. `^C` once leaves it paused; twice leaves it at once.
 pub async fn drive(global: &Global, plan: &Plan, ports: Ports, settings: Settings, hold: Hold) -> Result<Exit, Failure> {
     begin(global, plan, ports, settings, hold, None).await

@@ -1,6 +1,7 @@
 //! A load balancers' API of tags alone, for tests of who holds a run.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ pub struct Fake {
     tags: Mutex<BTreeMap<String, Tags>>,
     refusing: BTreeSet<String>,
     unreadable: bool,
+    calls: AtomicUsize,
 }
 
 impl Fake {
@@ -36,6 +38,11 @@ impl Fake {
     pub fn tagged(self, arn: &str, key: &str, value: &str) -> Self {
         self.change(arn, |tags| drop(tags.insert(key.into(), value.into())));
         self
+    }
+
+    /// How many describe calls AWS would have got: a group at a time, twenty routes or load balancers at a time.
+    pub fn calls(&self) -> usize {
+        self.calls.load(Relaxed)
     }
 
     /// A tag as it is.
@@ -61,7 +68,8 @@ impl Balancer for Fake {
     async fn listeners(&self, _: &str) -> Result<Vec<(Listener, Vec<LiveRoute>)>, Unreadable> {
         Err(Unreadable::Throttled)
     }
-    async fn routes(&self, _: &[RouteId]) -> BTreeMap<RouteId, Result<LiveRoute, Unreadable>> {
+    async fn routes(&self, ids: &[RouteId]) -> BTreeMap<RouteId, Result<LiveRoute, Unreadable>> {
+        self.calls.fetch_add(ids.len().div_ceil(20), Relaxed);
         BTreeMap::new()
     }
     async fn target_groups(&self, _: Option<&str>) -> Result<Vec<TargetGroup>, Unreadable> {
@@ -70,13 +78,15 @@ impl Balancer for Fake {
     async fn find_target_groups(&self, _: &Selector) -> Result<Vec<TargetGroup>, Unreadable> {
         Err(Unreadable::Throttled)
     }
-    async fn health(&self, _: &[String]) -> BTreeMap<String, Result<Vec<Target>, Unreadable>> {
+    async fn health(&self, groups: &[String]) -> BTreeMap<String, Result<Vec<Target>, Unreadable>> {
+        self.calls.fetch_add(groups.len(), Relaxed);
         BTreeMap::new()
     }
     async fn set(&self, _: &RouteId, _: &[Action], _: Duration) -> Result<(), WriteError> {
         Err(WriteError::Throttled)
     }
     async fn tags(&self, arn: &str) -> Result<Tags, Unreadable> {
+        self.calls.fetch_add(1, Relaxed);
         let mut found = Tags::new();
         self.change(arn, |tags| found.clone_from(tags));
         if self.unreadable { Err(Unreadable::Throttled) } else { Ok(found) }

@@ -1,6 +1,23 @@
-//! A token bucket for the calls that AWS meters most tightly.
+//! What is taken of an account's API limits: a token bucket for the calls that AWS meters most tightly, and how often to look at things.
+
+use std::time::Duration;
 
 use jiff::Timestamp;
+
+/// Calls a second that looking may take where nothing else is said: a fifth of 50 describe calls a second. AWS publishes no figure; 50 is what
+/// its own controllers are known to live with, and they take theirs from the same bucket.
+pub const LOOKS: f64 = 10.0;
+
+/// Never more often than this, however much there is to spend.
+const LEAST: Duration = Duration::from_secs(5);
+/// Never more seldom: a guard that looks less than once in five minutes guards nothing.
+const MOST: Duration = Duration::from_mins(5);
+
+/// Time between two looks of so many calls each, where `budget` calls a second may be spent (greater than 0): from 5 s to 5 min.
+#[allow(clippy::cast_precision_loss)] // a number of calls
+pub fn interval(calls: usize, budget: f64) -> Duration {
+    Duration::try_from_secs_f64(calls as f64 / budget).unwrap_or(MOST).clamp(LEAST, MOST)
+}
 
 /// A bucket's size and refill.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -45,6 +62,15 @@ impl Bucket {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn looks_are_as_far_apart_as_their_calls_need() {
+        assert_eq!(interval(3, LOOKS), LEAST);
+        assert_eq!(interval(211, LOOKS), Duration::from_millis(21_100));
+        assert_eq!(interval(211, 50.0), LEAST);
+        assert_eq!(interval(211, 2.0), Duration::from_millis(105_500));
+        assert_eq!(interval(usize::MAX, 1e-300), MOST);
+    }
 
     #[test]
     fn grants_the_burst_and_then_the_rate() {

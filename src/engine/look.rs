@@ -161,6 +161,7 @@ mod tests {
     use super::*;
     use crate::domain::event::{Event, Record};
     use crate::domain::fixture;
+    use crate::engine::fake::Fake;
 
     #[test]
     fn the_groups_that_a_rollback_returns_to_are_looked_at() {
@@ -174,5 +175,29 @@ mod tests {
             Subject::of(&fixture::plan(), &state).groups.contains(&"c's group".to_owned())
         };
         assert!(looks_at_c(Some("c")) && !looks_at_c(Some("a")) && !looks_at_c(None));
+    }
+
+    /// An hour of looking at 200 groups takes at most a fifth of 50 calls a second, and as many as a budget says where one is given.
+    #[tokio::test(start_paused = true)]
+    async fn looking_at_200_groups_stays_within_its_budget() {
+        let mut started = fixture::started(36);
+        let template = started.groups.values().find(|g| g.cluster == "a").expect("a group").clone();
+        started.groups.extend((0..200).map(|i| (format!("group {i}"), template.clone())));
+        let record = Record { seq: 1, time: Timestamp::UNIX_EPOCH, run: "r".into(), event: Event::Started(Box::new(started)) };
+        let state = State::fold(&[record]).expect("legal").expect("a state");
+        let subject = Subject::of(&fixture::plan(), &state);
+        assert!(subject.groups.len() >= 200);
+        let clock = crate::adapter::clock::Scaled::new(Timestamp::UNIX_EPOCH, 1.0);
+        for (budget, most) in [(None, 0.2 * 50.0), (Some(2.0), 2.0)] {
+            let settings = super::super::Settings::new("alice@mac".into(), "mac".into(), subject.size()).spending(budget, subject.size());
+            let fake = Fake::default();
+            let end = clock.now() + jiff::SignedDuration::from_hours(1);
+            while clock.now() < end {
+                whole(&subject, &fake, &BTreeMap::new(), &clock).await;
+                clock.sleep(settings.poll).await;
+            }
+            let calls = f64::from(u32::try_from(fake.calls()).expect("not that many"));
+            assert!(calls > 3000.0 && calls / 3600.0 <= most * 1.02, "{calls} calls in an hour, of {most} a second");
+        }
     }
 }

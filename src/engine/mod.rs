@@ -34,7 +34,7 @@ use crate::domain::state::{Illegal, State};
 use crate::domain::watch::Watch;
 use crate::plan::model::ClusterName;
 
-pub use limit::Rate;
+pub use limit::{LOOKS, Rate, interval};
 pub use look::Subject;
 pub use marker::MarkerError;
 pub use run::Run;
@@ -90,8 +90,7 @@ impl Settings {
     /// or less often where there is much to look at, and modifying calls just below the rate that AWS's own load balancer controller
     /// ships (20 + 3/s; the bucket is the account's, shared with every controller).
     pub fn new(owner: String, host: String, things: usize) -> Self {
-        // A fifth of 50 describe calls a second is ours to spend on polling.
-        let poll = Duration::from_secs(5).max(Duration::from_millis(100) * u32::try_from(things).unwrap_or(u32::MAX));
+        let poll = interval(things, LOOKS);
         // Two less than the bucket: our markers are taken from it too, and AWS counts calls when they arrive.
         let modify = Rate { burst: 18.0, per_second: 3.0 };
         Self {
@@ -106,6 +105,14 @@ impl Settings {
             orders: Orders::default(),
             leave_when_frozen: false,
         }
+    }
+
+    /// The same with another number of describe calls a second to spend on looking at `things`.
+    #[must_use]
+    pub fn spending(self, budget: Option<f64>, things: usize) -> Self {
+        let Some(budget) = budget else { return self };
+        let poll = interval(things, budget);
+        Self { poll, gap: poll * 3, ..self }
     }
 }
 

@@ -35,7 +35,9 @@ async fn a_killed_run_goes_on_or_goes_back() {
         turns[i % lanes].push(case);
     }
     // Whatever the last kill of a lane left behind, the next run is not held up by it.
-    turns.iter_mut().for_each(|turn| turn.push(Case { strike: None, ending: Ending::Rollback }));
+    for turn in &mut turns {
+        turn.push(Case { strike: None, ending: Ending::Rollback });
+    }
     let lanes = all.iter_mut().zip(turns).map(async |(lane, turn)| {
         let mut found = Vec::new();
         for case in turn {

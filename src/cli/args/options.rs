@@ -139,6 +139,9 @@ pub struct Run {
     /// Where a rollback goes, such as `a=100` [default: all on `from`]
     #[arg(long, value_parser = value::shares, value_name = "SHARES", requires = "from_step")]
     pub baseline: Option<Shares>,
+    /// Describe calls a second to spend on looking; more routes and groups are looked at less often [default: 10]
+    #[arg(long, value_parser = value::speed, value_name = "N")]
+    pub api_budget: Option<f64>,
     /// When frozen by drift (exit 7) or a failure (exit 5): leave, or keep guarding [default: wait on a terminal]
     #[arg(long, value_enum, hide_possible_values = true, value_name = "exit|wait")]
     pub on_freeze: Option<OnFreeze>,
@@ -206,6 +209,9 @@ pub struct Resume {
     /// Stop after this step: number or name
     #[arg(long, value_name = "STEP")]
     pub until: Option<StepRef>,
+    /// Describe calls a second to spend on looking; more routes and groups are looked at less often [default: 10]
+    #[arg(long, value_parser = value::speed, value_name = "N")]
+    pub api_budget: Option<f64>,
     /// When frozen by drift (exit 7) or a failure (exit 5): leave, or keep guarding [default: wait on a terminal]
     #[arg(long, value_enum, hide_possible_values = true, value_name = "exit|wait")]
     pub on_freeze: Option<OnFreeze>,

@@ -36,10 +36,10 @@ pub async fn run(global: &Global, args: &Run) -> Result<Exit, Failure> {
         return Err(Failure::new(Exit::Usage, "not begun; nothing was touched"));
     }
     let start = baseline(&plan, from_step, args.baseline.clone())?;
-    begin(global, &plan, ports, &prepared, from_step, start, |settings| Settings {
+    begin(global, &plan, ports, &prepared, from_step, start, |settings, things| Settings {
         orders: Orders { until },
         leave_when_frozen: leaves(args.on_freeze),
-        ..settings
+        ..settings.spending(args.api_budget, things)
     })
     .await
 }
@@ -52,12 +52,13 @@ async fn begin(
     prepared: &Prepared,
     from_step: usize,
     start: Option<Shares>,
-    adjust: impl FnOnce(Settings) -> Settings,
+    adjust: impl FnOnce(Settings, usize) -> Settings,
 ) -> Result<Exit, Failure> {
     let (owner, host) = owner::owner();
     let started = prepared.started(plan, &owner, from_step, start)?;
     let things = started.groups.len() + started.routes.len().div_ceil(20) + started.load_balancers.len();
-    let settings = adjust(Settings::new(owner, host, things));
+    let settings = adjust(Settings::new(owner, host, things), things);
+    term::complain(&drive::often(&settings, things));
     let run = run_id(&plan.name, ports.clock.now(), &mut fastrand::Rng::new());
     let hold = hold::begin(&ports, &settings, plan.marker, &run, started).await.map_err(drive::held)?;
     if let Some(script) = hold.script() {

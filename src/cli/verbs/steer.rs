@@ -15,7 +15,7 @@ use crate::cli::{drive, find, follow, identity, owner, place, term, world};
 use crate::domain::decide::Orders;
 use crate::domain::event::ResumeMode;
 use crate::domain::state::{Phase, State};
-use crate::engine::{Settings, hold, request};
+use crate::engine::{Settings, Subject, hold, request};
 
 /// `cutover promote`.
 pub async fn promote(global: &Global, args: &Promote) -> Result<Exit, Failure> {
@@ -78,7 +78,10 @@ pub async fn resume(global: &Global, args: &Resume) -> Result<Exit, Failure> {
     let until = step(&found.plan, args.until.as_ref())?;
     let ports = world::ports(&found.plan, store).await;
     identity::account(&found.plan, &ports).await?;
-    let settings = Settings { orders: Orders { until }, leave_when_frozen: leaves(args.on_freeze), ..drive::settings(&found.plan, &state) };
+    let calls = Subject::of(&found.plan, &state).size();
+    let settings = drive::settings(&found.plan, &state).spending(args.api_budget, calls);
+    let settings = Settings { orders: Orders { until }, leave_when_frozen: leaves(args.on_freeze), ..settings };
+    term::complain(&drive::often(&settings, calls));
     let hold = hold::take(&ports, &settings, found.plan.marker, &found.run.id, &found.run.load_balancers, false).await;
     let hold = hold.map_err(|e| drive::held_again(e, &state))?;
     drive::drive(global, &found.plan, ports, settings, hold).await
