@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 use super::{Context, estimate, finding, listed, named_arns, reachable, spoken, unread};
 use crate::domain::alb::Unreadable;
 use crate::domain::finding::{Code, Finding, Severity};
-use crate::plan::model::{ClusterAccess, Marker};
+use crate::plan::model::{ClusterAccess, Marker, StatePlace};
 
 pub(super) fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
     account(context, findings);
@@ -124,13 +124,20 @@ fn same_cluster(context: &Context<'_>, findings: &mut Vec<Finding>) {
 }
 
 fn marker(context: &Context<'_>, findings: &mut Vec<Finding>) {
-    if context.plan.marker == Marker::None {
-        findings.push(finding(
-            Code::CUT088,
-            "lock",
-            "`marker: none`: only the lock file of this machine's state directory keeps a second run away".to_owned(),
-            "a run from another machine is not refused; it is noticed only by the drift that it causes, which freezes both. \
-             Allow elasticloadbalancing:AddTags and RemoveTags on the load balancer, or agree on one machine",
-        ));
+    if context.plan.marker != Marker::None {
+        return;
     }
+    let (keeps, agree) = match &context.plan.state {
+        StatePlace::Local => ("the lock file of this machine's state directory", "agree on one machine"),
+        StatePlace::Kubernetes { .. } => ("the Lease in the plan's shared state", "agree on plans that keep their runs there"),
+    };
+    findings.push(finding(
+        Code::CUT088,
+        "lock",
+        format!("`marker: none`: only {keeps} keeps a second run away"),
+        format!(
+            "a run from elsewhere is not refused; it is noticed only by the drift that it causes, which freezes both. \
+             Allow elasticloadbalancing:AddTags and RemoveTags on the load balancer, or {agree}"
+        ),
+    ));
 }
