@@ -21,7 +21,7 @@ fn cases(requests: usize, every: usize) -> Vec<Case> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_run_goes_on_or_goes_back() {
-    let lanes = if crate::whole() { 48 } else { 8 };
+    let lanes = if crate::whole() { 96 } else { 8 };
     let lab = Lab::start(lanes);
     let mut all = join_all((0..lanes).map(|number| Lane::open(&lab, number))).await;
     let (unhurt, _) = all[0].try_case(Case { strike: None, ending: Ending::Resume }).await;
