@@ -27,10 +27,17 @@ pub trait Balancer: Send + Sync {
     async fn caller(&self) -> Result<Caller, Unreadable>;
     /// The load balancers that a selector matches, with attributes and tags.
     async fn load_balancers(&self, selector: &Selector) -> Result<Vec<LoadBalancer>, Unreadable>;
+    /// The load balancers of the region that have a tag with this key, with their tags; attributes may be missing.
+    async fn marked(&self, key: &str) -> Result<Vec<LoadBalancer>, Unreadable> {
+        let mut all = self.load_balancers(&Selector::Tags(BTreeMap::new())).await?;
+        all.retain(|lb| lb.tags.contains_key(key));
+        Ok(all)
+    }
     /// The listeners of a load balancer, each with its default action first and then its rules by priority, all tags read. What cannot be read
     /// of one is told there ([`Listener::unread`], [`Listener::tags_unread`]) and holds up none of the others.
     async fn listeners(&self, load_balancer: &str) -> Result<Vec<(Listener, Vec<LiveRoute>)>, Unreadable>;
-    /// These routes as they are now, a result each; one that fails does not hold up the others. Tags are left empty.
+    /// These routes as they are now, a result each; one that fails does not hold up the others. Tags are left empty, and the
+    /// port of a rule is 0 where its listener was not seen before.
     async fn routes(&self, ids: &[RouteId]) -> BTreeMap<RouteId, Result<LiveRoute, Unreadable>>;
     /// Target groups of a load balancer with attributes and tags, or with `None` all of the account and region (without attributes).
     async fn target_groups(&self, load_balancer: Option<&str>) -> Result<Vec<TargetGroup>, Unreadable>;
@@ -46,6 +53,22 @@ pub trait Balancer: Send + Sync {
     async fn tag(&self, arn: &str, tags: &Tags) -> Result<(), WriteError>;
     /// Removes tags by key.
     async fn untag(&self, arn: &str, keys: &[String]) -> Result<(), WriteError>;
+
+    /// Adds or replaces tags of up to 20 resources at once; after an error any of them may have them.
+    async fn tag_all(&self, arns: &[String], tags: &Tags) -> Result<(), WriteError> {
+        for arn in arns {
+            self.tag(arn, tags).await?;
+        }
+        Ok(())
+    }
+
+    /// Removes tags by key of up to 20 resources at once; after an error any of them may still have them.
+    async fn untag_all(&self, arns: &[String], keys: &[String]) -> Result<(), WriteError> {
+        for arn in arns {
+            self.untag(arn, keys).await?;
+        }
+        Ok(())
+    }
 }
 
 /// Who we are to AWS.

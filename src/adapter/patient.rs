@@ -78,6 +78,10 @@ impl Balancer for Patient {
         again!(self, self.inner.load_balancers(selector))
     }
 
+    async fn marked(&self, key: &str) -> Result<Vec<LoadBalancer>, Unreadable> {
+        again!(self, self.inner.marked(key))
+    }
+
     async fn listeners(&self, load_balancer: &str) -> Result<Vec<(Listener, Vec<LiveRoute>)>, Unreadable> {
         let mut read = self.inner.listeners(load_balancer).await;
         for pause in PAUSES {
@@ -121,6 +125,14 @@ impl Balancer for Patient {
 
     async fn tag(&self, arn: &str, tags: &Tags) -> Result<(), WriteError> {
         self.inner.tag(arn, tags).await
+    }
+
+    async fn tag_all(&self, arns: &[String], tags: &Tags) -> Result<(), WriteError> {
+        self.inner.tag_all(arns, tags).await
+    }
+
+    async fn untag_all(&self, arns: &[String], keys: &[String]) -> Result<(), WriteError> {
+        self.inner.untag_all(arns, keys).await
     }
 
     async fn untag(&self, arn: &str, keys: &[String]) -> Result<(), WriteError> {

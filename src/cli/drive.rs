@@ -10,7 +10,7 @@ use super::render::view::View;
 use super::signals::Signals;
 use super::term;
 use crate::adapter::store::{LockError, Request, StoreError, emergency};
-use crate::domain::event::{Outcome, Stop};
+use crate::domain::event::{Event, Outcome, Stop};
 use crate::domain::goal;
 use crate::domain::state::State;
 use crate::engine::hold::{Hold, HoldError};
@@ -48,9 +48,8 @@ pub async fn begin(
     let interrupt = Interrupt::default();
     let mut listener = audience(global, plan);
     // It names everything that later records are about, and was journalled before there was anybody to tell.
-    if let Some(started) = ports.store.read(hold.run()).await.ok().and_then(|records| records.into_iter().next()) {
-        listener.record(&started);
-    }
+    let before = ports.store.read(hold.run()).await.unwrap_or_default();
+    before.iter().take_while(|r| !matches!(r.event, Event::Claimed { .. })).for_each(|record| listener.record(record));
     // What only memory keeps is found by no later process.
     let lost = if ports.store.lasts() { None } else { Some(emergency(&ports.store.read(hold.run()).await.unwrap_or_default())) };
     let mut run = Run::take(plan, ports, settings, hold, interrupt.clone(), &mut *listener).await.map_err(|e| engine(e, false))?;

@@ -40,6 +40,12 @@ pub async fn ports(plan: &Plan, store: Arc<dyn Store>) -> Ports {
     Ports { balancer: Arc::new(Alb::new(&config)), clusters: clusters(plan, &config).await, clock: Arc::new(clock::System), store }
 }
 
+/// The load balancers of a plan, and nothing else: what a rollback needs.
+pub async fn balancer_of(plan: &Plan, store: Arc<dyn Store>) -> Ports {
+    let config = aws(Some(&plan.region)).await;
+    Ports { balancer: Arc::new(Alb::new(&config)), clusters: BTreeMap::new(), clock: Arc::new(clock::System), store }
+}
+
 /// The clusters of a plan. One that cannot be reached now answers every question with why.
 async fn clusters(plan: &Plan, config: &SdkConfig) -> BTreeMap<ClusterName, Arc<dyn Cluster>> {
     let mut all: BTreeMap<ClusterName, Arc<dyn Cluster>> = BTreeMap::new();

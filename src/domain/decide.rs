@@ -23,7 +23,7 @@ pub use guard::{carrying, family_total};
 pub use hold::blind;
 pub use reconcile::outdated;
 pub use steps::{label, spell};
-pub use way_back::{WayBack, way_back};
+pub use way_back::{WayBack, carriers, way_back};
 
 /// What to do now.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,16 +1,42 @@
 //! A rollback from what is live: no journal, no plan, only names of groups. What results is an ordinary run that begins with its rollback.
 
+pub mod kept;
 pub mod script;
+pub mod weights;
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde_json::json;
 use wildmatch::WildMatch;
 
 use super::alb::{Listener, LiveRoute, LoadBalancer, Target, TargetGroup, Unreadable};
-use super::event::{GroupStart, RouteStart, Started};
+use super::event::{Counts, GroupStart, RouteStart, Started};
 use super::gate::Sample;
 use crate::plan::{self, model::Plan};
+
+/// A load balancer as it was just read.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    /// When the reading began.
+    pub at: Timestamp,
+    /// The load balancer.
+    pub load_balancer: LoadBalancer,
+    /// Its listeners with their routes, tags and all.
+    pub listeners: Vec<(Listener, Vec<LiveRoute>)>,
+    /// Its groups.
+    pub groups: Vec<TargetGroup>,
+    /// Their health.
+    pub health: BTreeMap<String, Result<Vec<Target>, Unreadable>>,
+}
+
+impl Seen {
+    /// Targets of every group by state, where they could be read.
+    pub fn counts(&self) -> BTreeMap<String, Counts> {
+        let read = self.health.iter().filter_map(|(arn, h)| Some((arn, h.as_ref().ok()?)));
+        read.map(|(arn, targets)| (arn.clone(), Sample::of(self.at, targets).counts)).collect()
+    }
+}
 
 /// What is asked for, and what is there.
 pub struct Wanted<'a> {
@@ -41,6 +67,9 @@ pub enum EmergencyError {
         /// Names of the groups.
         there: String,
     },
+    /// No tag says where the traffic was.
+    #[error("no tag of {0} says where the traffic was before a run")]
+    NoTags(String),
     /// No action forwards to them.
     #[error("no action of the load balancer forwards to any of {0}")]
     NoRoute(String),
@@ -125,6 +154,7 @@ fn route(wanted: &Wanted<'_>, pairs: &[Pair<'_>], live: &LiveRoute) -> Option<Ro
         workload: workload(pair),
         groups: [("from".into(), pair.from.arn.clone()), ("to".into(), pair.to.arn.clone())].into(),
         actions: live.actions.clone(),
+        found: None,
         owners: Vec::new(),
     })
 }
@@ -135,7 +165,7 @@ fn group(wanted: &Wanted<'_>, group: &TargetGroup, cluster: &str, pair: &Pair<'_
         name: group.name.clone(),
         cluster: cluster.into(),
         workload: workload(pair),
-        healthy: targets.map_or(0, |t| Sample::of(jiff::Timestamp::UNIX_EPOCH, t).counts.healthy),
+        healthy: targets.map_or(0, |t| Sample::of(Timestamp::UNIX_EPOCH, t).counts.healthy),
         interval: group.health_check.interval_seconds,
         cross_zone: true,
         zones: wanted.load_balancer.zones.clone(),
@@ -151,12 +181,17 @@ fn workload(pair: &Pair<'_>) -> String {
 
 /// The plan as a file would say it, so that the run can be resumed like any other.
 fn plan_of(wanted: &Wanted<'_>, pairs: &[Pair<'_>]) -> Result<Plan, EmergencyError> {
-    let lb = &wanted.load_balancer.arn;
+    let pairs: Vec<_> = pairs.iter().map(|p| (workload(p), p.from.arn.clone(), p.to.arn.clone())).collect();
+    plan_text(&wanted.load_balancer.arn, &pairs)
+}
+
+/// A plan over pairs of groups: workload, the one that is to have the traffic, the one that is to lose it.
+fn plan_text(lb: &str, pairs: &[(String, String, String)]) -> Result<Plan, EmergencyError> {
     let mut parts = lb.split(':').skip(3);
     let (region, account) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
     let workloads: Vec<_> = pairs
         .iter()
-        .map(|p| json!({"name": workload(p), "routes": [{"alb": {"loadBalancer": lb, "targetGroups": {"from": p.from.arn, "to": p.to.arn}}}]}))
+        .map(|(name, from, to)| json!({"name": name, "routes": [{"alb": {"loadBalancer": lb, "targetGroups": {"from": from, "to": to}}}]}))
         .collect();
     let text = json!({
         "apiVersion": "cutover.dev/v1alpha1", "kind": "Cutover", "metadata": {"name": "rollback"},

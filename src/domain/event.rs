@@ -205,6 +205,14 @@ pub enum Event {
         /// By target group ARN.
         groups: BTreeMap<String, Counts>,
     },
+    /// The original weights were put into tags on the routes, for a rollback without this journal.
+    Kept {
+        /// On how many routes.
+        routes: usize,
+        /// Routes where that failed, and why.
+        #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+        missing: BTreeMap<RouteId, String>,
+    },
     /// Something that a person should read.
     Notice {
         /// The text.
@@ -327,8 +335,11 @@ pub struct RouteStart {
     pub workload: String,
     /// The managed groups: ARN by cluster.
     pub groups: BTreeMap<ClusterName, String>,
-    /// Its actions as read.
+    /// Its actions as read: what a rollback returns to.
     pub actions: Vec<Action>,
+    /// What was there when the run began, where that is something else: a rollback that knows the original actions from elsewhere.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub found: Option<Vec<Action>>,
     /// Who else writes to it, as far as its tags and its load balancer's tell.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub owners: Vec<Owner>,

@@ -200,6 +200,7 @@ pub fn started(healthy: u32) -> Started {
             workload: "webapp".to_owned(),
             groups: ["a", "b"].map(|c| (c.to_owned(), group_arn(&format!("webapp-{c}")))).into(),
             actions: live.actions,
+            found: None,
             owners: Vec::new(),
         }
     });

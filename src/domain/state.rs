@@ -141,7 +141,7 @@ impl Route {
     /// A route as it was when the run first knew of it.
     fn new(start: RouteStart, at: Timestamp) -> Self {
         Self {
-            known: start.actions.clone(),
+            known: start.found.clone().unwrap_or_else(|| start.actions.clone()),
             start,
             open: None,
             drift: None,

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use futures::future::BoxFuture;
 use jiff::Timestamp;
 
+use super::keep;
 use super::marker::{self, MarkerError};
 use super::{Ports, Settings};
 use crate::adapter::Balancer;
@@ -11,15 +13,17 @@ use crate::adapter::patient::Patient;
 use crate::adapter::store::{Held, Holder, LockError, Store, StoreError};
 use crate::domain::emergency::script::script;
 use crate::domain::event::{Event, Started};
+use crate::domain::watch::Marker as There;
 use crate::plan::model::Marker;
 
 /// The right to write: locks held, marker put.
-#[derive(Debug)]
 pub struct Hold {
     pub(super) run: String,
     pub(super) held: Held,
     /// Taken to restore.
     pub(super) restores: bool,
+    /// The marker that is being put meanwhile.
+    pub(super) marking: Option<BoxFuture<'static, Result<(), MarkerError>>>,
     /// How the break-glass script of a new run is run.
     script: Option<String>,
 }
@@ -60,22 +64,31 @@ pub async fn begin(ports: &Ports, settings: &Settings, policy: Marker, run: &str
         return Err(error.into());
     }
     let mut hold = marked(ports, settings, policy, run, &load_balancers, held, false).await?;
-    let script = script(run, &started, ports.clock.now());
-    match ports.store.append(run, ports.clock.now(), &Event::Started(Box::new(started))).await {
+    match ports.store.append(run, ports.clock.now(), &Event::Started(Box::new(started.clone()))).await {
         Ok(_) => {
-            // It only helps; a run does not depend on it.
-            hold.script = ports.store.put_script(run, &script).await.unwrap_or_else(|error| {
-                tracing::warn!("no break-glass script could be written: {error}");
-                None
-            });
+            hold.script = leave_ways_back(ports, policy, run, &started).await;
             Ok(hold)
         }
         Err(error) => {
-            marker::remove(&*ports.balancer, &*ports.clock, &load_balancers, run).await;
+            marker::remove(&*ports.balancer, &*ports.clock, &started.load_balancers, run).await;
             hold.held.release().await;
             Err(error.into())
         }
     }
+}
+
+/// Ways back that need no journal: the script, and the weights in tags. They only help; a run does not depend on them. The script's path.
+async fn leave_ways_back(ports: &Ports, policy: Marker, run: &str, started: &Started) -> Option<String> {
+    if policy == Marker::Tag {
+        let kept = keep::put(&*ports.balancer, &*ports.clock, run, started).await;
+        if let Err(error) = ports.store.append(run, ports.clock.now(), &kept).await {
+            tracing::warn!("{error}");
+        }
+    }
+    ports.store.put_script(run, &script(run, started, ports.clock.now())).await.unwrap_or_else(|error| {
+        tracing::warn!("no break-glass script could be written: {error}");
+        None
+    })
 }
 
 /// Takes an existing run in hand. `take_over`: from whoever has it.
@@ -115,10 +128,11 @@ async fn marked(
             return Err(error.into());
         }
     }
-    Ok(Hold { run: run.into(), held, restores: false, script: None })
+    Ok(Hold { run: run.into(), held, restores: false, marking: None, script: None })
 }
 
-/// For a restoring process a marker that cannot be put is no reason to leave the traffic where it is: only another owner's is.
+/// For a restoring process a marker that cannot be put is no reason to leave the traffic where it is: only another owner's is. `there`: whose
+/// marker is there, where that was seen less than a minute ago. It is put while the traffic goes back already.
 pub async fn take_to_restore(
     ports: &Ports,
     settings: &Settings,
@@ -126,6 +140,7 @@ pub async fn take_to_restore(
     run: &str,
     load_balancers: &[String],
     take_over: bool,
+    there: Option<There>,
 ) -> Result<Hold, HoldError> {
     let held = match take(ports, settings, Marker::None, run, load_balancers, take_over).await {
         Ok(hold) => hold.held,
@@ -136,16 +151,34 @@ pub async fn take_to_restore(
         }
         Err(error) => return Err(error),
     };
-    let hold = Hold { run: run.into(), held, restores: true, script: None };
-    if policy == Marker::Tag {
-        match mark(&*ports.balancer, &*ports.store, settings, run, load_balancers, ports.clock.now(), take_over).await {
-            Err(other @ MarkerError::Other(_)) => {
-                hold.held.release().await;
-                return Err(other.into());
-            }
-            Err(error) => tracing::warn!("{error}; the rollback goes on"),
-            Ok(()) => {}
+    let mut hold = Hold { run: run.into(), held, restores: true, marking: None, script: None };
+    if policy == Marker::None {
+        return Ok(hold);
+    }
+    let there = match there {
+        Some(there) => Ok(there),
+        // Whoever takes it over need not know from whom.
+        None if take_over => Ok(There::Missing),
+        None => marker::read(&*ports.balancer, load_balancers, run).await,
+    };
+    let over = match &there {
+        // Whoever put it died before the run began.
+        Ok(There::Other(other)) => take_over || marker::abandoned(&*ports.store, other).await,
+        _ => take_over,
+    };
+    match there {
+        Ok(There::Ours) => {}
+        Ok(There::Other(other)) if !over => {
+            hold.held.release().await;
+            return Err(MarkerError::Other(other).into());
         }
+        Ok(_) => {
+            let (balancer, load_balancers, run) = (Arc::clone(&ports.balancer), load_balancers.to_vec(), run.to_owned());
+            let value = marker::value(&run, &settings.owner, ports.clock.now());
+            let put = async move { marker::put(&*balancer, &load_balancers, &run, &value, over).await };
+            hold.marking = Some(Box::pin(put));
+        }
+        Err(why) => tracing::warn!("the marker tag could not be read: {why}; the rollback goes on"),
     }
     Ok(hold)
 }

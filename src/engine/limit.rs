@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 /// Calls a second that looking may take where nothing else is said: a fifth of 50 describe calls a second. AWS publishes no figure; 50 is what
 /// its own controllers are known to live with, and they take theirs from the same bucket.
@@ -43,12 +43,19 @@ impl Bucket {
     }
 
     /// Takes up to `wanted` calls; returns how many are granted now.
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)] // between 0 and the burst
+    #[cfg(test)]
     pub fn take(&mut self, wanted: usize, now: Timestamp) -> usize {
+        self.take_but(0.0, wanted, now)
+    }
+
+    /// The same, leaving this many tokens there (of a small bucket, at most half).
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)] // between 0 and the burst
+    pub fn take_but(&mut self, reserve: f64, wanted: usize, now: Timestamp) -> usize {
         let elapsed = now.duration_since(self.at).as_secs_f64().max(0.0);
         self.at = now;
         self.tokens = elapsed.mul_add(self.rate.per_second, self.tokens).min(self.rate.burst);
-        let granted = wanted.min(self.tokens.floor().max(0.0) as usize);
+        let free = self.tokens - reserve.min((self.rate.burst / 2.0).floor());
+        let granted = wanted.min(free.floor().max(0.0) as usize);
         self.tokens -= granted as f64;
         granted
     }
@@ -57,6 +64,70 @@ impl Bucket {
     pub fn drain(&mut self) {
         self.tokens = self.tokens.min(0.0);
     }
+}
+
+/// The pace of restoring writes: as fast as they can be sent until AWS throttles one, and then its own rate, learned.
+///
+/// A throttled call costs nothing but its round trip. So the pace is kept a little above what is accepted: whatever AWS gives is used at once.
+#[derive(Debug, Clone)]
+pub struct Pace {
+    /// Never slower than this, in calls a second: a bit more than AWS's published rate.
+    floor: f64,
+    /// Calls a second; `None`: not throttled yet.
+    rate: Option<f64>,
+    /// The next call.
+    next: Timestamp,
+}
+
+/// Calls that were not made in their time and are made up for at once.
+const CATCH_UP: f64 = 3.0;
+
+impl Pace {
+    /// Unlimited, until throttled; then at least about `per_second`.
+    pub fn new(per_second: f64) -> Self {
+        Self { floor: per_second * 1.1, rate: None, next: Timestamp::MIN }
+    }
+
+    /// How many of `wanted` calls may be made now.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)] // between 0 and some hundred
+    pub fn grant(&mut self, wanted: usize, now: Timestamp) -> usize {
+        let Some(rate) = self.rate else { return wanted };
+        let slot = slot(rate);
+        let earliest = now - SignedDuration::from_secs_f64(CATCH_UP / rate);
+        self.next = self.next.max(earliest);
+        if self.next > now {
+            return 0;
+        }
+        let slots = (now.duration_since(self.next).as_secs_f64() * rate).floor() as usize + 1;
+        let granted = wanted.min(slots);
+        self.next += slot * i32::try_from(granted).unwrap_or(i32::MAX);
+        granted
+    }
+
+    /// When the next call may be made; in the past where there is no limit.
+    pub fn next(&self) -> Timestamp {
+        if self.rate.is_some() { self.next } else { Timestamp::MIN }
+    }
+
+    /// A call was accepted: a little faster, if there is a limit.
+    pub fn accepted(&mut self) {
+        self.rate = self.rate.map(|rate| (rate * 1.03).min(100.0));
+    }
+
+    /// AWS throttled a call.
+    pub fn throttled(&mut self, now: Timestamp) {
+        match self.rate {
+            None => {
+                self.rate = Some(self.floor);
+                self.next = now + slot(self.floor);
+            }
+            Some(rate) => self.rate = Some((rate * 0.85).max(self.floor)),
+        }
+    }
+}
+
+fn slot(rate: f64) -> SignedDuration {
+    SignedDuration::from_secs_f64(1.0 / rate)
 }
 
 #[cfg(test)]
@@ -78,8 +149,43 @@ mod tests {
         let mut bucket = Bucket::new(Rate { burst: 20.0, per_second: 3.0 }, start);
         assert_eq!(bucket.take(100, start), 20);
         assert_eq!(bucket.take(100, start), 0);
-        assert_eq!(bucket.take(100, start + jiff::SignedDuration::from_secs(2)), 6);
+        assert_eq!(bucket.take(100, start + SignedDuration::from_secs(2)), 6);
         bucket.drain();
-        assert_eq!(bucket.take(100, start + jiff::SignedDuration::from_secs(102)), 20, "never more than the burst");
+        assert_eq!(bucket.take(100, start + SignedDuration::from_secs(102)), 20, "never more than the burst");
+    }
+
+    #[test]
+    fn raises_leave_a_reserve() {
+        let start = Timestamp::UNIX_EPOCH;
+        let mut bucket = Bucket::new(Rate { burst: 18.0, per_second: 3.0 }, start);
+        assert_eq!((bucket.take_but(8.0, 100, start), bucket.take_but(8.0, 100, start)), (10, 0));
+        assert_eq!(bucket.take(100, start), 8, "for a rollback");
+        let mut small = Bucket::new(Rate { burst: 4.0, per_second: 3.0 }, start);
+        assert_eq!(small.take_but(8.0, 100, start), 2, "a small bucket moves too");
+        let mut smallest = Bucket::new(Rate { burst: 1.0, per_second: 1.0 }, start);
+        assert_eq!(smallest.take_but(8.0, 100, start), 1);
+    }
+
+    /// A hundred calls against a bucket of 20 that fills at 3 a second: nobody can be done before 80/3 s.
+    #[test]
+    fn the_pace_uses_what_aws_gives() {
+        let start = Timestamp::UNIX_EPOCH;
+        let mut aws = Bucket::new(Rate { burst: 20.0, per_second: 3.0 }, start);
+        let (mut pace, mut left, mut now, mut calls) = (Pace::new(3.0), 100, start, 0);
+        while left > 0 {
+            for _ in 0..pace.grant(left, now) {
+                calls += 1;
+                if aws.take(1, now) == 1 {
+                    left -= 1;
+                    pace.accepted();
+                } else {
+                    pace.throttled(now);
+                }
+            }
+            now += SignedDuration::from_millis(10);
+        }
+        let took = now.duration_since(start).as_secs_f64();
+        assert!(took < 1.05 * 80.0 / 3.0, "{took} s");
+        assert!(calls < 230, "{calls} calls: few in vain");
     }
 }

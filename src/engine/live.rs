@@ -2,8 +2,9 @@
 
 use jiff::Timestamp;
 
-use crate::adapter::Balancer;
-use crate::domain::alb::Unreadable;
+use crate::adapter::{Balancer, Clock};
+use crate::domain::alb::{LoadBalancer, Unreadable};
+use crate::domain::emergency::Seen;
 use crate::domain::live::Live;
 use crate::domain::select::spelled;
 use crate::plan::model::Selector;
@@ -32,6 +33,41 @@ pub enum LookError {
     },
 }
 
+/// The one load balancer that a selector names.
+///
+/// # Errors
+/// [`LookError`].
+pub async fn one(selector: &Selector, balancer: &dyn Balancer) -> Result<LoadBalancer, LookError> {
+    let name = spelled(selector);
+    let mut found = match balancer.load_balancers(selector).await {
+        Err(Unreadable::NotFound(_)) => Vec::new(),
+        other => other.map_err(|why| LookError::Unreadable { what: format!("load balancer {name}"), why })?,
+    };
+    match (found.pop(), found.is_empty()) {
+        (Some(one), true) => Ok(one),
+        (last, _) => Err(LookError::NotOne { selector: name, found: found.into_iter().chain(last).map(|lb| lb.name).collect() }),
+    }
+}
+
+/// All of a load balancer that a rollback without a journal needs. Groups that cannot be read are none: what is written does not depend on them.
+///
+/// # Errors
+/// [`LookError`].
+pub async fn read(load_balancer: LoadBalancer, balancer: &dyn Balancer, clock: &dyn Clock) -> Result<Seen, LookError> {
+    let at = clock.now();
+    let groups = async {
+        let groups = balancer.target_groups(Some(&load_balancer.arn)).await.unwrap_or_else(|why| {
+            tracing::warn!("target groups of {} cannot be read: {why}", load_balancer.name);
+            Vec::new()
+        });
+        let health = balancer.health(&groups.iter().map(|g| g.arn.clone()).collect::<Vec<_>>()).await;
+        (groups, health)
+    };
+    let (listeners, (groups, health)) = futures::join!(balancer.listeners(&load_balancer.arn), groups);
+    let listeners = listeners.map_err(|why| LookError::Unreadable { what: format!("listeners of {}", load_balancer.name), why })?;
+    Ok(Seen { at, load_balancer, listeners, groups, health })
+}
+
 /// A load balancer as it is at `now`. Groups whose health cannot be read say so; everything else must be readable.
 ///
 /// # Errors
@@ -42,13 +78,7 @@ pub async fn look(selector: &Selector, balancer: &dyn Balancer, now: Timestamp) 
         let what = format!("{what} {name}");
         move |why| LookError::Unreadable { what, why }
     };
-    let found = match balancer.load_balancers(selector).await {
-        Err(Unreadable::NotFound(_)) => Vec::new(),
-        other => other.map_err(unreadable("load balancer"))?,
-    };
-    let [load_balancer] = found.as_slice() else {
-        return Err(LookError::NotOne { selector: name, found: found.into_iter().map(|lb| lb.name).collect() });
-    };
+    let load_balancer = &one(selector, balancer).await?;
     let (listeners, groups) = futures::join!(balancer.listeners(&load_balancer.arn), balancer.target_groups(Some(&load_balancer.arn)));
     let (listeners, groups) = (listeners.map_err(unreadable("listeners of"))?, groups.map_err(unreadable("target groups of"))?);
     let arns: Vec<String> = groups.iter().map(|g| g.arn.clone()).collect();

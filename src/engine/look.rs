@@ -31,6 +31,7 @@ pub struct Subject {
     load_balancers: Vec<String>,
     run: String,
     tagged: bool,
+    marking: bool,
     /// Groups of instance targets: group → cluster, service.
     replicas: BTreeMap<String, (ClusterName, ServiceRef)>,
     /// Groups with a Service behind them: group → cluster, service.
@@ -59,9 +60,20 @@ impl Subject {
             load_balancers: state.started.load_balancers.clone(),
             run: state.run.clone(),
             tagged: plan.marker == Marker::Tag,
+            marking: false,
             replicas: behind(true),
             services: behind(false),
         }
+    }
+
+    /// The marker is being put: what is there until then says nothing.
+    pub fn unmarked(&mut self) {
+        self.marking = true;
+    }
+
+    /// The marker is put.
+    pub fn marked(&mut self) {
+        self.marking = false;
     }
 
     /// How many things a look reads, for the poll budget.
@@ -78,7 +90,9 @@ pub async fn whole(
     clock: &dyn Clock,
 ) -> Observation {
     let replicas = behind(&subject.replicas, clusters, |view| Some(view.owners.iter().map(|o| o.ready).sum()));
-    let marker = async { if subject.tagged { Some(marker::read(balancer, &subject.load_balancers, &subject.run).await) } else { None } };
+    let marker = async {
+        if subject.tagged && !subject.marking { Some(marker::read(balancer, &subject.load_balancers, &subject.run).await) } else { None }
+    };
     let (routes, health, marker, replicas) =
         tokio::join!(routes(&subject.routes, balancer, clock), targets(&subject.groups, balancer, clock), marker, replicas);
     Observation { routes, health, replicas, marker, census: Vec::new() }

@@ -10,6 +10,7 @@ mod fake;
 pub mod hold;
 pub mod init;
 mod journal;
+mod keep;
 mod limit;
 pub mod live;
 pub mod look;
@@ -38,6 +39,7 @@ pub use limit::{LOOKS, Rate, interval};
 pub use look::Subject;
 pub use marker::MarkerError;
 pub use run::Run;
+pub use write::restore::seen;
 
 /// The world, as far as a run reaches it.
 #[derive(Clone)]

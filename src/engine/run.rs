@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use super::hold::Hold;
 use super::journal::Journal;
 use super::write::Executor;
+use super::write::restore as sight;
 use super::{Audience, Ending, EngineError, Interrupt, Ports, Settings, look, request};
 use crate::adapter::clock::Ahead;
 use crate::adapter::store::{Held, Request};
@@ -20,6 +21,7 @@ mod act;
 mod leave;
 mod observe;
 mod record;
+mod restore;
 
 /// A run in the hands of this process.
 pub struct Run<'a> {
@@ -44,6 +46,8 @@ pub struct Run<'a> {
     asked: Option<Timestamp>,
     /// When the rules were last counted.
     counted: Option<Timestamp>,
+    /// When every route was last seen as the journal says: by this process, or before its first look by the one before it.
+    seen: Option<Timestamp>,
 }
 
 impl<'a> Run<'a> {
@@ -56,17 +60,26 @@ impl<'a> Run<'a> {
         interrupt: Interrupt,
         audience: &'a mut dyn Audience,
     ) -> Result<Self, EngineError> {
-        let Hold { run, held, restores, .. } = hold;
-        let state = State::fold(&ports.store.read(&run).await?)?.ok_or_else(|| EngineError::Empty(run.clone()))?;
+        let Hold { run, held, restores, marking, .. } = hold;
+        let records = ports.store.read(&run).await?;
+        let state = State::fold(&records)?.ok_or_else(|| EngineError::Empty(run.clone()))?;
         let ports = Ports { clock: Ahead::of(ports.clock, state.last), ..ports };
         let now = ports.clock.now();
+        let seen = if restores { sight::seen(&*ports.store, &records, &state, now).await } else { None };
+        drop(records);
         let gates = &plan.strategy.gates;
         let intervals = state.started.groups.values().map(|g| Duration::from_secs(g.interval.into()) * 3);
         let keep = intervals.chain([gates.guard.for_]).chain(gates.raise.stable_for).max().unwrap_or_default() + settings.gap;
-        let subject = look::Subject::of(plan, &state);
+        let mut subject = look::Subject::of(plan, &state);
+        let mut executor = Executor::new(&settings, now);
+        if let Some(marking) = marking {
+            subject.unmarked();
+            executor.flights.mark(marking);
+        }
         let mut taken = Self {
             watch: Watch::new(now, settings.poll, keep).bearing(settings.gap, settings.fresh),
-            executor: Executor::new(&settings, now),
+            executor,
+            seen,
             journal: Journal::new(std::sync::Arc::clone(&ports.store), &run),
             restores,
             said: Default::default(),
@@ -112,7 +125,12 @@ impl<'a> Run<'a> {
 
     /// Goes on until the run is over or this process must leave it.
     pub async fn drive(&mut self) -> Result<Ending, EngineError> {
-        self.look().await;
+        if self.state.phase == Phase::RollingBack && self.seen.is_some() {
+            // What was seen a moment ago is good enough to put the traffic back; this process looks meanwhile.
+            self.watch.tried = self.ports.clock.now();
+        } else {
+            self.look().await;
+        }
         loop {
             if self.owned() {
                 self.hear().await?;
@@ -138,6 +156,7 @@ impl<'a> Run<'a> {
                     self.turn(now).await;
                     tokio::task::yield_now().await;
                 }
+                Decision::Write(batch) if batch.restore => self.restore(batch).await?,
                 Decision::Write(batch) => self.write(batch).await?,
                 Decision::Bind(bindings) => self.bind(bindings).await?,
                 Decision::Wait(waits) => {

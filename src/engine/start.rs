@@ -35,6 +35,7 @@ pub fn started(plan: &Plan, selection: &Selection, beginning: Beginning) -> Resu
         workload: selected.workload.clone(),
         groups: selected.groups.clone(),
         actions: selected.route.actions.clone(),
+        found: None,
         owners: owners(selection, selected),
     });
     let groups = selection.groups.iter().map(|(arn, selected)| group(selection, arn, selected, &beginning.health));

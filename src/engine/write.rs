@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures::stream::StreamExt;
 use jiff::{SignedDuration, Timestamp};
 
+use self::restore::Flights;
 use super::limit::Bucket;
 use super::{Ports, Settings};
 use crate::adapter::WriteError;
@@ -18,12 +19,18 @@ use crate::domain::goal;
 use crate::domain::state::State;
 use crate::domain::watch::Watch;
 
+pub mod restore;
+
 /// Writes at once.
 const PARALLEL: usize = 10;
+/// The first pause after a failure.
+const LATER: SignedDuration = SignedDuration::from_millis(500);
 /// Routes in one turn: one page of a read by ARN.
 const CHUNK: usize = 20;
 /// A blind write needs an observation that is not older than this.
 const RECENT: SignedDuration = SignedDuration::from_mins(1);
+/// Calls that raises leave in the bucket at all times: what a rollback can send at once even right after a raise.
+const RESERVE: f64 = 8.0;
 /// Refusals in a row until a route counts as refused.
 const REFUSALS: u32 = 3;
 
@@ -41,19 +48,22 @@ pub struct Executor {
     /// Tries in a row that failed, and when the next may be.
     later: BTreeMap<RouteId, (u32, Timestamp)>,
     refusals: BTreeMap<RouteId, u32>,
+    /// What of a rollback is under way.
+    pub flights: Flights,
 }
 
 impl Executor {
     /// With a full bucket.
     pub fn new(settings: &Settings, now: Timestamp) -> Self {
-        Self { bucket: Bucket::new(settings.modify, now), later: BTreeMap::new(), refusals: BTreeMap::new() }
+        let flights = Flights::new(settings.modify);
+        Self { bucket: Bucket::new(settings.modify, now), later: BTreeMap::new(), refusals: BTreeMap::new(), flights }
     }
 
     /// The part of a batch that may be written now: as many as the rate allows, without those that must wait after a failure.
     pub fn chunk(&mut self, writes: &[Write], now: Timestamp) -> Vec<Write> {
         let ready: Vec<_> =
             writes.iter().filter(|w| self.later.get(&w.route).is_none_or(|(_, at)| *at <= now)).take(CHUNK).cloned().collect();
-        let granted = self.bucket.take(ready.len(), now);
+        let granted = self.bucket.take_but(RESERVE, ready.len(), now);
         ready.into_iter().take(granted).collect()
     }
 
@@ -104,7 +114,7 @@ impl Executor {
             }
             Err(why) => {
                 let Some(actions) = recent(state, watch, &write.route, now).filter(|_| restore) else {
-                    self.put_off(&write.route, now);
+                    self.put_off(&write.route, now, LATER);
                     return Err(Some(outcome(&write.route, WriteResult::Unread, None, Some(format!("not read, so not written: {why}")))));
                 };
                 actions
@@ -118,7 +128,7 @@ impl Executor {
         if before.same(&write.set) && !outdated {
             // Nothing to write, as far as is known; but that is no read-back.
             if let Some(why) = unread {
-                self.put_off(&write.route, now);
+                self.put_off(&write.route, now, LATER);
                 return Err(Some(outcome(&write.route, WriteResult::Unread, None, Some(format!("not read: {why}")))));
             }
             return Err(Some(outcome(&write.route, WriteResult::Already, Some(before), None)));
@@ -149,7 +159,10 @@ impl Executor {
             match answer {
                 Ok(()) => open.push((prepared, None)),
                 Err(WriteError::Unknown(why)) => open.push((prepared, Some(why))),
-                Err(error) => events.push(self.refused(&prepared.write.route, error, ports.clock.now())),
+                Err(error) => {
+                    self.put_off(&prepared.write.route, ports.clock.now(), LATER);
+                    events.push(self.refused(&prepared.write.route, error));
+                }
             }
         }
         events.extend(self.read_back(ports, open, state).await);
@@ -210,7 +223,7 @@ impl Executor {
         }
     }
 
-    fn refused(&mut self, id: &RouteId, error: WriteError, now: Timestamp) -> Event {
+    fn refused(&mut self, id: &RouteId, error: WriteError) -> Event {
         let result = match &error {
             WriteError::NotFound(_) => WriteResult::Gone,
             WriteError::Throttled => {
@@ -222,7 +235,6 @@ impl Executor {
         if matches!(error, WriteError::Refused(_)) {
             *self.refusals.entry(id.clone()).or_default() += 1;
         }
-        self.put_off(id, now);
         outcome(id, result, None, Some(error.to_string()))
     }
 
@@ -236,10 +248,10 @@ impl Executor {
         self.refusals.clear();
     }
 
-    /// Half a second after the first failure, twice as long after each further one, eight seconds at the most.
-    fn put_off(&mut self, id: &RouteId, now: Timestamp) {
+    /// `first` after the first failure, twice as long after each further one, sixteen times as long at the most.
+    fn put_off(&mut self, id: &RouteId, now: Timestamp, first: SignedDuration) {
         let (tries, at) = self.later.entry(id.clone()).or_insert((0, now));
-        *at = now + SignedDuration::from_millis(500 << (*tries).min(4));
+        *at = now + first * (1 << (*tries).min(4));
         *tries += 1;
     }
 }

@@ -4,6 +4,7 @@
 
 #![allow(clippy::large_futures)] // a test's one future may be as large as it likes
 
+mod emergency;
 mod face;
 mod golden;
 mod matrix;

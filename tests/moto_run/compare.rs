@@ -68,6 +68,9 @@ fn actions(resource: &Value) -> impl Iterator<Item = &Value> {
 /// Without the tuples that the plan moves and the weights of others, which have to change for their share to stay.
 fn masked(world: &World, resource: &Value) -> Value {
     let mut resource = spelled(resource);
+    if let Some(tags) = resource["Tags"].as_array_mut() {
+        tags.retain(|t| t["Key"] != "cutover.dev/weights");
+    }
     let managed = [json!(world.groups["a"]), json!(world.groups["b"])];
     for key in ["Actions", "DefaultActions"] {
         for action in resource[key].as_array_mut().into_iter().flatten() {

@@ -1,7 +1,7 @@
 //! Half-way, and back: with a run, with a journal that is damaged, and with none at all.
 
 use crate::child::{Ended, run};
-use crate::compare::{only_tuples_differ, shares_are, weights};
+use crate::compare::{Reading, Weights, only_tuples_differ, shares_are, weights};
 use crate::world::World;
 
 fn ends(world: &World, args: &[&str], code: i32) -> Ended {
@@ -25,6 +25,9 @@ fn moto_a_run_stops_where_asked_and_a_new_one_begins_there() {
     assert!(status.contains("a 50 %") && status.contains("UNGUARDED") && !status.contains("settling"), "{status}");
 
     damage(&world);
+    let tags = world.boto(&serde_json::json!([["elbv2", "describe_tags", {"ResourceArns": [world.https]}]]));
+    assert!(tags[0].to_string().contains("cutover.dev/weights"), "{tags:?}");
+    untag(&world, "cutover.dev/weights");
     for args in [&["rollback", plan, "--yes"][..], &["rollback", "--yes"], &["status", plan]] {
         let said = ends(&world, args, 5).err;
         assert!(said.contains("cutover rollback --load-balancer halfway-web --from halfway-a --to halfway-b"), "{said}");
@@ -89,6 +92,77 @@ fn moto_without_any_journal_the_traffic_goes_back() {
 }
 
 fn unmark(world: &World) {
-    let key = serde_json::json!(["cutover.dev/run"]);
-    world.boto(&serde_json::json!([["elbv2", "remove_tags", {"ResourceArns": [world.load_balancer], "TagKeys": key}]]));
+    untag(world, "cutover.dev/run");
+}
+
+/// Removes a tag from the load balancer, its listeners and rules.
+fn untag(world: &World, key: &str) {
+    let routes = world.show().into_iter().filter(|(_, r)| r["IsDefault"] != true).map(|(arn, _)| arn);
+    let arns: Vec<_> = routes.chain([world.load_balancer.clone()]).collect();
+    let calls: Vec<_> =
+        arns.chunks(20).map(|some| serde_json::json!(["elbv2", "remove_tags", {"ResourceArns": some, "TagKeys": [key]}])).collect();
+    world.boto(&serde_json::json!(calls));
+}
+
+/// Everything of the weights that a run put there is gone.
+fn untagged(world: &World) {
+    assert!(!world.show().values().any(|r| r["Tags"].to_string().contains("cutover.dev")), "no tag stays behind");
+}
+
+/// Half-way, with weights in tags and a marker; and where it all was.
+fn halfway(prefix: &str) -> Option<(World, Weights, Reading)> {
+    let world = World::new(prefix)?;
+    let before = world.show();
+    let was = weights(&world, &before);
+    let plan = world.plan("{bind: {}}, {setWeight: 50}, {setWeight: 100}");
+    ends(&world, &["run", &plan, "--yes", "--until", "2"], 8);
+    shares_are(&was, &weights(&world, &world.show()), 50);
+    Some((world, was, before))
+}
+
+/// Every route is where it was, and nothing of ours stays.
+fn back(world: &World, was: &Weights, before: &Reading) {
+    let now = world.show();
+    only_tuples_differ(world, before, &now, "the end");
+    shares_are(was, &weights(world, &now), 0);
+    untagged(world);
+}
+
+#[test]
+fn moto_from_the_tags_of_a_load_balancer_with_its_name_alone() {
+    let Some((world, was, before)) = halfway("tagged") else { return };
+    std::fs::remove_dir_all(world.state()).expect("the state");
+    let refused = ends(&world, &["rollback", "--load-balancer", "tagged-web", "--yes"], 6);
+    assert!(refused.err.contains("alice@") && refused.err.contains("--take-over"), "{}", refused.err);
+    let said = ends(&world, &["rollback", "--load-balancer", "tagged-web", "--yes", "--take-over"], 0);
+    assert!(said.err.contains("way back: tagged-a has 4 healthy targets"), "{}", said.err);
+    assert!(said.out.contains("21 of 21 routes restored"), "{}", said.out);
+    back(&world, &was, &before);
+}
+
+#[test]
+fn moto_from_a_corrupt_journal_to_the_tags() {
+    let Some((world, was, before)) = halfway("corrupt") else { return };
+    damage(&world);
+    let said = ends(&world, &["rollback", "--yes"], 0);
+    assert!(said.err.contains("asking the load balancer's tags instead"), "{}", said.err);
+    back(&world, &was, &before);
+}
+
+/// With a plan on another machine, and there with nothing but credentials: one region, whose only marker is this run's.
+#[test]
+fn moto_from_a_plan_on_another_machine() {
+    let Some((world, was, before)) = halfway("elsewhere") else { return };
+    std::fs::remove_dir_all(world.state()).expect("the state");
+    let plan = world.folder.path().join("123456789012.yaml");
+    ends(&world, &["rollback", plan.to_str().expect("UTF-8"), "--yes", "--take-over"], 0);
+    back(&world, &was, &before);
+}
+
+#[test]
+fn moto_by_the_marker_of_a_plan_with_nothing_but_credentials() {
+    let Some((world, was, before)) = halfway("marked-run") else { return };
+    std::fs::remove_dir_all(world.state()).expect("the state");
+    ends(&world, &["rollback", "marked-run", "--yes", "--take-over"], 0);
+    back(&world, &was, &before);
 }

@@ -204,7 +204,7 @@ impl Pair {
             (_, Wish::Begin) => hold::begin(ports, settings, self.plan.marker, "small-2", self.started.clone()).await.map(|h| (h, None)),
             (_, Wish::Resume) => hold::take(ports, settings, self.plan.marker, "small-1", lbs, false).await.map(|h| (h, None)),
             (_, Wish::TakeOver) => {
-                hold::take_to_restore(ports, settings, self.plan.marker, "small-1", lbs, true).await.map(|h| (h, Some(back)))
+                hold::take_to_restore(ports, settings, self.plan.marker, "small-1", lbs, true, None).await.map(|h| (h, Some(back)))
             }
         }
     }

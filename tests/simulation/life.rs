@@ -170,7 +170,7 @@ impl Theatre {
         }
         let lbs = self.history.book().checker.load_balancers();
         let held = match verb {
-            Verb::Rollback => hold::take_to_restore(&ports, &settings, self.told.marker, &self.run, &lbs, false).await,
+            Verb::Rollback => hold::take_to_restore(&ports, &settings, self.told.marker, &self.run, &lbs, false, None).await,
             _ => hold::take(&ports, &settings, self.told.marker, &self.run, &lbs, false).await,
         };
         let hold = match held {

@@ -105,15 +105,9 @@ impl Alb {
         self.ports.lock().unwrap_or_else(PoisonError::into_inner).insert(listener.to_owned(), port);
     }
 
-    /// The port of a listener, 0 where it cannot be read.
-    async fn port(&self, listener: &str) -> u16 {
-        let known = self.ports.lock().unwrap_or_else(PoisonError::into_inner).get(listener).copied();
-        if let Some(port) = known {
-            return port;
-        }
-        let Some(port) = read::port(&self.elb, listener).await else { return 0 };
-        self.remember(listener, port);
-        port
+    /// The port of a listener that was seen, else 0: nothing depends on it, and a read-back must not wait for it.
+    fn port(&self, listener: &str) -> u16 {
+        self.ports.lock().unwrap_or_else(PoisonError::into_inner).get(listener).copied().unwrap_or(0)
     }
 
     async fn who(&self) -> Result<Caller, Failure> {
@@ -126,12 +120,27 @@ impl Alb {
     async fn matching_load_balancers(&self, selector: &Selector) -> Result<Vec<LoadBalancer>, Failure> {
         let found = none_is_empty(which(selector), read::load_balancers(&self.elb, which(selector)).await)?;
         let mut all = found.iter().map(view::load_balancer).collect::<Result<Vec<_>, _>>()?;
+        if let Selector::Tags(_) = selector {
+            self.tag_load_balancers(&mut all).await?;
+            all.retain(|lb| selected(selector, &lb.tags));
+            return self.with_balancer_attributes(all).await;
+        }
+        let mut tagged = all.clone();
+        let (tags, all) = futures::join!(self.tag_load_balancers(&mut tagged), self.with_balancer_attributes(all));
+        tags?;
+        Ok(all?.into_iter().zip(tagged).map(|(lb, tagged)| LoadBalancer { tags: tagged.tags, ..lb }).collect())
+    }
+
+    async fn tag_load_balancers(&self, all: &mut [LoadBalancer]) -> Result<(), Failure> {
         let arns: Vec<_> = all.iter().map(|lb| lb.arn.clone()).collect();
         let mut tags = read::tags(&self.elb, &arns).await?;
-        for lb in &mut all {
+        for lb in all {
             lb.tags = tags.remove(&lb.arn).unwrap_or_default();
         }
-        all.retain(|lb| selected(selector, &lb.tags));
+        Ok(())
+    }
+
+    async fn with_balancer_attributes(&self, all: Vec<LoadBalancer>) -> Result<Vec<LoadBalancer>, Failure> {
         let read = all.into_iter().map(|mut lb| async move {
             lb.attributes = read::load_balancer_attributes(&self.elb, &lb.arn).await?;
             Ok(lb)
@@ -139,15 +148,42 @@ impl Alb {
         stream::iter(read.collect::<Vec<_>>()).buffered(PARALLEL).try_collect().await
     }
 
-    async fn tagged_groups(&self, which: Which<'_>) -> Result<Vec<TargetGroup>, Failure> {
+    async fn with_tag(&self, key: &str) -> Result<Vec<LoadBalancer>, Failure> {
+        let found = read::load_balancers(&self.elb, Which::All).await?;
+        let mut all = found.iter().map(view::load_balancer).collect::<Result<Vec<_>, _>>()?;
+        self.tag_load_balancers(&mut all).await?;
+        all.retain(|lb| lb.tags.contains_key(key));
+        Ok(all)
+    }
+
+    /// Tags and attributes at once.
+    async fn groups_of(&self, load_balancer: &str) -> Result<Vec<TargetGroup>, Failure> {
+        let which = Which::Of(load_balancer);
+        let all = self.groups(which).await?;
+        let mut tagged = all.clone();
+        let (tags, all) = futures::join!(self.tag_groups(&mut tagged), self.with_attributes(all));
+        tags?;
+        Ok(all?.into_iter().zip(tagged).map(|(group, tagged)| TargetGroup { tags: tagged.tags, ..group }).collect())
+    }
+
+    async fn groups(&self, which: Which<'_>) -> Result<Vec<TargetGroup>, Failure> {
         let found = none_is_empty(which, read::target_groups(&self.elb, which).await)?;
-        let mut all = found.iter().map(view::target_group).collect::<Result<Vec<_>, _>>()?;
+        found.iter().map(view::target_group).collect()
+    }
+
+    async fn tagged_groups(&self, which: Which<'_>) -> Result<Vec<TargetGroup>, Failure> {
+        let mut all = self.groups(which).await?;
+        self.tag_groups(&mut all).await?;
+        Ok(all)
+    }
+
+    async fn tag_groups(&self, all: &mut [TargetGroup]) -> Result<(), Failure> {
         let arns: Vec<_> = all.iter().map(|g| g.arn.clone()).collect();
         let mut tags = read::tags(&self.elb, &arns).await?;
-        for g in &mut all {
+        for g in all {
             g.tags = tags.remove(&g.arn).unwrap_or_default();
         }
-        Ok(all)
+        Ok(())
     }
 
     async fn with_attributes(&self, groups: Vec<TargetGroup>) -> Result<Vec<TargetGroup>, Failure> {
@@ -220,6 +256,10 @@ impl Balancer for Alb {
         self.known(self.matching_load_balancers(selector).await).await
     }
 
+    async fn marked(&self, key: &str) -> Result<Vec<LoadBalancer>, Unreadable> {
+        self.known(self.with_tag(key).await).await
+    }
+
     async fn listeners(&self, load_balancer: &str) -> Result<Vec<(Listener, Vec<LiveRoute>)>, Unreadable> {
         self.known(self.all_routes(load_balancer).await).await
     }
@@ -233,10 +273,9 @@ impl Balancer for Alb {
     }
 
     async fn target_groups(&self, load_balancer: Option<&str>) -> Result<Vec<TargetGroup>, Unreadable> {
-        let groups = self.tagged_groups(load_balancer.map_or(Which::All, Which::Of)).await;
-        let groups = match groups {
-            Ok(groups) if load_balancer.is_some() => self.with_attributes(groups).await,
-            other => other,
+        let groups = match load_balancer {
+            Some(arn) => self.groups_of(arn).await,
+            None => self.tagged_groups(Which::All).await,
         };
         self.known(groups).await
     }
@@ -266,13 +305,21 @@ impl Balancer for Alb {
     }
 
     async fn tag(&self, arn: &str, tags: &Tags) -> Result<(), WriteError> {
-        let tags = tags.iter().map(|(k, v)| Tag::builder().key(k).value(v).build()).collect();
-        let done = self.writes.add_tags().resource_arns(arn).set_tags(Some(tags)).send().await;
-        self.known(done.map(drop).map_err(Failure::from)).await
+        self.tag_all(&[arn.to_owned()], tags).await
     }
 
     async fn untag(&self, arn: &str, keys: &[String]) -> Result<(), WriteError> {
-        let done = self.writes.remove_tags().resource_arns(arn).set_tag_keys(Some(keys.to_vec())).send().await;
+        self.untag_all(&[arn.to_owned()], keys).await
+    }
+
+    async fn tag_all(&self, arns: &[String], tags: &Tags) -> Result<(), WriteError> {
+        let tags = tags.iter().map(|(k, v)| Tag::builder().key(k).value(v).build()).collect();
+        let done = self.writes.add_tags().set_resource_arns(Some(arns.to_vec())).set_tags(Some(tags)).send().await;
+        self.known(done.map(drop).map_err(Failure::from)).await
+    }
+
+    async fn untag_all(&self, arns: &[String], keys: &[String]) -> Result<(), WriteError> {
+        let done = self.writes.remove_tags().set_resource_arns(Some(arns.to_vec())).set_tag_keys(Some(keys.to_vec())).send().await;
         self.known(done.map(drop).map_err(Failure::from)).await
     }
 }

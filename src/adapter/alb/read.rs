@@ -131,12 +131,6 @@ pub(super) async fn rules_by_arn(elb: &Client, arns: Vec<String>) -> Result<Vec<
     Ok(out.rules.unwrap_or_default())
 }
 
-/// The port of a listener; whatever its default action is does not matter here.
-pub(super) async fn port(elb: &Client, listener: &str) -> Option<u16> {
-    let out = elb.describe_listeners().listener_arns(listener).send().await.ok()?;
-    out.listeners().first()?.port().and_then(|p| u16::try_from(p).ok())
-}
-
 pub(super) async fn target_health(elb: &Client, group: &str) -> Result<Vec<sdk::TargetHealthDescription>, Failure> {
     let out = elb.describe_target_health().target_group_arn(group).send().await?;
     Ok(out.target_health_descriptions.unwrap_or_default())

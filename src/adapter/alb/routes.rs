@@ -128,7 +128,7 @@ impl Alb {
         if ids.iter().any(|id| id.contains(":listener-rule/")) {
             for rule in read::rules_by_arn(&self.elb, ids).await? {
                 let arn = rule.rule_arn().unwrap_or_default().to_owned();
-                let port = self.port(&view::listener_of(&arn)).await;
+                let port = self.port(&view::listener_of(&arn));
                 found.entry(arn).and_modify(|r| *r = view::rule(&rule, port));
             }
         } else {

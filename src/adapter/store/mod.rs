@@ -146,6 +146,9 @@ pub struct Look {
     pub watching: bool,
     /// What it is doing, in words.
     pub message: String,
+    /// When it last saw every route as its journal says, and the marker in place: the ground for a rollback's first writes without a read.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub seen: Option<Timestamp>,
 }
 
 /// Who has a lock.

@@ -58,6 +58,7 @@ fn started(plan: &str) -> Event {
             workload: "web".into(),
             groups: groups.into(),
             actions: vec![],
+            found: None,
             owners: Vec::new(),
         }],
         groups: [("arn:web-a".to_owned(), group("web-a", "a")), ("arn:web-b".to_owned(), group("web-b", "b"))].into(),
@@ -157,7 +158,15 @@ fn the_last_look_is_seen() {
         store.create(RUN).await.unwrap();
         assert_eq!(store.look(RUN).await, None);
         for (second, watching) in [(1, true), (2, false)] {
-            let look = Look { owner: "alice@mac".into(), host: "mac".into(), pid: 7, at: time(second), watching, message: "baking".into() };
+            let look = Look {
+                owner: "alice@mac".into(),
+                host: "mac".into(),
+                pid: 7,
+                at: time(second),
+                watching,
+                message: "baking".into(),
+                seen: None,
+            };
             store.put_look(RUN, &look).await.unwrap();
             assert_eq!(store.look(RUN).await, Some(look));
         }

@@ -235,22 +235,23 @@ pub struct Abort {
 /// `rollback`.
 #[derive(Debug, Clone, PartialEq, Args)]
 #[command(after_help = help("Examples:
-  cutover rollback                                    the only unfinished run
+  cutover rollback                               the only unfinished run
+  cutover rollback --load-balancer alpha-webapp  no run, no plan: as its tags say
   cutover rollback --load-balancer alpha-webapp --from '*-a' --to '*-b'
-                                                      no run, no plan: all to *-a",
+                                                 no tags either: all to *-a",
     &[Exit::Done, Exit::Internal, Exit::Usage, Exit::Refused, Exit::Stuck, Exit::Locked]))]
 pub struct Rollback {
     /// Run id, plan name or plan file [default: the only unfinished run]
     #[arg(value_name = "RUN|PLAN", conflicts_with = "load_balancer")]
     pub target: Option<String>,
     /// Needs no run and no plan: put it back on this load balancer (name or ARN)
-    #[arg(long, value_name = "LB", requires_all = ["from", "to"])]
+    #[arg(long, value_name = "LB")]
     pub load_balancer: Option<String>,
     /// Target groups that are to carry everything again (globs, in quotes)
-    #[arg(long, value_name = "GROUPS", requires = "load_balancer", value_delimiter = ',')]
+    #[arg(long, value_name = "GROUPS", requires_all = ["load_balancer", "to"], value_delimiter = ',')]
     pub from: Vec<String>,
     /// Target groups that are to carry nothing any more (globs, in quotes)
-    #[arg(long, value_name = "GROUPS", requires = "load_balancer", value_delimiter = ',')]
+    #[arg(long, value_name = "GROUPS", requires_all = ["load_balancer", "from"], value_delimiter = ',')]
     pub to: Vec<String>,
     /// Do not ask
     #[arg(long, short)]

@@ -152,6 +152,16 @@ fn text(event: &Event, run: &str, names: &Names, style: &Style) -> Option<Text> 
         Event::Health { groups } => health(groups, names),
         Event::Notice { message, .. } => Text::new(Tone::Warn, "!", message),
         Event::Finished { outcome, remarks, left } => finished(*outcome, remarks, left),
+        Event::Kept { missing, .. } if missing.is_empty() => return None,
+        Event::Kept { missing, .. } => {
+            let why = missing.values().next().map_or("", String::as_str);
+            let routes = count(missing.len(), "route");
+            Text::new(
+                Tone::Warn,
+                "!",
+                format!("the original weights are not in the tags of {routes}; the journal and the script have them ({why})"),
+            )
+        }
         Event::Stopped { message, .. } => Text::new(Tone::Warn, "⏸", message),
         Event::Measured(m) => measured(m),
     })

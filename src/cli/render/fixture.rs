@@ -41,6 +41,7 @@ pub fn started() -> Started {
             workload: "webapp".into(),
             groups: ["a", "b"].map(|c| (c.to_owned(), group_arn(&format!("webapp-{c}")))).into(),
             actions: live.actions,
+            found: None,
             owners: Vec::new(),
         }
     };

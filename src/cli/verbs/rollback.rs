@@ -1,6 +1,9 @@
 //! `cutover rollback`: the emergency command. By a run, by a plan, with nothing at all, or from what is live.
 
-use crate::adapter::store::Request;
+use std::sync::Arc;
+
+use crate::adapter::store::memory::Memory;
+use crate::adapter::store::{Request, Store};
 use crate::cli::args::{Global, Rollback};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::find::Found;
@@ -12,8 +15,19 @@ pub async fn run(global: &Global, args: &Rollback) -> Result<Exit, Failure> {
     if let Some(load_balancer) = &args.load_balancer {
         return Box::pin(rollback_live::run(global, args, load_balancer)).await;
     }
-    let store = place::named(global, args.target.as_deref()).await?;
-    let found = find::to_go_back(&*store, args.target.as_deref(), term::style_err(global.color).color).await?;
+    let store = match place::named(global, args.target.as_deref()).await {
+        Ok(store) => store,
+        // Where the runs are kept cannot be reached; what the load balancer's tags say can.
+        Err(failure) => return Box::pin(rollback_live::without(global, args, &Memory::new(), failure)).await,
+    };
+    match find::to_go_back(&*store, args.target.as_deref(), term::style_err(global.color).color).await {
+        Ok(found) => by_journal(global, args, store, found).await,
+        Err(failure) => Box::pin(rollback_live::without(global, args, &*store, failure)).await,
+    }
+}
+
+/// With the journal at hand.
+pub async fn by_journal(global: &Global, args: &Rollback, store: Arc<dyn Store>, found: Found) -> Result<Exit, Failure> {
     term::complain(&what(&found)?);
     let taking = store.holder(&found.run.id).await.filter(|_| !args.take_over);
     if !args.yes && !term::confirm("Put the traffic back?").map_err(|e| Failure::new(Exit::Usage, e))? {

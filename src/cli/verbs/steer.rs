@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use crate::adapter::store::{Request, Store};
 use crate::cli::args::{Abort, Global, Named, Promote, Resume, Steer};
 use crate::cli::exit::{Exit, Failure};
@@ -15,7 +17,8 @@ use crate::cli::{drive, find, follow, identity, owner, place, term, world};
 use crate::domain::decide::Orders;
 use crate::domain::event::ResumeMode;
 use crate::domain::state::{Phase, State};
-use crate::engine::{Settings, Subject, hold, request};
+use crate::domain::watch::Marker;
+use crate::engine::{Settings, Subject, hold, request, seen};
 
 /// `cutover promote`.
 pub async fn promote(global: &Global, args: &Promote) -> Result<Exit, Failure> {
@@ -104,7 +107,7 @@ async fn ask(global: &Global, named: &Named, verb: &str, request: impl FnOnce(St
 
 /// A request that means nothing where the run stands.
 fn nothing_to(verb: &str, found: &Found, state: &State) -> Failure {
-    let view = View::of(&found.plan, state, None, &[], jiff::Timestamp::now());
+    let view = View::of(&found.plan, state, None, &[], Timestamp::now());
     let (step, of) = view.place();
     let (_, stands) = standing(&view, &Style::plain());
     let label = view.steps.get(step.saturating_sub(1)).map_or("", String::as_str);
@@ -114,15 +117,25 @@ fn nothing_to(verb: &str, found: &Found, state: &State) -> Failure {
 
 /// Drives a run whose rollback has been asked for, as an emergency: nothing but another owner stops it. The verb itself exits 0 then.
 pub async fn restoring(global: &Global, store: Arc<dyn Store>, found: &Found, take_over: bool, request: &Request) -> Result<Exit, Failure> {
-    let ports = world::ports(&found.plan, store).await;
-    identity::account(&found.plan, &ports).await?;
     let state = state(found)?;
+    // Where everything was seen a moment ago, nothing is asked before the first write: what it writes to names account and region itself.
+    let seen = seen(&*store, &found.records, &state, Timestamp::now()).await.is_some();
+    let ports = world::balancer_of(&found.plan, store).await;
+    if !seen {
+        identity::account(&found.plan, &ports).await?;
+    }
     let settings = drive::settings(&found.plan, &state);
-    let hold = hold::take_to_restore(&ports, &settings, found.plan.marker, &found.run.id, &found.run.load_balancers, take_over);
+    let there = seen.then_some(Marker::Ours);
+    let hold = hold::take_to_restore(&ports, &settings, found.plan.marker, &found.run.id, &found.run.load_balancers, take_over, there);
     let hold = hold
         .await
         .map_err(|e| rollback_live::over(drive::held_again(e, &state), &format!("cutover rollback {} --take-over", found.run.id)))?;
-    drive::begin(global, &found.plan, ports, settings, hold, Some(request)).await.map(done_if_back)
+    let asked = ports.clone();
+    let exit = drive::begin(global, &found.plan, ports, settings, hold, Some(request)).await.map(done_if_back)?;
+    if exit != Exit::Done && seen {
+        identity::account(&found.plan, &asked).await?;
+    }
+    Ok(exit)
 }
 
 /// The verbs `abort` and `rollback` exit 0 when the traffic is back.

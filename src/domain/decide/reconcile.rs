@@ -45,6 +45,7 @@ fn start(state: &State, load_balancer: &str, live: &LiveRoute) -> Option<RouteSt
         workload: kin.workload.clone(),
         groups: kin.groups.clone(),
         actions: live.actions.clone(),
+        found: None,
         owners: rival::owners(&live.tags),
     })
 }

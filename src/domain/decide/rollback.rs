@@ -31,7 +31,7 @@ pub fn decide(plan: &Plan, state: &State, watch: &Watch, now: Timestamp) -> Deci
     let Some(rollback) = &state.rollback else { return Decision::Wait(Vec::new()) };
     let (mut writes, mut left, mut lost, mut open, mut unseen) = (Vec::new(), Vec::new(), Vec::new(), None, false);
     let named = |route: &Route, why: String| format!("{}: {why}", route.start.label);
-    for route in state.routes.values() {
+    for route in first_things_first(plan, state) {
         match standing(plan, state, watch, route, rollback, now) {
             Standing::Right => {}
             Standing::Open(until) => open = open.max(Some(until)),
@@ -56,6 +56,25 @@ pub fn decide(plan: &Plan, state: &State, watch: &Watch, now: Timestamp) -> Deci
     }
     left.append(&mut lost);
     Decision::Leave(Stop::Stuck, stuck(&left))
+}
+
+/// Default actions first, they take what no rule takes; then the routes of which the largest share has to come back.
+fn first_things_first<'a>(plan: &Plan, state: &'a State) -> Vec<&'a Route> {
+    let moved = |route: &Route| -> i64 {
+        let now = goal::shares_of(route, route.forward());
+        let was = state.started.start.as_ref().map_or_else(
+            || goal::shares_of(route, route.original()),
+            |start| start.iter().map(|(cluster, share)| (cluster.clone(), f64::from(*share))).collect(),
+        );
+        let lost = plan.clusters.iter().map(|c| was.get(&c.name).copied().unwrap_or(0.0) - now.get(&c.name).copied().unwrap_or(0.0));
+        // Thousandths of a percent: an order needs no more.
+        #[allow(clippy::cast_possible_truncation)]
+        let all = (lost.filter(|l| *l > 0.0).sum::<f64>() * 1000.0) as i64;
+        all
+    };
+    let mut routes: Vec<_> = state.routes.values().collect();
+    routes.sort_by_key(|r| (r.start.id.contains(":listener-rule/"), -moved(r)));
+    routes
 }
 
 fn standing(plan: &Plan, state: &State, watch: &Watch, route: &Route, rollback: &Rollback, now: Timestamp) -> Standing {

@@ -59,6 +59,7 @@ impl State {
             | Event::Waiting { .. }
             | Event::Health { .. }
             | Event::Notice { .. }
+            | Event::Kept { .. }
             | Event::Measured(_) => {}
         }
         Ok(())

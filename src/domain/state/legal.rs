@@ -53,7 +53,12 @@ fn legal(stand: Stand, event: &Event) -> bool {
         Event::Baked { .. } => phase == Baking,
         Event::Approved { .. } => phase == Awaiting,
         Event::Promoted { full, .. } => stepping && (*full || matches!(phase, Baking | Awaiting)),
-        Event::Paused { .. } | Event::Resumed { .. } | Event::Frozen { .. } | Event::GateFailed { .. } | Event::Appeared { .. } => stepping,
+        Event::Paused { .. }
+        | Event::Resumed { .. }
+        | Event::Frozen { .. }
+        | Event::GateFailed { .. }
+        | Event::Appeared { .. }
+        | Event::Kept { .. } => stepping,
         Event::Thawed {} => stepping && held,
         Event::Outcome { .. } | Event::Drifted { .. } | Event::Waiting { .. } | Event::Health { .. } | Event::Finished { .. } => {
             phase != Finished
@@ -79,6 +84,7 @@ pub(super) fn kind(event: &Event) -> &'static str {
         Event::Resumed { .. } => "resumed",
         Event::Frozen { .. } => "frozen",
         Event::Thawed {} => "thawed",
+        Event::Kept { .. } => "kept",
         Event::Drifted { .. } => "drifted",
         Event::Appeared { .. } => "appeared",
         Event::GateFailed { .. } => "gateFailed",

@@ -1,6 +1,6 @@
 //! Acting: a part of a batch, or bindings.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::Run;
 use crate::domain::alb::RouteId;
@@ -28,9 +28,7 @@ impl Run<'_> {
         if foreign || prepared.is_empty() || self.stale(&batch.raises) {
             return Ok(());
         }
-        let time = self.ports.clock.now();
-        let wait = self.ports.clock.of_real(self.settings.deadline);
-        let deadline = SignedDuration::try_from(wait).ok().and_then(|d| time.checked_add(d).ok()).unwrap_or(Timestamp::MAX);
+        let (time, deadline) = (self.ports.clock.now(), self.deadline());
         let writes = prepared.iter().map(|p| p.write.clone()).collect();
         if let Err(error) = self.journal(Event::Intended { restore: batch.restore, deadline, writes }).await {
             return self.unwritten(error, time).await;

@@ -5,7 +5,7 @@ use crate::adapter::store::LockError;
 use crate::domain::event::{Event, Freeze, Outcome, Stop};
 use crate::domain::state::Phase;
 use crate::domain::watch::Marker;
-use crate::engine::{Ending, EngineError, marker};
+use crate::engine::{Ending, EngineError, keep, marker};
 
 impl Run<'_> {
     /// Whether the run is still in our hands. Where it is not, requests are the other's to hear, and this process leaves, whatever it does
@@ -51,7 +51,10 @@ impl Run<'_> {
     }
 
     pub(super) async fn finished(&mut self, outcome: Outcome) -> Ending {
+        self.executor.flights.marked().await;
+        self.seen = None;
         if self.plan.marker == crate::plan::model::Marker::Tag {
+            keep::remove(&*self.ports.balancer, &*self.ports.clock, &self.state.started).await;
             marker::remove(&*self.ports.balancer, &*self.ports.clock, &self.state.started.load_balancers, &self.state.run).await;
         }
         self.sign(self.ports.clock.now(), false, "finished".into()).await;

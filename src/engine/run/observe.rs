@@ -30,6 +30,7 @@ impl Run<'_> {
     }
 
     pub(super) async fn look(&mut self) {
+        let at = self.ports.clock.now();
         let mut seen = look::whole(&self.subject, &*self.ports.balancer, &self.ports.clusters, &*self.ports.clock).await;
         let begun = self.ports.clock.now();
         if self.counted.is_none_or(|at| begun.duration_since(at) >= CENSUS) && self.state.phase != Phase::RollingBack {
@@ -38,6 +39,7 @@ impl Run<'_> {
         }
         let now = self.ports.clock.now();
         self.watch.absorb(now, seen, true);
+        self.seen = self.all_as_known().then_some(at);
         self.turn(now).await;
     }
 
@@ -50,7 +52,7 @@ impl Run<'_> {
 
     pub(super) async fn sign(&self, at: Timestamp, watching: bool, message: String) {
         let Settings { owner, host, pid, .. } = self.settings.clone();
-        let look = Look { owner, host, pid, at, watching, message };
+        let look = Look { owner, host, pid, at, watching, message, seen: self.seen };
         if let Err(error) = self.ports.store.put_look(&self.state.run, &look).await {
             tracing::warn!("no sign of life could be left: {error}");
         }

@@ -39,7 +39,7 @@ impl Tally {
             Event::Outcome { route, result, live, detail } => {
                 self.outcome(record.time, route, *result, live.as_ref(), detail.as_deref(), names)
             }
-            Event::Health { .. } | Event::Waiting { .. } | Event::Notice { .. } | Event::Measured(_) => Vec::new(),
+            Event::Kept { .. } | Event::Health { .. } | Event::Waiting { .. } | Event::Notice { .. } | Event::Measured(_) => Vec::new(),
             other => {
                 let due = self.tell(record.time, names);
                 if matches!(other, Event::StepStarted { .. } | Event::RollbackStarted { .. }) {
@@ -68,7 +68,14 @@ impl Tally {
             let long = self.told.is_some_and(|told| time.duration_since(told) >= PROGRESS);
             return if self.open.is_empty() && (whole || long) { self.tell(time, names).into_iter().collect() } else { Vec::new() };
         }
-        let text = outcome(route, result, live, detail, names);
+        // A hundred routes that wait for AWS's rate are one line, and no failure.
+        let throttled = self.restore && result == WriteResult::Failed && detail == Some("throttled");
+        let text = if throttled {
+            Text::new(Tone::Warn, "!", "AWS throttles: what it refuses is sent again until it is taken")
+        } else {
+            outcome(route, result, live, detail, names)
+        };
+        let route = if throttled { "" } else { route };
         if self.said.insert((route.to_owned(), text.words.clone())) { vec![text] } else { Vec::new() }
     }
 

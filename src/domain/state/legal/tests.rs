@@ -60,6 +60,7 @@ fn events() -> Vec<(Event, &'static str, Condition)> {
         (Event::Frozen { reason: Freeze::Unreadable, message: String::new() }, "rmba", always),
         (Event::Thawed {}, "rmba", |s| s.held),
         (Event::Appeared { route: Box::new(fixture::started(4).routes[0].clone()) }, "rmba", always),
+        (Event::Kept { routes: 1, missing: BTreeMap::new() }, "rmba", always),
         (Event::GateFailed { gate: by(), group: by(), message: by() }, "rmba", always),
         (Event::Outcome { route: route(), result: WriteResult::Applied, live: None, detail: None }, "rmbaB", always),
         (Event::Drifted { route: route(), expected: vec![], live: None }, "rmbaB", always),
@@ -85,7 +86,7 @@ fn letter(phase: Phase) -> char {
 fn every_pair_of_stand_and_event_is_judged_and_an_illegal_one_changes_nothing() {
     let events = events();
     let kinds: std::collections::BTreeSet<_> = events.iter().map(|(e, _, _)| kind(e)).collect();
-    assert_eq!(kinds.len(), 25, "each kind of event is here");
+    assert_eq!(kinds.len(), 26, "each kind of event is here");
     let mut count = 0;
     for stand in stands() {
         for (event, phases, condition) in &events {
@@ -101,7 +102,7 @@ fn every_pair_of_stand_and_event_is_judged_and_an_illegal_one_changes_nothing() 
             }
         }
     }
-    assert_eq!(count, 345);
+    assert_eq!(count, 361);
 }
 
 #[test]

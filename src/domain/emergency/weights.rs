@@ -1,0 +1,203 @@
+//! The original weights of a route, kept in a tag on its listener or rule: the second source of a rollback, for the day on which the journal
+//! is on a machine that nobody can reach. Never the only one: tags can be edited, and somebody else may remove them.
+//!
+//! `1 RUN ID=WEIGHT ID:WEIGHT … SUM`: the run that wrote it; each group by the last part of its ARN, `=` where it is the plan's and `:` where
+//! it is not; its weight, `-` where it had none (a lone group), `x` where it was not attached; and a checksum over all before it.
+
+use std::collections::BTreeMap;
+
+use sha2::{Digest, Sha256};
+
+use crate::domain::action::{self, Forward, Tuple};
+use crate::domain::event::{RouteStart, Started};
+use crate::domain::shares;
+
+/// The tag's key.
+pub const KEY: &str = "cutover.dev/weights";
+
+/// Characters that a tag's value may have.
+const LONGEST: usize = 256;
+
+/// A group's part of an action, as a tag keeps it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// The last part of the group's ARN.
+    pub id: String,
+    /// Whether it is one of the plan's.
+    pub managed: bool,
+    /// Whether it was in the action at the start.
+    pub attached: bool,
+    /// 0–999; `None` on a lone group.
+    pub weight: Option<u16>,
+}
+
+impl Part {
+    /// Whether it had traffic.
+    pub fn carries(&self) -> bool {
+        self.attached && self.weight != Some(0)
+    }
+}
+
+/// What a tag says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// The run that wrote it.
+    pub run: String,
+    /// The groups.
+    pub parts: Vec<Part>,
+}
+
+/// The tag's value for a route: what a rollback of this run returns it to. `None` where that cannot be told in a tag.
+pub fn value(run: &str, started: &Started, route: &RouteStart) -> Option<String> {
+    let original = action::forward(&route.actions)?;
+    let home = home(started, route, original)?;
+    let managed = |arn: &str| route.groups.values().any(|own| own == arn);
+    let attached = home.target_groups.iter().map(|t| Part {
+        id: id(&t.target_group_arn).to_owned(),
+        managed: managed(&t.target_group_arn),
+        attached: true,
+        weight: t.weight,
+    });
+    let absent = route.groups.values().filter(|arn| home.weight(arn).is_none());
+    let absent = absent.map(|arn| Part { id: id(arn).to_owned(), managed: true, attached: false, weight: None });
+    let text = text(&Kept { run: run.to_owned(), parts: attached.chain(absent).collect() });
+    let fits = text.chars().count() <= LONGEST && text.chars().all(|c| c.is_ascii_alphanumeric() || " +-=._:/@".contains(c));
+    fits.then_some(text)
+}
+
+/// Where a rollback of this run leaves a route, groups attached at 0 apart.
+fn home(started: &Started, route: &RouteStart, original: &Forward) -> Option<Forward> {
+    let Some(start) = &started.start else { return Some(original.clone()) };
+    let used = |cluster: &str, arn: &str| original.weight(arn).is_some() || start.get(cluster).is_some_and(|share| *share > 0);
+    let managed: Vec<_> = route.groups.iter().filter(|(c, arn)| used(c, arn)).map(|(c, arn)| (c.clone(), arn.clone())).collect();
+    let known = start.iter().filter(|(c, _)| managed.iter().any(|(m, _)| m == *c)).map(|(c, s)| (c.clone(), *s)).collect();
+    shares::spell(original, &managed, &known).ok()
+}
+
+fn text(kept: &Kept) -> String {
+    let parts = kept.parts.iter().map(|p| {
+        let weight = match (p.attached, p.weight) {
+            (false, _) => "x".to_owned(),
+            (true, None) => "-".to_owned(),
+            (true, Some(weight)) => weight.to_string(),
+        };
+        format!("{}{}{weight}", p.id, if p.managed { '=' } else { ':' })
+    });
+    let text = std::iter::once(format!("1 {}", kept.run)).chain(parts).collect::<Vec<_>>().join(" ");
+    format!("{text} {}", checksum(&text))
+}
+
+/// What a tag's value says; `None` where it is not whole, or not ours.
+pub fn read(value: &str) -> Option<Kept> {
+    let (text, sum) = value.rsplit_once(' ')?;
+    if checksum(text) != sum {
+        return None;
+    }
+    let mut words = text.split(' ');
+    if words.next() != Some("1") {
+        return None;
+    }
+    let run = words.next()?.to_owned();
+    let parts = words.map(part).collect::<Option<Vec<_>>>()?;
+    let carries = parts.iter().any(Part::carries);
+    carries.then_some(Kept { run, parts })
+}
+
+fn part(word: &str) -> Option<Part> {
+    let (id, weight) = word.split_once(['=', ':'])?;
+    let weight_of = |text: &str| text.parse().ok().filter(|w| *w <= 999);
+    let (attached, weight) = match weight {
+        "x" => (false, None),
+        "-" => (true, None),
+        text => (true, Some(weight_of(text)?)),
+    };
+    Some(Part { id: id.to_owned(), managed: word.as_bytes().get(id.len()) == Some(&b'='), attached, weight })
+}
+
+fn checksum(text: &str) -> String {
+    let number = Sha256::digest(text).iter().take(4).fold(0_u32, |number, byte| number << 8 | u32::from(*byte));
+    format!("{number:08x}")
+}
+
+/// The last part of a group's ARN, which tells it from every other of its account and region.
+pub fn id(arn: &str) -> &str {
+    arn.rsplit('/').next().unwrap_or(arn)
+}
+
+impl Kept {
+    /// The forward that it stands for, with groups by the last part of their ARNs; stickiness is whatever is live. `None` where a group that
+    /// was attached is not to be found any more.
+    pub fn forward(&self, groups: &BTreeMap<&str, &str>, live: &Forward) -> Option<Forward> {
+        let tuple = |p: &Part| Some(Tuple { target_group_arn: (*groups.get(p.id.as_str())?).to_owned(), weight: p.weight });
+        let target_groups = self.parts.iter().filter(|p| p.attached).map(tuple).collect::<Option<Vec<_>>>()?;
+        Some(Forward { target_groups, target_group_stickiness_config: live.target_group_stickiness_config.clone() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RUN: &str = "alpha-webapp-20260105-080000-xtj4";
+
+    fn arn(name: &str, id: &str) -> String {
+        format!("arn:aws:elasticloadbalancing:eu-central-1:123456789012:targetgroup/{name}/{id}")
+    }
+
+    fn start(weights: &[(&str, Option<u16>)]) -> (Started, RouteStart) {
+        let target_groups = weights.iter().map(|(id, weight)| Tuple { target_group_arn: arn("g", id), weight: *weight }).collect();
+        let forward = Forward { target_groups, target_group_stickiness_config: None };
+        let mut started = crate::domain::fixture::started(4);
+        let mut route = started.routes.remove(0);
+        route.groups = [("a".into(), arn("g", "00000000000000aa")), ("b".into(), arn("g", "00000000000000bb"))].into();
+        route.actions = vec![action::Action::Forward { order: None, forward_config: forward }];
+        (started, route)
+    }
+
+    #[test]
+    fn what_is_written_is_read_and_nothing_else_is() {
+        let (started, route) = start(&[("00000000000000aa", Some(100)), ("00000000000000cc", Some(25))]);
+        let text = value(RUN, &started, &route).unwrap();
+        assert!(
+            text.starts_with("1 alpha-webapp-20260105-080000-xtj4 00000000000000aa=100 00000000000000cc:25 00000000000000bb=x "),
+            "{text}"
+        );
+        let kept = read(&text).unwrap();
+        assert_eq!(kept.run, RUN);
+        assert_eq!(kept.parts.iter().map(|p| (p.managed, p.carries())).collect::<Vec<_>>(), [(true, true), (false, true), (true, false)]);
+        for at in 0..text.len() {
+            let mut bytes = text.clone().into_bytes();
+            bytes[at] ^= 1;
+            assert_eq!(String::from_utf8(bytes).ok().and_then(|t| read(&t)), None, "a flip at {at}");
+            assert_eq!(read(&text[..at]), None, "cut at {at}");
+        }
+    }
+
+    #[test]
+    fn the_forward_is_that_of_the_start() {
+        let (started, route) = start(&[("00000000000000aa", None)]);
+        let kept = read(&value(RUN, &started, &route).unwrap()).unwrap();
+        let a = arn("g", "00000000000000aa");
+        let live = Forward { target_groups: Vec::new(), target_group_stickiness_config: None };
+        let groups: BTreeMap<&str, &str> = [("00000000000000aa", a.as_str())].into();
+        assert_eq!(kept.forward(&groups, &live).as_ref(), action::forward(&route.actions));
+        assert_eq!(kept.forward(&BTreeMap::new(), &live), None, "a group that is gone");
+    }
+
+    /// A run that begins in the middle goes back to its baseline, not to what it found.
+    #[test]
+    fn a_baseline_is_what_is_kept() {
+        let (mut started, route) = start(&[("00000000000000aa", Some(50)), ("00000000000000bb", Some(50))]);
+        started.start = Some([("a".into(), 100), ("b".into(), 0)].into());
+        let kept = read(&value(RUN, &started, &route).unwrap()).unwrap();
+        assert_eq!(kept.parts.iter().map(|p| p.weight).collect::<Vec<_>>(), [Some(100), Some(0)]);
+    }
+
+    #[test]
+    fn five_groups_with_long_names_fit() {
+        let ids = ["00000000000000aa", "00000000000000bb", "00000000000000cc", "00000000000000dd", "00000000000000ee"];
+        let (started, route) = start(&ids.map(|id| (id, Some(999))));
+        let longest = format!("{}-20260105-080000-xtj4", "n".repeat(63));
+        assert!(value(&longest, &started, &route).is_some_and(|text| text.len() <= 256));
+    }
+}

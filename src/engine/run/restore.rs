@@ -1,0 +1,83 @@
+//! Putting the traffic back: restoring writes, sent as they may be and taken in as they come.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::Run;
+use crate::domain::action;
+use crate::domain::decide::Batch;
+use crate::domain::event::Event;
+use crate::domain::state::Route;
+use crate::domain::watch::Marker;
+use crate::engine::EngineError;
+use crate::engine::marker::MarkerError;
+use crate::engine::write::restore::blind;
+
+/// Between two turns in which nothing can be sent and nothing is under way.
+const NAP: Duration = Duration::from_secs(1);
+
+impl Run<'_> {
+    /// A turn of a rollback: sends what may be sent now, and takes in what has come.
+    pub(super) async fn restore(&mut self, batch: Batch) -> Result<(), EngineError> {
+        if !self.owned() {
+            return Ok(());
+        }
+        let now = self.ports.clock.now();
+        let (state, watch, seen) = (&self.state, &self.watch, self.seen);
+        let ready = self.executor.ready(&batch.writes, now, |w| blind(state, watch, seen, w, now).is_some());
+        let known: Vec<_> = ready.iter().filter_map(|w| blind(state, watch, seen, w, now)).collect();
+        let prepared = if known.is_empty() && !ready.is_empty() {
+            let (events, prepared) = self.executor.prepare(&self.ports, ready, &self.state, &mut self.watch).await;
+            self.journal_all(events).await?;
+            prepared
+        } else {
+            known
+        };
+        if !prepared.is_empty() {
+            let writes = prepared.iter().map(|p| p.write.clone()).collect();
+            self.journal(Event::Intended { restore: true, deadline: self.deadline(), writes }).await?;
+            self.executor.launch(&self.ports, &self.settings, prepared);
+        }
+        let more = self.executor.again(&batch.writes, now);
+        if let Some(until) = more.filter(|_| self.executor.flights.idle()) {
+            let wait = self.delayed(&batch);
+            self.note(vec![wait], now).await?;
+            self.ports.clock.sleep(until.duration_since(now).unsigned_abs().min(NAP)).await;
+            return Ok(());
+        }
+        self.land(more).await
+    }
+
+    async fn land(&mut self, more: Option<Timestamp>) -> Result<(), EngineError> {
+        let turn = self.executor.land(&self.ports, &self.state, more).await;
+        for event in turn.events {
+            self.remember_refusal(&event);
+            self.journal(event).await?;
+        }
+        match turn.marked {
+            Some(Ok(())) => self.subject.marked(),
+            Some(Err(MarkerError::Other(other))) => self.watch.marker = Some(Marker::Other(other)),
+            Some(Err(error)) => tracing::warn!("{error}; the rollback goes on"),
+            None => {}
+        }
+        Ok(())
+    }
+
+    /// When a write that is sent now and never answered takes no effect any more.
+    pub(super) fn deadline(&self) -> Timestamp {
+        let wait = self.ports.clock.of_real(self.settings.deadline);
+        SignedDuration::try_from(wait).ok().and_then(|d| self.ports.clock.now().checked_add(d).ok()).unwrap_or(Timestamp::MAX)
+    }
+
+    /// Whether the last look saw every route as the journal says, and nobody else's marker. Routes with writes under way are known not to be.
+    pub(super) fn all_as_known(&self) -> bool {
+        let same = |route: &Route| {
+            let live = self.watch.routes.get(&route.start.id).and_then(|r| r.value.as_ref().ok());
+            route.open.is_some() || route.drift.is_some() || live.is_some_and(|live| action::same(&live.actions, &route.known))
+        };
+        !matches!(self.watch.marker, Some(Marker::Missing | Marker::Other(_)))
+            && self.watch.marker_unread.is_none()
+            && self.state.routes.values().all(same)
+    }
+}
