@@ -9,6 +9,8 @@ mod endpoint;
 mod failures;
 #[path = "contract/lab.rs"]
 mod lab;
+#[path = "contract/missing.rs"]
+mod missing;
 #[path = "support/moto.rs"]
 mod moto;
 #[path = "contract/proxy.rs"]
@@ -41,6 +43,7 @@ column! { World::moto:
     moto_everything_is_read_whatever_the_page = reading::everything, 60;
     moto_one_bad_route_does_not_hold_up_the_others = reading::one_bad_route, 2;
     moto_tags_come_and_go = reading::tags, 0;
+    moto_what_is_not_there_is_not_found = missing::things, 2;
     moto_a_write_is_one_request_with_the_actions_only = wire::writes, 0;
     moto_an_unknown_element_is_refused_and_named = unknown::refused, 2;
     moto_an_unknown_element_of_a_default_action_is_refused_and_named = unknown::refused_by_default, 2;
@@ -51,6 +54,7 @@ column! { World::lab:
     lab_like_moto_everything_is_read_whatever_the_page = reading::everything, 60;
     lab_like_moto_one_bad_route_does_not_hold_up_the_others = reading::one_bad_route, 2;
     lab_like_moto_tags_come_and_go = reading::tags, 0;
+    lab_like_moto_what_is_not_there_is_not_found = missing::things, 2;
     lab_like_moto_a_write_is_one_request_with_the_actions_only = wire::writes, 0;
     lab_like_moto_an_unknown_element_is_refused_and_named = unknown::refused, 2;
     lab_like_moto_an_unknown_element_of_a_default_action_is_refused_and_named = unknown::refused_by_default, 2;

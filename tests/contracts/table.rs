@@ -12,6 +12,8 @@ use serde::Deserialize;
 struct Document {
     behaviours: Vec<Row>,
     differences: Vec<Row>,
+    /// Differences that stay, in words.
+    left: Vec<String>,
 }
 
 /// A behaviour, or a difference with what was changed; and the tests that prove it.
@@ -138,11 +140,16 @@ What the real things did otherwise than the lab, and what was changed for it. Th
 
 {}
 {}
+
+Left as they are:
+
+{}
 ",
         head("behaviour"),
         behaviours.join("\n"),
         head("difference"),
-        differences.join("\n")
+        differences.join("\n"),
+        document.left.iter().map(|l| format!("- {l}")).collect::<Vec<_>>().join("\n")
     )
 }
 
