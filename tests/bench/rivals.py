@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import pathlib
+import shlex
 import statistics
 import subprocess
 import sys
@@ -162,7 +163,7 @@ spec:
         return lambda: subprocess.run(command, check=True)
 
     def cli(self, world: dict, parallel: int):
-        lines = [f"elbv2 modify-rule --rule-arn {arn} --actions {json.dumps(json.dumps([forward(pair, 100, 0)]))}" for arn, pair in world["rules"]]
+        lines = [f"elbv2 modify-rule --rule-arn {arn} --actions {shlex.quote(json.dumps([forward(pair, 100, 0)]))}" for arn, pair in world["rules"]]
         path = os.path.join(self.folder, "lines")
         pathlib.Path(path).write_text("\n".join(lines) + "\n")
         command = ["xargs", "-L1", f"-P{parallel}", os.path.join(self.tools, "bin", "aws")]
