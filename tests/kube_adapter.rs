@@ -80,7 +80,7 @@ fn wanted() -> Binding {
 }
 
 fn found(world: &World) -> Option<Value> {
-    world.lock().unwrap().get(Kind::TargetGroupBinding, "prod", "web-b").cloned()
+    world.lock().unwrap().get(Kind::TargetGroupBinding, "prod", "web-b")
 }
 
 fn template(app: &str) -> Value {

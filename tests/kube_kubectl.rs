@@ -170,7 +170,7 @@ async fn apply_get_change_and_delete_as_people_do() {
     assert!(kubectl.fails(&["get", "pods", "nobody"]).await.contains("pods \"nobody\" not found"));
 
     assert!(kubectl.run(&["-n", "prod", "delete", "deploy", "web"]).await.contains("deleted"));
-    assert!(lab.objects.lock().unwrap().list(Kind::Deployment, None).is_empty());
+    assert!(lab.objects.lock().unwrap().list(Kind::Deployment, None).next().is_none());
     assert!(kubectl.run(&["api-resources"]).await.contains("targetgroupbindings"));
     assert!(kubectl.run(&["version"]).await.contains("v1.33.4-eks-1"));
 }
@@ -181,7 +181,7 @@ async fn server_side_apply_of_bindings_knows_owners() {
     let file = kubectl.file("binding.json", &binding(80));
     let apply = ["apply", "--server-side", "-f", &file];
     assert!(kubectl.run(&[&apply[..], &["--dry-run=server"]].concat()).await.contains("serverside-applied (server dry run)"));
-    assert!(lab.objects.lock().unwrap().list(Kind::TargetGroupBinding, None).is_empty());
+    assert!(lab.objects.lock().unwrap().list(Kind::TargetGroupBinding, None).next().is_none());
     kubectl.run(&apply).await;
     let table = kubectl.run(&["get", "targetgroupbindings", "-A"]).await;
     assert!(table.contains("ARN") && table.contains("arn:g"), "{table}");

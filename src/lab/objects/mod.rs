@@ -15,6 +15,25 @@ pub use kind::{Kind, Resource, resources};
 /// How many changes are remembered for watches, at least.
 const REMEMBERED: usize = 500;
 
+/// An object at rest: its JSON. As a tree it takes ten times the room, and of the thousands in a lab hardly any is ever looked at.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Packed(Arc<str>);
+
+impl Packed {
+    fn of(object: &Value) -> Self {
+        Self(object.to_string().into())
+    }
+
+    /// The object.
+    pub fn open(&self) -> Value {
+        serde_json::from_str(&self.0).unwrap_or_else(|e| unreachable!("what was written as JSON reads as JSON: {e}"))
+    }
+
+    fn mentions(&self, text: &str) -> bool {
+        self.0.contains(text)
+    }
+}
+
 /// What happened to an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verb {
@@ -51,9 +70,9 @@ pub struct Change {
     /// Name.
     pub name: String,
     /// The object after the change (before it, when deleted), with the resourceVersion of the change.
-    pub object: Arc<Value>,
+    pub object: Packed,
     /// The object before the change.
-    pub before: Option<Arc<Value>>,
+    pub before: Option<Packed>,
 }
 
 /// One cluster's objects.
@@ -62,8 +81,7 @@ pub struct Objects {
     auto_mode: bool,
     random: fastrand::Rng,
     revision: u64,
-    /// Shared with the log of changes.
-    stored: BTreeMap<Kind, BTreeMap<(String, String), Arc<Value>>>,
+    stored: BTreeMap<Kind, BTreeMap<(String, String), Packed>>,
     log: Vec<Change>,
     forgotten: u64,
     recording: bool,
@@ -97,14 +115,19 @@ impl Objects {
     }
 
     /// An object. The namespace is empty for what lives in none.
-    pub fn get(&self, kind: Kind, namespace: &str, name: &str) -> Option<&Value> {
-        self.stored.get(&kind)?.get(&(namespace.to_owned(), name.to_owned())).map(Arc::as_ref)
+    pub fn get(&self, kind: Kind, namespace: &str, name: &str) -> Option<Value> {
+        self.stored.get(&kind)?.get(&(namespace.to_owned(), name.to_owned())).map(Packed::open)
+    }
+
+    /// Whether there is such an object.
+    pub fn has(&self, kind: Kind, namespace: &str, name: &str) -> bool {
+        self.stored.get(&kind).is_some_and(|o| o.contains_key(&(namespace.to_owned(), name.to_owned())))
     }
 
     /// The objects of a kind, of one namespace or of all, by namespace and name.
-    pub fn list(&self, kind: Kind, namespace: Option<&str>) -> Vec<&Value> {
+    pub fn list(&self, kind: Kind, namespace: Option<&str>) -> impl Iterator<Item = Value> {
         let all = self.stored.get(&kind).into_iter().flatten();
-        all.filter(|((ns, _), _)| namespace.is_none_or(|n| n == ns)).map(|(_, v)| &**v).collect()
+        all.filter(move |((ns, _), _)| namespace.is_none_or(|n| n == ns)).map(|(_, v)| v.open())
     }
 
     /// Creates or replaces an object, whole. What the server owns (uid, creationTimestamp, resourceVersion, generation, apiVersion, kind) is kept or filled
@@ -119,10 +142,9 @@ impl Objects {
         }
         let key = (text(&value, "namespace").to_owned(), text(&value, "name").to_owned());
         let before = self.stored.get(&kind).and_then(|o| o.get(&key)).cloned();
-        self.fill(resource, &mut value, before.as_deref(), now);
-        if let Some(before) = &before
-            && **before == value
-        {
+        let old = before.as_ref().map(Packed::open);
+        self.fill(resource, &mut value, old.as_ref(), now);
+        if old.as_ref() == Some(&value) {
             return value;
         }
         self.revision += 1;
@@ -131,8 +153,8 @@ impl Objects {
             self.remove(kind, key, value.clone(), now);
             return value;
         }
-        let object = Arc::new(value.clone());
-        self.stored.entry(kind).or_default().insert(key.clone(), Arc::clone(&object));
+        let object = Packed::of(&value);
+        self.stored.entry(kind).or_default().insert(key.clone(), object.clone());
         let verb = if before.is_some() { Verb::Modified } else { Verb::Added };
         self.record(Change { revision: self.revision, verb, kind, namespace: key.0, name: key.1, object, before });
         value
@@ -140,7 +162,7 @@ impl Objects {
 
     /// Changes an object in place. Returns what is stored then; `None`: there is no such object.
     pub fn update(&mut self, kind: Kind, namespace: &str, name: &str, now: Timestamp, change: impl FnOnce(&mut Value)) -> Option<Value> {
-        let mut value = self.get(kind, namespace, name)?.clone();
+        let mut value = self.get(kind, namespace, name)?;
         change(&mut value);
         Some(self.put(kind, value, now))
     }
@@ -148,7 +170,7 @@ impl Objects {
     /// Deletes an object, and what it owns (`ownerReferences`). With finalizers it stays, with a `deletionTimestamp`, until they are gone.
     /// Returns its last state; `None`: there was none.
     pub fn delete(&mut self, kind: Kind, namespace: &str, name: &str, now: Timestamp) -> Option<Value> {
-        let mut value = self.get(kind, namespace, name)?.clone();
+        let mut value = self.get(kind, namespace, name)?;
         if finalizers(&value).is_empty() {
             self.revision += 1;
             meta(&mut value).insert("resourceVersion".into(), self.revision.to_string().into());
@@ -230,7 +252,7 @@ impl Objects {
             kind,
             namespace: key.0,
             name: key.1,
-            object: Arc::new(object),
+            object: Packed::of(&object),
             before,
         });
         for (kind, namespace, name) in self.owned_by(&uid) {
@@ -239,7 +261,9 @@ impl Objects {
     }
 
     fn owned_by(&self, uid: &str) -> Vec<(Kind, String, String)> {
-        let owned = |v: &Value| v["metadata"]["ownerReferences"].as_array().is_some_and(|o| o.iter().any(|o| o["uid"] == uid));
+        let owned = |v: &Packed| {
+            v.mentions(uid) && v.open()["metadata"]["ownerReferences"].as_array().is_some_and(|o| o.iter().any(|o| o["uid"] == uid))
+        };
         let all = self.stored.iter().flat_map(|(kind, objects)| objects.iter().map(move |(key, v)| (kind, key, v)));
         all.filter(|(_, _, v)| owned(v)).map(|(kind, key, _)| (*kind, key.0.clone(), key.1.clone())).collect()
     }

@@ -47,7 +47,7 @@ fn what_is_owned_goes_with_its_owner() {
     objects.put(Kind::Pod, pod("other", "someone-else"), now());
     let before = objects.revision();
     objects.delete(Kind::Deployment, "prod", "web", now());
-    let left: Vec<_> = objects.list(Kind::Pod, Some("prod")).into_iter().map(|p| text(p, "name")).collect();
+    let left: Vec<_> = objects.list(Kind::Pod, Some("prod")).map(|p| text(&p, "name").to_owned()).collect();
     assert_eq!(left, ["other"]);
     let gone: Vec<_> = objects.since(before).unwrap().iter().map(|c| (c.verb, c.name.as_str())).collect();
     assert_eq!(gone, [(Verb::Deleted, "web"), (Verb::Deleted, "web-1"), (Verb::Deleted, "web-1-x")]);
@@ -55,7 +55,7 @@ fn what_is_owned_goes_with_its_owner() {
 
 #[test]
 fn the_same_seed_makes_the_same_uids() {
-    let uid = |seed| text(Objects::new(seed, false, now()).get(Kind::Namespace, "", "kube-system").unwrap(), "uid").to_owned();
+    let uid = |seed| text(&Objects::new(seed, false, now()).get(Kind::Namespace, "", "kube-system").unwrap(), "uid").to_owned();
     assert_eq!(uid(7), uid(7));
     assert_ne!(uid(7), uid(8));
     assert_eq!((uid(7).len(), &uid(7)[14..15]), (36, "4"));

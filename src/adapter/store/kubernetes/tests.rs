@@ -103,7 +103,7 @@ impl Cluster {
     }
 
     fn all(&self, kind: Kind) -> Vec<Value> {
-        self.objects.lock().unwrap().list(kind, Some(NAMESPACE)).into_iter().cloned().collect()
+        self.objects.lock().unwrap().list(kind, Some(NAMESPACE)).collect()
     }
 
     fn edit(&self, kind: Kind, name: &str, change: impl FnOnce(&mut Value)) {

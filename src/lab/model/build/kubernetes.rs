@@ -96,7 +96,7 @@ impl World {
         let now = self.now;
         let (namespace, name, port) = place(workload);
         let home = &mut self.clusters[cluster];
-        if home.objects.get(Kind::Namespace, "", &namespace).is_none() {
+        if !home.objects.has(Kind::Namespace, "", &namespace) {
             let label = kind.readiness_gates.then(|| json!({"elbv2.k8s.aws/pod-readiness-gate-inject": "enabled"}));
             home.objects.put(Kind::Namespace, json!({"metadata": {"name": namespace, "labels": label}}), now);
         }

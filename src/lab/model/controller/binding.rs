@@ -16,7 +16,7 @@ const FINALIZER: &str = "elbv2.k8s.aws/resources";
 
 impl World {
     pub(super) fn reconcile_bindings(&mut self, cluster: usize) {
-        let bindings: Vec<Value> = self.clusters[cluster].objects.list(Kind::TargetGroupBinding, None).into_iter().cloned().collect();
+        let bindings: Vec<Value> = self.clusters[cluster].objects.list(Kind::TargetGroupBinding, None).collect();
         for binding in &bindings {
             if text(binding, "deletionTimestamp").is_empty() {
                 self.bind(cluster, binding);
@@ -157,9 +157,10 @@ impl World {
         let reference = &binding["spec"]["serviceRef"];
         let home = &self.clusters[cluster];
         let service = home.objects.get(Kind::Service, text(binding, "namespace"), reference["name"].as_str().unwrap_or_default());
-        let Some((service, port)) = service.and_then(|s| Some((s, find_port(s, &reference["port"])?))) else { return Vec::new() };
+        let Some(service) = service else { return Vec::new() };
+        let Some(port) = find_port(&service, &reference["port"]) else { return Vec::new() };
         let waiting = |p: &crate::lab::model::pod::Pod| p.serving && !p.gates.is_empty();
-        let mut pods = self.selected(cluster, service);
+        let mut pods = self.selected(cluster, &service);
         pods.retain(|id| {
             let pod = &self.pods[id.0 as usize];
             pod.ready() || (waiting(pod) && pod.phase == crate::lab::model::pod::Phase::Running)

@@ -21,7 +21,7 @@ struct Wanted {
 impl World {
     pub(super) fn reconcile_deployments(&mut self, cluster: usize) {
         let objects = &self.clusters[cluster].objects;
-        let wanted: Vec<Wanted> = objects.list(Kind::Deployment, None).into_iter().map(Wanted::read).collect();
+        let wanted: Vec<Wanted> = objects.list(Kind::Deployment, None).map(|d| Wanted::read(&d)).collect();
         for deployment in &wanted {
             self.roll(cluster, deployment, false);
         }
@@ -30,7 +30,7 @@ impl World {
     /// Makes the pods of every Deployment, already serving: the state at the start.
     pub(in crate::lab::model) fn warm_deployments(&mut self, cluster: usize) {
         let objects = &self.clusters[cluster].objects;
-        let wanted: Vec<Wanted> = objects.list(Kind::Deployment, None).into_iter().map(Wanted::read).collect();
+        let wanted: Vec<Wanted> = objects.list(Kind::Deployment, None).map(|d| Wanted::read(&d)).collect();
         for deployment in &wanted {
             self.roll(cluster, deployment, true);
         }

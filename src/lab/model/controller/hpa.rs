@@ -17,7 +17,7 @@ const STABLE: SignedDuration = SignedDuration::from_mins(5);
 
 impl World {
     pub(in crate::lab::model) fn autoscale(&mut self, cluster: usize) {
-        let all: Vec<Value> = self.clusters[cluster].objects.list(Kind::HorizontalPodAutoscaler, None).into_iter().cloned().collect();
+        let all: Vec<Value> = self.clusters[cluster].objects.list(Kind::HorizontalPodAutoscaler, None).collect();
         for hpa in &all {
             self.scale_by(cluster, hpa);
         }

@@ -26,7 +26,7 @@ impl World {
         let mut ended = Vec::new();
         for (index, pod) in (0..).zip(&self.pods) {
             let alive = pod.cluster == Some(cluster) && matches!(pod.phase, Phase::Starting | Phase::Running);
-            if alive && self.clusters[cluster].objects.get(Kind::Pod, &pod.namespace, &pod.name).is_none() {
+            if alive && !self.clusters[cluster].objects.has(Kind::Pod, &pod.namespace, &pod.name) {
                 ended.push(super::PodId(index));
             }
         }

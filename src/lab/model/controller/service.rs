@@ -9,7 +9,7 @@ use crate::lab::objects::{Kind, text};
 
 impl World {
     pub(super) fn reconcile_services(&mut self, cluster: usize) {
-        let services: Vec<Value> = self.clusters[cluster].objects.list(Kind::Service, None).into_iter().cloned().collect();
+        let services: Vec<Value> = self.clusters[cluster].objects.list(Kind::Service, None).collect();
         for service in services {
             let pods = self.selected(cluster, &service);
             let slice = self.slice(&service, &pods);

@@ -15,9 +15,9 @@ pub fn get(objects: &Objects, place: &Place, as_table: bool) -> Result<Value, Fa
     let name = place.name.as_deref().unwrap_or_default();
     let object = objects.get(place.resource.kind, place.namespace(), name).ok_or_else(|| Failure::not_found(place.resource, name))?;
     Ok(match place.subresource.as_deref() {
-        Some("scale") => scale(object),
-        _ if as_table => table::of(place.resource.kind, &[object], text(object, "resourceVersion")),
-        _ => object.clone(),
+        Some("scale") => scale(&object),
+        _ if as_table => table::of(place.resource.kind, &[&object], text(&object, "resourceVersion")),
+        _ => object,
     })
 }
 
@@ -42,8 +42,8 @@ pub fn list(objects: &Objects, place: &Place, query: &Query, as_table: bool) -> 
     let limit = limit(query.get("limit"))?;
     let mut found = Vec::new();
     for object in objects.list(kind, place.namespace.as_deref()) {
-        let here = (text(object, "namespace").to_owned(), text(object, "name").to_owned());
-        if after.as_ref().is_none_or(|a| here > *a) && selection.matches(kind, object)? {
+        let here = (text(&object, "namespace").to_owned(), text(&object, "name").to_owned());
+        if after.as_ref().is_none_or(|a| here > *a) && selection.matches(kind, &object)? {
             found.push(object);
         }
     }
@@ -57,17 +57,17 @@ pub fn list(objects: &Objects, place: &Place, query: &Query, as_table: bool) -> 
         let last = found.last().map(|l| json!([text(l, "namespace"), text(l, "name")]).to_string()).unwrap_or_default();
         meta["continue"] = BASE64_URL_SAFE_NO_PAD.encode(last).into();
     }
-    Ok(render(kind, place, &found, meta, as_table))
+    Ok(render(kind, place, found, meta, as_table))
 }
 
-fn render(kind: Kind, place: &Place, found: &[&Value], meta: Value, as_table: bool) -> Value {
+fn render(kind: Kind, place: &Place, found: Vec<Value>, meta: Value, as_table: bool) -> Value {
     if as_table {
-        let mut table = table::of(kind, found, "");
+        let mut table = table::of(kind, &found.iter().collect::<Vec<_>>(), "");
         table["metadata"] = meta;
         return table;
     }
     let resource = place.resource;
-    let mut items: Vec<Value> = found.iter().map(|object| (*object).clone()).collect();
+    let mut items = found;
     // The list says of what kind its items are; only those of defined kinds say it themselves.
     for item in items.iter_mut().filter_map(Value::as_object_mut).filter(|_| kind != Kind::TargetGroupBinding) {
         item.shift_remove("kind");

@@ -194,8 +194,8 @@ fn one_per_group(objects: &Objects, after: &Value) -> Result<(), Failure> {
     let place = |v: &Value| (text(v, "namespace").to_owned(), text(v, "name").to_owned());
     let Some(arn) = group(after) else { return Ok(()) };
     let others = objects.list(Kind::TargetGroupBinding, None);
-    let others: Vec<_> = others.into_iter().filter(|o| group(o).as_ref() == Some(&arn) && place(o) != place(after)).collect();
-    if others.is_empty() || (shared(after) && others.iter().all(|o| shared(o))) {
+    let others: Vec<_> = others.filter(|o| group(o).as_ref() == Some(&arn) && place(o) != place(after)).collect();
+    if others.is_empty() || (shared(after) && others.iter().all(shared)) {
         return Ok(());
     }
     let named: Vec<_> = others.iter().map(|o| format!("{}/{}", text(o, "namespace"), text(o, "name"))).collect();

@@ -63,8 +63,8 @@ impl Watch {
     fn present(&self, objects: &Objects, lines: &mut Vec<u8>) {
         let resource = self.place.resource;
         for object in objects.list(resource.kind, self.place.namespace.as_deref()) {
-            if self.selected(object) {
-                line("ADDED", &self.render(object), lines);
+            if self.selected(&object) {
+                line("ADDED", &self.render(&object), lines);
             }
         }
         if self.mark {
@@ -78,14 +78,15 @@ impl Watch {
         if change.kind != self.place.resource.kind || !here {
             return;
         }
-        let (was, is) = (change.before.as_ref().is_some_and(|b| self.selected(b)), self.selected(&change.object));
+        let object = change.object.open();
+        let (was, is) = (change.before.as_ref().is_some_and(|b| self.selected(&b.open())), self.selected(&object));
         let verb = match (change.verb, was, is) {
             (_, false, false) | (Verb::Deleted, false, _) => return,
             (Verb::Deleted, ..) | (_, true, false) => Verb::Deleted,
             (_, false, true) => Verb::Added,
             (_, true, true) => Verb::Modified,
         };
-        line(verb.word(), &self.render(&change.object), lines);
+        line(verb.word(), &self.render(&object), lines);
     }
 
     fn selected(&self, object: &Value) -> bool {

@@ -127,7 +127,7 @@ impl Write<'_> {
     }
 
     fn live(&self, name: &str) -> Option<Value> {
-        self.objects.get(self.place.resource.kind, self.place.namespace(), name).cloned()
+        self.objects.get(self.place.resource.kind, self.place.namespace(), name)
     }
 
     fn subresource(&self) -> &str {
@@ -138,7 +138,7 @@ impl Write<'_> {
     fn empty(&mut self, namespace: &str) {
         let kinds: Vec<_> = crate::lab::objects::resources(self.objects.auto_mode()).filter(|r| r.namespaced).map(|r| r.kind).collect();
         for kind in kinds {
-            let names: Vec<_> = self.objects.list(kind, Some(namespace)).into_iter().map(|o| text(o, "name").to_owned()).collect();
+            let names: Vec<_> = self.objects.list(kind, Some(namespace)).map(|o| text(&o, "name").to_owned()).collect();
             for name in names {
                 self.objects.delete(kind, namespace, &name, self.now);
             }
@@ -147,7 +147,7 @@ impl Write<'_> {
 
     fn namespace_exists(&self) -> Result<(), Failure> {
         let namespace = self.place.namespace();
-        if !self.place.resource.namespaced || self.objects.get(Kind::Namespace, "", namespace).is_some() {
+        if !self.place.resource.namespaced || self.objects.has(Kind::Namespace, "", namespace) {
             return Ok(());
         }
         Err(Failure::not_found(self.objects.resource(Kind::Namespace), namespace))
