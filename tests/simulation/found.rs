@@ -43,3 +43,9 @@ fn drift_that_is_seen_right_before_a_batch_freezes_all_of_it() {
 fn a_clock_that_is_set_back_makes_no_old_reading_fresh() {
     holds(&["small/rollback/DescribeTags#2.before.clock", "small/rollback/DescribeTags#4.lost.clock"]);
 }
+
+/// A run that was frozen by drift and left without a terminal was left in the middle of the rollback that a person had asked for.
+#[test]
+fn a_frozen_run_is_not_left_while_it_rolls_back() {
+    holds(&["small/rollback/ModifyRule#0.late.foreign", "small/rollback/DescribeRules#5.lost.foreign"]);
+}

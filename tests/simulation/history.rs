@@ -43,6 +43,8 @@ pub enum What {
     Ends(u8, String),
     /// A process died.
     Died,
+    /// Someone set its clock, by so many milliseconds.
+    Jumped(i64),
     /// A call left the process: its number, service, operation and body.
     Sent {
         call: u32,

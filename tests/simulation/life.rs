@@ -16,7 +16,7 @@ use cutover::cli::exit::Exit;
 use cutover::cli::prepare::prepare;
 use cutover::cli::{drive, identity};
 use cutover::domain::event::{Event, Outcome, Record, ResumeMode, Started, Stop, Wait};
-use cutover::domain::state::State;
+use cutover::domain::state::{Phase, State};
 use cutover::domain::watch::Watch;
 use cutover::engine::{Audience, Ending, Interrupt, Ports, Run, Settings, hold};
 use cutover::lab::model::World;
@@ -184,7 +184,8 @@ impl Theatre {
                 return Life::Failed(failure.exit.code(), failure.to_string());
             }
         };
-        let mut audience = Ear { wire: self.wire.clone(), frozen: None, interrupt: Interrupt::default() };
+        let disk = self.ledger.memory.clone();
+        let mut audience = Ear { wire: self.wire.clone(), disk, approved: 0, frozen: None, interrupt: Interrupt::default() };
         let interrupt = audience.interrupt.clone();
         let run = Run::take(&self.told, ports, settings, hold, interrupt, &mut audience).await;
         let lived = async {
@@ -277,6 +278,9 @@ const STALL: SignedDuration = SignedDuration::from_mins(40);
 /// Hears what the run says.
 struct Ear {
     wire: Wire,
+    disk: Memory,
+    /// The last step that was approved.
+    approved: usize,
     frozen: Option<Timestamp>,
     interrupt: Interrupt,
 }
@@ -291,7 +295,11 @@ impl Audience for Ear {
         }
     }
 
-    fn turn(&mut self, _: &State, _: &Watch, _: &[Wait], _: Timestamp) {
+    fn turn(&mut self, state: &State, _: &Watch, _: &[Wait], _: Timestamp) {
+        if state.phase == Phase::Awaiting && self.approved != state.step {
+            self.approved = state.step;
+            let _ = self.disk.ask(&state.run, &Request::Approve { by: "bob@lab".into() });
+        }
         if self.frozen.is_some_and(|since| self.wire.now().duration_since(since) > STALL) {
             self.interrupt.raise(Stop::Waiting, "frozen for too long");
         }

@@ -5,6 +5,7 @@
 #![allow(clippy::large_futures)] // a test's one future may be as large as it likes
 
 mod aws;
+mod bugs;
 mod checker;
 mod face;
 mod fault;

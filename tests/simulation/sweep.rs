@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use super::fault::{KINDS, Kind, Moment, Point, Schedule, Then};
+use super::fault::{KINDS, Kind, MOMENTS, Moment, Point, Schedule, Then};
 use super::life::play;
 use super::wire::Name;
 
@@ -99,6 +99,44 @@ fn some(all: Vec<Schedule>) -> Vec<Schedule> {
 fn every_fault_at_every_call_of_the_small_plan() {
     let kinds = KINDS.map(|(kind, _)| kind);
     report("every fault at every call", &some(exhaustive("small", &kinds)));
+}
+
+/// A schedule of one to three faults anywhere in a plan's run, from a seed.
+fn random(plan: &str, calls: &[Name], seed: u64) -> Schedule {
+    let mut rng = fastrand::Rng::with_seed(seed);
+    let faults = rng.usize(1..=3);
+    let mut places: Vec<_> = (0..faults).map(|_| rng.usize(..calls.len())).collect();
+    places.sort_unstable();
+    places.dedup();
+    let point = |place: &usize| {
+        let call = &calls[*place];
+        let moment = MOMENTS[rng.usize(..if call.mutating { 6 } else { 4 })].0;
+        Point { call: call.call.clone(), moment, kind: KINDS[rng.usize(..KINDS.len())].0 }
+    };
+    let points = places.iter().map(point).collect();
+    Schedule { plan: plan.into(), then: if rng.bool() { Then::Resume } else { Then::Rollback }, points }
+}
+
+/// Ordered pairs and triples: `CUTOVER_SEEDS=1000000` plays a million of them, `CUTOVER_SEEDS=5..9` those seeds.
+#[test]
+fn random_faults_one_after_the_other() {
+    let text = std::env::var("CUTOVER_SEEDS").unwrap_or_else(|_| "8".to_owned());
+    let number = |text: &str| text.parse::<u64>().expect("a number of seeds, or FROM..TO");
+    let (from, to) = text.split_once("..").map_or_else(|| (0, number(&text)), |(from, to)| (number(from), number(to)));
+    let calls = calls("small");
+    report("random faults one after the other", &(from..to).map(|seed| random("small", &calls, seed)).collect::<Vec<_>>());
+}
+
+#[test]
+fn random_faults_in_the_reference_plan() {
+    if full() {
+        let calls = calls("reference");
+        report("random faults in the reference plan", &(0..24).map(|seed| random("reference", &calls, seed)).collect::<Vec<_>>());
+    }
+}
+
+fn full() -> bool {
+    std::env::var("CUTOVER_SIMULATION").is_ok_and(|v| v == "full")
 }
 
 /// Replays one schedule and prints all that was noted.

@@ -197,6 +197,7 @@ impl Wire {
             Kind::ClockJump => {
                 let jump = if self.state().calls.is_multiple_of(2) { JUMP } else { -JUMP };
                 self.0.offset.fetch_add(jump, Ordering::Relaxed);
+                self.note(What::Jumped(jump));
             }
             Kind::DiskFull => {
                 self.0.disk.set_full(true);

@@ -18,9 +18,10 @@ impl Run<'_> {
         false
     }
 
-    /// Whether a frozen run is left rather than guarded.
+    /// Whether a frozen run is left rather than guarded. A rollback is brought to its end, whatever froze the run before.
     pub(super) async fn leaves(&mut self) -> Result<Option<Ending>, EngineError> {
-        let Some((reason, message, _)) = self.state.frozen.clone().filter(|_| self.settings.leave_when_frozen) else { return Ok(None) };
+        let may = self.settings.leave_when_frozen && self.state.phase != Phase::RollingBack;
+        let Some((reason, message, _)) = self.state.frozen.clone().filter(|_| may) else { return Ok(None) };
         let stop = match reason {
             Freeze::Drift => Stop::Drift,
             Freeze::NoWayBack | Freeze::GuardFailed | Freeze::WriteFailed => Stop::Stuck,

@@ -70,6 +70,8 @@ pub struct Facts {
     pub caller: Option<Result<String, ()>>,
     /// UIDs of clusters as this process read them.
     pub clusters: BTreeMap<String, String>,
+    /// Whether a clock was set forward: waits are as much shorter.
+    pub hurried: bool,
     /// The last gate that failed, by its group.
     pub failed: Option<(String, String)>,
     /// The world.
@@ -106,6 +108,7 @@ impl Facts {
             caller: None,
             clusters: BTreeMap::new(),
             failed: None,
+            hurried: false,
             world: BTreeMap::new(),
         }
     }
@@ -156,6 +159,7 @@ impl Facts {
             What::Ends(..) | What::Died => {
                 self.alive.remove(&entry.process);
             }
+            What::Jumped(by) => self.hurried |= *by > 0,
             What::SawMarker(value) => self.marker = Some((entry.at, value.clone())),
             What::SawCaller(account) => self.caller = Some(account.clone().ok_or(())),
             What::SawCluster { cluster, uid: Some(uid) } => {
@@ -238,7 +242,7 @@ impl Facts {
     /// Whether someone else changed a route after it was last read: nobody could know.
     pub fn unseen(&self, route: &str) -> bool {
         let changed = self.changed.get(route).filter(|_| self.foreign.contains(route));
-        changed.is_some_and(|changed| self.seen.get(route).is_none_or(|s| s.asked < *changed))
+        changed.is_some_and(|changed| self.seen.get(route).is_none_or(|s| s.asked <= *changed))
     }
 
     /// Why a route is not as at the goal, if it is not.

@@ -6,6 +6,7 @@ use super::{Found, ensure};
 use crate::face::{self, Face};
 use crate::history::{By, Entry, What};
 use cutover::domain::action::forward;
+use cutover::domain::event::ResumeMode;
 use cutover::plan::model::Shares;
 
 pub fn holds(facts: &Facts, entry: &Entry) -> Found {
@@ -25,10 +26,12 @@ pub fn holds(facts: &Facts, entry: &Entry) -> Found {
     }
 }
 
-/// A write that moves on says of each cluster what a step up to the present one says: nothing, a part, or all.
+/// A write that moves on says of each cluster what the step says: nothing, a part, or all. One that a person wants written again may say what
+/// an earlier step said.
 fn spelled(facts: &Facts, route: &str, face: &Face) -> Found {
     let Some(start) = facts.route(route).filter(|_| facts.rollback.is_none()) else { return Ok(()) };
-    let said = (0..=facts.step).filter_map(|step| facts.ruling(step));
+    let first = if facts.resumed == Some(ResumeMode::Reassert) { 0 } else { facts.step };
+    let said = (first..=facts.step).filter_map(|step| facts.ruling(step));
     let right = |shares: &Shares| {
         shares.iter().all(|(cluster, share)| match (share, part(start, cluster, face)) {
             (0, is) => is == 0.0,

@@ -1,0 +1,137 @@
+//! A balancer that lies to the engine, above the recorders, which know what is true.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use cutover::adapter::{Balancer, Caller, WriteError};
+use cutover::domain::action::Action;
+use cutover::domain::alb::{Listener, LiveRoute, LoadBalancer, RouteId, Tags, Target, TargetGroup, TargetState, Unreadable};
+use cutover::engine::Ports;
+use cutover::plan::model::Selector;
+
+/// What it lies about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lie {
+    /// Targets that are being registered are called healthy.
+    InitialIsHealthy,
+    /// A write drops the groups that are not the plan's.
+    DropsThird,
+    /// Nothing is sent, and what was to be set is read.
+    NeverSent,
+    /// Health of the new group that cannot be read is no targets at all.
+    NoDataIsNone,
+    /// Routes are read once, and remembered.
+    Cached,
+    /// A marker is ours whatever it says.
+    MarkerIsOurs,
+    /// The account is the right one, and nobody is asked.
+    NobodyAsks,
+}
+
+/// A lie between the engine and its ports.
+pub fn between(ports: Ports, lie: Lie) -> Ports {
+    let balancer = Arc::new(Liar { inner: Arc::clone(&ports.balancer), lie, told: Mutex::default(), mark: Mutex::default() });
+    Ports { balancer, ..ports }
+}
+
+struct Liar {
+    inner: Arc<dyn Balancer>,
+    lie: Lie,
+    told: Mutex<BTreeMap<RouteId, Vec<Action>>>,
+    mark: Mutex<Tags>,
+}
+
+impl Liar {
+    fn written(&self, actions: &[Action]) -> Vec<Action> {
+        let mut actions = actions.to_vec();
+        for action in &mut actions {
+            if let Action::Forward { forward_config, .. } = action {
+                forward_config.target_groups.retain(|t| self.lie != Lie::DropsThird || !t.target_group_arn.contains("/shop-default/"));
+            }
+        }
+        actions
+    }
+
+    fn remember(&self, id: &str, actions: Vec<Action>) {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).insert(id.to_owned(), actions);
+    }
+}
+
+#[async_trait]
+impl Balancer for Liar {
+    async fn routes(&self, ids: &[RouteId]) -> BTreeMap<RouteId, Result<LiveRoute, Unreadable>> {
+        let mut all = self.inner.routes(ids).await;
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        for (id, live) in all.iter_mut().filter_map(|(id, live)| Some((id, live.as_mut().ok()?))) {
+            match (self.lie, told.get(id)) {
+                (Lie::Cached | Lie::NeverSent | Lie::DropsThird, Some(actions)) => live.actions.clone_from(actions),
+                (Lie::Cached, None) => {
+                    told.insert(id.clone(), live.actions.clone());
+                }
+                _ => {}
+            }
+        }
+        all
+    }
+
+    async fn set(&self, id: &RouteId, actions: &[Action], deadline: Duration) -> Result<(), WriteError> {
+        self.remember(id, actions.to_vec());
+        if self.lie == Lie::NeverSent {
+            return Ok(());
+        }
+        self.inner.set(id, &self.written(actions), deadline).await
+    }
+
+    async fn health(&self, groups: &[String]) -> BTreeMap<String, Result<Vec<Target>, Unreadable>> {
+        let mut all = self.inner.health(groups).await;
+        for (group, reading) in &mut all {
+            match (self.lie, &mut *reading) {
+                (Lie::InitialIsHealthy, Ok(targets)) => {
+                    targets.iter_mut().filter(|t| t.state != TargetState::Draining).for_each(|t| t.state = TargetState::Healthy);
+                }
+                (Lie::NoDataIsNone, Err(_)) if group.contains("/shop-b/") => *reading = Ok(Vec::new()),
+                _ => {}
+            }
+        }
+        all
+    }
+
+    async fn tags(&self, arn: &str) -> Result<Tags, Unreadable> {
+        let tags = self.inner.tags(arn).await?;
+        let mark = self.mark.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(if self.lie == Lie::MarkerIsOurs { tags.into_iter().chain(mark.clone()).collect() } else { tags })
+    }
+
+    async fn tag(&self, arn: &str, tags: &Tags) -> Result<(), WriteError> {
+        if self.lie == Lie::MarkerIsOurs {
+            self.mark.lock().unwrap_or_else(PoisonError::into_inner).extend(tags.clone());
+            return Ok(());
+        }
+        self.inner.tag(arn, tags).await
+    }
+
+    async fn caller(&self) -> Result<Caller, Unreadable> {
+        if self.lie == Lie::NobodyAsks {
+            let (account, arn) = ("123456789012".to_owned(), "arn:aws:iam::123456789012:user/nobody-asked".to_owned());
+            return Ok(Caller { account, arn, expires: None });
+        }
+        self.inner.caller().await
+    }
+    async fn load_balancers(&self, selector: &Selector) -> Result<Vec<LoadBalancer>, Unreadable> {
+        self.inner.load_balancers(selector).await
+    }
+    async fn listeners(&self, load_balancer: &str) -> Result<Vec<(Listener, Vec<LiveRoute>)>, Unreadable> {
+        self.inner.listeners(load_balancer).await
+    }
+    async fn target_groups(&self, load_balancer: Option<&str>) -> Result<Vec<TargetGroup>, Unreadable> {
+        self.inner.target_groups(load_balancer).await
+    }
+    async fn find_target_groups(&self, selector: &Selector) -> Result<Vec<TargetGroup>, Unreadable> {
+        self.inner.find_target_groups(selector).await
+    }
+    async fn untag(&self, arn: &str, keys: &[String]) -> Result<(), WriteError> {
+        self.inner.untag(arn, keys).await
+    }
+}
