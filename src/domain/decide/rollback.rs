@@ -96,7 +96,9 @@ fn standing(plan: &Plan, state: &State, watch: &Watch, route: &Route, rollback: 
         return never("someone else made it something that forwards nowhere".into());
     }
     let live = reading.and_then(action::forward).unwrap_or(route.forward());
-    let goal = match goal::back(plan, state, route, rollback, live) {
+    // A write that nobody heard of may have attached a group, which then stays attached.
+    let sent = route.open.as_ref().and_then(|open| open.sets.last()).filter(|_| reading.is_none());
+    let goal = match goal::back(plan, state, route, rollback, sent.unwrap_or(live)) {
         Ok(goal) => goal,
         Err(e) => return never(e.to_string()),
     };
