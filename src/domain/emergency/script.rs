@@ -16,12 +16,13 @@ const PARALLEL: usize = 8;
 
 /// The script of a run; default actions come first.
 pub fn script(run: &str, started: &Started, now: Timestamp) -> String {
-    let account = started.routes.first().and_then(|r| r.id.split(':').nth(4)).unwrap_or_default();
+    let part = |n: usize| started.routes.first().and_then(|r| r.id.split(':').nth(n)).unwrap_or_default();
+    let (region, account) = (part(3), part(4));
     let mut routes: Vec<_> = started.routes.iter().collect();
     routes.sort_by_key(|r| is_rule(&r.id));
     let commands: String = routes.iter().filter_map(|r| command(r).ok()).map(|c| c + "\n").collect();
     let head = HEAD.replace("{run}", run).replace("{time}", &now.strftime("%F %T UTC").to_string());
-    let head = head.replace("{account}", account).replace("{parallel}", &PARALLEL.to_string());
+    let head = head.replace("{account}", account).replace("{region}", region).replace("{parallel}", &PARALLEL.to_string());
     format!("{head}\n{commands}{}", TAIL.replace("{all}", &routes.len().to_string()))
 }
 
@@ -58,7 +59,7 @@ const HEAD: &str = r#"#!/bin/sh
 set -u
 export AWS_RETRY_MODE=standard AWS_MAX_ATTEMPTS=50 AWS_PAGER=
 
-who=$(aws sts get-caller-identity --query Account --output text) && [ "$who" != "{account}" ] && {
+who=$(aws sts get-caller-identity --region {region} --query Account --output text) && [ "$who" != "{account}" ] && {
     echo "these credentials are of account $who, and not of {account}: nothing was touched" >&2
     exit 3
 }
@@ -67,10 +68,14 @@ batch= failed=0
 restore() {
     label=$1
     shift
-    { "$@" >/dev/null && echo "restored    $label" || { echo "NOT RESTORED $label" >&2; false; }; } &
+    { try "$@" && echo "restored    $label" || { echo "NOT RESTORED $label" >&2; false; }; } &
     batch="$batch $!"
     set -- $batch
     [ $# -lt {parallel} ] || collect
+}
+# The CLI tries throttled calls again, but not every answer that makes no sense.
+try() {
+    "$@" >/dev/null || { sleep 1; "$@" >/dev/null; } || { sleep 3; "$@" >/dev/null; }
 }
 collect() {
     for job in $batch; do wait "$job" || failed=$((failed + 1)); done
