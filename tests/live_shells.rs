@@ -48,6 +48,7 @@ fn plan() -> Plan {
             settle: Duration::from_secs(30),
             on_failure: OnFailure::Rollback,
             rollback_stickiness: RollbackStickiness::Break,
+            observe_every: None,
             gates: TargetHealthGates {
                 raise: RaiseGate { min_healthy: 1, min_healthy_percent: 95.0, capacity: 1.0, stable_for: None },
                 guard: GuardGate { min_healthy_percent: 70.0, for_: Duration::from_secs(90) },

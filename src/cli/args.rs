@@ -8,7 +8,9 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 mod options;
 mod value;
 
-pub use options::{Abort, Check, Completions, Init, Lab, Man, Named, OnFreeze, Promote, Rehearse, Resume, Rollback, Run, Status, Steer};
+pub use options::{
+    Abort, Check, Completions, Init, Lab, Man, Named, OnFreeze, Promote, Rehearse, Resume, Rollback, Run, Status, Steer, Step,
+};
 pub use value::StepRef;
 
 use crate::plan::model::StatePlace;
@@ -108,6 +110,8 @@ pub enum Verb {
     Lab(Lab),
     /// Run the staged cutover, in the foreground
     Run(Run),
+    /// Do what is due now, then leave: for schedulers, safe to call at any time
+    Step(Step),
     /// End the current pause early
     Promote(Promote),
     /// Move no more traffic to the new cluster; the guard goes on

@@ -158,7 +158,9 @@ pub fn held_again(error: HoldError, state: &State) -> Failure {
 /// A new run that could not be held.
 pub fn held(error: HoldError) -> Failure {
     let exit = match &error {
-        HoldError::Lock(LockError::HeldBy(_)) | HoldError::Marker(crate::engine::MarkerError::Other(_)) => Exit::Locked,
+        HoldError::Lock(LockError::HeldBy(_)) | HoldError::Marker(crate::engine::MarkerError::Other(_)) | HoldError::Begun(_) => {
+            Exit::Locked
+        }
         HoldError::Marker(_)
         | HoldError::Lock(LockError::Io(StoreError::Unusable { .. }))
         | HoldError::Store(StoreError::Unusable { .. }) => Exit::Refused,

@@ -116,7 +116,7 @@ pub async fn open(store: &dyn Store, run: RunSummary) -> Result<Found, Failure> 
 }
 
 /// A plan file that is not the one that its run began with.
-fn changed(began: &Plan, now: &Plan) -> Failure {
+pub fn changed(began: &Plan, now: &Plan) -> Failure {
     let diff = similar::TextDiff::from_lines(&began.text, &now.text);
     let diff = diff.unified_diff().context_radius(2).header("as the run began", &now.source).to_string();
     Failure::new(Exit::Usage, format!("{} has changed since its run began:\n{diff}", now.source))

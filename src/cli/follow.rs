@@ -129,6 +129,9 @@ async fn journal_held(found: &Found, store: &Arc<dyn Store>, now: jiff::Timestam
             return Err(Failure::new(Exit::Usage, message.clone()));
         }
     }
-    term::complain(&format!("noted; nobody has the run in hand, so nothing happens until: cutover resume {}", found.run.id));
+    term::complain(&format!(
+        "noted; nobody has the run in hand, so nothing happens until the next `cutover step`, or: cutover resume {}",
+        found.run.id
+    ));
     Ok(())
 }

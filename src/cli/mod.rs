@@ -78,6 +78,7 @@ async fn over_the_network(args: &Cutover) -> Result<Exit, Failure> {
         Verb::Rehearse(args) => Box::pin(verbs::rehearse::run(global, args)).await,
         Verb::Lab(args) => verbs::lab::run(global, args).await,
         Verb::Run(args) => verbs::run::run(global, args).await,
+        Verb::Step(args) => Box::pin(verbs::step::run(global, args)).await,
         Verb::Promote(args) => verbs::steer::promote(global, args).await,
         Verb::Pause(args) => verbs::steer::pause(global, args).await,
         Verb::Resume(args) => verbs::steer::resume(global, args).await,

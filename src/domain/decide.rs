@@ -5,6 +5,7 @@
 
 mod guard;
 mod hold;
+mod leaving;
 mod reconcile;
 mod rollback;
 mod steps;
@@ -21,6 +22,7 @@ use crate::plan::model::Plan;
 
 pub use guard::{carrying, family_total};
 pub use hold::blind;
+pub use leaving::{carries_on, stop};
 pub use reconcile::outdated;
 pub use steps::{label, spell};
 pub use way_back::{WayBack, carriers, way_back};
@@ -60,10 +62,20 @@ pub struct Batch {
 pub struct Orders {
     /// Stop before the step after this one.
     pub until: Option<usize>,
+    /// From this time on leave as soon as there is only waiting left and nothing is in the middle (`step`); `None`: stay.
+    pub leave: Option<Timestamp>,
 }
 
 /// Decides. Pure: the same arguments give the same decision.
 pub fn decide(plan: &Plan, state: &State, watch: &Watch, orders: Orders, now: Timestamp) -> Decision {
+    match next(plan, state, watch, orders, now) {
+        Decision::Wait(waits) => leaving::decide(plan, state, watch, orders, waits, now),
+        decision => decision,
+    }
+}
+
+/// What happens next, whoever waits for how long.
+fn next(plan: &Plan, state: &State, watch: &Watch, orders: Orders, now: Timestamp) -> Decision {
     if let Some(outcome) = state.finished {
         return Decision::Done(outcome);
     }
@@ -87,7 +99,7 @@ fn wait(reason: WaitReason, message: impl Into<String>, until: Option<Timestamp>
 }
 
 /// A time later by a duration, saturating.
-fn later(at: Timestamp, duration: std::time::Duration) -> Timestamp {
+pub fn later(at: Timestamp, duration: std::time::Duration) -> Timestamp {
     jiff::SignedDuration::try_from(duration).ok().and_then(|d| at.checked_add(d).ok()).unwrap_or(Timestamp::MAX)
 }
 

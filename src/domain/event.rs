@@ -42,6 +42,9 @@ pub enum Event {
         pid: u32,
         /// The tool's version.
         tool: String,
+        /// Time-outs go on from the process before it, which left so lately that the plan counts the looks of both as one.
+        #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+        onward: bool,
     },
     /// A step begins.
     StepStarted {

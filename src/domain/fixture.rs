@@ -52,6 +52,7 @@ pub fn plan() -> Plan {
             settle: Duration::from_secs(15),
             on_failure: OnFailure::Rollback,
             rollback_stickiness: RollbackStickiness::Break,
+            observe_every: None,
             gates: gates(),
             start: Some(shares(100, 0)),
             steps,

@@ -195,7 +195,7 @@ mod tests {
 
     fn journal() -> (Vec<Record>, String) {
         let events = [
-            Event::Claimed { owner: "alice@mac".into(), pid: 7, tool: "0.1.0".into() },
+            Event::Claimed { owner: "alice@mac".into(), pid: 7, tool: "0.1.0".into(), onward: false },
             Event::Settled { step: 1 },
             Event::Outcome { route: "arn:r".into(), result: WriteResult::Applied, live: None, detail: Some("ü \"quoted\"\n".into()) },
             Event::Thawed {},

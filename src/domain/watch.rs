@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::alb::{LiveRoute, Reading, RouteId, Target, Unreadable};
+use super::event::Wait;
 use super::gate::{FRESH, Sample, Samples};
 
 /// One look at the world. What was not looked at is absent.
@@ -66,11 +67,17 @@ pub struct Watch {
     pub lapsed: Option<String>,
     /// Zones in which each group's targets have been seen.
     pub zones: BTreeMap<String, BTreeSet<String>>,
+    /// Why bindings could not be made the last time, and when that was.
+    pub unbound: Option<(Timestamp, Vec<Wait>)>,
     /// Routes whose writes are answered with no, again and again, and why.
     pub refused: BTreeMap<RouteId, String>,
-    /// Times without a look longer than three polls, as (from, to).
+    /// Times without a look too long for a bake to count them, as (from, to).
     gaps: Vec<(Timestamp, Timestamp)>,
     gap: SignedDuration,
+    /// How far apart two looks may be for a bake to count the time between them, where the plan says so: then also those of two processes.
+    apart: Option<SignedDuration>,
+    /// The first look at everything that saw something.
+    first_look: Option<Timestamp>,
     fresh: SignedDuration,
     keep: SignedDuration,
 }
@@ -93,9 +100,12 @@ impl Watch {
             marker_unread: None,
             lapsed: None,
             zones: BTreeMap::new(),
+            unbound: None,
             refused: BTreeMap::new(),
             gaps: Vec::new(),
             gap: signed(poll * 3),
+            apart: None,
+            first_look: None,
             fresh: FRESH,
             keep: signed(keep),
         }
@@ -106,6 +116,12 @@ impl Watch {
     #[must_use]
     pub fn bearing(self, gap: Duration, fresh: Duration) -> Self {
         Self { gap: signed(gap), fresh: signed(fresh), ..self }
+    }
+
+    /// The same where the plan says how far apart two looks may be for a bake to count (`observeEvery`); what gates go by stays as it is.
+    #[must_use]
+    pub fn observing(self, every: Option<Duration>) -> Self {
+        Self { apart: every.map(|every| signed(every).max(self.gap)), ..self }
     }
 
     /// How long apart two looks may be before the time between them counts as unobserved.
@@ -155,9 +171,10 @@ impl Watch {
 
     fn count(&mut self, now: Timestamp) {
         let before = self.last_look.unwrap_or(self.since);
-        if now.duration_since(before) > self.gap() {
+        if now.duration_since(before) > self.apart.unwrap_or(self.gap) {
             self.gaps.push((before, now));
         }
+        self.first_look = self.first_look.or(Some(now));
         self.last_look = Some(now);
     }
 
@@ -187,9 +204,10 @@ impl Watch {
         self.of(group).back().map(|s| s.counts.healthy)
     }
 
-    /// Time since `from` in which somebody was looking, and that in which nobody was.
+    /// Time since `from`, which somebody saw, in which somebody was looking, and that in which nobody was.
     pub fn observed(&self, from: Timestamp, now: Timestamp) -> (Duration, Duration) {
-        let before = (from.min(self.since), self.since);
+        let joined = self.apart.zip(self.first_look).is_some_and(|(apart, first)| first.duration_since(from) <= apart);
+        let before = (if joined { self.since } else { from.min(self.since) }, self.since);
         let length = |from: Timestamp, to: Timestamp| Duration::try_from(to.duration_since(from)).unwrap_or(Duration::ZERO);
         let unseen = self.gaps.iter().chain([&before]).map(|(a, b)| length((*a).max(from), *b)).sum();
         (length(from, now).saturating_sub(unseen), unseen)

@@ -10,7 +10,7 @@ use super::marker::{self, MarkerError};
 use super::{Ports, Settings};
 use crate::adapter::Balancer;
 use crate::adapter::patient::Patient;
-use crate::adapter::store::{Held, Holder, LockError, Store, StoreError};
+use crate::adapter::store::{Held, Holder, LockError, RunSummary, Store, StoreError};
 use crate::domain::emergency::script::script;
 use crate::domain::event::{Event, Started};
 use crate::domain::watch::Marker as There;
@@ -52,13 +52,35 @@ pub enum HoldError {
     /// The journal could not be begun.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Somebody began a run of this plan in the meantime: its id.
+    #[error("the run {0} of this plan was begun by somebody else a moment ago; nothing was touched")]
+    Begun(String),
 }
 
 /// Begins a new run: locks, an empty run, marker, its first record. Without a record it is no run yet, so a refused one leaves none behind; but
 /// whoever finds the marker of one that died in between can tell that nobody has it.
 pub async fn begin(ports: &Ports, settings: &Settings, policy: Marker, run: &str, started: Started) -> Result<Hold, HoldError> {
+    begin_where(ports, settings, policy, run, started, None).await
+}
+
+/// The same for whoever looked before which runs of this plan there are (`known`): one more, found under the lock, is refused. Two who begin at
+/// the same time would otherwise do the plan twice, one after the other.
+pub async fn begin_where(
+    ports: &Ports,
+    settings: &Settings,
+    policy: Marker,
+    run: &str,
+    started: Started,
+    known: Option<&[RunSummary]>,
+) -> Result<Hold, HoldError> {
     let load_balancers = started.load_balancers.clone();
     let held = lock(ports, settings, run, &load_balancers, false).await?;
+    if let Some(known) = known
+        && let Err(error) = none_since(&*ports.store, &started.plan, known).await
+    {
+        held.release().await;
+        return Err(error);
+    }
     if let Err(error) = ports.store.create(run).await {
         held.release().await;
         return Err(error.into());
@@ -74,6 +96,15 @@ pub async fn begin(ports: &Ports, settings: &Settings, policy: Marker, run: &str
             hold.held.release().await;
             Err(error.into())
         }
+    }
+}
+
+/// Whether every run of this plan is one of those that were known, and none of them has been taken up again.
+async fn none_since(store: &dyn Store, plan: &str, known: &[RunSummary]) -> Result<(), HoldError> {
+    let same = |now: &RunSummary| known.iter().any(|before| before.id == now.id && before.finished == now.finished);
+    match store.find(plan).await?.into_iter().find(|run| !same(run)) {
+        Some(other) => Err(HoldError::Begun(other.id)),
+        None => Ok(()),
     }
 }
 

@@ -11,7 +11,7 @@ use super::write::restore as sight;
 use super::{Audience, Ending, EngineError, Interrupt, Ports, Settings, look, request};
 use crate::adapter::clock::Ahead;
 use crate::adapter::store::{Held, Request};
-use crate::domain::decide::{Decision, decide};
+use crate::domain::decide::{Decision, carries_on, decide};
 use crate::domain::event::{Counts, Event, Wait};
 use crate::domain::state::{Phase, State};
 use crate::domain::watch::Watch;
@@ -77,7 +77,7 @@ impl<'a> Run<'a> {
             executor.flights.mark(marking);
         }
         let mut taken = Self {
-            watch: Watch::new(now, settings.poll, keep).bearing(settings.gap, settings.fresh),
+            watch: Watch::new(now, settings.poll, keep).bearing(settings.gap, settings.fresh).observing(plan.strategy.observe_every),
             executor,
             seen,
             journal: Journal::new(std::sync::Arc::clone(&ports.store), &run),
@@ -96,9 +96,9 @@ impl<'a> Run<'a> {
             asked: None,
             counted: None,
         };
-        let claimed =
-            Event::Claimed { owner: taken.settings.owner.clone(), pid: taken.settings.pid, tool: env!("CARGO_PKG_VERSION").into() };
-        taken.journal(claimed).await?;
+        let Settings { owner, pid, .. } = taken.settings.clone();
+        let onward = carries_on(plan, &taken.state, now);
+        taken.journal(Event::Claimed { owner, pid, tool: env!("CARGO_PKG_VERSION").into(), onward }).await?;
         Ok(taken)
     }
 
@@ -176,7 +176,8 @@ impl<'a> Run<'a> {
     /// Until the next look, or the end of a wait; requests and `^C` are heard within a second.
     async fn rest(&mut self, now: Timestamp) {
         let look = self.watch.tried.checked_add(self.poll()).unwrap_or(Timestamp::MAX);
-        let over = self.waits.iter().filter_map(|w| w.until).filter(|until| *until > now).min();
+        let ends = self.waits.iter().filter_map(|w| w.until).chain(self.settings.orders.leave);
+        let over = ends.filter(|until| *until > now).min();
         let next = over.map_or(look, |over| over.min(look));
         let slice = Duration::from_secs(1).max(self.settings.poll / 5);
         let mut left = next.duration_since(now).try_into().unwrap_or(Duration::ZERO).max(Duration::from_millis(100));

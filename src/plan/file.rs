@@ -144,6 +144,8 @@ record! {
         settle "settle": optional Period = "15s",
         /// What a failed guard does: `rollback`, or `pause` (freeze, keep guarding, call a person).
         on_failure "onFailure": optional Reaction = "rollback",
+        /// How far apart two looks may be for a pause to count the time between them, for a scheduler's `step`; omitted: three polls of one process.
+        observe_every "observeEvery": optional Period,
         /// How traffic goes back.
         rollback "rollback": optional Rollback = {},
         /// What must be true before traffic moves, and while it flows.

@@ -206,6 +206,8 @@ pub struct Strategy {
     pub on_failure: OnFailure,
     /// What a rollback does to sticky clients.
     pub rollback_stickiness: RollbackStickiness,
+    /// How far apart two looks may be for a bake to count the time between them; `None`: three polls of one process.
+    pub observe_every: Option<Duration>,
     /// The target health gates.
     pub gates: TargetHealthGates,
     /// The shares that must be live at the start: `from` whole, unless the plan has only `setShares` steps (then `None`: whatever is live).

@@ -72,6 +72,7 @@ fn strategy() -> Strategy {
         settle: minute,
         on_failure: OnFailure::Rollback,
         rollback_stickiness: RollbackStickiness::Break,
+        observe_every: None,
         gates: TargetHealthGates { raise, guard, timeout: minute, on_timeout: OnFailure::Pause },
         start: None,
         steps: vec![Step { number: 1, name: None, kind: StepKind::Bake(minute) }],

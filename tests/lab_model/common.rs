@@ -62,6 +62,7 @@ pub fn plan() -> Plan {
             settle: Duration::from_secs(30),
             on_failure: OnFailure::Rollback,
             rollback_stickiness: RollbackStickiness::Break,
+            observe_every: None,
             gates,
             start: Some(shares(100, 0)),
             steps,

@@ -254,6 +254,12 @@ pub fn run_id(plan: &str, now: Timestamp, rng: &mut fastrand::Rng) -> String {
     format!("{plan}-{time}-{random}")
 }
 
+/// Whether an id is one of a run of this plan, as [`run_id`] makes them.
+pub fn is_of(id: &str, plan: &str) -> bool {
+    let tail = id.get(..plan.len()).filter(|head| *head == plan).and_then(|_| id.get(plan.len()..));
+    tail.is_some_and(|tail| tail.len() == 21 && tail.split('-').map(str::len).eq([0, 8, 6, 4]))
+}
+
 /// Whether this can be a run's id, and so a folder's name: nothing that leads out of the store.
 fn is_run_id(text: &str) -> bool {
     !text.is_empty() && text.len() <= 128 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')

@@ -1,6 +1,7 @@
 //! Each verb's own arguments and options.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
@@ -147,6 +148,28 @@ pub struct Run {
     pub on_freeze: Option<OnFreeze>,
 }
 
+/// `step`.
+#[derive(Debug, Clone, PartialEq, Args)]
+#[command(after_help = help("Begins the plan's run, or takes the unfinished one in hand, or does nothing where it is over or somebody has it.
+It stays while a write, a settling step, a failing guard, a gate that must hold, or a rollback is in the middle.
+
+Examples:
+  cutover step plan.yaml --yes                        from cron, a systemd timer, a CI job or a CronJob
+  cutover step plan.yaml --yes --max-wait 4m          every five minutes, guarding in between", &Exit::ALL))]
+pub struct Step {
+    /// Plan file, `-` for stdin
+    pub plan: String,
+    /// Do not ask; needed where there is no terminal
+    #[arg(long, short)]
+    pub yes: bool,
+    /// Guard for this long while there is only waiting left, such as 4m
+    #[arg(long, value_parser = value::span, default_value = "0s", value_name = "TIME")]
+    pub max_wait: Duration,
+    /// Describe calls a second to spend on looking; more routes and groups are looked at less often [default: 10]
+    #[arg(long, value_parser = value::speed, value_name = "N")]
+    pub api_budget: Option<f64>,
+}
+
 /// `--on-freeze`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum OnFreeze {
@@ -209,6 +232,9 @@ pub struct Resume {
     /// Stop after this step: number or name
     #[arg(long, value_name = "STEP")]
     pub until: Option<StepRef>,
+    /// Leave the rest to a scheduler's `step`, once this long has passed and nothing is in the middle: 0s, 10m
+    #[arg(long, value_parser = value::span, value_name = "TIME")]
+    pub max_wait: Option<Duration>,
     /// Describe calls a second to spend on looking; more routes and groups are looked at less often [default: 10]
     #[arg(long, value_parser = value::speed, value_name = "N")]
     pub api_budget: Option<f64>,

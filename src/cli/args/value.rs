@@ -3,7 +3,9 @@
 use std::convert::Infallible;
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
+use crate::plan::duration;
 use crate::plan::model::{ClusterAccess, PortRef, ServiceRef, Shares, StatePlace, Step};
 
 /// A step, by its number (from 1) or its name.
@@ -67,6 +69,11 @@ pub(super) fn service(text: &str) -> Result<ServiceRef, String> {
     }
     let port = port.parse().map_or_else(|_| PortRef::Name(port.into()), PortRef::Number);
     Ok(ServiceRef { namespace: namespace.into(), name: name.into(), port })
+}
+
+/// A duration as plans spell it, or none: `0s`.
+pub(super) fn span(text: &str) -> Result<Duration, String> {
+    if text == "0s" { Ok(Duration::ZERO) } else { duration::parse(text).map_err(|why| format!("`{text}` {why}")) }
 }
 
 /// A number greater than 0.

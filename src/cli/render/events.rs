@@ -117,7 +117,7 @@ fn ascii(mark: &str) -> &'static str {
 fn text(event: &Event, run: &str, names: &Names, style: &Style) -> Option<Text> {
     Some(match event {
         Event::Started(s) => Text::new(Tone::Strong, "▸", started(s, run)),
-        Event::Claimed { owner, pid, tool } => {
+        Event::Claimed { owner, pid, tool, .. } => {
             Text::new(Tone::Faint, "·", format!("{owner} has the run in hand (process {pid}, cutover {tool})"))
         }
         Event::StepStarted { step, label, .. } => Text::new(Tone::Strong, "▸", format!("step {step}  {label}")),

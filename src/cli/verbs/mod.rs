@@ -12,3 +12,4 @@ pub mod run;
 pub mod schema;
 pub mod status;
 pub mod steer;
+pub mod step;

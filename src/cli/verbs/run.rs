@@ -1,9 +1,10 @@
 //! `cutover run`: the staged cutover, in the foreground.
 
-use crate::adapter::store::{Store, run_id};
+use crate::adapter::store::{RunSummary, Store, run_id};
 use crate::cli::args::{Global, OnFreeze, Run, StepRef};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::prepare::{Prepared, prepare};
+use crate::cli::verbs::step::elsewhere;
 use crate::cli::{drive, find, owner, place, render, term, world};
 use crate::domain::decide::Orders;
 use crate::engine::marker::{self, KEY};
@@ -15,11 +16,25 @@ pub async fn run(global: &Global, args: &Run) -> Result<Exit, Failure> {
     let style = term::style_err(global.color);
     let plan = find::plan(&args.plan, style.color)?;
     let store = place::of(global, &plan).await?;
-    unfinished(&*store, &plan).await?;
+    let known = store.find(&plan.name).await.map_err(place::unusable)?;
+    unfinished(&*store, &known).await?;
     let from_step = step(&plan, args.from_step.as_ref())?.unwrap_or(1);
     let until = step(&plan, args.until.as_ref())?;
     let ports = world::ports(&plan, store).await;
     let prepared = prepare(&plan, &ports, from_step).await;
+    may_begin(global, &ports, &prepared, args.yes).await?;
+    let start = baseline(&plan, from_step, args.baseline.clone())?;
+    let beginning = Beginning { from_step, start, known: &known };
+    begin(global, &plan, ports, &prepared, beginning, |settings, things| Settings {
+        orders: Orders { until, ..Orders::default() },
+        leave_when_frozen: leaves(args.on_freeze),
+        ..settings.spending(args.api_budget, things)
+    })
+    .await
+}
+
+/// Shows what a new run would do; refuses where the preflight or another run does, or a person who is asked.
+pub(super) async fn may_begin(global: &Global, ports: &Ports, prepared: &Prepared, yes: bool) -> Result<(), Failure> {
     if let Some(other) = prepared.taken()
         && !marker::abandoned(&*ports.store, other).await
     {
@@ -28,39 +43,47 @@ pub async fn run(global: &Global, args: &Run) -> Result<Exit, Failure> {
             failure.next(format!("what is live: cutover status --load-balancer NAME; a marker that nobody owns any more is the tag {KEY}"))
         );
     }
-    term::complain(&render::check::text(&prepared.report, &style));
+    term::complain(&render::check::text(&prepared.report, &term::style_err(global.color)));
     if let Some(refusal) = prepared.refusal() {
         return Err(refusal);
     }
-    if !args.yes && !term::confirm("Begin?").map_err(|e| Failure::new(Exit::Usage, e))? {
+    if !yes && !term::confirm("Begin?").map_err(|e| Failure::new(Exit::Usage, e))? {
         return Err(Failure::new(Exit::Usage, "not begun; nothing was touched"));
     }
-    let start = baseline(&plan, from_step, args.baseline.clone())?;
-    begin(global, &plan, ports, &prepared, from_step, start, |settings, things| Settings {
-        orders: Orders { until },
-        leave_when_frozen: leaves(args.on_freeze),
-        ..settings.spending(args.api_budget, things)
-    })
-    .await
+    Ok(())
+}
+
+/// How a run begins.
+pub(super) struct Beginning<'a> {
+    /// Its first step, from 1.
+    pub from_step: usize,
+    /// Where a rollback goes, where that is not what each route has now.
+    pub start: Option<Shares>,
+    /// The runs of the plan that there were when it was decided to begin another one.
+    pub known: &'a [RunSummary],
 }
 
 /// Begins the run and drives it.
-async fn begin(
+pub(super) async fn begin(
     global: &Global,
     plan: &Plan,
     ports: Ports,
     prepared: &Prepared,
-    from_step: usize,
-    start: Option<Shares>,
+    beginning: Beginning<'_>,
     adjust: impl FnOnce(Settings, usize) -> Settings,
 ) -> Result<Exit, Failure> {
+    let Beginning { from_step, start, known } = beginning;
     let (owner, host) = owner::owner();
     let started = prepared.started(plan, &owner, from_step, start)?;
     let things = started.groups.len() + started.routes.len().div_ceil(20) + started.load_balancers.len();
     let settings = adjust(Settings::new(owner, host, things), things);
     term::complain(&drive::often(&settings, things));
     let run = run_id(&plan.name, ports.clock.now(), &mut fastrand::Rng::new());
-    let hold = hold::begin(&ports, &settings, plan.marker, &run, started).await.map_err(drive::held)?;
+    let hold = match hold::begin_where(&ports, &settings, plan.marker, &run, started, Some(known)).await {
+        // Of two calls of a scheduler one goes on, and the other has nothing to do.
+        Err(error) if settings.orders.leave.is_some() => return elsewhere(plan, &error).ok_or_else(|| drive::held(error)),
+        held => held.map_err(drive::held)?,
+    };
     if let Some(script) = hold.script() {
         term::complain(&format!("without this program, everything goes back with: {script}"));
     }
@@ -97,8 +120,7 @@ fn baseline(plan: &Plan, from_step: usize, given: Option<Shares>) -> Result<Opti
 }
 
 /// `run` refuses while a run of that plan is unfinished.
-async fn unfinished(store: &dyn Store, plan: &Plan) -> Result<(), Failure> {
-    let runs = store.find(&plan.name).await.map_err(place::unusable)?;
+async fn unfinished(store: &dyn Store, runs: &[RunSummary]) -> Result<(), Failure> {
     let Some(open) = runs.iter().find(|r| r.finished.is_none()) else { return Ok(()) };
     let (exit, who) = match store.holder(&open.id).await {
         Some(h) => (

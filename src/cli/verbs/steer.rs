@@ -14,7 +14,7 @@ use crate::cli::render::view::View;
 use crate::cli::verbs::rollback_live;
 use crate::cli::verbs::run::{leaves, step};
 use crate::cli::{drive, find, follow, identity, owner, place, term, world};
-use crate::domain::decide::Orders;
+use crate::domain::decide::{Orders, later};
 use crate::domain::event::ResumeMode;
 use crate::domain::state::{Phase, State};
 use crate::domain::watch::Marker;
@@ -83,7 +83,8 @@ pub async fn resume(global: &Global, args: &Resume) -> Result<Exit, Failure> {
     identity::account(&found.plan, &ports).await?;
     let calls = Subject::of(&found.plan, &state).size();
     let settings = drive::settings(&found.plan, &state).spending(args.api_budget, calls);
-    let settings = Settings { orders: Orders { until }, leave_when_frozen: leaves(args.on_freeze), ..settings };
+    let leave = args.max_wait.map(|most| later(ports.clock.now(), most));
+    let settings = Settings { orders: Orders { until, leave }, leave_when_frozen: leaves(args.on_freeze), ..settings };
     term::complain(&drive::often(&settings, calls));
     let hold = hold::take(&ports, &settings, found.plan.marker, &found.run.id, &found.run.load_balancers, false).await;
     let hold = hold.map_err(|e| drive::held_again(e, &state))?;

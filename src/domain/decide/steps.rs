@@ -105,22 +105,47 @@ fn baked(state: &State, watch: &Watch) -> (Duration, Duration, Timestamp) {
 
 /// The bake's record, where one is due: each minute, and after a gap.
 pub fn bake_record(state: &State, watch: &Watch) -> Option<Event> {
+    bake_over(state, watch, BAKE_RECORD)
+}
+
+/// The same for a process that leaves: whoever comes next counts on from its last look.
+pub fn last_bake_record(state: &State, watch: &Watch) -> Option<Event> {
+    bake_over(state, watch, Duration::from_millis(1))
+}
+
+fn bake_over(state: &State, watch: &Watch, least: Duration) -> Option<Event> {
     let (observed, unseen, until) = baked(state, watch);
     let millis = |d: Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
-    let due = observed >= state.baked.0 + BAKE_RECORD || !unseen.is_zero();
+    let due = observed >= state.baked.0 + least || !unseen.is_zero();
     due.then(|| Event::Baked { step: state.step, millis: millis(observed), gap: millis(unseen), until })
+}
+
+/// Whether a step that moves is in the middle: some of its routes are written and others not, or a gate only has to hold for a while yet.
+/// A gate that lacks something says nothing about when it will not.
+pub fn in_motion(plan: &Plan, state: &State, watch: &Watch, now: Timestamp) -> bool {
+    if state.phase != Phase::Moving || state.held() {
+        return false;
+    }
+    let bind = hold::current(plan, state) == Some(&StepKind::Bind);
+    let pending = pending(plan, state).unwrap_or_default();
+    if !pending.is_empty() && state.first_write.is_some() {
+        return true;
+    }
+    let coming = goal::coming(plan, state.step).map_or(state.step, |(number, _)| number);
+    let (groups, step) = if bind { (first_raised(plan, state), coming) } else { (raised(state, &pending), state.step) };
+    match short(plan, state, watch, &groups, step, now) {
+        Some(Decision::Wait(waits)) => waits.iter().all(|wait| wait.until.is_some()),
+        Some(_) => true,
+        None => false,
+    }
 }
 
 fn moving(plan: &Plan, state: &State, watch: &Watch, now: Timestamp) -> Decision {
     let bind = hold::current(plan, state) == Some(&StepKind::Bind);
-    let mut pending = Vec::new();
-    for route in state.routes.values().filter(|r| !r.gone()) {
-        match goal::after(plan, &state.started, route, state.step) {
-            Ok(set) if route.open.is_none() && route.forward().same(&set) => {}
-            Ok(set) => pending.push((route, set)),
-            Err(e) => return frozen(Freeze::WriteFailed, format!("{}: {e}", route.start.label)),
-        }
-    }
+    let pending = match pending(plan, state) {
+        Ok(pending) => pending,
+        Err(message) => return frozen(Freeze::WriteFailed, message),
+    };
     if !pending.is_empty() {
         return shift(plan, state, watch, pending, bind, now);
     }
@@ -132,6 +157,19 @@ fn moving(plan: &Plan, state: &State, watch: &Watch, now: Timestamp) -> Decision
     } else {
         Decision::Record(vec![Event::Settled { step: state.step }, Event::StepDone { step: state.step }])
     }
+}
+
+/// The routes that are not yet as the current step wants them, with what they are to be; or why that cannot be spelled.
+fn pending<'a>(plan: &Plan, state: &'a State) -> Result<Vec<(&'a Route, Forward)>, String> {
+    let mut pending = Vec::new();
+    for route in state.routes.values().filter(|r| !r.gone()) {
+        match goal::after(plan, &state.started, route, state.step) {
+            Ok(set) if route.open.is_none() && route.forward().same(&set) => {}
+            Ok(set) => pending.push((route, set)),
+            Err(e) => return Err(format!("{}: {e}", route.start.label)),
+        }
+    }
+    Ok(pending)
 }
 
 /// Moves the routes that still need it, if the groups that it raises can take it.
@@ -190,7 +228,9 @@ fn bound(plan: &Plan, state: &State, watch: &Watch, now: Timestamp) -> Decision 
     let key = |b: &crate::domain::event::BindingStart| (b.cluster.clone(), format!("{}/{}", b.binding.namespace, b.binding.name));
     let missing: Vec<_> = state.started.bindings.iter().filter(|b| !state.bound.contains(&key(b))).cloned().collect();
     if !missing.is_empty() {
-        return Decision::Bind(missing);
+        // Tried once a look.
+        let tried = watch.unbound.as_ref().filter(|(at, _)| *at >= watch.tried);
+        return tried.map_or(Decision::Bind(missing), |(_, waits)| Decision::Wait(waits.clone()));
     }
     let groups = first_raised(plan, state);
     let step = goal::coming(plan, state.step).map_or(state.step, |(number, _)| number);

@@ -12,6 +12,8 @@ use crate::domain::goal;
 use crate::domain::watch::Observation;
 use crate::plan::model::{OnFailure, StepKind};
 
+mod leaving;
+
 const POLL: i64 = 5;
 
 /// A run and the world that it sees.
@@ -22,6 +24,7 @@ struct Sim {
     now: Timestamp,
     /// All that was journalled.
     events: Vec<Event>,
+    orders: Orders,
 }
 
 /// Healthy and unhealthy targets, or why nobody knows.
@@ -35,7 +38,7 @@ impl Sim {
         let state = State::fold(&[Record { seq: 1, time: now, run: "r".into(), event }]).expect("legal").expect("a state");
         let plan = fixture::plan();
         let watch = Watch::new(now, Duration::from_secs(POLL.unsigned_abs()), Duration::from_mins(5));
-        let mut sim = Self { plan, state, watch, now, events: Vec::new() };
+        let mut sim = Self { plan, state, watch, now, events: Vec::new(), orders: Orders::default() };
         sim.state.step = step;
         let kind = match sim.plan.strategy.steps[step - 1].kind {
             StepKind::Bind => StepType::Bind,
@@ -82,7 +85,7 @@ impl Sim {
 
     fn turn(&mut self) -> Decision {
         for _ in 0..10 {
-            match decide(&self.plan, &self.state, &self.watch, Orders::default(), self.now) {
+            match decide(&self.plan, &self.state, &self.watch, self.orders, self.now) {
                 Decision::Record(events) => events.into_iter().for_each(|e| self.apply(e)),
                 other => return other,
             }

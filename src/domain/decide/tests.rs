@@ -127,8 +127,9 @@ fn a_read_back_that_is_told_of_late_does_not_close_what_may_have_come_since() {
 
 #[test]
 fn a_rollback_does_not_end_on_what_another_process_saw() {
-    let state =
-        run(forward(&ORIGINAL)).rolling_back(2, "alice@mac").did(3, Event::Claimed { owner: String::new(), pid: 1, tool: String::new() });
+    let state = run(forward(&ORIGINAL))
+        .rolling_back(2, "alice@mac")
+        .did(3, Event::Claimed { owner: String::new(), pid: 1, tool: String::new(), onward: false });
     let blind = watch(3).seen(4, throttled(), [10, 10]);
     assert!(!ends(&next(&state, &blind, 4)), "nothing was read back: {:?}", next(&state, &blind, 4));
     assert!(ends(&next(&state, &blind.seen(9, Ok(forward(&ORIGINAL)), [10, 10]), 9)));
@@ -205,7 +206,7 @@ fn the_time_in_which_nobody_worked_does_not_fail_a_step() {
         .did(1, Event::StepStarted { step: 4, kind: StepType::Shares, label: String::new() })
         .did(1, intended(false, 11, &HALF))
         .did(2, outcome(WriteResult::Failed, None))
-        .did(9000, Event::Claimed { owner: String::new(), pid: 1, tool: String::new() });
+        .did(9000, Event::Claimed { owner: String::new(), pid: 1, tool: String::new(), onward: false });
     let seen = (0..8).fold(watch(9000), |w, i| w.seen(9000 + i * 5, Ok(forward(&ORIGINAL)), [10, 10]));
     assert!(matches!(next(&state, &seen, 9035), Decision::Write(_)), "{:?}", next(&state, &seen, 9035));
 }

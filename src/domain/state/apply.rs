@@ -15,7 +15,7 @@ impl State {
         self.last = time;
         self.heard.extend(event.request().map(str::to_owned));
         match event {
-            Event::Claimed { .. } => self.claim(time),
+            Event::Claimed { onward, .. } => self.claim(time, *onward),
             Event::StepStarted { step, kind, .. } => self.enter(*step, *kind, time),
             Event::Bound { cluster, binding, .. } => {
                 self.bound.insert((cluster.clone(), binding.clone()));
@@ -66,9 +66,11 @@ impl State {
     }
 
     /// A new process has seen nothing yet, and its time-outs begin with it: the time in which nobody worked does not count against the step.
-    fn claim(&mut self, time: Timestamp) {
+    fn claim(&mut self, time: Timestamp, onward: bool) {
         self.stopped = None;
-        self.gate_since = time;
+        if !onward {
+            self.gate_since = time;
+        }
         self.first_write = self.first_write.map(|_| time);
         self.routes.values_mut().for_each(|route| route.read_back = false);
     }

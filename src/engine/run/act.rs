@@ -98,11 +98,7 @@ impl Run<'_> {
                 Err(message) => waits.push(Wait { reason: WaitReason::Binding, message, until: None }),
             }
         }
-        if !waits.is_empty() {
-            let now = self.ports.clock.now();
-            self.note(waits, now).await?;
-            self.rest(now).await;
-        }
+        self.watch.unbound = (!waits.is_empty()).then(|| (self.ports.clock.now(), waits));
         Ok(())
     }
 }

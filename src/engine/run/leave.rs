@@ -2,7 +2,8 @@
 
 use super::Run;
 use crate::adapter::store::LockError;
-use crate::domain::event::{Event, Freeze, Outcome, Stop};
+use crate::domain::decide::stop;
+use crate::domain::event::{Event, Outcome, Stop};
 use crate::domain::state::Phase;
 use crate::domain::watch::Marker;
 use crate::engine::{Ending, EngineError, keep, marker};
@@ -22,16 +23,20 @@ impl Run<'_> {
     pub(super) async fn leaves(&mut self) -> Result<Option<Ending>, EngineError> {
         let may = self.settings.leave_when_frozen && self.state.phase != Phase::RollingBack;
         let Some((reason, message, _)) = self.state.frozen.clone().filter(|_| may) else { return Ok(None) };
-        let stop = match reason {
-            Freeze::Drift => Stop::Drift,
-            Freeze::NoWayBack | Freeze::GuardFailed | Freeze::WriteFailed => Stop::Stuck,
-            Freeze::Unreadable | Freeze::GateTimeout | Freeze::FromInTrouble | Freeze::LockLost => return Ok(None),
-        };
-        self.stopped(stop, message).await.map(Some)
+        match stop(reason) {
+            Stop::Waiting => Ok(None),
+            stop => self.stopped(stop, message).await.map(Some),
+        }
     }
 
+    /// `^C` leaves a run paused, but for a process that would have left by itself: the next one goes on where it was.
     pub(super) async fn interrupted(&mut self, stop: Stop, message: String) -> Result<Ending, EngineError> {
-        if stop == Stop::Interrupted && !matches!(self.state.phase, Phase::RollingBack | Phase::Finished) && self.state.paused.is_none() {
+        let stays = self.settings.orders.leave.is_none();
+        if stays
+            && stop == Stop::Interrupted
+            && !matches!(self.state.phase, Phase::RollingBack | Phase::Finished)
+            && self.state.paused.is_none()
+        {
             self.journal(Event::Paused { by: self.settings.owner.clone(), reason: "interrupted".into(), request: None }).await?;
         }
         self.stopped(stop, message).await

@@ -25,6 +25,7 @@ pub(super) fn strategy(strategy: &Strategy, scope: &Scope, out: &mut Vec<Diagnos
             Stickiness::Break => RollbackStickiness::Break,
             Stickiness::Keep => RollbackStickiness::Keep,
         },
+        observe_every: strategy.observe_every.as_ref().map(|every| every.value.0),
         gates: gates?,
         start,
         steps: steps?,

@@ -41,7 +41,7 @@ fn events() -> Vec<(Event, &'static str, Condition)> {
     vec![
         (Event::Started(Box::new(fixture::started(4))), "", always),
         (Event::Measured(measured), "", always),
-        (Event::Claimed { owner: by(), pid: 1, tool: String::new() }, "rmbaBf", always),
+        (Event::Claimed { owner: by(), pid: 1, tool: String::new(), onward: false }, "rmbaBf", always),
         (Event::RollbackStarted { cause: String::new(), by: by(), to_step: None, force: false, request: None }, "rmbaBf", always),
         (Event::Notice { message: String::new(), request: None }, "rmbaBf", always),
         (Event::Stopped { reason: Stop::Waiting, message: String::new() }, "rmbaBf", always),

@@ -1,0 +1,68 @@
+//! When a process that was called for what is due leaves its run: once there is only waiting left, its time is over, and nothing is in the middle.
+//!
+//! Whatever needs someone who goes on looking is the middle of something: a write that is open, a step that settles, a guard that fails but not
+//! yet for long enough, a gate that must hold a while longer, a rollback.
+
+use jiff::Timestamp;
+
+use super::{Decision, Orders, guard, steps};
+use crate::domain::event::{Freeze, Stop, Wait, WaitReason};
+use crate::domain::gate::Guard;
+use crate::domain::state::{Phase, State};
+use crate::domain::watch::Watch;
+use crate::plan::model::Plan;
+
+/// Waits, or leaves.
+pub fn decide(plan: &Plan, state: &State, watch: &Watch, orders: Orders, waits: Vec<Wait>, now: Timestamp) -> Decision {
+    let Some(leave) = orders.leave else { return Decision::Wait(waits) };
+    let frozen = state.frozen.as_ref().map_or(Stop::Waiting, |(reason, _, _)| stop(*reason));
+    if (now < leave && frozen == Stop::Waiting) || middle(plan, state, watch, &waits, now) {
+        return Decision::Wait(waits);
+    }
+    let last = steps::last_bake_record(state, watch).filter(|_| state.phase == Phase::Baking);
+    last.map_or_else(|| Decision::Leave(frozen, words(frozen, &waits)), |event| Decision::Record(vec![event]))
+}
+
+/// Whether the looks of this process and of the one before it count as one: then its time-outs go on.
+pub fn carries_on(plan: &Plan, state: &State, now: Timestamp) -> bool {
+    let between = now.duration_since(state.last).unsigned_abs();
+    state.stopped.is_some() && plan.strategy.observe_every.is_some_and(|every| between <= every)
+}
+
+/// Why a process that does not guard a frozen run leaves it; [`Stop::Waiting`] where it may thaw by itself.
+pub fn stop(freeze: Freeze) -> Stop {
+    match freeze {
+        Freeze::Drift => Stop::Drift,
+        Freeze::NoWayBack | Freeze::GuardFailed | Freeze::WriteFailed => Stop::Stuck,
+        Freeze::Unreadable | Freeze::GateTimeout | Freeze::FromInTrouble | Freeze::LockLost => Stop::Waiting,
+    }
+}
+
+fn middle(plan: &Plan, state: &State, watch: &Watch, waits: &[Wait], now: Timestamp) -> bool {
+    let frozen = state.frozen.is_some();
+    // What can no longer take effect is decided by the next look that sees something, whoever looks.
+    let open = state.routes.values().filter_map(|r| r.open.as_ref()).any(|open| open.deadline >= now || !frozen);
+    let failing = || guard::groups(plan, state, watch, now).iter().any(|(_, _, g)| matches!(g, Guard::Failing(..)));
+    let waits = || waits.iter().any(|wait| holds(wait.reason, frozen));
+    state.phase == Phase::RollingBack || open || waits() || failing() || steps::in_motion(plan, state, watch, now)
+}
+
+/// Whether a wait is the middle of something.
+fn holds(reason: WaitReason, frozen: bool) -> bool {
+    match reason {
+        WaitReason::OpenWrite | WaitReason::Settle | WaitReason::GuardFailing | WaitReason::Rate | WaitReason::Journal => true,
+        // For a minute: then the run is frozen by it.
+        WaitReason::Unreadable => !frozen,
+        WaitReason::RaiseGate | WaitReason::Bake | WaitReason::Approval | WaitReason::Paused | WaitReason::Frozen | WaitReason::Binding => {
+            false
+        }
+    }
+}
+
+/// What is waited for, and until when.
+fn words(stop: Stop, waits: &[Wait]) -> String {
+    let until = |wait: &Wait| wait.until.map_or(String::new(), |until| format!(", until {}", until.strftime("%F %T UTC")));
+    let all: Vec<_> = waits.iter().map(|wait| format!("{}{}", wait.message, until(wait))).collect();
+    let all = all.join("; ");
+    if stop == Stop::Waiting { format!("waiting: {all}") } else { all }
+}
