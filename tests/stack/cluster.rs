@@ -3,7 +3,8 @@
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -14,7 +15,7 @@ use super::keeper::Keeper;
 use super::setup;
 
 /// A process of a cluster.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
     /// The store of the API server.
     Etcd,
@@ -26,7 +27,8 @@ pub enum Part {
     Controller,
 }
 
-const PARTS: [(Part, &str); 4] = [
+/// All, with the names of their programs.
+pub const PARTS: [(Part, &str); 4] = [
     (Part::Etcd, "etcd"),
     (Part::ApiServer, "kube-apiserver"),
     (Part::Manager, "kube-controller-manager"),
@@ -45,7 +47,8 @@ pub struct Cluster {
     webhooks: u16,
     aws_key: String,
     keeper: Arc<Keeper>,
-    down: Mutex<Vec<Part>>,
+    /// Its API was away: who follows it waits longer and longer before it asks again.
+    shaken: AtomicBool,
 }
 
 /// What a cluster needs to know of its surroundings.
@@ -92,7 +95,7 @@ impl Cluster {
             webhooks,
             aws_key: format!("controller-{name}"),
             keeper: Arc::clone(site.keeper),
-            down: Mutex::default(),
+            shaken: AtomicBool::new(false),
         };
         cluster.revive(Part::Etcd);
         cluster.revive(Part::ApiServer);
@@ -104,16 +107,26 @@ impl Cluster {
 
     /// `kill -9`.
     pub fn kill(&self, part: Part) {
-        self.down.lock().unwrap_or_else(PoisonError::into_inner).push(part);
+        self.shaken.fetch_or(matches!(part, Part::Etcd | Part::ApiServer), Ordering::Relaxed);
         self.keeper.kill(&self.process(part));
     }
 
-    /// Revives all that is still killed: what a test that failed has left.
+    /// Makes it what it was before anything was killed. Revives what a test that failed has left; and after an API that was away, starts anew who follows
+    /// it: a follower tries again after 30 to 60 seconds then, each of its kinds of objects by itself, and the manager's slices wait longer still.
+    /// In a cluster in use both lose their leadership in such an absence, end, and are started anew as well; here nobody else could lead.
     pub fn mend(&self) {
-        let mut down = std::mem::take(&mut *self.down.lock().unwrap_or_else(PoisonError::into_inner));
-        down.sort_unstable();
-        for part in down {
-            self.revive(part);
+        if self.shaken.swap(false, Ordering::Relaxed) {
+            self.kill(Part::Manager);
+            self.kill(Part::Controller);
+        }
+        for (part, _) in PARTS {
+            self.thaw(part);
+            if self.ended(part).is_some() {
+                self.revive(part);
+            }
+            if part == Part::ApiServer {
+                self.wait(part, || self.api.ready());
+            }
         }
     }
 
@@ -135,13 +148,15 @@ impl Cluster {
             env.extend([("AWS_ACCESS_KEY_ID", self.aws_key.clone()), ("AWS_SECRET_ACCESS_KEY", "test".to_owned())]);
             env.push(("AWS_EC2_METADATA_DISABLED", "true".to_owned()));
         }
-        self.down.lock().unwrap_or_else(PoisonError::into_inner).retain(|p| *p != part);
         self.keeper.start(&self.process(part), argv, &env);
-        let answers = || match part {
+        self.wait(part, || match part {
             Part::ApiServer => self.api.ready(),
             Part::Controller => self.webhooks_answer(),
             Part::Etcd | Part::Manager => true,
-        };
+        });
+    }
+
+    fn wait(&self, part: Part, answers: impl Fn() -> bool) {
         let began = Instant::now();
         while !answers() {
             self.keeper.must_live(&self.process(part));
@@ -153,6 +168,11 @@ impl Cluster {
     /// What a part said, at its end.
     pub fn log(&self, part: Part) -> String {
         self.keeper.tail(&self.process(part))
+    }
+
+    /// The exit code of a part that ended; it was killed, if that is negative.
+    pub fn ended(&self, part: Part) -> Option<i64> {
+        self.keeper.ended(&self.process(part))
     }
 
     /// What the API server wrote down, in order: events of `audit.k8s.io/v1`, without bodies, of this user.

@@ -49,8 +49,13 @@ impl Keeper {
 
     /// Panics with the end of its log if the process ended by itself.
     pub fn must_live(&self, name: &str) {
-        let ended = self.ask(&json!({"ended": name}));
-        assert!(ended["code"].is_null(), "{name} ended with {}:\n{}", ended["code"], self.tail(name));
+        let ended = self.ended(name);
+        assert!(ended.is_none(), "{name} ended with {ended:?}:\n{}", self.tail(name));
+    }
+
+    /// The exit code of a process that ended, by itself or not; a signal is negative.
+    pub fn ended(&self, name: &str) -> Option<i64> {
+        self.ask(&json!({"ended": name}))["code"].as_i64()
     }
 
     /// The last lines that it said.

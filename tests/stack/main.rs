@@ -12,7 +12,7 @@
 //!
 //! - `stack.rs` what runs · `cluster.rs`, `setup.rs` a cluster, its processes and its audit log · `kubelet.rs` what is said of pods
 //! - `api.rs` a cluster's objects in JSON · `endpoint.rs` AWS: who asked for what, and faults · `authenticator.rs` EKS tokens · `world.rs` what a test has
-//! - `child.rs` (of `moto_run`) the binary · `keeper.rs` processes that die with the test
+//! - `report.rs` what there is when a world does not come to be · `child.rs` (of `moto_run`) the binary · `keeper.rs` processes that die with the test
 //!
 //! What the real thing did otherwise than the lab, and what was changed for it (`contract.rs` asks both the same):
 //! - A server-side apply of a field that the kind does not have is a 500, `failed to create typed patch object`, whatever validation was asked for; the
@@ -46,6 +46,7 @@ mod kube_contract;
 mod kubelet;
 mod permissions;
 mod plugin;
+mod report;
 mod setup;
 mod stack;
 mod staged;

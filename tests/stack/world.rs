@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::cluster::Cluster;
+use super::report::report;
 use super::stack::Stack;
 
 /// Pods of the Deployment in each cluster.
@@ -42,7 +43,7 @@ pub struct World {
     pub routes: Vec<String>,
     /// Of this test's own: plans and state.
     pub folder: tempfile::TempDir,
-    _turn: Turn,
+    turn: Turn,
 }
 
 impl World {
@@ -71,10 +72,17 @@ impl World {
         let groups: BTreeMap<_, _> = ["a", "b", "c"].map(|l| (l.to_owned(), text(&named(l)["TargetGroupArn"]))).into();
         let routes = routes(stack, &load_balancer, &groups);
         let folder = tempfile::tempdir().expect("a folder");
-        let world = Self { stack, name: name.to_owned(), load_balancer, groups, routes, folder, _turn: turn };
+        let world = Self { stack, name: name.to_owned(), load_balancer, groups, routes, folder, turn };
         world.bind(&stack.a, "a");
-        until("the controller of a registers its pods", || world.targets("a").len() == REPLICAS);
+        world.until("the controller of a registers its pods", || world.targets("a").len() == REPLICAS);
         world
+    }
+
+    /// As [`until`]; says what there is instead if that never comes.
+    pub fn until(&self, what: &str, holds: impl FnMut() -> bool) {
+        if let Err(never) = wait(what, holds) {
+            panic!("{never}\n{}", report(self));
+        }
     }
 
     /// Makes the binding of group `letter` to the Service in this cluster, as an administrator would.
@@ -192,19 +200,33 @@ spec:
 }
 
 /// Waits for what the stack does in its own time; fails after a minute and a half.
-pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
+pub fn until(what: &str, holds: impl FnMut() -> bool) {
+    wait(what, holds).unwrap_or_else(|never| panic!("{never}"));
+}
+
+fn wait(what: &str, mut holds: impl FnMut() -> bool) -> Result<(), String> {
     let began = Instant::now();
     while !holds() {
-        assert!(began.elapsed() < Duration::from_secs(90), "never: {what}");
+        if began.elapsed() > Duration::from_secs(90) {
+            return Err(format!("never: {what}"));
+        }
         std::thread::sleep(Duration::from_millis(200));
     }
+    Ok(())
 }
 
 impl Drop for World {
     fn drop(&mut self) {
-        // A test that fails here fails already.
-        let mend = || [&self.stack.a, &self.stack.b].into_iter().for_each(Cluster::mend);
-        let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(mend));
+        if !matches!(self.turn, Turn::Alone { .. }) {
+            return;
+        }
+        // A cluster that does not come back fails the tests after this one, and says why.
+        std::thread::scope(|scope| {
+            let threads = [&self.stack.a, &self.stack.b].map(|cluster| scope.spawn(|| cluster.mend()));
+            for thread in threads {
+                let _ = thread.join();
+            }
+        });
     }
 }
 

@@ -1,0 +1,51 @@
+//! What there is of a test's world when it does not become what it should: objects, targets, and the processes that were to make them so.
+
+use serde_json::{Value, json};
+
+use super::cluster::{Cluster, PARTS};
+use super::world::World;
+
+/// As text. It asks only, and says so where nobody answers.
+pub fn report(world: &World) -> String {
+    let mut lines = Vec::new();
+    for letter in ["a", "b"] {
+        let arn = &world.groups[letter];
+        let health = world.stack.boto(&json!([["elbv2", "describe_target_health", {"TargetGroupArn": arn}]])).remove(0);
+        lines.push(format!("targets of {letter}: {}", health["TargetHealthDescriptions"]));
+    }
+    for cluster in [&world.stack.a, &world.stack.b] {
+        lines.push(format!("\ncluster {}", cluster.name));
+        lines.extend(objects(cluster, &world.name, &world.bindings()));
+        for (part, name) in PARTS {
+            let end = cluster.ended(part).map_or("lives".to_owned(), |code| format!("ended with {code}"));
+            lines.push(format!("-- {name} {end}; it said at last:\n{}", cluster.log(part)));
+        }
+    }
+    lines.join("\n")
+}
+
+fn objects(cluster: &Cluster, namespace: &str, bindings: &str) -> Vec<String> {
+    let lists = [
+        ("deployment", format!("/apis/apps/v1/namespaces/{namespace}/deployments"), &["/metadata/name", "/status"][..]),
+        (
+            "pod",
+            format!("/api/v1/namespaces/{namespace}/pods"),
+            &["/metadata/name", "/spec/nodeName", "/status/podIP", "/status/conditions"],
+        ),
+        ("service", format!("/api/v1/namespaces/{namespace}/services"), &["/metadata/name", "/metadata/creationTimestamp"]),
+        ("slice", format!("/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices"), &["/metadata/name", "/endpoints", "/ports"]),
+        ("binding", bindings.to_owned(), &["/metadata/name", "/metadata/annotations", "/metadata/finalizers", "/spec", "/status"]),
+        ("event", format!("/api/v1/namespaces/{namespace}/events"), &["/involvedObject/name", "/reason", "/message", "/count"]),
+    ];
+    let mut lines = Vec::new();
+    for (kind, path, parts) in lists {
+        match cluster.api.call("GET", &path, None) {
+            Ok(list) => lines.extend(list["items"].as_array().into_iter().flatten().map(|item| {
+                let said: Vec<_> = parts.iter().map(|p| item.pointer(p).unwrap_or(&Value::Null).to_string()).collect();
+                format!("{kind} {}", said.join(" "))
+            })),
+            Err(refused) => lines.push(format!("{kind}: {refused:?}")),
+        }
+    }
+    lines
+}
