@@ -23,7 +23,6 @@ use crate::plan::model::Plan;
 pub use guard::{carrying, family_total};
 pub use hold::blind;
 pub use leaving::{carries_on, stop};
-pub use reconcile::outdated;
 pub use steps::{label, spell};
 pub use way_back::{WayBack, carriers, way_back};
 
@@ -82,7 +81,7 @@ fn next(plan: &Plan, state: &State, watch: &Watch, orders: Orders, now: Timestam
     if let Some(Marker::Other(owner)) = &watch.marker {
         return Decision::Leave(Stop::Lock, format!("another run has taken over this load balancer: {owner}"));
     }
-    let seen = reconcile::events(state, watch, now);
+    let seen = reconcile::events(state, watch);
     if !seen.is_empty() {
         return Decision::Record(seen);
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::action::{self, Action, Forward};
 use super::alb::RouteId;
@@ -15,6 +15,10 @@ mod legal;
 
 pub use apply::AUTOMATIC;
 pub use legal::{Illegal, Stand};
+
+/// For this long after a write was read back, an older value is taken for a late read, not for someone's change. ELBv2 is eventually
+/// consistent and publishes no figure; a change that really is someone's is seen as such this much later.
+pub const LATE_READ: SignedDuration = SignedDuration::from_secs(30);
 
 /// Where a run is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -122,8 +126,8 @@ pub struct Route {
     pub touched: Timestamp,
     /// The present process read it back as known after its last write, and nothing has happened to it, nor has a rollback begun, since.
     pub read_back: bool,
-    /// What stood there before the last write, which a late read may still show for a while.
-    pub previous: Option<Forward>,
+    /// What stood there before the last writes, and when each was known to be replaced: a late read may still show it for a while.
+    pub past: Vec<(Forward, Timestamp)>,
 }
 
 /// A write whose effect is not known yet.
@@ -149,7 +153,7 @@ impl Route {
             late: false,
             touched: at,
             read_back: false,
-            previous: None,
+            past: Vec::new(),
         }
     }
 
@@ -163,6 +167,22 @@ impl Route {
     pub fn original(&self) -> &Forward {
         static NONE: Forward = Forward { target_groups: Vec::new(), target_group_stickiness_config: None };
         action::forward(&self.start.actions).unwrap_or(&NONE)
+    }
+
+    /// Whether a reading of then that shows this may be of a time before our own last write, which was confirmed since: it proves nothing.
+    pub fn outdated(&self, forward: &Forward, at: Timestamp) -> bool {
+        let late = |(past, replaced): &(Forward, Timestamp)| at.duration_since(*replaced) < LATE_READ && past.same(forward);
+        !self.forward().same(forward) && self.past.iter().any(late)
+    }
+
+    /// Something else stands there from now on.
+    fn replace(&mut self, actions: Vec<Action>, time: Timestamp) {
+        let before = self.forward().clone();
+        self.known = actions;
+        if !self.forward().same(&before) {
+            self.past.retain(|(_, replaced)| time.duration_since(*replaced) < LATE_READ);
+            self.past.push((before, time));
+        }
     }
 
     /// Whether the rule was deleted.

@@ -209,7 +209,8 @@ impl Watch {
         let joined = self.apart.zip(self.first_look).is_some_and(|(apart, first)| first.duration_since(from) <= apart);
         let before = (if joined { self.since } else { from.min(self.since) }, self.since);
         let length = |from: Timestamp, to: Timestamp| Duration::try_from(to.duration_since(from)).unwrap_or(Duration::ZERO);
-        let unseen = self.gaps.iter().chain([&before]).map(|(a, b)| length((*a).max(from), *b)).sum();
+        // What comes after `now` is not over yet, whatever is known of it.
+        let unseen = self.gaps.iter().chain([&before]).map(|(a, b)| length((*a).max(from), (*b).min(now))).sum();
         (length(from, now).saturating_sub(unseen), unseen)
     }
 

@@ -12,7 +12,7 @@ use super::{Audience, Ending, EngineError, Interrupt, Ports, Settings, look, req
 use crate::adapter::clock::Ahead;
 use crate::adapter::store::{Held, Request};
 use crate::domain::decide::{Decision, carries_on, decide};
-use crate::domain::event::{Counts, Event, Wait};
+use crate::domain::event::{Counts, Event, Outcome, Wait};
 use crate::domain::state::{Phase, State};
 use crate::domain::watch::Watch;
 use crate::plan::model::Plan;
@@ -147,7 +147,14 @@ impl<'a> Run<'a> {
             let decision = decide(self.plan, &self.state, &self.watch, self.settings.orders, now);
             tracing::debug!(?decision, "decided");
             match decision {
-                Decision::Record(events) => self.journal_all(events).await?,
+                Decision::Record(events) => {
+                    let over = matches!(events[..], [Event::Finished { outcome: Outcome::Completed, .. }]);
+                    match self.journal_all(events).await {
+                        // Nobody must take up again what was said to be over.
+                        Err(error) if over => self.unwritten(error, now).await?,
+                        written => written?,
+                    }
+                }
                 Decision::Look(groups) => {
                     let seen = look::health(&groups, &*self.ports.balancer, &*self.ports.clock).await;
                     let now = self.ports.clock.now();

@@ -13,7 +13,6 @@ use super::{Ports, Settings};
 use crate::adapter::WriteError;
 use crate::domain::action::{self, Action, Forward};
 use crate::domain::alb::{LiveRoute, Reading, RouteId, Unreadable};
-use crate::domain::decide;
 use crate::domain::event::{Event, Write, WriteResult};
 use crate::domain::goal;
 use crate::domain::state::State;
@@ -124,7 +123,7 @@ impl Executor {
             return Err(Some(drifted(state, &write.route, actions)));
         };
         // A late read may show what stood there before our own last write, which is just what a rollback wants: then it is written all the same.
-        let outdated = state.routes.get(&write.route).is_some_and(|route| decide::outdated(route, &before, now));
+        let outdated = outdated(state, &write.route, &before, now);
         if before.same(&write.set) && !outdated {
             // Nothing to write, as far as is known; but that is no read-back.
             if let Some(why) = unread {
@@ -134,6 +133,11 @@ impl Executor {
             return Err(Some(outcome(&write.route, WriteResult::Already, Some(before), None)));
         }
         if write.expect.as_ref().is_some_and(|expect| !before.same(expect)) {
+            if outdated {
+                self.put_off(&write.route, now, LATER);
+                let why = "what was read may be of the time before the last write".to_owned();
+                return Err(Some(outcome(&write.route, WriteResult::Unread, None, Some(why))));
+            }
             return Err(Some(drifted(state, &write.route, actions)));
         }
         if restore && state.rollback.as_ref().is_some_and(|r| r.automatic) && foreign(state, &write.route, &before) {
@@ -182,7 +186,7 @@ impl Executor {
             let now = ports.clock.now();
             let last = now >= until;
             open.retain(|(prepared, answer)| {
-                match self.verdict(prepared, answer.as_deref(), live.remove(&prepared.write.route), last, state) {
+                match self.verdict(prepared, answer.as_deref(), live.remove(&prepared.write.route), (now, last), state) {
                     Some(event) => {
                         events.push(event);
                         false
@@ -202,18 +206,23 @@ impl Executor {
         prepared: &Prepared,
         answer: Option<&str>,
         read: Option<Result<LiveRoute, Unreadable>>,
-        last: bool,
+        (now, last): (Timestamp, bool),
         state: &State,
     ) -> Option<Event> {
         let id = &prepared.write.route;
+        let outdated = |live: &LiveRoute| live.forward().is_some_and(|forward| outdated(state, id, forward, now));
         let why = |fallback: &str| Some(answer.map_or_else(|| fallback.to_owned(), |a| format!("no answer to the write: {a}")));
         match read {
+            // What stood there before the last write may be just what this one is to restore: without an answer, a late read proves nothing.
+            Some(Ok(live)) if answer.is_some() && outdated(&live) => {
+                last.then(|| outcome(id, WriteResult::Unknown, None, why("not read back")))
+            }
             Some(Ok(live)) if action::same(&live.actions, &prepared.actions) => {
                 self.later.remove(id);
                 self.refusals.remove(id);
                 Some(outcome(id, WriteResult::Applied, Some(prepared.write.set.clone()), None))
             }
-            Some(Ok(live)) if live.forward().is_some_and(|f| f.same(&prepared.before)) => {
+            Some(Ok(live)) if live.forward().is_some_and(|f| f.same(&prepared.before)) || outdated(&live) => {
                 last.then(|| outcome(id, WriteResult::Unknown, None, why("the write was accepted and is not to be seen yet")))
             }
             Some(Ok(live)) => Some(drifted(state, id, live.actions)),
@@ -267,8 +276,13 @@ fn recent(state: &State, watch: &Watch, id: &RouteId, now: Timestamp) -> Option<
 /// Whether a forward is neither what we last confirmed, nor what stood there before, nor anything that we sent.
 fn foreign(state: &State, id: &RouteId, forward: &Forward) -> bool {
     let Some(route) = state.routes.get(id) else { return false };
-    let sent = route.open.iter().flat_map(|o| &o.sets).chain(&route.previous);
+    let sent = route.open.iter().flat_map(|o| &o.sets).chain(route.past.iter().map(|(past, _)| past));
     !sent.chain([route.forward()]).any(|ours| ours.same(forward))
+}
+
+/// Whether a reading that shows this proves nothing, as its route knows.
+fn outdated(state: &State, id: &RouteId, forward: &Forward, now: Timestamp) -> bool {
+    state.routes.get(id).is_some_and(|route| route.outdated(forward, now))
 }
 
 /// What a person's rollback overwrites is named.

@@ -151,6 +151,7 @@ async fn half_the_calls_throttled() {
         assert_eq!(word(&ending), "aborted", "seed {seed}: {ending:?}");
         theatre.assert_original(&[]);
     }
+    println!("emergency: {} rollbacks with half the calls throttled: every route is back", seeds());
 }
 
 /// And half throttled: every rule, whatever the seed.
@@ -163,6 +164,7 @@ async fn a_fifth_failing() {
         assert_eq!(word(&ending), "aborted", "seed {seed}: {ending:?}");
         theatre.assert_original(&[]);
     }
+    println!("emergency: {} rollbacks with half the calls throttled and a fifth failing: every route is back", seeds());
 }
 
 #[tokio::test(start_paused = true)]

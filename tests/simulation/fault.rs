@@ -49,7 +49,8 @@ pub enum Then {
 /// One fault.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Point {
-    /// The call's operation (of Kubernetes: its method), and how many of them the run made before; so `ModifyRule#0` is its first write.
+    /// The call's operation (of Kubernetes: its method), and how many of them the run made before; so `ModifyRule#0` is its first write. Those
+    /// of its beginning, from the preflight to its first records, are counted by themselves: `^DescribeTags#0`.
     pub call: (String, u32),
     pub moment: Moment,
     pub kind: Kind,

@@ -44,6 +44,48 @@ fn a_clock_that_is_set_back_makes_no_old_reading_fresh() {
     holds(&["small/rollback/DescribeTags#2.before.clock", "small/rollback/DescribeTags#4.lost.clock"]);
 }
 
+/// The restoring write was answered with 503 and never carried out, and a late read showed what it was to restore.
+#[test]
+fn a_rollback_does_not_take_a_late_read_for_the_effect_of_a_write_without_an_answer() {
+    holds(&["small/rollback/DescribeTags#7.lost.stale+ModifyRule#2.before.5xx"]);
+}
+
+/// A process that took over a bake, and whose first look saw nothing, journalled the time before it as a gap, again and again, without end.
+#[test]
+fn a_bake_that_is_taken_over_blind_waits_for_its_first_look() {
+    holds(&["small/resume/DescribeTargetHealth#12.lost.crash+DescribeTags#9.journalled.expired"]);
+}
+
+/// A full disk kept out that the run was over; it died, and whoever resumed it wrote again over what someone else had changed since.
+#[test]
+fn a_run_is_not_over_before_that_is_on_disk() {
+    holds(&["small/resume/DescribeTags#11.journalled.disk+DescribeTags#12.answered.foreign+RemoveTags#1.past.crash"]);
+}
+
+/// What a person said is to be overwritten stays so through a crash and a plain `resume` after it.
+#[test]
+fn what_a_person_gave_up_stays_given_up() {
+    holds(&[
+        "small/resume/DescribeTargetHealth#7.answered.foreign+DescribeTags#8.lost.denied+DescribeTargetHealth#14.journalled.stale",
+        "small/resume/DescribeRules#2.before.stale+DescribeTargetHealth#15.answered.foreign+DescribeTargetHealth#16.answered.denied",
+        "small/resume/DescribeTags#6.journalled.foreign+DescribeTags#8.lost.expired",
+        "small/resume/DescribeRules#3.lost.foreign+DescribeTags#7.before.denied",
+        "small/resume/DescribeRules#2.answered.foreign+ModifyRule#0.past.foreign+DescribeRules#14.journalled.foreign",
+    ]);
+}
+
+/// Every reading after someone else's change was of the time before it: nobody could know.
+#[test]
+fn a_change_that_no_reading_has_shown_is_nobodys_fault() {
+    holds(&[
+        "small/rollback/DescribeTargetHealth#0.journalled.stale+GET#1.journalled.foreign",
+        "small/rollback/GET#3.before.stale+GET#13.answered.foreign+DescribeTargetHealth#15.answered.denied",
+        "small/rollback/GET#0.answered.stale+GET#21.answered.foreign+DescribeTargetHealth#3.answered.5xx",
+        "small/rollback/GET#13.lost.foreign+GET#17.answered.stale",
+        "small/rollback/DescribeTags#3.journalled.stale+GET#18.before.foreign+DescribeTargetHealth#16.before.stale",
+    ]);
+}
+
 /// A run that was frozen by drift and left without a terminal was left in the middle of the rollback that a person had asked for.
 #[test]
 fn a_frozen_run_is_not_left_while_it_rolls_back() {

@@ -120,10 +120,14 @@ pub struct Entry {
     pub what: What,
 }
 
+/// More entries than any run needs: one that stays frozen for all its lives has some fifty thousand.
+const ENOUGH: usize = 200_000;
+
 /// A history that is being written, with its checker. Clones share it.
 #[derive(Clone)]
 pub struct History(Arc<Mutex<Book>>);
 
+#[derive(Clone)]
 pub struct Book {
     pub entries: Vec<Entry>,
     pub process: u32,
@@ -134,6 +138,11 @@ pub struct Book {
 impl History {
     pub fn new(plan: &Plan) -> Self {
         Self(Arc::new(Mutex::new(Book { entries: Vec::new(), process: 0, checker: Checker::new(plan), violations: Vec::new() })))
+    }
+
+    /// Goes on from a book.
+    pub fn of(book: Book) -> Self {
+        Self(Arc::new(Mutex::new(book)))
     }
 
     pub fn book(&self) -> MutexGuard<'_, Book> {
@@ -153,6 +162,8 @@ impl History {
 
 impl Book {
     fn note(&mut self, at: Timestamp, what: What) {
+        // Nothing that ends does so much: what goes round and round without waiting would never be heard of.
+        assert!(self.entries.len() < ENOUGH, "it goes round in circles: {what:?} at {at}");
         let entry = Entry { at, process: self.process, what };
         let found = self.checker.take(&entry);
         let index = self.entries.len();

@@ -1,5 +1,6 @@
 //! A run that lives and dies as a schedule wants, and is brought to its end.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::sync::Arc;
@@ -7,41 +8,43 @@ use std::time::Duration;
 
 use aws_credential_types::Credentials;
 use cutover::adapter::alb::Alb;
-use cutover::adapter::clock::{Scaled, Steady};
+use cutover::adapter::clock::Scaled;
 use cutover::adapter::kube::K8s;
 use cutover::adapter::store::memory::Memory;
 use cutover::adapter::store::{Request, Store, run_id};
 use cutover::adapter::{Cluster, aws, eks};
-use cutover::cli::exit::Exit;
+use cutover::cli::exit::{Exit, Failure};
 use cutover::cli::prepare::prepare;
 use cutover::cli::{drive, identity};
 use cutover::domain::event::{Event, Outcome, Record, ResumeMode, Started, Stop, Wait};
 use cutover::domain::state::{Phase, State};
 use cutover::domain::watch::Watch;
-use cutover::engine::{Audience, Ending, Interrupt, Ports, Run, Settings, hold};
+use cutover::engine::{Audience, Ending, Interrupt, Ports, Run, Settings, hold, marker};
 use cutover::lab::model::World;
 use cutover::lab::paused::Lab;
 use cutover::plan::model::{ClusterAccess, Plan};
 use futures::FutureExt;
 use jiff::{SignedDuration, Timestamp};
-use tokio::time::Instant;
 use tower::util::BoxCloneSyncService;
 
 use super::aws::Connector;
 use super::checker::i12::SECRETS;
 use super::face;
 use super::fault::{Point, Schedule, Then};
-use super::history::{By, History, Verb, What};
+use super::history::{Book, By, History, Verb, What};
 use super::kube::Transport;
 use super::plans;
 use super::seams::{Cell, Jumpy, Seen};
 use super::store::Ledger;
-use super::wire::{Crash, Wire};
+use super::wire::{Crash, FIRST, Wire};
 
 /// When every world begins.
 const START: Timestamp = Timestamp::constant(1_767_600_000, 0);
 /// How often a run is brought back before it counts as lost.
 const LIVES: usize = 8;
+
+/// Longer than all lives of a run together may take: each is left once it was frozen for [`STALL`].
+const LONG: Duration = Duration::from_hours(12);
 
 /// How a process came to its end.
 #[derive(Debug, Clone, PartialEq)]
@@ -70,38 +73,87 @@ pub struct Theatre {
 pub type Wrap = Arc<dyn Fn(Ports) -> Ports + Send + Sync>;
 
 impl Theatre {
+    /// A world without a run.
+    pub fn new(plan: Plan, told: Plan, points: Vec<Point>, wrap: Wrap) -> Self {
+        let world = World::new(&plan, &plans::scenario(), 1, START).unwrap_or_else(|e| panic!("{e}"));
+        let history = History::new(&plan);
+        Self::raise(plan, told, world, Scaled::new(START, 1.0), history, Memory::new(), points, wrap)
+    }
+
+    #[allow(clippy::too_many_arguments)] // all that a theatre is made of
+    fn raise(
+        plan: Plan,
+        told: Plan,
+        world: World,
+        clock: Scaled,
+        history: History,
+        memory: Memory,
+        points: Vec<Point>,
+        wrap: Wrap,
+    ) -> Self {
+        let lab = Lab::start(world, clock.clone());
+        let wire = Wire::new(lab.shell().clone(), history.clone(), memory.clone(), points);
+        let ledger = Ledger { memory, wire: wire.clone() };
+        Self { plan, told, lab, wire, history, ledger, clock, run: String::new(), wrap }
+    }
+
     /// A world, and in it the beginning of a run: preflight, locks, marker, `started`.
-    pub async fn begin(plan: Plan, points: Vec<Point>) -> Self {
-        Self::begin_with(plan.clone(), plan, points, Arc::new(|ports| ports)).await
+    pub async fn begin(plan: Plan) -> Self {
+        Self::begin_with(plan.clone(), plan, vec![], plain()).await
     }
 
     pub async fn begin_with(plan: Plan, told: Plan, points: Vec<Point>, wrap: Wrap) -> Self {
-        let world = World::new(&plan, &plans::scenario(), 1, START).unwrap_or_else(|e| panic!("{e}"));
-        let clock = Scaled::new(START, 1.0);
-        let lab = Lab::start(world, clock.clone());
-        let history = History::new(&plan);
-        let memory = Memory::new();
-        let wire = Wire::new(lab.shell().clone(), history.clone(), memory.clone(), points);
-        let ledger = Ledger { memory, wire: wire.clone() };
-        let mut theatre = Self { plan, told, lab, wire, history, ledger, clock, run: String::new(), wrap };
-        theatre.started().await;
+        let mut theatre = Self::new(plan, told, points, wrap);
+        theatre.started(1).await.unwrap_or_else(|e| panic!("{e}"));
         theatre
     }
 
-    async fn started(&mut self) {
+    /// As `cutover run` does.
+    async fn started(&mut self, attempt: u64) -> Result<(), Failure> {
         self.history.begin(self.wire.now(), Verb::Check);
         let ports = self.ports().await;
         let prepared = prepare(&self.told, &ports, 1).await;
+        if let Some(other) = prepared.taken()
+            && !marker::abandoned(&*ports.store, other).await
+        {
+            return Err(Failure::new(Exit::Locked, other));
+        }
         if let Some(refusal) = prepared.refusal() {
-            panic!("{refusal}");
+            return Err(refusal);
         }
         self.history.begin(self.wire.now(), Verb::Run);
-        identity::account(&self.told, &ports).await.unwrap_or_else(|e| panic!("{e}"));
-        let started: Started = prepared.started(&self.told, "alice@mac", 1, None).unwrap_or_else(|e| panic!("{e}"));
+        let started: Started = prepared.started(&self.told, "alice@mac", 1, None)?;
         self.wire.note(What::Started(Box::new(started.clone())));
-        self.run = run_id(&self.plan.name, ports.clock.now(), &mut fastrand::Rng::with_seed(1));
+        self.run = run_id(&self.plan.name, ports.clock.now(), &mut fastrand::Rng::with_seed(attempt));
         let settings = Self::settings();
-        drop(hold::begin(&ports, &settings, self.told.marker, &self.run, started).await.unwrap_or_else(|e| panic!("{e}")));
+        drop(hold::begin(&ports, &settings, self.told.marker, &self.run, started).await.map_err(drive::held)?);
+        Ok(())
+    }
+
+    /// Someone types `run` until there is a run, whatever strikes meanwhile: what that run has to be taken up with. `None` where nothing can
+    /// be begun, because of what someone else did to the routes.
+    async fn first(&mut self, then: Then) -> Result<Option<Verb>, String> {
+        for attempt in 1..=3 {
+            let begun = AssertUnwindSafe(self.started(attempt)).catch_unwind().await;
+            match begun {
+                Ok(Ok(())) => return Ok(Some(Verb::Run)),
+                Ok(Err(failure)) => {
+                    self.wire.note(What::Ends(failure.exit.code(), failure.to_string()));
+                    if !matches!(failure.exit, Exit::Refused | Exit::Internal) {
+                        return Err(format!("a run that is not begun ends with {:?}: {failure}", failure.exit));
+                    }
+                }
+                Err(panic) if panic.is::<Crash>() => self.wire.note(What::Died),
+                Err(panic) => resume_unwind(panic),
+            }
+            tokio::time::sleep(Duration::from_secs(30)).await;
+            if self.ledger.memory.read(&self.run).await.is_ok_and(|records| !records.is_empty()) {
+                return Ok(Some(if then == Then::Rollback { Verb::Rollback } else { Verb::Resume }));
+            }
+        }
+        let snapshot = self.lab.shell().call(|w, _| w.snapshot());
+        let marked = snapshot.tags.values().any(|tags| tags.contains_key(marker::KEY));
+        if marked { Err("what was never begun leaves its marker".into()) } else { Ok(None) }
     }
 
     fn settings() -> Settings {
@@ -132,8 +184,7 @@ impl Theatre {
             );
         }
         let balancer = Arc::new(Seen { inner: Arc::new(Alb::new(&config)), wire: self.wire.clone() });
-        let clock =
-            Arc::new(Jumpy { inner: self.clock.clone(), offset: self.wire.offset(), steady: Steady::new(), origin: Instant::now() });
+        let clock = Arc::new(Jumpy::new(self.clock.clone(), self.wire.offset()));
         (self.wrap)(Ports { balancer, clusters, clock, store: Arc::new(self.ledger.clone()) })
     }
 
@@ -215,10 +266,9 @@ impl Theatre {
         }
     }
 
-    /// Plays a schedule to its end.
-    pub async fn play(&self, then: Then) -> Result<Outcome, String> {
+    /// Plays a schedule to its end, beginning with a verb.
+    pub async fn play(&self, mut verb: Verb, then: Then) -> Result<Outcome, String> {
         self.wire.count();
-        let mut verb = Verb::Run;
         for _ in 0..LIVES {
             let life = self.live(verb, then == Then::Rollback && verb == Verb::Run).await;
             let back = then == Then::Rollback;
@@ -247,6 +297,14 @@ impl Theatre {
             }
         }
         Err("it never comes to its end".into())
+    }
+
+    /// What became of it within the time that all lives may take.
+    async fn finish<T>(&self, play: impl AsyncFnOnce() -> Result<T, String>) -> (Result<T, String>, History, Wire) {
+        let _log = self.wire.log();
+        let outcome = tokio::time::timeout(LONG, play()).await;
+        let outcome = outcome.unwrap_or_else(|_| Err(format!("it goes on after {LONG:?}")));
+        (outcome, self.history.clone(), self.wire.clone())
     }
 
     fn rolling_back(&self) -> bool {
@@ -306,13 +364,76 @@ impl Audience for Ear {
     }
 }
 
-/// Plays a schedule in a runtime of its own: what became of it, and all that was noted.
-pub fn play(schedule: &Schedule) -> (Result<Outcome, String>, History, Wire) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().expect("a runtime");
-    runtime.block_on(async {
-        let theatre = Theatre::begin(plans::plan(&schedule.plan), schedule.points.clone()).await;
+/// Nothing stands in between.
+fn plain() -> Wrap {
+    Arc::new(|ports| ports)
+}
+
+/// A run right after its beginning. All schedules whose faults strike later go on from here.
+struct Begun {
+    plan: Plan,
+    world: World,
+    at: Timestamp,
+    book: Book,
+    journal: Vec<u8>,
+    run: String,
+}
+
+thread_local! {
+    static BEGUN: RefCell<BTreeMap<String, Begun>> = const { RefCell::new(BTreeMap::new()) };
+}
+
+impl Begun {
+    async fn new(plan: &str) -> Self {
+        let theatre = Theatre::begin(plans::plan(plan)).await;
+        let (world, at) = theatre.lab.shell().call(|world, now| (world.clone(), now));
+        let (journal, book) = (theatre.ledger.memory.journal(&theatre.run), theatre.history.book().clone());
+        Self { plan: theatre.plan.clone(), world, at, book, journal, run: theatre.run.clone() }
+    }
+
+    fn again(&self, points: Vec<Point>) -> Theatre {
+        let (plan, clock, history, memory) = (self.plan.clone(), Scaled::new(self.at, 1.0), History::of(self.book.clone()), Memory::new());
+        memory.set_journal(&self.run, self.journal.clone());
+        let theatre = Theatre::raise(plan.clone(), plan, self.world.clone(), clock, history, memory, points, plain());
+        Theatre { run: self.run.clone(), ..theatre }
+    }
+}
+
+/// A run of a plan right after its beginning, with these faults to come.
+async fn begun(plan: &str, points: &[Point]) -> Theatre {
+    if !BEGUN.with_borrow(|all| all.contains_key(plan)) {
+        let new = Begun::new(plan).await;
+        BEGUN.with_borrow_mut(|all| all.insert(plan.to_owned(), new));
+    }
+    BEGUN.with_borrow(|all| all[plan].again(points.to_vec()))
+}
+
+/// Plays a schedule in a runtime of its own: what became of it (`None`: it could not be begun), and all that was noted.
+pub fn play(schedule: &Schedule) -> (Result<Option<Outcome>, String>, History, Wire) {
+    let Schedule { plan, then, points } = schedule;
+    runtime().block_on(async {
+        if !points.iter().any(|p| p.call.0.starts_with(FIRST)) {
+            let theatre = begun(plan, points).await;
+            return theatre.finish(async || theatre.play(Verb::Run, *then).await.map(Some)).await;
+        }
+        let mut theatre = Theatre::new(plans::plan(plan), plans::plan(plan), points.clone(), plain());
         let _log = theatre.wire.log();
-        let outcome = theatre.play(schedule.then).await;
+        match theatre.first(*then).await {
+            Ok(Some(verb)) => theatre.finish(async || theatre.play(verb, *then).await.map(Some)).await,
+            other => theatre.finish(async || other.map(|_| None)).await,
+        }
+    })
+}
+
+/// The calls of a plan's undisturbed run, its beginning included.
+pub fn undisturbed(plan: &str) -> (Result<Outcome, String>, History, Wire) {
+    runtime().block_on(async {
+        let theatre = Theatre::begin(plans::plan(plan)).await;
+        let outcome = theatre.play(Verb::Run, Then::Resume).await;
         (outcome, theatre.history.clone(), theatre.wire.clone())
     })
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().expect("a runtime")
 }

@@ -3,6 +3,10 @@
 use cutover::lab::scenario::Scenario;
 use cutover::plan::model::Plan;
 
+thread_local! {
+    static SCENARIO: Scenario = made();
+}
+
 /// A plan by its name in a schedule.
 pub fn plan(name: &str) -> Plan {
     let text = match name {
@@ -50,6 +54,10 @@ spec:
 
 /// The world of a plan, with what the schedule's faults may ask of it.
 pub fn scenario() -> Scenario {
+    SCENARIO.with(Scenario::clone)
+}
+
+fn made() -> Scenario {
     let mut faults = Vec::new();
     for strike in 1..=4 {
         faults.push(format!("{{at: {{step: stale-{strike}}}, stale: {{by: 8s, for: 8s}}}}"));

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -122,20 +121,25 @@ impl Cluster for Cell {
     }
 }
 
-/// The lab's clock as a machine shows it whose clock someone sets, made steady as the machine's own is.
+/// The lab's clock as a machine shows it whose clock someone sets, made steady as the machine's own is: each process begins with what the clock
+/// shows then.
 pub struct Jumpy {
-    pub inner: Scaled,
-    pub offset: Arc<AtomicI64>,
-    pub steady: Steady,
-    pub origin: Instant,
+    inner: Scaled,
+    steady: Steady,
+    origin: Instant,
+}
+
+impl Jumpy {
+    pub fn new(inner: Scaled, offset: i64) -> Self {
+        let wall = inner.now().saturating_add(SignedDuration::from_millis(offset)).unwrap_or(Timestamp::MAX);
+        Self { inner, steady: Steady::new(wall, Duration::ZERO), origin: Instant::now() }
+    }
 }
 
 #[async_trait]
 impl Clock for Jumpy {
     fn now(&self) -> Timestamp {
-        let offset = SignedDuration::from_millis(self.offset.load(Ordering::Relaxed));
-        let wall = self.inner.now().saturating_add(offset).unwrap_or(Timestamp::MAX);
-        self.steady.now(wall, self.origin.elapsed())
+        self.steady.now(self.origin.elapsed())
     }
 
     async fn sleep(&self, duration: Duration) {

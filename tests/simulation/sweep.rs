@@ -6,31 +6,60 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use super::fault::{KINDS, Kind, MOMENTS, Moment, Point, Schedule, Then};
-use super::life::play;
-use super::wire::Name;
+use super::life::{play, undisturbed};
+use super::wire::{FIRST, Name};
 
-/// The calls of a plan's undisturbed run.
+/// The calls of a plan's undisturbed run, its beginning included.
 pub fn calls(plan: &str) -> Vec<Name> {
-    let schedule = Schedule { plan: plan.into(), then: Then::Resume, points: vec![] };
-    let (outcome, history, wire) = play(&schedule);
+    let (outcome, history, wire) = undisturbed(plan);
     let book = history.book();
     assert!(outcome.is_ok() && book.violations.is_empty(), "{outcome:?} {:#?}\n{}", book.violations, book.story());
     wire.names()
+}
+
+/// When a fault around a call makes a difference.
+fn moments(name: &Name) -> impl Iterator<Item = Moment> {
+    let sensible = [
+        (Moment::Before, true),
+        (Moment::Lost, true),
+        (Moment::Answered, name.recorded),
+        (Moment::Journalled, name.recorded),
+        (Moment::Late, name.mutating),
+        (Moment::Past, name.mutating),
+    ];
+    sensible.into_iter().filter(|(_, sensible)| *sensible).map(|(moment, _)| moment)
+}
+
+/// Two faults, one after the other: of the first kinds at every write, and of the second ones at every later call.
+fn pairs(plan: &str, first: &[Kind], second: &[Kind]) -> impl Iterator<Item = Schedule> {
+    let calls: Vec<_> = calls(plan).into_iter().filter(|name| !name.call.0.starts_with(FIRST)).collect();
+    let point = |name: &Name, moment, kind| Point { call: name.call.clone(), moment, kind };
+    let at = |names: &[Name], kinds: &[Kind]| -> Vec<Point> {
+        let each = names.iter().flat_map(|name| moments(name).flat_map(move |m| kinds.iter().map(move |kind| point(name, m, *kind))));
+        each.collect()
+    };
+    let mut all = Vec::new();
+    for (index, name) in calls.iter().enumerate().filter(|(_, name)| name.mutating) {
+        all.push((at(std::slice::from_ref(name), first), at(&calls[index + 1..], second)));
+    }
+    let plan = plan.to_owned();
+    all.into_iter().flat_map(move |(first, second)| {
+        let plan = plan.clone();
+        first.into_iter().flat_map(move |one| {
+            let (plan, second) = (plan.clone(), second.clone());
+            second.into_iter().flat_map(move |two| {
+                let (plan, points) = (plan.clone(), vec![one.clone(), two]);
+                [Then::Resume, Then::Rollback].map(move |then| Schedule { plan: plan.clone(), then, points: points.clone() })
+            })
+        })
+    })
 }
 
 /// Every fault of these kinds at every call of a plan, where it makes a difference.
 pub fn exhaustive(plan: &str, kinds: &[Kind]) -> Vec<Schedule> {
     let mut all = Vec::new();
     for name in calls(plan) {
-        let moments = [
-            (Moment::Before, true),
-            (Moment::Lost, true),
-            (Moment::Answered, name.recorded),
-            (Moment::Journalled, name.recorded),
-            (Moment::Late, name.mutating),
-            (Moment::Past, name.mutating),
-        ];
-        for (moment, _) in moments.into_iter().filter(|(_, sensible)| *sensible) {
+        for moment in moments(&name) {
             for kind in kinds {
                 for then in [Then::Resume, Then::Rollback] {
                     all.push(Schedule { plan: plan.into(), then, points: vec![Point { call: name.call.clone(), moment, kind: *kind }] });
@@ -88,11 +117,24 @@ fn report(what: &str, all: &[Schedule]) {
 /// Every so many of the schedules are played: all with `CUTOVER_SIMULATION=full`, every hundredth with `100`; without it, a few.
 fn some(all: Vec<Schedule>) -> Vec<Schedule> {
     let every = match std::env::var("CUTOVER_SIMULATION").as_deref() {
-        Ok("full") => 1,
-        Ok(number) => number.parse().expect("`full` or a number"),
+        Ok("full" | "pairs") => 1,
+        Ok(number) => number.parse().expect("`full`, `pairs` or a number"),
         Err(_) => 199,
     };
     all.into_iter().step_by(every).collect()
+}
+
+/// All of them with `CUTOVER_SIMULATION=pairs`, which takes hours; some with `full`, and without it a few.
+#[test]
+fn two_faults_one_after_the_other() {
+    let every = match std::env::var("CUTOVER_SIMULATION").as_deref() {
+        Ok("pairs") => 1,
+        Ok("full") => 997,
+        _ => 49_999,
+    };
+    let first = [Kind::Crash, Kind::Reset, Kind::ServerError, Kind::Stale, Kind::Foreign, Kind::DiskFull];
+    let second = [Kind::Crash, Kind::Stale, Kind::Foreign, Kind::Denied, Kind::ServerError];
+    report("two faults one after the other", &pairs("small", &first, &second).step_by(every).collect::<Vec<_>>());
 }
 
 #[test]
@@ -123,14 +165,14 @@ fn random_faults_one_after_the_other() {
     let text = std::env::var("CUTOVER_SEEDS").unwrap_or_else(|_| "8".to_owned());
     let number = |text: &str| text.parse::<u64>().expect("a number of seeds, or FROM..TO");
     let (from, to) = text.split_once("..").map_or_else(|| (0, number(&text)), |(from, to)| (number(from), number(to)));
-    let calls = calls("small");
+    let calls: Vec<_> = calls("small").into_iter().filter(|name| !name.call.0.starts_with(FIRST)).collect();
     report("random faults one after the other", &(from..to).map(|seed| random("small", &calls, seed)).collect::<Vec<_>>());
 }
 
 #[test]
 fn random_faults_in_the_reference_plan() {
     if full() {
-        let calls = calls("reference");
+        let calls: Vec<_> = calls("reference").into_iter().filter(|name| !name.call.0.starts_with(FIRST)).collect();
         report("random faults in the reference plan", &(0..24).map(|seed| random("reference", &calls, seed)).collect::<Vec<_>>());
     }
 }

@@ -35,6 +35,9 @@ pub const PAST: Duration = Duration::from_secs(9);
 /// When that deadline is surely over.
 pub const OVER: Duration = Duration::from_millis(10_500);
 
+/// What the names of calls begin with that are made before a run has its first records.
+pub const FIRST: char = '^';
+
 /// What both wires, the store and the clock share. Clones share it.
 #[derive(Clone)]
 pub struct Wire(Arc<Inner>);
@@ -44,14 +47,14 @@ struct Inner {
     history: History,
     disk: Memory,
     /// What is added to the clock, in milliseconds.
-    offset: Arc<AtomicI64>,
+    offset: AtomicI64,
     struck: Notify,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
-    /// Whether calls are counted yet, and how many there were.
+    /// Whether the beginning is over, and how many calls there were since.
     counting: bool,
     calls: u32,
     points: Vec<Point>,
@@ -79,7 +82,7 @@ impl Wire {
     pub fn new(shell: Shell, history: History, disk: Memory, points: Vec<Point>) -> Self {
         let world = shell.call(|w, _| w.snapshot());
         let state = Mutex::new(State { points, world, ..State::default() });
-        Self(Arc::new(Inner { shell, history, disk, offset: Arc::default(), struck: Notify::new(), state }))
+        Self(Arc::new(Inner { shell, history, disk, offset: AtomicI64::default(), struck: Notify::new(), state }))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -105,12 +108,12 @@ impl Wire {
         tracing::subscriber::set_default(log.finish())
     }
 
-    /// What the clock shows more, or less, than the world's.
-    pub fn offset(&self) -> Arc<AtomicI64> {
-        Arc::clone(&self.0.offset)
+    /// What the clock shows more, or less, than the world's, in milliseconds.
+    pub fn offset(&self) -> i64 {
+        self.0.offset.load(Ordering::Relaxed)
     }
 
-    /// From now on calls are counted.
+    /// The beginning is over: from now on calls are counted by themselves.
     pub fn count(&self) {
         self.state().counting = true;
     }
@@ -145,15 +148,13 @@ impl Wire {
     pub fn call(&self, service: &str, operation: &str, body: &str, mutating: bool) -> Option<Point> {
         let mut state = self.state();
         let call = state.calls;
-        let mut point = None;
-        if state.counting {
-            state.calls += 1;
-            let short = operation.split(' ').next().unwrap_or_default().to_owned();
-            let number = u32::try_from(state.names.iter().filter(|n| n.call.0 == short).count()).unwrap_or(u32::MAX);
-            let own = (short, number);
-            point = state.points.iter().find(|p| p.call == own).cloned();
-            state.names.push(Name { call: own, mutating, recorded: false });
-        }
+        state.calls += u32::from(state.counting);
+        let short = operation.split(' ').next().unwrap_or_default();
+        let short = if state.counting { short.to_owned() } else { format!("{FIRST}{short}") };
+        let number = u32::try_from(state.names.iter().filter(|n| n.call.0 == short).count()).unwrap_or(u32::MAX);
+        let own = (short, number);
+        let point = state.points.iter().find(|p| p.call == own).cloned();
+        state.names.push(Name { call: own, mutating, recorded: false });
         let armed = state.armed.take_if(|(moment, _)| *moment == Moment::Answered);
         drop(state);
         if let Some((_, kind)) = armed {

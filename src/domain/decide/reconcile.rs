@@ -1,6 +1,6 @@
 //! What the last reading of each route says: writes that took effect or never will, and changes that were not ours.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use crate::domain::action::{self, Action, Forward};
 use crate::domain::alb::{LiveRoute, RouteId, Unreadable};
@@ -9,13 +9,9 @@ use crate::domain::rival;
 use crate::domain::state::{Open, Phase, Route, State};
 use crate::domain::watch::Watch;
 
-/// For this long after a write was read back, an older value is taken for a late read, not for someone's change. ELBv2 is eventually
-/// consistent and publishes no figure; a change that really is someone's is seen as such this much later.
-const LATE_READ: SignedDuration = SignedDuration::from_secs(30);
-
 /// What must be journalled before anything else is decided.
-pub fn events(state: &State, watch: &Watch, now: Timestamp) -> Vec<Event> {
-    let routes = state.routes.values().filter_map(|route| event(route, watch, now));
+pub fn events(state: &State, watch: &Watch) -> Vec<Event> {
+    let routes = state.routes.values().filter_map(|route| event(route, watch));
     routes.chain(appeared(state, watch)).collect()
 }
 
@@ -50,12 +46,12 @@ fn start(state: &State, load_balancer: &str, live: &LiveRoute) -> Option<RouteSt
     })
 }
 
-fn event(route: &Route, watch: &Watch, now: Timestamp) -> Option<Event> {
+fn event(route: &Route, watch: &Watch) -> Option<Event> {
     let reading = watch.routes.get(&route.start.id).filter(|r| r.at >= route.touched)?;
     match &reading.value {
         Ok(live) => match &route.open {
             Some(open) => opened(route, open, live, reading.at),
-            None => settled(route, live, now),
+            None => settled(route, live, reading.at),
         },
         Err(Unreadable::NotFound(_)) if !route.gone() => {
             Some(Event::Drifted { route: route.start.id.clone(), expected: route.known.clone(), live: None })
@@ -67,6 +63,10 @@ fn event(route: &Route, watch: &Watch, now: Timestamp) -> Option<Event> {
 /// A write without an answer: a read decides it, at the latest the first one after its deadline.
 fn opened(route: &Route, open: &Open, live: &LiveRoute, at: Timestamp) -> Option<Event> {
     let over = at > open.deadline;
+    if live.forward().is_some_and(|forward| route.outdated(forward, at)) {
+        // It may be of the time before the write that this one was sent after, also where that is just what this one wants.
+        return None;
+    }
     if open.pending && !over {
         // A crash left it: whatever was sent may still be under way.
         return only(open).filter(|set| is(live, route, set)).map(|set| outcome(route, WriteResult::Applied, Some(set.clone()), None));
@@ -87,23 +87,12 @@ fn only(open: &Open) -> Option<&Forward> {
     if let [set] = open.sets.as_slice() { Some(set) } else { None }
 }
 
-fn settled(route: &Route, live: &LiveRoute, now: Timestamp) -> Option<Event> {
+fn settled(route: &Route, live: &LiveRoute, at: Timestamp) -> Option<Event> {
     if action::same(&live.actions, &route.known) {
         return route.drift.is_some().then(|| back(route, &live.actions));
     }
-    let late = route.previous.as_ref().is_some_and(|before| is(live, route, before)) && fresh(route, now);
+    let late = live.forward().is_some_and(|forward| route.outdated(forward, at) && is(live, route, forward));
     if late { None } else { drifted(route, &live.actions) }
-}
-
-/// Whether the last thing done to a route is so recent that a read may still show what was there before.
-fn fresh(route: &Route, now: Timestamp) -> bool {
-    now.duration_since(route.touched) < LATE_READ
-}
-
-/// Whether a reading that shows this may be of a time before our own last write, which was confirmed since: it proves nothing.
-pub fn outdated(route: &Route, forward: &Forward, now: Timestamp) -> bool {
-    let before = route.previous.as_ref().is_some_and(|before| before.same(forward));
-    before && !route.forward().same(forward) && fresh(route, now)
 }
 
 fn is(live: &LiveRoute, route: &Route, forward: &Forward) -> bool {

@@ -107,7 +107,8 @@ fn standing(plan: &Plan, state: &State, watch: &Watch, route: &Route, rollback: 
     let right = live.same(&goal) && route.forward().same(&goal) && (read || route.read_back);
     match &route.open {
         None if right => Standing::Right,
-        Some(open) if live.same(&goal) && !open.pending => {
+        // A late read may show what a write without an answer was to restore: then it is written again.
+        Some(open) if live.same(&goal) && !open.pending && !route.outdated(live, now) => {
             if now <= open.deadline {
                 Standing::Open(open.deadline)
             } else {

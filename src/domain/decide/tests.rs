@@ -9,6 +9,7 @@ use crate::domain::state::AUTOMATIC;
 use crate::domain::watch::Observation;
 
 mod blindness;
+mod lateness;
 
 const ORIGINAL: [(&str, u16); 2] = [("webapp-a", 100), ("webapp-b", 0)];
 const HALF: [(&str, u16); 2] = [("webapp-a", 50), ("webapp-b", 50)];

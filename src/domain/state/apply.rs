@@ -114,8 +114,7 @@ impl State {
         match result {
             WriteResult::Applied | WriteResult::Already => {
                 if let Some(forward) = live {
-                    route.previous = Some(route.forward().clone());
-                    route.known = action::with_forward(&route.known, forward);
+                    route.replace(action::with_forward(&route.known, forward), time);
                 }
                 route.close();
                 route.drift = None;
@@ -160,7 +159,7 @@ impl State {
         for route in self.routes.values_mut().filter(|_| settles) {
             match route.drift.clone() {
                 Some(Some(live)) if mode == ResumeMode::KeepLive => {
-                    route.known = live;
+                    route.replace(live, time);
                     route.drift = None;
                 }
                 Some(_) => route.reassert = true,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::Run;
-use crate::domain::event::{Event, Wait};
+use crate::domain::event::{Event, Outcome, Wait};
 use crate::engine::{EngineError, look, request};
 
 impl Run<'_> {
@@ -14,7 +14,11 @@ impl Run<'_> {
         let time = self.ports.clock.now();
         // Before it is on disk: a record that cannot be would make the whole journal senseless.
         self.state.check(&event)?;
-        let first = matches!(event, Event::Intended { restore: false, .. } | Event::Claimed { .. }) && !self.restores;
+        let moves_on = matches!(
+            event,
+            Event::Intended { restore: false, .. } | Event::Claimed { .. } | Event::Finished { outcome: Outcome::Completed, .. }
+        );
+        let first = moves_on && !self.restores;
         let record = if first { self.journal.write(time, &event).await? } else { self.journal.keep(time, event).await };
         self.state.apply(record.time, &record.event)?;
         match &record.event {

@@ -12,7 +12,7 @@ use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Executor, Prepared, RECENT, outcome, recent};
+use super::{Executor, Prepared, RECENT, outcome, outdated, recent};
 use crate::adapter::WriteError;
 use crate::adapter::store::Store;
 use crate::domain::action;
@@ -229,10 +229,11 @@ impl Executor {
         let at = self.flights.checks.iter().position(|c| c.prepared.write.route == *id)?;
         let mut check = self.flights.checks.swap_remove(at);
         let there = read.as_ref().ok().and_then(|live| action::forward(&live.actions));
-        let before = there.is_some_and(|f| f.same(&check.prepared.before)) && !check.prepared.before.same(&check.prepared.write.set);
+        let Prepared { before, write, .. } = &*check.prepared;
+        let open = there.is_some_and(|f| (f.same(before) && !before.same(&write.set)) || outdated(state, id, f, now));
         // One that was not answered is sent again rather than waited for: it may never have arrived.
-        let last = now.duration_since(check.since) >= SEEN || (before && check.unanswered.is_some());
-        let event = self.verdict(&check.prepared, check.unanswered.as_deref(), Some(read), last, state);
+        let last = now.duration_since(check.since) >= SEEN || (open && check.unanswered.is_some());
+        let event = self.verdict(&check.prepared, check.unanswered.as_deref(), Some(read), (now, last), state);
         let Some(event) = event else {
             check.due = now + check.pause;
             check.pause = (check.pause * 2).min(SignedDuration::from_secs(2));

@@ -19,7 +19,7 @@ const KUBELET: Duration = Duration::from_secs(5);
 pub(super) type Place = (String, String);
 
 /// A cluster.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Cluster {
     /// The plan's name.
     pub name: Arc<str>,

@@ -13,7 +13,7 @@ use super::{OperatorRequest, PodId, World, after};
 use crate::lab::scenario::fault::{Fault, ShareReached};
 
 /// The faults of a scenario, and what of them is in force.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Faults {
     pub list: Vec<Fault>,
     /// Whether a fault's condition has come true.

@@ -43,7 +43,7 @@ use pod::Pod;
 use queue::{Due, Queue, TargetRef};
 
 /// The world of a lab.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct World {
     now: Timestamp,
     random: fastrand::Rng,
@@ -74,7 +74,7 @@ pub struct World {
 }
 
 /// The account's token buckets.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Buckets {
     pub modify: Bucket,
     pub describe: Bucket,

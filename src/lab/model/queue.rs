@@ -10,7 +10,7 @@ use super::seam::{PodId, ProbeResult};
 use crate::lab::wire::query::Query;
 
 /// Something that will happen.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Due {
     /// A route's new actions reach the data plane.
     Propagate { route: usize, effective: Box<Effective> },
@@ -52,7 +52,7 @@ pub(crate) struct TargetRef {
 }
 
 /// What is due.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Queue {
     due: BTreeMap<(Timestamp, u64), Due>,
     planned: u64,

@@ -76,7 +76,7 @@ pub struct Change {
 }
 
 /// One cluster's objects.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Objects {
     auto_mode: bool,
     random: fastrand::Rng,

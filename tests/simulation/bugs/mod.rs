@@ -10,7 +10,7 @@ use std::sync::Arc;
 use cutover::plan::model::Plan;
 
 use super::checker::{Checker, Violation};
-use super::history::Entry;
+use super::history::{Entry, Verb};
 use super::life::{Theatre, play};
 use super::plans;
 use liar::Lie;
@@ -60,7 +60,7 @@ fn lived(told: Plan, lie: Option<Lie>, schedule: &str) -> Vec<Violation> {
             None => ports,
         });
         let theatre = Theatre::begin_with(plans::plan("small"), told, schedule.points.clone(), wrap).await;
-        let _ = theatre.play(schedule.then).await;
+        let _ = theatre.play(Verb::Run, schedule.then).await;
         let book = theatre.history.book();
         book.violations.iter().map(|(_, v)| v.clone()).collect()
     })

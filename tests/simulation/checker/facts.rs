@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cutover::domain::action::{Action, Forward, forward};
+use cutover::domain::action::{Action, Forward, forward, same};
 use cutover::domain::alb::RouteId;
-use cutover::domain::event::{Counts, Event, Outcome, Record, ResumeMode, RouteStart, Started, Write};
+use cutover::domain::event::{Counts, Event, Outcome, Record, ResumeMode, RouteStart, Started, Write, WriteResult};
 use cutover::plan::model::{Plan, Shares, StepKind};
 use jiff::Timestamp;
 
@@ -19,6 +19,15 @@ pub struct Sight {
     pub live: Option<Vec<Action>>,
 }
 
+/// What once stood on a route.
+#[derive(Debug, Clone)]
+pub struct Past {
+    pub face: Face,
+    /// When it was replaced; once the run knows of that, when it learned of it.
+    pub at: Timestamp,
+    known: bool,
+}
+
 /// An intent.
 #[derive(Debug, Clone)]
 pub struct Intent {
@@ -28,6 +37,7 @@ pub struct Intent {
 }
 
 /// See the module.
+#[derive(Clone)]
 pub struct Facts {
     pub plan: Plan,
     started: Option<Box<Started>>,
@@ -40,8 +50,10 @@ pub struct Facts {
     pub health: BTreeMap<String, Vec<(Timestamp, Option<Counts>)>>,
     /// The last time that each route was written in the world, by us.
     pub applied: BTreeMap<RouteId, Timestamp>,
-    /// Since when each route has been read as it was last set.
-    pub right: BTreeMap<RouteId, Timestamp>,
+    /// What stood on each route before.
+    pub replaced: BTreeMap<RouteId, Vec<Past>>,
+    /// Since when each route has been read as it was last set, and by which process.
+    pub right: BTreeMap<RouteId, (Timestamp, u32)>,
     /// What each route was last set to.
     pub set: BTreeMap<RouteId, Forward>,
     /// Open intents.
@@ -51,13 +63,16 @@ pub struct Facts {
     pub step: usize,
     pub rollback: Option<(String, Option<usize>)>,
     pub finished: Option<Outcome>,
-    pub resumed: Option<ResumeMode>,
+    /// What someone else put on a route, as the run noted it.
+    drift: BTreeMap<RouteId, Face>,
+    /// What someone else put on a route, where a person said what is to become of it: kept, or overwritten.
+    agreed: BTreeMap<RouteId, Face>,
     /// Routes that this process has written since it last read them.
     pub written: BTreeSet<RouteId>,
     /// Everything that each route was ever to be set to, and what it was at the start.
     pub ours: BTreeMap<RouteId, Vec<Forward>>,
-    /// When each route was last changed by someone else.
-    pub changed: BTreeMap<RouteId, Timestamp>,
+    /// Routes of which some reading showed what someone else last did to them.
+    noticed: BTreeSet<RouteId>,
     pub notices: Vec<String>,
     /// When the rollback began.
     pub since: Option<Timestamp>,
@@ -70,8 +85,8 @@ pub struct Facts {
     pub caller: Option<Result<String, ()>>,
     /// UIDs of clusters as this process read them.
     pub clusters: BTreeMap<String, String>,
-    /// Whether a clock was set forward: waits are as much shorter.
-    pub hurried: bool,
+    /// When the clock was last set forward: for the next process, what began before is as much longer ago.
+    pub hurried: Option<Timestamp>,
     /// The last gate that failed, by its group.
     pub failed: Option<(String, String)>,
     /// The world.
@@ -89,6 +104,7 @@ impl Facts {
             seen: BTreeMap::new(),
             health: BTreeMap::new(),
             applied: BTreeMap::new(),
+            replaced: BTreeMap::new(),
             right: BTreeMap::new(),
             set: BTreeMap::new(),
             intents: BTreeMap::new(),
@@ -96,10 +112,11 @@ impl Facts {
             step: 1,
             rollback: None,
             finished: None,
-            resumed: None,
+            drift: BTreeMap::new(),
+            agreed: BTreeMap::new(),
             written: BTreeSet::new(),
             ours: BTreeMap::new(),
-            changed: BTreeMap::new(),
+            noticed: BTreeSet::new(),
             notices: Vec::new(),
             since: None,
             alive: BTreeSet::new(),
@@ -108,7 +125,7 @@ impl Facts {
             caller: None,
             clusters: BTreeMap::new(),
             failed: None,
-            hurried: false,
+            hurried: None,
             world: BTreeMap::new(),
         }
     }
@@ -141,39 +158,49 @@ impl Facts {
         match &entry.what {
             What::Started(started) => {
                 self.original = started.routes.iter().map(|r| (r.id.clone(), face::typed(&r.actions))).collect();
-                self.world = self.original.iter().map(|(id, face)| (id.clone(), Some(face.clone()))).collect();
+                for (id, face) in &self.original {
+                    // What someone else did before is no change of what was found.
+                    if self.world.entry(id.clone()).or_insert_with(|| Some(face.clone())).as_ref() == Some(face) {
+                        self.foreign.remove(id);
+                    }
+                }
                 let forwards = started.routes.iter().filter_map(|r| Some((r.id.clone(), vec![forward(&r.actions)?.clone()])));
                 self.ours = forwards.collect();
                 self.started = Some(started.clone());
             }
             What::Begins(verb) => {
+                // A new run's own preflight is told apart only because it must not change anything.
+                if (self.verb, *verb) != (Verb::Check, Verb::Run) {
+                    self.seen.clear();
+                    self.health.clear();
+                    self.written.clear();
+                    self.marker = None;
+                    self.caller = None;
+                    self.clusters.clear();
+                }
                 self.process = entry.process;
                 self.verb = *verb;
-                self.seen.clear();
-                self.health.clear();
-                self.written.clear();
-                self.marker = None;
-                self.caller = None;
-                self.clusters.clear();
             }
             What::Ends(..) | What::Died => {
                 self.alive.remove(&entry.process);
             }
-            What::Jumped(by) => self.hurried |= *by > 0,
+            What::Jumped(by) => self.hurried = Some(entry.at).filter(|_| *by > 0).or(self.hurried),
             What::SawMarker(value) => self.marker = Some((entry.at, value.clone())),
             What::SawCaller(account) => self.caller = Some(account.clone().ok_or(())),
             What::SawCluster { cluster, uid: Some(uid) } => {
                 self.clusters.insert(cluster.clone(), uid.clone());
             }
-            What::Applied { by, route, after, .. } => {
+            What::Applied { by, route, before, after } => {
+                let past = Past { face: before.clone(), at: entry.at, known: false };
+                self.replaced.entry(route.clone()).or_default().push(past);
                 self.world.insert(route.clone(), after.clone());
                 if *by == By::Us {
                     self.applied.insert(route.clone(), entry.at);
                     self.foreign.remove(route);
                 } else {
                     self.foreign.insert(route.clone());
-                    self.changed.insert(route.clone(), entry.at);
-                    self.resumed = None;
+                    self.noticed.remove(route);
+                    self.agreed.remove(route);
                 }
             }
             What::Set { route, actions } => {
@@ -194,7 +221,11 @@ impl Facts {
     fn saw(&mut self, route: &str, asked: Timestamp, at: Timestamp, live: Option<&Vec<Action>>) {
         let as_set = live.and_then(|l| forward(l)).zip(self.set.get(route)).is_some_and(|(live, set)| live.same(set));
         if as_set && self.applied.get(route).is_some_and(|applied| *applied <= asked) {
-            self.right.entry(route.to_owned()).or_insert(at);
+            self.right.entry(route.to_owned()).or_insert((at, self.process));
+        }
+        let seen = live.map(|l| face::typed(l));
+        if self.world.get(route).is_some_and(|world| *world == seen) {
+            self.noticed.insert(route.to_owned());
         }
         self.written.remove(route);
         self.seen.insert(route.to_owned(), Sight { asked, at, live: live.cloned() });
@@ -210,15 +241,25 @@ impl Facts {
                     self.intents.insert(write.route.clone(), Intent { restore: *restore, write: write.clone(), durable });
                 }
             }
-            Event::Outcome { route, .. } => {
+            Event::Outcome { route, result, .. } => {
                 self.intents.remove(route);
+                if matches!(result, WriteResult::Applied | WriteResult::Already) {
+                    self.drift.remove(route);
+                    for past in self.replaced.get_mut(route).into_iter().flatten().filter(|past| !past.known) {
+                        (past.at, past.known) = (at, true);
+                    }
+                }
             }
             Event::RollbackStarted { by, to_step, .. } => {
                 self.rollback = Some((by.clone(), *to_step));
                 self.since = Some(at);
                 self.finished = None;
             }
-            Event::Resumed { mode, .. } => self.resumed = Some(*mode),
+            Event::Drifted { route, live: Some(live), expected } if !same(live, expected) => {
+                self.drift.insert(route.clone(), face::typed(live));
+            }
+            Event::Drifted { route, .. } => drop(self.drift.remove(route)),
+            Event::Resumed { mode: ResumeMode::Reassert | ResumeMode::KeepLive, .. } => self.agreed.extend(std::mem::take(&mut self.drift)),
             Event::Notice { message, .. } => self.notices.push(message.clone()),
             Event::GateFailed { gate, group, .. } => self.failed = Some((gate.clone(), group.clone())),
             Event::Finished { outcome, .. } => self.finished = Some(*outcome),
@@ -226,12 +267,17 @@ impl Facts {
         }
     }
 
-    /// What this process last saw on a route, where that is nothing that we ever put there.
+    /// What this process last saw on a route, where that is nothing that we ever put there, nor what a person knows of.
     pub fn stranger(&self, route: &str) -> Option<&Vec<Action>> {
         let live = self.seen.get(route)?.live.as_ref()?;
         let ours = self.ours.get(route)?;
         let known = forward(live).is_some_and(|f| ours.iter().any(|own| own.same(f)));
-        (!known).then_some(live)
+        (!known && self.agreed.get(route).is_none_or(|face| *face != face::typed(live))).then_some(live)
+    }
+
+    /// Whether a person said what is to become of what someone else put on a route.
+    pub fn agreed(&self, route: &str) -> bool {
+        self.agreed.contains_key(route)
     }
 
     /// The routes on which this process saw something that is not ours.
@@ -239,10 +285,9 @@ impl Facts {
         self.seen.keys().map(String::as_str).filter(|id| self.stranger(id).is_some())
     }
 
-    /// Whether someone else changed a route after it was last read: nobody could know.
+    /// Whether someone else changed a route, and no reading has shown that since: nobody could know.
     pub fn unseen(&self, route: &str) -> bool {
-        let changed = self.changed.get(route).filter(|_| self.foreign.contains(route));
-        changed.is_some_and(|changed| self.seen.get(route).is_none_or(|s| s.asked <= *changed))
+        self.foreign.contains(route) && !self.noticed.contains(route)
     }
 
     /// Why a route is not as at the goal, if it is not.

@@ -6,7 +6,6 @@ use super::{Found, ensure};
 use crate::face::{self, Face};
 use crate::history::{By, Entry, What};
 use cutover::domain::action::forward;
-use cutover::domain::event::ResumeMode;
 use cutover::plan::model::Shares;
 
 pub fn holds(facts: &Facts, entry: &Entry) -> Found {
@@ -30,7 +29,7 @@ pub fn holds(facts: &Facts, entry: &Entry) -> Found {
 /// an earlier step said.
 fn spelled(facts: &Facts, route: &str, face: &Face) -> Found {
     let Some(start) = facts.route(route).filter(|_| facts.rollback.is_none()) else { return Ok(()) };
-    let first = if facts.resumed == Some(ResumeMode::Reassert) { 0 } else { facts.step };
+    let first = if facts.agreed(route) { 0 } else { facts.step };
     let said = (first..=facts.step).filter_map(|step| facts.ruling(step));
     let right = |shares: &Shares| {
         shares.iter().all(|(cluster, share)| match (share, part(start, cluster, face)) {

@@ -63,6 +63,7 @@ const RULES: [(u8, Rule); 14] = [
 ];
 
 /// Looks at a history, entry by entry.
+#[derive(Clone)]
 pub struct Checker {
     facts: Facts,
 }
