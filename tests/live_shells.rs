@@ -49,6 +49,7 @@ fn plan() -> Plan {
             on_failure: OnFailure::Rollback,
             rollback_stickiness: RollbackStickiness::Break,
             observe_every: None,
+            hours: cutover::plan::hours::Hours::default(),
             gates: TargetHealthGates {
                 raise: RaiseGate { min_healthy: 1, min_healthy_percent: 95.0, capacity: 1.0, stable_for: None },
                 guard: GuardGate { min_healthy_percent: 70.0, for_: Duration::from_secs(90) },
@@ -56,7 +57,7 @@ fn plan() -> Plan {
                 on_timeout: OnFailure::Pause,
             },
             start: Some(Shares::from([("a".into(), 100), ("b".into(), 0)])),
-            steps: steps.into_iter().zip(1..).map(|(kind, number)| Step { number, name: None, kind }).collect(),
+            steps: steps.into_iter().zip(1..).map(|(kind, number)| Step { number, name: None, kind, limit: None }).collect(),
         },
         accept: vec![],
         marker: Marker::Tag,
@@ -238,10 +239,10 @@ async fn troubled(fault: &str, reason: &str) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn failing_pods_fail_their_probes_over_http() {
-    troubled("error: {cluster: a, status: 502}", "Target.ResponseCodeMismatch").await;
+    Box::pin(troubled("error: {cluster: a, status: 502}", "Target.ResponseCodeMismatch")).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn slow_pods_time_out_by_the_labs_clock() {
-    troubled("slow: {cluster: a, by: 90s}", "Target.Timeout").await;
+    Box::pin(troubled("slow: {cluster: a, by: 90s}", "Target.Timeout")).await;
 }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::action::{Action, Forward};
 use super::alb::RouteId;
 use super::binding::Binding;
-use crate::plan::model::{ClusterName, Shares};
+use crate::plan::model::{ClusterName, OnTimeout, Shares};
 
 /// The version of the records.
 pub const VERSION: u32 = 1;
@@ -117,6 +117,15 @@ pub enum Event {
         /// The request that it comes from, by its name in the store; `None`: from none that is left there.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         request: Option<String>,
+    },
+    /// Nobody approved an approval step in time.
+    TimedOut {
+        /// The step.
+        step: usize,
+        /// Milliseconds that the plan gave it.
+        after: u64,
+        /// What happens now.
+        then: OnTimeout,
     },
     /// The current pause (or with `full` every one) ends early.
     Promoted {
@@ -501,6 +510,8 @@ pub enum WaitReason {
     Rate,
     /// The journal cannot be written.
     Journal,
+    /// It is not the time: `notBefore`, a window, a blackout.
+    Window,
 }
 
 /// Targets of a group by state.

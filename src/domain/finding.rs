@@ -73,6 +73,9 @@ codes! {
     CUT027 Error "a workload has a Service in a cluster that cannot be reached";
     CUT028 Error "a text for people is empty or too long";
     CUT029 Error "gates that cannot work together";
+    CUT034 Error "a bad time, day, window or time zone";
+    CUT035 Error "a step and its pause fit into no window";
+    CUT036 Error "a time-out where nothing can time out";
     CUT040 Error "a load balancer is not found, or is not exactly one";
     CUT041 Error "a target group is not found, or is not exactly one";
     CUT042 Warning "group stickiness keeps clients where they are after weights change";

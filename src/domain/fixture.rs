@@ -36,7 +36,7 @@ pub fn plan() -> Plan {
         StepKind::Shares(shares(0, 100)),
         StepKind::Bake(Duration::from_hours(1)),
     ];
-    let steps = kinds.into_iter().enumerate().map(|(i, kind)| Step { number: i + 1, name: None, kind }).collect();
+    let steps = kinds.into_iter().enumerate().map(|(i, kind)| Step { number: i + 1, name: None, kind, limit: None }).collect();
     Plan {
         name: "alpha".to_owned(),
         source: "plans/alpha.yaml".to_owned(),
@@ -53,6 +53,7 @@ pub fn plan() -> Plan {
             on_failure: OnFailure::Rollback,
             rollback_stickiness: RollbackStickiness::Break,
             observe_every: None,
+            hours: crate::plan::hours::Hours::default(),
             gates: gates(),
             start: Some(shares(100, 0)),
             steps,

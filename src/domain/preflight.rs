@@ -19,6 +19,7 @@ use jiff::Timestamp;
 use super::alb::Unreadable;
 use super::facts::{ClusterFacts, Facts};
 use super::finding::{Code, Finding};
+use super::hours;
 use super::kube::WorkloadView;
 use super::select::{SelectedEntry, SelectedGroup};
 use crate::plan::model::{ClusterAccess, ClusterName, Plan, RouteEntry, Selector, StepKind, Workload};
@@ -39,15 +40,7 @@ pub fn check(plan: &Plan, facts: &Facts, now: Timestamp) -> Vec<Finding> {
 
 /// How long a plan takes at the least: its bakes, and the settling after each of its writes. Approvals and gates come on top.
 pub fn estimate(plan: &Plan) -> Duration {
-    plan.strategy
-        .steps
-        .iter()
-        .map(|step| match step.kind {
-            StepKind::Bind | StepKind::Shares(_) => plan.strategy.settle,
-            StepKind::Bake(duration) => duration,
-            StepKind::Approval(_) => Duration::ZERO,
-        })
-        .sum()
+    plan.strategy.steps.iter().map(|step| hours::takes(&plan.strategy, step)).sum()
 }
 
 /// What every rule sees.

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::action::Forward;
 use super::facts::Facts;
 use super::finding::{Finding, Severity};
+use super::hours;
 use super::preflight::estimate;
 use super::select::{SelectedRoute, Selection, Skipped};
 use super::shares;
@@ -26,6 +27,8 @@ pub struct Report {
     pub steps: Vec<StepLine>,
     /// How long it takes at the least.
     pub estimate: Duration,
+    /// When it ends at the earliest, if it is begun when it is checked.
+    pub ends: Option<Timestamp>,
     /// When it was checked; `None`: offline, and `routes` and `skipped` are empty for want of a look.
     pub at: Option<Timestamp>,
     /// The routes that it moves.
@@ -45,8 +48,12 @@ pub struct StepLine {
     pub name: Option<String>,
     /// What it does, in words.
     pub does: String,
-    /// When it begins after the start, at the earliest.
+    /// When it begins after the start, at the earliest, where it waits for no window.
     pub begins: Duration,
+    /// When it begins at the earliest, if the plan is begun when it is checked, in its hours; `None`: not known, or never.
+    pub earliest: Option<Timestamp>,
+    /// The same in words, where the plan has hours.
+    pub clock: Option<String>,
 }
 
 /// A route with its weights through the plan.
@@ -85,6 +92,7 @@ impl Report {
             clusters: from_to,
             steps: steps(plan),
             estimate: estimate(plan),
+            ends: None,
             at: None,
             routes: Vec::new(),
             skipped: Vec::new(),
@@ -96,17 +104,25 @@ impl Report {
     pub fn new(plan: &Plan, facts: &Facts, findings: Vec<Finding>, now: Timestamp) -> Self {
         let selection = &facts.selection;
         let routes = selection.routes.iter().map(|r| route(plan, selection, r)).collect();
-        Self { at: Some(now), routes, skipped: selection.skipped.clone(), ..Self::offline(plan, findings) }
+        Self { at: Some(now), routes, skipped: selection.skipped.clone(), ..Self::offline(plan, findings) }.begun(plan, now)
+    }
+
+    /// The same with the times of a run that begins at `now`.
+    #[must_use]
+    pub fn begun(mut self, plan: &Plan, now: Timestamp) -> Self {
+        let times = hours::schedule(plan, now);
+        let hours = &plan.strategy.hours;
+        for (line, at) in self.steps.iter_mut().zip(&times) {
+            line.earliest = Some(*at);
+            line.clock = (!hours.is_empty()).then(|| hours::spell(hours, *at));
+        }
+        self.ends = times.get(plan.strategy.steps.len()).copied();
+        self
     }
 
     /// Whether a run would be refused.
     pub fn refuses(&self) -> bool {
         self.findings.iter().any(Finding::refuses)
-    }
-
-    /// When the plan ends at the earliest, begun when it was checked.
-    pub fn ends(&self) -> Option<Timestamp> {
-        self.at?.checked_add(SignedDuration::try_from(self.estimate).ok()?).ok()
     }
 
     /// Findings of this severity that the plan does not accept.
@@ -145,12 +161,9 @@ fn steps(plan: &Plan) -> Vec<StepLine> {
     let mut begins = Duration::ZERO;
     let mut lines = Vec::new();
     for step in &plan.strategy.steps {
-        lines.push(StepLine { number: step.number, name: step.name.clone(), does: does(plan, step), begins });
-        begins += match step.kind {
-            StepKind::Bind | StepKind::Shares(_) => plan.strategy.settle,
-            StepKind::Bake(duration) => duration,
-            StepKind::Approval(_) => Duration::ZERO,
-        };
+        let (name, does) = (step.name.clone(), does(plan, step));
+        lines.push(StepLine { number: step.number, name, does, begins, earliest: None, clock: None });
+        begins += hours::takes(&plan.strategy, step);
     }
     lines
 }
@@ -161,8 +174,11 @@ pub fn does(plan: &Plan, step: &Step) -> String {
         StepKind::Bind => format!("bind: attach {}'s groups at weight 0, bind, wait until they are healthy", plan.strategy.to),
         StepKind::Shares(shares) => shares_in_words(shares),
         StepKind::Bake(duration) => format!("bake {}", super::preflight::spoken(*duration)),
-        StepKind::Approval(Some(text)) => format!("wait for approval: {text}"),
-        StepKind::Approval(None) => "wait for approval".to_owned(),
+        StepKind::Approval(text) => {
+            let text = text.as_ref().map(|text| format!(": {text}")).unwrap_or_default();
+            let limit = step.limit.map(|l| format!(" for {}, then {}", super::preflight::spoken(l.after), hours::then(l.then)));
+            format!("wait for approval{}{text}", limit.unwrap_or_default())
+        }
     }
 }
 

@@ -64,6 +64,8 @@ pub struct State {
     pub baked: (Duration, Timestamp),
     /// The current pause is approved or promoted.
     pub released: bool,
+    /// Nobody approved the current step in time, and what the plan wants then was done.
+    pub timed_out: bool,
     /// Every pause of the run is promoted.
     pub full: bool,
     /// Who paused it, and why.
@@ -221,6 +223,7 @@ impl State {
             settled: false,
             baked: (Duration::ZERO, record.time),
             released: false,
+            timed_out: false,
             full: false,
             paused: None,
             frozen: None,

@@ -7,6 +7,7 @@ use super::scalar::{
     Account, Actions, ApiVersion, Arn, ClusterRef, CodeName, EksName, Factor, Kind, Line, ListenerName, MarkerKind, Name, Percent, Period,
     Port, Priority, Ratio, Reaction, Region, Resource, StepName, Stickiness, Targets,
 };
+use super::time::{ApprovalReaction, Clock, Day, Moment, Zone};
 
 record! {
     /// A plan that moves traffic from one Kubernetes cluster to another at an AWS Application Load Balancer.
@@ -146,12 +147,42 @@ record! {
         on_failure "onFailure": optional Reaction = "rollback",
         /// How far apart two looks may be for a pause to count the time between them, for a scheduler's `step`; omitted: three polls of one process.
         observe_every "observeEvery": optional Period,
+        /// No step begins before this time: RFC 3339, with an offset, as `2026-12-01T09:00:00+01:00`.
+        not_before "notBefore": optional Moment,
+        /// A step that raises begins only if it, and the pauses after it, can end within one of these; omitted: at any time.
+        windows "windows": optional Vec<At<Window>> = [],
+        /// Times in which no step raises, and no pause after one is left over.
+        blackouts "blackouts": optional Vec<At<Blackout>> = [],
         /// How traffic goes back.
         rollback "rollback": optional Rollback = {},
         /// What must be true before traffic moves, and while it flows.
         gates "gates": optional Gates = {},
         /// What is done, in order.
         steps "steps": required Vec<At<Step>>,
+    }
+
+    /// A time of the week: while the clock on the wall of its zone is in it. Rollbacks and guards do not wait for it.
+    Window as "a window" {
+        /// On which days it opens: `mon` to `sun`; omitted: every day.
+        days "days": optional Vec<At<Day>> = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"],
+        /// When it opens, such as `09:00`.
+        from "from": required Clock,
+        /// When it closes, such as `17:00`, at the latest `24:00`; on the next day where that is not later than `from`.
+        to "to": required Clock,
+        /// Whose clock: an IANA name such as `Europe/Berlin`.
+        zone "zone": required Zone,
+    }
+
+    /// A time in which nothing is raised.
+    Blackout as "a blackout" {
+        /// Its beginning: RFC 3339 (`2026-12-24T12:00:00+01:00`), or without an offset (`2026-12-24`, `2026-12-24T12:00`), with `zone`.
+        from "from": required Moment,
+        /// Its end, in the same way.
+        to "to": required Moment,
+        /// Whose clock, where `from` or `to` has no offset.
+        zone "zone": optional Zone,
+        /// Why, for those who wait.
+        reason "reason": optional Line,
     }
 
     /// How traffic goes back.
@@ -218,6 +249,10 @@ record! {
         duration "duration": optional Period,
         /// What the person who approves has to know.
         approval "approval": optional Line,
+        /// How long an approval is waited for; omitted: for ever.
+        timeout "timeout": optional Period,
+        /// What happens then: `rollback`, `pause` (go on only once a person has approved and resumed), or `proceed`.
+        on_timeout "onTimeout": optional ApprovalReaction,
     }; at_most CUT020 ["duration", "approval"]
 
     /// A finding that this plan lives with.

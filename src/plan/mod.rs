@@ -10,11 +10,13 @@ pub mod diagnostic;
 pub mod duration;
 mod extra;
 mod file;
+pub mod hours;
 pub mod model;
 mod render;
 mod scalar;
 mod schema;
 mod suggest;
+mod time;
 mod yaml;
 
 use sha2::{Digest, Sha256};

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::hours::Hours;
+
 /// A cluster's name in the plan. It means nothing outside the plan.
 pub type ClusterName = String;
 
@@ -208,6 +210,8 @@ pub struct Strategy {
     pub rollback_stickiness: RollbackStickiness,
     /// How far apart two looks may be for a bake to count the time between them; `None`: three polls of one process.
     pub observe_every: Option<Duration>,
+    /// When steps may begin.
+    pub hours: Hours,
     /// The target health gates.
     pub gates: TargetHealthGates,
     /// The shares that must be live at the start: `from` whole, unless the plan has only `setShares` steps (then `None`: whatever is live).
@@ -292,6 +296,29 @@ pub struct Step {
     pub name: Option<String>,
     /// What it does.
     pub kind: StepKind,
+    /// How long an approval is waited for; `None`: for ever. Only with [`StepKind::Approval`].
+    pub limit: Option<Limit>,
+}
+
+/// `pause.timeout` and `pause.onTimeout`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limit {
+    /// From the beginning of the step.
+    pub after: Duration,
+    /// What happens then.
+    pub then: OnTimeout,
+}
+
+/// `pause.onTimeout`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum OnTimeout {
+    /// Put the traffic back.
+    Rollback,
+    /// Pause the run, and call a person.
+    Pause,
+    /// Go on as if it had been approved.
+    Proceed,
 }
 
 /// What a step does.

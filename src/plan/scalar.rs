@@ -67,7 +67,7 @@ macro_rules! word {
     )+ };
 }
 
-fn one_of<'a>(node: &'a Node, code: Code, words: &[&'static str], out: &mut Vec<Diagnostic>) -> Option<&'a str> {
+pub(super) fn one_of<'a>(node: &'a Node, code: Code, words: &[&'static str], out: &mut Vec<Diagnostic>) -> Option<&'a str> {
     let choices = words.iter().map(|w| format!("`{w}`")).collect::<Vec<_>>().join(" or ");
     let text = node.text(&choices, out)?;
     if words.contains(&text) {
@@ -330,3 +330,5 @@ scalar! {
     /// A finding's code.
     CodeName(String) = { "type": "string", "pattern": "^CUT[0-9]{3}$" }, |n, out| n.text("the code of a finding", out).map(str::to_owned);
 }
+
+pub(super) use {scalar, word};

@@ -37,10 +37,10 @@ pub fn plan() -> Plan {
         on_timeout: OnFailure::Pause,
     };
     let steps = vec![
-        Step { number: 1, name: None, kind: StepKind::Bind },
-        Step { number: 2, name: Some("first-traffic".into()), kind: StepKind::Shares(shares(99, 1)) },
-        Step { number: 3, name: None, kind: StepKind::Bake(Duration::from_mins(10)) },
-        Step { number: 4, name: None, kind: StepKind::Shares(shares(0, 100)) },
+        Step { number: 1, name: None, kind: StepKind::Bind, limit: None },
+        Step { number: 2, name: Some("first-traffic".into()), kind: StepKind::Shares(shares(99, 1)), limit: None },
+        Step { number: 3, name: None, kind: StepKind::Bake(Duration::from_mins(10)), limit: None },
+        Step { number: 4, name: None, kind: StepKind::Shares(shares(0, 100)), limit: None },
     ];
     Plan {
         name: "alpha-webapp".into(),
@@ -63,6 +63,7 @@ pub fn plan() -> Plan {
             on_failure: OnFailure::Rollback,
             rollback_stickiness: RollbackStickiness::Break,
             observe_every: None,
+            hours: cutover::plan::hours::Hours::default(),
             gates,
             start: Some(shares(100, 0)),
             steps,

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use super::names::{Names, shares};
 use super::style::{Style, Tone, count, duration, percent};
 use crate::domain::event::{Counts, Event, Measured, Outcome, Record, ResumeMode, RouteStart, Started, Wait, WaitReason};
+use crate::domain::hours;
 use batch::Tally;
 use jiff::SignedDuration;
 
@@ -133,6 +134,10 @@ fn text(event: &Event, run: &str, names: &Names, style: &Style) -> Option<Text> 
             Text::new(Tone::Warn, "!", format!("nobody looked for {}: the bake is that much longer", duration(millis(*gap))))
         }
         Event::Approved { step, by, .. } => Text::new(Tone::Good, "✓", format!("step {step}  approved by {by}")),
+        Event::TimedOut { step, after, then } => {
+            let what = format!("step {step}  nobody approved within {}: {}", duration(millis(*after)), hours::then(*then));
+            Text::new(Tone::Warn, "!", what)
+        }
         Event::Promoted { step, full: false, by, .. } => {
             Text::new(Tone::Good, "✓", format!("step {step}  promoted by {by}: this pause is over"))
         }

@@ -10,7 +10,7 @@ use crate::domain::report::Report;
 /// `--offline`: the plan alone.
 pub fn offline(global: &Global, args: &Check) -> Result<Exit, Failure> {
     let plan = find::plan(&args.plan, term::style_err(global.color).color)?;
-    Ok(shown(global, &Report::offline(&plan, Vec::new())))
+    Ok(shown(global, &Report::offline(&plan, Vec::new()).begun(&plan, jiff::Timestamp::now())))
 }
 
 /// Runs the verb.

@@ -53,9 +53,13 @@ fn holds(reason: WaitReason, frozen: bool) -> bool {
         WaitReason::OpenWrite | WaitReason::Settle | WaitReason::GuardFailing | WaitReason::Rate | WaitReason::Journal => true,
         // For a minute: then the run is frozen by it.
         WaitReason::Unreadable => !frozen,
-        WaitReason::RaiseGate | WaitReason::Bake | WaitReason::Approval | WaitReason::Paused | WaitReason::Frozen | WaitReason::Binding => {
-            false
-        }
+        WaitReason::RaiseGate
+        | WaitReason::Window
+        | WaitReason::Bake
+        | WaitReason::Approval
+        | WaitReason::Paused
+        | WaitReason::Frozen
+        | WaitReason::Binding => false,
     }
 }
 

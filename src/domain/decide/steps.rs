@@ -9,9 +9,10 @@ use crate::domain::action::Forward;
 use crate::domain::event::{Event, Freeze, GroupStart, Outcome, RouteStart, StepType, Stop, Wait, WaitReason, Write};
 use crate::domain::gate::{self, Raise};
 use crate::domain::goal;
-use crate::domain::state::{Phase, Route, State};
+use crate::domain::hours;
+use crate::domain::state::{AUTOMATIC, Phase, Route, State};
 use crate::domain::watch::{Watch, short as name};
-use crate::plan::model::{OnFailure, Plan, Step, StepKind};
+use crate::plan::model::{Limit, OnFailure, OnTimeout, Plan, Step, StepKind};
 
 /// A bake is journalled this often, so that a crash loses no more.
 const BAKE_RECORD: Duration = Duration::from_mins(1);
@@ -19,10 +20,10 @@ const BAKE_RECORD: Duration = Duration::from_mins(1);
 /// What the current step needs next.
 pub fn decide(plan: &Plan, state: &State, watch: &Watch, orders: Orders, now: Timestamp) -> Decision {
     match state.phase {
-        Phase::Ready => begin(plan, state, orders),
+        Phase::Ready => begin(plan, state, orders, now),
         Phase::Moving => moving(plan, state, watch, now),
         Phase::Baking => baking(plan, state, watch, now),
-        Phase::Awaiting => awaiting(plan, state),
+        Phase::Awaiting => awaiting(plan, state, watch, now),
         Phase::RollingBack | Phase::Finished => Decision::Wait(Vec::new()),
     }
 }
@@ -36,6 +37,7 @@ pub fn label(step: &Step) -> String {
         StepKind::Approval(None) => "pause until promoted".into(),
         StepKind::Approval(Some(text)) => format!("approval: {text}"),
     };
+    let what = step.limit.map_or(what.clone(), |l| format!("{what} ({}, then {})", spell(l.after), hours::then(l.then)));
     step.name.as_ref().map_or(what.clone(), |name| format!("{name} ({what})"))
 }
 
@@ -47,7 +49,7 @@ pub fn spell(duration: Duration) -> String {
     if parts.is_empty() { "0s".into() } else { parts.concat() }
 }
 
-fn begin(plan: &Plan, state: &State, orders: Orders) -> Decision {
+fn begin(plan: &Plan, state: &State, orders: Orders, now: Timestamp) -> Decision {
     let Some(step) = plan.strategy.steps.get(state.step - 1) else {
         let stayed =
             |start: &RouteStart| format!("{} was made during the run and was not moved: it still forwards to the old groups", start.label);
@@ -60,6 +62,9 @@ fn begin(plan: &Plan, state: &State, orders: Orders) -> Decision {
             format!("stopped before step {} ({}), as asked; nobody guards the traffic now", step.number, label(step)),
         );
     }
+    if let Some(wait) = hours::wait(&plan.strategy, step.number, now) {
+        return Decision::Wait(vec![wait]);
+    }
     let kind = match step.kind {
         StepKind::Bind => StepType::Bind,
         StepKind::Shares(_) => StepType::Shares,
@@ -69,15 +74,31 @@ fn begin(plan: &Plan, state: &State, orders: Orders) -> Decision {
     Decision::Record(vec![Event::StepStarted { step: step.number, kind, label: label(step) }])
 }
 
-fn awaiting(plan: &Plan, state: &State) -> Decision {
+fn awaiting(plan: &Plan, state: &State, watch: &Watch, now: Timestamp) -> Decision {
     if state.released || state.full {
         return Decision::Record(vec![Event::StepDone { step: state.step }]);
+    }
+    let limit = plan.strategy.steps.get(state.step - 1).and_then(|step| step.limit).filter(|_| !state.timed_out);
+    let until = limit.map(|limit| (limit, later(state.step_since, limit.after)));
+    if let Some((limit, _)) = until.filter(|(_, until)| *until <= now) {
+        return Decision::Record(nobody_approved(state, watch, limit));
     }
     let text = match hold::current(plan, state) {
         Some(StepKind::Approval(Some(text))) => format!("approval: {text}"),
         _ => "until promoted".into(),
     };
-    wait(WaitReason::Approval, text, None)
+    wait(WaitReason::Approval, text, until.map(|(_, until)| until))
+}
+
+fn nobody_approved(state: &State, watch: &Watch, Limit { after, then }: Limit) -> Vec<Event> {
+    let millis = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
+    let message = format!("nobody approved within {}", spell(after));
+    let effect = match then {
+        OnTimeout::Proceed => Vec::new(),
+        OnTimeout::Pause => vec![Event::Paused { by: AUTOMATIC.into(), reason: message, request: None }],
+        OnTimeout::Rollback => guard::back(state, watch, message).unwrap_or_else(|freeze| vec![freeze]),
+    };
+    [vec![Event::TimedOut { step: state.step, after: millis, then }], effect].concat()
 }
 
 fn baking(plan: &Plan, state: &State, watch: &Watch, now: Timestamp) -> Decision {
@@ -123,7 +144,7 @@ fn bake_over(state: &State, watch: &Watch, least: Duration) -> Option<Event> {
 /// Whether a step that moves is in the middle: some of its routes are written and others not, or a gate only has to hold for a while yet.
 /// A gate that lacks something says nothing about when it will not.
 pub fn in_motion(plan: &Plan, state: &State, watch: &Watch, now: Timestamp) -> bool {
-    if state.phase != Phase::Moving || state.held() {
+    if state.phase != Phase::Moving || state.held() || unbegun(plan, state, now).is_some() {
         return false;
     }
     let bind = hold::current(plan, state) == Some(&StepKind::Bind);
@@ -186,6 +207,9 @@ fn shift(plan: &Plan, state: &State, watch: &Watch, pending: Vec<(&Route, Forwar
     if let Some((why, route)) = pending.iter().find_map(|(r, _)| watch.refused.get(&r.start.id).map(|why| (why, r))) {
         return write_failed(plan, state, watch, format!("{}: {why}", route.start.label));
     }
+    if let Some(wait) = unbegun(plan, state, now) {
+        return Decision::Wait(vec![wait]);
+    }
     if !bind && let Some(decision) = raise(plan, state, watch, &raised(state, &pending), state.step, now) {
         return decision;
     }
@@ -193,6 +217,12 @@ fn shift(plan: &Plan, state: &State, watch: &Watch, pending: Vec<(&Route, Forwar
     let ready = pending.into_iter().filter(|(r, _)| r.open.is_none()).collect();
     batch_over(state, ready)
         .unwrap_or_else(|| wait(WaitReason::OpenWrite, "a write was never answered; it is decided once it can no longer take effect", open))
+}
+
+/// Why the writes of the current step may not begin now, though the step did: its gate took too long, or nobody went on with it in time. One that
+/// is written in part goes on to its end.
+fn unbegun(plan: &Plan, state: &State, now: Timestamp) -> Option<Wait> {
+    if state.first_write.is_some() { None } else { hours::wait(&plan.strategy, state.step, now) }
 }
 
 /// A batch that moves these routes from what is known to what is wanted; `None` where there are none.
@@ -296,7 +326,9 @@ fn raise(plan: &Plan, state: &State, watch: &Watch, groups: &[String], step: usi
         Decision::Wait(waits) => waits,
         look => return Some(look),
     };
-    let timeout = later(state.gate_since, plan.strategy.gates.timeout);
+    // While a window is closed nothing is late.
+    let opened = hours::opened(&plan.strategy.hours, now).filter(|_| state.step == step);
+    let timeout = later(opened.map_or(state.gate_since, |at| at.max(state.gate_since)), plan.strategy.gates.timeout);
     if timeout > now {
         waits[0].until = waits[0].until.or(Some(timeout));
         return Some(Decision::Wait(waits));

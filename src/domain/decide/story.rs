@@ -12,6 +12,7 @@ use crate::domain::goal;
 use crate::domain::watch::Observation;
 use crate::plan::model::{OnFailure, StepKind};
 
+mod hours;
 mod leaving;
 
 const POLL: i64 = 5;

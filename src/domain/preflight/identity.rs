@@ -2,11 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::SignedDuration;
-
 use super::{Context, estimate, finding, listed, named_arns, reachable, spoken, unread};
 use crate::domain::alb::Unreadable;
 use crate::domain::finding::{Code, Finding, Severity};
+use crate::domain::hours;
 use crate::plan::model::{ClusterAccess, Marker, StatePlace};
 
 pub(super) fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
@@ -54,8 +53,8 @@ fn regions(context: &Context<'_>, findings: &mut Vec<Finding>) {
 
 fn credentials(context: &Context<'_>, findings: &mut Vec<Finding>) {
     let Ok(caller) = &context.facts.caller else { return };
-    let duration = estimate(context.plan);
-    let end = SignedDuration::try_from(duration).ok().and_then(|d| context.now.checked_add(d).ok());
+    let end = hours::schedule(context.plan, context.now).last().copied();
+    let duration = end.map_or(estimate(context.plan), |end| end.duration_since(context.now).unsigned_abs());
     if let (Some(expires), Some(end)) = (caller.expires, end)
         && expires < end
     {

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use super::{Illegal, Open, Phase, Rollback, Route, State};
 use crate::domain::action::{self, Action, Forward};
 use crate::domain::event::{Event, Freeze, ResumeMode, StepType, Write, WriteResult};
+use crate::plan::model::OnTimeout;
 
 impl State {
     /// Takes an event in, or says that it cannot happen here; then nothing has changed.
@@ -29,6 +30,10 @@ impl State {
             }
             Event::Baked { millis, until, .. } => self.baked = (Duration::from_millis(*millis), *until),
             Event::Approved { .. } => self.released = true,
+            Event::TimedOut { then, .. } => {
+                self.timed_out = true;
+                self.released |= *then == OnTimeout::Proceed;
+            }
             Event::Promoted { full, .. } => {
                 self.released = true;
                 self.full |= full;
@@ -84,6 +89,7 @@ impl State {
         self.settled = false;
         self.baked = (Duration::ZERO, time);
         self.released = false;
+        self.timed_out = false;
         self.phase = match kind {
             StepType::Bind | StepType::Shares => Phase::Moving,
             StepType::Bake => Phase::Baking,

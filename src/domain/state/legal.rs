@@ -51,7 +51,7 @@ fn legal(stand: Stand, event: &Event) -> bool {
         Event::Intended { restore: false, .. } => stepping && (reassert || (phase == Moving && !held)),
         Event::StepDone { .. } => matches!(phase, Moving | Baking | Awaiting) && !held,
         Event::Baked { .. } => phase == Baking,
-        Event::Approved { .. } => phase == Awaiting,
+        Event::Approved { .. } | Event::TimedOut { .. } => phase == Awaiting,
         Event::Promoted { full, .. } => stepping && (*full || matches!(phase, Baking | Awaiting)),
         Event::Paused { .. }
         | Event::Resumed { .. }
@@ -79,6 +79,7 @@ pub(super) fn kind(event: &Event) -> &'static str {
         Event::StepDone { .. } => "stepDone",
         Event::Baked { .. } => "baked",
         Event::Approved { .. } => "approved",
+        Event::TimedOut { .. } => "timedOut",
         Event::Promoted { .. } => "promoted",
         Event::Paused { .. } => "paused",
         Event::Resumed { .. } => "resumed",

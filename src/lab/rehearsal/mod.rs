@@ -83,9 +83,9 @@ impl Stage {
     /// # Errors
     /// Plan and scenario do not fit, or there are no sockets.
     pub async fn live(plan: Plan, scenario: &Scenario, seed: u64, options: Options) -> Result<Self, StageError> {
-        let start = Timestamp::now();
+        let start = timing::opening(&plan, Timestamp::now());
         let world = World::new(&plan, scenario, seed, start)?;
-        let speed = options.speed.unwrap_or_else(|| speed(&plan));
+        let speed = options.speed.unwrap_or_else(|| speed(&plan, start));
         let rate = options.rate.or(world.load().requests_per_second).map_or(street::RATE, |rate| rate * speed);
         let clock = Scaled::new(start, speed);
         let lab = live::Lab::start(world, clock).await?;
@@ -103,9 +103,10 @@ impl Stage {
     /// # Errors
     /// Plan and scenario do not fit.
     pub async fn paused(plan: Plan, scenario: &Scenario, seed: u64, options: Options) -> Result<Self, StageError> {
-        let world = World::new(&plan, scenario, seed, VIRTUAL_START)?;
+        let start = timing::opening(&plan, VIRTUAL_START);
+        let world = World::new(&plan, scenario, seed, start)?;
         let pace = options.rate.or(world.load().requests_per_second).map_or(Pace::over(timing::BIND), Pace::fixed);
-        let clock = Scaled::new(VIRTUAL_START, 1.0);
+        let clock = Scaled::new(start, 1.0);
         let lab = paused::Lab::start(world, clock.clone());
         let Seams { balancer, clusters } = seams::paused(&plan, &lab).await?;
         let meter = Arc::new(Meter::default());

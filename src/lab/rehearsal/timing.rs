@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+use jiff::{SignedDuration, Timestamp};
+
+use crate::domain::hours;
+use crate::domain::preflight::estimate;
 use crate::plan::model::{Plan, Shares, StepKind};
 
 /// How long a live rehearsal takes, in real time, where nobody asked for a speed.
@@ -27,9 +31,22 @@ pub fn length(plan: &Plan) -> Duration {
     plan.strategy.steps.iter().map(|s| step(&s.kind)).sum()
 }
 
-/// The speed at which a plan takes about [`LENGTH`], at least 1.
-pub fn speed(plan: &Plan) -> f64 {
-    (length(plan).as_secs_f64() / LENGTH.as_secs_f64()).max(1.0)
+/// When a rehearsal begins that could begin at `at`: where nothing moves for long, so much later that attaching and binding are done by then.
+pub fn opening(plan: &Plan, at: Timestamp) -> Timestamp {
+    let first = plan.strategy.steps.iter().find(|s| hours::raises(&plan.strategy, s.number));
+    let opens = first.and_then(|s| hours::schedule(plan, at).get(s.number - 1).copied());
+    opens.and_then(|opens| opens.checked_sub(SignedDuration::try_from(BIND * 4).ok()?).ok()).map_or(at, |early| early.max(at))
+}
+
+/// What the hours of a plan add, about, where it begins at `at`.
+fn waits(plan: &Plan, at: Timestamp) -> Duration {
+    let end = hours::schedule(plan, at).last().map_or(Duration::ZERO, |end| end.duration_since(at).unsigned_abs());
+    end.saturating_sub(estimate(plan))
+}
+
+/// The speed at which a plan that begins at `at` takes about [`LENGTH`], at least 1.
+pub fn speed(plan: &Plan, at: Timestamp) -> f64 {
+    ((length(plan) + waits(plan, at)).as_secs_f64() / LENGTH.as_secs_f64()).max(1.0)
 }
 
 /// How long the shares that hold at a step stand, from the step on.

@@ -1,6 +1,7 @@
 //! What the values of a plan mean together, and the model that comes of them. Each check notes what is wrong and lets the others go on.
 
 mod arn;
+mod hours;
 mod routes;
 mod steps;
 

@@ -2,21 +2,25 @@
 
 use std::collections::BTreeMap;
 
-use super::{At, Diagnostic, Scope, Unique, is_shares, note};
+use super::{At, Diagnostic, Scope, Unique, hours, is_shares, note};
 use crate::domain::finding::Code;
 use crate::plan::decode::{Table, list};
 use crate::plan::duration;
 use crate::plan::file::{Pause, Step, Strategy, TargetHealth};
-use crate::plan::model::{self, GuardGate, OnFailure, RaiseGate, RollbackStickiness, Shares, StepKind, TargetHealthGates};
+use crate::plan::model::{
+    self, GuardGate, Limit, OnFailure, OnTimeout, RaiseGate, RollbackStickiness, Shares, StepKind, TargetHealthGates,
+};
 use crate::plan::scalar::{Percent, Reaction, Stickiness};
+use crate::plan::time::ApprovalReaction;
 
 pub(super) fn strategy(strategy: &Strategy, scope: &Scope, out: &mut Vec<Diagnostic>) -> Option<model::Strategy> {
     let ends = ends(strategy, scope, out);
     let gates = strategy.gates.as_ref().and_then(|g| g.value.target_health.as_ref()).and_then(|t| gates(&t.value, out));
     let start = ends.as_ref().filter(|_| weighted(strategy)).map(|(from, to)| toward(scope, from, to, 0));
     let steps = strategy.steps.as_ref().and_then(|s| steps(s, scope, ends.as_ref(), start.as_ref(), out));
+    let hours = hours::hours(strategy, out);
     let (from, to) = ends?;
-    Some(model::Strategy {
+    let checked = model::Strategy {
         from,
         to,
         settle: strategy.settle.as_ref()?.value.0,
@@ -26,10 +30,13 @@ pub(super) fn strategy(strategy: &Strategy, scope: &Scope, out: &mut Vec<Diagnos
             Stickiness::Keep => RollbackStickiness::Keep,
         },
         observe_every: strategy.observe_every.as_ref().map(|every| every.value.0),
+        hours: hours?,
         gates: gates?,
         start,
         steps: steps?,
-    })
+    };
+    hours::fitting(strategy, &checked, out);
+    Some(checked)
 }
 
 fn reaction(reaction: Reaction) -> OnFailure {
@@ -124,7 +131,8 @@ fn steps(
             live = Some(shares.clone());
         }
         let name = step.value.name.as_ref().map(|n| n.value.0.clone());
-        checked.push(kind.map(|kind| model::Step { number: i + 1, name, kind }));
+        let limit = limit(&step.value, out);
+        checked.push(kind.map(|kind| model::Step { number: i + 1, name, kind, limit }));
     }
     // A step that could not be read may be the one that moves a share.
     let read: Option<Vec<model::Step>> = checked.into_iter().collect();
@@ -146,13 +154,36 @@ fn kind(step: &Step, scope: &Scope, ends: Option<&(String, String)>, live: Optio
         return shares(table, scope, out).map(StepKind::Shares);
     }
     if let Some(pause) = pause {
-        let Pause { duration, approval } = &pause.value;
+        let Pause { duration, approval, .. } = &pause.value;
         return Some(match duration {
             Some(duration) => StepKind::Bake(duration.value.0),
             None => StepKind::Approval(approval.as_ref().map(|a| a.value.0.clone())),
         });
     }
     bind.as_ref().map(|_| StepKind::Bind)
+}
+
+/// How long an approval is waited for, and what then.
+fn limit(step: &Step, out: &mut Vec<Diagnostic>) -> Option<Limit> {
+    let Pause { duration, timeout, on_timeout, .. } = &step.pause.as_ref()?.value;
+    match (timeout, on_timeout, duration) {
+        (Some(timeout), _, Some(_)) => {
+            let message = "a pause with a `duration` waits for nobody, so it has no `timeout`";
+            note(out, Code::CUT036, timeout.head, message).help("remove one of the two").none()
+        }
+        (None, Some(reaction), _) => {
+            let noted = note(out, Code::CUT036, reaction.head, "`onTimeout` without a `timeout` never happens");
+            noted.help("add `timeout: 4h`, or remove it").none()
+        }
+        (timeout, reaction, _) => {
+            let then = match reaction.as_ref().map(|r| r.value) {
+                Some(ApprovalReaction::Rollback) => OnTimeout::Rollback,
+                Some(ApprovalReaction::Proceed) => OnTimeout::Proceed,
+                Some(ApprovalReaction::Pause) | None => OnTimeout::Pause,
+            };
+            timeout.as_ref().map(|timeout| Limit { after: timeout.value.0, then })
+        }
+    }
 }
 
 /// `setWeight` speaks of two clusters only: the others must be at 0 by then.

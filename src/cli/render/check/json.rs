@@ -30,7 +30,7 @@ fn event(name: &str, value: &impl serde::Serialize) -> Value {
 }
 
 fn step(step: &StepLine) -> Value {
-    object!({"event": "step", "step": step.number, "name": step.name, "does": step.does, "beginsAfterSeconds": step.begins.as_secs()})
+    object!({"event": "step", "step": step.number, "name": step.name, "does": step.does, "beginsAfterSeconds": step.begins.as_secs(), "earliest": step.earliest, "clock": step.clock})
 }
 
 fn route(line: &RouteLine) -> Value {
@@ -65,7 +65,7 @@ fn summary(report: &Report) -> Value {
         "offline": report.at.is_none(),
         "checkedAt": report.at,
         "atLeastSeconds": report.estimate.as_secs(),
-        "endsAt": report.ends(),
+        "endsAt": report.ends,
         "routes": report.routes.len(),
         "skipped": report.skipped.len(),
         "errors": report.count(Severity::Error),

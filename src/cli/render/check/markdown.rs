@@ -11,7 +11,7 @@ pub fn markdown(report: &Report) -> String {
     let (from, to) = &report.clusters;
     let mut out = String::new();
     put(&mut out, &format!("## cutover: {} (`{from}` → `{to}`)\n", escape(&report.plan)));
-    let ends = report.ends().map(|t| format!(", until {t} if begun when this was checked")).unwrap_or_default();
+    let ends = report.ends.map(|t| format!(", until {t} if begun when this was checked")).unwrap_or_default();
     put(&mut out, &format!("**{}** · {} · takes at least {}{ends}\n", tally(report), verdict(report), spoken(report.estimate)));
     findings(report, &mut out);
     steps(report, &mut out);
@@ -54,10 +54,13 @@ fn findings(report: &Report, out: &mut String) {
 }
 
 fn steps(report: &Report, out: &mut String) {
-    put(out, "### Steps\n\n| step | name | what | begins after |\n|--:|---|---|--:|");
+    let timed = report.steps.iter().any(|s| s.clock.is_some());
+    let when = if timed { "earliest start" } else { "begins after" };
+    put(out, &format!("### Steps\n\n| step | name | what | {when} |\n|--:|---|---|--:|"));
     for step in &report.steps {
         let name = step.name.as_deref().map(escape).unwrap_or_default();
-        row(out, &[step.number.to_string(), name, escape(&step.does), spoken(step.begins)]);
+        let when = step.clock.clone().unwrap_or_else(|| if timed { "never".into() } else { spoken(step.begins) });
+        row(out, &[step.number.to_string(), name, escape(&step.does), when]);
     }
     put(out, "");
 }

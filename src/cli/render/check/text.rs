@@ -31,7 +31,7 @@ fn head(report: &Report, style: &Style) -> String {
     let (from, to) = &report.clusters;
     let mut out = String::new();
     put(&mut out, &format!("{} ({}): {from} {} {to}", style.paint(Tone::Strong, &report.plan), report.source, style.mark("→", "->")));
-    let ends = report.ends().map(|t| format!(", until {} if begun now", t.to_zoned(style.zone.clone()).strftime("%Y-%m-%d %H:%M %Z")));
+    let ends = report.ends.map(|t| format!(", until {} if begun now", t.to_zoned(style.zone.clone()).strftime("%Y-%m-%d %H:%M %Z")));
     put(&mut out, &format!("takes at least {}{}", spoken(report.estimate), ends.unwrap_or_default()));
     out
 }
@@ -65,7 +65,9 @@ fn steps(report: &Report, style: &Style, out: &mut String) {
     put(out, &format!("\n{}", style.paint(Tone::Strong, "steps")));
     for step in &report.steps {
         let name = step.name.as_ref().map(|n| format!("{n}: ")).unwrap_or_default();
-        let begins = style.paint(Tone::Faint, &format!("+{}", spoken(step.begins)));
+        let timed = report.steps.iter().any(|s| s.clock.is_some());
+        let begins = step.clock.clone().unwrap_or_else(|| if timed { "never".into() } else { format!("+{}", spoken(step.begins)) });
+        let begins = style.paint(Tone::Faint, &begins);
         put(out, &format!("  {:>2}  {name}{}  {begins}", step.number, step.does));
     }
 }

@@ -53,6 +53,7 @@ fn events() -> Vec<(Event, &'static str, Condition)> {
         (Event::StepDone { step: 1 }, "mba", free),
         (Event::Baked { step: 1, millis: 1, gap: 0, until: Timestamp::UNIX_EPOCH }, "b", always),
         (Event::Approved { step: 1, by: by(), request: None }, "a", always),
+        (Event::TimedOut { step: 1, after: 1, then: crate::plan::model::OnTimeout::Pause }, "a", always),
         (Event::Promoted { step: 1, full: false, by: by(), request: None }, "ba", always),
         (Event::Promoted { step: 1, full: true, by: by(), request: None }, "rmba", always),
         (Event::Paused { by: by(), reason: String::new(), request: None }, "rmba", always),
@@ -86,7 +87,7 @@ fn letter(phase: Phase) -> char {
 fn every_pair_of_stand_and_event_is_judged_and_an_illegal_one_changes_nothing() {
     let events = events();
     let kinds: std::collections::BTreeSet<_> = events.iter().map(|(e, _, _)| kind(e)).collect();
-    assert_eq!(kinds.len(), 26, "each kind of event is here");
+    assert_eq!(kinds.len(), 27, "each kind of event is here");
     let mut count = 0;
     for stand in stands() {
         for (event, phases, condition) in &events {
@@ -102,7 +103,7 @@ fn every_pair_of_stand_and_event_is_judged_and_an_illegal_one_changes_nothing() 
             }
         }
     }
-    assert_eq!(count, 361);
+    assert_eq!(count, 365);
 }
 
 #[test]

@@ -1,0 +1,118 @@
+//! Windows, and approvals that nobody gives.
+
+use jiff::civil::{Weekday, time};
+
+use super::*;
+use crate::domain::state::AUTOMATIC;
+use crate::plan::hours::{Window, zone};
+use crate::plan::model::{Limit, OnTimeout};
+
+impl Sim {
+    /// The world's time is 13:46:40 on a Monday: the window closes, or opens, so many minutes after two.
+    fn window(mut self, from: (i8, i8), to: (i8, i8)) -> Self {
+        let clock = |(h, m)| time(h, m, 0, 0);
+        let utc = zone("UTC").expect("a zone");
+        self.plan.strategy.hours.windows = vec![Window { days: vec![Weekday::Monday], from: clock(from), to: Some(clock(to)), zone: utc }];
+        self
+    }
+
+    fn timed(mut self, then: OnTimeout) -> Self {
+        self.plan.strategy.steps[4].limit = Some(Limit { after: Duration::from_mins(30), then });
+        self
+    }
+
+    fn timed_out(&self) -> usize {
+        self.events.iter().filter(|e| matches!(e, Event::TimedOut { .. })).count()
+    }
+}
+
+fn reasons(decision: &Decision) -> Vec<WaitReason> {
+    let Decision::Wait(waits) = decision else { panic!("{decision:?}") };
+    waits.iter().map(|w| w.reason).collect()
+}
+
+#[test]
+fn a_step_that_raises_waits_for_its_window_and_the_guard_does_not() {
+    // Ten minutes of bake are over at about 13:57; the next step and its approval take a quarter of a minute.
+    let mut sim = Sim::at_step(3, 10).window((14, 30), (17, 0));
+    let waiting = sim.see(30 * 60, &ok(10), &ok(10));
+    assert_eq!(reasons(&waiting), [WaitReason::Window], "{waiting:?}");
+    assert!(messages(&waiting).contains("it begins Mon 1970-01-12 14:30 UTC"), "{waiting:?}");
+    let begun = sim.see(15 * 60, &ok(10), &ok(10));
+    assert!(matches!(begun, Decision::Write(_)), "{begun:?}");
+    let mut sim = Sim::at_step(3, 10).window((14, 30), (17, 0));
+    sim.see(20 * 60, &ok(10), &ok(10));
+    let Decision::Write(batch) = sim.look_after(POLL, &ok(10), &Ok((0, 10))) else { panic!("no write") };
+    assert!(batch.restore && sim.rolls_back());
+}
+
+#[test]
+fn a_step_whose_gate_holds_too_late_for_its_window_waits_for_the_next_with_all_its_time() {
+    let mut sim = Sim::at_step(4, 40).window((13, 0), (13, 55));
+    sim.see(5 * 60, &ok(40), &ok(4));
+    let closed = sim.see(5 * 60, &ok(40), &ok(20));
+    assert_eq!(reasons(&closed), [WaitReason::Window], "{closed:?}");
+    sim.see(60 * 60, &ok(40), &ok(4));
+    assert_eq!(sim.froze(), [], "nothing is late while the window is closed");
+    // The next Monday.
+    sim.now += SignedDuration::from_hours(7 * 24 - 2);
+    let waiting = sim.see(19 * 60, &ok(40), &ok(4));
+    assert_eq!((reasons(&waiting), sim.froze()), (vec![WaitReason::RaiseGate], vec![]), "{waiting:?}");
+}
+
+#[test]
+fn a_step_that_is_written_in_part_goes_on_to_its_end() {
+    let mut sim = Sim::at_step(4, 10).window((13, 0), (13, 50));
+    let Decision::Write(batch) = sim.see(60, &ok(10), &ok(10)) else { panic!("no write") };
+    let first = batch.writes[0].clone();
+    let deadline = sim.now + SignedDuration::from_secs(10);
+    sim.apply(Event::Intended { restore: false, deadline, writes: vec![first.clone()] });
+    let result = crate::domain::event::WriteResult::Applied;
+    sim.apply(Event::Outcome { route: first.route, result, live: Some(first.set), detail: None });
+    let later = sim.see(5 * 60, &ok(10), &ok(10));
+    assert!(matches!(later, Decision::Write(ref rest) if rest.writes.len() == 1), "{later:?}");
+}
+
+#[test]
+fn a_call_does_not_stay_for_a_window() {
+    let mut sim = Sim::at_step(4, 10).window((20, 0), (21, 0));
+    sim.orders.leave = Some(sim.now);
+    let decision = sim.look_after(POLL, &ok(10), &ok(10));
+    assert!(matches!(&decision, Decision::Leave(Stop::Waiting, why) if why.contains("until 1970-01-12 20:00:00 UTC")), "{decision:?}");
+}
+
+#[test]
+fn nobody_approves() {
+    let go_on = |then| {
+        let mut sim = Sim::at_step(5, 10).timed(then);
+        let waiting = sim.see(29 * 60, &ok(10), &ok(10));
+        let Decision::Wait(waits) = &waiting else { panic!("{waiting:?}") };
+        assert_eq!(waits[0].until, Some(Timestamp::from_second(1_000_000 + 30 * 60).expect("a time")));
+        assert_eq!(sim.timed_out(), 0);
+        let decision = sim.see(90, &ok(10), &ok(10));
+        assert_eq!(sim.timed_out(), 1);
+        (sim, decision)
+    };
+    let (sim, decision) = go_on(OnTimeout::Proceed);
+    assert!(sim.state.step == 6 && sim.state.phase == Phase::Moving, "{decision:?}");
+    let (sim, _) = go_on(OnTimeout::Rollback);
+    let rollback = sim.state.rollback.as_ref().map(|r| (r.cause.as_str(), r.by.as_str()));
+    assert_eq!(rollback, Some(("nobody approved within 30m", AUTOMATIC)));
+    let (mut sim, decision) = go_on(OnTimeout::Pause);
+    assert_eq!(reasons(&decision), [WaitReason::Paused]);
+    // Late is not never, but it takes a person twice: one who approves, and one who goes on.
+    sim.apply(Event::Approved { step: 5, by: "alice".into(), request: None });
+    assert_eq!(reasons(&sim.see(3600, &ok(10), &ok(10))), [WaitReason::Paused]);
+    sim.apply(Event::Resumed { by: "alice".into(), mode: ResumeMode::Plain, request: None });
+    sim.look_after(POLL, &ok(10), &ok(10));
+    assert_eq!((sim.state.step, sim.timed_out()), (6, 1));
+}
+
+#[test]
+fn a_paused_run_that_is_resumed_without_an_approval_waits_for_it_as_long_as_it_takes() {
+    let mut sim = Sim::at_step(5, 10).timed(OnTimeout::Pause);
+    sim.see(31 * 60, &ok(10), &ok(10));
+    sim.apply(Event::Resumed { by: "alice".into(), mode: ResumeMode::Plain, request: None });
+    let waiting = sim.see(2 * 3600, &ok(10), &ok(10));
+    assert_eq!((reasons(&waiting), sim.timed_out()), (vec![WaitReason::Approval], 1));
+}

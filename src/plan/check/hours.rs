@@ -1,0 +1,93 @@
+//! Windows, blackouts and the like: whether they make sense, and whether every step fits into them.
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use super::{At, Diagnostic, note};
+use crate::domain::finding::Code;
+use crate::domain::hours::{fits, need, raises};
+use crate::plan::duration;
+use crate::plan::file::{Blackout, Strategy, Window};
+use crate::plan::hours::{self, Hours};
+use crate::plan::model;
+use crate::plan::time::{Moment, When};
+
+/// Some Monday: which one does not matter to what comes back every week.
+const SOME_WEEK: Timestamp = Timestamp::constant(1_767_571_200, 0);
+
+pub(super) fn hours(strategy: &Strategy, out: &mut Vec<Diagnostic>) -> Option<Hours> {
+    let not_before = strategy.not_before.as_ref().map(|moment| instant(moment, None, "", out));
+    let windows: Vec<_> = strategy.windows.as_ref()?.value.iter().map(|w| window(w, out)).collect();
+    let blackouts: Vec<_> = strategy.blackouts.as_ref()?.value.iter().map(|b| blackout(b, out)).collect();
+    Some(Hours {
+        not_before: match not_before {
+            Some(read) => Some(read?),
+            None => None,
+        },
+        windows: windows.into_iter().collect::<Option<_>>()?,
+        blackouts: blackouts.into_iter().collect::<Option<_>>()?,
+    })
+}
+
+fn window(at: &At<Window>, out: &mut Vec<Diagnostic>) -> Option<hours::Window> {
+    let Window { days, from, to, zone } = &at.value;
+    let days = days.as_ref()?;
+    if days.value.is_empty() && days.sound {
+        note(out, Code::CUT034, days.head, "a window without a day never opens").help("name its days, or leave `days` out: every day");
+    }
+    let (from, to) = (from.as_ref()?, to.as_ref()?);
+    if from.value.0 == to.value.0 {
+        note(out, Code::CUT034, to.place, "a window that closes when it opens")
+            .help("for whole days write `from: \"00:00\"` and `to: \"24:00\"`");
+    }
+    let Some(opens) = from.value.0 else {
+        let noted = note(out, Code::CUT034, from.place, "a window cannot open at 24:00");
+        return noted.help("write `00:00`, on the next day").none();
+    };
+    let days = days.value.iter().map(|d| d.value.weekday()).collect();
+    Some(hours::Window { days, from: opens, to: to.value.0, zone: zone.as_ref()?.value.0.clone() })
+}
+
+fn blackout(at: &At<Blackout>, out: &mut Vec<Diagnostic>) -> Option<hours::Blackout> {
+    let Blackout { from, to, zone, reason } = &at.value;
+    let (begin, end) = (from.as_ref()?, to.as_ref()?);
+    let zone = zone.as_ref().map(|z| &z.value.0);
+    let help = ", or name the `zone` whose clock is meant";
+    let (from, to) = (instant(begin, zone, help, out), instant(end, zone, help, out));
+    let (from, to) = (from?, to?);
+    if to <= from {
+        note(out, Code::CUT034, end.place, "a blackout that ends before it begins").help("`to` must be later than `from`");
+    }
+    Some(hours::Blackout { from, to, reason: reason.as_ref().map(|r| r.value.0.clone()) })
+}
+
+fn instant(moment: &At<Moment>, zone: Option<&TimeZone>, help: &str, out: &mut Vec<Diagnostic>) -> Option<Timestamp> {
+    match (moment.value.0, zone) {
+        (When::At(at), _) => Some(at),
+        (When::Wall(wall), Some(zone)) => zone.to_timestamp(wall).ok(),
+        (When::Wall(wall), None) => {
+            let noted = note(out, Code::CUT034, moment.place, format!("{wall} is another time in every zone"));
+            noted.help(format!("write its offset, as in `2026-12-24T12:00:00+01:00`{help}")).none()
+        }
+    }
+}
+
+/// Notes steps that, with their pauses, are longer than any window.
+pub(super) fn fitting(strategy: &Strategy, checked: &model::Strategy, out: &mut Vec<Diagnostic>) {
+    let weekly = Hours { windows: checked.hours.windows.clone(), ..Hours::default() };
+    let places = strategy.steps.iter().flat_map(|s| &s.value);
+    let steps: Vec<_> = checked.steps.iter().zip(places).collect();
+    for (step, at) in &steps {
+        let long = need(checked, step.number);
+        if !raises(checked, step.number) || fits(&weekly, SOME_WEEK, long).is_some() {
+            continue;
+        }
+        // The longest of the pauses that do not fit.
+        let pauses = steps.iter().skip(step.number).take_while(|(s, _)| !super::is_shares(&s.kind));
+        let length = |s: &model::Step| if let model::StepKind::Bake(time) = s.kind { time } else { std::time::Duration::ZERO };
+        let longest = pauses.max_by_key(|(s, _)| length(s));
+        let place = longest.and_then(|(_, at)| at.value.pause.as_ref()?.value.duration.as_ref()).map_or(at.head, |d| d.place);
+        let message = format!("step {} and the pauses after it take {}, and no window is that long", step.number, duration::show(long));
+        note(out, Code::CUT035, place, message).help("shorten the pause, divide it by a further step, or open a longer window");
+    }
+}

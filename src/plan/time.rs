@@ -1,0 +1,96 @@
+//! The values of the file that are about time: days, times of day, zones, moments.
+
+use jiff::Timestamp;
+use jiff::civil::{DateTime, Time, Weekday};
+use jiff::tz::TimeZone;
+use schemars::json_schema;
+
+use super::decode::{Decode, clip, note};
+use super::diagnostic::Diagnostic;
+use super::hours::{zone, zones};
+use super::scalar::{one_of, scalar, word};
+use super::suggest::closest;
+use super::yaml::Node;
+use crate::domain::finding::Code;
+
+word! {
+    /// A day of the week.
+    Day CUT034 { Mon "mon", Tue "tue", Wed "wed", Thu "thu", Fri "fri", Sat "sat", Sun "sun" }
+    /// What an approval's time-out does.
+    ApprovalReaction CUT005 { Rollback "rollback", Pause "pause", Proceed "proceed" }
+}
+
+impl Day {
+    /// As the calendar has it.
+    pub fn weekday(self) -> Weekday {
+        match self {
+            Self::Mon => Weekday::Monday,
+            Self::Tue => Weekday::Tuesday,
+            Self::Wed => Weekday::Wednesday,
+            Self::Thu => Weekday::Thursday,
+            Self::Fri => Weekday::Friday,
+            Self::Sat => Weekday::Saturday,
+            Self::Sun => Weekday::Sunday,
+        }
+    }
+}
+
+/// A moment as the file has it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum When {
+    /// With an offset.
+    At(Timestamp),
+    /// By somebody's clock.
+    Wall(DateTime),
+}
+
+scalar! {
+    /// A time of day in hours and minutes; `None`: 24:00.
+    Clock(Option<Time>) = { "type": "string", "pattern": "^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$" }, clock;
+    /// An IANA time zone.
+    Zone(TimeZone) = { "type": "string", "minLength": 1, "examples": ["Europe/Berlin", "Asia/Seoul", "UTC"] }, zone_of;
+    /// RFC 3339, or a date, with or without a time of day, by some clock.
+    Moment(When) = {
+        "type": "string", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2})?([zZ]|[+-][0-9]{2}:[0-9]{2})?)?$"
+    }, moment;
+}
+
+#[allow(clippy::option_option)] // it may be unreadable, and 24:00 is no time of a clock
+fn clock(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Option<Time>> {
+    let text = node.text("a time of day such as `09:00`", out)?;
+    if text == "24:00" {
+        return Some(None);
+    }
+    let number = |part: &str| (part.len() == 2 && part.bytes().all(|b| b.is_ascii_digit())).then(|| part.parse().ok()).flatten();
+    let time = text.split_once(':').and_then(|(hour, minute)| Time::new(number(hour)?, number(minute)?, 0, 0).ok());
+    if time.is_none() {
+        let message = format!("`{}` is no time of day", clip(text));
+        note(out, Code::CUT034, node.place, message)
+            .help("write two digits for the hour and two for the minute: `09:00`; the day ends at `24:00`");
+    }
+    time.map(Some)
+}
+
+fn zone_of(node: &Node, out: &mut Vec<Diagnostic>) -> Option<TimeZone> {
+    let text = node.text("an IANA time zone", out)?;
+    let found = zone(text);
+    if found.is_none() {
+        let noted = note(out, Code::CUT034, node.place, format!("`{}` is no time zone", clip(text)));
+        match closest(text, zones()) {
+            Some(meant) => noted.help(format!("did you mean `{meant}`?")),
+            None => noted.help("write a name of the IANA database, such as `Europe/Berlin`, `America/New_York` or `UTC`"),
+        };
+    }
+    found
+}
+
+fn moment(node: &Node, out: &mut Vec<Diagnostic>) -> Option<When> {
+    let text = node.text("a date and time", out)?;
+    let wall = || text.parse::<DateTime>().ok().filter(|_| text.len() <= 19);
+    let read = text.parse().ok().map(When::At).or_else(|| wall().map(When::Wall));
+    if read.is_none() {
+        let noted = note(out, Code::CUT034, node.place, format!("`{}` is no date and time", clip(text)));
+        noted.help("write it as `2026-12-24T12:00:00+01:00`, or `2026-12-24` with a `zone` beside it");
+    }
+    read
+}
