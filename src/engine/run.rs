@@ -38,6 +38,8 @@ pub struct Run<'a> {
     waits: Vec<Wait>,
     counts: std::collections::BTreeMap<String, Counts>,
     journal: Journal,
+    /// The claim of a process that goes on where another left, until there is anything else to be journalled.
+    unclaimed: Option<(Timestamp, Event)>,
     /// This process restores: nothing but another owner stops it.
     restores: bool,
     /// What the end of the run says that a person must know, and the routes that are not back.
@@ -80,6 +82,7 @@ impl<'a> Run<'a> {
             watch: Watch::new(now, settings.poll, keep).bearing(settings.gap, settings.fresh).observing(plan.strategy.observe_every),
             executor,
             seen,
+            unclaimed: None,
             journal: Journal::new(std::sync::Arc::clone(&ports.store), &run),
             restores,
             said: Default::default(),
@@ -97,8 +100,9 @@ impl<'a> Run<'a> {
             counted: None,
         };
         let Settings { owner, pid, .. } = taken.settings.clone();
-        let onward = carries_on(plan, &taken.state, now);
-        taken.journal(Event::Claimed { owner, pid, tool: env!("CARGO_PKG_VERSION").into(), onward }).await?;
+        let last = taken.ports.store.look(&taken.state.run).await.map_or(taken.state.last, |look| look.at.max(taken.state.last));
+        let onward = carries_on(plan, last, now);
+        taken.claim(Event::Claimed { owner, pid, tool: env!("CARGO_PKG_VERSION").into(), onward }, onward).await?;
         Ok(taken)
     }
 

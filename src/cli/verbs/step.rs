@@ -24,6 +24,9 @@ pub async fn run(global: &Global, args: &Step) -> Result<Exit, Failure> {
     let store = place::of(global, &plan).await?;
     match due(&*store, &plan).await? {
         Due::Begin(known) => {
+            if let Some(last) = known.first() {
+                term::complain(&format!("{} has changed since the run {} of it, which is over: a new one begins", plan.source, last.id));
+            }
             let ports = world::ports(&plan, store).await;
             first(global, args, &plan, ports, &known).await
         }
@@ -31,22 +34,26 @@ pub async fn run(global: &Global, args: &Step) -> Result<Exit, Failure> {
             Some(holder) => Ok(in_hand(&holder)),
             None => next(global, args, &found, store).await,
         },
-        Due::Over(exit) => Ok(exit),
+        Due::Over(run, exit) => {
+            term::complain(&format!("the run {run} of this plan is over: {}; nothing to do", exit.meaning()));
+            term::complain("to do the plan once more: cutover run; or change the file, its text is what tells two plans apart");
+            Ok(exit)
+        }
     }
 }
 
 /// What there is to do for a plan.
-enum Due {
+pub enum Due {
     /// Its run; those that it had before.
     Begin(Vec<RunSummary>),
     /// The rest of its unfinished run.
     GoOn(Box<Found>),
-    /// Nothing: its run is over, and ended like this.
-    Over(Exit),
+    /// Nothing: this run of it is over, and ended like this.
+    Over(String, Exit),
 }
 
 /// A finished run of the same text is not done again, so that a scheduler that goes on calling does not begin a second one by itself.
-async fn due(store: &dyn Store, plan: &Plan) -> Result<Due, Failure> {
+pub async fn due(store: &dyn Store, plan: &Plan) -> Result<Due, Failure> {
     let runs = store.find(&plan.name).await.map_err(place::unusable)?;
     let Some(newest) = runs.iter().find(|r| r.finished.is_none()).or(runs.first()) else { return Ok(Due::Begin(runs)) };
     let found = find::open(store, newest.clone()).await?;
@@ -55,14 +62,9 @@ async fn due(store: &dyn Store, plan: &Plan) -> Result<Due, Failure> {
         None => Ok(Due::GoOn(Box::new(found))),
         Some(ending) if found.plan.hash == plan.hash => {
             let exit = drive::exit(&ending);
-            term::complain(&format!("the run {} of this plan is over: {}; nothing to do", found.run.id, exit.meaning()));
-            term::complain("to do the plan once more: cutover run; or change the file, its text is what tells two plans apart");
-            Ok(Due::Over(exit))
+            Ok(Due::Over(found.run.id, exit))
         }
-        Some(_) => {
-            term::complain(&format!("{} has changed since the run {} of it, which is over: a new one begins", plan.source, found.run.id));
-            Ok(Due::Begin(runs))
-        }
+        Some(_) => Ok(Due::Begin(runs)),
     }
 }
 
@@ -175,10 +177,10 @@ mod tests {
         let plan = crate::plan::parse("canary.yaml", text.as_bytes()).unwrap();
         let ends = [(Outcome::Completed, Exit::Done), (Outcome::RolledBack, Exit::RolledBack), (Outcome::Aborted, Exit::RolledBack)];
         for (outcome, exit) in ends {
-            assert!(matches!(then(&plan, &text, vec![over(outcome, &[])]).await, Ok(Due::Over(e)) if e == exit), "{outcome:?}");
+            assert!(matches!(then(&plan, &text, vec![over(outcome, &[])]).await, Ok(Due::Over(_, e)) if e == exit), "{outcome:?}");
         }
         let stuck = then(&plan, &text, vec![over(Outcome::RolledBack, &["443 rule 15"])]).await;
-        assert!(matches!(stuck, Ok(Due::Over(Exit::Stuck))));
+        assert!(matches!(stuck, Ok(Due::Over(_, Exit::Stuck))));
         let changed = format!("{text}# once more\n");
         assert!(matches!(then(&plan, &changed, vec![over(Outcome::Completed, &[])]).await, Ok(Due::Begin(known)) if known.len() == 1));
     }

@@ -23,10 +23,9 @@ pub fn decide(plan: &Plan, state: &State, watch: &Watch, orders: Orders, waits: 
     last.map_or_else(|| Decision::Leave(frozen, words(frozen, &waits)), |event| Decision::Record(vec![event]))
 }
 
-/// Whether the looks of this process and of the one before it count as one: then its time-outs go on.
-pub fn carries_on(plan: &Plan, state: &State, now: Timestamp) -> bool {
-    let between = now.duration_since(state.last).unsigned_abs();
-    state.stopped.is_some() && plan.strategy.observe_every.is_some_and(|every| between <= every)
+/// Whether the looks of this process and of the one before it, which looked last at `last`, count as one: then its time-outs go on.
+pub fn carries_on(plan: &Plan, last: Timestamp, now: Timestamp) -> bool {
+    plan.strategy.observe_every.is_some_and(|every| now.duration_since(last).unsigned_abs() <= every)
 }
 
 /// Why a process that does not guard a frozen run leaves it; [`Stop::Waiting`] where it may thaw by itself.

@@ -3,7 +3,7 @@
 use super::Run;
 use crate::adapter::store::LockError;
 use crate::domain::decide::stop;
-use crate::domain::event::{Event, Outcome, Stop};
+use crate::domain::event::{Event, Outcome, Record, Stop};
 use crate::domain::state::Phase;
 use crate::domain::watch::Marker;
 use crate::engine::{Ending, EngineError, keep, marker};
@@ -50,7 +50,14 @@ impl Run<'_> {
     }
 
     async fn stopped(&mut self, reason: Stop, message: String) -> Result<Ending, EngineError> {
-        self.journal(Event::Stopped { reason, message: message.clone() }).await?;
+        let stopped = Event::Stopped { reason, message: message.clone() };
+        if self.unclaimed.is_some() && reason == Stop::Waiting {
+            // Nothing has happened; the sign of life says who looked last.
+            let record = Record { seq: 0, time: self.ports.clock.now(), run: self.state.run.clone(), event: stopped };
+            self.audience.record(&record);
+        } else {
+            self.journal(stopped).await?;
+        }
         self.sign(self.ports.clock.now(), false, message.clone()).await;
         self.held.release().await;
         Ok(Ending::Stopped(reason, message))

@@ -9,8 +9,24 @@ use crate::domain::event::{Event, Outcome, Wait};
 use crate::engine::{EngineError, look, request};
 
 impl Run<'_> {
+    /// Says in the journal whose hands the run is in now. A call of a scheduler that goes on as if it were the one before says so only once it has
+    /// anything else to say: days of waiting are no news.
+    pub(in crate::engine) async fn claim(&mut self, event: Event, onward: bool) -> Result<(), EngineError> {
+        if !onward || self.settings.orders.leave.is_none() {
+            return self.journal(event).await;
+        }
+        let time = self.ports.clock.now();
+        self.state.apply(time, &event)?;
+        self.unclaimed = Some((time, event));
+        Ok(())
+    }
+
     /// Journals, folds, tells. Only what moves on must be on disk first; all else is kept until the disk takes it.
     pub(super) async fn journal(&mut self, event: Event) -> Result<(), EngineError> {
+        if let Some((time, claimed)) = self.unclaimed.take() {
+            let record = self.journal.keep(time, claimed).await;
+            self.audience.record(&record);
+        }
         let time = self.ports.clock.now();
         // Before it is on disk: a record that cannot be would make the whole journal senseless.
         self.state.check(&event)?;

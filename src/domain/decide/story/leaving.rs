@@ -12,10 +12,11 @@ impl Sim {
     /// A new process, called so many seconds after the last one left.
     fn again_after(mut self, seconds: i64) -> Self {
         self.apply(Event::Stopped { reason: Stop::Waiting, message: String::new() });
+        let last = self.now;
         self.now += SignedDuration::from_secs(seconds);
         let poll = Duration::from_secs(POLL.unsigned_abs());
         self.watch = Watch::new(self.now, poll, Duration::from_mins(5)).observing(self.plan.strategy.observe_every);
-        let onward = carries_on(&self.plan, &self.state, self.now);
+        let onward = carries_on(&self.plan, last, self.now);
         self.apply(Event::Claimed { owner: String::new(), pid: 1, tool: String::new(), onward });
         self.called()
     }

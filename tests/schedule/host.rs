@@ -1,0 +1,191 @@
+//! A host, its processes, and their ways to the world: each request to the outside is counted, and one of them may be the last.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use cutover::adapter::clock::Scaled;
+use cutover::adapter::{Balancer, Caller, Clock, WriteError};
+use cutover::domain::action::{Action, forward};
+use cutover::domain::alb::{Listener, LiveRoute, LoadBalancer, RouteId, Tags, Target, TargetGroup, Unreadable};
+use cutover::lab::paused::KubeTransport;
+use cutover::plan::model::Selector;
+use http::{Request, Response};
+use jiff::Timestamp;
+use kube::client::Body;
+use tokio::sync::Notify;
+use tower::{BoxError, Service, ServiceExt};
+
+/// A host that dies at its so many-th request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Kill {
+    /// 0 or 1.
+    pub host: usize,
+    /// From 1.
+    pub call: u64,
+    /// Whether the request leaves it; its answer never comes.
+    pub sent: bool,
+}
+
+impl Kill {
+    /// `b:1234:sent`, or anything else: nobody is killed.
+    pub fn read(text: &str) -> Option<Self> {
+        let (host, rest) = text.split_once(':')?;
+        let (call, sent) = rest.split_once(':')?;
+        Some(Self { host: usize::from(host == "b"), call: call.parse().ok()?, sent: sent == "sent" })
+    }
+}
+
+impl fmt::Display for Kill {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", ["a", "b"][self.host], self.call, if self.sent { "sent" } else { "unsent" })
+    }
+}
+
+/// A write that reached the load balancer.
+#[derive(Debug, Clone)]
+pub struct Write {
+    pub at: Timestamp,
+    pub host: usize,
+    pub route: RouteId,
+    /// The new cluster's share, in percent of the managed part.
+    pub share: u32,
+}
+
+/// What is counted of a host, and what all hosts wrote.
+pub struct Host {
+    pub number: usize,
+    pub kill: Option<Kill>,
+    pub requests: AtomicU64,
+    pub writes: Arc<Mutex<Vec<Write>>>,
+    /// The requests by which something was written.
+    pub busy: Mutex<Vec<u64>>,
+    pub clock: Scaled,
+}
+
+/// One process of a host.
+pub struct Process {
+    pub host: Arc<Host>,
+    dead: AtomicBool,
+    pub died: Notify,
+}
+
+impl Process {
+    pub fn new(host: Arc<Host>) -> Arc<Self> {
+        Arc::new(Self { host, dead: AtomicBool::new(false), died: Notify::new() })
+    }
+
+    /// A request leaves the process, if it still lives; and whether its answer comes.
+    async fn request(&self) -> bool {
+        if self.dead.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
+        let number = self.host.requests.fetch_add(1, Ordering::Relaxed) + 1;
+        let fatal = self.host.kill.filter(|k| k.host == self.host.number && k.call == number);
+        // A way takes its time.
+        tokio::time::sleep(Duration::from_millis(3)).await;
+        match fatal {
+            Some(kill) if kill.sent => false,
+            Some(_) => self.die().await,
+            None => true,
+        }
+    }
+
+    async fn die<T>(&self) -> T {
+        self.dead.store(true, Ordering::Relaxed);
+        self.died.notify_one();
+        std::future::pending().await
+    }
+
+    /// Asks something of the world.
+    async fn ask<T>(&self, question: impl Future<Output = T>) -> T {
+        let answered = self.request().await;
+        let answer = question.await;
+        if answered { answer } else { self.die().await }
+    }
+}
+
+/// The way to the cluster in which runs are kept.
+#[derive(Clone)]
+pub struct Line {
+    pub process: Arc<Process>,
+    pub inner: KubeTransport,
+}
+
+impl Service<Request<Body>> for Line {
+    type Response = Response<Body>;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let line = self.clone();
+        Box::pin(async move { line.process.ask(line.inner.oneshot(request)).await })
+    }
+}
+
+/// The way to the load balancer.
+pub struct Road {
+    pub process: Arc<Process>,
+    pub inner: Arc<dyn Balancer>,
+}
+
+#[async_trait]
+impl Balancer for Road {
+    async fn set(&self, id: &RouteId, actions: &[Action], deadline: Duration) -> Result<(), WriteError> {
+        let host = &self.process.host;
+        let arrives = async {
+            let now = host.clock.now();
+            let weight = |green: bool| -> u32 {
+                let all = forward(actions).map(|f| f.target_groups.clone()).unwrap_or_default();
+                let side = all.iter().filter(|t| t.target_group_arn.contains("/shop-b/") == green);
+                side.map(|t| t.weight.map_or(0, u32::from)).sum()
+            };
+            let share = weight(true) * 100 / (weight(true) + weight(false)).max(1);
+            let lock = |e: PoisonError<_>| -> std::sync::MutexGuard<'_, Vec<Write>> { e.into_inner() };
+            host.writes.lock().unwrap_or_else(lock).push(Write { at: now, host: host.number, route: id.clone(), share });
+            host.busy.lock().unwrap_or_else(PoisonError::into_inner).push(host.requests.load(Ordering::Relaxed));
+            self.inner.set(id, actions, deadline).await
+        };
+        self.process.ask(arrives).await
+    }
+
+    async fn caller(&self) -> Result<Caller, Unreadable> {
+        self.process.ask(self.inner.caller()).await
+    }
+    async fn load_balancers(&self, selector: &Selector) -> Result<Vec<LoadBalancer>, Unreadable> {
+        self.process.ask(self.inner.load_balancers(selector)).await
+    }
+    async fn listeners(&self, load_balancer: &str) -> Result<Vec<(Listener, Vec<LiveRoute>)>, Unreadable> {
+        self.process.ask(self.inner.listeners(load_balancer)).await
+    }
+    async fn routes(&self, ids: &[RouteId]) -> BTreeMap<RouteId, Result<LiveRoute, Unreadable>> {
+        self.process.ask(self.inner.routes(ids)).await
+    }
+    async fn target_groups(&self, load_balancer: Option<&str>) -> Result<Vec<TargetGroup>, Unreadable> {
+        self.process.ask(self.inner.target_groups(load_balancer)).await
+    }
+    async fn find_target_groups(&self, selector: &Selector) -> Result<Vec<TargetGroup>, Unreadable> {
+        self.process.ask(self.inner.find_target_groups(selector)).await
+    }
+    async fn health(&self, groups: &[String]) -> BTreeMap<String, Result<Vec<Target>, Unreadable>> {
+        self.process.ask(self.inner.health(groups)).await
+    }
+    async fn tags(&self, arn: &str) -> Result<Tags, Unreadable> {
+        self.process.ask(self.inner.tags(arn)).await
+    }
+    async fn tag(&self, arn: &str, tags: &Tags) -> Result<(), WriteError> {
+        self.process.ask(self.inner.tag(arn, tags)).await
+    }
+    async fn untag(&self, arn: &str, keys: &[String]) -> Result<(), WriteError> {
+        self.process.ask(self.inner.untag(arn, keys)).await
+    }
+}
