@@ -25,6 +25,7 @@ fn plan() -> Plan {
         text: String::new(),
         hash: String::new(),
         account_id: "123456789012".into(),
+        api_budget: None,
         region: "eu-central-1".into(),
         clusters: vec![
             Cluster { name: "a".into(), access: ClusterAccess::Eks("shop-blue".into()) },

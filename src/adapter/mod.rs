@@ -54,6 +54,30 @@ pub trait Balancer: Send + Sync {
     /// Removes tags by key.
     async fn untag(&self, arn: &str, keys: &[String]) -> Result<(), WriteError>;
 
+    /// The load balancers that a selector matches, as they are listed: attributes and tags may be missing. For whoever is in a hurry.
+    async fn listed(&self, selector: &Selector) -> Result<Vec<LoadBalancer>, Unreadable> {
+        self.load_balancers(selector).await
+    }
+
+    /// The same as [`Balancer::listeners`]; tags may be missing.
+    async fn untagged_listeners(&self, load_balancer: &str) -> Result<Vec<(Listener, Vec<LiveRoute>)>, Unreadable> {
+        self.listeners(load_balancer).await
+    }
+
+    /// The target groups of a load balancer, as they are listed: attributes and tags may be missing.
+    async fn listed_groups(&self, load_balancer: &str) -> Result<Vec<TargetGroup>, Unreadable> {
+        self.target_groups(Some(load_balancer)).await
+    }
+
+    /// The tags of many resources, by ARN.
+    async fn tags_of(&self, arns: &[String]) -> Result<BTreeMap<String, Tags>, Unreadable> {
+        let mut all = BTreeMap::new();
+        for arn in arns {
+            all.insert(arn.clone(), self.tags(arn).await?);
+        }
+        Ok(all)
+    }
+
     /// Adds or replaces tags of up to 20 resources at once; after an error any of them may have them.
     async fn tag_all(&self, arns: &[String], tags: &Tags) -> Result<(), WriteError> {
         for arn in arns {

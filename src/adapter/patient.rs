@@ -58,6 +58,26 @@ macro_rules! each {
     }};
 }
 
+/// Listeners with their routes, tried again while a part of them may come.
+macro_rules! whole {
+    ($self:ident, $call:expr) => {{
+        let mut read = $call.await;
+        for pause in PAUSES {
+            let again = read.as_ref().map_or_else(passes, |all| all.iter().any(|(listener, _)| partial(listener)));
+            if !again {
+                break;
+            }
+            $self.clock.sleep(pause).await;
+            let next = $call.await;
+            // A part is more than nothing.
+            if next.is_ok() || read.is_err() {
+                read = next;
+            }
+        }
+        read
+    }};
+}
+
 /// Whether trying again may help.
 fn passes(why: &Unreadable) -> bool {
     matches!(why, Unreadable::Throttled | Unreadable::Unavailable(_))
@@ -83,20 +103,23 @@ impl Balancer for Patient {
     }
 
     async fn listeners(&self, load_balancer: &str) -> Result<Vec<(Listener, Vec<LiveRoute>)>, Unreadable> {
-        let mut read = self.inner.listeners(load_balancer).await;
-        for pause in PAUSES {
-            let again = read.as_ref().map_or_else(passes, |all| all.iter().any(|(listener, _)| partial(listener)));
-            if !again {
-                break;
-            }
-            self.clock.sleep(pause).await;
-            let next = self.inner.listeners(load_balancer).await;
-            // A part is more than nothing.
-            if next.is_ok() || read.is_err() {
-                read = next;
-            }
-        }
-        read
+        whole!(self, self.inner.listeners(load_balancer))
+    }
+
+    async fn listed(&self, selector: &Selector) -> Result<Vec<LoadBalancer>, Unreadable> {
+        again!(self, self.inner.listed(selector))
+    }
+
+    async fn untagged_listeners(&self, load_balancer: &str) -> Result<Vec<(Listener, Vec<LiveRoute>)>, Unreadable> {
+        whole!(self, self.inner.untagged_listeners(load_balancer))
+    }
+
+    async fn listed_groups(&self, load_balancer: &str) -> Result<Vec<TargetGroup>, Unreadable> {
+        again!(self, self.inner.listed_groups(load_balancer))
+    }
+
+    async fn tags_of(&self, arns: &[String]) -> Result<BTreeMap<String, Tags>, Unreadable> {
+        again!(self, self.inner.tags_of(arns))
     }
 
     async fn routes(&self, ids: &[RouteId]) -> BTreeMap<RouteId, Result<LiveRoute, Unreadable>> {

@@ -11,7 +11,7 @@ mod value;
 pub use options::{
     Abort, Check, Completions, Init, Lab, Man, Named, OnFreeze, Promote, Rehearse, Resume, Rollback, Run, Status, Steer, Step,
 };
-pub use value::StepRef;
+pub use value::{Parts, StepRef};
 
 use crate::plan::model::StatePlace;
 

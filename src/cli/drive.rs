@@ -20,7 +20,8 @@ use crate::plan::model::Plan;
 /// Settings for a run that this process drives.
 pub fn settings(plan: &Plan, state: &State) -> Settings {
     let (owner, host) = super::owner::owner();
-    Settings::new(owner, host, Subject::of(plan, state).size())
+    let calls = Subject::of(plan, state).size();
+    Settings::new(owner, host, calls).spending(plan.api_budget, calls)
 }
 
 /// How often a run looks, and what it takes.
@@ -28,7 +29,7 @@ pub fn often(settings: &Settings, calls: usize) -> String {
     let seconds = settings.poll.as_secs_f64();
     #[allow(clippy::cast_precision_loss)] // a number of calls
     let rate = calls as f64 / seconds;
-    format!("looks every {seconds:.0} s: {calls} describe calls each time, {rate:.1} a second (--api-budget)")
+    format!("looks every {seconds:.0} s: {calls} describe calls each time, {rate:.1} a second (spec.aws.apiBudget, --api-budget)")
 }
 
 /// Drives a run to its ending. `^C` once leaves it paused; twice leaves it at once.

@@ -10,10 +10,10 @@ use crate::domain::finding::Severity;
 use crate::domain::goal;
 use crate::domain::preflight;
 use crate::domain::report::Report;
-use crate::engine::Ports;
 use crate::engine::facts::gather_at;
 use crate::engine::marker::KEY;
 use crate::engine::start::{Beginning, started};
+use crate::engine::{LOOKS, Ports, interval};
 use crate::plan::model::{Plan, Shares};
 
 /// The world before a run, and what the preflight says of it.
@@ -31,8 +31,16 @@ pub async fn prepare(plan: &Plan, ports: &Ports, from_step: usize) -> Prepared {
     let facts = gather_at(plan, live, &balancer, &ports.clusters).await;
     let now = ports.clock.now();
     let findings = preflight::check(plan, &facts, now);
-    let report = Report::new(plan, &facts, findings, now);
+    let selection = &facts.selection;
+    let things = calls(selection.groups.len(), selection.routes.len(), selection.load_balancers.len());
+    let looks = Some((things, interval(things, plan.api_budget.unwrap_or(LOOKS))));
+    let report = Report { looks, ..Report::new(plan, &facts, findings, now) };
     Prepared { facts, report }
+}
+
+/// Describe calls of a look at everything: a group at a time, twenty routes, a load balancer's tags.
+pub fn calls(groups: usize, routes: usize, load_balancers: usize) -> usize {
+    groups + routes.div_ceil(20) + load_balancers
 }
 
 impl Prepared {

@@ -6,6 +6,7 @@
 mod guard;
 mod hold;
 mod leaving;
+mod ramp;
 mod reconcile;
 mod rollback;
 mod steps;

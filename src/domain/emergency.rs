@@ -3,6 +3,7 @@
 pub mod kept;
 pub mod script;
 pub mod weights;
+pub mod whole;
 
 use std::collections::BTreeMap;
 

@@ -207,6 +207,29 @@ pub enum Event {
         #[serde(skip_serializing_if = "Option::is_none", default)]
         request: Option<String>,
     },
+    /// The traffic goes back in parts, as a person asked: for a way back that is cold.
+    RampStarted {
+        /// Why.
+        cause: String,
+        /// By whom.
+        by: String,
+        /// The parts.
+        ramp: Ramp,
+        /// `true`: a person insisted, and a way back without healthy targets does not refuse.
+        #[serde(default)]
+        force: bool,
+        /// The request that it comes from, by its name in the store; `None`: from none that is left there.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        request: Option<String>,
+    },
+    /// The next part of the way back begins.
+    Ramped {
+        /// Percent of the way, 1–100.
+        percent: u32,
+        /// Why it begins before its time, where it does.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        early: Option<String>,
+    },
     /// What the run waits for; written when the reasons change.
     Waiting {
         /// The reasons.
@@ -264,6 +287,7 @@ impl Event {
             | Self::Paused { request, .. }
             | Self::Resumed { request, .. }
             | Self::RollbackStarted { request, .. }
+            | Self::RampStarted { request, .. }
             | Self::Notice { request, .. } => request.as_deref(),
             _ => None,
         }
@@ -415,6 +439,16 @@ pub struct Write {
     pub set: Forward,
 }
 
+/// A way back in parts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Ramp {
+    /// Percent of the way back, rising, the last one 100.
+    pub percents: Vec<u32>,
+    /// Seconds from the last read-back of one to the next.
+    pub every: u64,
+}
+
 /// What became of a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -508,6 +542,8 @@ pub enum WaitReason {
     Binding,
     /// The API's rate.
     Rate,
+    /// The next part of a way back.
+    Ramp,
     /// The journal cannot be written.
     Journal,
     /// It is not the time: `notBefore`, a window, a blackout.

@@ -44,6 +44,7 @@ pub fn plan() -> Plan {
         hash: String::new(),
         account_id: "123456789012".to_owned(),
         region: "ap-northeast-2".to_owned(),
+        api_budget: None,
         clusters: ["a", "b"].map(|n| Cluster { name: n.to_owned(), access: ClusterAccess::Eks(format!("alpha-kr-{n}")) }).into(),
         workloads: vec![workload()],
         strategy: Strategy {

@@ -1,11 +1,11 @@
 //! What each route's forward is to be: after a step, and after a rollback. Both derive from the original tuples, never from current weights.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::action::{self, Forward};
 use super::event::Started;
 use super::shares::{self, Imprecise};
-use super::state::{Rollback, Route, State};
+use super::state::{Ramping, Rollback, Route, State};
 use crate::plan::model::{ClusterName, Plan, RollbackStickiness, Shares, StepKind};
 
 /// Whether a cluster ever gets a share, in the plan's steps or by what a rollback returns to.
@@ -64,6 +64,11 @@ pub fn back(plan: &Plan, state: &State, route: &Route, rollback: &Rollback, live
     if let Some((_, shares)) = rollback.to_step.and_then(|step| ruling(plan, step)) {
         return spell(plan, &state.started, route, shares);
     }
+    if let Some(ramp) = rollback.part()
+        && let Some(part) = part(state, route, ramp, live)
+    {
+        return Ok(part);
+    }
     let start = start(plan, state, route, live)?;
     let idle: Vec<_> = route.start.groups.values().map(String::as_str).filter(|arn| start.weight(arn).unwrap_or(0) == 0).collect();
     if breaks(plan, state, route, rollback) {
@@ -71,6 +76,47 @@ pub fn back(plan: &Plan, state: &State, route: &Route, rollback: &Rollback, live
     }
     let kept: Vec<_> = idle.into_iter().filter(|arn| live.weight(arn).is_some()).collect();
     Ok(shares::attach(&start, &kept))
+}
+
+/// A part of the way back: so many percent of it from where the route was when it began. `None` where that is all of it: a route that has no
+/// way to go, or of which nobody knows in shares where it was. Where a part cannot be spelled in weights, the route waits for the next.
+fn part(state: &State, route: &Route, ramp: &Ramping, live: &Forward) -> Option<Forward> {
+    let begun = ramp.from.get(&route.start.id)?;
+    let from = shares_of(route, begun);
+    let (home, way) = (origin(state, route), f64::from(ramp.percent) / 100.0);
+    let clusters: BTreeSet<_> = from.keys().chain(home.keys()).collect();
+    let of = |all: &BTreeMap<ClusterName, f64>, cluster: &str| all.get(cluster).copied().unwrap_or(0.0);
+    if from.is_empty() || home.is_empty() || clusters.iter().all(|c| (of(&from, c) - of(&home, c)).abs() < 0.5) {
+        return None;
+    }
+    let between = |c: &&ClusterName| ((*c).clone(), (of(&home, c) - of(&from, c)).mul_add(way, of(&from, c)));
+    let shares = rounded(&clusters.iter().map(between).collect());
+    let base = if foreign(route, live) { live } else { route.original() };
+    let attached: Vec<_> = route.start.groups.values().map(String::as_str).filter(|arn| live.weight(arn).is_some()).collect();
+    Some(spell_into(route, base, &shares).map_or_else(|_| begun.clone(), |spelled| shares::attach(&spelled, &attached)))
+}
+
+/// Whole percents that sum to 100; the largest remainders are rounded up.
+fn rounded(shares: &BTreeMap<ClusterName, f64>) -> Shares {
+    let mut all: Vec<_> = shares.iter().map(|(c, share)| (c.clone(), share.max(0.0))).collect();
+    all.sort_by(|(_, a), (_, b)| b.fract().total_cmp(&a.fract()));
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // 0 to 100
+    let whole = |share: f64| share.floor() as u32;
+    let mut missing = 100_u32.saturating_sub(all.iter().map(|(_, share)| whole(*share)).sum());
+    let up = |(cluster, share): (ClusterName, f64)| {
+        let more = u32::from(missing > 0);
+        missing -= more;
+        (cluster, whole(share) + more)
+    };
+    all.into_iter().map(up).collect()
+}
+
+/// Shares in an action whose other groups stay as they are there, which need not be as they were at the start.
+fn spell_into(route: &Route, live: &Forward, shares: &Shares) -> Result<Forward, Imprecise> {
+    let used = route.start.groups.iter().filter(|(c, arn)| live.weight(arn).is_some() || shares.get(*c).is_some_and(|s| *s > 0));
+    let managed: Vec<_> = used.map(|(c, arn)| (c.clone(), arn.clone())).collect();
+    let shares = shares.iter().filter(|(c, _)| managed.iter().any(|(m, _)| m == *c)).map(|(c, s)| (c.clone(), *s)).collect();
+    shares::spell(live, &managed, &shares)
 }
 
 /// Why going back to the shares of an earlier step would lead forward instead, where it would: on some route a cluster would get more than it
@@ -108,10 +154,7 @@ fn origin(state: &State, route: &Route) -> BTreeMap<ClusterName, f64> {
 fn start(plan: &Plan, state: &State, route: &Route, live: &Forward) -> Result<Forward, Imprecise> {
     if let (true, Some(shares)) = (foreign(route, live), state.started.start.clone().or_else(|| whole(&shares_of(route, route.original()))))
     {
-        let used = route.start.groups.iter().filter(|(c, arn)| live.weight(arn).is_some() || shares.get(*c).is_some_and(|s| *s > 0));
-        let managed: Vec<_> = used.map(|(c, arn)| (c.clone(), arn.clone())).collect();
-        let shares = shares.into_iter().filter(|(c, _)| managed.iter().any(|(m, _)| m == c)).collect();
-        return shares::spell(live, &managed, &shares);
+        return spell_into(route, live, &shares);
     }
     state.started.start.as_ref().map_or_else(|| Ok(route.original().clone()), |shares| spell(plan, &state.started, route, shares))
 }

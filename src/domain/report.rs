@@ -31,6 +31,8 @@ pub struct Report {
     pub ends: Option<Timestamp>,
     /// When it was checked; `None`: offline, and `routes` and `skipped` are empty for want of a look.
     pub at: Option<Timestamp>,
+    /// Describe calls that a run's look at everything takes, and how far apart looks are; `None`: offline.
+    pub looks: Option<(usize, Duration)>,
     /// The routes that it moves.
     pub routes: Vec<RouteLine>,
     /// The actions that it leaves alone.
@@ -94,6 +96,7 @@ impl Report {
             estimate: estimate(plan),
             ends: None,
             at: None,
+            looks: None,
             routes: Vec::new(),
             skipped: Vec::new(),
             findings,

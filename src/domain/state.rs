@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::action::{self, Action, Forward};
 use super::alb::RouteId;
-use super::event::{Event, Freeze, Outcome, Record, RouteStart, Started, Stop};
+use super::event::{Event, Freeze, Outcome, Ramp, Record, RouteStart, Started, Stop};
 
 mod apply;
 mod legal;
@@ -107,6 +107,28 @@ pub struct Rollback {
     pub automatic: bool,
     /// When it began: what was read before then is no read-back.
     pub since: Timestamp,
+    /// In parts, and how far.
+    pub ramp: Option<Ramping>,
+}
+
+/// How far a way back in parts is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ramping {
+    /// As it was asked for.
+    pub ramp: Ramp,
+    /// The part that is written, or was: percent of the way.
+    pub percent: u32,
+    /// Since when.
+    pub since: Timestamp,
+    /// Where every route was when it began.
+    pub from: BTreeMap<RouteId, Forward>,
+}
+
+impl Rollback {
+    /// The way that is still in parts; `None`: all of it.
+    pub fn part(&self) -> Option<&Ramping> {
+        self.ramp.as_ref().filter(|ramp| ramp.percent < 100)
+    }
 }
 
 /// A route of the run.

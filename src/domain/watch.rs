@@ -25,6 +25,16 @@ pub struct Observation {
     pub census: Vec<(String, LiveRoute)>,
 }
 
+impl Observation {
+    /// Whether AWS throttled a part of it, however often that was asked for.
+    pub fn throttled(&self) -> bool {
+        let throttled = |why: Option<&Unreadable>| matches!(why, Some(Unreadable::Throttled));
+        self.routes.values().any(|r| throttled(r.value.as_ref().err()))
+            || self.health.values().any(|r| throttled(r.value.as_ref().err()))
+            || throttled(self.marker.as_ref().and_then(|m| m.as_ref().err()))
+    }
+}
+
 /// What the marker tags say.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Marker {
@@ -122,6 +132,11 @@ impl Watch {
     #[must_use]
     pub fn observing(self, every: Option<Duration>) -> Self {
         Self { apart: every.map(|every| signed(every).max(self.gap)), ..self }
+    }
+
+    /// The same from now on with another bound between two looks.
+    pub fn expect(&mut self, gap: Duration) {
+        self.gap = signed(gap);
     }
 
     /// How long apart two looks may be before the time between them counts as unobserved.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::adapter::{Balancer, Clock, WriteError};
 use crate::domain::alb::{RouteId, Tags};
 use crate::domain::emergency::weights::{KEY, value};
+use crate::domain::emergency::whole;
 use crate::domain::event::{Event, Started};
 
 /// Resources in a call.
@@ -38,13 +39,22 @@ pub async fn put(balancer: &dyn Balancer, clock: &dyn Clock, run: &str, started:
             }
         }
     }
+    // Only a shortcut to what the routes' own tags say: it need not succeed.
+    for load_balancer in started.load_balancers.iter().filter(|_| denied.is_none()) {
+        if let Some(text) = whole::value(run, started, load_balancer) {
+            let tags: Tags = [(KEY.to_owned(), text)].into();
+            if let Err(error) = again(clock, async || balancer.tag(load_balancer, &tags).await).await {
+                tracing::warn!("no tag {KEY} on {load_balancer}: {error}");
+            }
+        }
+    }
     Event::Kept { routes: started.routes.len() - missing.len(), missing }
 }
 
 /// Removes them, as far as AWS lets us.
 pub async fn remove(balancer: &dyn Balancer, clock: &dyn Clock, started: &Started) {
     let ids: Vec<_> = started.routes.iter().map(|r| r.id.clone()).collect();
-    for some in ids.chunks(BATCH) {
+    for some in started.load_balancers.chunks(BATCH).chain(ids.chunks(BATCH)) {
         let keys = [KEY.to_owned()];
         let all = again(clock, async || balancer.untag_all(some, &keys).await).await;
         // One that was deleted meanwhile must not leave the others tagged.

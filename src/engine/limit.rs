@@ -19,6 +19,31 @@ pub fn interval(calls: usize, budget: f64) -> Duration {
     Duration::try_from_secs_f64(calls as f64 / budget).unwrap_or(MOST).clamp(LEAST, MOST)
 }
 
+/// How much more seldom than planned things are looked at, as throttled looks teach: the bucket is the account's, and its controllers live on it
+/// too.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Ease(f64);
+
+/// At most so many times as far apart: a guard has to look.
+const EASIEST: f64 = 4.0;
+
+impl Ease {
+    /// As planned.
+    pub fn new() -> Self {
+        Self(1.0)
+    }
+
+    /// A look was had: twice as far apart after one of which AWS throttled a part to its end, and back in steps of a fifth.
+    pub fn looked(&mut self, throttled: bool) {
+        self.0 = if throttled { (self.0 * 2.0).min(EASIEST) } else { (self.0 * 0.8).max(1.0) };
+    }
+
+    /// The time between two looks.
+    pub fn apart(self, poll: Duration) -> Duration {
+        poll.mul_f64(self.0).min(MOST.max(poll))
+    }
+}
+
 /// A bucket's size and refill.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Rate {
@@ -32,14 +57,21 @@ pub struct Rate {
 #[derive(Debug, Clone)]
 pub struct Bucket {
     rate: Rate,
+    /// Calls a second that AWS is thought to give, at most the rate's.
+    learned: f64,
     tokens: f64,
     at: Timestamp,
 }
 
+/// The least that is thought of AWS, as a part of what was configured.
+const LEAST_RATE: f64 = 1.0 / 8.0;
+/// Seconds in which nothing learned becomes everything configured again.
+const RECOVERY: f64 = 60.0;
+
 impl Bucket {
     /// Full.
     pub fn new(rate: Rate, now: Timestamp) -> Self {
-        Self { rate, tokens: rate.burst, at: now }
+        Self { rate, learned: rate.per_second, tokens: rate.burst, at: now }
     }
 
     /// Takes up to `wanted` calls; returns how many are granted now.
@@ -53,15 +85,20 @@ impl Bucket {
     pub fn take_but(&mut self, reserve: f64, wanted: usize, now: Timestamp) -> usize {
         let elapsed = now.duration_since(self.at).as_secs_f64().max(0.0);
         self.at = now;
-        self.tokens = elapsed.mul_add(self.rate.per_second, self.tokens).min(self.rate.burst);
+        self.tokens = elapsed.mul_add(self.learned, self.tokens).min(self.rate.burst);
+        self.learned = elapsed.mul_add(self.rate.per_second / RECOVERY, self.learned).min(self.rate.per_second);
         let free = self.tokens - reserve.min((self.rate.burst / 2.0).floor());
         let granted = wanted.min(free.floor().max(0.0) as usize);
         self.tokens -= granted as f64;
         granted
     }
 
-    /// AWS said that its bucket is empty: ours is too.
+    /// AWS said that its bucket is empty: ours is too, and fills half as fast, as others must be drawing on it. Several answers at once say that
+    /// once.
     pub fn drain(&mut self) {
+        if self.tokens > 0.0 || self.learned >= self.rate.per_second {
+            self.learned = (self.learned / 2.0).max(self.rate.per_second * LEAST_RATE);
+        }
         self.tokens = self.tokens.min(0.0);
     }
 }
@@ -152,6 +189,32 @@ mod tests {
         assert_eq!(bucket.take(100, start + SignedDuration::from_secs(2)), 6);
         bucket.drain();
         assert_eq!(bucket.take(100, start + SignedDuration::from_secs(102)), 20, "never more than the burst");
+    }
+
+    #[test]
+    fn looks_are_eased_by_throttling_and_recover() {
+        let (mut ease, poll) = (Ease::new(), Duration::from_secs(5));
+        let mut seen = Vec::new();
+        for throttled in [true, true, true, false, false, false, false, false, false, false] {
+            ease.looked(throttled);
+            seen.push(ease.apart(poll).as_secs());
+        }
+        assert_eq!(seen, [10, 20, 20, 16, 12, 10, 8, 6, 5, 5]);
+        assert_eq!(ease.apart(MOST), MOST);
+    }
+
+    /// Others take half of a bucket that fills at 3 a second: whoever learns that asks in vain less and less.
+    #[test]
+    fn the_rate_is_learned_and_recovers() {
+        let start = Timestamp::UNIX_EPOCH;
+        let mut bucket = Bucket::new(Rate { burst: 20.0, per_second: 3.0 }, start);
+        bucket.take(20, start);
+        bucket.drain();
+        bucket.drain();
+        let after = |bucket: &mut Bucket, seconds: i64| bucket.take(100, bucket.at + SignedDuration::from_secs(seconds));
+        assert_eq!(after(&mut bucket, 2), 3, "half of what was thought");
+        assert_eq!(after(&mut bucket, 120), 20);
+        assert_eq!(after(&mut bucket, 2), 6, "and all of it two minutes later");
     }
 
     #[test]

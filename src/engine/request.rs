@@ -51,6 +51,7 @@ fn asked(state: &State, request: &Request, name: Option<&str>) -> Event {
         Request::Promote { by, full } => Event::Promoted { step, full, by, request: name },
         Request::Abort { by, to_step } => Event::RollbackStarted { cause: "aborted".into(), by, to_step, force: false, request: name },
         Request::Rollback { by, force } => Event::RollbackStarted { cause: "rollback".into(), by, to_step: None, force, request: name },
+        Request::Ramp { by, force, ramp } => Event::RampStarted { cause: "rollback".into(), by, ramp, force, request: name },
     }
 }
 
@@ -68,14 +69,22 @@ fn refused(state: &State, request: &Request) -> String {
         Request::Pause { .. } => format!("`pause` was not carried out: {going}"),
         Request::Resume { .. } => format!("`resume` was not carried out: {going}"),
         Request::Abort { .. } => format!("`abort` was not carried out: {going}"),
-        Request::Rollback { .. } => format!("`rollback` was not carried out: {going}"),
+        Request::Rollback { .. } | Request::Ramp { .. } => format!("`rollback` was not carried out: {going}"),
     }
 }
 
 fn repeated(state: &State, event: &Event) -> bool {
-    let Event::RollbackStarted { force, to_step: None, .. } = event else { return false };
+    let (force, ramp) = match event {
+        Event::RollbackStarted { force, to_step: None, .. } => (force, None),
+        Event::RampStarted { force, ramp, .. } => (force, Some(ramp)),
+        _ => return false,
+    };
     // One that came by itself leaves what someone else changed alone; a person may want that back too.
     let more = |automatic: bool| automatic && state.drifted().any(|r| !r.gone());
     state.phase == Phase::RollingBack
-        && state.rollback.as_ref().is_some_and(|r| r.to_step.is_none() && (r.force || !force) && !more(r.automatic))
+        && state.rollback.as_ref().is_some_and(|r| {
+            // All of it at once is more than a part, and never less than one.
+            let further = r.part().is_some_and(|part| Some(&part.ramp) != ramp);
+            r.to_step.is_none() && (r.force || !force) && !more(r.automatic) && !further
+        })
 }

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::hold::Hold;
 use super::journal::Journal;
+use super::limit::Ease;
 use super::write::Executor;
 use super::write::restore as sight;
 use super::{Audience, Ending, EngineError, Interrupt, Ports, Settings, look, request};
@@ -44,6 +45,8 @@ pub struct Run<'a> {
     restores: bool,
     /// What the end of the run says that a person must know, and the routes that are not back.
     said: (Vec<String>, Vec<String>),
+    /// How much more seldom than planned it looks, because AWS throttles.
+    ease: Ease,
     /// When autoscalers were last asked.
     asked: Option<Timestamp>,
     /// When the rules were last counted.
@@ -96,6 +99,7 @@ impl<'a> Run<'a> {
             subject,
             waits: Vec::new(),
             counts: std::collections::BTreeMap::new(),
+            ease: Ease::new(),
             asked: None,
             counted: None,
         };

@@ -4,8 +4,8 @@
 use super::decode::{At, Table, record};
 use super::extra::Binding;
 use super::scalar::{
-    Account, Actions, ApiVersion, Arn, ClusterRef, CodeName, EksName, Factor, Kind, Line, ListenerName, MarkerKind, Name, Percent, Period,
-    Port, Priority, Ratio, Reaction, Region, Resource, StepName, Stickiness, Targets,
+    Account, Actions, ApiVersion, Arn, CallRate, ClusterRef, CodeName, EksName, Factor, Kind, Line, ListenerName, MarkerKind, Name,
+    Percent, Period, Port, Priority, Ratio, Reaction, Region, Resource, StepName, Stickiness, Targets,
 };
 use super::time::{ApprovalReaction, Clock, Day, Moment, Zone};
 
@@ -68,6 +68,8 @@ record! {
         account_id "accountId": required Account,
         /// For example `ap-northeast-2`.
         region "region": required Region,
+        /// Describe calls a second that looking may take of the account's, which its controllers live on too; what there is to look at is looked at as often as that allows. Omitted: 10.
+        api_budget "apiBudget": optional CallRate,
     }
 
     /// A cluster. Its name means nothing outside the plan.

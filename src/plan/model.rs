@@ -25,6 +25,8 @@ pub struct Plan {
     pub account_id: String,
     /// For example `ap-northeast-2`.
     pub region: String,
+    /// Describe calls a second that looking may take, 0.1 to 1000, where the plan says so.
+    pub api_budget: Option<f64>,
     /// In the order of the file, at least two.
     pub clusters: Vec<Cluster>,
     /// In the order of the file, at least one.

@@ -307,6 +307,8 @@ scalar! {
     Ratio(f64) = { "type": "number", "minimum": 0, "maximum": 100 }, |n, out| number(n, 0.0, 100.0, out);
     /// A factor on needed capacity.
     Factor(f64) = { "type": "number", "minimum": 0, "maximum": 10 }, |n, out| number(n, 0.0, 10.0, out);
+    /// Calls a second.
+    CallRate(f64) = { "type": "number", "minimum": 0.1, "maximum": 1000 }, |n, out| number(n, 0.1, 1000.0, out);
     /// A number of targets; a target group holds at most a thousand.
     Targets(u32) = { "type": "integer", "minimum": 1, "maximum": 1000 }, |n, out| n.whole("number of targets", 1..=1000, out);
     /// A number of actions.

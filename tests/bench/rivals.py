@@ -126,9 +126,13 @@ spec:
         with concurrent.futures.ThreadPoolExecutor(8) as pool:
             list(pool.map(lambda r: self.elb.modify_rule(RuleArn=r[0], Actions=[forward(r[1], 50, 50)]), world["rules"]))
 
+    def forget(self) -> None:
+        """No run is known here, as on another machine."""
+        subprocess.run(["rm", "-rf", os.path.join(self.folder, "state")], check=True)
+
     def wipe(self, world: dict) -> None:
         """No run is known here, and no marker is there."""
-        subprocess.run(["rm", "-rf", os.path.join(self.folder, "state")], check=True)
+        self.forget()
         self.elb.remove_tags(ResourceArns=[world["arn"]], TagKeys=["cutover.dev/run"])
 
     def timed(self, world: dict, delay: float, way, **faults) -> dict:
@@ -213,9 +217,10 @@ def rivals(world: World, rules: int, delay: float, thorough: bool) -> None:
         floors.append(world.timed(lb, delay, world.curl(lb)))
         run = world.halfway(lb)
         ours.append(world.timed(lb, delay, lambda: world.cutover(["rollback", run, "--yes"])))
-        run = world.halfway(lb)
-        world.wipe(lb)
-        bare.append(world.timed(lb, delay, lambda: world.cutover(["rollback", "--load-balancer", lb["name"], "--yes"])))
+        world.halfway(lb)
+        world.forget()
+        goes = ["rollback", "--load-balancer", lb["name"], "--yes", "--take-over"]
+        bare.append(world.timed(lb, delay, lambda: world.cutover(goes)))
     floor, journal, alone = best(floors), best(ours), best(bare)
     line("curl -Z, bare requests: the floor", floor)
     line("cutover rollback, journal at hand", journal)

@@ -51,6 +51,7 @@ fn plan(prefix: &str) -> Plan {
         text: String::new(),
         hash: String::new(),
         account_id: "123456789012".into(),
+        api_budget: None,
         region: "us-east-1".into(),
         clusters: ["a", "b"].map(|name| Cluster { name: name.into(), access: ClusterAccess::None }).to_vec(),
         workloads: vec![workload],

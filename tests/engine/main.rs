@@ -7,8 +7,10 @@
 mod emergency;
 mod face;
 mod golden;
+mod hurry;
 mod matrix;
 mod order;
+mod ramp;
 mod recovery;
 mod requests;
 mod small;

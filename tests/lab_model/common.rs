@@ -48,6 +48,7 @@ pub fn plan() -> Plan {
         text: String::new(),
         hash: String::new(),
         account_id: "123456789012".into(),
+        api_budget: None,
         region: "ap-northeast-2".into(),
         clusters: vec![cluster("a"), cluster("b")],
         workloads: vec![Workload {

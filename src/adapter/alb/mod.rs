@@ -117,9 +117,14 @@ impl Alb {
         Ok(Caller { account: out.account.ok_or_else(missing)?, arn: out.arn.ok_or_else(missing)?, expires })
     }
 
-    async fn matching_load_balancers(&self, selector: &Selector) -> Result<Vec<LoadBalancer>, Failure> {
+    /// By name or ARN (by tags: all), without attributes and tags.
+    async fn named_load_balancers(&self, selector: &Selector) -> Result<Vec<LoadBalancer>, Failure> {
         let found = none_is_empty(which(selector), read::load_balancers(&self.elb, which(selector)).await)?;
-        let mut all = found.iter().map(view::load_balancer).collect::<Result<Vec<_>, _>>()?;
+        found.iter().map(view::load_balancer).collect()
+    }
+
+    async fn matching_load_balancers(&self, selector: &Selector) -> Result<Vec<LoadBalancer>, Failure> {
+        let mut all = self.named_load_balancers(selector).await?;
         if let Selector::Tags(_) = selector {
             self.tag_load_balancers(&mut all).await?;
             all.retain(|lb| selected(selector, &lb.tags));
@@ -262,6 +267,26 @@ impl Balancer for Alb {
 
     async fn listeners(&self, load_balancer: &str) -> Result<Vec<(Listener, Vec<LiveRoute>)>, Unreadable> {
         self.known(self.all_routes(load_balancer).await).await
+    }
+
+    async fn listed(&self, selector: &Selector) -> Result<Vec<LoadBalancer>, Unreadable> {
+        match selector {
+            // Which of them it means, only tags tell.
+            Selector::Tags(_) => self.load_balancers(selector).await,
+            _ => self.known(self.named_load_balancers(selector).await).await,
+        }
+    }
+
+    async fn untagged_listeners(&self, load_balancer: &str) -> Result<Vec<(Listener, Vec<LiveRoute>)>, Unreadable> {
+        self.known(self.untagged_routes(load_balancer).await).await
+    }
+
+    async fn listed_groups(&self, load_balancer: &str) -> Result<Vec<TargetGroup>, Unreadable> {
+        self.known(self.groups(Which::Of(load_balancer)).await).await
+    }
+
+    async fn tags_of(&self, arns: &[String]) -> Result<BTreeMap<String, Tags>, Unreadable> {
+        self.known(read::tags(&self.elb, arns).await).await
     }
 
     async fn routes(&self, ids: &[RouteId]) -> BTreeMap<RouteId, Result<LiveRoute, Unreadable>> {

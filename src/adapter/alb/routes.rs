@@ -15,6 +15,13 @@ type Found = BTreeMap<RouteId, Result<LiveRoute, Failure>>;
 impl Alb {
     /// Every listener with its default action first, then its rules by priority; tags read. One that cannot be read holds up none of the others.
     pub(super) async fn all_routes(&self, load_balancer: &str) -> Result<Vec<(Listener, Vec<LiveRoute>)>, Failure> {
+        let mut all = self.untagged_routes(load_balancer).await?;
+        self.add_tags(&mut all).await?;
+        Ok(all)
+    }
+
+    /// The same without tags.
+    pub(super) async fn untagged_routes(&self, load_balancer: &str) -> Result<Vec<(Listener, Vec<LiveRoute>)>, Failure> {
         let (found, apart) = match read::listeners(&self.elb, load_balancer, Look::Through).await {
             Err(Failure::Unrepresentable(_)) => {
                 let named = read::listeners(&self.elb, load_balancer, Look::Over).await?;
@@ -26,7 +33,6 @@ impl Alb {
         let whole = found.iter().map(|l| self.with_rules(l, &apart)).collect::<Vec<_>>();
         let mut all: Vec<_> = stream::iter(whole).buffered(PARALLEL).try_collect().await?;
         all.sort_by(|(a, _), (b, _)| (a.port, &a.arn).cmp(&(b.port, &b.arn)));
-        self.add_tags(&mut all).await?;
         Ok(all)
     }
 

@@ -21,7 +21,7 @@ use sha2::{Digest, Sha256};
 
 pub use self::error::{LockError, StoreError};
 pub use self::summary::{RunSummary, emergency};
-use crate::domain::event::{Event, Record, ResumeMode};
+use crate::domain::event::{Event, Ramp, Record, ResumeMode};
 
 /// A place for runs. One process at a time writes a run's journal; any process may read it and leave requests.
 #[async_trait]
@@ -128,6 +128,15 @@ pub enum Request {
         /// Even onto a route whose way back has no healthy target.
         force: bool,
     },
+    /// Put the traffic back in parts.
+    Ramp {
+        /// By whom.
+        by: String,
+        /// Even onto a route whose way back has no healthy target.
+        force: bool,
+        /// The parts.
+        ramp: Ramp,
+    },
 }
 
 /// A sign of life.
@@ -149,6 +158,9 @@ pub struct Look {
     /// When it last saw every route as its journal says, and the marker in place: the ground for a rollback's first writes without a read.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub seen: Option<Timestamp>,
+    /// Seconds from one of its looks to the next, as AWS lets it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub every: Option<u64>,
 }
 
 /// Who has a lock.

@@ -63,7 +63,7 @@ impl RunSummary {
                 self.load_balancers.clone_from(&started.load_balancers);
             }
             Event::Claimed { .. } => self.stopped = None,
-            Event::RollbackStarted { .. } => self.finished = None,
+            Event::RollbackStarted { .. } | Event::RampStarted { .. } => self.finished = None,
             Event::Finished { outcome, .. } => self.finished = Some(*outcome),
             Event::Stopped { reason, .. } => self.stopped = Some(*reason),
             _ => {}

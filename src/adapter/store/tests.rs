@@ -166,6 +166,7 @@ fn the_last_look_is_seen() {
                 watching,
                 message: "baking".into(),
                 seen: None,
+                every: None,
             };
             store.put_look(RUN, &look).await.unwrap();
             assert_eq!(store.look(RUN).await, Some(look));

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use super::value::{self, StepRef};
+use super::value::{self, Parts, StepRef};
 use crate::cli::exit::Exit;
 use crate::plan::model::{ServiceRef, Shares};
 
@@ -263,14 +263,13 @@ pub struct Abort {
 #[command(after_help = help("Examples:
   cutover rollback                               the only unfinished run
   cutover rollback --load-balancer alpha-webapp  no run, no plan: as its tags say
-  cutover rollback --load-balancer alpha-webapp --from '*-a' --to '*-b'
-                                                 no tags either: all to *-a",
+  cutover rollback --load-balancer alpha-webapp --from '*-a' --to '*-b'    no tags: all to *-a",
     &[Exit::Done, Exit::Internal, Exit::Usage, Exit::Refused, Exit::Stuck, Exit::Locked]))]
 pub struct Rollback {
     /// Run id, plan name or plan file [default: the only unfinished run]
     #[arg(value_name = "RUN|PLAN", conflicts_with = "load_balancer")]
     pub target: Option<String>,
-    /// Needs no run and no plan: put it back on this load balancer (name or ARN)
+    /// Put it back on this one (name or ARN), without run and plan
     #[arg(long, value_name = "LB")]
     pub load_balancer: Option<String>,
     /// Target groups that are to carry everything again (globs, in quotes)
@@ -282,6 +281,12 @@ pub struct Rollback {
     /// Do not ask
     #[arg(long, short)]
     pub yes: bool,
+    /// In parts, for an old cluster that is cold; each waits for its health
+    #[arg(long, value_name = "25,50,100", value_parser = value::parts)]
+    pub ramp: Option<Parts>,
+    /// From one part to the next [default: 2m]
+    #[arg(long, value_name = "DURATION", requires = "ramp", value_parser = value::duration)]
+    pub every: Option<Duration>,
     /// Put it back even where no target of the old group is healthy
     #[arg(long)]
     pub force: bool,

@@ -82,6 +82,25 @@ pub(super) fn speed(text: &str) -> Result<f64, String> {
     if number.is_finite() && number > 0.0 { Ok(number) } else { Err("it must be greater than 0".into()) }
 }
 
+/// Percentages that rise to 100: the parts of a way back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parts(pub Vec<u32>);
+
+/// `25,50,100`.
+pub(super) fn parts(text: &str) -> Result<Parts, String> {
+    let percent = |part: &str| part.trim().trim_end_matches('%').parse().map_err(|_| format!("`{part}` is not a whole percentage"));
+    let all = text.split(',').map(percent).collect::<Result<Vec<u32>, _>>()?;
+    if !all.is_sorted_by(|a, b| a < b) || all.first() == Some(&0) || all.last() != Some(&100) {
+        return Err("the percentages must rise, from 1 at the least to 100 at the end".into());
+    }
+    Ok(Parts(all))
+}
+
+/// `90s`, `10m`, `1h30m`.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    duration::parse(text).map_err(|why| format!("`{text}` {why}"))
+}
+
 /// `kubernetes:CONTEXT/NAMESPACE`, `eks:NAME/NAMESPACE` or `local`. A context may itself have slashes and colons, as ARNs do.
 pub(super) fn state(text: &str) -> Result<StatePlace, String> {
     let wrong = || format!("`{text}` is neither `kubernetes:CONTEXT/NAMESPACE`, nor `eks:NAME/NAMESPACE`, nor `local`");

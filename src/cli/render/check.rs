@@ -71,5 +71,14 @@ fn verdict(report: &Report) -> String {
     }
 }
 
+/// How often a run would look at what there is, and what it takes.
+fn looks(report: &Report) -> Option<String> {
+    let (calls, every) = report.looks?;
+    let seconds = every.as_secs_f64();
+    #[allow(clippy::cast_precision_loss)] // a number of calls
+    let rate = calls as f64 / seconds;
+    Some(format!("looks every {seconds:.0} s: {calls} describe calls each time, {rate:.1} a second (spec.aws.apiBudget)"))
+}
+
 #[cfg(test)]
 mod tests;

@@ -152,6 +152,14 @@ fn text(event: &Event, run: &str, names: &Names, style: &Style) -> Option<Text> 
             Text::new(Tone::Bad, "✗", format!("{gate} gate failed on {}: {message}", names.group(group)))
         }
         Event::RollbackStarted { cause, by, to_step, force, .. } => Text::new(Tone::Bad, "↩", rollback(cause, by, *to_step, *force)),
+        Event::RampStarted { cause, by, ramp, force, .. } => {
+            let parts = ramp.percents.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
+            let every = duration(millis(ramp.every.saturating_mul(1000)));
+            let whole = rollback(cause, by, None, *force);
+            Text::new(Tone::Bad, "↩", format!("{whole}; in parts, {parts} % of the way, each {every} after the one before"))
+        }
+        Event::Ramped { percent, early: None } => Text::new(Tone::Strong, "↩", format!("{percent} % of the way back")),
+        Event::Ramped { early: Some(why), .. } => Text::new(Tone::Bad, "↩", format!("all of the way back at once: {why}")),
         Event::Waiting { waits } if waits.is_empty() => return None,
         Event::Waiting { waits } => Text::new(Tone::Faint, "·", waits.iter().map(|w| wait(w, style)).collect::<Vec<_>>().join("; ")),
         Event::Health { groups } => health(groups, names),

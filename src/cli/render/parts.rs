@@ -212,7 +212,10 @@ fn way_back(back: &Back, style: &Style) -> String {
 
 fn guard(view: &View, style: &Style) -> String {
     match &view.guard {
-        Guard::Watched { by, at } => format!("{by}, last look {} ago", duration(view.now.duration_since(*at))),
+        Guard::Watched { by, at, every } => {
+            let every = every.map_or_else(String::new, |seconds| format!(", looks every {seconds} s"));
+            format!("{by}, last look {} ago{every}", duration(view.now.duration_since(*at)))
+        }
         Guard::Unguarded { since } => style.paint(Tone::Bad, &format!("UNGUARDED since {}", style.since(*since, view.now))),
         Guard::Over => "nobody, the run is over".into(),
     }

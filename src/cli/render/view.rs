@@ -149,6 +149,9 @@ pub enum Guard {
         by: String,
         /// Its last look.
         at: Timestamp,
+        /// Seconds from one of its looks to the next, where it says so.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        every: Option<u64>,
     },
     /// Nobody does.
     Unguarded {
@@ -196,7 +199,9 @@ impl View {
     pub fn seen_by(mut self, look: Option<&Look>) -> Self {
         if self.guard != Guard::Over {
             self.guard = match look {
-                Some(l) if l.watching && self.now.duration_since(l.at) <= ALIVE => Guard::Watched { by: l.owner.clone(), at: l.at },
+                Some(l) if l.watching && self.now.duration_since(l.at) <= ALIVE => {
+                    Guard::Watched { by: l.owner.clone(), at: l.at, every: l.every }
+                }
                 Some(l) => Guard::Unguarded { since: l.at },
                 None => self.guard,
             };
@@ -230,7 +235,7 @@ fn phase(phase: Phase) -> &'static str {
 fn guard(state: &State, look: Option<(String, Timestamp)>, now: Timestamp) -> Guard {
     match look {
         _ if state.finished.is_some() => Guard::Over,
-        Some((by, at)) if now.duration_since(at) <= ALIVE => Guard::Watched { by, at },
+        Some((by, at)) if now.duration_since(at) <= ALIVE => Guard::Watched { by, at, every: None },
         Some((_, since)) => Guard::Unguarded { since },
         None => Guard::Unguarded { since: state.last },
     }

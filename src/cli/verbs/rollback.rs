@@ -1,6 +1,7 @@
 //! `cutover rollback`: the emergency command. By a run, by a plan, with nothing at all, or from what is live.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::adapter::store::memory::Memory;
 use crate::adapter::store::{Request, Store};
@@ -9,6 +10,10 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::find::Found;
 use crate::cli::verbs::{rollback_live, steer};
 use crate::cli::{find, follow, owner, place, term};
+use crate::domain::event::Ramp;
+
+/// Between two parts of a way back, where nothing else is said.
+const EVERY: Duration = Duration::from_mins(2);
 
 /// Runs the verb.
 pub async fn run(global: &Global, args: &Rollback) -> Result<Exit, Failure> {
@@ -34,7 +39,10 @@ pub async fn by_journal(global: &Global, args: &Rollback, store: Arc<dyn Store>,
         return Err(Failure::new(Exit::Usage, "not rolled back; nothing was touched"));
     }
     let (by, _) = owner::owner();
-    let request = Request::Rollback { by, force: args.force };
+    let request = match ramp(args) {
+        Some(ramp) => Request::Ramp { by, force: args.force, ramp },
+        None => Request::Rollback { by, force: args.force },
+    };
     if let Some(holder) = taking {
         let asked = store.put_request(&found.run.id, &request).await;
         asked.map_err(|e| Failure::new(Exit::Internal, e).next("--take-over takes the run from that process"))?;
@@ -44,6 +52,12 @@ pub async fn by_journal(global: &Global, args: &Rollback, store: Arc<dyn Store>,
         }
     }
     steer::restoring(global, store, &found, args.take_over, &request).await
+}
+
+/// The parts that were asked for.
+pub fn ramp(args: &Rollback) -> Option<Ramp> {
+    let percents = args.ramp.as_ref()?.0.clone();
+    Some(Ramp { percents, every: args.every.unwrap_or(EVERY).as_secs() })
 }
 
 /// What would be put back.

@@ -134,7 +134,7 @@ async fn by_tags(global: &Global, args: &Rollback, selectors: &[Selector], ours:
     let Some(first) = selectors.first() else { return Err(Failure::new(Exit::Usage, "no load balancer is named")) };
     let config = world::aws_of(first).await;
     let balancer = world::patient(&config);
-    let read = async |selector: &Selector| live::read(live::one(selector, &balancer).await?, &balancer, &System).await;
+    let read = async |selector: &Selector| live::read_fast(selector, &balancer, &System, true).await;
     let seen = join_all(selectors.iter().map(read)).await.into_iter().collect::<Result<Vec<_>, _>>().map_err(unseen)?;
     let there = seen.iter().find_map(|s| s.load_balancer.tags.get(KEY)).cloned();
     let marker = there.as_deref().and_then(|value| value.split(' ').next());
@@ -219,8 +219,7 @@ fn confirm(question: &str) -> Result<bool, Failure> {
 async fn by_groups(global: &Global, args: &Rollback, selector: &Selector) -> Result<Exit, Failure> {
     let config = world::aws_of(selector).await;
     let balancer = world::patient(&config);
-    let lb = live::one(selector, &balancer).await.map_err(unseen)?;
-    let seen = live::read(lb, &balancer, &System).await.map_err(unseen)?;
+    let seen = live::read_fast(selector, &balancer, &System, false).await.map_err(unseen)?;
     let (lb, listeners) = (&seen.load_balancer, &seen.listeners);
     let wanted = Wanted { from: &args.from, to: &args.to, load_balancer: lb, listeners, groups: &seen.groups, health: &seen.health };
     let unread: Vec<&Unread> = listeners.iter().flat_map(|(l, _)| &l.unread).collect();
@@ -265,7 +264,11 @@ async fn go(global: &Global, args: &Rollback, back: Back, cause: &str) -> Result
         store: place(global, &run).await,
     };
     let load_balancers = started.load_balancers.clone();
-    let cause = Event::RollbackStarted { cause: cause.into(), by: owner.clone(), to_step: None, force: args.force, request: None };
+    let (cause, by, force, request) = (cause.into(), owner.clone(), args.force, None);
+    let cause = match rollback::ramp(args) {
+        Some(ramp) => Event::RampStarted { cause, by, ramp, force, request },
+        None => Event::RollbackStarted { cause, by, to_step: None, force, request },
+    };
     // Held first: one that is refused must not look like a run that somebody has to finish.
     let there = Some(marker.map_or(There::Missing, There::Other));
     let hold = hold::take_to_restore(&ports, &settings, plan.marker, &run, &load_balancers, take_over, there).await;
@@ -281,7 +284,16 @@ async fn go(global: &Global, args: &Rollback, back: Back, cause: &str) -> Result
         made.map_err(|e| Failure::new(Exit::Internal, e))?;
     }
     let at = seen.iter().map(|s| s.at).min();
-    let look = Look { owner, host, pid: settings.pid, at: ports.clock.now(), watching: true, message: "rolling back".into(), seen: at };
+    let look = Look {
+        owner,
+        host,
+        pid: settings.pid,
+        at: ports.clock.now(),
+        watching: true,
+        message: "rolling back".into(),
+        seen: at,
+        every: None,
+    };
     // Without it everything is read once more.
     let _ = ports.store.put_look(&run, &look).await;
     let exit = drive::drive(global, &plan, ports, settings, hold).await.map(super::steer::done_if_back)?;

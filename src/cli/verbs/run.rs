@@ -3,7 +3,7 @@
 use crate::adapter::store::{RunSummary, Store, run_id};
 use crate::cli::args::{Global, OnFreeze, Run, StepRef};
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::prepare::{Prepared, prepare};
+use crate::cli::prepare::{Prepared, calls, prepare};
 use crate::cli::verbs::step::elsewhere;
 use crate::cli::{drive, find, owner, place, render, term, world};
 use crate::domain::decide::Orders;
@@ -75,8 +75,8 @@ pub(super) async fn begin(
     let Beginning { from_step, start, known } = beginning;
     let (owner, host) = owner::owner();
     let started = prepared.started(plan, &owner, from_step, start)?;
-    let things = started.groups.len() + started.routes.len().div_ceil(20) + started.load_balancers.len();
-    let settings = adjust(Settings::new(owner, host, things), things);
+    let things = calls(started.groups.len(), started.routes.len(), started.load_balancers.len());
+    let settings = adjust(Settings::new(owner, host, things).spending(plan.api_budget, things), things);
     term::complain(&drive::often(&settings, things));
     let run = run_id(&plan.name, ports.clock.now(), &mut fastrand::Rng::new());
     let hold = match hold::begin_where(&ports, &settings, plan.marker, &run, started, Some(known)).await {

@@ -70,7 +70,10 @@ pub async fn due(store: &dyn Store, plan: &Plan) -> Result<Due, Failure> {
 
 /// How a run ended, unless it has not, or is being taken back.
 fn ended(records: &[Record]) -> Option<Ending> {
-    let last = records.iter().rev().find(|r| matches!(r.event, Event::Finished { .. } | Event::RollbackStarted { .. }))?;
+    let last = records
+        .iter()
+        .rev()
+        .find(|r| matches!(r.event, Event::Finished { .. } | Event::RollbackStarted { .. } | Event::RampStarted { .. }))?;
     match &last.event {
         Event::Finished { outcome, remarks, left } => {
             Some(Ending::Finished { outcome: *outcome, remarks: remarks.clone(), left: left.clone() })

@@ -49,7 +49,12 @@ fn middle(plan: &Plan, state: &State, watch: &Watch, waits: &[Wait], now: Timest
 /// Whether a wait is the middle of something.
 fn holds(reason: WaitReason, frozen: bool) -> bool {
     match reason {
-        WaitReason::OpenWrite | WaitReason::Settle | WaitReason::GuardFailing | WaitReason::Rate | WaitReason::Journal => true,
+        WaitReason::OpenWrite
+        | WaitReason::Settle
+        | WaitReason::GuardFailing
+        | WaitReason::Rate
+        | WaitReason::Ramp
+        | WaitReason::Journal => true,
         // For a minute: then the run is frozen by it.
         WaitReason::Unreadable => !frozen,
         WaitReason::RaiseGate

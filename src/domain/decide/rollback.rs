@@ -3,7 +3,7 @@
 
 use jiff::Timestamp;
 
-use super::{Batch, Decision, hold, wait, way_back};
+use super::{Batch, Decision, hold, ramp, wait, way_back};
 use crate::domain::action::{self, Action, Forward};
 use crate::domain::alb::Unreadable;
 use crate::domain::event::{Event, Outcome, Stop, WaitReason, Write};
@@ -50,6 +50,9 @@ pub fn decide(plan: &Plan, state: &State, watch: &Watch, now: Timestamp) -> Deci
     if unseen {
         let blind = hold::blind(watch).map(|wait| Decision::Wait(vec![wait]));
         return blind.unwrap_or_else(|| wait(WaitReason::Unreadable, "a rule that was deleted is looked for once more", None));
+    }
+    if let Some(ramping) = rollback.part().filter(|_| left.len() + lost.len() < state.routes.len()) {
+        return ramp::next(plan, state, watch, ramping, now);
     }
     if left.is_empty() {
         return Decision::Record(vec![finished(plan, state, rollback, lost)]);

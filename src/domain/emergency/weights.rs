@@ -16,7 +16,7 @@ use crate::domain::shares;
 pub const KEY: &str = "cutover.dev/weights";
 
 /// Characters that a tag's value may have.
-const LONGEST: usize = 256;
+pub(super) const LONGEST: usize = 256;
 
 /// A group's part of an action, as a tag keeps it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,7 +114,7 @@ fn part(word: &str) -> Option<Part> {
     Some(Part { id: id.to_owned(), managed: word.as_bytes().get(id.len()) == Some(&b'='), attached, weight })
 }
 
-fn checksum(text: &str) -> String {
+pub(super) fn checksum(text: &str) -> String {
     let number = Sha256::digest(text).iter().take(4).fold(0_u32, |number, byte| number << 8 | u32::from(*byte));
     format!("{number:08x}")
 }

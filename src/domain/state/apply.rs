@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Illegal, Open, Phase, Rollback, Route, State};
+use super::{Illegal, Open, Phase, Ramping, Rollback, Route, State};
 use crate::domain::action::{self, Action, Forward};
-use crate::domain::event::{Event, Freeze, ResumeMode, StepType, Write, WriteResult};
+use crate::domain::event::{Event, Freeze, Ramp, ResumeMode, StepType, Write, WriteResult};
 use crate::plan::model::OnTimeout;
 
 impl State {
@@ -47,12 +47,17 @@ impl State {
                 self.newcomers.insert(route.id.clone(), (**route).clone());
             }
             Event::RollbackStarted { cause, by, to_step, force, .. } => {
-                self.phase = Phase::RollingBack;
-                self.finished = None;
-                self.routes.values_mut().for_each(|route| route.read_back = false);
-                let automatic = by == AUTOMATIC;
-                let (cause, by) = (cause.clone(), by.clone());
-                self.rollback = Some(Rollback { cause, by, to_step: *to_step, force: *force, automatic, since: time });
+                self.go_back(time, (cause, by), *force);
+                self.rollback.iter_mut().for_each(|rollback| rollback.to_step = *to_step);
+            }
+            Event::RampStarted { cause, by, ramp, force, .. } => {
+                self.go_back(time, (cause, by), *force);
+                self.ramp(time, ramp);
+            }
+            Event::Ramped { percent, .. } => {
+                if let Some(ramp) = self.rollback.as_mut().and_then(|r| r.ramp.as_mut()) {
+                    (ramp.percent, ramp.since) = (*percent, time);
+                }
             }
             Event::Finished { outcome, .. } => {
                 self.phase = Phase::Finished;
@@ -78,6 +83,22 @@ impl State {
         }
         self.first_write = self.first_write.map(|_| time);
         self.routes.values_mut().for_each(|route| route.read_back = false);
+    }
+
+    fn go_back(&mut self, time: Timestamp, (cause, by): (&str, &str), force: bool) {
+        self.phase = Phase::RollingBack;
+        self.finished = None;
+        self.routes.values_mut().for_each(|route| route.read_back = false);
+        let automatic = by == AUTOMATIC;
+        self.rollback =
+            Some(Rollback { cause: cause.to_owned(), by: by.to_owned(), to_step: None, force, automatic, since: time, ramp: None });
+    }
+
+    fn ramp(&mut self, time: Timestamp, ramp: &Ramp) {
+        let from = self.routes.iter().map(|(id, route)| (id.clone(), route.forward().clone())).collect();
+        let percent = ramp.percents.first().copied().unwrap_or(100);
+        let ramping = Ramping { ramp: ramp.clone(), percent, since: time, from };
+        self.rollback.iter_mut().for_each(|rollback| rollback.ramp = Some(ramping.clone()));
     }
 
     fn enter(&mut self, step: usize, kind: StepType, time: Timestamp) {

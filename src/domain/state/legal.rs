@@ -44,10 +44,14 @@ fn legal(stand: Stand, event: &Event) -> bool {
     let stepping = matches!(phase, Ready | Moving | Baking | Awaiting);
     match event {
         Event::Started(_) | Event::Measured(_) => false,
-        Event::Claimed { .. } | Event::RollbackStarted { .. } | Event::Notice { .. } | Event::Stopped { .. } => true,
+        Event::Claimed { .. }
+        | Event::RollbackStarted { .. }
+        | Event::RampStarted { .. }
+        | Event::Notice { .. }
+        | Event::Stopped { .. } => true,
         Event::StepStarted { .. } => phase == Ready && !held,
         Event::Bound { .. } | Event::Settled { .. } => phase == Moving,
-        Event::Intended { restore: true, .. } => phase == RollingBack,
+        Event::Intended { restore: true, .. } | Event::Ramped { .. } => phase == RollingBack,
         Event::Intended { restore: false, .. } => stepping && (reassert || (phase == Moving && !held)),
         Event::StepDone { .. } => matches!(phase, Moving | Baking | Awaiting) && !held,
         Event::Baked { .. } => phase == Baking,
@@ -90,6 +94,8 @@ pub(super) fn kind(event: &Event) -> &'static str {
         Event::Appeared { .. } => "appeared",
         Event::GateFailed { .. } => "gateFailed",
         Event::RollbackStarted { .. } => "rollbackStarted",
+        Event::RampStarted { .. } => "rampStarted",
+        Event::Ramped { .. } => "ramped",
         Event::Waiting { .. } => "waiting",
         Event::Health { .. } => "health",
         Event::Notice { .. } => "notice",

@@ -26,7 +26,7 @@ impl Run<'_> {
     }
 
     pub(super) fn poll(&self) -> SignedDuration {
-        SignedDuration::try_from(self.settings.poll).unwrap_or(SignedDuration::MAX)
+        SignedDuration::try_from(self.ease.apart(self.settings.poll)).unwrap_or(SignedDuration::MAX)
     }
 
     pub(super) async fn look(&mut self) {
@@ -38,6 +38,8 @@ impl Run<'_> {
             seen.census = look::census(&self.subject, &*self.ports.balancer).await;
         }
         let now = self.ports.clock.now();
+        self.ease.looked(seen.throttled());
+        self.watch.expect(self.settings.gap.max(self.ease.apart(self.settings.poll) * 3));
         self.watch.absorb(now, seen, true);
         self.seen = self.all_as_known().then_some(at);
         self.turn(now).await;
@@ -52,7 +54,8 @@ impl Run<'_> {
 
     pub(super) async fn sign(&self, at: Timestamp, watching: bool, message: String) {
         let Settings { owner, host, pid, .. } = self.settings.clone();
-        let look = Look { owner, host, pid, at, watching, message, seen: self.seen };
+        let every = Some(self.ease.apart(self.settings.poll).as_secs());
+        let look = Look { owner, host, pid, at, watching, message, seen: self.seen, every };
         if let Err(error) = self.ports.store.put_look(&self.state.run, &look).await {
             tracing::warn!("no sign of life could be left: {error}");
         }

@@ -39,7 +39,7 @@ impl Run<'_> {
         self.state.apply(record.time, &record.event)?;
         match &record.event {
             // What was refused before is tried again.
-            Event::Resumed { .. } | Event::RollbackStarted { .. } => {
+            Event::Resumed { .. } | Event::RollbackStarted { .. } | Event::RampStarted { .. } => {
                 // Routes may have joined.
                 self.subject = look::Subject::of(self.plan, &self.state);
                 self.watch.refused.clear();

@@ -145,7 +145,9 @@ impl Stage {
             }
             Event::Finished { .. } => settled.take().map(|step| self.complete(step)),
             // Nothing may hold up a rollback.
-            Event::RollbackStarted { .. } | Event::Stopped { .. } => settled.take().map(|step| self.measured(step)),
+            Event::RollbackStarted { .. } | Event::RampStarted { .. } | Event::Stopped { .. } => {
+                settled.take().map(|step| self.measured(step))
+            }
             _ => None,
         }
     }

@@ -53,6 +53,7 @@ pub(super) fn plan(document: &Document, origin: &Origin, out: &mut Vec<Diagnosti
         hash: origin.hash.clone(),
         account_id: scope.account?,
         region: scope.region?,
+        api_budget: spec.aws.as_ref()?.value.api_budget.as_ref().map(|rate| rate.value.0),
         clusters: clusters?,
         workloads: workloads?,
         strategy: strategy?,

@@ -66,6 +66,8 @@ fn summary(report: &Report) -> Value {
         "checkedAt": report.at,
         "atLeastSeconds": report.estimate.as_secs(),
         "endsAt": report.ends,
+        "looksEverySeconds": report.looks.map(|(_, every)| every.as_secs_f64()),
+        "describeCallsPerLook": report.looks.map(|(calls, _)| calls),
         "routes": report.routes.len(),
         "skipped": report.skipped.len(),
         "errors": report.count(Severity::Error),

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{cell, columns, grade, heading, tally, verdict};
+use super::{cell, columns, grade, heading, looks, tally, verdict};
 use crate::domain::preflight::spoken;
 use crate::domain::report::{Report, RouteLine};
 
@@ -13,6 +13,9 @@ pub fn markdown(report: &Report) -> String {
     put(&mut out, &format!("## cutover: {} (`{from}` → `{to}`)\n", escape(&report.plan)));
     let ends = report.ends.map(|t| format!(", until {t} if begun when this was checked")).unwrap_or_default();
     put(&mut out, &format!("**{}** · {} · takes at least {}{ends}\n", tally(report), verdict(report), spoken(report.estimate)));
+    if let Some(looks) = looks(report) {
+        put(&mut out, &format!("{looks}\n"));
+    }
     findings(report, &mut out);
     steps(report, &mut out);
     for lines in report.grouped() {

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::super::style::{self, Style, Tone};
-use super::{cell, columns, grade, heading, tally, verdict};
+use super::{cell, columns, grade, heading, looks, tally, verdict};
 use crate::domain::finding::Finding;
 use crate::domain::preflight::spoken;
 use crate::domain::report::{Report, RouteLine};
@@ -33,6 +33,9 @@ fn head(report: &Report, style: &Style) -> String {
     put(&mut out, &format!("{} ({}): {from} {} {to}", style.paint(Tone::Strong, &report.plan), report.source, style.mark("→", "->")));
     let ends = report.ends.map(|t| format!(", until {} if begun now", t.to_zoned(style.zone.clone()).strftime("%Y-%m-%d %H:%M %Z")));
     put(&mut out, &format!("takes at least {}{}", spoken(report.estimate), ends.unwrap_or_default()));
+    if let Some(looks) = looks(report) {
+        put(&mut out, &looks);
+    }
     out
 }
 

@@ -42,7 +42,10 @@ impl Tally {
             Event::Kept { .. } | Event::Health { .. } | Event::Waiting { .. } | Event::Notice { .. } | Event::Measured(_) => Vec::new(),
             other => {
                 let due = self.tell(record.time, names);
-                if matches!(other, Event::StepStarted { .. } | Event::RollbackStarted { .. }) {
+                if matches!(
+                    other,
+                    Event::StepStarted { .. } | Event::RollbackStarted { .. } | Event::RampStarted { .. } | Event::Ramped { .. }
+                ) {
                     *self = Self::default();
                 }
                 due.into_iter().collect()

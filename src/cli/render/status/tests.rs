@@ -5,7 +5,16 @@ use crate::domain::event::{Event, Stop, Wait, WaitReason};
 use crate::domain::fixture::plan;
 
 fn look(seconds: i64, watching: bool) -> Look {
-    Look { owner: "alice@mac".into(), host: "mac".into(), pid: 4711, at: at(seconds), watching, message: "baking".into(), seen: None }
+    Look {
+        owner: "alice@mac".into(),
+        host: "mac".into(),
+        pid: 4711,
+        at: at(seconds),
+        watching,
+        message: "baking".into(),
+        seen: None,
+        every: Some(5),
+    }
 }
 
 fn baking() -> View {

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::*;
-use crate::domain::event::{Freeze, Measured, Outcome, Record, ResumeMode, StepType, Stop, WriteResult};
+use crate::domain::event::{Freeze, Measured, Outcome, Ramp, Record, ResumeMode, StepType, Stop, WriteResult};
 use crate::domain::fixture;
 
 const PHASES: [Phase; 6] = [Phase::Ready, Phase::Moving, Phase::Baking, Phase::Awaiting, Phase::RollingBack, Phase::Finished];
@@ -37,12 +37,15 @@ fn events() -> Vec<(Event, &'static str, Condition)> {
     let always: Condition = |_| true;
     let free: Condition = |s| !s.held;
     let moving: Condition = |s| s.reassert || (s.phase == Phase::Moving && !s.held);
+    let ramp = Ramp { percents: vec![50, 100], every: 60 };
     let measured = Measured { step: 1, label: String::new(), clusters: BTreeMap::new(), requests: 0, client_errors: 0 };
     vec![
         (Event::Started(Box::new(fixture::started(4))), "", always),
         (Event::Measured(measured), "", always),
         (Event::Claimed { owner: by(), pid: 1, tool: String::new(), onward: false }, "rmbaBf", always),
         (Event::RollbackStarted { cause: String::new(), by: by(), to_step: None, force: false, request: None }, "rmbaBf", always),
+        (Event::RampStarted { cause: String::new(), by: by(), ramp, force: false, request: None }, "rmbaBf", always),
+        (Event::Ramped { percent: 100, early: None }, "B", always),
         (Event::Notice { message: String::new(), request: None }, "rmbaBf", always),
         (Event::Stopped { reason: Stop::Waiting, message: String::new() }, "rmbaBf", always),
         (Event::StepStarted { step: 1, kind: StepType::Shares, label: String::new() }, "r", free),
@@ -87,7 +90,7 @@ fn letter(phase: Phase) -> char {
 fn every_pair_of_stand_and_event_is_judged_and_an_illegal_one_changes_nothing() {
     let events = events();
     let kinds: std::collections::BTreeSet<_> = events.iter().map(|(e, _, _)| kind(e)).collect();
-    assert_eq!(kinds.len(), 27, "each kind of event is here");
+    assert_eq!(kinds.len(), 29, "each kind of event is here");
     let mut count = 0;
     for stand in stands() {
         for (event, phases, condition) in &events {
@@ -103,7 +106,7 @@ fn every_pair_of_stand_and_event_is_judged_and_an_illegal_one_changes_nothing() 
             }
         }
     }
-    assert_eq!(count, 365);
+    assert_eq!(count, 393);
 }
 
 #[test]

@@ -1,0 +1,158 @@
+//! One tag on a load balancer that speaks for all of a run's routes on it, where the same is to be said of each: whoever goes back by tags then
+//! need not ask for those of a hundred rules before the first write.
+//!
+//! `1 RUN ID=WEIGHT … all@ROUTES SUM`: what the tag of each route says, and which routes those are, as a checksum over their ARNs. Whenever
+//! that is not exactly what is live, the routes' own tags count.
+
+use std::collections::BTreeSet;
+
+use super::weights::{self, Kept, checksum};
+use crate::domain::alb::{Listener, LiveRoute};
+use crate::domain::event::Started;
+
+/// The last word before the sum.
+const ALL: &str = " all@";
+
+/// What a load balancer's tag says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Whole {
+    /// What each of the routes' tags says.
+    pub kept: Kept,
+    /// The same as their tags spell it.
+    text: String,
+    /// Which routes those are.
+    routes: String,
+}
+
+/// The tag's value; `None` where the routes of this load balancer do not all have the same tag.
+pub fn value(run: &str, started: &Started, load_balancer: &str) -> Option<String> {
+    let routes: Vec<_> = started.routes.iter().filter(|r| r.load_balancer == load_balancer).collect();
+    let values: BTreeSet<_> = routes.iter().map(|r| weights::value(run, started, r)).collect();
+    let mut values = values.into_iter();
+    let first = values.next()??;
+    let (text, _) = first.rsplit_once(' ').filter(|_| values.next().is_none())?;
+    let text = format!("{text}{ALL}{}", names(routes.iter().map(|r| r.id.as_str())));
+    let value = format!("{text} {}", checksum(&text));
+    (value.len() <= weights::LONGEST).then_some(value)
+}
+
+/// What a tag's value says; `None` where it is not whole, or not ours.
+pub fn read(value: &str) -> Option<Whole> {
+    let (text, sum) = value.rsplit_once(' ')?;
+    let (each, routes) = text.rsplit_once(ALL).filter(|_| checksum(text) == sum)?;
+    let text = format!("{each} {}", checksum(each));
+    Some(Whole { kept: weights::read(&text)?, text, routes: routes.to_owned() })
+}
+
+fn names<'a>(ids: impl Iterator<Item = &'a str>) -> String {
+    let ids: BTreeSet<_> = ids.collect();
+    checksum(&ids.into_iter().collect::<Vec<_>>().join(" "))
+}
+
+impl Whole {
+    /// Whether it speaks of this group as one of the plan's.
+    pub fn manages(&self, arn: &str) -> bool {
+        self.kept.parts.iter().any(|p| p.managed && p.id == weights::id(arn))
+    }
+
+    /// Gives every route that it speaks for the tag that it has, if it speaks for exactly those that forward to its groups now. A rule that was
+    /// made or deleted since, or that somebody has turned elsewhere, is told by their own tags alone.
+    pub fn spread(&self, listeners: &mut [(Listener, Vec<LiveRoute>)]) -> bool {
+        if listeners.iter().any(|(l, _)| !l.unread.is_empty()) {
+            return false;
+        }
+        let ours = |r: &LiveRoute| r.forward().is_some_and(|f| f.target_groups.iter().any(|t| self.manages(&t.target_group_arn)));
+        let all = || listeners.iter().flat_map(|(_, routes)| routes).filter(|r| ours(r));
+        if names(all().map(|r| r.id.as_str())) != self.routes {
+            return false;
+        }
+        for route in listeners.iter_mut().flat_map(|(_, routes)| routes).filter(|r| ours(r)) {
+            route.tags.insert(weights::KEY.to_owned(), self.text.clone());
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::action;
+    use crate::domain::fixture::{self, world};
+
+    const RUN: &str = "alpha-webapp-20260105-080000-xtj4";
+
+    /// A run of every route of port 80 that forwards, and the load balancer as it is.
+    fn run() -> (Started, Vec<(Listener, Vec<LiveRoute>)>) {
+        let mut listeners = world().listeners.remove(fixture::LB).and_then(Result::ok).unwrap();
+        for route in listeners.iter_mut().flat_map(|(_, routes)| routes) {
+            if let Some(first) = route.forward().map(|f| f.target_groups[0].target_group_arn.clone()) {
+                let arn = first.rsplit_once('/').unwrap().0.to_owned();
+                let groups = ["aa", "bb"].map(|id| (format!("{arn}/00000000000000{id}"), Some(50)));
+                let tuple = |(target_group_arn, weight)| action::Tuple { target_group_arn, weight };
+                let forward =
+                    action::Forward { target_groups: groups.into_iter().map(tuple).collect(), target_group_stickiness_config: None };
+                route.actions = action::with_forward(&route.actions, &forward);
+            }
+        }
+        let mut started = fixture::started(4);
+        let template = started.routes.remove(0);
+        started.start = None;
+        let start = |r: &LiveRoute| {
+            let groups: Vec<_> = r.forward()?.target_groups.iter().map(|t| t.target_group_arn.clone()).collect();
+            let mut was = r.forward()?.clone();
+            (was.target_groups[0].weight, was.target_groups[1].weight) = (Some(100), Some(0));
+            let groups = [("a".to_owned(), groups[0].clone()), ("b".to_owned(), groups[1].clone())].into();
+            let actions = action::with_forward(&r.actions, &was);
+            Some(crate::domain::event::RouteStart { id: r.id.clone(), groups, actions, ..template.clone() })
+        };
+        started.routes = listeners.iter().flat_map(|(_, routes)| routes).filter_map(start).collect();
+        (started, listeners)
+    }
+
+    #[test]
+    fn every_route_gets_the_tag_that_it_has() {
+        let (started, mut listeners) = run();
+        let value = value(RUN, &started, fixture::LB).unwrap();
+        assert!(value.starts_with(&format!("1 {RUN} ")) && value.len() <= 256 && value.contains(ALL), "{value}");
+        assert_eq!(weights::read(&value), None, "it is no route's tag");
+        let whole = read(&value).unwrap();
+        assert!(whole.spread(&mut listeners));
+        for route in &started.routes {
+            let live = listeners.iter().flat_map(|(_, routes)| routes).find(|r| r.id == route.id).unwrap();
+            assert_eq!(live.tags.get(weights::KEY), weights::value(RUN, &started, route).as_ref(), "{}", route.label);
+        }
+        for at in 0..value.len() {
+            let mut bytes = value.clone().into_bytes();
+            bytes[at] ^= 1;
+            assert_eq!(String::from_utf8(bytes).ok().and_then(|t| read(&t)), None, "a flip at {at}");
+        }
+    }
+
+    #[test]
+    fn it_is_silent_where_the_routes_are_not_those_of_the_start() {
+        let (started, listeners) = run();
+        let whole = read(&value(RUN, &started, fixture::LB).unwrap()).unwrap();
+        let mut deleted = listeners.clone();
+        deleted[0].1.retain(|r| r.forward().is_none() || r.priority.is_none());
+        let mut made = listeners.clone();
+        let twin = LiveRoute { id: "a new rule".into(), ..made[0].1.iter().find(|r| r.forward().is_some()).unwrap().clone() };
+        made[0].1.push(twin);
+        let mut turned = listeners;
+        turned[0].1.iter_mut().for_each(|r| r.actions.clear());
+        for mut live in [deleted, made, turned] {
+            assert!(!whole.spread(&mut live));
+            assert!(live.iter().flat_map(|(_, routes)| routes).all(|r| !r.tags.contains_key(weights::KEY)));
+        }
+    }
+
+    #[test]
+    fn routes_that_are_to_go_to_different_places_have_no_tag_in_common() {
+        let (mut started, _) = run();
+        let mut was = started.routes[0].actions.clone();
+        let mut forward = action::forward(&was).unwrap().clone();
+        forward.target_groups[0].weight = Some(70);
+        was = action::with_forward(&was, &forward);
+        started.routes[0].actions = was;
+        assert_eq!(value(RUN, &started, fixture::LB), None);
+    }
+}

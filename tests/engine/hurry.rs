@@ -1,0 +1,77 @@
+//! A rollback that knows nothing but a load balancer: what it reads before its first write, and in how many rounds.
+
+use std::time::Duration;
+
+use cutover::domain::action::Action;
+use cutover::domain::alb::Tags;
+use cutover::domain::emergency::{kept, weights};
+use cutover::domain::event::Started;
+use cutover::engine::live;
+use cutover::plan::model::Selector;
+use jiff::SignedDuration;
+
+use super::small;
+use super::theatre::{Theatre, scenario, word};
+
+/// Every answer of the lab's AWS takes this long.
+const ROUND: SignedDuration = SignedDuration::from_millis(100);
+
+/// A run that has moved half of its routes' traffic.
+async fn half() -> Theatre {
+    let plan = small::many_routes("", "[{bind: {}}, {setWeight: 50}, {setWeight: 100}]");
+    let mut theatre = Theatre::begin_with(plan, &scenario("{latency: {aws: 100ms}}"), |s| s.orders.until = Some(2)).await;
+    assert_eq!(word(&theatre.run().await), "waiting", "{}", theatre.lines());
+    theatre
+}
+
+/// What its tags tell, read in a hurry; how many rounds that took; and the same read at leisure, every tag asked for.
+async fn both(theatre: &Theatre, selector: &Selector) -> (Started, i64, Started) {
+    let (balancer, clock) = (&*theatre.stage.balancer, &*theatre.stage.clock);
+    let before = clock.now();
+    let fast = live::read_fast(selector, balancer, clock, true).await.expect("readable");
+    let rounds = clock.now().duration_since(before).as_millis() / ROUND.as_millis();
+    let slow = live::read(live::one(selector, balancer).await.expect("one"), balancer, clock).await.expect("readable");
+    let [fast, slow] = [fast, slow].map(|seen| kept::started(&[seen], Some(&theatre.run)).expect("tags").started);
+    (fast, i64::try_from(rounds).expect("few"), slow)
+}
+
+fn by_name(theatre: &Theatre) -> Selector {
+    theatre.plan.workloads[0].routes[0].load_balancer.clone()
+}
+
+#[tokio::test(start_paused = true)]
+async fn three_rounds_tell_where_every_route_was() {
+    let theatre = half().await;
+    let (fast, rounds, slow) = both(&theatre, &by_name(&theatre)).await;
+    assert_eq!((&fast, rounds), (&slow, 3));
+    assert_eq!(fast.routes.len(), theatre.started().routes.len());
+    let arn = Selector::Arn(theatre.started().load_balancers[0].clone());
+    let (fast, rounds, slow) = both(&theatre, &arn).await;
+    assert_eq!((&fast, rounds), (&slow, 2), "who knows the ARN need not ask for it first");
+}
+
+/// Whenever the load balancer's tag does not say exactly what is there, the routes' own are asked for: a round more, and nothing else differs.
+#[tokio::test(start_paused = true)]
+async fn what_one_tag_cannot_tell_the_others_do() {
+    let damaged: Tags = [(weights::KEY.to_owned(), "1 small nonsense".to_owned())].into();
+    for what in ["a rule is turned elsewhere", "the tag is damaged", "the tag is gone", "the marker is gone"] {
+        let theatre = half().await;
+        let (balancer, lb) = (&theatre.stage.balancer, theatre.started().load_balancers[0].clone());
+        match what {
+            "a rule is turned elsewhere" => {
+                let started = theatre.started();
+                let rule = started.routes.iter().find(|r| r.id.contains("listener-rule")).expect("a rule");
+                let closed = [("StatusCode".to_owned(), "404".into())].into();
+                let actions = [Action::FixedResponse { order: None, fixed_response_config: closed }];
+                balancer.set(&rule.id, &actions, Duration::from_secs(10)).await.expect("written");
+            }
+            "the tag is damaged" => balancer.tag(&lb, &damaged).await.expect("tagged"),
+            "the tag is gone" => balancer.untag(&lb, &[weights::KEY.to_owned()]).await.expect("untagged"),
+            _ => balancer.untag(&lb, &["cutover.dev/run".to_owned()]).await.expect("untagged"),
+        }
+        let (fast, rounds, slow) = both(&theatre, &by_name(&theatre)).await;
+        assert_eq!((&fast, rounds), (&slow, 4), "{what}");
+        let missing = theatre.started().routes.len() - fast.routes.len();
+        assert_eq!(missing, usize::from(what.starts_with("a rule")), "{what}");
+    }
+}
