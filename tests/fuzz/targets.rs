@@ -1,0 +1,169 @@
+//! What is fuzzed: bytes that come from outside, and what must hold whatever they are. `tests/corpus.rs` replays the corpora with `cargo test`.
+
+#![allow(dead_code)] // each program uses one of them
+
+use std::time::Duration;
+
+use aws_credential_types::Credentials;
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::body::SdkBody;
+use cutover::adapter::alb::Alb;
+use cutover::adapter::kube::K8s;
+use cutover::adapter::store::{RunSummary, emergency};
+use cutover::adapter::{Balancer, Cluster, aws};
+use cutover::domain::emergency::{script, weights, whole};
+use cutover::domain::journal;
+use cutover::domain::report::Report;
+use cutover::domain::state::State;
+use cutover::plan::model::{PortRef, Selector, ServiceRef};
+use sha2::{Digest, Sha256};
+
+/// A plan file: it is read or refused in words, and a plan that was read says the same when it is read again.
+pub fn plan(bytes: &[u8]) {
+    match cutover::plan::parse("plan.yaml", bytes) {
+        Ok(plan) => {
+            let again = cutover::plan::parse("plan.yaml", plan.text.as_bytes());
+            assert_eq!(again.as_ref().ok(), Some(&plan));
+            let report = Report::offline(&plan, Vec::new());
+            assert_eq!(report.steps.len(), plan.strategy.steps.len());
+        }
+        Err(wrong) => {
+            let said = cutover::plan::render(&wrong, false);
+            assert!(!said.trim().is_empty(), "refused without a word");
+        }
+    }
+}
+
+/// A journal: what is believed is a prefix of what is there, to the byte. After a first line `sums` the rest is what a writer would have
+/// written with right checksums, so that what lies behind them is reached.
+pub fn journal(bytes: &[u8]) {
+    let summed = bytes.strip_prefix(b"sums\n").map(with_sums);
+    let bytes = summed.as_deref().unwrap_or(bytes);
+    let (records, kept) = match journal::parse(bytes) {
+        Ok(parsed) => (parsed.records, Some(parsed.kept)),
+        Err(corrupt) => {
+            assert!(!corrupt.to_string().is_empty() && corrupt.line == corrupt.prefix.len() + 1);
+            (corrupt.prefix, None)
+        }
+    };
+    if let Some(kept) = kept {
+        assert!(kept <= bytes.len());
+        let again = journal::parse(&bytes[..kept]).expect("what was kept is whole");
+        assert_eq!(again.records, records);
+    }
+    assert!(records.iter().enumerate().all(|(n, r)| r.seq == n as u64 + 1));
+    let Ok(Some(state)) = State::fold(&records) else { return };
+    assert_eq!(state.run, records[0].run);
+    let _ = RunSummary::of(&state.run, &records);
+    let _ = emergency(&records);
+    let _ = script::script(&state.run, &state.started, state.since);
+    for route in &state.started.routes {
+        if let Some(text) = weights::value(&state.run, &state.started, route) {
+            assert!(text.len() <= 256 && weights::read(&text).is_some_and(|kept| kept.run == state.run), "{text}");
+        }
+    }
+}
+
+/// Every line with the checksum that a writer would have given it.
+fn with_sums(lines: &[u8]) -> Vec<u8> {
+    let (mut out, mut sum) = (Vec::new(), String::new());
+    for line in lines.split(|b| *b == b'\n').filter(|l| !l.is_empty()) {
+        let digest = Sha256::digest([sum.as_bytes(), line].concat());
+        let number = digest.iter().take(8).fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
+        sum = format!("{number:016x}");
+        out.extend_from_slice(&line[..line.len() - 1]);
+        out.extend_from_slice(format!(",\"sum\":\"{sum}\"}}\n").as_bytes());
+    }
+    out
+}
+
+/// An answer of AWS or of a Kubernetes API, `aws 200` or `kube 404` on a first line, or a tag's value after `tag`: it is read or refused, and
+/// nothing else happens.
+pub fn wire(bytes: &[u8]) {
+    let (head, body) = bytes.split_at(bytes.iter().position(|b| *b == b'\n').map_or(0, |end| end + 1));
+    let head = String::from_utf8_lossy(head);
+    let (kind, status) = head.trim_end().split_once(' ').unwrap_or((head.trim_end(), ""));
+    let status = status.parse().ok().filter(|s| (200..600).contains(s)).unwrap_or(200);
+    match kind {
+        "tag" => tag(&String::from_utf8_lossy(body)),
+        "kube" => in_time(kube(status, body.to_vec())),
+        _ => in_time(elbv2(status, body.to_vec())),
+    }
+}
+
+/// On a clock that passes by itself: what is tried again is tried at once.
+fn in_time(answers: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
+    runtime.expect("a runtime").block_on(answers);
+}
+
+fn tag(value: &str) {
+    if let Some(kept) = weights::read(value) {
+        assert!(kept.parts.iter().any(weights::Part::carries));
+    }
+    let _ = whole::read(value);
+}
+
+/// Every call of the balancer is answered like this.
+async fn elbv2(status: u16, body: Vec<u8>) {
+    let settings = aws::Settings {
+        region: Some("us-east-1".into()),
+        credentials: Some(Credentials::new("key", "secret", None, None, "fuzz")),
+        http_client: Some(SharedHttpClient::new(Always { status, body })),
+        ..aws::Settings::default()
+    };
+    let alb = Alb::asking_again_after(&aws::config(&settings).await, Duration::from_millis(1));
+    let lb = "arn:aws:elasticloadbalancing:us-east-1:123456789012:loadbalancer/app/web/0123456789abcdef";
+    let listener = "arn:aws:elasticloadbalancing:us-east-1:123456789012:listener/app/web/0123456789abcdef/0123456789abcdef";
+    let rule = format!("{}/0123456789abcdef", listener.replace(":listener/", ":listener-rule/"));
+    let _ = alb.caller().await;
+    let _ = alb.load_balancers(&Selector::Name("web".into())).await;
+    let _ = alb.marked("cutover.dev/run").await;
+    let _ = alb.listeners(lb).await;
+    let asked = [listener.to_owned(), rule.clone()];
+    assert!(alb.routes(&asked).await.keys().all(|id| asked.contains(id)), "nobody asked for that");
+    let _ = alb.target_groups(Some(lb)).await;
+    let _ = alb.health(&["arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/a/0123456789abcdef".to_owned()]).await;
+    let _ = alb.tags(lb).await;
+    let _ = alb.set(&rule, &[], Duration::from_secs(1)).await;
+    let _ = alb.untag(lb, &["key".to_owned()]).await;
+}
+
+/// And every call of a cluster.
+async fn kube(status: u16, body: Vec<u8>) {
+    let service = tower::service_fn(move |_: http::Request<kube::client::Body>| {
+        let response = http::Response::builder().status(status).header("content-type", "application/json");
+        std::future::ready(response.body(kube::client::Body::from(body.clone())))
+    });
+    let cluster = K8s::new(kube::Client::new(service, "default"));
+    let _ = cluster.identity().await;
+    let _ = cluster.bindings().await;
+    let _ = cluster.workload(&ServiceRef { namespace: "shop".into(), name: "shop".into(), port: PortRef::Number(80) }).await;
+}
+
+/// Answers everything in one way.
+#[derive(Debug, Clone)]
+struct Always {
+    status: u16,
+    body: Vec<u8>,
+}
+
+impl HttpConnector for Always {
+    fn call(&self, _: HttpRequest) -> HttpConnectorFuture {
+        let response = http::Response::builder().status(self.status).body(SdkBody::from(self.body.clone()));
+        let response = response.map_err(|e| ConnectorError::other(e.into(), None));
+        let read = |r: http::Response<SdkBody>| HttpResponse::try_from(r).map_err(|e| ConnectorError::other(e.into(), None));
+        HttpConnectorFuture::ready(response.and_then(read))
+    }
+}
+
+impl HttpClient for Always {
+    fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
+        SharedHttpConnector::new(self.clone())
+    }
+}
