@@ -60,9 +60,11 @@ pub fn value(run: &str, started: &Started, route: &RouteStart) -> Option<String>
     });
     let absent = route.groups.values().filter(|arn| home.weight(arn).is_none());
     let absent = absent.map(|arn| Part { id: id(arn).to_owned(), managed: true, attached: false, weight: None });
-    let text = text(&Kept { run: run.to_owned(), parts: attached.chain(absent).collect() });
+    let kept = Kept { run: run.to_owned(), parts: attached.chain(absent).collect() };
+    let text = text(&kept);
     let fits = text.chars().count() <= LONGEST && text.chars().all(|c| c.is_ascii_alphanumeric() || " +-=._:/@".contains(c));
-    fits.then_some(text)
+    // What could not be read back would only look like a way back.
+    (fits && read(&text).as_ref() == Some(&kept)).then_some(text)
 }
 
 /// Where a rollback of this run leaves a route, groups attached at 0 apart.

@@ -10,15 +10,41 @@ use jiff::Timestamp;
 use super::super::StoreError;
 use super::private;
 use crate::domain::event::{Event, Record};
-use crate::domain::journal::{line, parse};
+use crate::domain::journal::{Corrupt, Parsed, line, parse};
 
 /// The file's name in its run's folder.
 pub(super) const NAME: &str = "journal.jsonl";
 
-/// All whole records of a journal.
-pub(super) fn read(path: &Path) -> Result<Vec<Record>, StoreError> {
-    let bytes = fs::read(path).map_err(|e| StoreError::io(path, &e))?;
-    parse(&bytes).map(|p| p.records).map_err(|c| StoreError::corrupt(path.display().to_string(), &c))
+/// The journal that was read last. A verb reads its run's journal several times before it does anything, and that may be ten thousand records:
+/// what is there to the byte as it was is not parsed again.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    path: PathBuf,
+    bytes: Vec<u8>,
+    parsed: Parsed,
+}
+
+impl Known {
+    /// A journal's records.
+    pub(super) fn read(&mut self, path: &Path) -> Result<&Parsed, StoreError> {
+        let bytes = fs::read(path).map_err(|e| StoreError::io(path, &e))?;
+        self.parse(path, bytes).map_err(|c| StoreError::corrupt(path.display().to_string(), &c))
+    }
+
+    /// The same of bytes that were read from there.
+    pub(super) fn parse(&mut self, path: &Path, bytes: Vec<u8>) -> Result<&Parsed, Corrupt> {
+        if self.path != path || self.bytes != bytes {
+            self.forget();
+            let parsed = parse(&bytes)?;
+            *self = Self { path: path.to_owned(), bytes, parsed };
+        }
+        Ok(&self.parsed)
+    }
+
+    /// Whoever writes need not read again.
+    pub(super) fn forget(&mut self) {
+        *self = Self::default();
+    }
 }
 
 /// The end of a journal, ready for the next record.
@@ -40,18 +66,18 @@ impl Writer {
     }
 
     /// Appends under the file's own lock: after a take-over two processes may each want a last word, and their records must not interleave.
-    pub(super) fn append(&mut self, time: Timestamp, event: &Event) -> Result<Record, StoreError> {
+    pub(super) fn append(&mut self, known: &mut Known, time: Timestamp, event: &Event) -> Result<Record, StoreError> {
         lock(&self.file, &self.path)?;
-        let done = self.append_locked(time, event);
+        let done = self.append_locked(known, time, event);
         let unlocked = self.file.unlock().map_err(|e| StoreError::io(&self.path, &e));
         done.and_then(|record| unlocked.map(|()| record))
     }
 
-    fn append_locked(&mut self, time: Timestamp, event: &Event) -> Result<Record, StoreError> {
+    fn append_locked(&mut self, known: &mut Known, time: Timestamp, event: &Event) -> Result<Record, StoreError> {
         let length = self.file.metadata().map_err(|e| StoreError::io(&self.path, &e))?.len();
         let end = match self.end {
             Some(end) if end == length => end,
-            _ => self.catch_up()?,
+            _ => self.catch_up(known)?,
         };
         let record = Record { seq: self.seq + 1, time, run: self.run.clone(), event: event.clone() };
         let (text, sum) = line(&self.sum, &record)
@@ -68,13 +94,13 @@ impl Writer {
     }
 
     /// Reads what is there, cuts off a torn record and ends an open line. Returns where the next record goes.
-    fn catch_up(&mut self) -> Result<u64, StoreError> {
+    fn catch_up(&mut self, known: &mut Known) -> Result<u64, StoreError> {
         let path = self.path.clone();
         let io = |e: std::io::Error| StoreError::io(&path, &e);
         let mut bytes = vec![];
         self.file.seek(SeekFrom::Start(0)).map_err(io)?;
         self.file.read_to_end(&mut bytes).map_err(io)?;
-        let parsed = parse(&bytes).map_err(|c| StoreError::corrupt(path.display().to_string(), &c))?;
+        let parsed = known.parse(&path, bytes).map_err(|c| StoreError::corrupt(path.display().to_string(), &c))?;
         let mut end = parsed.kept as u64;
         if parsed.torn {
             self.file.set_len(end).map_err(io)?;
@@ -85,6 +111,7 @@ impl Writer {
         }
         self.seq = parsed.records.len() as u64;
         parsed.sum().clone_into(&mut self.sum);
+        known.forget();
         Ok(end)
     }
 

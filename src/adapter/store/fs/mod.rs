@@ -11,22 +11,23 @@ use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use self::journal::Writer;
+use self::journal::{Known, Writer};
 use super::{Held, Holder, LockError, Look, Request, RunSummary, Store, StoreError, is_run_id};
 use crate::domain::emergency::script::NAME as SCRIPT;
 use crate::domain::event::{Event, Record};
-use crate::domain::journal::{Corrupt, parse};
+use crate::domain::journal::Corrupt;
 
 /// A store in a local folder.
 #[derive(Debug)]
 pub struct Local {
     root: PathBuf,
     writers: Mutex<HashMap<String, Writer>>,
+    known: Mutex<Known>,
 }
 
 impl Local {
@@ -35,7 +36,7 @@ impl Local {
         let xdg = || std::env::var_os("XDG_STATE_HOME").map(PathBuf::from).filter(|p| p.is_absolute());
         let home = || std::env::home_dir().filter(|p| p.is_absolute()).map(|p| p.join(".local/state"));
         let root = dir.or_else(|| xdg().or_else(home).map(|p| p.join("cutover"))).ok_or(StoreError::NoPlace)?;
-        Ok(Self { root, writers: Mutex::default() })
+        Ok(Self { root, writers: Mutex::default(), known: Mutex::default() })
     }
 
     #[cfg(test)]
@@ -49,6 +50,10 @@ impl Local {
         if is_run_id(run) && folder.is_dir() { Ok(folder) } else { Err(missing()) }
     }
 
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn summary(&self, id: &str) -> Result<RunSummary, StoreError> {
         let path = self.folder(id)?.join(journal::NAME);
         let bytes = match fs::read(&path) {
@@ -56,7 +61,7 @@ impl Local {
             Err(e) if e.kind() == ErrorKind::NotFound => vec![],
             read => read.map_err(|e| StoreError::io(&path, &e))?,
         };
-        Ok(match parse(&bytes) {
+        Ok(match self.known().parse(&path, bytes) {
             Ok(parsed) => RunSummary::of(id, &parsed.records),
             Err(Corrupt { line, why, prefix }) => {
                 RunSummary { damaged: Some(format!("line {line}: {why}")), ..RunSummary::of(id, &prefix) }
@@ -96,13 +101,15 @@ impl Store for Local {
             None => Writer::open(path, run)?,
         };
         // A writer that failed is not kept: the next append looks at the file afresh.
-        let record = writer.append(time, event)?;
+        let record = writer.append(&mut self.known(), time, event)?;
         writers.insert(run.to_owned(), writer);
         Ok(record)
     }
 
     async fn read(&self, run: &str) -> Result<Vec<Record>, StoreError> {
-        journal::read(&self.folder(run)?.join(journal::NAME))
+        let path = self.folder(run)?.join(journal::NAME);
+        let mut known = self.known();
+        known.read(&path).map(|parsed| parsed.records.clone())
     }
 
     async fn runs(&self) -> Result<Vec<RunSummary>, StoreError> {
