@@ -77,8 +77,8 @@ pub struct Watch {
     pub lapsed: Option<String>,
     /// Zones in which each group's targets have been seen.
     pub zones: BTreeMap<String, BTreeSet<String>>,
-    /// Why bindings could not be made the last time, and when that was.
-    pub unbound: Option<(Timestamp, Vec<Wait>)>,
+    /// Why bindings could not be made the last time, until that was waited for.
+    pub unbound: Vec<Wait>,
     /// Routes whose writes are answered with no, again and again, and why.
     pub refused: BTreeMap<RouteId, String>,
     /// Times without a look too long for a bake to count them, as (from, to).
@@ -110,7 +110,7 @@ impl Watch {
             marker_unread: None,
             lapsed: None,
             zones: BTreeMap::new(),
-            unbound: None,
+            unbound: Vec::new(),
             refused: BTreeMap::new(),
             gaps: Vec::new(),
             gap: signed(poll * 3),

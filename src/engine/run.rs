@@ -181,6 +181,7 @@ impl<'a> Run<'a> {
                         return Ok(ending);
                     }
                     self.rest(now).await;
+                    self.watch.unbound.clear();
                 }
                 Decision::Leave(stop, message) => return self.leave(stop, message).await,
                 Decision::Done(outcome) => return Ok(self.finished(outcome).await),

@@ -54,9 +54,11 @@ pub fn follow(command: &mut Command, mut seen: impl FnMut(&str)) -> Ended {
         seen(&line);
         out = out + &line + "\n";
     }
-    let code = child.wait().expect("it ends").code().expect("an exit code");
+    let status = child.wait().expect("it ends");
     drop(alive);
-    Ended { code, out, err: err.join().expect("read").expect("UTF-8") }
+    let err = err.join().expect("read").expect("UTF-8");
+    let code = status.code().unwrap_or_else(|| panic!("{status}\nstdout:\n{out}\nstderr:\n{err}"));
+    Ended { code, out, err }
 }
 
 /// Kills a process that hangs, so that a broken build fails rather than waits.

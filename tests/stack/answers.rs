@@ -8,7 +8,6 @@ use serde_json::json;
 use crate::kube_contract::{self as cases, Subject};
 use crate::setup;
 use crate::stack::Stack;
-use crate::world::beside;
 
 async fn client(stack: &Stack) -> kube::Client {
     let authority = stack.kubeconfig.with_file_name("ca.crt");
@@ -42,7 +41,6 @@ macro_rules! column {
     ($($test:ident = $case:ident;)*) => {
         $(#[test]
         fn $test() {
-            let _turn = beside();
             let Some(stack) = Stack::shared() else { return };
             let (namespace, groups) = furnish(stack, stringify!($case));
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");

@@ -1,8 +1,9 @@
 //! What EKS has beside each API server: it is given a bearer token, and says whose it is.
 //!
 //! Shape and age are judged as EKS judges them, by the lab's own reading of tokens. Signatures are not (STS would, moto does not): the user has the name
-//! of the access key. A test may end all tokens that were signed up to now.
+//! of the access key. A test may end a user's tokens.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use cutover::lab::wire::kube::token::Token;
@@ -17,12 +18,15 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 
+/// When a user's tokens ended.
+type Ended = Arc<Mutex<BTreeMap<String, Timestamp>>>;
+
 /// For all clusters.
 #[derive(Clone)]
 pub struct Authenticator {
     /// `http://127.0.0.1:PORT`.
     pub url: String,
-    ended: Arc<Mutex<Timestamp>>,
+    ended: Ended,
 }
 
 impl Authenticator {
@@ -30,7 +34,7 @@ impl Authenticator {
     pub fn start(runtime: &Handle) -> Self {
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
-        let ended = Arc::new(Mutex::new(Timestamp::UNIX_EPOCH));
+        let ended = Ended::default();
         let shared = Arc::clone(&ended);
         runtime.spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -42,19 +46,22 @@ impl Authenticator {
         Self { url, ended }
     }
 
-    /// From now on, tokens that were signed before are not taken any more.
-    pub fn end_tokens(&self) {
-        *self.ended.lock().unwrap_or_else(PoisonError::into_inner) = Timestamp::now();
+    /// From now on, tokens that this user signed before are not taken any more.
+    pub fn end_tokens(&self, user: &str) {
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner).insert(user.to_owned(), Timestamp::now());
     }
 }
 
-async fn answer(ended: Arc<Mutex<Timestamp>>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, hyper::Error> {
+async fn answer(ended: Ended, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, hyper::Error> {
     let body = request.into_body().collect().await?.to_bytes();
     let mut review: Value = serde_json::from_slice(&body).unwrap_or_default();
-    let ended = *ended.lock().unwrap_or_else(PoisonError::into_inner);
     let token = Token::read(Some(&format!("Bearer {}", review["spec"]["token"].as_str().unwrap_or_default())));
+    let holds = |token: &Token| {
+        let ended = ended.lock().unwrap_or_else(PoisonError::into_inner).get(&token.access_key).copied();
+        token.fresh(Timestamp::now()) && ended.is_none_or(|at| token.signed > at)
+    };
     review["status"] = match token {
-        Ok(token) if token.fresh(Timestamp::now()) && token.signed > ended => {
+        Ok(token) if holds(&token) => {
             json!({"authenticated": true, "user": {"username": token.access_key, "groups": ["system:authenticated"]}})
         }
         _ => json!({"authenticated": false}),

@@ -6,12 +6,12 @@
 //! CUTOVER_VENV=~/.cache/cutover/venv CUTOVER_STACK=$(tests/stack/programs/build ~/.cache/cutover) cargo test --test stack stack_name_of_the_test -- --nocapture
 //! ```
 //!
-//! One [`stack::Stack`] serves all tests of a process: it takes some twenty seconds to start, and nothing of it outlives the process. A test begins
-//! with [`world::World::new`] (a namespace, a load balancer, target groups and a plan of its own, on the shared stack), or with
-//! [`world::World::alone`] if it kills something that others use.
+//! One [`stack::Stack`] serves all tests of a process, and another one those that kill parts of it, one after the other: a stack takes some fifteen
+//! seconds to start, and nothing of it outlives the process. A test begins with [`world::World::new`] (a namespace, a load balancer, target groups and a
+//! plan of its own), or with [`world::World::alone`] if it kills something. Mostly they wait: many at a time take no longer than few.
 //!
 //! - `stack.rs` what runs · `cluster.rs`, `setup.rs` a cluster, its processes and its audit log · `kubelet.rs` what is said of pods
-//! - `api.rs` a cluster's objects in JSON · `endpoint.rs` AWS: who asked for what, and faults · `authenticator.rs` EKS tokens · `world.rs` what a test has
+//! - `api.rs` a cluster's objects in JSON · `endpoint.rs` AWS: who asked for what, and faults · `authenticator.rs` EKS tokens · `world.rs` what a test has · `boto.rs` what it asks of AWS
 //! - `report.rs` what there is when a world does not come to be · `child.rs` (of `moto_run`) the binary · `keeper.rs` processes that die with the test
 //!
 //! What the real thing did otherwise than the lab, and what was changed for it (`contract.rs` asks both the same):
@@ -29,6 +29,7 @@ mod answers;
 #[allow(dead_code, reason = "a test takes what it needs of it")]
 mod api;
 mod authenticator;
+mod boto;
 #[allow(dead_code, reason = "a test takes what it needs of it")]
 #[path = "../moto_run/child.rs"]
 mod child;

@@ -1,6 +1,6 @@
-//! What runs: two clusters, `a` and `b`, and one AWS.
+//! What runs: two clusters, `a` and `b`, and one AWS. There are two of it: one that all tests share, and one that they break.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, OnceLock};
@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 use super::authenticator::Authenticator;
+use super::boto::Boto;
 use super::cluster::{Cluster, Site};
 use super::endpoint::Endpoint;
 use super::keeper::Keeper;
@@ -27,14 +28,20 @@ pub struct Stack {
     /// For `KUBECONFIG`, where a plan does not name the clusters by EKS (they are `stack-a` and `stack-b` there): contexts `a` and `b`, as the user `cutover` (see `setup.rs` for what it may).
     pub kubeconfig: PathBuf,
     moto: String,
-    python: PathBuf,
+    boto: Boto,
     _moto: Child,
     _runtime: Runtime,
 }
 
 impl Stack {
-    /// `None`, and said so, where there are no programs for it.
+    /// For all tests at a time. `None`, and said so, where there are no programs for it.
     pub fn shared() -> Option<&'static Self> {
+        static RUNNING: OnceLock<Option<Stack>> = OnceLock::new();
+        RUNNING.get_or_init(Self::start).as_ref()
+    }
+
+    /// Another one, for one test at a time, which kills parts of it.
+    pub fn fragile() -> Option<&'static Self> {
         static RUNNING: OnceLock<Option<Stack>> = OnceLock::new();
         RUNNING.get_or_init(Self::start).as_ref()
     }
@@ -46,10 +53,11 @@ impl Stack {
         };
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
         let keeper = Arc::new(Keeper::new(&python));
-        script(&python, "tests/stack/certificates.py", &[&path(&keeper.folder), "a", "b", "webhooks"], "");
+        certificates(&python, &keeper.folder, &["a", "b", "webhooks"]);
+        let boto = Boto::start(&python);
         let (moto, child) = start_moto(&python);
         let endpoint = Endpoint::start(&moto, runtime.handle());
-        let vpcs = boto(&python, &moto, &json!([["ec2", "describe_vpcs", {}]])).remove(0);
+        let vpcs = boto.call(&moto, &json!([["ec2", "describe_vpcs", {}]])).remove(0);
         let vpc = vpcs["Vpcs"][0]["VpcId"].as_str().expect("a VPC").to_owned();
         let authenticator = Authenticator::start(runtime.handle());
         let site = Site {
@@ -78,29 +86,28 @@ impl Stack {
         for cluster in [&a, &b] {
             let name = format!("stack-{}", cluster.name);
             let role = "arn:aws:iam::123456789012:role/stack";
-            boto(&python, &moto, &json!([["eks", "create_cluster", {"name": name, "roleArn": role, "resourcesVpcConfig": vpc}]]));
+            boto.call(&moto, &json!([["eks", "create_cluster", {"name": name, "roleArn": role, "resourcesVpcConfig": vpc}]]));
             endpoint.eks(&name, &cluster.url, &authority);
         }
         let kubeconfig = keeper.folder.join("kubeconfig");
         std::fs::write(&kubeconfig, setup::kubeconfig(&[("a", &a.url), ("b", &b.url)], "cutover", Some(&keeper.folder.join("ca.crt"))))
             .expect("a kubeconfig");
-        Some(Self { endpoint, authenticator, a, b, kubeconfig, moto, python, _moto: child, _runtime: runtime })
+        Some(Self { endpoint, authenticator, a, b, kubeconfig, moto, boto, _moto: child, _runtime: runtime })
     }
 
     /// What boto3 answers to `[[service, method, parameters], ...]`, straight from moto.
     pub fn boto(&self, calls: &Value) -> Vec<Value> {
-        boto(&self.python, &self.moto, calls)
+        self.boto.call(&self.moto, calls)
     }
 
     /// The same through the endpoint, which learns what is attached, and refuses what it is told to.
     pub fn aws(&self, calls: &Value) -> Vec<Value> {
-        boto(&self.python, &self.endpoint.url, calls)
+        self.boto.call(&self.endpoint.url, calls)
     }
 
-    /// Runs a Python file of the tests against moto: `NAME VERB URL ARGUMENTS...`.
-    pub fn elbv2(&self, verb: &str, arguments: &[&str]) -> Vec<u8> {
-        let arguments: Vec<_> = [verb, self.moto.as_str()].iter().chain(arguments).copied().collect();
-        script(&self.python, "tests/support/elbv2.py", &arguments, "")
+    /// The load balancer and the groups of a test.
+    pub fn furnish(&self, prefix: &str) {
+        self.boto.create(&self.moto, prefix);
     }
 }
 
@@ -120,20 +127,7 @@ fn start_moto(python: &Path) -> (String, Child) {
     (url.trim().to_owned(), child)
 }
 
-fn boto(python: &Path, url: &str, calls: &Value) -> Vec<Value> {
-    serde_json::from_slice(&script(python, "tests/moto_run/boto.py", &[url], &calls.to_string())).expect("a list of answers")
-}
-
-fn script(python: &Path, name: &str, args: &[&str], input: &str) -> Vec<u8> {
-    let mut command = Command::new(python);
-    command.arg(name).args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
-    let mut child = command.spawn().expect("python runs");
-    child.stdin.take().expect("its stdin").write_all(input.as_bytes()).expect("it listens");
-    let out = child.wait_with_output().expect("it ends");
-    assert!(out.status.success(), "{name} {args:?} {input}");
-    out.stdout
-}
-
-fn path(path: &Path) -> String {
-    path.to_str().expect("UTF-8").to_owned()
+fn certificates(python: &Path, folder: &Path, names: &[&str]) {
+    let made = Command::new(python).arg("tests/stack/certificates.py").arg(folder).args(names).status().expect("python runs");
+    assert!(made.success(), "certificates.py");
 }

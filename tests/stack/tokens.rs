@@ -16,14 +16,14 @@ fn stack_clusters_by_their_eks_names() {
 
 #[test]
 fn stack_tokens_that_end_in_the_middle_are_signed_anew() {
-    let Some(world) = World::alone("ended") else { return };
+    let Some(world) = World::new("ended") else { return };
     let plan = world.plan("{pause: {duration: 12s}}, {bind: {}}, {setWeight: 100}");
     let text = std::fs::read_to_string(&plan).expect("the plan").replace("kubeContext: ", "eks: stack-");
     std::fs::write(&plan, text).expect("the plan");
     let ended = watch::run(&world, &plan, |record| {
         if watch::begins(record, 1) {
             // The API server remembers for ten seconds whose a token was.
-            world.stack.authenticator.end_tokens();
+            world.stack.authenticator.end_tokens("cutover");
         }
     });
     ended.exits(0);

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -15,19 +15,6 @@ use super::stack::Stack;
 
 /// Pods of the Deployment in each cluster.
 pub const REPLICAS: usize = 4;
-
-/// Held while a test runs: those that kill what others use are alone.
-static TURN: RwLock<()> = RwLock::new(());
-
-enum Turn {
-    Shared { _guard: RwLockReadGuard<'static, ()> },
-    Alone { _guard: RwLockWriteGuard<'static, ()> },
-}
-
-/// Held by a test that needs no world, while those that kill what it uses wait.
-pub fn beside() -> RwLockReadGuard<'static, ()> {
-    TURN.read().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// One test's own part of the stack.
 pub struct World {
@@ -43,27 +30,28 @@ pub struct World {
     pub routes: Vec<String>,
     /// Of this test's own: plans and state.
     pub folder: tempfile::TempDir,
-    turn: Turn,
+    /// Of the stack whose parts are killed.
+    turn: Option<MutexGuard<'static, ()>>,
 }
 
 impl World {
     /// Beside other tests. `None`, and said so, without the stack.
     pub fn new(name: &str) -> Option<Self> {
-        let guard = TURN.read().unwrap_or_else(PoisonError::into_inner);
-        Some(Self::make(Stack::shared()?, name, Turn::Shared { _guard: guard }))
+        Some(Self::make(Stack::shared()?, name, None))
     }
 
-    /// While no other test runs: for killing what they share.
+    /// On a stack that no other test uses meanwhile: for killing its parts.
     pub fn alone(name: &str) -> Option<Self> {
-        let guard = TURN.write().unwrap_or_else(PoisonError::into_inner);
-        Some(Self::make(Stack::shared()?, name, Turn::Alone { _guard: guard }))
+        static TURN: Mutex<()> = Mutex::new(());
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(Self::make(Stack::fragile()?, name, Some(turn)))
     }
 
-    fn make(stack: &'static Stack, name: &str, turn: Turn) -> Self {
+    fn make(stack: &'static Stack, name: &str, turn: Option<MutexGuard<'static, ()>>) -> Self {
         for cluster in [&stack.a, &stack.b] {
             furnish(cluster, name);
         }
-        stack.elbv2("create", &[name]);
+        stack.furnish(name);
         let describe = |what: &str| json!(["elbv2", format!("describe_{what}"), {"Names": [format!("{name}-web")]}]);
         let found = stack.boto(&json!([describe("load_balancers"), ["elbv2", "describe_target_groups", {}]]));
         let load_balancer = text(&found[0]["LoadBalancers"][0]["LoadBalancerArn"]);
@@ -217,7 +205,7 @@ fn wait(what: &str, mut holds: impl FnMut() -> bool) -> Result<(), String> {
 
 impl Drop for World {
     fn drop(&mut self) {
-        if !matches!(self.turn, Turn::Alone { .. }) {
+        if self.turn.is_none() {
             return;
         }
         // A cluster that does not come back fails the tests after this one, and says why.

@@ -258,9 +258,8 @@ fn bound(plan: &Plan, state: &State, watch: &Watch, now: Timestamp) -> Decision 
     let key = |b: &crate::domain::event::BindingStart| (b.cluster.clone(), format!("{}/{}", b.binding.namespace, b.binding.name));
     let missing: Vec<_> = state.started.bindings.iter().filter(|b| !state.bound.contains(&key(b))).cloned().collect();
     if !missing.is_empty() {
-        // Tried once a look.
-        let tried = watch.unbound.as_ref().filter(|(at, _)| *at >= watch.tried);
-        return tried.map_or(Decision::Bind(missing), |(_, waits)| Decision::Wait(waits.clone()));
+        // Between two tries it waits, and says why, however long a try takes.
+        return if watch.unbound.is_empty() { Decision::Bind(missing) } else { Decision::Wait(watch.unbound.clone()) };
     }
     let groups = first_raised(plan, state);
     let step = goal::coming(plan, state.step).map_or(state.step, |(number, _)| number);

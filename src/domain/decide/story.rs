@@ -6,7 +6,8 @@ use jiff::SignedDuration;
 
 use super::*;
 use crate::domain::alb::{LiveRoute, Reading, Target, TargetState, Unreadable};
-use crate::domain::event::{Freeze, Record, ResumeMode, StepType};
+use crate::domain::binding::Binding;
+use crate::domain::event::{BindingStart, Freeze, Record, ResumeMode, StepType, WaitReason};
 use crate::domain::fixture;
 use crate::domain::goal;
 use crate::domain::watch::Observation;
@@ -131,6 +132,24 @@ fn a_raise_waits_for_capacity_in_words_and_then_moves_every_route() {
     assert!(messages(&soon).contains("must stay so for a while"), "{soon:?}");
     let Decision::Write(batch) = sim.see(30, &ok(40), &ok(20)) else { panic!("no write") };
     assert_eq!((batch.writes.len(), batch.restore, batch.raises), (2, false, vec![fixture::group_arn("webapp-b")]));
+}
+
+#[test]
+fn a_cluster_that_takes_longer_to_answer_than_a_look_is_waited_for_in_words() {
+    let mut sim = Sim::at_step(1, 10);
+    let binding: Binding = serde_json::from_value(serde_json::json!({
+        "namespace": "shop", "name": "webapp", "service": "webapp", "port": "http", "targetGroupArn": fixture::group_arn("webapp-b"),
+        "targetType": "ip", "extra": {},
+    }))
+    .expect("a binding");
+    sim.state.started.bindings = vec![BindingStart { cluster: "b".into(), workload: "webapp".into(), create: true, binding }];
+    assert!(matches!(sim.see(20, &ok(10), &ok(0)), Decision::Bind(_)));
+    sim.watch.unbound = vec![Wait { reason: WaitReason::Binding, message: "cluster b: nothing heard for 15 s".into(), until: None }];
+    // The try took three looks' time: the world is seen again before anything is said.
+    let waiting = sim.look_after(3 * POLL, &ok(10), &ok(0));
+    assert!(messages(&waiting).contains("cluster b: nothing heard"), "{waiting:?}");
+    sim.watch.unbound.clear();
+    assert!(matches!(sim.look_after(POLL, &ok(10), &ok(0)), Decision::Bind(_)));
 }
 
 #[test]

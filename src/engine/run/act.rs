@@ -98,7 +98,7 @@ impl Run<'_> {
                 Err(message) => waits.push(Wait { reason: WaitReason::Binding, message, until: None }),
             }
         }
-        self.watch.unbound = (!waits.is_empty()).then(|| (self.ports.clock.now(), waits));
+        self.watch.unbound = waits;
         Ok(())
     }
 }
