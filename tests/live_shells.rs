@@ -44,6 +44,7 @@ fn plan() -> Plan {
             }],
         }],
         strategy: Strategy {
+            metrics: Vec::new(),
             from: "a".into(),
             to: "b".into(),
             settle: Duration::from_secs(30),

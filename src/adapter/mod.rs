@@ -5,6 +5,7 @@ pub mod aws;
 pub mod clock;
 pub mod eks;
 pub mod kube;
+pub mod metric;
 pub mod patient;
 pub mod store;
 mod words;
@@ -17,6 +18,7 @@ use async_trait::async_trait;
 use crate::domain::action::Action;
 use crate::domain::alb::{Listener, LiveRoute, LoadBalancer, RouteId, Tags, Target, TargetGroup, Unreadable};
 use crate::domain::binding::Binding;
+use crate::domain::gate::metric::{Question, Seen};
 use crate::domain::kube::{Identity, WorkloadView};
 use crate::plan::model::{Selector, ServiceRef};
 
@@ -145,6 +147,13 @@ pub trait Cluster: Send + Sync {
     async fn bindings(&self) -> Result<Vec<Binding>, Unreadable>;
     /// Server-side apply without force, under our own field manager; `dry_run` runs the webhooks and changes nothing.
     async fn apply(&self, binding: &Binding, dry_run: bool) -> Result<(), WriteError>;
+}
+
+/// Where the numbers of metric gates come from. Nothing here judges: what cannot be told is an answer, too.
+#[async_trait]
+pub trait Metrics: Send + Sync {
+    /// What is seen of each question, in their order.
+    async fn ask(&self, questions: &[Question]) -> Vec<Seen>;
 }
 
 /// Wall and monotonic time.

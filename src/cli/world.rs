@@ -8,7 +8,7 @@ use aws_config::SdkConfig;
 use crate::adapter::alb::Alb;
 use crate::adapter::patient::Patient;
 use crate::adapter::store::Store;
-use crate::adapter::{Cluster, aws, clock, eks, kube};
+use crate::adapter::{Cluster, aws, clock, eks, kube, metric};
 use crate::domain::alb::Unreadable;
 use crate::engine::Ports;
 use crate::plan::model::{ClusterAccess, ClusterName, Plan, Selector};
@@ -37,13 +37,16 @@ pub fn patient(config: &SdkConfig) -> Patient {
 /// Everything that a plan needs to reach.
 pub async fn ports(plan: &Plan, store: Arc<dyn Store>) -> Ports {
     let config = aws(Some(&plan.region)).await;
-    Ports { balancer: Arc::new(Alb::new(&config)), clusters: clusters(plan, &config).await, clock: Arc::new(clock::System), store }
+    let clusters = clusters(plan, &config).await;
+    let metrics = Arc::new(metric::Sources::new(plan, &clusters));
+    Ports { balancer: Arc::new(Alb::new(&config)), clusters, metrics, clock: Arc::new(clock::System), store }
 }
 
 /// The load balancers of a plan, and nothing else: what a rollback needs.
 pub async fn balancer_of(plan: &Plan, store: Arc<dyn Store>) -> Ports {
     let config = aws(Some(&plan.region)).await;
-    Ports { balancer: Arc::new(Alb::new(&config)), clusters: BTreeMap::new(), clock: Arc::new(clock::System), store }
+    let balancer = Arc::new(Alb::new(&config));
+    Ports { balancer, clusters: BTreeMap::new(), metrics: Arc::new(metric::Nobody), clock: Arc::new(clock::System), store }
 }
 
 /// The clusters of a plan. One that cannot be reached now answers every question with why.

@@ -6,6 +6,7 @@
 mod guard;
 mod hold;
 mod leaving;
+pub mod metrics;
 mod ramp;
 mod reconcile;
 mod rollback;
@@ -88,6 +89,10 @@ fn next(plan: &Plan, state: &State, watch: &Watch, orders: Orders, now: Timestam
     }
     if state.phase == Phase::RollingBack {
         return rollback::decide(plan, state, watch, now);
+    }
+    let news = metrics::news(plan, state, watch, now);
+    if !news.is_empty() {
+        return Decision::Record(news);
     }
     guard::decide(plan, state, watch, now)
         .or_else(|| hold::decide(plan, state, watch, now))

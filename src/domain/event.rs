@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 use super::action::{Action, Forward};
 use super::alb::RouteId;
 use super::binding::Binding;
+use super::gate::metric::Measurement;
+use super::verdict::judge::Call;
 use crate::plan::model::{ClusterName, OnTimeout, Shares};
 
 /// The version of the records.
@@ -190,6 +192,25 @@ pub enum Event {
         group: String,
         /// In words, with the numbers.
         message: String,
+    },
+    /// A metric gate was measured.
+    Sampled {
+        /// The gate's name.
+        gate: String,
+        /// What was seen, and about which time.
+        measurement: Measurement,
+    },
+    /// A metric gate says something else than before.
+    Judged {
+        /// The gate's name.
+        gate: String,
+        /// What it says.
+        call: Call,
+        /// In words, with the numbers.
+        why: String,
+        /// It is only watched: nothing follows from it.
+        #[serde(default)]
+        dry_run: bool,
     },
     /// The traffic goes back.
     RollbackStarted {
@@ -524,6 +545,8 @@ pub enum WaitReason {
     OpenWrite,
     /// Not enough healthy targets yet, or not for long enough.
     RaiseGate,
+    /// A metric gate that must pass does not, yet.
+    MetricGate,
     /// Written and read back; not yet believed.
     Settle,
     /// Baking.

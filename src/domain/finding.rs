@@ -73,6 +73,9 @@ codes! {
     CUT027 Error "a workload has a Service in a cluster that cannot be reached";
     CUT028 Error "a text for people is empty or too long";
     CUT029 Error "gates that cannot work together";
+    CUT030 Error "a metric gate has no source or judgement, or more than one";
+    CUT031 Error "a metric gate is judged by what its source does not tell";
+    CUT032 Error "a metric gate's address or header is wrong";
     CUT034 Error "a bad time, day, window or time zone";
     CUT035 Error "a step and its pause fit into no window";
     CUT036 Error "a time-out where nothing can time out";

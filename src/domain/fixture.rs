@@ -56,6 +56,7 @@ pub fn plan() -> Plan {
             observe_every: None,
             hours: crate::plan::hours::Hours::default(),
             gates: gates(),
+            metrics: Vec::new(),
             start: Some(shares(100, 0)),
             steps,
         },

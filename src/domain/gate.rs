@@ -1,5 +1,7 @@
 //! The target health gates, over the samples of one group: `raise` before traffic moves, `guard` while it flows.
 
+pub mod metric;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 

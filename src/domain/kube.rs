@@ -63,6 +63,12 @@ pub struct Pod {
     pub readiness_gates: Vec<String>,
     /// When it was made.
     pub created: Option<Timestamp>,
+    /// Restarts of its containers, all told.
+    #[serde(default)]
+    pub restarts: u32,
+    /// When a container was last started again, where that is known.
+    #[serde(default)]
+    pub restarted: Option<Timestamp>,
 }
 
 /// A Deployment or StatefulSet.
@@ -77,6 +83,9 @@ pub struct Owner {
     pub replicas: u32,
     /// `status.readyReplicas`.
     pub ready: u32,
+    /// `status.updatedReplicas`, of the present version; `None`: not counted, or by a controller that has not seen the present version.
+    #[serde(default)]
+    pub updated: Option<u32>,
     /// Labels and annotations that name a GitOps owner, such as `Argo CD`; `None`: none seen.
     pub managed_by: Option<String>,
 }

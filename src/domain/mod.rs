@@ -24,6 +24,7 @@ pub mod rival;
 pub mod select;
 pub mod shares;
 pub mod state;
+pub mod verdict;
 pub mod watch;
 
 #[cfg(test)]

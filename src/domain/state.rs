@@ -9,6 +9,8 @@ use jiff::{SignedDuration, Timestamp};
 use super::action::{self, Action, Forward};
 use super::alb::RouteId;
 use super::event::{Event, Freeze, Outcome, Ramp, Record, RouteStart, Started, Stop};
+use super::gate::metric::Measurement;
+use super::verdict::judge::Call;
 
 mod apply;
 mod legal;
@@ -82,6 +84,10 @@ pub struct State {
     pub routes: BTreeMap<RouteId, Route>,
     /// Rules that someone made since the start, and that the run does not move.
     pub newcomers: BTreeMap<RouteId, RouteStart>,
+    /// Since when the present shares stand: what metric gates measured before is about others.
+    pub shares_since: Timestamp,
+    /// By the names of metric gates: their measurements since then, oldest first, and what was last said of them.
+    pub gates: BTreeMap<String, (Vec<Measurement>, Option<Call>)>,
     /// Bindings dealt with, as (cluster, namespace/name).
     pub bound: BTreeSet<(String, String)>,
     /// Requests that were heard, by their names in the store.
@@ -254,12 +260,24 @@ impl State {
             rollback: None,
             routes: routes.collect(),
             newcomers: BTreeMap::new(),
+            shares_since: record.time,
+            gates: BTreeMap::new(),
             bound: BTreeSet::new(),
             heard: BTreeSet::new(),
             finished: None,
             stopped: None,
             started: (**started).clone(),
         })
+    }
+
+    /// What a metric gate measured since the present shares stand, oldest first.
+    pub fn measured(&self, gate: &str) -> &[Measurement] {
+        self.gates.get(gate).map_or(&[], |(measured, _)| measured)
+    }
+
+    /// What was last recorded of what a metric gate says.
+    pub fn said(&self, gate: &str) -> Option<Call> {
+        self.gates.get(gate).and_then(|(_, said)| *said)
     }
 
     /// Whether raises are held, by a person or by itself.

@@ -27,7 +27,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::adapter::store::{Store, StoreError};
-use crate::adapter::{Balancer, Clock, Cluster};
+use crate::adapter::{Balancer, Clock, Cluster, Metrics};
 use crate::domain::decide::Orders;
 use crate::domain::event::{Outcome, Record, Stop, Wait};
 use crate::domain::gate::FRESH;
@@ -48,6 +48,8 @@ pub struct Ports {
     pub balancer: Arc<dyn Balancer>,
     /// The clusters that the plan gives access to.
     pub clusters: BTreeMap<ClusterName, Arc<dyn Cluster>>,
+    /// Where the numbers of metric gates come from.
+    pub metrics: Arc<dyn Metrics>,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Where runs live.

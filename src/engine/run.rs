@@ -13,13 +13,14 @@ use super::{Audience, Ending, EngineError, Interrupt, Ports, Settings, look, req
 use crate::adapter::clock::Ahead;
 use crate::adapter::store::{Held, Request};
 use crate::domain::decide::{Decision, carries_on, decide};
-use crate::domain::event::{Counts, Event, Outcome, Wait};
+use crate::domain::event::{Counts, Event, Outcome, Stop, Wait};
 use crate::domain::state::{Phase, State};
 use crate::domain::watch::Watch;
 use crate::plan::model::Plan;
 
 mod act;
 mod leave;
+mod measure;
 mod observe;
 mod record;
 mod restore;
@@ -41,6 +42,7 @@ pub struct Run<'a> {
     journal: Journal,
     /// The claim of a process that goes on where another left, until there is anything else to be journalled.
     unclaimed: Option<(Timestamp, Event)>,
+    asking: measure::Asking,
     /// This process restores: nothing but another owner stops it.
     restores: bool,
     /// What the end of the run says that a person must know, and the routes that are not back.
@@ -87,6 +89,7 @@ impl<'a> Run<'a> {
             seen,
             unclaimed: None,
             journal: Journal::new(std::sync::Arc::clone(&ports.store), &run),
+            asking: measure::Asking::default(),
             restores,
             said: Default::default(),
             plan,
@@ -151,6 +154,7 @@ impl<'a> Run<'a> {
                 self.look().await;
                 self.owned();
             }
+            self.measure().await?;
             let now = self.ports.clock.now();
             let decision = decide(self.plan, &self.state, &self.watch, self.settings.orders, now);
             tracing::debug!(?decision, "decided");
@@ -183,6 +187,8 @@ impl<'a> Run<'a> {
                     self.rest(now).await;
                     self.watch.unbound.clear();
                 }
+                // What has been asked is heard first: the next process would have to ask again.
+                Decision::Leave(Stop::Waiting, _) if self.asking.wait().await => {}
                 Decision::Leave(stop, message) => return self.leave(stop, message).await,
                 Decision::Done(outcome) => return Ok(self.finished(outcome).await),
             }

@@ -4,8 +4,9 @@
 use super::decode::{At, Table, record};
 use super::extra::Binding;
 use super::scalar::{
-    Account, Actions, ApiVersion, Arn, CallRate, ClusterRef, CodeName, EksName, Factor, Kind, Line, ListenerName, MarkerKind, Name,
-    Percent, Period, Port, Priority, Ratio, Reaction, Region, Resource, StepName, Stickiness, Targets,
+    Account, Actions, Amount, ApiVersion, Arn, CallRate, Chance, ClusterRef, CodeName, EksName, Factor, Failures, Flag, HeaderName, Kind,
+    Line, ListenerName, MarkerKind, Missing, Name, Percent, Period, Port, Priority, Query, Ratio, Reaction, Region, Requests, Resource,
+    Status, StepName, Stickiness, Targets, Times, Url,
 };
 use super::time::{ApprovalReaction, Clock, Day, Moment, Zone};
 
@@ -92,6 +93,8 @@ record! {
         binding "binding": optional Binding,
         /// The load balancers that lead to it, an entry each.
         routes "routes": required Vec<At<Route>>,
+        /// Metric gates of this workload, over its own target groups.
+        gates "gates": optional Vec<At<MetricGate>> = [],
     }
 
     /// A Service.
@@ -197,6 +200,166 @@ record! {
     Gates as "`gates`" {
         /// Health of the targets.
         target_health "targetHealth": optional TargetHealth = {},
+        /// What metrics, probes and commands say.
+        metrics "metrics": optional Vec<At<MetricGate>> = [],
+    }
+
+    /// A metric gate: a source of numbers, and how they are judged. Measurements begin anew with each share.
+    MetricGate as "a gate" {
+        /// What it is called; unique within the plan.
+        name "name": required Name,
+        /// Whether it must pass before traffic moves.
+        raise "raise": optional Flag = true,
+        /// Whether the traffic goes back when it fails.
+        guard "guard": optional Flag = true,
+        /// The time between two measurements; sides are compared over windows of this length.
+        interval "interval": optional Period = "1m",
+        /// Between the settling of the shares and the first measurement; omitted: none.
+        initial_delay "initialDelay": optional Period,
+        /// How far back a measurement looks; omitted: one interval.
+        window "window": optional Period,
+        /// How late the data is complete; omitted: 3m for `cloudWatch`, else none.
+        delay "delay": optional Period,
+        /// What no data means: `hold` (nothing is raised), `fail`, or `pass`.
+        no_data "noData": optional Missing = "hold",
+        /// Requests of the new cluster before sides that are compared pass.
+        min_requests "minRequests": optional Requests = 100,
+        /// How many measurements may fail while the same shares stand.
+        failure_limit "failureLimit": optional Failures = 0,
+        /// `true`: what it says is recorded, and nothing follows from it.
+        dry_run "dryRun": optional Flag = false,
+        /// Queries to a Prometheus.
+        prometheus "prometheus": optional Prometheus,
+        /// A probe with an expected answer.
+        http "http": optional Http,
+        /// A command.
+        exec "exec": optional Exec,
+        /// Names of CloudWatch alarms, each of which must be OK.
+        cloud_watch_alarms "cloudWatchAlarms": optional Vec<At<Line>>,
+        /// CloudWatch's metrics of the target groups, or one of your own.
+        cloud_watch "cloudWatch": optional CloudWatch,
+        /// The workload in the new cluster: rolled out, its pods ready.
+        kubernetes "kubernetes": optional Kubernetes,
+        /// Judged by error rates, old against new.
+        error_rate "errorRate": optional ErrorRate,
+        /// Judged by latencies, old against new.
+        latency "latency": optional Latency,
+        /// Judged by the share of requests that the new cluster got, against the share written.
+        share "share": optional Share,
+        /// Judged by a threshold.
+        success_condition "successCondition": optional Condition,
+    }; exactly CUT030 ["prometheus", "http", "exec", "cloudWatchAlarms", "cloudWatch", "kubernetes"]
+
+    /// Queries to a Prometheus. In address and queries, `{{cluster}}` is the side that is asked about, `{{workload}}` the gate's workload, and `{{window}}` such as `60s`.
+    Prometheus as "`prometheus`" {
+        /// Such as `https://prometheus.example.com`, up to before `/api/v1`.
+        address "address": required Url,
+        /// Headers of every request.
+        headers "headers": optional Vec<At<Header>> = [],
+        /// How long an answer may take.
+        timeout "timeout": optional Period = "10s",
+        /// PromQL for one value, with `successCondition`.
+        query "query": optional Query,
+        /// PromQL for a side's requests within the window.
+        requests "requests": optional Query,
+        /// PromQL for a side's failed requests within the window.
+        errors "errors": optional Query,
+        /// PromQL for a quantile of a side's latency within the window, in seconds.
+        latency "latency": optional Query,
+    }
+
+    /// A header of a request. Values from the environment or from files are never written anywhere.
+    Header as "a header" {
+        /// Its name.
+        name "name": required HeaderName,
+        /// Its value, where that is no secret.
+        value "value": optional Line,
+        /// The environment variable that holds its value.
+        from_env "fromEnv": optional Line,
+        /// The file that holds its value, read again for each request.
+        from_file "fromFile": optional Line,
+    }; exactly CUT032 ["value", "fromEnv", "fromFile"]
+
+    /// A probe with an expected answer.
+    Http as "`http`" {
+        /// What is asked with GET; `{{cluster}}` is the new cluster.
+        url "url": required Url,
+        /// Headers of the request, such as `Host`, or one that a test rule of the load balancer matches.
+        headers "headers": optional Vec<At<Header>> = [],
+        /// The status that is expected.
+        status "status": optional Status = 200,
+        /// A text that the body must contain.
+        body "body": optional Line,
+        /// How long the answer may take.
+        timeout "timeout": optional Period = "5s",
+    }
+
+    /// A command. Exit code 0 is well; a JSON object on stdout may say more: `message`, `value`, or `old` and `new` with `requests` and `errors`, or `latency`.
+    Exec as "`exec`" {
+        /// Program and arguments; there is no shell unless you name one.
+        command "command": required Vec<At<Query>>,
+        /// After this it is killed.
+        timeout "timeout": optional Period = "30s",
+    }
+
+    /// CloudWatch's metrics of the plan's target groups; or with `namespace`, `metricName` and `statistic` one of your own, with `successCondition`.
+    CloudWatch as "`cloudWatch`" {
+        /// Such as `MyApp`.
+        namespace "namespace": optional Line,
+        /// Such as `CheckoutFailures`.
+        metric_name "metricName": optional Line,
+        /// All of the metric's dimensions.
+        dimensions "dimensions": optional Vec<At<Dimension>> = [],
+        /// Such as `Average`, `Sum` or `p99`; of the latency where sides are compared.
+        statistic "statistic": optional Line = "p99",
+    }
+
+    /// A dimension of a CloudWatch metric.
+    Dimension as "a dimension" {
+        /// Its name.
+        name "name": required Line,
+        /// Its value.
+        value "value": required Line,
+    }
+
+    /// The workload in the new cluster: every Deployment and StatefulSet behind its Service rolled out, every pod ready.
+    Kubernetes as "`kubernetes`" {
+        /// Container restarts within the window, at most; omitted: not looked at.
+        max_restarts "maxRestarts": optional Failures,
+    }
+
+    /// Error rates, old against new, by a test that may be looked at at any time.
+    ErrorRate as "`errorRate`" {
+        /// How many times the old error rate the new one may be.
+        ratio "ratio": optional Times = 1.5,
+        /// The probability of a false alarm while the same shares stand.
+        alpha "alpha": optional Chance = 0.01,
+        /// Percentage points by which the new error rate may be above the old one, by its upper bound, for more traffic to be let in.
+        max_difference "maxDifference": optional Ratio = 1,
+        /// Compared time before more traffic is let in.
+        min_bake "minBake": optional Period = "5m",
+    }
+
+    /// Latencies, old against new, by a rank test over ten windows and more.
+    Latency as "`latency`" {
+        /// How many times the old latency the new one may be.
+        ratio "ratio": optional Times = 1.2,
+        /// The probability of a false alarm while the same shares stand.
+        alpha "alpha": optional Chance = 0.01,
+    }
+
+    /// The share of requests that the new cluster got.
+    Share as "`share`" {
+        /// Percentage points by which it may differ from the share written.
+        tolerance "tolerance": optional Ratio = 2,
+    }
+
+    /// A threshold.
+    Condition as "`successCondition`" {
+        /// The value may be this or less.
+        at_most "atMost": optional Amount,
+        /// The value may be this or more.
+        at_least "atLeast": optional Amount,
     }
 
     /// Health of the targets.
@@ -243,6 +406,8 @@ record! {
         set_shares "setShares": optional Table<Percent>,
         /// Wait under guard: for a duration, or until approved.
         pause "pause": optional Pause,
+        /// Metric gates of this step: before its writes, or until its pause may end; as guards for as long as its shares stand.
+        gates "gates": optional Vec<At<MetricGate>> = [],
     }; exactly CUT020 ["bind", "setWeight", "setShares", "pause"]
 
     /// Wait under guard: `{duration: 10m}`, or until approved: `{}`, `{approval: TEXT}`.

@@ -1,5 +1,7 @@
 //! The plan as the rest of the crate sees it: checked, defaulted, durations as [`Duration`], shares as percentages by cluster.
 
+pub mod metric;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -216,6 +218,8 @@ pub struct Strategy {
     pub hours: Hours,
     /// The target health gates.
     pub gates: TargetHealthGates,
+    /// The metric gates: the plan's, the workloads' and the steps', in the order of the file.
+    pub metrics: Vec<metric::MetricGate>,
     /// The shares that must be live at the start: `from` whole, unless the plan has only `setShares` steps (then `None`: whatever is live).
     pub start: Option<Shares>,
     /// The steps, numbered from 1 by their place.

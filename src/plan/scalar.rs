@@ -93,6 +93,8 @@ word! {
     Reaction CUT005 { Rollback "rollback", Pause "pause" }
     /// `rollback.stickiness`.
     Stickiness CUT005 { Break "break", Keep "keep" }
+    /// `noData`.
+    Missing CUT005 { Pass "pass", Hold "hold", Fail "fail" }
     /// `marker`.
     MarkerKind CUT005 { Tag "tag", None "none" }
 }
@@ -276,6 +278,38 @@ pub fn selected(text: &str) -> Result<Selector, String> {
     Err(format!("`{}` is no name of a load balancer or target group", clip(text)))
 }
 
+fn flag(node: &Node, out: &mut Vec<Diagnostic>) -> Option<bool> {
+    match &node.value {
+        Value::Bool(flag) => Some(*flag),
+        _ => node.wrong("`true` or `false`", out).none(),
+    }
+}
+
+fn url(node: &Node, out: &mut Vec<Diagnostic>) -> Option<String> {
+    let text = node.text("a URL", out)?.trim();
+    let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
+    let host = rest.map(|r| r.split(['/', '?', '#']).next().unwrap_or_default());
+    match host {
+        Some(host) if host.contains('@') => {
+            note(out, Code::CUT032, node.place, "a URL with a user or a password in it would be kept with the run")
+                .help("put credentials into a header with `fromEnv` or `fromFile`")
+                .none()
+        }
+        Some(host) if !host.is_empty() && text.len() <= 2000 && !text.contains(char::is_whitespace) => Some(text.to_owned()),
+        _ => {
+            note(out, Code::CUT032, node.place, format!("`{}` is no URL", clip(text))).help("it begins with `http://` or `https://`").none()
+        }
+    }
+}
+
+fn header_name(node: &Node, out: &mut Vec<Diagnostic>) -> Option<String> {
+    let text = node.text("the name of a header", out)?;
+    match http::HeaderName::from_bytes(text.as_bytes()) {
+        Ok(_) => Some(text.to_owned()),
+        Err(_) => note(out, Code::CUT032, node.place, format!("`{}` is no name of a header", clip(text))).none(),
+    }
+}
+
 fn arn(node: &Node, out: &mut Vec<Diagnostic>) -> Option<String> {
     let text = node.text("an ARN", out)?;
     if text.starts_with("arn:") {
@@ -329,6 +363,26 @@ scalar! {
     }, selector;
     /// An ARN.
     Arn(String) = { "type": "string", "pattern": "^arn:" }, arn;
+    /// Yes or no.
+    Flag(bool) = { "type": "boolean" }, flag;
+    /// An address on the web, without credentials.
+    Url(String) = { "type": "string", "pattern": "^https?://[^/?#@\\s]+([/?#]\\S*)?$", "maxLength": 2000 }, url;
+    /// The name of an HTTP header.
+    HeaderName(String) = { "type": "string", "pattern": "^[-!#$%&'*+.^_`|~0-9A-Za-z]+$" }, header_name;
+    /// A query, or a part of a command.
+    Query(String) = { "type": "string", "minLength": 1, "maxLength": 4000 }, |n, out| line(n, 4000, out);
+    /// How many times something.
+    Times(f64) = { "type": "number", "minimum": 1, "maximum": 100 }, |n, out| number(n, 1.0, 100.0, out);
+    /// A probability.
+    Chance(f64) = { "type": "number", "minimum": 0.0001, "maximum": 0.5 }, |n, out| number(n, 0.0001, 0.5, out);
+    /// Any number.
+    Amount(f64) = { "type": "number", "minimum": -1e15, "maximum": 1e15 }, |n, out| number(n, -1e15, 1e15, out);
+    /// A number of requests.
+    Requests(u32) = { "type": "integer", "minimum": 1, "maximum": 1_000_000_000 }, |n, out| n.whole("number of requests", 1..=1_000_000_000, out);
+    /// A number of failures.
+    Failures(u32) = { "type": "integer", "minimum": 0, "maximum": 10000 }, |n, out| n.whole("number", 0..=10_000, out);
+    /// An HTTP status.
+    Status(u32) = { "type": "integer", "minimum": 100, "maximum": 599 }, |n, out| n.whole("HTTP status", 100..=599, out);
     /// A finding's code.
     CodeName(String) = { "type": "string", "pattern": "^CUT[0-9]{3}$" }, |n, out| n.text("the code of a finding", out).map(str::to_owned);
 }

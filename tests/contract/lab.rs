@@ -68,6 +68,7 @@ fn strategy() -> Strategy {
     let raise = RaiseGate { min_healthy: 1, min_healthy_percent: 100.0, capacity: 1.0, stable_for: None };
     let guard = GuardGate { min_healthy_percent: 50.0, for_: minute };
     Strategy {
+        metrics: Vec::new(),
         from: "a".into(),
         to: "b".into(),
         settle: minute,

@@ -56,7 +56,8 @@ async fn roll_back(theatre: &Theatre, ports: Ports, take_over: bool) -> Ending {
 async fn elsewhere(theatre: &Theatre, plan: &Plan, started: Started) -> Ending {
     let store: Arc<dyn Store> = Arc::new(Memory::new());
     let balancer = Arc::clone(&theatre.stage.balancer);
-    let ports = Ports { balancer, clusters: BTreeMap::new(), clock: Arc::clone(&theatre.stage.clock), store };
+    let metrics = Arc::clone(&theatre.stage.metrics);
+    let ports = Ports { balancer, clusters: BTreeMap::new(), metrics, clock: Arc::clone(&theatre.stage.clock), store };
     let lbs = started.load_balancers.clone();
     let cause = Event::RollbackStarted { cause: "test".into(), by: "bob@lab".into(), to_step: None, force: false, request: None };
     ports.store.create("elsewhere").await.expect("made");

@@ -6,6 +6,7 @@
 
 mod emergency;
 mod face;
+mod gates;
 mod golden;
 mod hurry;
 mod matrix;

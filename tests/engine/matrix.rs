@@ -3,6 +3,7 @@
 
 use cutover::cli::exit::Exit;
 use cutover::domain::journal::to_json;
+use cutover::lab::rehearsal::Options;
 use cutover::plan::model::Plan;
 
 use super::face::Face;
@@ -139,6 +140,21 @@ async fn a_canary_ends_where_it_began() {
     theatre.assert_attached();
     // At night nobody looks: not ready in time goes back.
     ends(plan("plans/canary.yaml"), "green-never-healthy", "rolled back", Exit::RolledBack).await.assert_original(&[]);
+}
+
+/// What its metric gates compare is what the lab's load balancer counts.
+#[tokio::test(start_paused = true)]
+async fn metrics_are_compared_before_each_rise() {
+    let options = Options { speed: None, rate: Some(20.0) };
+    let mut theatre = Theatre::begin_at(plan("plans/metrics.yaml"), &example("healthy"), options, |_| {}).await;
+    let end = theatre.run().await;
+    assert_eq!((word(&end), exit(&end)), ("completed", Exit::Done), "{}", theatre.lines());
+    theatre.assert_shares(100, &[]);
+    let mut theatre = Theatre::begin_at(plan("plans/metrics.yaml"), &example("green-errs-at-20"), options, |_| {}).await;
+    let end = theatre.run().await;
+    assert_eq!((word(&end), exit(&end)), ("rolled back", Exit::RolledBack), "{}", theatre.lines());
+    theatre.assert_original(&[]);
+    story!(theatre);
 }
 
 #[tokio::test(start_paused = true)]

@@ -14,10 +14,20 @@ pub fn many_routes(strategy: &str, steps: &str) -> Plan {
     with("listeners: [80, 443]", "", strategy, steps)
 }
 
+/// Two rules under metric gates: `gates` goes under `gates`, `more` under `strategy`.
+pub fn gated(gates: &str, more: &str, steps: &str) -> Plan {
+    let rules = "rules: [{priority: 10}, {priority: 11}]";
+    with_gates(gates, "listeners: [443]", rules, more, steps)
+}
+
 /// Bind, half, 30 s, all, 30 s.
 pub const SHORT: &str = "[{bind: {}}, {setWeight: 50, name: half}, {pause: {duration: 30s}}, {setWeight: 100}, {pause: {duration: 30s}}]";
 
 fn with(listeners: &str, rules: &str, strategy: &str, steps: &str) -> Plan {
+    with_gates("", listeners, rules, strategy, steps)
+}
+
+fn with_gates(gates: &str, listeners: &str, rules: &str, strategy: &str, steps: &str) -> Plan {
     plan_of(&format!(
         "apiVersion: cutover.dev/v1alpha1
 kind: Cutover
@@ -47,6 +57,7 @@ spec:
       targetHealth:
         raise: {{minHealthy: 1, stableFor: 5s}}
         guard: {{minHealthyPercent: 70, for: 30s}}
+      {gates}
     {strategy}
     steps: {steps}
 "

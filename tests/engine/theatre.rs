@@ -87,7 +87,11 @@ impl Theatre {
 
     /// The same, with other settings.
     pub async fn begin_with(plan: Plan, scenario: &Scenario, change: impl FnOnce(&mut Settings)) -> Self {
-        let options = Options { speed: None, rate: Some(2.0) };
+        Self::begin_at(plan, scenario, Options { speed: None, rate: Some(2.0) }, change).await
+    }
+
+    /// The same, with other traffic.
+    pub async fn begin_at(plan: Plan, scenario: &Scenario, options: Options, change: impl FnOnce(&mut Settings)) -> Self {
         let stage = Stage::paused(plan.clone(), scenario, 1, options).await.unwrap_or_else(|e| panic!("{e}"));
         let before = stage.shell().call(|w, _| w.snapshot());
         let ledger = Ledger::default();
@@ -100,7 +104,8 @@ impl Theatre {
             writes: Mutex::default(),
         });
         let store: Arc<dyn Store> = Arc::new(ledger.clone());
-        let ports = Ports { balancer: Arc::clone(&witness) as _, clusters: stage.clusters.clone(), clock: Arc::clone(&stage.clock), store };
+        let (clusters, metrics) = (stage.clusters.clone(), Arc::clone(&stage.metrics));
+        let ports = Ports { balancer: Arc::clone(&witness) as _, clusters, metrics, clock: Arc::clone(&stage.clock), store };
         let prepared = prepare(&plan, &ports, 1).await;
         if let Some(refusal) = prepared.refusal() {
             panic!("{refusal}");

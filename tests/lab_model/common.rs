@@ -58,6 +58,7 @@ pub fn plan() -> Plan {
             routes: vec![route],
         }],
         strategy: Strategy {
+            metrics: Vec::new(),
             from: "a".into(),
             to: "b".into(),
             settle: Duration::from_secs(30),

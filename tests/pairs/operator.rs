@@ -7,6 +7,7 @@ use std::time::Duration;
 use cutover::adapter::alb::Alb;
 use cutover::adapter::clock::Scaled;
 use cutover::adapter::kube::K8s;
+use cutover::adapter::metric::Nobody;
 use cutover::adapter::store::kubernetes::Shared;
 use cutover::adapter::store::{Request, Store};
 use cutover::adapter::{Balancer, Clock, Cluster, aws};
@@ -163,7 +164,7 @@ impl Pair {
         let client = kube::Client::new(BoxCloneSyncService::new(line.map_err(|e| e)), "default");
         let clock: Arc<dyn Clock> = Arc::new(self.clock.clone());
         let store: Arc<dyn Store> = Arc::new(Shared::new(client, "shop", "namespace shop of a", "kubectl -n shop", Arc::clone(&clock)));
-        Ports { balancer, clusters, clock, store }
+        Ports { balancer, clusters, metrics: Arc::new(Nobody), clock, store }
     }
 
     /// One operator's part, to its end.

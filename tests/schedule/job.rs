@@ -9,6 +9,7 @@ use std::time::Duration;
 use cutover::adapter::alb::Alb;
 use cutover::adapter::clock::Scaled;
 use cutover::adapter::kube::K8s;
+use cutover::adapter::metric::Nobody;
 use cutover::adapter::store::kubernetes::Shared;
 use cutover::adapter::store::{LockError, Request, Store, run_id};
 use cutover::adapter::{Balancer, Clock, Cluster, aws};
@@ -189,7 +190,8 @@ impl Days {
             clusters.insert(cluster.name.clone(), Arc::new(K8s::new(kube::Client::new(line(&cluster.name), "default"))));
         }
         let balancer = Arc::new(Road { process: Arc::clone(process), inner });
-        Ports { balancer, clusters, clock: Arc::new(self.clock.clone()), store: self.store(line("a")) }
+        let metrics = Arc::new(Nobody);
+        Ports { balancer, clusters, metrics, clock: Arc::new(self.clock.clone()), store: self.store(line("a")) }
     }
 
     /// A call of `cutover step`, as the verb makes it.

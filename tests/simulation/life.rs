@@ -10,6 +10,7 @@ use aws_credential_types::Credentials;
 use cutover::adapter::alb::Alb;
 use cutover::adapter::clock::Scaled;
 use cutover::adapter::kube::K8s;
+use cutover::adapter::metric::Nobody;
 use cutover::adapter::store::memory::Memory;
 use cutover::adapter::store::{Request, Store, run_id};
 use cutover::adapter::{Cluster, aws, eks};
@@ -190,7 +191,7 @@ impl Theatre {
         }
         let balancer = Arc::new(Seen { inner: Arc::new(Alb::new(&config)), wire: self.wire.clone() });
         let clock = Arc::new(Jumpy::new(self.clock.clone(), self.wire.offset()));
-        (self.wrap)(Ports { balancer, clusters, clock, store: Arc::new(self.ledger.clone()) })
+        (self.wrap)(Ports { balancer, clusters, metrics: Arc::new(Nobody), clock, store: Arc::new(self.ledger.clone()) })
     }
 
     /// One process, from its start to its end. Where `rolls_back`, someone types `rollback` elsewhere soon after a fault has struck.

@@ -57,7 +57,15 @@ pub fn pod(pod: &core::Pod) -> Pod {
         ready: status.conditions.iter().flatten().any(|c| c.type_ == "Ready" && c.status == "True"),
         readiness_gates: gates.map(|g| g.condition_type.clone()).collect(),
         created: created(pod),
+        restarts: status.container_statuses.iter().flatten().map(|c| number(Some(c.restart_count), 0)).sum(),
+        restarted: status.container_statuses.iter().flatten().filter_map(started_again).max(),
     }
+}
+
+/// When a container that has ended before was last started.
+fn started_again(status: &core::ContainerStatus) -> Option<Timestamp> {
+    let ended = || Some(status.last_state.as_ref()?.terminated.as_ref()?.finished_at.as_ref()?.0);
+    if status.restart_count > 0 { ended() } else { None }
 }
 
 fn created(object: &impl ResourceExt) -> Option<Timestamp> {
@@ -67,23 +75,27 @@ fn created(object: &impl ResourceExt) -> Option<Timestamp> {
 /// A Deployment.
 pub fn deployment(deployment: &Deployment) -> Owned {
     let replicas = deployment.spec.as_ref().and_then(|s| s.replicas);
-    let ready = deployment.status.as_ref().and_then(|s| s.ready_replicas);
+    let status = deployment.status.as_ref();
+    let seen = status.and_then(|s| s.observed_generation) == deployment.metadata.generation;
+    let updated = status.filter(|_| seen).and_then(|s| s.updated_replicas);
     let template = deployment.spec.as_ref().map(|s| &s.template);
-    owned("Deployment", deployment, replicas, ready, template)
+    owned("Deployment", deployment, replicas, (status.and_then(|s| s.ready_replicas), updated), template)
 }
 
 /// A StatefulSet.
 pub fn stateful_set(set: &StatefulSet) -> Owned {
     let replicas = set.spec.as_ref().and_then(|s| s.replicas);
-    let ready = set.status.as_ref().and_then(|s| s.ready_replicas);
-    owned("StatefulSet", set, replicas, ready, set.spec.as_ref().map(|s| &s.template))
+    let status = set.status.as_ref();
+    let seen = status.and_then(|s| s.observed_generation) == set.metadata.generation;
+    let updated = status.filter(|_| seen).and_then(|s| s.updated_replicas);
+    owned("StatefulSet", set, replicas, (status.and_then(|s| s.ready_replicas), updated), set.spec.as_ref().map(|s| &s.template))
 }
 
 fn owned(
     kind: &str,
     object: &impl ResourceExt,
     replicas: Option<i32>,
-    ready: Option<i32>,
+    (ready, updated): (Option<i32>, Option<i32>),
     template: Option<&core::PodTemplateSpec>,
 ) -> Owned {
     let template_labels = template.and_then(|t| t.metadata.as_ref()).and_then(|m| m.labels.clone()).unwrap_or_default();
@@ -92,6 +104,7 @@ fn owned(
         name: object.name_any(),
         replicas: number(replicas, 1),
         ready: number(ready, 0),
+        updated: updated.map(|n| number(Some(n), 0)),
         managed_by: gitops_owner(object.labels(), object.annotations()).map(str::to_owned),
     };
     Owned { uid: object.uid().unwrap_or_default(), template_labels, owner }

@@ -8,6 +8,7 @@ use super::names::{Names, shares};
 use super::style::{Style, Tone, count, duration, percent};
 use crate::domain::event::{Counts, Event, Measured, Outcome, Record, ResumeMode, RouteStart, Started, Wait, WaitReason};
 use crate::domain::hours;
+use crate::domain::verdict::judge::Call;
 use batch::Tally;
 use jiff::SignedDuration;
 
@@ -129,7 +130,7 @@ fn text(event: &Event, run: &str, names: &Names, style: &Style) -> Option<Text> 
         }
         Event::Settled { step } => Text::new(Tone::Faint, "·", format!("step {step}  settled")),
         Event::StepDone { step } => Text::new(Tone::Good, "✓", format!("step {step}  done")),
-        Event::Baked { gap: 0, .. } => return None,
+        Event::Baked { gap: 0, .. } | Event::Sampled { .. } => return None,
         Event::Baked { gap, .. } => {
             Text::new(Tone::Warn, "!", format!("nobody looked for {}: the bake is that much longer", duration(millis(*gap))))
         }
@@ -148,6 +149,11 @@ fn text(event: &Event, run: &str, names: &Names, style: &Style) -> Option<Text> 
         Event::Thawed {} => Text::new(Tone::Strong, "▸", "the reason is gone: going on"),
         Event::Drifted { route, expected, live } => drifted(route, expected, live.as_deref(), names),
         Event::Appeared { route } => Text::new(Tone::Warn, "!", appeared(route)),
+        Event::Judged { gate, call, why, dry_run } => judged(gate, *call, why, *dry_run),
+        // A metric gate is about more than one group.
+        Event::GateFailed { gate, group, message } if group.is_empty() => {
+            Text::new(Tone::Bad, "✗", format!("{gate} gate failed: {message}"))
+        }
         Event::GateFailed { gate, group, message } => {
             Text::new(Tone::Bad, "✗", format!("{gate} gate failed on {}: {message}", names.group(group)))
         }
@@ -184,6 +190,17 @@ fn started(s: &Started, run: &str) -> String {
     let whole =
         s.start.as_ref().map(|s| format!("; a rollback goes to {}", shares(&s.iter().map(|(c, p)| (c.clone(), f64::from(*p))).collect())));
     format!("run {run} of plan {}, by {}: {}{}", s.plan, s.owner, count(s.routes.len(), "route"), whole.unwrap_or_default())
+}
+
+fn judged(gate: &str, call: Call, why: &str, dry_run: bool) -> Text {
+    let watched = if dry_run { " (only watched)" } else { "" };
+    let (tone, mark, verb) = match call {
+        Call::Pass => (Tone::Good, "✓", "passes"),
+        Call::Hold => (Tone::Faint, "·", "holds"),
+        Call::Fail if dry_run => (Tone::Warn, "!", "fails"),
+        Call::Fail => (Tone::Bad, "✗", "fails"),
+    };
+    Text::new(tone, mark, format!("gate {gate}{watched} {verb}: {why}"))
 }
 
 fn paused(by: &str, reason: &str) -> String {

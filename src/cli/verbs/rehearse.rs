@@ -63,7 +63,8 @@ async fn rehearse(global: &Global, plan: &Plan, stage: &Stage, seed: u64) -> Res
     let memory = Memory::new();
     let store: Arc<dyn Store> = Arc::new(memory.clone());
     let (balancer, clusters, clock) = (Arc::clone(&stage.balancer), stage.clusters.clone(), Arc::clone(&stage.clock));
-    let ports = Ports { balancer, clusters, clock, store };
+    let metrics = Arc::clone(&stage.metrics);
+    let ports = Ports { balancer, clusters, metrics, clock, store };
     let prepared = prepare(plan, &ports, 1).await;
     if let Some(refusal) = prepared.refusal() {
         term::complain(&check::text(&prepared.report, &term::style_err(global.color)));

@@ -260,6 +260,7 @@ async fn go(global: &Global, args: &Rollback, back: Back, cause: &str) -> Result
     let mut ports = Ports {
         balancer: Arc::new(Alb::new(&config)),
         clusters: BTreeMap::new(),
+        metrics: Arc::new(crate::adapter::metric::Nobody),
         clock: Arc::new(System),
         store: place(global, &run).await,
     };

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::Decision;
 use super::way_back::{self, way_back as ways};
+use super::{Decision, metrics};
 use crate::domain::event::{Event, Freeze};
 use crate::domain::gate::{self, Guard};
 use crate::domain::goal;
@@ -70,7 +70,8 @@ pub fn decide(plan: &Plan, state: &State, watch: &Watch, now: Timestamp) -> Opti
             return decision;
         }
     }
-    None
+    let (gate, why) = metrics::failed(plan, state, watch, now)?;
+    failed(plan, state, watch, "", format!("gate {gate}: {why}"))
 }
 
 /// Whether a cluster is the one that rollbacks return to.

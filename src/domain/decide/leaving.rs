@@ -58,6 +58,7 @@ fn holds(reason: WaitReason, frozen: bool) -> bool {
         // For a minute: then the run is frozen by it.
         WaitReason::Unreadable => !frozen,
         WaitReason::RaiseGate
+        | WaitReason::MetricGate
         | WaitReason::Window
         | WaitReason::Bake
         | WaitReason::Approval

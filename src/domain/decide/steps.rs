@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Batch, Decision, Orders, guard, hold, later, wait};
+use super::{Batch, Decision, Orders, guard, hold, later, metrics, wait};
 use crate::domain::action::Forward;
 use crate::domain::event::{Event, Freeze, GroupStart, Outcome, RouteStart, StepType, Stop, Wait, WaitReason, Write};
 use crate::domain::gate::{self, Raise};
@@ -104,8 +104,11 @@ fn nobody_approved(state: &State, watch: &Watch, Limit { after, then }: Limit) -
 fn baking(plan: &Plan, state: &State, watch: &Watch, now: Timestamp) -> Decision {
     let Some(StepKind::Bake(length)) = hold::current(plan, state) else { return Decision::Wait(Vec::new()) };
     let (observed, _, until) = baked(state, watch);
-    if state.released || state.full || observed >= *length {
+    if state.released || state.full {
         return Decision::Record(vec![Event::StepDone { step: state.step }]);
+    }
+    if observed >= *length {
+        return gated(plan, state, watch, now).unwrap_or_else(|| Decision::Record(vec![Event::StepDone { step: state.step }]));
     }
     if let Some(event) = bake_record(state, watch) {
         return Decision::Record(vec![event]);
@@ -213,6 +216,13 @@ fn shift(plan: &Plan, state: &State, watch: &Watch, pending: Vec<(&Route, Forwar
     if !bind && let Some(decision) = raise(plan, state, watch, &raised(state, &pending), state.step, now) {
         return decision;
     }
+    // Once the shares have begun to move, nothing can be measured of them; the guard goes on.
+    if !bind
+        && state.first_write.is_none()
+        && let Some(decision) = gated(plan, state, watch, now)
+    {
+        return decision;
+    }
     let open = pending.iter().filter_map(|(r, _)| r.open.as_ref()).map(|o| o.deadline).max();
     let ready = pending.into_iter().filter(|(r, _)| r.open.is_none()).collect();
     batch_over(state, ready)
@@ -278,7 +288,8 @@ fn first_raised(plan: &Plan, state: &State) -> Vec<String> {
 /// Whether the raise gates of the current step hold: what a frozen time-out waits for.
 pub fn gate_holds(plan: &Plan, state: &State, watch: &Watch, now: Timestamp) -> bool {
     let step = goal::coming(plan, state.step).map_or(state.step, |(number, _)| number);
-    first_raised(plan, state).iter().all(|group| gate_of(plan, state, watch, group, step, now) == Raise::Holds)
+    let healthy = first_raised(plan, state).iter().all(|group| gate_of(plan, state, watch, group, step, now) == Raise::Holds);
+    healthy && metrics::short(plan, state, watch, now).is_empty()
 }
 
 fn gate_of(plan: &Plan, state: &State, watch: &Watch, group: &str, step: usize, now: Timestamp) -> Raise {
@@ -333,6 +344,21 @@ fn raise(plan: &Plan, state: &State, watch: &Watch, groups: &[String], step: usi
         return Some(Decision::Wait(waits));
     }
     Some(timed_out(plan, state, watch, groups, waits.swap_remove(0).message))
+}
+
+/// Holds the step to the metric gates that must pass, for as long as that may take; `None` where all do.
+fn gated(plan: &Plan, state: &State, watch: &Watch, now: Timestamp) -> Option<Decision> {
+    let mut waits = metrics::short(plan, state, watch, now);
+    let first = waits.first_mut()?;
+    // The time of a pause is no time in which its gates were asked to pass.
+    let bake = if let Some(StepKind::Bake(length)) = hold::current(plan, state) { *length } else { Duration::ZERO };
+    let timeout = later(later(state.gate_since, bake), plan.strategy.gates.timeout);
+    if timeout > now {
+        first.until = Some(timeout);
+        return Some(Decision::Wait(waits));
+    }
+    let message = waits.swap_remove(0).message;
+    Some(timed_out(plan, state, watch, &[], message))
 }
 
 /// What the raise gates of these groups still lack for a step, or a look at those that were not seen lately; `None` where all hold.

@@ -26,7 +26,8 @@ fn targets(count: u8, state: TargetState) -> Vec<Target> {
 }
 
 fn view(plan: &Plan, cluster: &str) -> WorkloadView {
-    let owner = Owner { kind: "Deployment".to_owned(), name: "webapp".to_owned(), replicas: 10, ready: 10, managed_by: None };
+    let owner =
+        Owner { kind: "Deployment".to_owned(), name: "webapp".to_owned(), replicas: 10, ready: 10, updated: Some(10), managed_by: None };
     let (min, current) = if cluster == "a" { (10, 10) } else { (2, 10) };
     let hpa = Hpa { name: "webapp".to_owned(), target: "Deployment/webapp".to_owned(), min, max: 40, current, desired: current };
     let pod = |i| Pod {
@@ -35,6 +36,8 @@ fn view(plan: &Plan, cluster: &str) -> WorkloadView {
         ready: true,
         readiness_gates: vec![format!("target-health.elbv2.k8s.aws/webapp-{cluster}")],
         created: Some(now()),
+        restarts: 0,
+        restarted: None,
     };
     WorkloadView {
         service: Some(Service {

@@ -23,7 +23,9 @@ impl State {
             }
             Event::Intended { deadline, writes, restore } => self.intend(time, *deadline, writes, *restore),
             Event::Outcome { route, result, live, .. } => self.outcome(time, route, *result, live.as_ref()),
-            Event::Settled { .. } => self.settled = true,
+            Event::Settled { .. } => self.settle(time),
+            Event::Sampled { gate, measurement } => self.gates.entry(gate.clone()).or_default().0.push(measurement.clone()),
+            Event::Judged { gate, call, .. } => self.gates.entry(gate.clone()).or_default().1 = Some(*call),
             Event::StepDone { step } => {
                 self.phase = Phase::Ready;
                 self.step = step + 1;
@@ -116,6 +118,13 @@ impl State {
             StepType::Bake => Phase::Baking,
             StepType::Approval => Phase::Awaiting,
         };
+    }
+
+    /// The shares of this step stand; metric gates begin anew.
+    fn settle(&mut self, time: Timestamp) {
+        self.settled = true;
+        self.shares_since = time;
+        self.gates.clear();
     }
 
     fn intend(&mut self, time: Timestamp, deadline: Timestamp, writes: &[Write], restore: bool) {

@@ -64,9 +64,13 @@ fn legal(stand: Stand, event: &Event) -> bool {
         | Event::Appeared { .. }
         | Event::Kept { .. } => stepping,
         Event::Thawed {} => stepping && held,
-        Event::Outcome { .. } | Event::Drifted { .. } | Event::Waiting { .. } | Event::Health { .. } | Event::Finished { .. } => {
-            phase != Finished
-        }
+        Event::Outcome { .. }
+        | Event::Drifted { .. }
+        | Event::Waiting { .. }
+        | Event::Health { .. }
+        | Event::Sampled { .. }
+        | Event::Judged { .. }
+        | Event::Finished { .. } => phase != Finished,
     }
 }
 
@@ -93,6 +97,8 @@ pub(super) fn kind(event: &Event) -> &'static str {
         Event::Drifted { .. } => "drifted",
         Event::Appeared { .. } => "appeared",
         Event::GateFailed { .. } => "gateFailed",
+        Event::Sampled { .. } => "sampled",
+        Event::Judged { .. } => "judged",
         Event::RollbackStarted { .. } => "rollbackStarted",
         Event::RampStarted { .. } => "rampStarted",
         Event::Ramped { .. } => "ramped",

@@ -15,10 +15,10 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
-use super::pods::{Directory, PATIENCE, millis, took};
+use super::pods::{Directory, PATIENCE, POD, millis, took};
 use super::server::Server;
 use crate::lab::body::{Body, Broken, full};
-use crate::lab::model::{ClientRequest, Outcome, Pick};
+use crate::lab::model::{ClientRequest, Outcome, Pick, Served};
 use crate::lab::shell::Shell;
 
 /// The group cookie of an ALB.
@@ -82,6 +82,11 @@ impl Front {
                 Some(address) => self.forward(request, address).await,
             },
         };
+        if let (Some(group), Outcome::Target { .. }) = (&pick.group, pick.outcome) {
+            let answered = response.headers().contains_key(POD) && took(&response) < IDLE;
+            let served = if answered { Served::Answered(response.status().as_u16(), took(&response)) } else { Served::Broken };
+            self.shell.call(|world, now| world.served(group, served, now));
+        }
         sign(response.headers_mut(), &pick);
         Ok(response)
     }

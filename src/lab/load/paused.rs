@@ -7,7 +7,7 @@ use tokio::task::JoinHandle;
 
 use super::clients::{Clients, Visit};
 use super::meter::{Meter, Seen};
-use crate::lab::model::{Asker, ClientRequest, Outcome, PodAnswer, World};
+use crate::lab::model::{Asker, ClientRequest, Outcome, PodAnswer, Served, World};
 use crate::lab::shell::Shell;
 
 /// Requests between two settled shares, at least.
@@ -111,7 +111,11 @@ impl State {
             for _ in 0..requests {
                 let Some(visit) = clients.visit() else { break };
                 let pick = world.pick(&asked(&visit), now);
-                let failed = failed(world, pick.outcome);
+                let served = served(world, pick.outcome);
+                let failed = !matches!(served, Served::Answered(status, _) if status < 500);
+                if let (Some(group), Outcome::Target { .. }) = (&pick.group, pick.outcome) {
+                    world.served(group, served, now);
+                }
                 self.meter.record(Seen { cluster: pick.cluster.as_deref(), group: pick.group.as_deref(), failed });
                 if let Some(cookie) = pick.set_cookie {
                     clients.keep(&visit, cookie);
@@ -132,13 +136,13 @@ fn asked(visit: &Visit) -> ClientRequest<'_> {
     }
 }
 
-fn failed(world: &World, outcome: Outcome) -> bool {
+fn served(world: &World, outcome: Outcome) -> Served {
     match outcome {
-        Outcome::Reset => true,
-        Outcome::Status(status) => status >= 500,
+        Outcome::Reset => Served::Broken,
+        Outcome::Status(status) => Served::Answered(status, Duration::ZERO),
         Outcome::Target { pod, .. } => match world.respond(pod, Asker::Client) {
-            PodAnswer::Status { status, delay } => status >= 500 || delay >= IDLE,
-            PodAnswer::Refused | PodAnswer::Silent => true,
+            PodAnswer::Status { status, delay } if delay < IDLE => Served::Answered(status, delay),
+            _ => Served::Broken,
         },
     }
 }

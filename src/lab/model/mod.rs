@@ -20,6 +20,7 @@ pub(crate) mod queue;
 mod routing;
 pub mod seam;
 mod targets;
+mod traffic;
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::Ipv4Addr;
@@ -34,6 +35,7 @@ pub(crate) use condition::Condition;
 pub(crate) use group::{Check, Group};
 pub use inspect::Snapshot;
 pub use seam::*;
+pub use traffic::{Counted, Served};
 
 use crate::lab::scenario::model::{Latency, Load};
 use crate::plan::model::{ClusterAccess, Plan};
@@ -71,6 +73,7 @@ pub struct World {
     self_probing: bool,
     probes: Vec<Probe>,
     plan: Plan,
+    traffic: traffic::Traffic,
 }
 
 /// The account's token buckets.

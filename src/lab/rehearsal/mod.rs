@@ -2,6 +2,7 @@
 //!
 //! Whoever runs the plan takes the seams from here, and says which step is on; everything else is as in production.
 
+mod metrics;
 mod seams;
 mod timing;
 
@@ -19,7 +20,7 @@ use super::scenario::{Scenario, ScenarioError};
 use super::shell::Shell;
 use super::{live, paused};
 use crate::adapter::clock::Scaled;
-use crate::adapter::{Balancer, Clock, Cluster};
+use crate::adapter::{Balancer, Clock, Cluster, Metrics};
 use crate::domain::decide;
 use crate::domain::event::{Event, Measured, StepType};
 use crate::plan::model::{ClusterName, Plan, Step};
@@ -62,6 +63,8 @@ pub struct Stage {
     pub balancer: Arc<dyn Balancer>,
     /// The clusters' APIs, for those that the plan gives access to.
     pub clusters: BTreeMap<ClusterName, Arc<dyn Cluster>>,
+    /// What metric gates see.
+    pub metrics: Arc<dyn Metrics>,
     /// The lab's time.
     pub clock: Arc<dyn Clock>,
     /// What clients saw.
@@ -95,7 +98,8 @@ impl Stage {
         let traffic = street::Traffic::start(lab.doors(), shell.call(|world, _| Clients::of(world)), Arc::clone(&meter), rate);
         let clock = Arc::new(shell.clock());
         let house = House::Live { lab, traffic };
-        Ok(Self { plan, balancer, clusters, clock, meter, shell, house, settled: Mutex::default() })
+        let metrics = Arc::new(metrics::Meters(shell.clone()));
+        Ok(Self { plan, balancer, clusters, metrics, clock, meter, shell, house, settled: Mutex::default() })
     }
 
     /// Keeps the world in process, in virtual time: inside a current-thread runtime whose clock is paused.
@@ -114,7 +118,8 @@ impl Stage {
         let clients = shell.call(|world, _| Clients::of(world));
         let traffic = crowd::Traffic::start(shell.clone(), clients, Arc::clone(&meter), pace);
         let house = House::Paused { lab, traffic };
-        Ok(Self { plan, balancer, clusters, clock: Arc::new(clock), meter, shell, house, settled: Mutex::default() })
+        let metrics = Arc::new(metrics::Meters(shell.clone()));
+        Ok(Self { plan, balancer, clusters, metrics, clock: Arc::new(clock), meter, shell, house, settled: Mutex::default() })
     }
 
     /// A step begins: faults may wait for it.

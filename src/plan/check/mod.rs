@@ -1,6 +1,7 @@
 //! What the values of a plan mean together, and the model that comes of them. Each check notes what is wrong and lets the others go on.
 
 mod arn;
+mod gates;
 mod hours;
 mod routes;
 mod steps;
@@ -39,7 +40,8 @@ pub(super) fn plan(document: &Document, origin: &Origin, out: &mut Vec<Diagnosti
     let scope = scope(spec);
     let clusters = clusters(spec, out);
     let workloads = workloads(spec, &scope, out);
-    let strategy = spec.strategy.as_ref().and_then(|s| steps::strategy(&s.value, &scope, out));
+    let metrics = gates::all(spec, out);
+    let strategy = spec.strategy.as_ref().and_then(|s| steps::strategy(&s.value, &scope, metrics, out));
     if let (Some(clusters), Some(strategy)) = (&clusters, &strategy) {
         reachable(spec, clusters, strategy, out);
     }
@@ -171,7 +173,7 @@ fn workloads(spec: &Spec, scope: &Scope, out: &mut Vec<Diagnostic>) -> Option<Ve
 }
 
 fn workload(workload: &At<Workload>, scope: &Scope, groups: &mut routes::Groups, out: &mut Vec<Diagnostic>) -> Option<model::Workload> {
-    let Workload { name, service, binding, routes } = &workload.value;
+    let Workload { name, service, binding, routes, gates: _ } = &workload.value;
     if let (Some(binding), None) = (binding, service) {
         note(out, Code::CUT004, binding.head, "a workload with `binding` needs a `service` to bind")
             .help("add `service`, or remove `binding`: without a Service, `bind` only attaches target groups");

@@ -7,13 +7,19 @@ use crate::domain::finding::Code;
 use crate::plan::decode::{Table, list};
 use crate::plan::duration;
 use crate::plan::file::{Pause, Step, Strategy, TargetHealth};
+use crate::plan::model::metric::MetricGate;
 use crate::plan::model::{
     self, GuardGate, Limit, OnFailure, OnTimeout, RaiseGate, RollbackStickiness, Shares, StepKind, TargetHealthGates,
 };
 use crate::plan::scalar::{Percent, Reaction, Stickiness};
 use crate::plan::time::ApprovalReaction;
 
-pub(super) fn strategy(strategy: &Strategy, scope: &Scope, out: &mut Vec<Diagnostic>) -> Option<model::Strategy> {
+pub(super) fn strategy(
+    strategy: &Strategy,
+    scope: &Scope,
+    metrics: Option<Vec<MetricGate>>,
+    out: &mut Vec<Diagnostic>,
+) -> Option<model::Strategy> {
     let ends = ends(strategy, scope, out);
     let gates = strategy.gates.as_ref().and_then(|g| g.value.target_health.as_ref()).and_then(|t| gates(&t.value, out));
     let start = ends.as_ref().filter(|_| weighted(strategy)).map(|(from, to)| toward(scope, from, to, 0));
@@ -32,6 +38,7 @@ pub(super) fn strategy(strategy: &Strategy, scope: &Scope, out: &mut Vec<Diagnos
         observe_every: strategy.observe_every.as_ref().map(|every| every.value.0),
         hours: hours?,
         gates: gates?,
+        metrics: metrics?,
         start,
         steps: steps?,
     };
@@ -144,7 +151,7 @@ fn steps(
 }
 
 fn kind(step: &Step, scope: &Scope, ends: Option<&(String, String)>, live: Option<&Shares>, out: &mut Vec<Diagnostic>) -> Option<StepKind> {
-    let Step { name: _, bind, set_weight, set_shares, pause } = step;
+    let Step { name: _, bind, set_weight, set_shares, pause, gates: _ } = step;
     if let Some(weight) = set_weight {
         let (from, to) = ends?;
         alone(weight, from, to, live, out);

@@ -83,6 +83,7 @@ impl World {
             self_probing: true,
             probes: Vec::new(),
             plan: plan.clone(),
+            traffic: super::traffic::Traffic::default(),
         }
     }
 

@@ -1,0 +1,65 @@
+//! A cluster's workloads: rolled out, and every pod ready.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::{Cluster, unreadable};
+use crate::domain::gate::metric::{Question, Seen};
+use crate::domain::kube::WorkloadView;
+use crate::plan::model::metric::Scope;
+use crate::plan::model::{ClusterName, ServiceRef};
+
+/// Answers a question, of the new cluster.
+pub async fn ask(
+    clusters: &BTreeMap<ClusterName, Arc<dyn Cluster>>,
+    services: &BTreeMap<String, ServiceRef>,
+    max_restarts: Option<u32>,
+    question: &Question,
+) -> Seen {
+    let name = &question.new.cluster;
+    let Some(cluster) = clusters.get(name) else { return unreadable(format!("the plan gives no access to {name}")) };
+    let wanted = |workload: &str| !matches!(&question.gate.scope, Scope::Workload(own) if own != workload);
+    let (names, services): (Vec<_>, Vec<_>) = services.iter().filter(|(workload, _)| wanted(workload)).unzip();
+    if services.is_empty() {
+        return unreadable("the workload has no service");
+    }
+    let mut pods = 0;
+    for (workload, view) in names.iter().zip(cluster.workloads(&services).await) {
+        match view {
+            Err(why) => return unreadable(why),
+            Ok(view) => {
+                if let Some(message) = trouble(&view, max_restarts, question) {
+                    return Seen::State { well: false, message: format!("{workload} in {name}: {message}") };
+                }
+                pods += view.pods.len();
+            }
+        }
+    }
+    Seen::State {
+        well: true,
+        message: format!("{} in {name} rolled out, {pods} pods ready", names.iter().map(|n| n.as_str()).collect::<Vec<_>>().join(", ")),
+    }
+}
+
+/// What is not as it should be.
+fn trouble(view: &WorkloadView, max_restarts: Option<u32>, question: &Question) -> Option<String> {
+    if view.service.is_none() {
+        return Some("its Service does not exist".into());
+    }
+    if view.pods.is_empty() {
+        return Some("no pods".into());
+    }
+    if let Some(owner) = view.owners.iter().find(|o| o.ready < o.replicas || o.updated.is_some_and(|updated| updated < o.replicas)) {
+        let updated = owner.updated.map_or(String::new(), |n| format!(", {n} of the present version"));
+        return Some(format!("{} {} has {} of {} pods ready{updated}", owner.kind, owner.name, owner.ready, owner.replicas));
+    }
+    let unready = view.pods.iter().filter(|p| !p.ready).count();
+    if unready > 0 {
+        return Some(format!("{unready} of {} pods are not ready", view.pods.len()));
+    }
+    let restarted = |pod: &&crate::domain::kube::Pod| pod.restarts > 0 && pod.restarted.is_none_or(|at| at >= question.from);
+    let restarts: u32 = view.pods.iter().filter(restarted).map(|p| p.restarts).sum();
+    max_restarts
+        .filter(|most| restarts > *most)
+        .map(|most| format!("{restarts} restarts of pods that restarted lately, {most} are allowed"))
+}

@@ -1,0 +1,78 @@
+//! Metric gates' sources: a Prometheus, HTTP probes, commands, a cluster's workloads.
+
+mod exec;
+mod fill;
+mod kubernetes;
+mod probe;
+mod prometheus;
+mod web;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures::future::join_all;
+
+use super::{Cluster, Metrics};
+use crate::domain::gate::metric::{Question, Seen};
+use crate::plan::model::metric::Source;
+use crate::plan::model::{ClusterName, Plan, ServiceRef};
+
+pub use web::Web;
+
+/// The sources of a plan.
+pub struct Sources {
+    web: Web,
+    clusters: BTreeMap<ClusterName, Arc<dyn Cluster>>,
+    /// By workload.
+    services: BTreeMap<String, ServiceRef>,
+}
+
+impl Sources {
+    /// What a plan's gates may ask.
+    pub fn new(plan: &Plan, clusters: &BTreeMap<ClusterName, Arc<dyn Cluster>>) -> Self {
+        let services = plan.workloads.iter().filter_map(|w| Some((w.name.clone(), w.service.clone()?)));
+        Self { web: Web::default(), clusters: clusters.clone(), services: services.collect() }
+    }
+
+    async fn one(&self, question: &Question) -> Seen {
+        match &question.gate.source {
+            Source::Prometheus(source) => prometheus::ask(&self.web, source, question).await,
+            Source::Http(source) => probe::ask(&self.web, source, question).await,
+            Source::Exec(source) => exec::ask(source, question).await,
+            Source::Kubernetes { max_restarts } => kubernetes::ask(&self.clusters, &self.services, *max_restarts, question).await,
+            Source::CloudWatch(_) | Source::CloudWatchAlarms(_) => {
+                Seen::Unreadable { message: "this build does not read CloudWatch".into() }
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Metrics for Sources {
+    async fn ask(&self, questions: &[Question]) -> Vec<Seen> {
+        join_all(questions.iter().map(|q| self.one(q))).await
+    }
+}
+
+/// Nobody measures: for what needs no metrics, such as a rollback.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Nobody;
+
+#[async_trait]
+impl Metrics for Nobody {
+    async fn ask(&self, questions: &[Question]) -> Vec<Seen> {
+        questions.iter().map(|_| Seen::Unreadable { message: "nobody measures here".into() }).collect()
+    }
+}
+
+/// A text for a journal: of this many characters, on one line.
+fn clipped(text: &str) -> String {
+    const MOST: usize = 200;
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if line.chars().count() > MOST { line.chars().take(MOST).chain(['…']).collect() } else { line }
+}
+
+fn unreadable(why: impl std::fmt::Display) -> Seen {
+    Seen::Unreadable { message: clipped(&why.to_string()) }
+}

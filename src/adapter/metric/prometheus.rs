@@ -1,0 +1,131 @@
+//! A Prometheus, or what speaks its HTTP API: instant queries at the end of the question's time.
+
+use futures::future::join;
+use serde_json::Value;
+
+use super::fill::fill;
+use super::web::{Ask, Web};
+use super::{clipped, unreadable};
+use crate::domain::gate::metric::{Question, Seen};
+use crate::domain::verdict::Count;
+use crate::plan::model::metric::{Judge, Prometheus};
+
+/// Answers a question.
+pub async fn ask(web: &Web, source: &Prometheus, question: &Question) -> Seen {
+    let seen = match question.gate.judge {
+        Judge::ErrorRate(_) | Judge::Share { .. } => counts(web, source, question).await,
+        Judge::Latency(_) => latencies(web, source, question).await,
+        Judge::Condition { .. } | Judge::State => {
+            let cluster = &question.new.cluster;
+            value(web, source, question, cluster, source.query.as_deref()).await.map(|found| match found {
+                Some(value) => Seen::Value { value },
+                None => nothing(cluster),
+            })
+        }
+    };
+    seen.unwrap_or_else(unreadable)
+}
+
+async fn counts(web: &Web, source: &Prometheus, question: &Question) -> Result<Seen, String> {
+    let side = async |cluster: &str| {
+        let requests = value(web, source, question, cluster, source.requests.as_deref());
+        let errors = async {
+            match &source.errors {
+                Some(query) if !matches!(question.gate.judge, Judge::Share { .. }) => {
+                    value(web, source, question, cluster, Some(query)).await
+                }
+                _ => Ok(None),
+            }
+        };
+        let (requests, errors) = join(requests, errors).await;
+        let requests = whole(requests?);
+        // A series that never counted an error does not exist.
+        Ok::<_, String>(requests.map(|requests| Count { requests, errors: whole(errors.ok().flatten()).unwrap_or(0).min(requests) }))
+    };
+    let (old, new) = join(side(&question.old.cluster), side(&question.new.cluster)).await;
+    Ok(match (old?, new?) {
+        // One side's silence may be that of a side without traffic: it is none to be compared with.
+        (None, None) => nothing("either cluster"),
+        (_, None) => nothing(&question.new.cluster),
+        (old, Some(new)) => Seen::Counts { old: old.unwrap_or_default(), new },
+    })
+}
+
+async fn latencies(web: &Web, source: &Prometheus, question: &Question) -> Result<Seen, String> {
+    let side = |cluster| value(web, source, question, cluster, source.latency.as_deref());
+    let (old, new) = join(side(&question.old.cluster), side(&question.new.cluster)).await;
+    Ok(match (old?, new?) {
+        (Some(old), Some(new)) => Seen::Latencies { old, new },
+        (None, _) => nothing(&question.old.cluster),
+        _ => nothing(&question.new.cluster),
+    })
+}
+
+fn nothing(of: &str) -> Seen {
+    Seen::Nothing { message: format!("the query finds nothing of {of}") }
+}
+
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // clamped; what a rate extrapolates is no whole number
+fn whole(value: Option<f64>) -> Option<u64> {
+    value.map(|v| v.round().clamp(0.0, 1e15) as u64)
+}
+
+/// One number; `None`: there is none.
+async fn value(web: &Web, source: &Prometheus, question: &Question, cluster: &str, query: Option<&str>) -> Result<Option<f64>, String> {
+    let query = fill(query.unwrap_or_default(), question, cluster);
+    let url = format!("{}/api/v1/query", fill(&source.address, question, cluster));
+    let form = format!("query={}&time={}.{:03}", encoded(&query), question.to.as_second(), question.to.subsec_millisecond());
+    let (status, body) = web.ask(Ask { url: &url, form: Some(form), headers: &source.headers, timeout: source.timeout }).await?;
+    let Ok(answer) = serde_json::from_slice::<Value>(&body) else {
+        return Err(format!("{url} answers {status}, which is no answer of a Prometheus"));
+    };
+    read(&answer).map_err(|why| format!("{status}: {why}"))
+}
+
+/// The number in an answer.
+fn read(answer: &Value) -> Result<Option<f64>, String> {
+    if answer["status"] != "success" {
+        return Err(clipped(answer["error"].as_str().unwrap_or("no success, and no error either")));
+    }
+    let data = &answer["data"];
+    let pair = match data["resultType"].as_str() {
+        Some("scalar") => &data["result"],
+        Some("vector") => match data["result"].as_array().map(Vec::as_slice) {
+            Some([]) => return Ok(None),
+            Some([one]) => &one["value"],
+            Some(many) => {
+                return Err(format!("the query finds {} series, and one is wanted: aggregate them, for example with sum()", many.len()));
+            }
+            None => return Err("an answer without a result".into()),
+        },
+        other => return Err(format!("the query gives a {}, and one number is wanted", other.unwrap_or("nothing"))),
+    };
+    let number = pair[1].as_str().and_then(|text| text.parse::<f64>().ok()).ok_or("an answer without a number")?;
+    // Nothing divided by nothing.
+    Ok((!number.is_nan()).then_some(number))
+}
+
+fn encoded(text: &str) -> String {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
+    text.bytes().map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_answer_is_one_number_or_none_or_why_not() {
+        let vector = |result: Value| json!({"status": "success", "data": {"resultType": "vector", "result": result}});
+        assert_eq!(read(&vector(json!([{"metric": {}, "value": [1, "2.5"]}]))), Ok(Some(2.5)));
+        assert_eq!(read(&vector(json!([]))), Ok(None));
+        assert_eq!(read(&vector(json!([{"metric": {}, "value": [1, "NaN"]}]))), Ok(None));
+        assert!(read(&vector(json!([{"value": [1, "1"]}, {"value": [1, "1"]}]))).is_err_and(|e| e.contains("2 series")));
+        assert_eq!(read(&json!({"status": "success", "data": {"resultType": "scalar", "result": [1, "3"]}})), Ok(Some(3.0)));
+        assert_eq!(read(&json!({"status": "error", "error": "parse error"})), Err("parse error".into()));
+        assert!(read(&json!({})).is_err());
+        assert_eq!(encoded("a{b=\"c d\"}"), "a%7Bb%3D%22c%20d%22%7D");
+    }
+}

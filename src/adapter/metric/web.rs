@@ -1,0 +1,96 @@
+//! A small HTTP client: one request, a bounded answer, and no word of a header's value in any message.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, header};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Bytes;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+
+use crate::plan::model::metric::{Header, HeaderValue as Value};
+
+/// The most of an answer that is read.
+const MOST: usize = 1 << 20;
+
+type Pool = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
+
+/// The client. Its certificates are read at the first request.
+#[derive(Default)]
+pub struct Web(OnceLock<Result<Pool, String>>);
+
+/// What is asked.
+pub struct Ask<'a> {
+    /// Where.
+    pub url: &'a str,
+    /// A form to post; `None`: a GET.
+    pub form: Option<String>,
+    /// With these headers.
+    pub headers: &'a [Header],
+    /// For the whole exchange, in real time.
+    pub timeout: Duration,
+}
+
+impl Web {
+    /// Asks; the status and the body, or why there is no answer.
+    pub async fn ask(&self, ask: Ask<'_>) -> Result<(StatusCode, Bytes), String> {
+        let pool = self.0.get_or_init(pool).as_ref().map_err(Clone::clone)?;
+        let request = request(&ask)?;
+        let exchange = async {
+            let response = pool.request(request).await.map_err(|e| cause(&e))?;
+            let status = response.status();
+            let body = Limited::new(response.into_body(), MOST).collect().await.map_err(|_| "the answer breaks off, or is too long")?;
+            Ok((status, body.to_bytes()))
+        };
+        tokio::time::timeout(ask.timeout, exchange)
+            .await
+            .unwrap_or_else(|_| Err(format!("no answer within {} s", ask.timeout.as_secs_f64())))
+    }
+}
+
+fn pool() -> Result<Pool, String> {
+    let builder = HttpsConnectorBuilder::new().with_native_roots().map_err(|e| format!("no certificates of this machine: {e}"))?;
+    let connector = builder.https_or_http().enable_http1().build();
+    Ok(Client::builder(TokioExecutor::new()).pool_idle_timeout(Duration::from_secs(30)).build(connector))
+}
+
+fn request(ask: &Ask<'_>) -> Result<Request<Full<Bytes>>, String> {
+    let uri: Uri = ask.url.parse().map_err(|_| format!("`{}` is no URL", ask.url))?;
+    let mut request = Request::new(Full::new(Bytes::from(ask.form.clone().unwrap_or_default())));
+    *request.method_mut() = if ask.form.is_some() { Method::POST } else { Method::GET };
+    *request.uri_mut() = uri;
+    let headers = request.headers_mut();
+    headers.insert(header::USER_AGENT, HeaderValue::from_static(concat!("cutover/", env!("CARGO_PKG_VERSION"))));
+    if ask.form.is_some() {
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+    }
+    ask.headers.iter().try_for_each(|header| put(headers, header))?;
+    Ok(request)
+}
+
+/// The value is secret, wherever it is from: it is in no message.
+fn put(headers: &mut HeaderMap, header: &Header) -> Result<(), String> {
+    let Header { name, value } = header;
+    let text = match value {
+        Value::Plain(text) => text.clone(),
+        Value::Env(variable) => std::env::var(variable).map_err(|_| format!("the environment has no {variable} for the header {name}"))?,
+        Value::File(path) => std::fs::read_to_string(path).map_err(|e| format!("{path}, for the header {name}: {e}"))?,
+    };
+    let key = HeaderName::from_bytes(name.as_bytes()).map_err(|_| format!("`{name}` is no name of a header"))?;
+    let mut value = HeaderValue::from_str(text.trim()).map_err(|_| format!("what stands for the header {name} cannot be a header"))?;
+    value.set_sensitive(true);
+    headers.insert(key, value);
+    Ok(())
+}
+
+/// The innermost reason, which is the one that tells.
+fn cause(error: &dyn std::error::Error) -> String {
+    let mut inner = error;
+    while let Some(source) = inner.source() {
+        inner = source;
+    }
+    inner.to_string()
+}

@@ -1,0 +1,144 @@
+//! The metric gates of a run: which are in force, what is to be measured now, what each says.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+
+use super::guard::carrying;
+use super::hold;
+use crate::domain::event::{Event, Wait, WaitReason};
+use crate::domain::gate::metric::{self, Question, Side, Standing};
+use crate::domain::goal;
+use crate::domain::state::{Phase, State};
+use crate::domain::verdict::judge::{Call, Sides, Verdict};
+use crate::domain::watch::Watch;
+use crate::plan::model::metric::{MetricGate, Scope};
+use crate::plan::model::{Plan, StepKind};
+
+/// The gates that are in force now.
+pub fn in_force<'a>(plan: &'a Plan, state: &State) -> Vec<&'a MetricGate> {
+    if matches!(state.phase, Phase::RollingBack | Phase::Finished) {
+        return Vec::new();
+    }
+    let carries = new_carries(plan, state);
+    let mut gates: Vec<_> = plan.strategy.metrics.iter().collect();
+    gates.retain(|gate| (carries || !gate.of_traffic()) && scoped(plan, state, gate));
+    gates
+}
+
+/// A step's gate is in force while that step is on; where it moves shares, as a guard for as long as these stand.
+fn scoped(plan: &Plan, state: &State, gate: &MetricGate) -> bool {
+    let Scope::Step(number) = gate.scope else { return true };
+    let on = state.step == number && state.phase != Phase::Ready;
+    let coming = state.phase == Phase::Ready || (state.phase == Phase::Moving && !state.settled);
+    let ruling = goal::ruling(plan, state.step.saturating_sub(usize::from(coming))).map(|(ruling, _)| ruling);
+    on || (gate.guard && ruling == Some(number))
+}
+
+/// Whether the new cluster carries traffic, or may.
+fn new_carries(plan: &Plan, state: &State) -> bool {
+    carrying(state).keys().any(|arn| state.started.groups.get(*arn).is_some_and(|g| g.cluster == plan.strategy.to))
+}
+
+/// Whether shares are being written, and do not stand yet: what is measured now is about neither the old nor the new ones.
+pub fn moving(plan: &Plan, state: &State) -> bool {
+    state.phase == Phase::Moving && state.first_write.is_some() && hold::current(plan, state).is_some_and(|kind| *kind != StepKind::Bind)
+}
+
+/// What is to be measured now, leaving out the gates that somebody measures already.
+pub fn questions(plan: &Plan, state: &State, busy: &BTreeSet<String>, now: Timestamp) -> Vec<Question> {
+    if moving(plan, state) {
+        return Vec::new();
+    }
+    let gates = in_force(plan, state).into_iter().filter(|gate| !busy.contains(&gate.name));
+    let ask = |gate: &MetricGate| {
+        let since =
+            state.shares_since.max(if matches!(gate.scope, Scope::Step(n) if n == state.step) { state.step_since } else { Timestamp::MIN });
+        let back = plan.strategy.observe_every.unwrap_or_default();
+        let (from, to) = Question::span(gate, state.measured(&gate.name).last(), since, back, now)?;
+        let side = |cluster: &str| side(state, gate, cluster);
+        Some(Question { gate: gate.clone(), from, to, old: side(&plan.strategy.from), new: side(&plan.strategy.to) })
+    };
+    gates.filter_map(ask).collect()
+}
+
+fn side(state: &State, gate: &MetricGate, cluster: &str) -> Side {
+    let concerned = |workload: &str| !matches!(&gate.scope, Scope::Workload(name) if name != workload);
+    let routes = state.routes.values().filter(|r| concerned(&r.start.workload));
+    let groups: BTreeSet<_> = routes.filter_map(|r| Some((r.start.groups.get(cluster)?.clone(), r.start.load_balancer.clone()))).collect();
+    Side { cluster: cluster.to_owned(), groups: groups.into_iter().collect() }
+}
+
+/// What a gate says now.
+pub fn verdict(plan: &Plan, state: &State, watch: &Watch, gate: &MetricGate, now: Timestamp) -> Verdict {
+    let sides = Sides { old: &plan.strategy.from, new: &plan.strategy.to };
+    let standing = Standing { sides, written: written(plan, state), advisory: advisory(state, watch) };
+    metric::verdict(gate, state.measured(&gate.name), &standing, now)
+}
+
+/// The new cluster's share as written, in percent.
+fn written(plan: &Plan, state: &State) -> f64 {
+    let shares = state.routes.values().filter(|r| !r.gone()).map(|r| goal::shares_of(r, r.forward()));
+    shares.filter_map(|s| s.get(&plan.strategy.to).copied()).fold(0.0, f64::max)
+}
+
+/// Why the groups' requests say little about the shares, where that is so.
+fn advisory(state: &State, watch: &Watch) -> Option<String> {
+    let sticky =
+        |r: &&crate::domain::state::Route| r.original().target_group_stickiness_config.as_ref().is_some_and(|config| config.enabled);
+    if let Some(route) = state.routes.values().find(sticky) {
+        return Some(format!("clients are sticky on {}, and stay with their group", route.start.label));
+    }
+    let ours = |arn: &str| state.started.groups.contains_key(arn);
+    let feeds = |live: &crate::domain::alb::LiveRoute| {
+        crate::domain::action::forward(&live.actions)
+            .is_some_and(|f| f.target_groups.iter().any(|t| t.weight != Some(0) && ours(&t.target_group_arn)))
+    };
+    let other = watch.census.iter().map(|(_, route)| route).find(|route| !state.routes.contains_key(&route.id) && feeds(route))?;
+    Some(format!("{} sends requests to the same groups, and is not moved", other.label()))
+}
+
+/// Changes of what the gates say, to be recorded with their reasons.
+pub fn news(plan: &Plan, state: &State, watch: &Watch, now: Timestamp) -> Vec<Event> {
+    if moving(plan, state) {
+        return Vec::new();
+    }
+    let gates = in_force(plan, state).into_iter();
+    let changed = gates.filter_map(|gate| {
+        let said = state.said(&gate.name);
+        let Verdict { call, why } = verdict(plan, state, watch, gate, now);
+        // Before the first measurement there is nothing to say.
+        let new = said != Some(call) && !(said.is_none() && state.measured(&gate.name).is_empty());
+        new.then(|| Event::Judged { gate: gate.name.clone(), call, why, dry_run: gate.dry_run })
+    });
+    changed.collect()
+}
+
+/// The first guard that has failed, by its name, and why.
+pub fn failed(plan: &Plan, state: &State, watch: &Watch, now: Timestamp) -> Option<(String, String)> {
+    let gates = in_force(plan, state).into_iter().filter(|g| g.guard && !g.dry_run);
+    gates
+        .map(|gate| (gate, verdict(plan, state, watch, gate, now)))
+        .find(|(_, v)| v.call == Call::Fail)
+        .map(|(gate, v)| (gate.name.clone(), v.why))
+}
+
+/// What the gates that must pass before the current step goes on still say, as waits; empty where all pass.
+pub fn short(plan: &Plan, state: &State, watch: &Watch, now: Timestamp) -> Vec<Wait> {
+    // A pause is held by its own gates only; what gives the new cluster less, by none.
+    let own = match hold::current(plan, state) {
+        Some(StepKind::Bake(_)) => true,
+        Some(StepKind::Shares(shares)) if f64::from(shares.get(&plan.strategy.to).copied().unwrap_or(0)) > written(plan, state) + 1e-9 => {
+            false
+        }
+        _ => return Vec::new(),
+    };
+    let gates = in_force(plan, state).into_iter().filter(|g| g.raise && !g.dry_run);
+    let gates = gates.filter(|g| !own || g.scope == Scope::Step(state.step));
+    let waits = gates.filter_map(|gate| {
+        let Verdict { call, why } = verdict(plan, state, watch, gate, now);
+        let message = || format!("gate {} {}: {why}", gate.name, if call == Call::Fail { "fails" } else { "holds" });
+        (call != Call::Pass).then(|| Wait { reason: WaitReason::MetricGate, message: message(), until: None })
+    });
+    waits.collect()
+}

@@ -1,0 +1,52 @@
+//! How much worse the new side may be for all that has been seen: an upper bound of the difference of two error rates.
+
+use super::Count;
+
+/// Two-sided 95 % of the normal distribution.
+const Z: f64 = 1.96;
+
+/// Wilson's interval of a rate, 0–1. Of nothing: everything is possible.
+pub fn wilson(count: Count) -> (f64, f64) {
+    if count.requests == 0 {
+        return (0.0, 1.0);
+    }
+    let (n, rate) = (count.all(), count.rate());
+    let (centre, spread) = (rate + Z * Z / (2.0 * n), Z * (rate * (1.0 - rate) / n + Z * Z / (4.0 * n * n)).sqrt());
+    let scale = 1.0 + Z * Z / n;
+    (((centre - spread) / scale).max(0.0), ((centre + spread) / scale).min(1.0))
+}
+
+/// The most that the new rate may be above the old one, −1 to 1: Newcombe's combination of the two Wilson intervals.
+pub fn difference(old: Count, new: Count) -> f64 {
+    let ((low, _), (_, high)) = (wilson(old), wilson(new));
+    let (rate_old, rate_new) = (old.rate(), new.rate());
+    if old.requests == 0 {
+        return high - low;
+    }
+    (rate_new - rate_old) + ((high - rate_new).powi(2) + (rate_old - low).powi(2)).sqrt()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn count(requests: u64, errors: u64) -> Count {
+        Count { requests, errors }
+    }
+
+    /// Newcombe (1998), table II, example (a): 56/70 against 48/80 has 0.0524 to 0.3339.
+    #[test]
+    fn as_published() {
+        assert!((difference(count(80, 48), count(70, 56)) - 0.3339).abs() < 1e-4);
+        let (low, high) = wilson(count(263, 81));
+        assert!((low - 0.2553).abs() < 1e-3 && (high - 0.3662).abs() < 1e-3, "{low} {high}");
+    }
+
+    #[test]
+    fn little_seen_allows_little() {
+        assert!(difference(count(0, 0), count(0, 0)) > 0.99);
+        assert!(difference(count(5400, 54), count(20, 0)) > 0.1, "twenty good requests prove nothing");
+        assert!(difference(count(5400, 54), count(600, 6)) < 0.02);
+        assert!(difference(count(54_000, 540), count(6000, 60)) < 0.005);
+    }
+}

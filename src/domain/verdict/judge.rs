@@ -1,0 +1,220 @@
+//! From windows to a verdict and a sentence that says why.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::rates::Rates;
+use super::{Count, Window, bound, ranks};
+use crate::plan::model::metric::{ErrorRate, Latency};
+
+/// What a gate says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Call {
+    /// More traffic may come.
+    Pass,
+    /// Neither good nor bad, or nobody knows: nothing is raised, nothing goes back.
+    Hold,
+    /// The traffic must not stay.
+    Fail,
+}
+
+/// A call, and why in a sentence with the numbers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    /// The call.
+    pub call: Call,
+    /// Why.
+    pub why: String,
+}
+
+impl Verdict {
+    /// More traffic may come.
+    pub fn pass(why: impl Into<String>) -> Self {
+        Self { call: Call::Pass, why: why.into() }
+    }
+
+    /// Nobody knows, or not yet.
+    pub fn hold(why: impl Into<String>) -> Self {
+        Self { call: Call::Hold, why: why.into() }
+    }
+
+    /// It is bad.
+    pub fn fail(why: impl Into<String>) -> Self {
+        Self { call: Call::Fail, why: why.into() }
+    }
+}
+
+/// Fewer windows than this that were bad put nothing back: one burst is no trend.
+pub const BAD: u32 = 3;
+
+/// Requests of the new side of which more than half fail put the traffic back at once, from so many on.
+pub const FLOOR: u64 = 20;
+
+/// The two sides' names in the plan, for sentences.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sides<'a> {
+    /// The cluster that gives traffic away.
+    pub old: &'a str,
+    /// The cluster that takes it.
+    pub new: &'a str,
+}
+
+/// Judges error rates by the windows since the shares stand, oldest first, each `length` long.
+pub fn errors(rule: &ErrorRate, min_requests: u64, length: Duration, windows: &[Window], sides: Sides<'_>) -> Verdict {
+    let mut rates = Rates::new(rule.ratio);
+    for window in windows {
+        rates.add(*window);
+    }
+    let told = told(&rates, sides);
+    if let Some(worst) = floor(windows) {
+        let Window { old, new } = worst;
+        let last = format!("{} fails {} of the last {} requests", sides.new, new.errors, new.requests);
+        // Where both are down, there is nothing to go back to.
+        return if down(old) { Verdict::hold(format!("{last}, and so does {}", sides.old)) } else { Verdict::fail(last) };
+    }
+    let (evidence, needed) = (rates.evidence(), (1.0 / rule.alpha).ln());
+    if evidence >= needed && rates.bad >= BAD {
+        let odds = evidence.min(20.0).exp();
+        return Verdict::fail(format!("{told}: {odds:.0} to 1 against at most {} times as many, in {} bad windows", rule.ratio, rates.bad));
+    }
+    let baked = length.saturating_mul(rates.windows);
+    if rates.new.requests < min_requests.max(1) {
+        return Verdict::hold(format!(
+            "{} has answered {} of the {} requests that a verdict needs",
+            sides.new,
+            rates.new.requests,
+            min_requests.max(1)
+        ));
+    }
+    if rates.old.requests == 0 {
+        return Verdict::hold(format!("{} has no requests to compare with", sides.old));
+    }
+    if baked < rule.min_bake {
+        let (seen, wanted) = (baked.as_secs(), rule.min_bake.as_secs());
+        return Verdict::hold(format!("{told}; compared for {seen} s of the {wanted} s that a verdict needs"));
+    }
+    let most = bound::difference(rates.old, rates.new);
+    let bounds = format!(
+        "at most {:.2} percentage points more, by what has been seen; {:.2} are allowed",
+        most * 100.0,
+        rule.max_difference * 100.0
+    );
+    if most <= rule.max_difference { Verdict::pass(format!("{told}: {bounds}")) } else { Verdict::hold(format!("{told}: {bounds}")) }
+}
+
+/// The latest windows, as many as it takes for [`FLOOR`] requests on the new side, if more than half of those fail.
+fn floor(windows: &[Window]) -> Option<Window> {
+    let mut latest = Window::default();
+    for window in windows.iter().rev() {
+        latest = Window { old: latest.old.plus(window.old), new: latest.new.plus(window.new) };
+        if latest.new.requests >= FLOOR {
+            break;
+        }
+    }
+    (latest.new.requests >= FLOOR && down(latest.new)).then_some(latest)
+}
+
+fn down(count: Count) -> bool {
+    count.requests > 0 && count.errors * 2 > count.requests
+}
+
+fn told(rates: &Rates, sides: Sides<'_>) -> String {
+    let side = |name: &str, count: Count| format!("{name} fails {:.2} % of {} requests", count.rate() * 100.0, count.requests);
+    format!("{}, {}", side(sides.new, rates.new), side(sides.old, rates.old))
+}
+
+/// Judges latencies by the quantiles of the windows since the shares stand, oldest first: (old, new), in seconds.
+pub fn latencies(rule: &Latency, windows: &[(f64, f64)], sides: Sides<'_>) -> Verdict {
+    let differences: Vec<f64> = windows.iter().map(|(old, new)| new - rule.ratio * old).collect();
+    let Some(ranked) = ranks::judge(&differences, rule.alpha) else {
+        return Verdict::hold(format!("{} of the {} windows that a verdict needs", windows.len(), ranks::LEAST));
+    };
+    let allowed = format!("{} times what {} takes", rule.ratio, sides.old);
+    let median = ranked.median * 1000.0;
+    if ranked.fails() {
+        let why = format!(
+            "{} takes {median:.0} ms more than {allowed}, by the median of {} windows (p = {:.1e})",
+            sides.new, ranked.windows, ranked.probability
+        );
+        return Verdict::fail(why);
+    }
+    if median <= 0.0 {
+        return Verdict::pass(format!("{} takes no more than {allowed}, by the median of {} windows", sides.new, ranked.windows));
+    }
+    Verdict::hold(format!("{} takes {median:.0} ms more than {allowed}, which may be chance (p = {:.1e})", sides.new, ranked.probability))
+}
+
+/// Judges the share of the requests that the new side got against the share that is written, in percent. It never fails: what is wrong with
+/// it is no fault of the new side.
+pub fn share(tolerance: f64, min_requests: u64, windows: &[Window], written: f64, advisory: Option<&str>, sides: Sides<'_>) -> Verdict {
+    let all = windows.iter().fold(Window::default(), |sum, w| Window { old: sum.old.plus(w.old), new: sum.new.plus(w.new) });
+    let requests = all.old.requests + all.new.requests;
+    if requests < min_requests.max(1) {
+        return Verdict::hold(format!("{requests} of the {} requests that a share is told by", min_requests.max(1)));
+    }
+    let part = Count { requests, errors: all.new.requests };
+    let (low, high) = bound::wilson(part);
+    let (seen, low, high) = (part.rate() * 100.0, low * 100.0, high * 100.0);
+    let told = format!("{} got {seen:.1} % of {requests} requests, {written:.1} % is written", sides.new);
+    // Chance may take it out of the tolerance where requests are few: only what chance cannot do counts.
+    let right = low - tolerance <= written && written <= high + tolerance;
+    match advisory {
+        _ if right => Verdict::pass(told),
+        Some(why) => Verdict::pass(format!("{told}; that proves nothing here: {why}")),
+        None => Verdict::hold(told),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RULE: ErrorRate = ErrorRate { ratio: 1.5, alpha: 0.01, max_difference: 0.01, min_bake: Duration::from_mins(5) };
+    const SIDES: Sides<'static> = Sides { old: "a", new: "b" };
+
+    type Pair = ((u64, u64), (u64, u64));
+
+    fn judged(windows: &[Pair]) -> Verdict {
+        let count = |(requests, errors)| Count { requests, errors };
+        let windows: Vec<Window> = windows.iter().map(|(old, new)| Window { old: count(*old), new: count(*new) }).collect();
+        errors(&RULE, 100, Duration::from_mins(1), &windows, SIDES)
+    }
+
+    #[test]
+    fn every_verdict_says_why() {
+        let said = |windows: &[Pair], call: Call, words: &str| {
+            let verdict = judged(windows);
+            assert!(verdict.call == call && verdict.why.contains(words), "{verdict:?}");
+        };
+        said(&[], Call::Hold, "b has answered 0 of the 100 requests");
+        said(&[((0, 0), (0, 0)); 30], Call::Hold, "0 of the 100");
+        said(&[((540, 5), (60, 0)); 3], Call::Hold, "compared for 180 s of the 300 s");
+        said(&[((0, 0), (600, 6)); 10], Call::Hold, "a has no requests to compare with");
+        said(&[((54, 0), (6, 0)); 20], Call::Hold, "are allowed");
+        said(&[((5400, 54), (600, 6)); 10], Call::Pass, "at most 0.30 percentage points more");
+        said(&[((540, 5), (60, 6)); 5], Call::Fail, "to 1 against at most 1.5 times as many, in 5 bad windows");
+        said(&[((540, 5), (60, 0)), ((540, 5), (60, 40))], Call::Fail, "b fails 40 of the last 60 requests");
+        said(&[((540, 400), (60, 40))], Call::Hold, "and so does a");
+        said(&[((540, 5), (19, 19))], Call::Hold, "19 of the 100");
+    }
+
+    #[test]
+    fn a_share_is_what_requests_show() {
+        let windows =
+            |new: u64| vec![Window { old: Count { requests: 1000 - new, errors: 0 }, new: Count { requests: new, errors: 0 } }; 4];
+        let judge = |new, written, advisory| share(2.0, 500, &windows(new), written, advisory, SIDES);
+        assert_eq!(judge(200, 20.0, None).call, Call::Pass);
+        assert_eq!(judge(50, 20.0, None).call, Call::Hold);
+        assert!(judge(50, 20.0, Some("clients are sticky")).why.ends_with("that proves nothing here: clients are sticky"));
+        assert_eq!(share(2.0, 500, &[], 20.0, None, SIDES).call, Call::Hold, "no data never promotes");
+    }
+
+    #[test]
+    fn latencies_by_the_median() {
+        let rule = Latency { ratio: 1.2, alpha: 0.01 };
+        let call = |new: f64, windows: usize| latencies(&rule, &vec![(0.1, new); windows], SIDES).call;
+        assert_eq!([call(0.1, 9), call(0.1, 10), call(0.3, 10), call(0.12, 10)], [Call::Hold, Call::Pass, Call::Fail, Call::Pass]);
+    }
+}

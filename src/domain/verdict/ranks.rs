@@ -1,0 +1,98 @@
+//! Latencies, old against new: a signed-rank test over the differences of the windows' quantiles.
+//!
+//! Quantiles of one window are no independent draws of requests, but windows come in pairs: what slows both sides down at once cancels. While
+//! the new side is not slower than allowed, a difference above zero is at most as likely as one below, whatever its size, and the distribution
+//! of the rank sum is known exactly. It may be looked at after every window: look m spends α·6/(π·m)², which sums to α.
+
+/// Fewer windows than this say nothing.
+pub const LEAST: usize = 10;
+
+/// More windows than this are not ranked: the latest are.
+const MOST: usize = 60;
+
+/// How many windows the sum of ranks of those above zero is judged by, the probability of such a sum or a larger one, and what of α this look
+/// may spend.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Ranked {
+    /// Windows.
+    pub windows: usize,
+    /// One-sided.
+    pub probability: f64,
+    /// The bound that it is held to.
+    pub bound: f64,
+    /// The median difference, in the unit of the differences.
+    pub median: f64,
+}
+
+impl Ranked {
+    /// Whether the new side is slower than allowed.
+    pub fn fails(&self) -> bool {
+        self.windows >= LEAST && self.probability <= self.bound
+    }
+}
+
+/// Judges differences, oldest first: new minus what is allowed. `None`: there are fewer than [`LEAST`].
+pub fn judge(differences: &[f64], alpha: f64) -> Option<Ranked> {
+    let look = differences.len().checked_sub(LEAST)? + 1;
+    let latest = &differences[differences.len().saturating_sub(MOST)..];
+    let look = f64::from(u32::try_from(look).unwrap_or(u32::MAX));
+    let bound = alpha * 6.0 / (std::f64::consts::PI * look).powi(2);
+    Some(Ranked { windows: latest.len(), probability: probability(latest), bound, median: median(latest) })
+}
+
+/// The middle one.
+fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let middle = sorted.len() / 2;
+    if sorted.len() % 2 == 1 { sorted[middle] } else { f64::midpoint(sorted[middle - 1], sorted[middle]) }
+}
+
+/// The probability of such a sum of ranks above zero, or a larger one, where each sign is as likely as the other.
+#[allow(clippy::cast_precision_loss)]
+fn probability(differences: &[f64]) -> f64 {
+    // Doubled ranks are whole numbers, ties included; zeros say nothing.
+    let mut sizes: Vec<(f64, bool)> = differences.iter().filter(|d| **d != 0.0).map(|d| (d.abs(), *d > 0.0)).collect();
+    sizes.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let ranks: Vec<(usize, bool)> = (0..sizes.len())
+        .map(|i| {
+            let first = sizes.iter().position(|s| s.0 >= sizes[i].0).unwrap_or(i);
+            let last = sizes.iter().rposition(|s| s.0 <= sizes[i].0).unwrap_or(i);
+            (first + last + 2, sizes[i].1)
+        })
+        .collect();
+    let seen: usize = ranks.iter().filter(|(_, above)| *above).map(|(rank, _)| rank).sum();
+    let whole: usize = ranks.iter().map(|(rank, _)| rank).sum();
+    let mut chances = vec![0.0; whole + 1];
+    chances[0] = 1.0;
+    for (rank, _) in &ranks {
+        for sum in (0..=whole).rev() {
+            chances[sum] = 0.5 * (chances[sum] + if sum >= *rank { chances[sum - rank] } else { 0.0 });
+        }
+    }
+    chances[seen..].iter().sum::<f64>().min(1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_distribution_is_exact() {
+        // All of ten above: 1 of 1024 ways. The usual table: a rank sum of 8 or less of ten has a probability of 0.0244.
+        assert!((probability(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0]) - 1.0 / 1024.0).abs() < 1e-12);
+        let eight = [-1.0, 2.0, 3.0, 4.0, 5.0, 6.0, -7.0, 8.0, 9.0, 10.0];
+        assert!((probability(&eight) - 0.0244).abs() < 1e-4, "{}", probability(&eight));
+        assert!((probability(&[0.0; 12]) - 1.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn ten_slow_windows_fail_and_nine_or_mixed_ones_do_not() {
+        assert_eq!(judge(&[0.2; 9], 0.01), None);
+        assert!(judge(&[0.2; 10], 0.01).is_some_and(|r| r.fails()));
+        let mixed: Vec<f64> = (0..30).map(|i| if i % 2 == 0 { 0.2 } else { -0.2 }).collect();
+        assert!(!judge(&mixed, 0.01).is_some_and(|r| r.fails()));
+        let slow: Vec<f64> = (0..40).map(|i| if i < 10 { -0.1 } else { 0.2 }).collect();
+        assert!(judge(&slow, 0.01).is_some_and(|r| r.fails()), "it turns slow in the middle: {:?}", judge(&slow, 0.01));
+    }
+}

@@ -1,0 +1,191 @@
+//! Error rates, old against new: a test that may be looked at after every window.
+//!
+//! Given how many errors a window had on both sides together, the new side's part of them is binomial; while its error rate is at most `ratio`
+//! times the old one's, that part is at most ratio·n / (ratio·n + N), for n requests on the new side and N on the old. A bet on a larger ratio
+//! is a likelihood ratio: its wealth does not grow on average while the null holds, so a mixture of such bets is an e-process. By Ville's
+//! inequality it ever comes to 1/α with a probability of at most α, however often it is looked at. No bet is on a smaller ratio, so a new side
+//! that is better is never rejected. (Errors are taken for rare, as counts of a Poisson process; where they are not, the true law is narrower.)
+//!
+//! Errors come in bursts, too, and then are not independent. How much two requests of one window have in common is estimated on each side, with
+//! and without the present window, and the bets are made smaller by the larger of what either says: a likelihood ratio to a power below one
+//! gains no more on average, and of two gains the smaller is taken.
+
+use super::{Count, Window};
+
+/// How many ratios are bet on.
+const BETS: u32 = 24;
+
+/// Windows before their spread is believed.
+const CALM: u32 = 3;
+
+/// What the windows since the present shares stand say about error rates.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rates {
+    ratio: f64,
+    /// Logarithm of the wealth of each bet.
+    wealth: Vec<f64>,
+    /// Everything on the old side.
+    pub old: Count,
+    /// Everything on the new side.
+    pub new: Count,
+    /// Windows with requests on both sides.
+    pub windows: u32,
+    /// Windows that were worse than allowed, and evidence of it.
+    pub bad: u32,
+    spread: (Spread, Spread),
+}
+
+impl Rates {
+    /// Nothing seen yet. The new error rate may be `ratio` times the old one, above 0.
+    pub fn new(ratio: f64) -> Self {
+        let wealth = vec![0.0; BETS as usize];
+        Self { ratio, wealth, old: Count::default(), new: Count::default(), windows: 0, bad: 0, spread: Default::default() }
+    }
+
+    /// Takes a window in.
+    pub fn add(&mut self, window: Window) {
+        if window.new.requests > 0 && window.old.requests > 0 {
+            self.bet_on(window);
+        }
+        self.old = self.old.plus(window.old);
+        self.new = self.new.plus(window.new);
+    }
+
+    fn bet_on(&mut self, window: Window) {
+        let Window { old, new } = window;
+        let before = (self.evidence(), self.correlation());
+        self.spread.0.add(old);
+        self.spread.1.add(new);
+        let sizes = [before.1, self.correlation()].map(|correlation| 1.0 / inflation(correlation, old.all(), new.all()));
+        for (index, wealth) in (0..).zip(&mut self.wealth) {
+            let gain = gain(self.ratio, bet(self.ratio, index), old, new);
+            *wealth += (gain * sizes[0]).min(gain * sizes[1]);
+        }
+        self.windows += 1;
+        let worse = new.rate() > self.ratio * self.old.plus(old).rate();
+        self.bad += u32::from(worse && self.evidence() > before.0);
+    }
+
+    /// Logarithm of the evidence that the new side errs more often than allowed. Where it does not, this ever comes to ln(1/α) with a
+    /// probability of at most α.
+    pub fn evidence(&self) -> f64 {
+        let most = self.wealth.iter().copied().fold(f64::MIN, f64::max);
+        most + (self.wealth.iter().map(|w| (w - most).exp()).sum::<f64>() / f64::from(BETS)).ln()
+    }
+
+    fn correlation(&self) -> f64 {
+        self.spread.0.correlation().max(self.spread.1.correlation())
+    }
+}
+
+/// The ratio of a bet, above `allowed`: what the null explains of the errors is spread evenly from 0 to 1, which is a Beta(1, 1) mixture.
+fn bet(allowed: f64, index: u32) -> f64 {
+    allowed * f64::from(BETS) / (f64::from(index) + 0.5)
+}
+
+/// What a window adds to the logarithm of a bet's wealth.
+fn gain(allowed: f64, claimed: f64, old: Count, new: Count) -> f64 {
+    let part = |ratio: f64| ratio * new.all() / (ratio * new.all() + old.all());
+    let (null, claim) = (part(allowed), part(claimed));
+    new.failed() * (claim / null).ln() + old.failed() * ((1.0 - claim) / (1.0 - null)).ln()
+}
+
+/// By how much the variance of the difference between the sides is larger than for independent errors, 1 at the least, in a window with so
+/// many requests on the old and on the new side.
+fn inflation(correlation: f64, old: f64, new: f64) -> f64 {
+    let of = |requests: f64| 1.0 + (requests - 1.0).max(0.0) * correlation;
+    (of(new) + new / old * of(old)) / (1.0 + new / old)
+}
+
+/// How much a side's errors vary from window to window.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+struct Spread {
+    windows: u32,
+    total: Count,
+    /// Sums over windows of requests², errors², errors × requests: what the squared deviations from any rate are made of.
+    sums: (f64, f64, f64),
+}
+
+impl Spread {
+    fn add(&mut self, count: Count) {
+        let (n, k) = (count.all(), count.failed());
+        self.windows += 1;
+        self.total = self.total.plus(count);
+        self.sums = (self.sums.0 + n * n, self.sums.1 + k * k, self.sums.2 + k * n);
+    }
+
+    /// Correlation of two requests' errors within a window, 0–1, by moments.
+    fn correlation(&self) -> f64 {
+        let (rate, requests, (n2, k2, kn)) = (self.total.rate(), self.total.all(), self.sums);
+        let pairs = n2 - requests;
+        if self.windows < CALM || rate <= 0.0 || rate >= 1.0 || pairs <= 0.0 {
+            return 0.0;
+        }
+        // The rate was taken from the same windows, which makes the deviations smaller by those of one window.
+        let deviations = (k2 - 2.0 * rate * kn + rate * rate * n2) * f64::from(self.windows) / f64::from(self.windows - 1);
+        ((deviations / (rate * (1.0 - rate)) - requests) / pairs).clamp(0.0, 1.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn window(old: (u64, u64), new: (u64, u64)) -> Window {
+        let count = |(requests, errors)| Count { requests, errors };
+        Window { old: count(old), new: count(new) }
+    }
+
+    fn after(windows: u32, each: Window) -> Rates {
+        let mut rates = Rates::new(1.5);
+        (0..windows).for_each(|_| rates.add(each));
+        rates
+    }
+
+    #[test]
+    fn evidence_grows_with_a_worse_side_and_only_with_that() {
+        let worse = after(5, window((540, 5), (60, 6)));
+        assert!(worse.evidence() > 100f64.ln() && worse.bad == 5, "{}", worse.evidence());
+        for fine in [window((540, 5), (60, 0)), window((540, 5), (60, 1)), window((540, 54), (60, 2))] {
+            let rates = after(30, fine);
+            assert!(rates.evidence() < 1.0, "{fine:?}: {}", rates.evidence());
+        }
+        assert!(after(30, window((540, 0), (60, 0))).evidence().abs() < 1e-9, "nothing says nothing");
+        assert!(after(30, window((0, 0), (60, 60))).evidence().abs() < 1e-9, "there is nothing to compare with");
+    }
+
+    /// The wealth of every bet, and so of the mixture, is 1 on average at the edge of the null, and less within it: exactly, over all that
+    /// can happen in one window.
+    #[test]
+    fn a_bet_is_fair_at_the_edge_of_the_null_and_unfair_within_it() {
+        let (old, new, errors) = (540.0, 60.0, 8);
+        let expected = |true_ratio: f64| -> f64 {
+            let part = true_ratio * new / (true_ratio * new + old);
+            let mut chance = (1.0 - part).powi(errors);
+            (0..=errors)
+                .map(|k| {
+                    let (k64, rest) = (u64::from(k.unsigned_abs()), u64::from((errors - k).unsigned_abs()));
+                    let mut rates = Rates::new(1.5);
+                    rates.add(window((540, rest), (60, k64)));
+                    let term = chance * rates.evidence().exp();
+                    chance *= f64::from(errors - k) / f64::from(k + 1) * part / (1.0 - part);
+                    term
+                })
+                .sum()
+        };
+        assert!((expected(1.5) - 1.0).abs() < 1e-9, "{}", expected(1.5));
+        assert!(expected(1.0) < 1.0 && expected(3.0) > 1.0);
+    }
+
+    #[test]
+    fn one_burst_is_less_evidence_than_the_same_errors_spread() {
+        let mut burst = after(9, window((540, 2), (60, 0)));
+        burst.add(window((540, 2), (60, 12)));
+        let mut spread = Rates::new(1.5);
+        for k in [1, 1, 2, 1, 1, 1, 2, 1, 1, 1] {
+            spread.add(window((540, 2), (60, k)));
+        }
+        assert_eq!(burst.new, spread.new);
+        assert!(burst.evidence() < spread.evidence() && burst.bad == 1, "{} {}", burst.evidence(), spread.evidence());
+    }
+}

@@ -1,0 +1,43 @@
+//! What metric gates see in a rehearsal. Sources of the plan do not exist there, so the lab answers for them: sides are compared by what its
+//! load balancer counted; what else a gate asks is well, unless the scenario says otherwise.
+
+use async_trait::async_trait;
+
+use crate::adapter::Metrics;
+use crate::domain::gate::metric::{Question, Seen, Side};
+use crate::domain::verdict::Count;
+use crate::lab::model::{Counted, World};
+use crate::lab::shell::Shell;
+use crate::plan::model::metric::Judge;
+
+/// The lab's own metrics.
+pub struct Meters(pub Shell);
+
+#[async_trait]
+impl Metrics for Meters {
+    async fn ask(&self, questions: &[Question]) -> Vec<Seen> {
+        self.0.call(|world, now| {
+            world.advance(now);
+            questions.iter().map(|question| seen(world, question)).collect()
+        })
+    }
+}
+
+fn seen(world: &World, question: &Question) -> Seen {
+    let side = |side: &Side| {
+        let mut all = Counted::default();
+        side.groups.iter().for_each(|(group, _)| all.add(&world.counted(group, question.from, question.to)));
+        all
+    };
+    let (old, new) = (side(&question.old), side(&question.new));
+    let count = |c: &Counted| Count { requests: c.requests, errors: c.errors + c.broken };
+    match &question.gate.judge {
+        Judge::ErrorRate(_) | Judge::Share { .. } => Seen::Counts { old: count(&old), new: count(&new) },
+        Judge::Latency(_) => match (old.quantile(0.99), new.quantile(0.99)) {
+            (Some(old), Some(new)) => Seen::Latencies { old, new },
+            _ => Seen::Nothing { message: "one side has no requests".into() },
+        },
+        Judge::Condition { at_most, at_least } => Seen::Value { value: at_most.or(*at_least).unwrap_or(0.0) },
+        Judge::State => Seen::State { well: true, message: "the lab answers for it".into() },
+    }
+}

@@ -1,0 +1,256 @@
+//! Metric gates: the plan's, the workloads' and the steps'.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::{At, Diagnostic, Unique, note};
+use crate::domain::finding::Code;
+use crate::plan::decode::list;
+use crate::plan::file::{self, Spec};
+use crate::plan::model::metric::{
+    CloudWatch, CloudWatchMetric, ErrorRate, Exec, Header, HeaderValue, Http, Judge, Latency, MetricGate, NoData, Prometheus, Scope, Source,
+};
+use crate::plan::scalar::Missing;
+
+/// CloudWatch's own data comes by the minute, and up to three of them late.
+const MINUTE: Duration = Duration::from_mins(1);
+const LATE: Duration = Duration::from_mins(3);
+
+/// Every metric gate, in the order of the file; `None` where one of them is wrong, which has been noted.
+pub(super) fn all(spec: &Spec, out: &mut Vec<Diagnostic>) -> Option<Vec<MetricGate>> {
+    let mut found: Vec<(Scope, &At<file::MetricGate>)> = Vec::new();
+    for workload in spec.workloads.iter().flat_map(|w| &w.value) {
+        let name = workload.value.name.as_ref().map(|n| n.value.0.clone()).unwrap_or_default();
+        found.extend(workload.value.gates.iter().flat_map(|g| &g.value).map(|g| (Scope::Workload(name.clone()), g)));
+    }
+    let strategy = spec.strategy.as_ref().map(|s| &s.value);
+    let plan = strategy.and_then(|s| s.gates.as_ref()).and_then(|g| g.value.metrics.as_ref());
+    found.extend(plan.iter().flat_map(|g| &g.value).map(|g| (Scope::Plan, g)));
+    for (index, step) in strategy.and_then(|s| s.steps.as_ref()).iter().flat_map(|s| &s.value).enumerate() {
+        found.extend(step.value.gates.iter().flat_map(|g| &g.value).map(|g| (Scope::Step(index + 1), g)));
+    }
+    let mut names = Unique::new("gates are called", Code::CUT008);
+    let services = spec.workloads.iter().flat_map(|w| &w.value).any(|w| w.value.service.is_some());
+    let mut checked = Vec::new();
+    for (scope, gate) in found {
+        if let Some(name) = &gate.value.name {
+            names.see(&name.value.0, name.place, out);
+        }
+        checked.push(self::gate(scope, gate, services, out));
+    }
+    checked.into_iter().collect()
+}
+
+fn gate(scope: Scope, at: &At<file::MetricGate>, services: bool, out: &mut Vec<Diagnostic>) -> Option<MetricGate> {
+    let gate = &at.value;
+    let before = out.len();
+    let source = source(gate)?;
+    let judge = judge(at, &source, out)?;
+    let interval = gate.interval.as_ref()?.value.0;
+    let late = if matches!(source, Source::CloudWatch(_)) { LATE } else { Duration::ZERO };
+    let checked = MetricGate {
+        name: gate.name.as_ref()?.value.0.clone(),
+        scope,
+        raise: gate.raise.as_ref()?.value.0,
+        guard: gate.guard.as_ref()?.value.0,
+        interval,
+        initial_delay: gate.initial_delay.as_ref().map_or(Duration::ZERO, |d| d.value.0),
+        window: gate.window.as_ref().map_or(interval, |w| w.value.0),
+        delay: gate.delay.as_ref().map_or(late, |d| d.value.0),
+        no_data: match gate.no_data.as_ref()?.value {
+            Missing::Pass => NoData::Pass,
+            Missing::Hold => NoData::Hold,
+            Missing::Fail => NoData::Fail,
+        },
+        min_requests: gate.min_requests.as_ref()?.value.0.into(),
+        failure_limit: gate.failure_limit.as_ref()?.value.0,
+        dry_run: gate.dry_run.as_ref()?.value.0,
+        source,
+        judge,
+    };
+    fits(at, &checked, services, out);
+    (out.len() == before).then_some(checked)
+}
+
+/// What the parts of a gate mean together.
+fn fits(at: &At<file::MetricGate>, gate: &MetricGate, services: bool, out: &mut Vec<Diagnostic>) {
+    let mut wrong = |place, message: &str, help: &str| {
+        note(out, Code::CUT031, place, message).help(help);
+    };
+    if let Some(window) = at.value.window.as_ref().filter(|w| gate.compares() && w.value.0 != gate.interval) {
+        wrong(window.place, "sides are compared over windows of one `interval`", "leave `window` out, and make `interval` as long");
+    }
+    if matches!(gate.source, Source::CloudWatch(_)) && !gate.interval.as_secs().is_multiple_of(MINUTE.as_secs()) {
+        let place = at.value.interval.as_ref().map_or(at.head, |i| i.place);
+        wrong(place, "CloudWatch counts by whole minutes", "write `1m`, `2m`, …");
+    }
+    if !gate.raise && !gate.guard {
+        wrong(at.head, "a gate that neither raises nor guards does nothing", "to watch without acting, write `dryRun: true`");
+    }
+    if matches!(gate.source, Source::Kubernetes { .. }) && !services {
+        wrong(at.head, "no workload has a `service`, so there is nothing to look at", "add `service` to a workload, or remove the gate");
+    }
+}
+
+fn source(gate: &file::MetricGate) -> Option<Source> {
+    if let Some(at) = &gate.prometheus {
+        let p = &at.value;
+        let query = |q: &Option<At<crate::plan::scalar::Query>>| q.as_ref().map(|q| q.value.0.clone());
+        return Some(Source::Prometheus(Prometheus {
+            address: p.address.as_ref()?.value.0.trim_end_matches('/').to_owned(),
+            headers: headers(p.headers.as_ref()?)?,
+            timeout: p.timeout.as_ref()?.value.0,
+            query: query(&p.query),
+            requests: query(&p.requests),
+            errors: query(&p.errors),
+            latency: query(&p.latency),
+        }));
+    }
+    if let Some(at) = &gate.http {
+        let h = &at.value;
+        return Some(Source::Http(Http {
+            url: h.url.as_ref()?.value.0.clone(),
+            headers: headers(h.headers.as_ref()?)?,
+            status: u16::try_from(h.status.as_ref()?.value.0).ok()?,
+            body: h.body.as_ref().map(|b| b.value.0.clone()),
+            timeout: h.timeout.as_ref()?.value.0,
+        }));
+    }
+    if let Some(at) = &gate.exec {
+        let command = at.value.command.as_ref()?.value.iter().map(|c| c.value.0.clone()).collect();
+        return Some(Source::Exec(Exec { command, timeout: at.value.timeout.as_ref()?.value.0 }));
+    }
+    if let Some(names) = &gate.cloud_watch_alarms {
+        return Some(Source::CloudWatchAlarms(names.value.iter().map(|n| n.value.0.clone()).collect()));
+    }
+    if let Some(at) = &gate.cloud_watch {
+        return cloud_watch(&at.value).map(Source::CloudWatch);
+    }
+    let kubernetes = &gate.kubernetes.as_ref()?.value;
+    Some(Source::Kubernetes { max_restarts: kubernetes.max_restarts.as_ref().map(|r| r.value.0) })
+}
+
+fn headers(headers: &At<Vec<At<file::Header>>>) -> Option<Vec<Header>> {
+    let header = |at: &At<file::Header>| {
+        let h = &at.value;
+        let text = |t: &At<crate::plan::scalar::Line>| t.value.0.clone();
+        let value = match (&h.value, &h.from_env, &h.from_file) {
+            (Some(plain), _, _) => HeaderValue::Plain(text(plain)),
+            (_, Some(name), _) => HeaderValue::Env(text(name)),
+            (_, _, path) => HeaderValue::File(text(path.as_ref()?)),
+        };
+        Some(Header { name: h.name.as_ref()?.value.0.clone(), value })
+    };
+    headers.value.iter().map(header).collect()
+}
+
+fn cloud_watch(at: &file::CloudWatch) -> Option<CloudWatch> {
+    let statistic = at.statistic.as_ref()?.value.0.clone();
+    let metric = match (&at.namespace, &at.metric_name) {
+        (Some(namespace), Some(name)) => Some(CloudWatchMetric {
+            namespace: namespace.value.0.clone(),
+            name: name.value.0.clone(),
+            dimensions: at
+                .dimensions
+                .as_ref()?
+                .value
+                .iter()
+                .map(|d| Some((d.value.name.as_ref()?.value.0.clone(), d.value.value.as_ref()?.value.0.clone())))
+                .collect::<Option<_>>()?,
+            statistic: statistic.clone(),
+        }),
+        _ => None,
+    };
+    Some(CloudWatch { metric, latency: statistic })
+}
+
+/// The judgement, which the source must be able to feed.
+fn judge(at: &At<file::MetricGate>, source: &Source, out: &mut Vec<Diagnostic>) -> Option<Judge> {
+    let gate = &at.value;
+    let given = [
+        ("errorRate", gate.error_rate.as_ref().map(|a| a.head)),
+        ("latency", gate.latency.as_ref().map(|a| a.head)),
+        ("share", gate.share.as_ref().map(|a| a.head)),
+        ("successCondition", gate.success_condition.as_ref().map(|a| a.head)),
+    ];
+    let chosen: Vec<_> = given.iter().filter_map(|(key, place)| Some((*key, (*place)?))).collect();
+    let able = able(source);
+    match chosen[..] {
+        [] if able.contains("") => return Some(Judge::State),
+        [] => {
+            let names: Vec<_> = able.iter().copied().filter(|a| !a.is_empty()).collect();
+            let message = format!("nothing says how the gate's `{}` is judged", source.kind());
+            let help = if names.is_empty() { wants(source).to_owned() } else { format!("give it one of {}", list(&names)) };
+            return note(out, Code::CUT030, at.head, message).help(help).none();
+        }
+        [(key, place)] if !able.contains(key) => {
+            let message = format!("`{key}` cannot be told from what `{}` gives here", source.kind());
+            return note(out, Code::CUT031, place, message).help(wants(source)).none();
+        }
+        [_] => {}
+        [_, (_, second), ..] => {
+            let keys: Vec<_> = chosen.iter().map(|(key, _)| *key).collect();
+            let message = format!("a gate is judged by {} at once", list(&keys));
+            return note(out, Code::CUT030, second, message).help("keep one of them, and make another gate of the other").none();
+        }
+    }
+    chosen_judge(gate, out)
+}
+
+fn chosen_judge(gate: &file::MetricGate, out: &mut Vec<Diagnostic>) -> Option<Judge> {
+    if let Some(at) = &gate.error_rate {
+        let e = &at.value;
+        return Some(Judge::ErrorRate(ErrorRate {
+            ratio: e.ratio.as_ref()?.value.0,
+            alpha: e.alpha.as_ref()?.value.0,
+            max_difference: e.max_difference.as_ref()?.value.0 / 100.0,
+            min_bake: e.min_bake.as_ref()?.value.0,
+        }));
+    }
+    if let Some(at) = &gate.latency {
+        return Some(Judge::Latency(Latency { ratio: at.value.ratio.as_ref()?.value.0, alpha: at.value.alpha.as_ref()?.value.0 }));
+    }
+    if let Some(at) = &gate.share {
+        return Some(Judge::Share { tolerance: at.value.tolerance.as_ref()?.value.0 });
+    }
+    let at = gate.success_condition.as_ref()?;
+    let (most, least) = (at.value.at_most.as_ref().map(|a| a.value.0), at.value.at_least.as_ref().map(|a| a.value.0));
+    if at.sound && (most.is_none() && least.is_none() || most.zip(least).is_some_and(|(most, least)| most < least)) {
+        return note(out, Code::CUT031, at.head, "no value, or every value, meets this condition")
+            .help("write `{atMost: N}`, `{atLeast: N}`, or both with the smaller as `atLeast`")
+            .none();
+    }
+    Some(Judge::Condition { at_most: most, at_least: least })
+}
+
+/// The judgements that a source can feed; an empty one: it says by itself whether all is well.
+fn able(source: &Source) -> BTreeSet<&'static str> {
+    let when = |key: &'static str, can: bool| can.then_some(key);
+    match source {
+        Source::Prometheus(p) => [
+            when("successCondition", p.query.is_some()),
+            when("errorRate", p.requests.is_some() && p.errors.is_some()),
+            when("share", p.requests.is_some()),
+            when("latency", p.latency.is_some()),
+        ]
+        .into_iter()
+        .flatten()
+        .collect(),
+        Source::CloudWatch(c) if c.metric.is_some() => ["successCondition"].into(),
+        Source::CloudWatch(_) => ["errorRate", "latency", "share"].into(),
+        Source::Exec(_) => ["", "successCondition", "errorRate", "latency", "share"].into(),
+        Source::Http(_) | Source::CloudWatchAlarms(_) | Source::Kubernetes { .. } => [""].into(),
+    }
+}
+
+fn wants(source: &Source) -> &'static str {
+    match source {
+        Source::Prometheus(_) => {
+            "`errorRate` wants `requests` and `errors`, `share` wants `requests`, `latency` wants `latency`, `successCondition` wants `query`"
+        }
+        Source::CloudWatch(_) => {
+            "`successCondition` wants `namespace` and `metricName`; without them it is `errorRate`, `latency` or `share`"
+        }
+        _ => "it says by itself whether all is well: remove the judgement",
+    }
+}

@@ -1,0 +1,70 @@
+//! Metric gates in the plan file: what they mean, and what is said of wrong ones.
+
+use cutover::plan::model::Plan;
+use cutover::plan::model::metric::{Judge, NoData, Scope, Source};
+use cutover::plan::{Diagnostics, parse};
+
+fn with(metrics: &str, step: &str) -> Result<Plan, Diagnostics> {
+    let text = format!(
+        "apiVersion: cutover.dev/v1alpha1
+kind: Cutover
+metadata: {{name: p}}
+spec:
+  aws: {{accountId: \"123456789012\", region: eu-central-1}}
+  clusters: [{{name: a}}, {{name: b}}]
+  workloads:
+    - name: w
+      routes: [{{alb: {{loadBalancer: lb, targetGroups: {{a: ga, b: gb}}}}}}]
+      gates: [{{name: of-workload, exec: {{command: [./probe]}}}}]
+  strategy:
+    from: a
+    to: b
+    gates:
+      metrics: [{metrics}]
+    steps: [{{setWeight: 5}}, {{pause: {{duration: 10m}}, gates: [{step}]}}, {{setWeight: 100}}]
+"
+    );
+    parse("p.yaml", text.as_bytes())
+}
+
+#[test]
+fn gates_of_plan_workload_and_step_are_all_there() {
+    let errors = "{name: errors, noData: fail, interval: 2m, prometheus: {address: \"http://p:9090/\", requests: r, errors: e}, errorRate: {maxDifference: 0.5}}";
+    let plan = with(errors, "{name: smoke, http: {url: \"https://x/y\"}}").unwrap_or_else(|e| panic!("{e}"));
+    let found: Vec<_> = plan.strategy.metrics.iter().map(|g| (g.name.as_str(), g.scope.clone())).collect();
+    assert_eq!(found, [("of-workload", Scope::Workload("w".into())), ("errors", Scope::Plan), ("smoke", Scope::Step(2))]);
+    let errors = &plan.strategy.metrics[1];
+    assert!(errors.raise && errors.guard && !errors.dry_run && errors.no_data == NoData::Fail && errors.window == errors.interval);
+    let Judge::ErrorRate(rule) = errors.judge else { panic!("{errors:?}") };
+    assert!((rule.max_difference - 0.005).abs() < 1e-12 && (rule.ratio - 1.5).abs() < 1e-12);
+    assert!(matches!(&errors.source, Source::Prometheus(p) if p.address == "http://p:9090"));
+    assert_eq!(plan.strategy.metrics[2].judge, Judge::State);
+}
+
+#[test]
+fn every_wrong_gate_is_named_with_its_place_and_what_would_be_right() {
+    let said = |gate: &str, code: &str, words: &str| {
+        let errors = with(gate, "").expect_err(gate).errors;
+        let found = errors.iter().any(|e| {
+            e.code.name() == code && (e.message.contains(words) || e.help.as_ref().is_some_and(|h| h.contains(words))) && e.place.line > 0
+        });
+        assert!(found, "{gate}: {errors:?}");
+    };
+    let prometheus = "prometheus: {address: \"http://p\", requests: r}";
+    said("{name: g}", "CUT030", "a gate says nothing");
+    said("{name: g, exec: {command: [x]}, kubernetes: {}}", "CUT030", "at once");
+    said(&format!("{{name: g, {prometheus}}}"), "CUT030", "give it one of `share`");
+    said(&format!("{{name: g, {prometheus}, share: {{}}, latency: {{}}}}"), "CUT030", "judged by");
+    said(&format!("{{name: g, {prometheus}, errorRate: {{}}}}"), "CUT031", "`errorRate` wants `requests` and `errors`");
+    said("{name: g, http: {url: \"http://x\"}, share: {}}", "CUT031", "remove the judgement");
+    said(&format!("{{name: g, {prometheus}, share: {{}}, window: 5m}}"), "CUT031", "one `interval`");
+    said("{name: g, raise: false, guard: false, exec: {command: [x]}}", "CUT031", "dryRun");
+    said("{name: g, exec: {command: [x]}, successCondition: {}}", "CUT031", "atMost");
+    said("{name: g, kubernetes: {}}", "CUT031", "no workload has a `service`");
+    said("{name: g, http: {url: \"ftp://x\"}}", "CUT032", "no URL");
+    said("{name: g, http: {url: \"http://me:secret@x\"}}", "CUT032", "fromEnv");
+    said("{name: g, http: {url: \"http://x\", headers: [{name: \"a b\", value: c}]}}", "CUT032", "name of a header");
+    said("{name: g, http: {url: \"http://x\", headers: [{name: a}]}}", "CUT032", "says nothing");
+    said("{name: of-workload, exec: {command: [x]}}", "CUT008", "two gates are called");
+    said("{name: g, exec: {command: [x]}, noData: promote}", "CUT005", "noData");
+}
