@@ -47,6 +47,7 @@ pub async fn begin(
     request: Option<&Request>,
 ) -> Result<Exit, Failure> {
     let interrupt = Interrupt::default();
+    let stays = settings.orders.leave.is_none();
     let mut listener = audience(global, plan);
     // It names everything that later records are about, and was journalled before there was anybody to tell.
     let before = ports.store.read(hold.run()).await.unwrap_or_default();
@@ -60,7 +61,7 @@ pub async fn begin(
     }
     let ending = tokio::select! {
         ending = run.drive() => Some(ending),
-        () = twice(&interrupt) => None,
+        () = twice(&interrupt, stays) => None,
     };
     let moved = written(run.state());
     let view = View { without_journal: lost, ..View::of(plan, run.state(), None, &[], Timestamp::now()) };
@@ -125,12 +126,13 @@ pub fn exit(ending: &Ending) -> Exit {
     }
 }
 
-/// Returns at the second `^C` (or its like); the first raises the flag.
-pub async fn twice(interrupt: &Interrupt) {
+/// Returns at the second `^C` (or its like); the first raises the flag. `pauses`: the run is left paused then.
+pub async fn twice(interrupt: &Interrupt, pauses: bool) {
     let Ok(mut signals) = Signals::listen() else { return std::future::pending().await };
     signals.next().await;
     interrupt.raise(Stop::Interrupted, "interrupted: no new batch was begun");
-    term::complain("stopping: no new batch, and the run is left paused (^C again: leave at once)");
+    let left = if pauses { "the run is left paused" } else { "the next call goes on" };
+    term::complain(&format!("stopping: no new batch, and {left} (^C again: leave at once)"));
     signals.next().await;
 }
 

@@ -48,6 +48,7 @@ mod kubelet;
 mod permissions;
 mod plugin;
 mod report;
+mod schedulers;
 mod setup;
 mod stack;
 mod staged;

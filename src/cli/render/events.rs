@@ -314,7 +314,8 @@ pub fn counts(c: Counts) -> String {
 
 /// `baking for 10m, until 14:12:11`.
 pub fn wait(wait: &Wait, style: &Style) -> String {
-    match wait.until {
+    // A window may be days away, and its message says so.
+    match wait.until.filter(|_| wait.reason != WaitReason::Window) {
         Some(until) => format!("{}, until {}", wait.message, style.time(until)),
         None => wait.message.clone(),
     }

@@ -131,7 +131,7 @@ async fn life(
         biased;
         pause = crash(stage) => Ok(Life::Crashed(pause)),
         ending = run.drive() => ending.map(Life::Ended),
-        () = drive::twice(&interrupt) => Ok(Life::Ended(Ending::Stopped(crate::domain::event::Stop::Interrupted, "left at once".into()))),
+        () = drive::twice(&interrupt, true) => Ok(Life::Ended(Ending::Stopped(crate::domain::event::Stop::Interrupted, "left at once".into()))),
     }
 }
 

@@ -127,7 +127,7 @@ impl Stage {
         let name = self.step(number).and_then(|s| s.name.clone());
         self.shell.change(|world, now| world.step(number, name.as_deref(), now));
         if let House::Paused { traffic, .. } = &self.house {
-            traffic.pace(timing::stands(&self.plan, number));
+            traffic.pace(timing::stands(&self.plan, number, self.clock.now()));
         }
     }
 

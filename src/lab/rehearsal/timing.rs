@@ -49,8 +49,8 @@ pub fn speed(plan: &Plan, at: Timestamp) -> f64 {
     ((length(plan) + waits(plan, at)).as_secs_f64() / LENGTH.as_secs_f64()).max(1.0)
 }
 
-/// How long the shares that hold at a step stand, from the step on.
-pub fn stands(plan: &Plan, step: usize) -> Duration {
+/// How long the shares that hold at a step stand, from the step on, which begins at `at`.
+pub fn stands(plan: &Plan, step: usize, at: Timestamp) -> Duration {
     let after = plan.strategy.steps.iter().filter(|s| s.number > step).map(|s| &s.kind);
     let here = plan.strategy.steps.iter().filter(|s| s.number == step && !matches!(s.kind, StepKind::Shares(_))).map(|s| &s.kind);
     let waits = here.chain(after).map_while(|kind| match kind {
@@ -59,7 +59,12 @@ pub fn stands(plan: &Plan, step: usize) -> Duration {
         StepKind::Bake(time) => Some(*time),
         StepKind::Approval(_) => Some(APPROVAL),
     });
-    waits.sum::<Duration>().max(plan.strategy.settle)
+    let long = waits.sum::<Duration>().max(plan.strategy.settle);
+    // And until the next ones may come.
+    let next = plan.strategy.steps.iter().find(|s| s.number > step && hours::raises(&plan.strategy, s.number));
+    let over = at.saturating_add(SignedDuration::try_from(long).unwrap_or_default()).unwrap_or(at);
+    let opens = next.and_then(|s| hours::fits(&plan.strategy.hours, over, hours::need(&plan.strategy, s.number)));
+    opens.map_or(long, |opens| opens.duration_since(at).unsigned_abs())
 }
 
 /// The shares that hold during a step.

@@ -1,0 +1,66 @@
+//! Schedulers before a real API server: what `examples/schedulers` makes there, and calls of `step` that find their run in a namespace of it.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::world::World;
+
+#[test]
+fn stack_the_schedulers_objects_are_accepted_by_a_real_api_server() {
+    let Some(world) = World::new("schedulers") else { return };
+    let mut kinds = Vec::new();
+    for file in ["cronjob", "job"] {
+        let text = std::fs::read_to_string(format!("examples/schedulers/{file}.yaml")).expect("the example");
+        for document in serde_yaml::Deserializer::from_str(&text) {
+            let mut object = Value::deserialize(document).expect("YAML");
+            let (group, resource) = match object["kind"].as_str() {
+                Some("CronJob") => ("/apis/batch/v1", "cronjobs"),
+                Some("Job") => ("/apis/batch/v1", "jobs"),
+                Some("ServiceAccount") => ("/api/v1", "serviceaccounts"),
+                other => panic!("{other:?}"),
+            };
+            object["metadata"]["namespace"] = world.name.clone().into();
+            let path = format!("{group}/namespaces/{}/{resource}?dryRun=All&fieldValidation=Strict", world.name);
+            let made = world.stack.a.api.create(&path, &object);
+            assert!(made["metadata"]["uid"].is_string(), "{made}");
+            kinds.push(made["kind"].as_str().unwrap_or_default().to_owned());
+        }
+    }
+    assert_eq!(kinds, ["ServiceAccount", "CronJob", "Job"]);
+}
+
+/// `examples/shared-state-role.yaml`, here and for the user of these tests.
+fn allowed(world: &World) {
+    let text = std::fs::read_to_string("examples/shared-state-role.yaml").expect("the example");
+    for document in serde_yaml::Deserializer::from_str(&text) {
+        let mut object = Value::deserialize(document).expect("YAML");
+        object["metadata"]["namespace"] = world.name.clone().into();
+        let binding = object["kind"] == "RoleBinding";
+        if binding {
+            object["subjects"] = serde_json::json!([{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "cutover"}]);
+        }
+        let resource = if binding { "rolebindings" } else { "roles" };
+        world.stack.a.api.create(&format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{}/{resource}", world.name), &object);
+    }
+}
+
+/// Two at a time, from two machines that share a namespace: one does what is due, and the other does nothing.
+#[test]
+fn stack_calls_of_a_scheduler_bring_a_plan_to_its_end() {
+    let Some(world) = World::new("called") else { return };
+    allowed(&world);
+    let plan = world.plan_with("{bind: {}}, {setWeight: 20}, {pause: {duration: 3s}}, {setWeight: 100}", "    observeEvery: 2m\n");
+    let state = format!("kubernetes:a/{}", world.name);
+    let call = || world.cutover(&["step", &plan, "--yes", "--state", &state]);
+    for _ in 0..40 {
+        let both = [call().spawn().expect("a process"), call().spawn().expect("a process")];
+        let ended = both.map(|child| child.wait_with_output().expect("it ends"));
+        let codes = ended.each_ref().map(|e| e.status.code().unwrap_or(-1));
+        let said = || ended.iter().map(|e| String::from_utf8_lossy(&e.stderr).into_owned()).collect::<Vec<_>>().join("\n---\n");
+        assert!(codes.iter().all(|code| [0, 8].contains(code)), "{codes:?}\n{}", said());
+        if codes == [0, 0] {
+            return world.share_is(100);
+        }
+    }
+    panic!("it never comes to its end");
+}
