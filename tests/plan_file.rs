@@ -151,3 +151,17 @@ fn schema_describes_every_field() {
     walk("", &schema(), &mut seen);
     assert!(seen > 60, "{seen}");
 }
+
+#[test]
+fn what_looking_may_cost_is_said_in_calls_a_second() {
+    let text = String::from_utf8(example("canary")).unwrap();
+    let with = |budget: &str| {
+        let at = text.find("    region:").expect("a region");
+        parse("budget", format!("{}    apiBudget: {budget}\n{}", &text[..at], &text[at..]).as_bytes())
+    };
+    assert_eq!(read("canary").api_budget, None);
+    assert_eq!(with("2.5").map(|plan| plan.api_budget).ok(), Some(Some(2.5)));
+    for wrong in ["0", "-1", "1001", "many"] {
+        assert!(with(wrong).is_err(), "{wrong}");
+    }
+}

@@ -88,9 +88,10 @@ class World:
                 found.add(tuple(tuples[arn] for arn in dict(world["rules"])[rule["RuleArn"]]))
         return found
 
-    def halfway(self, world: dict) -> str:
+    def halfway(self, world: dict, reset: bool = True) -> str:
         """A run of ours that has just moved half of the traffic; its id."""
-        self.proxy.reset()
+        if reset:
+            self.proxy.reset()
         self.runs += 1
         name = f"bench-{self.runs}"
         a, b = world["groups"][0]
@@ -226,13 +227,12 @@ def rivals(world: World, rules: int, delay: float, thorough: bool) -> None:
     line("cutover rollback, journal at hand", journal)
     line("cutover rollback --load-balancer", alone)
     others = {}
-    if thorough:
-        ways = [("aws CLI, a loop", lambda: world.cli(lb, 1)), ("aws CLI, xargs -P8", lambda: world.cli(lb, 8))]
-        ways += [(f"boto3, {kind}", lambda kind=kind: world.boto(lb, kind)) for kind in ("in series", "threads", "adaptive")]
-        for name, way in ways:
-            world.set_halfway(lb)
-            others[name] = world.timed(lb, delay, way())
-            line(name, others[name])
+    ways = [("aws CLI, a loop", lambda: world.cli(lb, 1)), ("aws CLI, xargs -P8", lambda: world.cli(lb, 8))] if thorough else []
+    ways += [(f"boto3, {kind}", lambda kind=kind: world.boto(lb, kind)) for kind in ("in series", "threads", "adaptive")]
+    for name, way in ways:
+        world.set_halfway(lb)
+        others[name] = world.timed(lb, delay, way())
+        line(name, others[name])
     if (rules, delay) == (20, 0.1):
         verdict("journal: last write accepted, against the floor", journal["last"] / floor["last"], 2.0)
         verdict("journal: all read back, against the floor", journal["read"] / floor["last"], 3.0)
@@ -276,6 +276,29 @@ def journal(world: World) -> None:
     verdict("recovery of 10,000 records, ms", (firsts[10_000] - firsts[0]) * 1000, 100)
 
 
+def calls(world: World) -> None:
+    """What each thing that one does costs of the account's buckets."""
+    lb = world.balancer(20)
+    print(f"\ncalls, 20 rules over two groups{'':24}{'describe':>10}{'modify':>8}{'tags':>6}", flush=True)
+
+    def counted(name: str, way) -> str:
+        world.proxy.reset()
+        said = way()
+        of = lambda *heads: sum(action.startswith(heads) for action, *_ in world.proxy.log)
+        print(f"{name:55}{of('Describe'):10}{of('Modify'):8}{of('AddTags', 'RemoveTags'):6}", flush=True)
+        return said
+
+    world.wipe(lb)
+    world.set_halfway(lb)
+    counted("rollback --load-balancer --from --to", lambda: world.cutover(["rollback", "--load-balancer", lb["name"], "--from", "*-a", "--to", "*-b", "--yes"]))
+    run = counted("check, and a run through a step of 50 %", lambda: world.halfway(lb, reset=False))
+    counted("status", lambda: world.cutover(["status", run]))
+    counted("rollback, journal at hand", lambda: world.cutover(["rollback", run, "--yes"]))
+    world.halfway(lb)
+    world.forget()
+    counted("rollback --load-balancer", lambda: world.cutover(["rollback", "--load-balancer", lb["name"], "--yes", "--take-over"]))
+
+
 def grow(path: str, records: int) -> None:
     """Adds health records, chained as the journal's own."""
     lines = pathlib.Path(path).read_text().splitlines()
@@ -316,11 +339,12 @@ def measure(options, tools: str) -> int:
     with tempfile.TemporaryDirectory() as folder:
         world = World(tools, binary, folder)
         try:
-            rounds = [(20, 0.1)] if options.quick else [(20, 0.1), (1, 0.1), (20, 0.0), (20, 0.02), (50, 0.1), (100, 0.1)]
-            parts = [(f"rivals {n} {d}", lambda n=n, d=d: rivals(world, n, d, n == 20)) for n, d in rounds]
+            rounds = [(20, 0.1)] if options.quick else [(n, d) for n in (20, 1, 50, 100) for d in (0.1, 0.02, 0.0)]
+            # A CLI takes a second a rule: where that says nothing new, it is left out.
+            parts = [(f"rivals {n} {d}", lambda n=n, d=d: rivals(world, n, d, n <= 20 or d == 0.1)) for n, d in rounds]
             parts += [("bucket", lambda: bucket(world))]
             if not options.quick:
-                parts += [("bad", lambda: bad(world)), ("journal", lambda: journal(world)), ("memory", lambda: memory(world))]
+                parts += [("bad", lambda: bad(world)), ("journal", lambda: journal(world)), ("calls", lambda: calls(world)), ("memory", lambda: memory(world))]
             for name, part in parts:
                 if options.only in name:
                     part()
