@@ -3,9 +3,11 @@
 //! Whatever needs someone who goes on looking is the middle of something: a write that is open, a step that settles, a guard that fails but not
 //! yet for long enough, a gate that must hold a while longer, a rollback.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 
-use super::{Decision, Orders, guard, steps};
+use super::{Decision, Orders, guard, metrics, steps};
 use crate::domain::event::{Freeze, Stop, Wait, WaitReason};
 use crate::domain::gate::Guard;
 use crate::domain::state::{Phase, State};
@@ -43,7 +45,9 @@ fn middle(plan: &Plan, state: &State, watch: &Watch, waits: &[Wait], now: Timest
     let open = state.routes.values().filter_map(|r| r.open.as_ref()).any(|open| open.deadline >= now || !frozen);
     let failing = || guard::groups(plan, state, watch, now).iter().any(|(_, _, g)| matches!(g, Guard::Failing(..)));
     let waits = || waits.iter().any(|wait| holds(wait.reason, frozen));
-    state.phase == Phase::RollingBack || open || waits() || failing() || steps::in_motion(plan, state, watch, now)
+    // What can be measured now is measured before anybody leaves: a gate that nobody asks says nothing for ever.
+    let measuring = || !metrics::questions(plan, state, &BTreeSet::new(), now).is_empty();
+    state.phase == Phase::RollingBack || open || waits() || failing() || measuring() || steps::in_motion(plan, state, watch, now)
 }
 
 /// Whether a wait is the middle of something.

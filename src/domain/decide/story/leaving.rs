@@ -161,3 +161,34 @@ fn drift_and_failures_are_left_at_once_whatever_time_there_is() {
     let stuck = sim.look_after(POLL, &ok(10), &Ok((0, 10)));
     assert_eq!(left(&stuck).0, Stop::Stuck);
 }
+
+#[test]
+fn what_can_be_measured_is_measured_before_anybody_leaves() {
+    use crate::domain::gate::metric::{Measurement, Seen};
+    use crate::plan::model::metric::{Exec, Judge, MetricGate, NoData, Scope, Source};
+    let minute = Duration::from_mins(1);
+    let mut sim = Sim::at_step(3, 10);
+    sim.plan.strategy.metrics = vec![MetricGate {
+        name: "errors".into(),
+        scope: Scope::Plan,
+        raise: true,
+        guard: true,
+        interval: minute,
+        initial_delay: Duration::ZERO,
+        window: minute,
+        delay: Duration::ZERO,
+        no_data: NoData::Hold,
+        min_requests: 0,
+        failure_limit: 0,
+        dry_run: false,
+        source: Source::Exec(Exec { command: vec!["true".into()], timeout: minute }),
+        judge: Judge::Condition { at_most: Some(1.0), at_least: None },
+    }];
+    sim.see(120, &ok(10), &ok(1));
+    let mut sim = sim.called();
+    let waiting = sim.look_after(POLL, &ok(10), &ok(1));
+    assert!(matches!(waiting, Decision::Wait(_)), "{waiting:?}");
+    let measurement = Measurement { from: sim.now - SignedDuration::from_secs(60), to: sim.now, seen: Seen::Value { value: 0.1 } };
+    sim.apply(Event::Sampled { gate: "errors".into(), measurement });
+    assert!(left(&sim.look_after(POLL, &ok(10), &ok(1))).1.contains("baking"));
+}
