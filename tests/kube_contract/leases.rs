@@ -66,6 +66,26 @@ pub async fn a_lease_that_is_gone_is_made_by_replacing_it(subject: &Subject) {
     }
 }
 
+/// Not if its UID is named: then it stays gone, and so does one that somebody made anew.
+pub async fn a_lease_that_is_gone_is_not_made_by_replacing_that_very_one(subject: &Subject) {
+    let path = subject.of("leases");
+    let (_, _, lease) = subject.post(&path, json!({"metadata": {"name": "ours"}, "spec": {"holderIdentity": "alice"}})).await;
+    assert_eq!(subject.ask("DELETE", &format!("{path}/ours"), super::JSON, None).await.0, 200);
+    let conflict = |(status, _, body): super::Answer| {
+        assert_eq!((status, &body["reason"]), (409, &json!("Conflict")), "{body}");
+        let why = format!(
+            "Precondition failed: UID in precondition: {}, UID in object meta: ",
+            lease["metadata"]["uid"].as_str().expect("a UID")
+        );
+        assert!(body["message"].as_str().is_some_and(|m| m.contains(&why)), "{body}");
+    };
+    conflict(subject.put(&format!("{path}/ours"), lease.clone()).await);
+    assert_eq!(subject.get(&format!("{path}/ours")).await.0, 404);
+    assert_eq!(subject.post(&path, json!({"metadata": {"name": "ours"}, "spec": {"holderIdentity": "bob"}})).await.0, 201);
+    conflict(subject.put(&format!("{path}/ours"), lease.clone()).await);
+    assert_eq!(subject.get(&format!("{path}/ours")).await.2["spec"]["holderIdentity"], "bob");
+}
+
 /// A lease that lasts no time is none.
 pub async fn a_lease_lasts_at_least_a_second(subject: &Subject) {
     let lease = json!({"metadata": {"name": "short"}, "spec": {"holderIdentity": "alice", "leaseDurationSeconds": 0}});

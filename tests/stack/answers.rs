@@ -65,6 +65,7 @@ column! {
     stack_replacing_by_the_same_changes_nothing = replacing_by_the_same_changes_nothing;
     stack_a_lease_is_not_replaced_without_its_version = a_lease_is_not_replaced_without_its_version;
     stack_a_lease_that_is_gone_is_made_by_replacing_it = a_lease_that_is_gone_is_made_by_replacing_it;
+    stack_a_lease_that_is_gone_is_not_made_by_replacing_that_very_one = a_lease_that_is_gone_is_not_made_by_replacing_that_very_one;
     stack_a_lease_lasts_at_least_a_second = a_lease_lasts_at_least_a_second;
     stack_pages_hold_every_object_once = pages_hold_every_object_once;
     stack_items_of_a_list_do_not_repeat_their_kind = items_of_a_list_do_not_repeat_their_kind;

@@ -132,6 +132,7 @@ impl Cluster {
 
     /// SIGSTOP: it is there and answers nothing.
     pub fn freeze(&self, part: Part) {
+        self.shaken.fetch_or(matches!(part, Part::Etcd | Part::ApiServer), Ordering::Relaxed);
         self.keeper.freeze(&self.process(part));
     }
 

@@ -1,4 +1,4 @@
-//! `kill -9` of what a cluster is made of, in the middle of a run. The run waits for what it needs of it, and goes on when it is back.
+//! `kill -9` of what a cluster is made of, and SIGSTOP, in the middle of a run. The run waits for what it needs of it, and goes on when it is back.
 
 use serde_json::json;
 
@@ -40,6 +40,26 @@ fn stack_an_etcd_killed_at_bind() {
 #[test]
 fn stack_a_controller_killed_at_bind() {
     killed_at_bind("lbc-killed", Part::Controller);
+}
+
+#[test]
+fn stack_an_api_server_frozen_at_bind() {
+    let Some(world) = World::alone("frozen") else { return };
+    let plan = world.plan("{bind: {}}, {setWeight: 100}");
+    let mut waited = false;
+    let ended = watch::run(&world, &plan, |record| {
+        if watch::begins(record, 1) {
+            world.stack.b.freeze(Part::ApiServer);
+        }
+        if !waited && watch::waits_for(record, "cluster b") {
+            waited = true;
+            world.share_is(0);
+            world.stack.b.thaw(Part::ApiServer);
+        }
+    });
+    ended.exits(0);
+    assert!(waited, "the run said that it waits");
+    world.share_is(100);
 }
 
 #[test]

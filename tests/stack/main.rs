@@ -52,6 +52,7 @@ mod schedulers;
 mod setup;
 mod stack;
 mod staged;
+mod store;
 mod tokens;
 mod trouble;
 mod watch;

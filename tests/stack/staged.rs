@@ -1,6 +1,10 @@
 //! A whole cutover and all of it back, and one that puts itself back.
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
 use crate::child::run;
+use crate::endpoint::THROTTLED;
 use crate::watch;
 use crate::world::World;
 
@@ -27,7 +31,7 @@ fn stack_a_whole_cutover_and_all_of_it_back() {
 
     run(world.cutover(&["rollback", &plan, "--yes"])).exits(0);
     world.share_is(0);
-    let strangers = |all: &[std::collections::BTreeMap<String, u64>]| all.iter().map(|w| w.contains_key("c")).collect::<Vec<_>>();
+    let strangers = |all: &[BTreeMap<String, u64>]| all.iter().map(|w| w.contains_key("c")).collect::<Vec<_>>();
     assert_eq!(strangers(&before), strangers(&world.weights()));
     assert_eq!(world.targets("a"), world.pods(&world.stack.a), "the old cluster's targets were there all the time");
     assert_eq!(world.targets("b"), world.pods(&world.stack.b), "and the new one's stay");
@@ -47,6 +51,33 @@ fn stack_unhealthy_targets_put_the_traffic_back() {
     ended.exits(4);
     world.share_is(0);
     assert_eq!(world.targets("a"), world.pods(&world.stack.a));
+}
+
+#[test]
+fn stack_throttled_calls_are_made_again_until_they_come_through() {
+    let Some(world) = World::new("throttled") else { return };
+    let plan = world.plan("{bind: {}}, {setWeight: 50}, {setWeight: 100}");
+    let (refused, mut calls) = (Arc::new(Mutex::new(BTreeMap::<&str, u32>::new())), [0_u32; 2]);
+    let counted = Arc::clone(&refused);
+    // Of the reads of this run every third, of the writes every other one; moto throttles nothing.
+    world.stack.endpoint.refuse("throttled", move |asked| {
+        let (kind, nth, every) = match &asked.action {
+            action if asked.key == "throttled" && action.starts_with("Modify") => ("writes", 0, 2),
+            action if asked.key == "throttled" && action.starts_with("Describe") => ("reads", 1, 3),
+            _ => return None,
+        };
+        calls[nth] += 1;
+        (calls[nth] % every == 1).then(|| {
+            *counted.lock().unwrap().entry(kind).or_default() += 1;
+            THROTTLED
+        })
+    });
+    let mut command = world.cutover(&["run", &plan, "--yes"]);
+    command.env("AWS_ACCESS_KEY_ID", "throttled");
+    run(command).exits(0);
+    world.share_is(100);
+    let refused = refused.lock().unwrap();
+    assert!(refused["writes"] >= 3 && refused["reads"] >= 3, "{refused:?}");
 }
 
 #[test]

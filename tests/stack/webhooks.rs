@@ -1,6 +1,6 @@
 //! Bindings before the controller's real webhooks.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::child::run;
 use crate::watch;
@@ -15,8 +15,8 @@ fn stack_check_asks_the_webhooks_and_changes_nothing() {
     let path = format!("{}/asked-b", world.bindings());
     assert!(world.stack.b.api.find(&path).is_none());
     assert_eq!(world.weights(), before);
-    let written = |e: &serde_json::Value| !["get", "list", "watch"].contains(&e["verb"].as_str().unwrap_or_default());
-    let own = |e: &serde_json::Value| e["objectRef"]["namespace"] == "asked" && written(e);
+    let written = |e: &Value| !["get", "list", "watch"].contains(&e["verb"].as_str().unwrap_or_default());
+    let own = |e: &Value| e["objectRef"]["namespace"] == "asked" && written(e);
     let patched: Vec<_> = world.stack.b.audit("cutover").into_iter().filter(own).collect();
     assert!(!patched.is_empty(), "the webhooks were asked");
     for event in patched {
@@ -37,18 +37,37 @@ fn stack_a_binding_that_the_webhooks_refuse_is_a_finding() {
     assert!(world.stack.b.api.find(&format!("{}/refused-b", world.bindings())).is_none());
 }
 
-#[test]
-fn stack_a_binding_made_by_someone_else_is_left_as_it_is() {
-    let Some(world) = World::new("theirs") else { return };
+/// A binding that `manager` made with this metadata: the run goes on with it, and changes nothing of it.
+fn left_as_it_is(name: &str, manager: &str, metadata: Value) {
+    let Some(world) = World::new(name) else { return };
     let api = &world.stack.b.api;
     let mut binding = world.binding("b");
-    binding["metadata"]["annotations"] = json!({"argocd.argoproj.io/tracking-id": "shop:elbv2.k8s.aws/TargetGroupBinding:theirs/theirs-b"});
-    api.create(&world.bindings(), &binding);
-    let path = format!("{}/theirs-b", world.bindings());
+    binding["metadata"].as_object_mut().expect("metadata").extend(metadata.as_object().expect("metadata").clone());
+    api.create(&format!("{}?fieldManager={manager}", world.bindings()), &binding);
+    let path = format!("{}/{name}-b", world.bindings());
     until("the controller has registered the pods", || world.targets("b") == world.pods(&world.stack.b));
     let plan = world.plan("{bind: {}}, {setWeight: 100}");
     watch::run(&world, &plan, |_| {}).exits(0);
     world.share_is(100);
-    let managers = api.get(&path)["metadata"]["managedFields"].to_string();
-    assert!(!managers.contains("\"cutover\""), "{managers}");
+    let after = api.get(&path);
+    let managers = after["metadata"]["managedFields"].to_string();
+    assert!(!managers.contains("\"cutover\"") && managers.contains(manager), "{managers}");
+    for (kind, keys) in metadata.as_object().expect("metadata") {
+        for (key, value) in keys.as_object().expect("keys") {
+            assert_eq!(&after["metadata"][kind][key], value, "{key}");
+        }
+    }
+}
+
+#[test]
+fn stack_a_binding_made_by_someone_else_is_left_as_it_is() {
+    let tracking = json!({"argocd.argoproj.io/tracking-id": "shop:elbv2.k8s.aws/TargetGroupBinding:theirs/theirs-b"});
+    left_as_it_is("theirs", "argocd-controller", json!({"annotations": tracking}));
+}
+
+/// As `helm install` leaves it: the chart's object, with the ownership that Helm adds. Helm itself is not run.
+#[test]
+fn stack_a_binding_made_by_helm_is_left_as_it_is() {
+    let release = json!({"meta.helm.sh/release-name": "shop", "meta.helm.sh/release-namespace": "helmed"});
+    left_as_it_is("helmed", "helm", json!({"annotations": release, "labels": {"app.kubernetes.io/managed-by": "Helm"}}));
 }

@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::super::{Held, Holder, Lock};
-use super::lease::{DURATION, RENEW, claimed, free, holder_of, lease, put, transitions};
+use super::lease::{DURATION, RENEW, Version, claimed, free, holder_of, lease, put, transitions};
 use super::reach::{Reach, Trouble};
 use crate::adapter::Clock;
 
@@ -25,7 +25,7 @@ pub struct Known {
     arn: String,
     name: String,
     /// `None`: somebody deleted it.
-    version: Option<String>,
+    version: Option<Version>,
     transitions: i32,
     /// When the last renewal that succeeded was sent, on the monotonic clock and on the wall.
     renewed: (Instant, Timestamp),
@@ -40,7 +40,7 @@ impl Known {
         Self {
             arn: arn.to_owned(),
             name: lease.name_any(),
-            version: lease.resource_version(),
+            version: Version::of(lease),
             transitions: transitions(lease),
             renewed: sent,
             usurper: None,
@@ -115,7 +115,7 @@ impl Claim {
             let before = Some((known.version.clone(), known.transitions));
             match put(&self.reach, &api, &lease(&known.arn, &self.holder, &self.taking, sent.1, before)).await {
                 Ok(stored) => {
-                    known.version = stored.resource_version();
+                    known.version = Version::of(&stored);
                     known.renewed = sent;
                     known.trouble = None;
                     break;
@@ -135,7 +135,7 @@ impl Claim {
         match self.reach.insist(api.get_opt(&known.name)).await {
             Ok(None) => known.version = None,
             Ok(Some(found)) if claimed(&found, &self.taking) || (free(&found) && transitions(&found) == known.transitions) => {
-                known.version = found.resource_version();
+                known.version = Version::of(&found);
             }
             // Also one that is free again by now: what was done meanwhile is not ours to know.
             Ok(Some(found)) => known.usurper = Some(holder_of(&found)),

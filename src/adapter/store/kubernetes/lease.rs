@@ -101,7 +101,7 @@ impl Leases {
                 tokio::time::sleep(WATCH).await;
                 continue;
             }
-            let ours = lease(arn, holder, taking, at.1, found.as_ref().map(|l| (version.clone(), transitions(l) + 1)));
+            let ours = lease(arn, holder, taking, at.1, found.as_ref().map(|l| (Version::of(l), transitions(l) + 1)));
             match self.put(&api, &ours).await {
                 Ok(stored) => return Ok(Known::new(arn, &stored, at)),
                 Err(Trouble::Conflict | Trouble::Missing | Trouble::Unanswered(_)) if tries < TRIES => tries += 1,
@@ -135,6 +135,20 @@ impl Leases {
     }
 }
 
+/// One state of one lease. An API server makes a lease that is not there when it is replaced, even by its version; not where its UID is named too.
+#[derive(Debug, Clone)]
+pub struct Version {
+    uid: Option<String>,
+    resource: String,
+}
+
+impl Version {
+    /// As it was read or stored.
+    pub fn of(lease: &Lease) -> Option<Self> {
+        Some(Self { uid: lease.uid(), resource: lease.resource_version()? })
+    }
+}
+
 /// Creates it, or replaces it where it names a version.
 pub(super) async fn put(reach: &Reach, api: &Api<Lease>, lease: &Lease) -> Result<Lease, Trouble> {
     match lease.resource_version() {
@@ -144,15 +158,17 @@ pub(super) async fn put(reach: &Reach, api: &Api<Lease>, lease: &Lease) -> Resul
 }
 
 /// A lease as its holder writes it. `before`: the version that it replaces, and how often it has changed hands.
-pub(super) fn lease(arn: &str, holder: &Holder, taking: &str, now: Timestamp, before: Option<(Option<String>, i32)>) -> Lease {
+pub(super) fn lease(arn: &str, holder: &Holder, taking: &str, now: Timestamp, before: Option<(Option<Version>, i32)>) -> Lease {
     let json = serde_json::to_string(holder).unwrap_or_default();
-    let (resource_version, transitions) = before.unwrap_or_default();
+    let (version, transitions) = before.unwrap_or_default();
+    let (uid, resource_version) = version.map(|v| (v.uid, v.resource)).unzip();
     let annotations = [(HOLDER, json), (TAKING, taking.to_owned()), (LOAD_BALANCER, arn.to_owned())];
     let metadata = ObjectMeta {
         name: Some(name(arn)),
         labels: Some(label::labels(Part::Lock)),
         annotations: Some(annotations.map(|(k, v)| (k.to_owned(), v)).into()),
         resource_version,
+        uid: uid.flatten(),
         ..ObjectMeta::default()
     };
     let spec = LeaseSpec {

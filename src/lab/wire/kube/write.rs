@@ -55,7 +55,13 @@ impl Write<'_> {
     /// PUT.
     pub fn replace(&mut self, mut body: Value) -> Written {
         let (name, kind) = (self.name(), self.place.resource.kind);
-        let Some(before) = self.live(&name) else {
+        let (wanted, before) = (text(&body, "uid"), self.live(&name));
+        let found = before.as_ref().map_or_else(String::new, |b| text(b, "uid").to_owned());
+        if !wanted.is_empty() && wanted != found {
+            let why = format!("Precondition failed: UID in precondition: {wanted}, UID in object meta: {found}");
+            return Err(Failure::conflict(self.place.resource, &name, &why));
+        }
+        let Some(before) = before else {
             // A Lease that is not there is made.
             if kind != Kind::Lease {
                 return Err(Failure::not_found(self.place.resource, &name));
