@@ -156,7 +156,7 @@ pub struct Route {
     pub touched: Timestamp,
     /// The present process read it back as known after its last write, and nothing has happened to it, nor has a rollback begun, since.
     pub read_back: bool,
-    /// What stood there before the last writes, and when each was known to be replaced: a late read may still show it for a while.
+    /// What stood there before the last writes, ours and others', and when each was known to be replaced: a late read may still show it.
     pub past: Vec<(Forward, Timestamp)>,
 }
 
@@ -199,10 +199,18 @@ impl Route {
         action::forward(&self.start.actions).unwrap_or(&NONE)
     }
 
-    /// Whether a reading of then that shows this may be of a time before our own last write, which was confirmed since: it proves nothing.
+    /// Whether a reading of then that shows this may be of a time before our own last write, or before what someone else did since, which
+    /// were seen: it proves nothing.
     pub fn outdated(&self, forward: &Forward, at: Timestamp) -> bool {
         let late = |(past, replaced): &(Forward, Timestamp)| at.duration_since(*replaced) < LATE_READ && past.same(forward);
-        !self.forward().same(forward) && self.past.iter().any(late)
+        let foreign = self.drift.iter().flatten().find_map(|live| action::forward(live));
+        !foreign.unwrap_or(self.forward()).same(forward) && self.past.iter().any(late)
+    }
+
+    /// What stood there is known to be replaced.
+    fn remember(&mut self, before: Forward, time: Timestamp) {
+        self.past.retain(|(_, replaced)| time.duration_since(*replaced) < LATE_READ);
+        self.past.push((before, time));
     }
 
     /// Something else stands there from now on.
@@ -210,8 +218,7 @@ impl Route {
         let before = self.forward().clone();
         self.known = actions;
         if !self.forward().same(&before) {
-            self.past.retain(|(_, replaced)| time.duration_since(*replaced) < LATE_READ);
-            self.past.push((before, time));
+            self.remember(before, time);
         }
     }
 

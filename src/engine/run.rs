@@ -90,7 +90,7 @@ impl<'a> Run<'a> {
             unclaimed: None,
             journal: Journal::new(std::sync::Arc::clone(&ports.store), &run),
             asking: measure::Asking::default(),
-            restores,
+            restores: restores || state.phase == Phase::RollingBack,
             said: Default::default(),
             plan,
             ports,

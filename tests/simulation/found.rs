@@ -86,6 +86,45 @@ fn a_change_that_no_reading_has_shown_is_nobodys_fault() {
     ]);
 }
 
+/// A rollback right after someone's change was seen read the time before it, and called it a day.
+#[test]
+fn a_rollback_does_not_take_a_late_read_for_the_end_of_a_drift() {
+    holds(&["small/resume/GET#6.before.foreign+DescribeTags#5.answered.stale+DescribeTargetHealth#15.lost.disk"]);
+}
+
+/// What a person wanted written again was written while nobody could read whose marker was there.
+#[test]
+fn nothing_is_written_again_without_the_marker() {
+    holds(&[
+        "small/resume/GET#14.before.disk+DescribeRules#5.answered.foreign+DescribeTags#12.before.expired",
+        "small/resume/ModifyRule#1.lost.timeout+DescribeTargetHealth#9.journalled.foreign+DescribeTags#13.before.malformed",
+    ]);
+}
+
+/// A step had settled, the end of it was kept out by a full disk, and what was then written again did not have to settle.
+#[test]
+fn what_is_written_again_settles_again() {
+    holds(&["small/resume/GET#14.lost.reset+DescribeTargetHealth#15.journalled.disk+DescribeTags#10.before.foreign"]);
+}
+
+/// A rollback by itself died, and `resume` left the traffic where it was because the disk was full.
+#[test]
+fn a_rollback_is_taken_up_again_whatever_the_disk() {
+    holds(&["small/resume/GET#3.before.foreign+DescribeTargetHealth#4.answered.crash+DescribeRules#4.before.disk"]);
+}
+
+/// What the disk kept out, and what it got whole but for the last newline, is known to the checker; so is what was read before a look failed.
+#[test]
+fn what_was_told_read_and_kept_is_what_counts() {
+    holds(&[
+        "small/rollback/ModifyRule#1.late.disk+DescribeTargetHealth#11.journalled.foreign+DescribeRules#14.lost.timeout",
+        "small/rollback/DescribeRules#5.lost.stale+DescribeTargetHealth#8.before.timeout+DescribeRules#13.journalled.disk",
+        "small/rollback/ModifyRule#2.lost.foreign+DescribeTargetHealth#19.lost.denied",
+        "small/resume/GET#6.before.foreign+DescribeRules#5.answered.denied",
+        "small/resume/DescribeRules#1.answered.foreign+DescribeTags#4.answered.crash+RemoveTags#2.late.disk",
+    ]);
+}
+
 /// A run that was frozen by drift and left without a terminal was left in the middle of the rollback that a person had asked for.
 #[test]
 fn a_frozen_run_is_not_left_while_it_rolls_back() {

@@ -1,6 +1,5 @@
 //! A run that lives and dies as a schedule wants, and is brought to its end.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::sync::Arc;
@@ -31,21 +30,18 @@ use tower::util::BoxCloneSyncService;
 use super::aws::Connector;
 use super::checker::i12::SECRETS;
 use super::face;
-use super::fault::{Point, Schedule, Then};
-use super::history::{Book, By, History, Verb, What};
+use super::fault::{Point, Then};
+use super::history::{By, History, Verb, What};
 use super::kube::Transport;
 use super::plans;
 use super::seams::{Cell, Jumpy, Seen};
 use super::store::Ledger;
-use super::wire::{Crash, FIRST, Wire};
+use super::wire::{Crash, Wire};
 
 /// When every world begins.
 const START: Timestamp = Timestamp::constant(1_767_600_000, 0);
 /// How often a run is brought back before it counts as lost.
 const LIVES: usize = 8;
-
-/// Longer than all lives of a run together may take: each is left once it was frozen for [`STALL`].
-const LONG: Duration = Duration::from_hours(12);
 
 /// How a process came to its end.
 #[derive(Debug, Clone, PartialEq)]
@@ -82,7 +78,7 @@ impl Theatre {
     }
 
     #[allow(clippy::too_many_arguments)] // all that a theatre is made of
-    fn raise(
+    pub fn raise(
         plan: Plan,
         told: Plan,
         world: World,
@@ -100,7 +96,7 @@ impl Theatre {
 
     /// A world, and in it the beginning of a run: preflight, locks, marker, `started`.
     pub async fn begin(plan: Plan) -> Self {
-        Self::begin_with(plan.clone(), plan, vec![], plain()).await
+        Self::begin_with(plan.clone(), plan, vec![], Arc::new(|ports| ports)).await
     }
 
     pub async fn begin_with(plan: Plan, told: Plan, points: Vec<Point>, wrap: Wrap) -> Self {
@@ -110,7 +106,7 @@ impl Theatre {
     }
 
     /// As `cutover run` does.
-    async fn started(&mut self, attempt: u64) -> Result<(), Failure> {
+    pub async fn started(&mut self, attempt: u64) -> Result<(), Failure> {
         self.history.begin(self.wire.now(), Verb::Check);
         let ports = self.ports().await;
         let prepared = prepare(&self.told, &ports, 1).await;
@@ -129,37 +125,6 @@ impl Theatre {
         let settings = Self::settings();
         drop(hold::begin(&ports, &settings, self.told.marker, &self.run, started).await.map_err(drive::held)?);
         Ok(())
-    }
-
-    /// Someone types `run` until there is a run, whatever strikes meanwhile: what that run has to be taken up with. `None` where nothing can
-    /// be begun, because of what someone else did to the routes.
-    async fn first(&mut self, then: Then) -> Result<Option<Verb>, String> {
-        for attempt in 1..=3 {
-            let begun = AssertUnwindSafe(self.started(attempt)).catch_unwind().await;
-            match begun {
-                Ok(Ok(())) => return Ok(Some(Verb::Run)),
-                Ok(Err(failure)) => {
-                    self.wire.note(What::Ends(failure.exit.code(), failure.to_string()));
-                    if !matches!(failure.exit, Exit::Refused | Exit::Internal) {
-                        return Err(format!("a run that is not begun ends with {:?}: {failure}", failure.exit));
-                    }
-                }
-                Err(panic) if panic.is::<Crash>() => self.wire.note(What::Died),
-                Err(panic) => resume_unwind(panic),
-            }
-            tokio::time::sleep(Duration::from_secs(30)).await;
-            if self.ledger.memory.read(&self.run).await.is_ok_and(|records| !records.is_empty()) {
-                return Ok(Some(if then == Then::Rollback { Verb::Rollback } else { Verb::Resume }));
-            }
-        }
-        // A marker that arrives late, after nobody waited for it any more, is at least known to be nobody's.
-        let snapshot = self.lab.shell().call(|w, _| w.snapshot());
-        for left in snapshot.tags.values().filter_map(|tags| tags.get(marker::KEY)) {
-            if !marker::abandoned(&self.ledger, left).await {
-                return Err(format!("what was never begun leaves its marker: {left}"));
-            }
-        }
-        Ok(None)
     }
 
     fn settings() -> Settings {
@@ -305,14 +270,6 @@ impl Theatre {
         Err("it never comes to its end".into())
     }
 
-    /// What became of it within the time that all lives may take.
-    async fn finish<T>(&self, play: impl AsyncFnOnce() -> Result<T, String>) -> (Result<T, String>, History, Wire) {
-        let _log = self.wire.log();
-        let outcome = tokio::time::timeout(LONG, play()).await;
-        let outcome = outcome.unwrap_or_else(|_| Err(format!("it goes on after {LONG:?}")));
-        (outcome, self.history.clone(), self.wire.clone())
-    }
-
     fn rolling_back(&self) -> bool {
         self.history.book().checker.rolling_back()
     }
@@ -368,78 +325,4 @@ impl Audience for Ear {
             self.interrupt.raise(Stop::Waiting, "frozen for too long");
         }
     }
-}
-
-/// Nothing stands in between.
-fn plain() -> Wrap {
-    Arc::new(|ports| ports)
-}
-
-/// A run right after its beginning. All schedules whose faults strike later go on from here.
-struct Begun {
-    plan: Plan,
-    world: World,
-    at: Timestamp,
-    book: Book,
-    journal: Vec<u8>,
-    run: String,
-}
-
-thread_local! {
-    static BEGUN: RefCell<BTreeMap<String, Begun>> = const { RefCell::new(BTreeMap::new()) };
-}
-
-impl Begun {
-    async fn new(plan: &str) -> Self {
-        let theatre = Theatre::begin(plans::plan(plan)).await;
-        let (world, at) = theatre.lab.shell().call(|world, now| (world.clone(), now));
-        let (journal, book) = (theatre.ledger.memory.journal(&theatre.run), theatre.history.book().clone());
-        Self { plan: theatre.plan.clone(), world, at, book, journal, run: theatre.run.clone() }
-    }
-
-    fn again(&self, points: Vec<Point>) -> Theatre {
-        let (plan, clock, history, memory) = (self.plan.clone(), Scaled::new(self.at, 1.0), History::of(self.book.clone()), Memory::new());
-        memory.set_journal(&self.run, self.journal.clone());
-        let theatre = Theatre::raise(plan.clone(), plan, self.world.clone(), clock, history, memory, points, plain());
-        Theatre { run: self.run.clone(), ..theatre }
-    }
-}
-
-/// A run of a plan right after its beginning, with these faults to come.
-async fn begun(plan: &str, points: &[Point]) -> Theatre {
-    if !BEGUN.with_borrow(|all| all.contains_key(plan)) {
-        let new = Begun::new(plan).await;
-        BEGUN.with_borrow_mut(|all| all.insert(plan.to_owned(), new));
-    }
-    BEGUN.with_borrow(|all| all[plan].again(points.to_vec()))
-}
-
-/// Plays a schedule in a runtime of its own: what became of it (`None`: it could not be begun), and all that was noted.
-pub fn play(schedule: &Schedule) -> (Result<Option<Outcome>, String>, History, Wire) {
-    let Schedule { plan, then, points } = schedule;
-    runtime().block_on(async {
-        if !points.iter().any(|p| p.call.0.starts_with(FIRST)) {
-            let theatre = begun(plan, points).await;
-            return theatre.finish(async || theatre.play(Verb::Run, *then).await.map(Some)).await;
-        }
-        let mut theatre = Theatre::new(plans::plan(plan), plans::plan(plan), points.clone(), plain());
-        let _log = theatre.wire.log();
-        match theatre.first(*then).await {
-            Ok(Some(verb)) => theatre.finish(async || theatre.play(verb, *then).await.map(Some)).await,
-            other => theatre.finish(async || other.map(|_| None)).await,
-        }
-    })
-}
-
-/// The calls of a plan's undisturbed run, its beginning included.
-pub fn undisturbed(plan: &str) -> (Result<Outcome, String>, History, Wire) {
-    runtime().block_on(async {
-        let theatre = Theatre::begin(plans::plan(plan)).await;
-        let outcome = theatre.play(Verb::Run, Then::Resume).await;
-        (outcome, theatre.history.clone(), theatre.wire.clone())
-    })
-}
-
-fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().expect("a runtime")
 }

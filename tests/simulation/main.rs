@@ -14,6 +14,7 @@ mod history;
 mod kube;
 mod life;
 mod plans;
+mod play;
 mod seams;
 mod store;
 mod sweep;

@@ -77,14 +77,15 @@ impl Ledger {
     /// Some of the record's line is on disk: nothing of it, half, or all but the newline.
     async fn tear(&self, run: &str, time: Timestamp, event: &Event) {
         let before = self.memory.journal(run).len();
-        if self.memory.append(run, time, event).await.is_err() {
-            return;
-        }
+        let Ok(record) = self.memory.append(run, time, event).await else { return };
         let mut bytes = self.memory.journal(run);
         let cut = match bytes.len() % 3 {
             0 => before,
             1 => before.midpoint(bytes.len()),
-            _ => bytes.len() - 1,
+            _ => {
+                self.wire.note(What::Journalled(record));
+                bytes.len() - 1
+            }
         };
         bytes.truncate(cut);
         self.memory.set_journal(run, bytes);

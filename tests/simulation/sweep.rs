@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use super::fault::{KINDS, Kind, MOMENTS, Moment, Point, Schedule, Then};
-use super::life::{play, undisturbed};
+use super::play::{play, undisturbed};
 use super::wire::{FIRST, Name};
 
 /// The calls of a plan's undisturbed run, its beginning included.

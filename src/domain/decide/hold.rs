@@ -27,7 +27,10 @@ pub fn decide(plan: &Plan, state: &State, watch: &Watch, now: Timestamp) -> Opti
         }
         _ => {}
     }
-    if let Some(decision) = reassert(plan, state, watch, now) {
+    // A raise like any other: not without the marker, nor while something cannot be read.
+    if watch.blind_since.is_none()
+        && let Some(decision) = reassert(plan, state, watch, now)
+    {
         return Some(decision);
     }
     // A bake counts what is observed, held or not.

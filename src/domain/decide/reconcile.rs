@@ -88,11 +88,13 @@ fn only(open: &Open) -> Option<&Forward> {
 }
 
 fn settled(route: &Route, live: &LiveRoute, at: Timestamp) -> Option<Event> {
+    if live.forward().is_some_and(|forward| route.outdated(forward, at) && is(live, route, forward)) {
+        return None;
+    }
     if action::same(&live.actions, &route.known) {
         return route.drift.is_some().then(|| back(route, &live.actions));
     }
-    let late = live.forward().is_some_and(|forward| route.outdated(forward, at) && is(live, route, forward));
-    if late { None } else { drifted(route, &live.actions) }
+    drifted(route, &live.actions)
 }
 
 fn is(live: &LiveRoute, route: &Route, forward: &Forward) -> bool {

@@ -107,7 +107,7 @@ fn standing(plan: &Plan, state: &State, watch: &Watch, route: &Route, rollback: 
     };
     // What was confirmed or read before the rollback began, or by another process, is no read-back; the writer reads before it writes.
     let read = reading.is_some() && watch.routes.get(&route.start.id).is_some_and(|r| r.at >= rollback.since);
-    let right = live.same(&goal) && route.forward().same(&goal) && (read || route.read_back);
+    let right = live.same(&goal) && route.forward().same(&goal) && (read || route.read_back) && !route.outdated(live, now);
     match &route.open {
         None if right => Standing::Right,
         // A late read may show what a write without an answer was to restore: then it is written again.

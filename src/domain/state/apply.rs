@@ -44,7 +44,7 @@ impl State {
             Event::Resumed { mode, .. } => self.resume(time, *mode),
             Event::Frozen { reason, message } => self.frozen = Some((*reason, message.clone(), time)),
             Event::Thawed {} => self.thaw(time),
-            Event::Drifted { route, live, .. } => self.drift(route, live.as_ref()),
+            Event::Drifted { route, live, .. } => self.drift(time, route, live.as_ref()),
             Event::Appeared { route } => {
                 self.newcomers.insert(route.id.clone(), (**route).clone());
             }
@@ -130,6 +130,8 @@ impl State {
     fn intend(&mut self, time: Timestamp, deadline: Timestamp, writes: &[Write], restore: bool) {
         if !restore {
             self.first_write.get_or_insert(time);
+            // Also where it had settled before, and what someone else did is written over.
+            self.settled = false;
         }
         for write in writes {
             let Some(route) = self.routes.get_mut(&write.route) else { continue };
@@ -173,10 +175,13 @@ impl State {
         }
     }
 
-    fn drift(&mut self, id: &str, live: Option<&Vec<Action>>) {
+    fn drift(&mut self, time: Timestamp, id: &str, live: Option<&Vec<Action>>) {
         let Some(route) = self.routes.get_mut(id) else { return };
         route.read_back = false;
         let back = live.is_some_and(|l| action::same(l, &route.known));
+        if !back && route.drift.is_none() {
+            route.remember(route.forward().clone(), time);
+        }
         route.drift = if back { None } else { Some(live.cloned()) };
         route.reassert &= !back;
     }

@@ -11,8 +11,9 @@ use cutover::plan::model::Plan;
 
 use super::checker::{Checker, Violation};
 use super::history::{Entry, Verb};
-use super::life::{Theatre, play};
+use super::life::Theatre;
 use super::plans;
+use super::play::play;
 use liar::Lie;
 
 /// How a bug comes in.

@@ -8,6 +8,7 @@ use cutover::domain::event::{Counts, Event, Outcome, Record, ResumeMode, RouteSt
 use cutover::plan::model::{Plan, Shares, StepKind};
 use jiff::Timestamp;
 
+use super::parts::{others, part};
 use crate::face::{self, Face};
 use crate::history::{By, Entry, Verb, What};
 
@@ -47,6 +48,8 @@ pub struct Facts {
     pub verb: Verb,
     /// What this process has seen.
     pub seen: BTreeMap<RouteId, Sight>,
+    /// What this process has seen of them when it could read them last.
+    pub read: BTreeMap<RouteId, Sight>,
     pub health: BTreeMap<String, Vec<(Timestamp, Option<Counts>)>>,
     /// The last time that each route was written in the world, by us.
     pub applied: BTreeMap<RouteId, Timestamp>,
@@ -102,6 +105,7 @@ impl Facts {
             process: 0,
             verb: Verb::Check,
             seen: BTreeMap::new(),
+            read: BTreeMap::new(),
             health: BTreeMap::new(),
             applied: BTreeMap::new(),
             replaced: BTreeMap::new(),
@@ -172,6 +176,7 @@ impl Facts {
                 // A new run's own preflight is told apart only because it must not change anything.
                 if (self.verb, *verb) != (Verb::Check, Verb::Run) {
                     self.seen.clear();
+                    self.read.clear();
                     self.health.clear();
                     self.written.clear();
                     self.marker = None;
@@ -210,7 +215,7 @@ impl Facts {
                 self.ours.entry(route.clone()).or_default().extend(forward(actions).cloned());
                 self.set.extend(forward(actions).map(|f| (route.clone(), f.clone())));
             }
-            What::SawRoute { route, asked, live, .. } => self.saw(route, *asked, entry.at, live.as_ref()),
+            What::SawRoute { route, asked, live, gone } => self.saw(route, *asked, entry.at, live.as_ref(), *gone),
             What::SawHealth { group, asked, counts } => self.health.entry(group.clone()).or_default().push((*asked, *counts)),
             What::Journalled(record) => self.record(entry.at, record, true),
             What::Told(record) => self.record(entry.at, record, false),
@@ -218,7 +223,7 @@ impl Facts {
         }
     }
 
-    fn saw(&mut self, route: &str, asked: Timestamp, at: Timestamp, live: Option<&Vec<Action>>) {
+    fn saw(&mut self, route: &str, asked: Timestamp, at: Timestamp, live: Option<&Vec<Action>>, gone: bool) {
         let as_set = live.and_then(|l| forward(l)).zip(self.set.get(route)).is_some_and(|(live, set)| live.same(set));
         if as_set && self.applied.get(route).is_some_and(|applied| *applied <= asked) {
             self.right.entry(route.to_owned()).or_insert((at, self.process));
@@ -228,6 +233,9 @@ impl Facts {
             self.noticed.insert(route.to_owned());
         }
         self.written.remove(route);
+        if live.is_some() || gone {
+            self.read.insert(route.to_owned(), Sight { asked, at, live: live.cloned() });
+        }
         self.seen.insert(route.to_owned(), Sight { asked, at, live: live.cloned() });
     }
 
@@ -245,25 +253,32 @@ impl Facts {
                 self.intents.remove(route);
                 if matches!(result, WriteResult::Applied | WriteResult::Already) {
                     self.drift.remove(route);
-                    for past in self.replaced.get_mut(route).into_iter().flatten().filter(|past| !past.known) {
-                        (past.at, past.known) = (at, true);
-                    }
+                    self.learned(route, at);
                 }
             }
             Event::RollbackStarted { by, to_step, .. } => {
                 self.rollback = Some((by.clone(), *to_step));
-                self.since = Some(at);
+                // A full disk lets it be told first, and written much later.
+                self.since = Some(at).filter(|_| !durable || self.since.is_none()).or(self.since);
                 self.finished = None;
             }
             Event::Drifted { route, live: Some(live), expected } if !same(live, expected) => {
                 self.drift.insert(route.clone(), face::typed(live));
+                self.learned(route, at);
             }
             Event::Drifted { route, .. } => drop(self.drift.remove(route)),
-            Event::Resumed { mode: ResumeMode::Reassert | ResumeMode::KeepLive, .. } => self.agreed.extend(std::mem::take(&mut self.drift)),
+            Event::Resumed { mode: ResumeMode::Reassert | ResumeMode::KeepLive, .. } => self.agreed.extend(self.drift.clone()),
             Event::Notice { message, .. } => self.notices.push(message.clone()),
             Event::GateFailed { gate, group, .. } => self.failed = Some((gate.clone(), group.clone())),
             Event::Finished { outcome, .. } => self.finished = Some(*outcome),
             _ => {}
+        }
+    }
+
+    /// The run knows what stands on a route.
+    fn learned(&mut self, route: &str, at: Timestamp) {
+        for past in self.replaced.get_mut(route).into_iter().flatten().filter(|past| !past.known) {
+            (past.at, past.known) = (at, true);
         }
     }
 
@@ -319,24 +334,4 @@ impl Facts {
         }
         others(route, before, face)
     }
-}
-
-/// Whether anything but the plan's groups is different.
-pub fn others(route: &RouteStart, before: &Face, after: &Face) -> Option<String> {
-    if before.rest != after.rest {
-        return Some(format!("{}: {:?} became {:?}", route.label, before.rest, after.rest));
-    }
-    let third =
-        |f: &Face| -> BTreeSet<String> { f.weights.keys().filter(|g| !route.groups.values().any(|own| own == *g)).cloned().collect() };
-    if third(before) != third(after) {
-        return Some(format!("{}: other groups {:?} became {:?}", route.label, third(before), third(after)));
-    }
-    let changed = third(before).into_iter().find(|g| (before.part(g) - after.part(g)).abs() > 1e-9);
-    changed.map(|g| format!("{}: the part of {g} changed from {} to {}", route.label, before.part(&g), after.part(&g)))
-}
-
-/// The share of a cluster on a route, in percent of the managed part.
-pub fn part(route: &RouteStart, cluster: &str, face: &Face) -> f64 {
-    let managed: Vec<_> = route.groups.values().map(String::as_str).collect();
-    route.groups.get(cluster).map_or(0.0, |group| face.share(group, &managed))
 }

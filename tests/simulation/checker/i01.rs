@@ -4,7 +4,8 @@
 use cutover::domain::event::{Counts, RouteStart};
 use jiff::{SignedDuration, Timestamp};
 
-use super::facts::{Facts, part};
+use super::facts::Facts;
+use super::parts::part;
 use super::{Found, ensure};
 use crate::face;
 use crate::history::{Entry, What};

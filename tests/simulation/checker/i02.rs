@@ -1,7 +1,8 @@
 //! Never all-zero weights, a weight outside 0–999, more than 5 groups in an action, a changed share of a third-party group. A non-zero share
 //! never becomes weight 0, nor a partial share the whole.
 
-use super::facts::{Facts, others, part};
+use super::facts::Facts;
+use super::parts::{others, part};
 use super::{Found, ensure};
 use crate::face::{self, Face};
 use crate::history::{By, Entry, What};

@@ -4,7 +4,8 @@
 use cutover::domain::emergency::weights;
 use cutover::engine::marker;
 
-use super::facts::{Facts, others};
+use super::facts::Facts;
+use super::parts::others;
 use super::{Found, ensure};
 use crate::history::{By, Entry, Verb, What};
 

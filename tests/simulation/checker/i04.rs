@@ -1,6 +1,7 @@
 //! At most one plan step separates any two routes of a run, even after a crash, rollback excepted.
 
-use super::facts::{Facts, part};
+use super::facts::Facts;
+use super::parts::part;
 use super::{Found, ensure};
 use crate::history::{By, Entry, What};
 use cutover::plan::model::StepKind;

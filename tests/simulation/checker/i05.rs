@@ -60,7 +60,7 @@ fn judged(facts: &Facts) -> Found {
 /// The end of a run is told only where every route was read back right after whatever was last done to it.
 fn read_back(facts: &Facts, outcome: Outcome) -> Found {
     for route in facts.routes() {
-        let Some(sight) = facts.seen.get(&route.id) else { return Err(format!("{outcome:?}, but {} was not read", route.label)) };
+        let Some(sight) = facts.read.get(&route.id) else { return Err(format!("{outcome:?}, but {} was not read", route.label)) };
         let seen = sight.live.as_ref().map(|l| face::typed(l));
         let wrong = match outcome {
             Outcome::Completed => facts.not_goal(route, seen.as_ref()),

@@ -16,6 +16,7 @@ mod i11;
 pub mod i12;
 mod i13;
 mod i14;
+mod parts;
 
 use std::fmt;
 
