@@ -38,7 +38,7 @@ pub fn patient(config: &SdkConfig) -> Patient {
 pub async fn ports(plan: &Plan, store: Arc<dyn Store>) -> Ports {
     let config = aws(Some(&plan.region)).await;
     let clusters = clusters(plan, &config).await;
-    let metrics = Arc::new(metric::Sources::new(plan, &clusters));
+    let metrics = Arc::new(metric::Sources::new(plan, &config, &clusters));
     Ports { balancer: Arc::new(Alb::new(&config)), clusters, metrics, clock: Arc::new(clock::System), store }
 }
 

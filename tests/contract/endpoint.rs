@@ -35,7 +35,7 @@ pub struct World {
 /// Serves as long as it is held.
 enum Server {
     Moto(#[expect(dead_code)] Arc<Moto>),
-    Lab(#[expect(dead_code)] Lab),
+    Lab(#[expect(dead_code)] Box<Lab>),
 }
 
 impl World {
@@ -54,7 +54,7 @@ impl World {
         let python = python()?;
         let prefix = prefix(test);
         let lab = lab::start(&prefix).await;
-        Some(Self::furnished(python, lab.aws_url(), prefix, rules, Server::Lab(lab)))
+        Some(Self::furnished(python, lab.aws_url(), prefix, rules, Server::Lab(Box::new(lab))))
     }
 
     fn furnished(python: PathBuf, url: String, prefix: String, rules: u32, server: Server) -> Self {

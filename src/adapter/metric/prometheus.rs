@@ -1,6 +1,7 @@
 //! A Prometheus, or what speaks its HTTP API: instant queries at the end of the question's time.
 
 use futures::future::join;
+use http::HeaderMap;
 use serde_json::Value;
 
 use super::fill::fill;
@@ -9,6 +10,8 @@ use super::{clipped, unreadable};
 use crate::domain::gate::metric::{Question, Seen};
 use crate::domain::verdict::Count;
 use crate::plan::model::metric::{Judge, Prometheus};
+
+const FORM: &str = "application/x-www-form-urlencoded";
 
 /// Answers a question.
 pub async fn ask(web: &Web, source: &Prometheus, question: &Question) -> Seen {
@@ -75,7 +78,9 @@ async fn value(web: &Web, source: &Prometheus, question: &Question, cluster: &st
     let query = fill(query.unwrap_or_default(), question, cluster);
     let url = format!("{}/api/v1/query", fill(&source.address, question, cluster));
     let form = format!("query={}&time={}.{:03}", encoded(&query), question.to.as_second(), question.to.subsec_millisecond());
-    let (status, body) = web.ask(Ask { url: &url, form: Some(form), headers: &source.headers, timeout: source.timeout }).await?;
+    let (status, body) = web
+        .ask(Ask { url: &url, post: Some((FORM, form)), headers: &source.headers, more: HeaderMap::new(), timeout: source.timeout })
+        .await?;
     let Ok(answer) = serde_json::from_slice::<Value>(&body) else {
         return Err(format!("{url} answers {status}, which is no answer of a Prometheus"));
     };

@@ -26,10 +26,12 @@ pub struct Web(OnceLock<Result<Pool, String>>);
 pub struct Ask<'a> {
     /// Where.
     pub url: &'a str,
-    /// A form to post; `None`: a GET.
-    pub form: Option<String>,
-    /// With these headers.
+    /// What to post, with its type; `None`: a GET.
+    pub post: Option<(&'static str, String)>,
+    /// With these headers of the plan.
     pub headers: &'a [Header],
+    /// And these.
+    pub more: HeaderMap,
     /// For the whole exchange, in real time.
     pub timeout: Duration,
 }
@@ -59,14 +61,16 @@ fn pool() -> Result<Pool, String> {
 
 fn request(ask: &Ask<'_>) -> Result<Request<Full<Bytes>>, String> {
     let uri: Uri = ask.url.parse().map_err(|_| format!("`{}` is no URL", ask.url))?;
-    let mut request = Request::new(Full::new(Bytes::from(ask.form.clone().unwrap_or_default())));
-    *request.method_mut() = if ask.form.is_some() { Method::POST } else { Method::GET };
+    let body = ask.post.as_ref().map(|(_, text)| text.clone()).unwrap_or_default();
+    let mut request = Request::new(Full::new(Bytes::from(body)));
+    *request.method_mut() = if ask.post.is_some() { Method::POST } else { Method::GET };
     *request.uri_mut() = uri;
     let headers = request.headers_mut();
     headers.insert(header::USER_AGENT, HeaderValue::from_static(concat!("cutover/", env!("CARGO_PKG_VERSION"))));
-    if ask.form.is_some() {
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+    if let Some((kind, _)) = ask.post {
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     }
+    headers.extend(ask.more.clone());
     ask.headers.iter().try_for_each(|header| put(headers, header))?;
     Ok(request)
 }

@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
 
 use super::server::{Server, whole};
@@ -24,6 +24,20 @@ async fn aws_call(shell: Shell, request: Request<Incoming>) -> Result<Response<B
         Fate::Answered => Ok(answer.response.map(full)),
         Fate::Lost | Fate::Dropped | Fate::AppliedLate(_) => Err(Broken),
     }
+}
+
+/// Serves the load balancer's counters, for a Prometheus to scrape.
+pub async fn metrics(shell: Shell) -> io::Result<Server> {
+    Server::start(0, move |_: Request<Incoming>| {
+        let text = shell.call(|world, _| world.openmetrics());
+        async move {
+            let mut response = Response::new(full(text));
+            let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+            response.headers_mut().insert(http::header::CONTENT_TYPE, kind);
+            Ok(response)
+        }
+    })
+    .await
 }
 
 /// Serves one cluster's Kubernetes API.

@@ -49,6 +49,7 @@ pub struct Door {
 pub struct Lab {
     shell: Shell,
     aws: Server,
+    metrics: Server,
     clusters: BTreeMap<String, Server>,
     fronts: Vec<Server>,
     doors: Vec<Door>,
@@ -70,15 +71,17 @@ impl Lab {
         let mut pods = Pods::default();
         pods.follow(&shell, shell.call(|world, _| world.pods())).await?;
         let aws = endpoints::aws(shell.clone(), 0).await?;
+        let metrics = endpoints::metrics(shell.clone()).await?;
         let (clusters, contexts) = clusters(&shell).await?;
         let (fronts, doors) = fronts(&shell, &pods).await?;
         let folder = Folder::create()?;
         let kubeconfig = folder.write("kubeconfig", &kubeconfig::text(&contexts))?;
         let mut environment = shell.call(|world, _| aws_environment(world, &aws.url()));
         environment.push(("KUBECONFIG".into(), kubeconfig.display().to_string()));
+        environment.push(("LAB_METRICS".into(), format!("{}/metrics", metrics.url())));
         environment.extend(doors.iter().map(|d| (variable(d), d.url.clone())));
         let ticker = Ticker::start(shell.clone(), pods, pulse);
-        Ok(Self { shell, aws, clusters, fronts, doors, environment, ticker, _folder: folder })
+        Ok(Self { shell, aws, metrics, clusters, fronts, doors, environment, ticker, _folder: folder })
     }
 
     /// The model and the clock.
@@ -89,6 +92,11 @@ impl Lab {
     /// `http://127.0.0.1:PORT` of the AWS endpoint.
     pub fn aws_url(&self) -> String {
         self.aws.url()
+    }
+
+    /// `http://127.0.0.1:PORT` of the load balancer's counters, in OpenMetrics, under `/metrics`.
+    pub fn metrics_url(&self) -> String {
+        self.metrics.url()
     }
 
     /// `http://127.0.0.1:PORT` of a cluster's API, by the cluster's name in the plan.
@@ -119,7 +127,7 @@ impl Lab {
     /// Ends every server and task, and returns when they are gone; the temporary files go too.
     pub async fn stop(self) {
         self.ticker.stop().await;
-        for server in self.fronts.into_iter().chain(self.clusters.into_values()).chain([self.aws]) {
+        for server in self.fronts.into_iter().chain(self.clusters.into_values()).chain([self.aws, self.metrics]) {
             server.stop().await;
         }
     }

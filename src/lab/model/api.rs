@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::queue::Due;
 use super::{Answer, Caller, Fate, KubeAnswer, World, after};
 use crate::lab::wire::query::Query;
-use crate::lab::wire::{eks, elbv2, kube, sts};
+use crate::lab::wire::{cloudwatch, eks, elbv2, kube, sts};
 
 /// Which AWS service a call is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +17,7 @@ enum Service {
     Elbv2,
     Sts,
     Eks,
+    CloudWatch,
 }
 
 impl Service {
@@ -24,6 +25,7 @@ impl Service {
     fn of(request: &Request<Bytes>, query: &Query) -> Self {
         let authorization = request.headers().get(http::header::AUTHORIZATION).and_then(|a| a.to_str().ok()).unwrap_or_default();
         match authorization {
+            _ if cloudwatch::operation(request).is_some() => Self::CloudWatch,
             a if a.contains("/sts/aws4_request") => Self::Sts,
             a if a.contains("/eks/aws4_request") => Self::Eks,
             _ if request.uri().path().starts_with("/clusters") => Self::Eks,
@@ -37,6 +39,7 @@ impl Service {
             Self::Elbv2 => "elasticloadbalancing",
             Self::Sts => "sts",
             Self::Eks => "eks",
+            Self::CloudWatch => "monitoring",
         }
     }
 }
@@ -52,7 +55,11 @@ impl World {
         };
         let query = Query::read(&form);
         let service = Service::of(request, &query);
-        let operation = if service == Service::Eks { eks::operation(request) } else { query.action.clone() };
+        let operation = match service {
+            Service::Eks => eks::operation(request),
+            Service::CloudWatch => cloudwatch::operation(request).unwrap_or_default(),
+            Service::Elbv2 | Service::Sts => query.action.clone(),
+        };
         let mutating = service == Service::Elbv2 && elbv2::mutating(&operation);
         let (response, fate, outcome) = self.carry_out(request, service, query, mutating);
         self.log(service.name(), &operation, mutating, Caller::Client, &outcome);
@@ -71,6 +78,7 @@ impl World {
                 Service::Eks => eks::failure(403, "ExpiredTokenException", message, &id),
                 Service::Sts => sts::failure(403, code, message, &id),
                 Service::Elbv2 => elbv2::failure(403, code, message, &id),
+                Service::CloudWatch => cloudwatch::failure(403, "ExpiredTokenException", message, &id),
             };
             return (response, Fate::Answered, code.into());
         }
@@ -78,6 +86,10 @@ impl World {
             Service::Sts => told(sts::answer(&self.account, &query, &id)),
             Service::Eks => told(eks::answer(&self.eks_clusters(), &self.account, &self.region, request, &id)),
             Service::Elbv2 => self.balancing(query, mutating, &id),
+            Service::CloudWatch => {
+                let operation = cloudwatch::operation(request).unwrap_or_default();
+                told(cloudwatch::answer(self, &operation, request, &id))
+            }
         }
     }
 

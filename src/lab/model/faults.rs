@@ -1,6 +1,7 @@
 //! Faults: nowhere else does anything go wrong.
 
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -10,7 +11,7 @@ use super::cluster::Place;
 use super::pod::{Failing, Phase};
 use super::queue::Due;
 use super::{OperatorRequest, PodId, World, after};
-use crate::lab::scenario::fault::{Fault, ShareReached};
+use crate::lab::scenario::fault::{Fault, Says, ShareReached};
 
 /// The faults of a scenario, and what of them is in force.
 #[derive(Debug, Clone)]
@@ -35,6 +36,8 @@ pub(crate) struct Faults {
     /// When the run dies, and for how long.
     pub crash: Option<Duration>,
     pub requests: Vec<OperatorRequest>,
+    /// What metric gates say, other than that all is well, by their names.
+    pub gates: BTreeMap<String, Says>,
     /// What has happened, for people.
     pub told: Vec<(Timestamp, String)>,
 }
@@ -53,6 +56,7 @@ impl Faults {
             late: Vec::new(),
             crash: None,
             requests: Vec::new(),
+            gates: BTreeMap::new(),
             told: Vec::new(),
         }
     }
@@ -130,6 +134,7 @@ impl World {
             self.faults.crash = Some(crash.down.0);
         }
         self.faults.requests.extend(fault.operator);
+        self.faults.gates.extend(fault.gate.iter().map(|gate| (gate.name.clone(), gate.says)));
         if let Some(lasts) = fault.lasts() {
             self.plan_in(lasts, Due::FaultEnds(index));
         }
@@ -236,6 +241,9 @@ impl World {
             self.faults.stale = Duration::ZERO;
         }
         self.faults.expired &= fault.expire_credentials.is_none();
+        if let Some(gate) = &fault.gate {
+            self.faults.gates.remove(&gate.name);
+        }
     }
 
     fn repair(&mut self, cluster: Option<&str>) {
@@ -251,6 +259,7 @@ impl World {
             (self.faults.throttled, self.faults.capacity) = (0, 1.0);
             self.faults.stale = Duration::ZERO;
             self.faults.late.clear();
+            self.faults.gates.clear();
         }
     }
 
@@ -302,6 +311,7 @@ impl Fault {
             self.partition.as_ref().and_then(|f| f.lasts),
             self.throttle.as_ref().and_then(|f| f.lasts),
             self.stale.as_ref().and_then(|f| f.lasts),
+            self.gate.as_ref().and_then(|f| f.lasts),
             self.expire_credentials.as_ref().and_then(|f| f.lasts),
         ];
         of.into_iter().flatten().next().map(|p| p.0)

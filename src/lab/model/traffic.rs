@@ -8,6 +8,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::World;
+use crate::lab::scenario::fault::Says;
+use crate::plan::model::metric::Source;
 
 /// Seconds that are kept.
 const KEPT: i64 = 3 * 3600;
@@ -95,11 +97,33 @@ impl World {
         }
     }
 
-    /// What was counted of a group from one second to before another.
+    /// What the scenario says of a gate, where not all is well.
+    pub(crate) fn gate_trouble(&self, gate: &str) -> Option<Says> {
+        self.faults.gates.get(gate).copied()
+    }
+
+    /// The alarms that the plan's gates name, and their states.
+    pub(crate) fn alarms(&self) -> Vec<(String, &'static str)> {
+        let mut all = Vec::new();
+        for gate in &self.plan.strategy.metrics {
+            let Source::CloudWatchAlarms(names) = &gate.source else { continue };
+            let state = match self.gate_trouble(&gate.name) {
+                Some(Says::Fail) => "ALARM",
+                Some(_) => "INSUFFICIENT_DATA",
+                None => "OK",
+            };
+            all.extend(names.iter().map(|name| (name.clone(), state)));
+        }
+        all
+    }
+
+    /// What was counted of a group, by its ARN or the tail of it, from one second to before another.
     pub fn counted(&self, group: &str, from: Timestamp, to: Timestamp) -> Counted {
         let mut all = Counted::default();
         let (from, to) = (from.as_second(), to.as_second());
-        if let Some((_, seconds)) = self.traffic.0.get(group)
+        let own =
+            self.traffic.0.get(group).or_else(|| self.traffic.0.iter().find(|(arn, _)| arn.ends_with(group)).map(|(_, counted)| counted));
+        if let Some((_, seconds)) = own
             && from < to
         {
             seconds.range(from..to).for_each(|(_, second)| all.add(second));

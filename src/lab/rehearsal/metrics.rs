@@ -7,6 +7,7 @@ use crate::adapter::Metrics;
 use crate::domain::gate::metric::{Question, Seen, Side};
 use crate::domain::verdict::Count;
 use crate::lab::model::{Counted, World};
+use crate::lab::scenario::fault::Says;
 use crate::lab::shell::Shell;
 use crate::plan::model::metric::Judge;
 
@@ -24,6 +25,18 @@ impl Metrics for Meters {
 }
 
 fn seen(world: &World, question: &Question) -> Seen {
+    match world.gate_trouble(&question.gate.name) {
+        None => {}
+        Some(Says::NoData) => return Seen::Nothing { message: "the scenario has none".into() },
+        Some(Says::Unreadable) => return Seen::Unreadable { message: "by the scenario".into() },
+        Some(Says::Fail) => match question.gate.judge {
+            Judge::Condition { at_most, at_least } => {
+                return Seen::Value { value: at_most.map_or_else(|| at_least.unwrap_or(0.0) - 1.0, |most| most + 1.0) };
+            }
+            Judge::State => return Seen::State { well: false, message: "the scenario says so".into() },
+            _ => {}
+        },
+    }
     let side = |side: &Side| {
         let mut all = Counted::default();
         side.groups.iter().for_each(|(group, _)| all.add(&world.counted(group, question.from, question.to)));

@@ -76,7 +76,7 @@ pub struct Stage {
 }
 
 enum House {
-    Live { lab: live::Lab, traffic: street::Traffic },
+    Live { lab: Box<live::Lab>, traffic: street::Traffic },
     Paused { lab: paused::Lab, traffic: crowd::Traffic },
 }
 
@@ -97,7 +97,7 @@ impl Stage {
         let shell = lab.shell().clone();
         let traffic = street::Traffic::start(lab.doors(), shell.call(|world, _| Clients::of(world)), Arc::clone(&meter), rate);
         let clock = Arc::new(shell.clock());
-        let house = House::Live { lab, traffic };
+        let house = House::Live { lab: Box::new(lab), traffic };
         let metrics = Arc::new(metrics::Meters(shell.clone()));
         Ok(Self { plan, balancer, clusters, metrics, clock, meter, shell, house, settled: Mutex::default() })
     }

@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::period::Period;
 pub use super::verb::{
-    Crash, Deploy, Errors, Flap, ForeignWrite, Kill, Lasting, LateWrite, Partition, Repair, RuleRef, Scale, Slow, Stale, Throttle,
+    Crash, Deploy, Errors, Flap, ForeignWrite, Gate, Kill, Lasting, LateWrite, Partition, Repair, RuleRef, Says, Scale, Slow, Stale,
+    Throttle,
 };
 use crate::lab::model::seam::OperatorRequest;
 
@@ -60,6 +61,9 @@ pub struct Fault {
     /// The process of the run dies, and is started again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub crash: Option<Crash>,
+    /// A metric gate of the plan says something else than that all is well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gate: Option<Gate>,
     /// The operator asks something of the run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operator: Option<OperatorRequest>,
@@ -117,7 +121,8 @@ impl Fault {
         let clusters = [self.scale.is_some(), self.deploy.is_some(), self.partition.is_some(), self.repair.is_some()];
         let aws = [self.throttle.is_some(), self.stale.is_some(), self.late_write.is_some(), self.expire_credentials.is_some()];
         let people = [self.foreign_write.is_some(), self.delete_rule.is_some(), self.crash.is_some(), self.operator.is_some()];
-        [pods, clusters, aws, people].as_flattened().iter().filter(|v| **v).count()
+        let metrics = [self.gate.is_some(), false, false, false];
+        [pods, clusters, aws, people, metrics].as_flattened().iter().filter(|v| **v).count()
     }
 
     /// The clusters that it names, each with the field that does.

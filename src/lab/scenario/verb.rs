@@ -223,3 +223,29 @@ pub struct Crash {
     /// How long until the run is started again.
     pub down: Period,
 }
+
+/// `gate`: what a metric gate that compares no sides is told in a rehearsal.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Gate {
+    /// Its name in the plan.
+    pub name: String,
+    /// What it says.
+    pub says: Says,
+    /// When it ends by itself.
+    #[serde(default, rename = "for")]
+    pub lasts: Option<Period>,
+}
+
+/// What a metric gate says where not all is well.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum Says {
+    /// It is bad: the value is out of bounds, the alarm rings.
+    #[default]
+    Fail,
+    /// There is no data.
+    NoData,
+    /// It cannot be read.
+    Unreadable,
+}

@@ -1,5 +1,6 @@
 //! The lab's wire: what real clients speak to, as functions from request to answer.
 
+pub(crate) mod cloudwatch;
 pub(crate) mod eks;
 pub(crate) mod elbv2;
 pub mod kube;

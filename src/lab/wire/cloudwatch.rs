@@ -1,0 +1,138 @@
+//! CloudWatch, as far as anyone here asks: metrics of target groups, and the alarms that the plan names. In the JSON that boto3 speaks, too.
+
+use http::{Request, Response};
+use hyper::body::Bytes;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+
+use crate::lab::model::{Counted, World};
+
+/// The prefix of `X-Amz-Target`.
+const TARGET: &str = "GraniteServiceVersion20100801.";
+
+/// Data of a minute is there so long after its end.
+const LATE: SignedDuration = SignedDuration::from_secs(60);
+
+/// The most queries of a call.
+const QUERIES: usize = 500;
+
+/// The operation's name; `None`: the call is for another service.
+pub(crate) fn operation(request: &Request<Bytes>) -> Option<String> {
+    let target = request.headers().get("x-amz-target")?.to_str().ok()?;
+    target.strip_prefix(TARGET).map(str::to_owned)
+}
+
+/// Answers a call, with what is to be logged.
+pub(crate) fn answer(world: &World, operation: &str, request: &Request<Bytes>, id: &str) -> (Response<Bytes>, String) {
+    let Ok(input) = serde_json::from_slice::<Value>(request.body()) else {
+        return (failure(400, "SerializationException", "the body is no JSON", id), "SerializationException".into());
+    };
+    let answered = match operation {
+        "GetMetricData" => data(world, &input),
+        "DescribeAlarms" => Ok(alarms(world, &input)),
+        _ => Err(("UnknownOperationException", "the lab has no such operation".to_owned())),
+    };
+    match answered {
+        Ok(value) => (whole(200, &value, id), "ok".into()),
+        Err((code, message)) => (failure(400, code, &message, id), code.into()),
+    }
+}
+
+/// A failed call.
+pub(crate) fn failure(status: u16, code: &str, message: &str, id: &str) -> Response<Bytes> {
+    whole(status, &json!({"__type": format!("com.amazonaws.cloudwatch.v2010_08_01#{code}"), "message": message}), id)
+}
+
+fn whole(status: u16, value: &Value, id: &str) -> Response<Bytes> {
+    super::text(status, "application/x-amz-json-1.0", value.to_string(), id)
+}
+
+fn data(world: &World, input: &Value) -> Result<Value, (&'static str, String)> {
+    let wrong = |message: &str| ("ValidationError", message.to_owned());
+    let queries = input["MetricDataQueries"].as_array().ok_or_else(|| wrong("MetricDataQueries is required"))?;
+    if queries.len() > QUERIES {
+        return Err(wrong("MetricDataQueries has more than 500 members"));
+    }
+    let (from, to) = (time(&input["StartTime"]), time(&input["EndTime"]));
+    let (Some(from), Some(to)) = (from, to) else { return Err(wrong("StartTime and EndTime are required")) };
+    if from >= to {
+        return Err(wrong("The parameter StartTime must be less than the parameter EndTime"));
+    }
+    let descending = input["ScanBy"] != "TimestampAscending";
+    let results: Result<Vec<_>, _> = queries.iter().map(|query| result(world, query, from, to, descending)).collect();
+    Ok(json!({"MetricDataResults": results?, "Messages": []}))
+}
+
+fn result(world: &World, query: &Value, from: i64, to: i64, descending: bool) -> Result<Value, (&'static str, String)> {
+    let wrong = |message: &str| ("ValidationError", message.to_owned());
+    let id = query["Id"].as_str().ok_or_else(|| wrong("Id is required"))?;
+    let stat = &query["MetricStat"];
+    let period = stat["Period"].as_i64().filter(|p| *p >= 60 && p % 60 == 0).ok_or_else(|| wrong("Period must be a multiple of 60"))?;
+    let group = group(&stat["Metric"]);
+    let complete = world.time().checked_sub(LATE).unwrap_or(Timestamp::MIN).as_second();
+    let (mut times, mut values) = (Vec::new(), Vec::new());
+    let mut start = from - from.rem_euclid(60);
+    while start < to {
+        let end = start + period;
+        let span = (Timestamp::from_second(start).ok(), Timestamp::from_second(end.min(complete)).ok());
+        if let (Some(group), (Some(from), Some(to))) = (&group, span)
+            && let Some(value) = value(&stat["Metric"], stat["Stat"].as_str().unwrap_or_default(), &world.counted(group, from, to))
+        {
+            times.push(start);
+            values.push(value);
+        }
+        start = end;
+    }
+    if descending {
+        times.reverse();
+        values.reverse();
+    }
+    let label = stat["Metric"]["MetricName"].as_str().unwrap_or(id);
+    Ok(json!({"Id": id, "Label": label, "Timestamps": times, "Values": values, "StatusCode": "Complete"}))
+}
+
+/// The ARN's tail of the target group that a metric is about.
+fn group(metric: &Value) -> Option<String> {
+    let dimensions = metric["Dimensions"].as_array()?;
+    let named = dimensions.iter().find(|d| d["Name"] == "TargetGroup")?;
+    named["Value"].as_str().filter(|_| metric["Namespace"] == "AWS/ApplicationELB").map(str::to_owned)
+}
+
+/// A period's value; absent without traffic, and errors without errors.
+#[allow(clippy::cast_precision_loss)]
+fn value(metric: &Value, statistic: &str, counted: &Counted) -> Option<f64> {
+    let some = |count: u64| (count > 0).then_some(count as f64);
+    match metric["MetricName"].as_str()? {
+        "RequestCount" => some(counted.requests),
+        "HTTPCode_Target_5XX_Count" => some(counted.errors),
+        "HTTPCode_Target_2XX_Count" => some(counted.requests - counted.errors - counted.broken),
+        "TargetConnectionErrorCount" => some(counted.broken),
+        "TargetResponseTime" => match statistic.strip_prefix('p').and_then(|p| p.parse::<f64>().ok()) {
+            Some(percent) => counted.quantile(percent / 100.0),
+            None => some(counted.delays.values().sum()).map(|all| counted.sum() / all),
+        },
+        _ => None,
+    }
+}
+
+/// Seconds since the epoch, as a number or as text.
+#[allow(clippy::cast_possible_truncation)]
+fn time(value: &Value) -> Option<i64> {
+    value.as_f64().map(|t| t as i64).or_else(|| value.as_str()?.parse::<Timestamp>().ok().map(Timestamp::as_second))
+}
+
+fn alarms(world: &World, input: &Value) -> Value {
+    let asked: Option<Vec<&str>> = input["AlarmNames"].as_array().map(|names| names.iter().filter_map(Value::as_str).collect());
+    let alarms: Vec<_> = world
+        .alarms()
+        .into_iter()
+        .filter(|(name, _)| asked.as_ref().is_none_or(|asked| asked.contains(&name.as_str())))
+        .map(|(name, state)| {
+            json!({
+                "AlarmName": name, "AlarmArn": format!("arn:aws:cloudwatch:{}:{}:alarm:{name}", world.region, world.account), "StateValue": state,
+                "StateReason": "the lab says so", "ActionsEnabled": true, "StateUpdatedTimestamp": world.time().as_second(),
+            })
+        })
+        .collect();
+    json!({"MetricAlarms": alarms, "CompositeAlarms": []})
+}

@@ -1,0 +1,221 @@
+//! Metric gates over real sockets: a real Prometheus that scrapes the lab, and CloudWatch's API, under whole runs.
+//!
+//! `prometheus_…` needs the program, in `$CUTOVER_PROMETHEUS`.
+
+#![allow(clippy::large_futures)] // a test's one future may be as large as it likes
+
+#[path = "support/moto.rs"]
+#[allow(dead_code)]
+mod moto;
+
+use std::net::TcpListener;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use cutover::adapter::metric::Sources;
+use cutover::adapter::store::memory::Memory;
+use cutover::adapter::store::{Store, run_id};
+use cutover::adapter::{Metrics, aws};
+use cutover::cli::prepare::prepare;
+use cutover::domain::event::{Event, Outcome, Record, Wait};
+use cutover::domain::gate::metric::Seen;
+use cutover::domain::state::State;
+use cutover::domain::verdict::judge::Call;
+use cutover::domain::watch::Watch;
+use cutover::engine::{Audience, Ending, Interrupt, Ports, Run, Settings, hold};
+use cutover::lab::rehearsal::{Options, Stage};
+use cutover::lab::scenario::Scenario;
+use cutover::plan::model::Plan;
+use jiff::Timestamp;
+
+const FAULTY: &str = "apiVersion: cutover.dev/v1alpha1
+kind: Scenario
+metadata: {name: faulty}
+spec:
+  faults: [{at: {share: {cluster: to, atLeast: 50}}, error: {cluster: to, requests: 25, clientsOnly: true}}]
+";
+
+fn plan(gates: &str, pause: &str) -> Plan {
+    let text = format!(
+        "apiVersion: cutover.dev/v1alpha1
+kind: Cutover
+metadata: {{name: shop}}
+spec:
+  aws: {{accountId: \"123456789012\", region: eu-central-1}}
+  clusters: [{{name: a, eks: shop-a}}, {{name: b, eks: shop-b}}]
+  workloads:
+    - name: shop
+      service: {{namespace: shop, name: shop, port: 8080}}
+      routes: [{{alb: {{loadBalancer: shop, listeners: [443], targetGroups: {{a: shop-a, b: shop-b}}, rules: [{{priority: 10}}]}}}}]
+  strategy:
+    from: a
+    to: b
+    settle: 2s
+    gates:
+      targetHealth: {{raise: {{stableFor: 1s}}, guard: {{for: 20s}}}}
+      metrics: [{gates}]
+    steps: [{{bind: {{}}}}, {{setWeight: 50}}, {{pause: {{duration: {pause}}}}}, {{setWeight: 100}}]
+"
+    );
+    cutover::plan::parse("shop.yaml", text.as_bytes()).unwrap_or_else(|e| panic!("{e}"))
+}
+
+struct Follower<'a>(&'a Stage, Vec<Record>);
+
+impl Audience for Follower<'_> {
+    fn record(&mut self, record: &Record) {
+        self.0.follow(&record.event);
+        self.1.push(record.clone());
+    }
+
+    fn turn(&mut self, _: &State, _: &Watch, _: &[Wait], _: Timestamp) {}
+}
+
+/// Runs a plan over a live lab, with the sources of production; what was journalled.
+async fn run(plan: &Plan, stage: &Stage) -> (Ending, Vec<Record>) {
+    let config = aws::config(&stage.live_lab().expect("a live one").aws_settings()).await;
+    let metrics: Arc<dyn Metrics> = Arc::new(Sources::new(plan, &config, &stage.clusters));
+    let store: Arc<dyn Store> = Arc::new(Memory::new());
+    let ports =
+        Ports { balancer: Arc::clone(&stage.balancer), clusters: stage.clusters.clone(), metrics, clock: Arc::clone(&stage.clock), store };
+    let prepared = prepare(plan, &ports, 1).await;
+    assert!(prepared.refusal().is_none(), "{:?}", prepared.report.findings);
+    let started = prepared.started(plan, "alice@mac", 1, None).unwrap_or_else(|e| panic!("{e}"));
+    let settings =
+        Settings { gap: Duration::from_mins(5), fresh: Duration::from_mins(1), ..Settings::new("alice@mac".into(), "mac".into(), 3) };
+    let id = run_id(&plan.name, ports.clock.now(), &mut fastrand::Rng::with_seed(1));
+    let hold = hold::begin(&ports, &settings, plan.marker, &id, started).await.unwrap_or_else(|e| panic!("{e}"));
+    let mut follower = Follower(stage, Vec::new());
+    let mut run = Run::take(plan, ports, settings, hold, Interrupt::default(), &mut follower).await.unwrap_or_else(|e| panic!("{e}"));
+    let ending = tokio::time::timeout(Duration::from_mins(5), run.drive()).await;
+    drop(run);
+    let told = || follower.1.iter().map(|r| cutover::domain::journal::to_json(r).to_string() + "\n").collect::<String>();
+    let ending = ending.unwrap_or_else(|_| panic!("it does not end\n{}", told())).unwrap_or_else(|e| panic!("{e}\n{}", told()));
+    (ending, follower.1)
+}
+
+/// The run went back by itself because the gate `errors` failed on what the source counted, not on anything else.
+fn assert_put_back(ending: &Ending, records: &[Record]) {
+    let events = || records.iter().map(|r| &r.event);
+    assert!(matches!(ending, Ending::Finished { outcome: Outcome::RolledBack, .. }), "{ending:?} {records:#?}");
+    let failed = events().any(|e| matches!(e, Event::GateFailed { message, .. } if message.starts_with("gate errors: b fails ")));
+    let said = events().any(|e| matches!(e, Event::Judged { gate, call: Call::Fail, .. } if gate == "errors"));
+    let counted = events().filter(
+        |e| matches!(e, Event::Sampled { measurement, .. } if matches!(&measurement.seen, Seen::Counts { new, .. } if new.errors > 0)),
+    );
+    assert!(failed && said && counted.count() >= 3, "{records:#?}");
+}
+
+struct Prometheus {
+    child: Child,
+    url: String,
+    _folder: tempfile::TempDir,
+}
+
+impl Prometheus {
+    /// `None`: there is none, and the test passes.
+    async fn scraping(url: &str) -> Option<Self> {
+        let program = std::env::var_os("CUTOVER_PROMETHEUS")?;
+        let folder = tempfile::tempdir().expect("a folder");
+        let config = folder.path().join("prometheus.yml");
+        let target = url.trim_start_matches("http://");
+        let text =
+            format!("global: {{scrape_interval: 1s}}\nscrape_configs: [{{job_name: lab, static_configs: [{{targets: ['{target}']}}]}}]\n");
+        std::fs::write(&config, text).expect("a file");
+        let address = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port");
+        let mut command = Command::new(program);
+        command
+            .arg(format!("--config.file={}", config.display()))
+            .arg(format!("--storage.tsdb.path={}", folder.path().join("data").display()));
+        command.arg(format!("--web.listen-address={address}")).arg("--log.level=error").stdin(Stdio::null());
+        let child = command.spawn().expect("Prometheus runs");
+        let this = Self { child, url: format!("http://{address}"), _folder: folder };
+        for _ in 0..300 {
+            if tokio::net::TcpStream::connect(address).await.is_ok() {
+                return Some(this);
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!("Prometheus does not answer");
+    }
+}
+
+impl Drop for Prometheus {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn prometheus_fails_the_gate_of_a_faulty_green() {
+    let scenario = Scenario::parse("faulty", FAULTY).expect("a scenario");
+    if std::env::var_os("CUTOVER_PROMETHEUS").is_none() {
+        return;
+    }
+    let stage =
+        Stage::live(plan("", "1m"), &scenario, 1, Options { speed: Some(1.0), rate: Some(60.0) }).await.unwrap_or_else(|e| panic!("{e}"));
+    let lab = stage.live_lab().expect("a live one");
+    let prometheus = Prometheus::scraping(&lab.metrics_url()).await.expect("a Prometheus");
+    let gates = format!(
+        "{{name: errors, interval: 6s, delay: 2s, prometheus: {{address: \"{}\", \
+          requests: 'sum(increase(lab_requests_total{{cluster=\"{{{{cluster}}}}\"}}[{{{{window}}}}]))', \
+          errors: 'sum(increase(lab_requests_total{{cluster=\"{{{{cluster}}}}\",code=\"5xx\"}}[{{{{window}}}}]))'}}, errorRate: {{}}}}",
+        prometheus.url
+    );
+    let plan = plan(&gates, "10m");
+    let (ending, records) = run(&plan, &stage).await;
+    assert_put_back(&ending, &records);
+    stage.stop().await;
+}
+
+const CLOUDWATCH: &str = "{name: errors, delay: 1m, cloudWatch: {}, errorRate: {}}, {name: trusted, cloudWatchAlarms: [shop-5xx]}";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cloudwatch_fails_the_gate_of_a_faulty_green() {
+    let scenario = Scenario::parse("faulty", FAULTY).expect("a scenario");
+    let plan = plan(CLOUDWATCH, "60m");
+    let stage =
+        Stage::live(plan.clone(), &scenario, 1, Options { speed: Some(40.0), rate: Some(5.0) }).await.unwrap_or_else(|e| panic!("{e}"));
+    let (ending, records) = run(&plan, &stage).await;
+    assert_put_back(&ending, &records);
+    let trusted = |e: &Event| matches!(e, Event::Judged { gate, call: Call::Pass, .. } if gate == "trusted");
+    assert!(records.iter().any(|r| trusted(&r.event)), "{records:#?}");
+    stage.stop().await;
+}
+
+/// The SDK of others reads the same answers.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn moto_boto3_reads_the_labs_cloudwatch() {
+    let Some(python) = moto::python() else { return };
+    let plan = plan(CLOUDWATCH, "60m");
+    let stage =
+        Stage::live(plan, &Scenario::default(), 1, Options { speed: Some(60.0), rate: Some(5.0) }).await.unwrap_or_else(|e| panic!("{e}"));
+    stage.clock.sleep(Duration::from_mins(4)).await;
+    let now = stage.clock.now();
+    let group = stage.balancer.find_target_groups(&cutover::plan::model::Selector::Name("shop-a".into())).await.expect("groups").remove(0);
+    let tail = |arn: &str, kind: &str| arn.split_once(kind).expect("an ARN").1.to_owned();
+    let balancer = stage.balancer.load_balancers(&cutover::plan::model::Selector::Name("shop".into())).await.expect("one").remove(0);
+    let dimensions = serde_json::json!([
+        {"Name": "LoadBalancer", "Value": tail(&balancer.arn, ":loadbalancer/")},
+        {"Name": "TargetGroup", "Value": format!("targetgroup/{}", tail(&group.arn, ":targetgroup/"))},
+    ]);
+    let metric = |name: &str| serde_json::json!({"Metric": {"Namespace": "AWS/ApplicationELB", "MetricName": name, "Dimensions": dimensions}, "Period": 60, "Stat": "Sum"});
+    let queries = serde_json::json!([{"Id": "requests", "MetricStat": metric("RequestCount")}, {"Id": "errors", "MetricStat": metric("HTTPCode_Target_5XX_Count")}]);
+    let calls = serde_json::json!([
+        ["cloudwatch", "get_metric_data", {"MetricDataQueries": queries, "StartTime": now.as_second() - 600, "EndTime": now.as_second()}],
+        ["cloudwatch", "describe_alarms", {"AlarmNames": ["shop-5xx"]}],
+    ]);
+    let url = stage.live_lab().expect("a live one").aws_url();
+    let told = tokio::task::spawn_blocking(move || moto::script(&python, "tests/moto_run/boto.py", &[&url], &calls.to_string()))
+        .await
+        .expect("it ends");
+    let told: serde_json::Value = serde_json::from_slice(&told).expect("JSON");
+    let results = &told[0]["MetricDataResults"];
+    let requests: f64 = results[0]["Values"].as_array().expect("values").iter().filter_map(serde_json::Value::as_f64).sum();
+    assert!(requests > 0.0 && results[0]["StatusCode"] == "Complete", "{told}");
+    assert_eq!(results[1]["Values"], serde_json::json!([]), "no errors are no data, not zero");
+    assert_eq!(told[1]["MetricAlarms"][0]["StateValue"], "OK");
+    stage.stop().await;
+}
