@@ -9,7 +9,8 @@ mod options;
 mod value;
 
 pub use options::{
-    Abort, Check, Completions, Init, Lab, Man, Named, OnFreeze, Promote, Rehearse, Resume, Rollback, Run, Status, Steer, Step,
+    Abort, Check, Completions, History, Init, Lab, Man, Named, OnFreeze, Promote, Rehearse, Report, Resume, Rollback, Run, Status, Steer,
+    Step,
 };
 pub use value::{Parts, StepRef};
 
@@ -60,7 +61,7 @@ pub enum Output {
     Text,
     /// One JSON object a line on stdout, nothing else there.
     Json,
-    /// For a pull request; only `check`.
+    /// For a pull request or a ticket; only `check` and `report`.
     #[value(hide = true)]
     Markdown,
 }
@@ -124,6 +125,10 @@ pub enum Verb {
     Abort(Abort),
     /// The emergency command: put the traffic back
     Rollback(Rollback),
+    /// List the runs, or tell one of them event by event
+    History(History),
+    /// Write a page that tells a run to whoever was not there
+    Report(Report),
     /// Print the JSON Schema of the plan file
     Schema,
     /// Print a completion script for a shell
@@ -151,8 +156,8 @@ impl Cutover {
         let mut command = Self::definition(Path::new(argv.first().map_or("cutover".as_ref(), OsString::as_os_str)));
         let matches = command.try_get_matches_from_mut(argv)?;
         let read = Self::from_arg_matches(&matches).map_err(|e| e.format(&mut command))?;
-        if read.global.output == Output::Markdown && !matches!(read.verb, Verb::Check(_)) {
-            let message = "`--output markdown` is for `check` only; here it is `text` or `json`";
+        if read.global.output == Output::Markdown && !matches!(read.verb, Verb::Check(_) | Verb::Report(_)) {
+            let message = "`--output markdown` is for `check` and `report` only; here it is `text` or `json`";
             return Err(command.error(clap::error::ErrorKind::InvalidValue, message));
         }
         Ok(read)

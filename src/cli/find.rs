@@ -83,6 +83,19 @@ async fn of(store: &dyn Store, target: &str, color: bool) -> Result<(Found, Opti
     Ok((open(store, run).await?, file))
 }
 
+/// Runs of the past and the present, newest first: all of them, those of a plan, or the one with this id.
+pub async fn past(store: &dyn Store, target: Option<&str>, color: bool) -> Result<Vec<RunSummary>, Failure> {
+    let Some(target) = target else { return store.runs().await.map_err(unusable) };
+    let runs = store.find(target).await.map_err(unusable)?;
+    let file = runs.is_empty() && (target == "-" || Path::new(target).exists());
+    let runs = if file { store.find(&plan(target, color)?.name).await.map_err(unusable)? } else { runs };
+    if runs.is_empty() {
+        let failure = Failure::new(Exit::Usage, format!("no run of `{target}` in {}", store.place()));
+        return Err(listed(store, failure).await);
+    }
+    Ok(runs)
+}
+
 async fn only(store: &dyn Store) -> Result<Found, Failure> {
     let runs = store.runs().await.map_err(unusable)?;
     let mut unfinished: Vec<_> = runs.into_iter().filter(|r| r.finished.is_none()).collect();

@@ -12,6 +12,7 @@ pub mod facts;
 pub mod finding;
 pub mod gate;
 pub mod goal;
+pub mod history;
 pub mod hours;
 pub mod init;
 pub mod journal;

@@ -41,7 +41,32 @@ fn a_run_is_steered_from_another_terminal_to_its_end_and_back() {
     let back = lab.cutover("rollback two-terminals --yes");
     assert_eq!(back.code, 0, "{back:?}");
     assert_eq!(lab.shares(), [0.0; 6]);
+    told_afterwards(&lab);
     assert_eq!(lab.stop(), Some(0));
+}
+
+/// The run above, for whoever was not there.
+fn told_afterwards(lab: &Lab) {
+    let list = lab.cutover("history --output json").json();
+    let id = list["id"].as_str().expect("an id").to_owned();
+    assert_eq!((&list["plan"], &list["finished"]), (&"two-terminals".into(), &"aborted".into()));
+    let table = lab.cutover("history plan.yaml").out;
+    assert!(table.contains(&id) && table.contains("aborted"), "{table}");
+    let records = lab.cutover(&format!("history {id} --output json")).records();
+    let intended = |r: &&serde_json::Value| r["event"] == "intended";
+    let writes: usize = records.iter().filter(intended).map(|r| r["writes"].as_array().expect("writes").len()).sum();
+    assert!(lab.cutover(&format!("history {id}")).out.contains("approved by alice@"));
+
+    let report = lab.cutover("report");
+    let file = lab.folder().join(format!("cutover-report-{id}.html"));
+    assert_eq!((report.code, report.out.trim()), (0, format!("cutover-report-{id}.html").as_str()), "{report:?}");
+    let page = std::fs::read_to_string(file).expect("the page");
+    for said in [">Aborted<", "paused by alice@", "approved by alice@", "6 routes at a 100 %, b 0 %", &format!("{writes} sent, ")] {
+        assert!(page.contains(said), "{said}\n{page}");
+    }
+    let ticket = lab.cutover("report two-terminals --output markdown").out;
+    assert!(ticket.starts_with("## cutover: two-terminals") && ticket.contains(&format!("{writes} sent, ")), "{ticket}");
+    assert_eq!(lab.cutover("report nobody").code, 2);
 }
 
 #[test]

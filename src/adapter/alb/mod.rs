@@ -54,7 +54,7 @@ pub struct Alb {
 }
 
 /// The pause before a read is tried again for the first time; each further one is twice as long. Five tries take about five seconds.
-const BACKOFF: Duration = Duration::from_millis(300);
+pub const BACKOFF: Duration = Duration::from_millis(300);
 
 /// Five tries, without random pauses: a rehearsal in virtual time must repeat.
 fn read_retries(first: Duration) -> RetryConfig {

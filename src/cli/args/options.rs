@@ -57,6 +57,33 @@ pub struct Status {
     pub watch: bool,
 }
 
+/// `history`.
+#[derive(Debug, Clone, PartialEq, Args)]
+#[command(after_help = "Examples:
+  cutover history                                       every run, newest first
+  cutover history alpha-webapp                          those of a plan
+  cutover history alpha-webapp-20261120-210305-k3f9     one of them, event by event")]
+pub struct History {
+    /// Run id, plan name or plan file [default: every run]
+    #[arg(value_name = "RUN|PLAN")]
+    pub target: Option<String>,
+}
+
+/// `report`.
+#[derive(Debug, Clone, PartialEq, Args)]
+#[command(after_help = "Examples:
+  cutover report                                        of the newest run, into cutover-report-RUN.html
+  cutover report alpha-webapp --file -                  the page on standard output
+  cutover report alpha-webapp --output markdown         for a ticket")]
+pub struct Report {
+    /// Run id, plan name or plan file: its newest run [default: the newest run of all]
+    #[arg(value_name = "RUN|PLAN")]
+    pub target: Option<String>,
+    /// Where the page goes, `-` for stdout [default: cutover-report-RUN.html]
+    #[arg(long, short, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+}
+
 /// `check`.
 #[derive(Debug, Clone, PartialEq, Args)]
 #[command(after_help = help("Examples:
@@ -98,6 +125,9 @@ pub struct Rehearse {
     /// Requests a second of the lab's time, from its clients
     #[arg(long, value_parser = value::speed, value_name = "N")]
     pub rate: Option<f64>,
+    /// Write the page of `cutover report` about it, `-` for stdout
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
 }
 
 /// `lab`.

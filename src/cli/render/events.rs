@@ -83,6 +83,11 @@ pub fn line(record: &Record, names: &Names, style: &Style) -> Option<String> {
     text(&record.event, &record.run, names, style).map(|t| t.line(record, style))
 }
 
+/// The same without time and mark.
+pub fn words(record: &Record, names: &Names, style: &Style) -> Option<String> {
+    text(&record.event, &record.run, names, style).map(|t| t.words)
+}
+
 /// A line before it is dressed.
 #[derive(Debug)]
 struct Text {

@@ -5,9 +5,11 @@ pub mod dashboard;
 pub mod events;
 #[cfg(test)]
 mod fixture;
+pub mod history;
 pub mod live;
 pub mod names;
 pub mod parts;
+pub mod report;
 pub mod status;
 pub mod style;
 pub mod view;

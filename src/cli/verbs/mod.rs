@@ -2,10 +2,12 @@
 
 pub mod check;
 pub mod completions;
+pub mod history;
 pub mod init;
 pub mod lab;
 pub mod man;
 pub mod rehearse;
+pub mod report;
 pub mod rollback;
 pub mod rollback_live;
 pub mod run;

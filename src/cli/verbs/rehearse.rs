@@ -15,6 +15,7 @@ use crate::cli::audience::rehearsal as listener;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::prepare::prepare;
 use crate::cli::render::check;
+use crate::cli::verbs::report;
 use crate::cli::{drive, find, term};
 use crate::engine::{Ending, EngineError, Interrupt, Ports, Run, Settings, hold};
 use crate::lab::model::World;
@@ -46,7 +47,7 @@ pub async fn run(global: &Global, args: &Rehearse) -> Result<Exit, Failure> {
         Stage::live(plan.clone(), &scenario, args.seed, options).await
     };
     let stage = built.map_err(|e| Failure::new(Exit::Usage, e))?;
-    let result = rehearse(global, &plan, &stage, args.seed).await;
+    let result = rehearse(global, &plan, &stage, args).await;
     stage.stop().await;
     result
 }
@@ -59,7 +60,7 @@ pub fn scenario(path: Option<&Path>, _color: bool) -> Result<Scenario, Failure> 
     Scenario::parse(&name, &text).map_err(|e| Failure::new(Exit::Usage, e))
 }
 
-async fn rehearse(global: &Global, plan: &Plan, stage: &Stage, seed: u64) -> Result<Exit, Failure> {
+async fn rehearse(global: &Global, plan: &Plan, stage: &Stage, args: &Rehearse) -> Result<Exit, Failure> {
     let memory = Memory::new();
     let store: Arc<dyn Store> = Arc::new(memory.clone());
     let (balancer, clusters, clock) = (Arc::clone(&stage.balancer), stage.clusters.clone(), Arc::clone(&stage.clock));
@@ -72,7 +73,7 @@ async fn rehearse(global: &Global, plan: &Plan, stage: &Stage, seed: u64) -> Res
     }
     let started = prepared.started(plan, OWNER, 1, None)?;
     let settings = settings(plan, &ports, started.groups.len() + started.routes.len().div_ceil(20) + started.load_balancers.len());
-    let run = run_id(&plan.name, ports.clock.now(), &mut fastrand::Rng::with_seed(seed));
+    let run = run_id(&plan.name, ports.clock.now(), &mut fastrand::Rng::with_seed(args.seed));
     let load_balancers = started.load_balancers.clone();
     let mut hold = hold::begin(&ports, &settings, plan.marker, &run, started).await.map_err(drive::held)?;
     let mut inner = listener(global, plan);
@@ -86,6 +87,10 @@ async fn rehearse(global: &Global, plan: &Plan, stage: &Stage, seed: u64) -> Res
                 drive::words(global, &ending);
                 if matches!(ending, Ending::Stopped(..)) {
                     term::complain("A real run would stay like this until somebody resumes it or rolls it back.");
+                }
+                if let Some(file) = &args.report {
+                    let records = ports.store.read(&run).await.map_err(|e| Failure::new(Exit::Internal, e))?;
+                    report::page(plan, &records, &term::style(global.color), Some(file))?;
                 }
                 return Ok(drive::exit(&ending));
             }

@@ -92,7 +92,7 @@ impl Stage {
         let rate = options.rate.or(world.load().requests_per_second).map_or(street::RATE, |rate| rate * speed);
         let clock = Scaled::new(start, speed);
         let lab = live::Lab::start(world, clock).await?;
-        let Seams { balancer, clusters } = seams::live(&plan, &lab).await?;
+        let Seams { balancer, clusters } = seams::live(&plan, &lab, speed).await?;
         let meter = Arc::new(Meter::default());
         let shell = lab.shell().clone();
         let traffic = street::Traffic::start(lab.doors(), shell.call(|world, _| Clients::of(world)), Arc::clone(&meter), rate);

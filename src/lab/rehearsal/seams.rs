@@ -3,10 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use aws_types::SdkConfig;
-
 use super::StageError;
-use crate::adapter::alb::Alb;
+use crate::adapter::alb::{Alb, BACKOFF};
 use crate::adapter::kube::{K8s, limit};
 use crate::adapter::{Balancer, Cluster, aws, eks};
 use crate::lab::{live, paused};
@@ -18,8 +16,8 @@ pub struct Seams {
     pub clusters: BTreeMap<ClusterName, Arc<dyn Cluster>>,
 }
 
-/// Over sockets.
-pub async fn live(plan: &Plan, lab: &live::Lab) -> Result<Seams, StageError> {
+/// Over sockets, in a lab whose clock runs `speed` times as fast as the clients' own.
+pub async fn live(plan: &Plan, lab: &live::Lab, speed: f64) -> Result<Seams, StageError> {
     let config = aws::config(&lab.aws_settings()).await;
     let mut clusters: BTreeMap<ClusterName, Arc<dyn Cluster>> = BTreeMap::new();
     for cluster in &plan.clusters {
@@ -30,7 +28,9 @@ pub async fn live(plan: &Plan, lab: &live::Lab) -> Result<Seams, StageError> {
         };
         clusters.insert(cluster.name.clone(), Arc::new(reached));
     }
-    Ok(Seams { balancer: balancer(&config), clusters })
+    // Pauses of the SDK's are of real time: five tries would take half an hour of the lab's.
+    let balancer = Alb::asking_again_after(&config, BACKOFF.div_f64(speed));
+    Ok(Seams { balancer: Arc::new(balancer), clusters })
 }
 
 /// In process.
@@ -46,11 +46,7 @@ pub async fn paused(plan: &Plan, lab: &paused::Lab) -> Result<Seams, StageError>
         };
         clusters.insert(cluster.name.clone(), Arc::new(reached));
     }
-    Ok(Seams { balancer: balancer(&config), clusters })
-}
-
-fn balancer(config: &SdkConfig) -> Arc<dyn Balancer> {
-    Arc::new(Alb::new(config))
+    Ok(Seams { balancer: Arc::new(Alb::new(&config)), clusters })
 }
 
 fn at(url: String) -> Result<K8s, StageError> {

@@ -1,0 +1,61 @@
+//! How `history` looks: a line a run, or a line an event.
+
+use jiff::Timestamp;
+
+use super::events::Lines;
+use super::names::balancer;
+use super::style::{Style, Tone, duration};
+use crate::adapter::store::RunSummary;
+use crate::domain::event::{Outcome, Record};
+
+/// The runs as a table, without a last newline.
+pub fn list(runs: &[RunSummary], style: &Style) -> String {
+    let rows: Vec<_> = runs.iter().map(|run| row(run, style)).collect();
+    let head = ["RUN", "BEGAN", "TOOK", "ENDED AS", "LOAD BALANCERS"].map(str::to_owned);
+    let width = |column: usize| rows.iter().map(|(r, _)| r[column].chars().count()).chain([head[column].len()]).max().unwrap_or(0);
+    let widths: Vec<_> = (0..head.len()).map(width).collect();
+    let line = |cells: &[String], tone: Tone| {
+        let padded = cells.iter().zip(&widths).enumerate().map(|(n, (cell, width))| {
+            let cell = format!("{cell:<width$}");
+            if n == 3 { style.paint(tone, &cell) } else { cell }
+        });
+        padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    let head = style.paint(Tone::Faint, &line(&head, Tone::Plain));
+    std::iter::once(head).chain(rows.iter().map(|(cells, tone)| line(cells, *tone))).collect::<Vec<_>>().join("\n")
+}
+
+fn row(run: &RunSummary, style: &Style) -> ([String; 5], Tone) {
+    let began = |at: Timestamp| at.to_zoned(style.zone.clone()).strftime("%Y-%m-%d %H:%M").to_string();
+    let took = run.started.zip(run.last).map_or_else(String::new, |(began, last)| duration(last.duration_since(began)));
+    let (ended, tone) = match (&run.damaged, run.finished) {
+        (Some(_), _) => ("damaged journal", Tone::Bad),
+        (None, Some(Outcome::Completed)) => ("completed", Tone::Good),
+        (None, Some(Outcome::RolledBack)) => ("rolled back", Tone::Warn),
+        (None, Some(Outcome::Aborted)) => ("aborted", Tone::Warn),
+        (None, None) => ("unfinished", Tone::Strong),
+    };
+    let balancers: Vec<_> = run.load_balancers.iter().map(|arn| balancer(arn)).collect();
+    ([run.id.clone(), run.started.map_or_else(String::new, began), took, ended.to_owned(), balancers.join(", ")], tone)
+}
+
+/// One JSON object a line.
+pub fn json(runs: &[RunSummary]) -> String {
+    runs.iter().filter_map(|run| serde_json::to_string(run).ok()).collect::<Vec<_>>().join("\n")
+}
+
+/// A run's records, as the terminal showed them, each day under its date.
+pub fn story(records: &[Record], style: &Style) -> String {
+    let mut lines = Lines::new(style.clone());
+    let mut day = None;
+    let mut all = Vec::new();
+    for record in records {
+        let told = lines.take(record);
+        let date = record.time.to_zoned(style.zone.clone()).date();
+        if !told.is_empty() && day.replace(date) != Some(date) {
+            all.push(style.paint(Tone::Faint, &date.to_string()));
+        }
+        all.extend(told);
+    }
+    all.join("\n")
+}

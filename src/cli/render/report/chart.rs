@@ -1,0 +1,170 @@
+//! The run as a picture: the shares over time, the health below them, and marks for steps and for what happened. Shapes are stretched to the page's
+//! width, so words stand beside them and never within.
+
+use jiff::Timestamp;
+use maud::{Markup, html};
+
+use super::{Kind, Told};
+use crate::cli::render::style::percent;
+
+/// The picture's own units from left to right.
+const WIDTH: f64 = 1000.0;
+/// And from top to bottom, of one row.
+const HEIGHT: f64 = 100.0;
+/// Two changes closer than this are one on any screen.
+const CLOSE: f64 = 0.5;
+/// More clusters than this look alike.
+const COLOURS: usize = 4;
+
+/// A part of a row: from where to where, from how high to how high, its colour, and what it says when pointed at.
+struct Block {
+    x: (f64, f64),
+    y: (f64, f64),
+    class: String,
+    title: String,
+}
+
+/// The whole picture.
+pub fn chart(told: &Told) -> Markup {
+    let clusters = &told.history.clusters;
+    let health: Vec<_> = clusters.iter().filter(|c| most(told, c) > 0).collect();
+    html! {
+        div.chart {
+            div.marks { (marks(told)) }
+            div.row {
+                div.name { "share" }
+                div.plot.shares { (row(&shares(told))) div.scale { "100 %" } div.scale.half { "50 %" } }
+            }
+            @for cluster in health {
+                div.row {
+                    div.name { "health of " (cluster) }
+                    div.plot.health { (row(&targets(told, cluster))) div.scale { (most(told, cluster)) } }
+                }
+            }
+            div.times { (times(told)) }
+            p.legend {
+                @for (n, cluster) in clusters.iter().enumerate() { span.key { i class={ "fill c" (n.min(COLOURS)) } {} (cluster) } }
+                span.key { i.fill.well {} "healthy" } span.key { i.fill.ill {} "not healthy" }
+                span.key { i.fill.trouble {} "trouble" } span.key { i.fill.person {} "a person" }
+            }
+        }
+    }
+}
+
+fn row(blocks: &[Block]) -> Markup {
+    html! {
+        svg viewBox={ "0 0 " (WIDTH) " " (HEIGHT) } preserveAspectRatio="none" role="img" {
+            @for b in blocks {
+                rect class=(b.class) x=(round(b.x.0)) y=(round(HEIGHT - b.y.1)) width=(round(b.x.1 - b.x.0)) height=(round(b.y.1 - b.y.0)) {
+                    title { (b.title) }
+                }
+            }
+        }
+    }
+}
+
+/// The clusters' mean shares over all routes, one above the other: the new cluster rises from the ground.
+fn shares(told: &Told) -> Vec<Block> {
+    let points = thin(told, told.history.traffic.iter().map(|t| (t.at, t)));
+    let mut blocks = Vec::new();
+    for (from, to, traffic) in spans(told, &points) {
+        let apart = |cluster: &str| traffic.shares.get(cluster).is_some_and(|(least, most)| least < most);
+        let one = |cluster: &str| match traffic.shares.get(cluster) {
+            Some((least, most)) if least < most => format!("{cluster} {} to {} %", percent(*least), percent(*most)),
+            Some((share, _)) => format!("{cluster} {} %", percent(*share)),
+            None => format!("{cluster} 0 %"),
+        };
+        let said = told.history.clusters.iter().map(|c| one(c)).collect::<Vec<_>>().join(", ");
+        let title = format!("{} – {}: {said}", told.time(from), told.time(to));
+        let mut ground = 0.0;
+        let upwards = [1, 0].into_iter().chain(2..told.history.clusters.len());
+        for (n, cluster) in upwards.filter_map(|n| told.history.clusters.get(n).map(|c| (n, c))) {
+            let share = traffic.mean.get(cluster).copied().unwrap_or(0.0);
+            if share <= 0.0 {
+                continue;
+            }
+            let class = format!("c{}{}", n.min(COLOURS), if apart(cluster) { " apart" } else { "" });
+            blocks.push(Block { x: (x(told, from), x(told, to)), y: (ground, ground + share), class, title: title.clone() });
+            ground += share;
+        }
+    }
+    blocks
+}
+
+/// Healthy targets from the ground, the others above them.
+fn targets(told: &Told, cluster: &str) -> Vec<Block> {
+    let most = f64::from(most(told, cluster).max(1));
+    let points = thin(told, told.history.health.iter().filter_map(|h| Some((h.at, *h.targets.get(cluster)?))));
+    let block = |(from, to, (healthy, all)): (Timestamp, Timestamp, (u32, u32))| {
+        let title = format!("{} – {}: {healthy} of {all} targets of {cluster} healthy", told.time(from), told.time(to));
+        let x = (x(told, from), x(told, to));
+        let high = |n: u32| f64::from(n) / most * HEIGHT;
+        let well = Block { x, y: (0.0, high(healthy)), class: "well".into(), title: title.clone() };
+        let ill = Block { x, y: (high(healthy), high(all)), class: "ill".into(), title };
+        [well, ill]
+    };
+    spans(told, &points).into_iter().flat_map(block).filter(|b| b.y.1 > b.y.0).collect()
+}
+
+/// The most targets that a cluster's groups ever had.
+fn most(told: &Told, cluster: &str) -> u32 {
+    told.history.health.iter().filter_map(|h| h.targets.get(cluster)).map(|(_, all)| *all).max().unwrap_or(0)
+}
+
+/// Leaves out what is over before anybody could see it.
+fn thin<T>(told: &Told, points: impl Iterator<Item = (Timestamp, T)>) -> Vec<(Timestamp, T)> {
+    let mut kept: Vec<(Timestamp, T)> = Vec::new();
+    for (at, point) in points {
+        match kept.last_mut() {
+            Some(last) if x(told, at) - x(told, last.0) < CLOSE => last.1 = point,
+            _ => kept.push((at, point)),
+        }
+    }
+    kept
+}
+
+/// Each point with the time until the next one, the last one until the end.
+fn spans<T: Clone>(told: &Told, points: &[(Timestamp, T)]) -> Vec<(Timestamp, Timestamp, T)> {
+    let ends = points.iter().skip(1).map(|(at, _)| *at).chain([told.history.time.1]);
+    points.iter().zip(ends).map(|((from, point), to)| (*from, to, point.clone())).collect()
+}
+
+/// Where steps began, and where something happened.
+fn marks(told: &Told) -> Markup {
+    let steps = told.history.steps.iter().filter_map(|s| Some((s.time.0?, s)));
+    let moments = told.moments().into_iter().filter(|(_, kind, _)| matches!(kind, Kind::Trouble | Kind::Person));
+    html! {
+        @for (at, step) in steps {
+            span.step style=(left(told, at)) title={ (told.time(at)) ": step " (step.number) ", " (step.label) } { (step.number) }
+        }
+        @for (at, kind, text) in moments {
+            span class={ "mark " (kind.name()) } style=(left(told, at)) title={ (told.time(at)) ": " (text) } {}
+        }
+    }
+}
+
+/// Four times, evenly.
+#[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss)] // milliseconds of a run
+fn times(told: &Told) -> Markup {
+    let at = |part: i64| {
+        let (began, ended) = told.history.time;
+        Timestamp::from_millisecond(began.as_millisecond() + (ended.as_millisecond() - began.as_millisecond()) * part / 3).unwrap_or(began)
+    };
+    html! { @for part in 0..=3 { span { (told.time(at(part))) } } }
+}
+
+fn left(told: &Told, at: Timestamp) -> String {
+    format!("left:{}%", round(x(told, at) / WIDTH * 100.0))
+}
+
+#[allow(clippy::cast_precision_loss)] // milliseconds of a run
+fn x(told: &Told, at: Timestamp) -> f64 {
+    let (began, ended) = told.history.time;
+    let length = (ended.as_millisecond() - began.as_millisecond()).max(1);
+    (at.as_millisecond() - began.as_millisecond()) as f64 / length as f64 * WIDTH
+}
+
+/// As few digits as a screen needs.
+fn round(value: f64) -> f64 {
+    (value * 100.0).round() / 100.0
+}

@@ -1,0 +1,94 @@
+//! The report as one page that needs nothing else: no script, no font, no picture from anywhere.
+
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+use super::chart::chart;
+use super::{Told, count};
+use crate::cli::render::events::Lines;
+
+/// The whole page.
+pub fn html(told: &Told) -> String {
+    let state = &told.history.state;
+    let (badge, kind) = told.badge();
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                // It holds text of other people: nothing of it may load or run anything.
+                meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'";
+                meta name="color-scheme" content="light dark";
+                title { "cutover: " (state.started.plan) ", " (badge.to_lowercase()) }
+                style { (PreEscaped(include_str!("page.css"))) }
+            }
+            body {
+                main {
+                    header {
+                        h1 { (state.started.plan) " " span class={ "badge " (kind.name()) } { (badge) } }
+                        p.verdict { (told.verdict()) }
+                    }
+                    (chart(told))
+                    section { h2 { "What happened" } (moments(told)) }
+                    section { h2 { "Steps" } (steps(told)) }
+                    section { h2 { "What was changed" } (changes(told)) }
+                    section { h2 { "The run" } dl { @for (name, value) in told.facts() { dt { (name) } dd { (value) } } } }
+                    section { (everything(told)) }
+                }
+                footer { "Made by cutover " (env!("CARGO_PKG_VERSION")) " from the journal of the run " (state.run) "." }
+            }
+        }
+    };
+    page.into_string()
+}
+
+fn moments(told: &Told) -> Markup {
+    html! {
+        ol.moments {
+            @for (at, kind, text) in told.moments() {
+                li class=(kind.name()) { time { (told.time(at)) } span { (text) } }
+            }
+        }
+    }
+}
+
+fn steps(told: &Told) -> Markup {
+    html! {
+        div.wide {
+            table {
+                thead { tr { th { "" } th { "step" } th { "began" } th { "took" } th { "result" } th { "waited for, and who" } } }
+                tbody {
+                    @for step in &told.history.steps {
+                        @let (began, took) = told.took(step);
+                        @let (result, kind) = told.result(step);
+                        tr {
+                            td.number { (step.number) } td { (step.label) } td.number { (began) } td.number { (took) }
+                            td class=(kind.name()) { (result) }
+                            td { @for note in Told::notes(step) { div { (note) } } }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn changes(told: &Told) -> Markup {
+    html! {
+        @for (change, routes) in told.changes() {
+            details {
+                summary { (count(routes.len(), "route")) ": " (change) }
+                p { (routes.join(", ")) }
+            }
+        }
+    }
+}
+
+/// Every record that says something, as the terminal showed it.
+fn everything(told: &Told) -> Markup {
+    let mut lines = Lines::new(told.style.clone());
+    let all: Vec<_> = told.records.iter().flat_map(|r| lines.take(r)).collect();
+    html! {
+        details { summary { "All " (count(all.len(), "line")) " of the run" } pre { (all.join("\n")) } }
+    }
+}

@@ -1,0 +1,32 @@
+//! The report as Markdown, for a ticket.
+
+use super::{Step, Told};
+
+/// The whole report; ends with a newline.
+pub fn markdown(told: &Told) -> String {
+    let mut out = vec![format!("## cutover: {} – {}", escape(&told.history.state.started.plan), told.badge().0), String::new()];
+    out.extend([escape(&told.verdict()), String::new(), "| | |".into(), "|---|---|".into()]);
+    out.extend(told.facts().iter().map(|(name, value)| format!("| {name} | {} |", escape(value))));
+    out.extend([String::new(), "### Steps".into(), String::new(), "| step | what | began | took | result | waited for, and who |".into()]);
+    out.push("|--:|---|---|--:|---|---|".into());
+    out.extend(told.history.steps.iter().map(|step| row(told, step)));
+    out.extend([String::new(), "### What happened".into(), String::new()]);
+    out.extend(told.moments().iter().map(|(at, _, text)| format!("- `{}` {}", told.time(*at), escape(text))));
+    out.extend([String::new(), "### What was changed".into(), String::new()]);
+    for (change, routes) in told.changes() {
+        out.push(format!("- {}: {}", super::count(routes.len(), "route"), escape(&change)));
+        out.push(format!("  <details><summary>which</summary>{}</details>", escape(&routes.join(", "))));
+    }
+    out.join("\n") + "\n"
+}
+
+fn row(told: &Told, step: &Step) -> String {
+    let (began, took) = told.took(step);
+    let notes = escape(&Told::notes(step).join("; "));
+    format!("| {} | {} | {began} | {took} | {} | {notes} |", step.number, escape(&step.label), told.result(step).0)
+}
+
+/// Text that is not to be taken for Markdown or HTML.
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('|', "\\|").replace('*', "\\*").replace('`', "\\`").replace('\n', " ")
+}

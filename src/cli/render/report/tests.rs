@@ -1,0 +1,85 @@
+use super::*;
+use crate::cli::render::fixture::{at, healthy, ids, intended, outcome, records, set, until_bake};
+use crate::domain::event::{Counts, Freeze, Wait};
+use crate::domain::fixture::{group_arn, plan};
+
+/// bind and 1 % done, a bake that two people and a time without anybody interrupt, a guard that fails, and all of it back.
+fn rolled_back(reason: &str) -> Vec<Record> {
+    let mut events = until_bake();
+    let health = |b: Counts| Event::Health { groups: [(group_arn("webapp-a"), healthy(40, 0)), (group_arn("webapp-b"), b)].into() };
+    let bake = |until| Wait { reason: WaitReason::Bake, message: "baking for 10m".into(), until: Some(at(until)) };
+    let gate = Wait { reason: WaitReason::RaiseGate, message: "webapp-b has 4 of the 8 healthy targets".into(), until: None };
+    events.insert(3, (2, health(healthy(0, 4))));
+    events.insert(4, (3, Event::Waiting { waits: vec![gate] }));
+    events.extend([
+        (61, health(healthy(4, 0))),
+        (61, Event::Waiting { waits: vec![bake(660)] }),
+        (100, Event::Paused { by: "bob@desk".into(), reason: reason.into(), request: None }),
+        (130, Event::Resumed { by: "alice@mac".into(), mode: crate::domain::event::ResumeMode::Plain, request: None }),
+        (200, Event::Baked { step: 3, millis: 100_000, gap: 40_000, until: at(200) }),
+        (210, health(Counts { unhealthy: 4, ..Counts::default() })),
+        (210, Event::GateFailed { gate: "guard".into(), group: group_arn("webapp-b"), message: "has no healthy target".into() }),
+    ]);
+    let cause = "webapp-b has no healthy target".to_owned();
+    events.push((210, Event::RollbackStarted { cause, by: "cutover".into(), to_step: None, force: false, request: None }));
+    events.push((210, intended(&ids(), &set(99, 1), &set(100, 0), true)));
+    let back = |(n, id): (usize, &String)| {
+        let answered = if n == 3 { crate::domain::event::WriteResult::Already } else { crate::domain::event::WriteResult::Applied };
+        (211, outcome(id, answered, Some(set(100, 0)), None))
+    };
+    events.extend(ids().iter().enumerate().map(back));
+    events.push((215, Event::Finished { outcome: Outcome::RolledBack, remarks: Vec::new(), left: Vec::new() }));
+    records(events)
+}
+
+fn told<T>(records: &[Record], look: impl FnOnce(&Told) -> T) -> T {
+    let plan = plan();
+    let history = History::of(&plan, records).expect("legal").expect("records");
+    look(&Told::new(&plan, records, &history, &Style::plain()))
+}
+
+#[test]
+fn a_run_that_went_back_is_told_in_markdown() {
+    insta::assert_snapshot!(told(&rolled_back("dashboards look odd"), markdown));
+}
+
+#[test]
+fn the_history_is_what_the_records_say() {
+    told(&rolled_back(""), |told| {
+        let history = told.history;
+        assert_eq!(history.length(), SignedDuration::from_secs(215));
+        assert_eq!((history.writes.intended, history.writes.applied, history.writes.already), (8, 7, 1));
+        assert_eq!(history.turned, Some(3));
+        let of_b: Vec<_> = history.traffic.iter().map(|t| (t.at.duration_since(at(0)).as_secs(), t.shares["b"])).collect();
+        assert_eq!(of_b.first(), Some(&(0, (0.0, 0.0))));
+        assert!(of_b.contains(&(13, (0.0, 1.0))), "while some routes were written and others were not: {of_b:?}");
+        assert!(of_b.contains(&(13, (1.0, 1.0))));
+        assert_eq!(of_b.last(), Some(&(211, (0.0, 0.0))));
+        let of_b: Vec<_> = history.health.iter().map(|h| h.targets["b"]).collect();
+        assert_eq!(of_b, [(0, 4), (4, 4), (0, 4)]);
+        let gate = &history.steps[0].waited[0];
+        assert_eq!((gate.0, gate.2), (WaitReason::RaiseGate, SignedDuration::from_secs(2)));
+    });
+}
+
+#[test]
+fn the_page_holds_the_numbers_of_the_journal_and_runs_nothing_that_others_wrote() {
+    let page = told(&rolled_back("<script>alert(1)</script> & \"more\""), html);
+    for number in ["8 sent, 7 read back right, 1 already there", "0 of 4 targets of b healthy", "a 99 %, b 1 %", "3 m 35 s", "14:05:30"] {
+        assert!(page.contains(number), "{number}\n{page}");
+    }
+    assert!(page.contains("&lt;script&gt;alert(1)") && !page.contains("<script"), "{page}");
+    assert!(["://", "url(", "src=", "@import"].iter().all(|needs| !page.contains(needs)), "it needs nothing from anywhere");
+}
+
+#[test]
+fn a_run_that_goes_on_says_where_it_stands() {
+    let mut events = until_bake();
+    events.push((70, Event::Frozen { reason: Freeze::Drift, message: "443 default was changed".into() }));
+    let (verdict, badge) = told(&records(events), |told| (told.verdict(), told.badge().0));
+    assert_eq!(badge, "Unfinished");
+    assert_eq!(
+        verdict,
+        "It stands at step 3 of 7 after 1 m 10 s: FROZEN since 14:03 (drift): 443 default was changed. Last seen: 4 routes at a 99 %, b 1 %."
+    );
+}

@@ -1,0 +1,32 @@
+//! `cutover history`: the runs that are kept, or one of them, event by event.
+
+use crate::cli::args::{Global, History, Output};
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::render::history::{json, list, story};
+use crate::cli::{find, place, term};
+use crate::domain::journal;
+
+/// Runs the verb.
+pub async fn run(global: &Global, args: &History) -> Result<Exit, Failure> {
+    let style = term::style(global.color);
+    let target = args.target.as_deref();
+    let store = place::named(global, target).await?;
+    let mut runs = find::past(&*store, target, style.color).await?;
+    let one = runs.len() == 1 && target == Some(runs[0].id.as_str());
+    let text = match (one, global.output) {
+        (true, output) => {
+            let found = find::open(&*store, runs.remove(0)).await?;
+            match output {
+                Output::Json => found.records.iter().map(|r| journal::to_json(r).to_string()).collect::<Vec<_>>().join("\n"),
+                _ => story(&found.records, &style),
+            }
+        }
+        (false, Output::Json) => json(&runs),
+        (false, _) if runs.is_empty() => format!("no runs in {}", store.place()),
+        (false, _) => list(&runs, &style),
+    };
+    if !text.is_empty() {
+        let _ = term::print(&text);
+    }
+    Ok(Exit::Done)
+}

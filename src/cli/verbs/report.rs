@@ -1,0 +1,60 @@
+//! `cutover report`: a run told to whoever was not there, as a page or as Markdown.
+
+use std::path::{Path, PathBuf};
+
+use crate::cli::args::{Global, Output, Report};
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::render::report::{Told, html, markdown};
+use crate::cli::render::style::Style;
+use crate::cli::{find, place, term};
+use crate::domain::event::Record;
+use crate::domain::history::History;
+use crate::domain::journal;
+use crate::plan::model::Plan;
+
+/// Runs the verb.
+pub async fn run(global: &Global, args: &Report) -> Result<Exit, Failure> {
+    let style = term::style(global.color);
+    let target = args.target.as_deref();
+    let store = place::named(global, target).await?;
+    let runs = find::past(&*store, target, style.color).await?;
+    let Some(run) = runs.into_iter().next() else {
+        return Err(Failure::new(Exit::Usage, format!("no runs in {}", store.place())));
+    };
+    let found = find::open(&*store, run).await?;
+    match global.output {
+        Output::Json => {
+            let records: Vec<_> = found.records.iter().map(|r| journal::to_json(r).to_string()).collect();
+            let _ = term::print(&records.join("\n"));
+        }
+        Output::Markdown => {
+            let text = told(&found.plan, &found.records, &style, markdown)?;
+            let _ = term::print(text.trim_end());
+        }
+        Output::Text => {
+            if let Some(file) = page(&found.plan, &found.records, &style, args.file.as_deref())? {
+                let _ = term::print(&file.display().to_string());
+            }
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// Writes the page of a run, and returns the file; `None` where it went to standard output.
+pub fn page(plan: &Plan, records: &[Record], style: &Style, file: Option<&Path>) -> Result<Option<PathBuf>, Failure> {
+    let text = told(plan, records, style, html)?;
+    let run = records.first().map_or("", |r| r.run.as_str());
+    let file = file.map_or_else(|| PathBuf::from(format!("cutover-report-{run}.html")), Path::to_path_buf);
+    if file == Path::new("-") {
+        let _ = term::print(text.trim_end());
+        return Ok(None);
+    }
+    std::fs::write(&file, text).map_err(|e| Failure::new(Exit::Usage, format!("{}: {e}", file.display())))?;
+    Ok(Some(file))
+}
+
+fn told(plan: &Plan, records: &[Record], style: &Style, render: impl FnOnce(&Told) -> String) -> Result<String, Failure> {
+    let history = History::of(plan, records).map_err(|e| Failure::new(Exit::Internal, e))?;
+    let history = history.ok_or_else(|| Failure::new(Exit::Usage, "the run has no records"))?;
+    Ok(render(&Told::new(plan, records, &history, style)))
+}
