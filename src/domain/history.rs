@@ -10,6 +10,7 @@ use super::decide::label;
 use super::event::{Counts, Event, Record, Wait, WaitReason, WriteResult};
 use super::goal;
 use super::state::{Illegal, Phase, Route, State};
+use super::verdict::judge::Call;
 use crate::plan::model::{ClusterName, Plan};
 
 /// A run, told.
@@ -27,6 +28,8 @@ pub struct History {
     pub traffic: Vec<Traffic>,
     /// Targets, each time that their counts changed.
     pub health: Vec<Health>,
+    /// What the metric gates said, by name.
+    pub gates: BTreeMap<String, Gate>,
     /// What became of the writes.
     pub writes: Writes,
     /// At which step the traffic began to go back.
@@ -66,6 +69,17 @@ pub struct Health {
     pub at: Timestamp,
     /// By cluster: healthy ones, and all that are registered and not on their way out.
     pub targets: BTreeMap<ClusterName, (u32, u32)>,
+}
+
+/// A metric gate.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Gate {
+    /// How often it was measured.
+    pub looks: usize,
+    /// What it said, each time that it said something else: when, the call, and why in words.
+    pub verdicts: Vec<(Timestamp, Call, String)>,
+    /// It was only watched.
+    pub dry_run: bool,
 }
 
 /// Counts of writes.
@@ -127,6 +141,7 @@ impl Teller {
             steps: plan.strategy.steps.iter().map(step).collect(),
             traffic: Vec::new(),
             health: Vec::new(),
+            gates: BTreeMap::new(),
             writes: Writes::default(),
             turned: None,
             state,
@@ -161,7 +176,14 @@ impl Teller {
             Event::Drifted { route, .. } => self.one_route(route, at),
             Event::Resumed { .. } | Event::Appeared { .. } => self.all_routes(at),
             Event::Health { groups } => self.health(groups, at),
-            Event::RollbackStarted { .. } => {
+            Event::Sampled { gate, .. } => self.told.gates.entry(gate.clone()).or_default().looks += 1,
+            Event::Judged { gate, call, why, dry_run } => {
+                let gate = self.told.gates.entry(gate.clone()).or_default();
+                gate.verdicts.push((at, *call, why.clone()));
+                gate.dry_run = *dry_run;
+            }
+            Event::TimedOut { step, .. } => self.step(*step, |s| s.people.push("nobody approved in time".into())),
+            Event::RollbackStarted { .. } | Event::RampStarted { .. } => {
                 self.waiting(&[], at);
                 self.told.turned = self.told.turned.or(Some(was));
             }

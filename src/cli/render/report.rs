@@ -19,7 +19,8 @@ use super::parts::{standing, traffic};
 use super::style::{Style, count, duration};
 use super::view::View;
 use crate::domain::event::{Event, Outcome, Record, WaitReason};
-use crate::domain::history::{History, Step};
+use crate::domain::history::{Gate, History, Step};
+use crate::domain::verdict::judge::Call;
 use crate::plan::model::Plan;
 
 /// A run, and what it takes to speak of it.
@@ -190,11 +191,34 @@ impl<'a> Told<'a> {
         waited.map(|(_, message, time)| format!("{message} ({})", duration(*time))).chain(step.people.iter().cloned()).collect()
     }
 
+    /// What the metric gates saw: each one's name, and in words how often it was measured, what it said last and how often it failed.
+    fn gates(&self) -> Vec<(String, String, Kind)> {
+        let told = |(name, gate): (&String, &Gate)| {
+            let watched = if gate.dry_run { ", only watched" } else { "" };
+            let fails = gate.verdicts.iter().filter(|(_, call, _)| *call == Call::Fail).count();
+            let failed = if fails > 0 { format!(", failed {}", count(fails, "time")) } else { String::new() };
+            let (kind, last) = match gate.verdicts.last() {
+                Some((at, call, why)) => (kind(*call), format!(". Last, at {}: {why}", self.time(*at))),
+                None => (Kind::Plain, String::new()),
+            };
+            (name.clone(), format!("{}{failed}{watched}{last}", count(gate.looks, "measurement")), kind)
+        };
+        self.history.gates.iter().map(told).collect()
+    }
+
     /// When a step began and how long it took.
     fn took(&self, step: &Step) -> (String, String) {
         let began = step.time.0.map_or_else(String::new, |at| self.time(at));
         let end = |began: Timestamp| step.time.1.map_or_else(String::new, |end| duration(end.duration_since(began)));
         (began, step.time.0.map_or_else(String::new, end))
+    }
+}
+
+fn kind(call: Call) -> Kind {
+    match call {
+        Call::Pass => Kind::Good,
+        Call::Hold => Kind::Plain,
+        Call::Fail => Kind::Trouble,
     }
 }
 
@@ -206,18 +230,24 @@ fn sentence(text: &str) -> String {
 /// Whether an event is worth a line in the story, and its kind.
 fn notable(event: &Event) -> Option<Kind> {
     Some(match event {
-        Event::Started(_) | Event::Thawed {} | Event::Notice { .. } => Kind::Plain,
-        Event::Baked { gap, .. } if *gap > 0 => Kind::Trouble,
+        Event::Finished { left, outcome: Outcome::Completed, .. } if left.is_empty() => Kind::Good,
+        Event::Finished { left, .. } if left.is_empty() => Kind::Plain,
+        Event::Started(_) | Event::Thawed {} | Event::Notice { .. } | Event::Ramped { early: None, .. } => Kind::Plain,
         Event::Approved { .. } | Event::Promoted { .. } | Event::Paused { .. } | Event::Resumed { .. } => Kind::Person,
-        Event::Frozen { .. }
+        Event::Baked { gap, .. } if *gap == 0 => return None,
+        Event::Judged { call: Call::Pass | Call::Hold, .. } => return None,
+        Event::Baked { .. }
+        | Event::Frozen { .. }
         | Event::Drifted { .. }
         | Event::Appeared { .. }
         | Event::GateFailed { .. }
+        | Event::Judged { .. }
+        | Event::TimedOut { .. }
         | Event::RollbackStarted { .. }
-        | Event::Stopped { .. } => Kind::Trouble,
-        Event::Finished { outcome: Outcome::Completed, left, .. } if left.is_empty() => Kind::Good,
-        Event::Finished { left, .. } if left.is_empty() => Kind::Plain,
-        Event::Finished { .. } => Kind::Trouble,
+        | Event::RampStarted { .. }
+        | Event::Ramped { .. }
+        | Event::Stopped { .. }
+        | Event::Finished { .. } => Kind::Trouble,
         _ => return None,
     })
 }

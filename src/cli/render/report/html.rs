@@ -31,6 +31,7 @@ pub fn html(told: &Told) -> String {
                     (chart(told))
                     section { h2 { "What happened" } (moments(told)) }
                     section { h2 { "Steps" } (steps(told)) }
+                    @if !told.history.gates.is_empty() { section { h2 { "Metric gates" } (gates(told)) } }
                     section { h2 { "What was changed" } (changes(told)) }
                     section { h2 { "The run" } dl { @for (name, value) in told.facts() { dt { (name) } dd { (value) } } } }
                     section { (everything(told)) }
@@ -68,6 +69,16 @@ fn steps(told: &Told) -> Markup {
                         }
                     }
                 }
+            }
+        }
+    }
+}
+
+fn gates(told: &Told) -> Markup {
+    html! {
+        ol.moments {
+            @for (name, text, kind) in told.gates() {
+                li class=(kind.name()) { time { (name) } span { (text) } }
             }
         }
     }

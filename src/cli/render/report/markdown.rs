@@ -12,6 +12,10 @@ pub fn markdown(told: &Told) -> String {
     out.extend(told.history.steps.iter().map(|step| row(told, step)));
     out.extend([String::new(), "### What happened".into(), String::new()]);
     out.extend(told.moments().iter().map(|(at, _, text)| format!("- `{}` {}", told.time(*at), escape(text))));
+    if !told.history.gates.is_empty() {
+        out.extend([String::new(), "### Metric gates".into(), String::new()]);
+        out.extend(told.gates().iter().map(|(name, text, _)| format!("- {}: {}", escape(name), escape(text))));
+    }
     out.extend([String::new(), "### What was changed".into(), String::new()]);
     for (change, routes) in told.changes() {
         out.push(format!("- {}: {}", super::count(routes.len(), "route"), escape(&change)));
