@@ -1,6 +1,6 @@
 //! The Kubernetes adapter against the lab's API, without sockets.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use cutover::adapter::kube::K8s;
@@ -76,6 +76,8 @@ fn wanted() -> Binding {
         labels: BTreeMap::new(),
         annotations: BTreeMap::new(),
         created: None,
+        managers: BTreeSet::new(),
+        identity: None,
     }
 }
 
@@ -176,7 +178,7 @@ async fn a_binding_is_applied_once_and_read_back_as_it_was_meant() {
         assert_eq!(found(&world).unwrap(), first, "applying again changes nothing");
         let read = cluster.bindings().await.unwrap().remove(0);
         assert_eq!(read.created, Some(now()));
-        assert_eq!(Binding { created: None, ..read }, wanted());
+        assert_eq!(Binding { created: None, managers: BTreeSet::new(), identity: None, ..read }, wanted());
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use cutover::cli::args::Cutover;
 use cutover::cli::exit::Exit;
-use cutover::domain::event::{Event, Record};
+use cutover::domain::event::{Event, Outcome, Record};
 use cutover::domain::finding::{Code, Severity};
 use cutover::domain::preflight::ACCEPTABLE_ERRORS;
 use cutover::domain::state::{Phase, State};
@@ -165,12 +165,13 @@ fn begun(phase: Phase) -> State {
     let record = Record { seq: 1, time: jiff::Timestamp::UNIX_EPOCH, run: "p-1".into(), event };
     let mut state = State::fold(&[record]).expect("legal").expect("a state");
     state.phase = phase;
+    state.finished = (phase == Phase::Finished).then_some(Outcome::Completed);
     state
 }
 
 fn phase(name: &str) -> Option<Phase> {
-    use Phase::{Awaiting, Baking, Finished, Moving, Ready, RollingBack};
-    [Ready, Moving, Baking, Awaiting, RollingBack, Finished].into_iter().find(|p| format!("{p:?}") == name)
+    use Phase::{Awaiting, Baking, Detaching, Finished, Moving, Ready, RollingBack};
+    [Ready, Moving, Baking, Awaiting, RollingBack, Detaching, Finished].into_iter().find(|p| format!("{p:?}") == name)
 }
 
 fn event(name: &str, remark: &str) -> Event {
@@ -186,6 +187,7 @@ fn event(name: &str, remark: &str) -> Event {
         "stepDone" => json!({"event": name, "step": 1}),
         "finished" => json!({"event": name, "outcome": "completed"}),
         "rollbackStarted" => json!({"event": name, "cause": "", "by": "o"}),
+        "detachStarted" => json!({"event": name, "by": "o", "bindings": false}),
         "paused" => json!({"event": name, "by": "o", "reason": ""}),
         "resumed" => json!({"event": name, "by": "o", "mode": "plain"}),
         "frozen" => json!({"event": name, "reason": "unreadable", "message": ""}),
@@ -212,7 +214,7 @@ fn every_edge_of_the_diagram_is_a_transition_of_the_state() {
     let text = readme();
     let diagram = blocks(&text, "mermaid")[0];
     let edges = edges(diagram);
-    assert_eq!(edges.len(), 19, "{edges:#?}");
+    assert_eq!(edges.len(), 21, "{edges:#?}");
     for (from, to, name, remark) in edges {
         let now = jiff::Timestamp::UNIX_EPOCH;
         let hold = |s: &State| {

@@ -147,6 +147,10 @@ pub trait Cluster: Send + Sync {
     async fn bindings(&self) -> Result<Vec<Binding>, Unreadable>;
     /// Server-side apply without force, under our own field manager; `dry_run` runs the webhooks and changes nothing.
     async fn apply(&self, binding: &Binding, dry_run: bool) -> Result<(), WriteError>;
+    /// Deletes a binding that was just read, if it is still as it was. It is there until its controller has deregistered its targets.
+    async fn delete(&self, found: &Binding) -> Result<(), WriteError> {
+        Err(WriteError::Refused(format!("{} cannot be deleted from here", found.full_name())))
+    }
 }
 
 /// Where the numbers of metric gates come from. Nothing here judges: what cannot be told is an answer, too.

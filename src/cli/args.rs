@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
+mod finalize;
 mod options;
 mod value;
 
+pub use finalize::Finalize;
 pub use options::{
     Abort, Check, Completions, History, Init, Lab, Man, Named, OnFreeze, Promote, Rehearse, Report, Resume, Rollback, Run, Status, Steer,
     Step,
@@ -125,6 +127,8 @@ pub enum Verb {
     Abort(Abort),
     /// The emergency command: put the traffic back
     Rollback(Rollback),
+    /// Say whether the old cluster can go, and if asked let it go
+    Finalize(Finalize),
     /// List the runs, or tell one of them event by event
     History(History),
     /// Write a page that tells a run to whoever was not there

@@ -85,6 +85,7 @@ async fn over_the_network(args: &Cutover) -> Result<Exit, Failure> {
         Verb::Approve(args) => verbs::steer::approve(global, args).await,
         Verb::Abort(args) => verbs::steer::abort(global, args).await,
         Verb::Rollback(args) => Box::pin(verbs::rollback::run(global, args)).await,
+        Verb::Finalize(args) => Box::pin(verbs::finalize::run(global, args)).await,
         Verb::History(args) => verbs::history::run(global, args).await,
         Verb::Report(args) => verbs::report::run(global, args).await,
         Verb::Schema | Verb::Completions(_) | Verb::Man(_) => Ok(Exit::Internal),

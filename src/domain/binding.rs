@@ -1,11 +1,14 @@
 //! TargetGroupBindings: the fields that this tool sends and compares.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use super::alb::TargetGroup;
 use crate::plan::model::{PortRef, TargetType, Workload};
+
+/// Who this tool is to server-side apply.
+pub const FIELD_MANAGER: &str = "cutover";
 
 /// A TargetGroupBinding, wanted or found.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -34,6 +37,12 @@ pub struct Binding {
     /// RFC 3339; absent on a wanted one.
     #[serde(default)]
     pub created: Option<jiff::Timestamp>,
+    /// Who set fields of its `spec`, as `metadata.managedFields` says (found bindings; empty on a wanted one).
+    #[serde(skip_serializing_if = "BTreeSet::is_empty", default)]
+    pub managers: BTreeSet<String>,
+    /// Which object it is and as of when: its UID and resource version (found bindings).
+    #[serde(skip)]
+    pub identity: Option<(String, String)>,
 }
 
 impl Binding {
@@ -58,6 +67,8 @@ impl Binding {
             labels: BTreeMap::new(),
             annotations: BTreeMap::new(),
             created: None,
+            managers: BTreeSet::new(),
+            identity: None,
         })
     }
 
@@ -109,6 +120,18 @@ impl Binding {
     /// Who owns a found binding, as its labels and annotations tell: Argo CD, Flux or Helm.
     pub fn gitops_owner(&self) -> Option<&'static str> {
         gitops_owner(&self.labels, &self.annotations)
+    }
+
+    /// Who else has a hand in a found binding than this tool, which says so of what it applies; `None`: nobody.
+    pub fn other_hands(&self) -> Option<String> {
+        if let Some(owner) = self.gitops_owner() {
+            return Some(owner.to_owned());
+        }
+        if self.made_by_controller() {
+            return Some("the load balancer controller".into());
+        }
+        let other = self.managers.iter().find(|manager| *manager != FIELD_MANAGER);
+        other.cloned().or_else(|| self.managers.is_empty().then(|| "somebody".to_owned()))
     }
 
     /// Whether the load balancer controller made it for an Ingress of its own.

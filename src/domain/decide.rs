@@ -3,6 +3,7 @@
 //! [`decide`] looks at the plan, the state (what the journal says) and the watch (what was seen lately) and returns one [`Decision`]. The
 //! shell carries it out and asks again. Order matters: first what the world did to us, then what protects the traffic, then what moves it.
 
+mod detach;
 mod guard;
 mod hold;
 mod leaving;
@@ -22,6 +23,7 @@ use super::state::{Phase, State};
 use super::watch::{Marker, Watch};
 use crate::plan::model::Plan;
 
+pub use detach::old as old_group;
 pub use guard::{carrying, family_total};
 pub use hold::blind;
 pub use leaving::{carries_on, stop};
@@ -39,6 +41,8 @@ pub enum Decision {
     Write(Batch),
     /// Make or verify these bindings.
     Bind(Vec<BindingStart>),
+    /// Delete these bindings, as far as they are ours.
+    Unbind(Vec<BindingStart>),
     /// Nothing until the next look.
     Wait(Vec<Wait>),
     /// This process can do no more: leave, with what a person must know.
@@ -89,6 +93,9 @@ fn next(plan: &Plan, state: &State, watch: &Watch, orders: Orders, now: Timestam
     }
     if state.phase == Phase::RollingBack {
         return rollback::decide(plan, state, watch, now);
+    }
+    if state.phase == Phase::Detaching {
+        return detach::decide(plan, state, watch, now);
     }
     let news = metrics::news(plan, state, watch, now);
     if !news.is_empty() {

@@ -251,6 +251,28 @@ pub enum Event {
         #[serde(skip_serializing_if = "Option::is_none", default)]
         early: Option<String>,
     },
+    /// The old cluster's groups are taken out of the actions of a run that is over; from here on nothing leads back.
+    DetachStarted {
+        /// By whom.
+        by: String,
+        /// Whether the old cluster's bindings are deleted, too.
+        bindings: bool,
+        /// The request that it comes from, by its name in the store; `None`: from none that is left there.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        request: Option<String>,
+    },
+    /// A binding of the old cluster was dealt with.
+    Unbound {
+        /// In which cluster.
+        cluster: ClusterName,
+        /// `namespace/name`.
+        binding: String,
+        /// Whether it is gone; `false`: it was left there.
+        gone: bool,
+        /// Why it was left there; empty where it was not.
+        #[serde(skip_serializing_if = "String::is_empty", default)]
+        why: String,
+    },
     /// What the run waits for; written when the reasons change.
     Waiting {
         /// The reasons.
@@ -309,6 +331,7 @@ impl Event {
             | Self::Resumed { request, .. }
             | Self::RollbackStarted { request, .. }
             | Self::RampStarted { request, .. }
+            | Self::DetachStarted { request, .. }
             | Self::Notice { request, .. } => request.as_deref(),
             _ => None,
         }

@@ -9,6 +9,7 @@ pub mod decide;
 pub mod emergency;
 pub mod event;
 pub mod facts;
+pub mod finalize;
 pub mod finding;
 pub mod gate;
 pub mod goal;

@@ -35,6 +35,8 @@ pub enum Phase {
     Awaiting,
     /// The traffic goes back.
     RollingBack,
+    /// The old groups are taken out of the actions.
+    Detaching,
     /// Over.
     Finished,
 }
@@ -92,10 +94,23 @@ pub struct State {
     pub bound: BTreeSet<(String, String)>,
     /// Requests that were heard, by their names in the store.
     pub heard: BTreeSet<String>,
+    /// The old groups were taken out of the actions, or are being.
+    pub detach: Option<Detach>,
     /// How it ended.
     pub finished: Option<Outcome>,
     /// Why the last process left it, if it did.
     pub stopped: Option<Stop>,
+}
+
+/// The end of the way back, as it was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Detach {
+    /// By whom.
+    pub by: String,
+    /// Whether the old cluster's bindings are deleted, too.
+    pub bindings: bool,
+    /// Bindings dealt with, as (cluster, namespace/name), each with why it was left there, if it was.
+    pub dealt: BTreeMap<(String, String), Option<String>>,
 }
 
 /// A rollback, as it was asked for.
@@ -271,6 +286,7 @@ impl State {
             gates: BTreeMap::new(),
             bound: BTreeSet::new(),
             heard: BTreeSet::new(),
+            detach: None,
             finished: None,
             stopped: None,
             started: (**started).clone(),

@@ -1,4 +1,5 @@
-//! `bind`: makes each binding where it does not exist, or compares it where it does. An existing one is never changed.
+//! `bind`: makes each binding where it does not exist, or compares it where it does. An existing one is never changed. `finalize` deletes those
+//! that were made here.
 
 use crate::adapter::{Cluster, WriteError};
 use crate::domain::binding::Binding;
@@ -34,6 +35,27 @@ pub async fn bind(cluster: &dyn Cluster, wanted: &BindingStart, pinned: Option<&
         Ok(()) => Ok("applied"),
         Err(WriteError::Unknown(why)) => Err(format!("{name} in cluster {}: no answer ({why})", wanted.cluster)),
         Err(error) => Err(format!("{name} in cluster {}: {error}", wanted.cluster)),
+    }
+}
+
+/// Deletes a binding that this tool has made; `None`: it is gone. Else why it was left there, or as an error why that cannot be told yet.
+pub async fn unbind(cluster: &dyn Cluster, made: &BindingStart, pinned: Option<&str>) -> Result<Option<String>, String> {
+    let name = format!("{} in cluster {}", made.binding.full_name(), made.cluster);
+    let identity = cluster.identity().await.map_err(|e| format!("cluster {}: {e}", made.cluster))?;
+    if pinned.is_none_or(|uid| uid != identity.uid) {
+        return Ok(Some("its cluster is not the one that the run began with".into()));
+    }
+    let there = cluster.bindings().await.map_err(|e| format!("cluster {}: {e}", made.cluster))?;
+    let Some(found) = there.iter().find(|b| b.full_name() == made.binding.full_name()) else { return Ok(None) };
+    if !same_group(found, &made.binding) {
+        return Ok(Some("it binds another target group".into()));
+    }
+    if let Some(owner) = found.other_hands() {
+        return Ok(Some(format!("it is {owner}'s as well")));
+    }
+    match cluster.delete(found).await {
+        Ok(()) | Err(WriteError::NotFound(_)) => Err(format!("{name} is being deleted: its targets are deregistered")),
+        Err(error) => Err(format!("{name}: {error}")),
     }
 }
 

@@ -7,6 +7,7 @@ mod bind;
 pub mod facts;
 #[cfg(test)]
 mod fake;
+pub mod finalize;
 pub mod hold;
 pub mod init;
 mod journal;

@@ -9,6 +9,9 @@ use crate::plan::model::Plan;
 /// What is said to who asks for a rollback that is under way.
 pub const UNDER_WAY: &str = "the rollback is under way already";
 
+/// Why nothing leads back any more.
+pub const DETACHED: &str = "`finalize` has taken the old groups out of the actions, and nothing leads back to them";
+
 /// What a request does to this run; one that makes no sense now becomes a notice. `name`: the request's in the store, if it was left there.
 pub fn event(plan: &Plan, state: &State, request: &Request, name: Option<&str>) -> Event {
     let event = asked(state, request, name);
@@ -51,6 +54,7 @@ fn asked(state: &State, request: &Request, name: Option<&str>) -> Event {
         Request::Promote { by, full } => Event::Promoted { step, full, by, request: name },
         Request::Abort { by, to_step } => Event::RollbackStarted { cause: "aborted".into(), by, to_step, force: false, request: name },
         Request::Rollback { by, force } => Event::RollbackStarted { cause: "rollback".into(), by, to_step: None, force, request: name },
+        Request::Detach { by, bindings } => Event::DetachStarted { by, bindings, request: name },
         Request::Ramp { by, force, ramp } => Event::RampStarted { cause: "rollback".into(), by, ramp, force, request: name },
     }
 }
@@ -59,6 +63,7 @@ fn asked(state: &State, request: &Request, name: Option<&str>) -> Event {
 fn refused(state: &State, request: &Request) -> String {
     let going = match state.phase {
         Phase::RollingBack => "the traffic is going back",
+        Phase::Detaching | Phase::Finished if state.detach.is_some() => DETACHED,
         Phase::Finished => "the run is over",
         _ => "no pause is under way",
     };
@@ -69,6 +74,7 @@ fn refused(state: &State, request: &Request) -> String {
         Request::Pause { .. } => format!("`pause` was not carried out: {going}"),
         Request::Resume { .. } => format!("`resume` was not carried out: {going}"),
         Request::Abort { .. } => format!("`abort` was not carried out: {going}"),
+        Request::Detach { .. } => "`finalize` was not carried out: the run has not completed".into(),
         Request::Rollback { .. } | Request::Ramp { .. } => format!("`rollback` was not carried out: {going}"),
     }
 }

@@ -178,6 +178,7 @@ impl<'a> Run<'a> {
                 Decision::Write(batch) if batch.restore => self.restore(batch).await?,
                 Decision::Write(batch) => self.write(batch).await?,
                 Decision::Bind(bindings) => self.bind(bindings).await?,
+                Decision::Unbind(bindings) => self.unbind(bindings).await?,
                 Decision::Wait(waits) => {
                     self.ask_ceilings(&waits, now).await;
                     self.note(waits, now).await?;

@@ -6,6 +6,7 @@
 
 mod emergency;
 mod face;
+mod finalize;
 mod gates;
 mod golden;
 mod hurry;

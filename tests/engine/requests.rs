@@ -250,7 +250,7 @@ async fn after_a_foreign_write_a_person_decides_whose_shares_hold() {
 }
 
 /// Someone makes a rule beside the run's first one, with all of its traffic on `a`. Returns its ARN.
-fn make_a_rule(shell: &Shell, started: &Started) -> String {
+pub fn make_a_rule(shell: &Shell, started: &Started) -> String {
     let first = started.routes.iter().find(|r| r.id.contains(":listener-rule/")).expect("a rule");
     let (listener, _) = first.id.rsplit_once('/').expect("a rule's own id at the end");
     let call = format!(

@@ -128,6 +128,15 @@ impl Theatre {
 
     /// One process and a person, until the process ends one way or another.
     pub async fn live_with(&mut self, person: &mut Person<'_>) -> Life {
+        self.process(person, None).await
+    }
+
+    /// One process that begins with what it was called for.
+    pub async fn called(&mut self, request: &Request) -> Life {
+        self.process(&mut |_, _, _, _| vec![], Some(request)).await
+    }
+
+    async fn process(&mut self, person: &mut Person<'_>, request: Option<&Request>) -> Life {
         let lbs = self.started().load_balancers.clone();
         let hold =
             hold::take(&self.ports, &self.settings, self.plan.marker, &self.run, &lbs, false).await.unwrap_or_else(|e| panic!("{e}"));
@@ -144,6 +153,9 @@ impl Theatre {
         let (ports, settings) = (self.ports.clone(), self.settings.clone());
         let process = async {
             let mut run = Run::take(&self.plan, ports, settings, hold, interrupt, &mut listener).await?;
+            if let Some(request) = request {
+                run.begin(request).await?.unwrap_or_else(|e| panic!("{e}"));
+            }
             run.drive().await
         };
         tokio::select! {

@@ -62,8 +62,19 @@ impl Witness {
             assert!((live.part(third) - next.part(third)).abs() < 1e-9, "the share of {third} changes");
         }
         if !restore {
+            self.taken_out(&managed, &live, &next);
             self.gates(&managed, &live, &next, &world, now);
             self.together(id, &next, &world);
+        }
+    }
+
+    /// A group of the plan is taken out only where the old cluster is let go, and only where it carries nothing; then no share changes.
+    fn taken_out(&self, managed: &[&str], live: &Face, next: &Face) {
+        let detaching = self.ledger.records().iter().any(|r| matches!(r.event, Event::DetachStarted { .. }));
+        for group in managed {
+            let out = live.weights.contains_key(*group) && !next.weights.contains_key(*group);
+            assert!(!out || (detaching && live.weights[*group] == 0), "{group} is taken out of {live:?}");
+            assert!(!detaching || (live.part(group) - next.part(group)).abs() < 1e-9, "the share of {group} changes");
         }
     }
 

@@ -1,6 +1,7 @@
 //! Two terminals: `cutover lab` in one, everything else in the other. Real processes, real sockets, the environment exactly as it is printed.
 
 mod errors;
+mod finalize;
 mod kubectl;
 mod shared;
 mod steering;

@@ -44,10 +44,17 @@ impl Process {
 impl Lab {
     /// Starts one for the plan of these tests, and takes what it prints for its environment.
     pub fn start() -> Self {
+        Self::start_in("{}")
+    }
+
+    /// The same with the `spec` of a scenario.
+    pub fn start_in(scenario: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         std::fs::write(folder.path().join("plan.yaml"), PLAN).expect("the plan is written");
+        let text = format!("apiVersion: cutover.dev/v1alpha1\nkind: Scenario\nmetadata: {{name: test}}\nspec: {scenario}\n");
+        std::fs::write(folder.path().join("scenario.yaml"), text).expect("the scenario is written");
         let mut command = Command::new(env!("CARGO_BIN_EXE_cutover"));
-        command.args(["lab", "plan.yaml", "--speed", "100"]).current_dir(folder.path()).stdin(Stdio::null());
+        command.args(["lab", "plan.yaml", "--speed", "100", "--scenario", "scenario.yaml"]).current_dir(folder.path()).stdin(Stdio::null());
         // What a killed lab cannot tidy up goes away with the test's folder.
         command.env("TMPDIR", folder.path());
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the lab starts");

@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use futures::future::{FutureExt, ready};
 use futures::stream::{self, StreamExt};
 use k8s_openapi::api::core::v1::{self as core, Namespace};
-use kube::api::{ApiResource, DynamicObject, ListParams, Patch, PatchParams};
+use kube::api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, Preconditions};
 use kube::{Api, Client, ResourceExt};
 use serde::de::DeserializeOwned;
 use tokio::sync::OnceCell;
@@ -30,12 +30,12 @@ use namespace::Surroundings;
 
 use super::{Cluster, WriteError};
 use crate::domain::alb::Unreadable;
+pub use crate::domain::binding::FIELD_MANAGER;
+
 use crate::domain::binding::Binding;
 use crate::domain::kube::{Identity, WorkloadView};
 use crate::plan::model::ServiceRef;
 
-/// Who we are to server-side apply.
-pub const FIELD_MANAGER: &str = "cutover";
 /// How long any one request may take.
 const DEADLINE: Duration = Duration::from_secs(15);
 /// Objects a page.
@@ -150,6 +150,22 @@ impl Cluster for K8s {
         match deadline(bindings.patch(&binding.name, &params, &Patch::Apply(body))).await {
             Some(answer) => answer.map(drop).map_err(|e| error::write(&e)),
             None => Err(WriteError::Unknown(late("apply"))),
+        }
+    }
+
+    async fn delete(&self, found: &Binding) -> Result<(), WriteError> {
+        let Some((uid, version)) = found.identity.clone() else {
+            return Err(WriteError::Refused(format!("{} was not read before", found.full_name())));
+        };
+        let api = deadline(self.binding_api()).await.ok_or_else(|| WriteError::Refused(late("discovery of TargetGroupBinding")))?;
+        let api = api.map_err(|e| error::before_write(&e))?;
+        let api = api.ok_or_else(|| WriteError::NotFound("this cluster serves no TargetGroupBinding".to_owned()))?;
+        let bindings: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &found.namespace, api);
+        let preconditions = Some(Preconditions { uid: Some(uid), resource_version: Some(version) });
+        let params = DeleteParams { preconditions, ..DeleteParams::default() };
+        match deadline(bindings.delete(&found.name, &params)).await {
+            Some(answer) => answer.map(drop).map_err(|e| error::write(&e)),
+            None => Err(WriteError::Unknown(late("delete"))),
         }
     }
 }

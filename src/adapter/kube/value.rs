@@ -1,6 +1,6 @@
 //! The API's objects as the domain's values, and the other way round.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
@@ -149,9 +149,17 @@ pub fn binding(object: DynamicObject) -> Result<Binding, Unreadable> {
         labels: object.labels().clone(),
         annotations: object.annotations().clone(),
         created: created(&object),
+        managers: managers(&object),
+        identity: object.uid().zip(object.resource_version()),
         namespace,
         name,
     })
+}
+
+/// Who set fields of the spec.
+fn managers(object: &DynamicObject) -> BTreeSet<String> {
+    let of_spec = object.managed_fields().iter().filter(|f| f.fields_v1.as_ref().is_some_and(|v| v.0.get("f:spec").is_some()));
+    of_spec.map(|f| f.manager.clone().unwrap_or_else(|| "somebody".to_owned())).collect()
 }
 
 /// What is applied: the spec and nothing else. Labels, annotations and finalizers belong to others.

@@ -128,6 +128,13 @@ pub enum Request {
         /// Even onto a route whose way back has no healthy target.
         force: bool,
     },
+    /// Take the old groups out of the actions of a run that is over.
+    Detach {
+        /// By whom.
+        by: String,
+        /// The old cluster's bindings, too.
+        bindings: bool,
+    },
     /// Put the traffic back in parts.
     Ramp {
         /// By whom.

@@ -20,7 +20,7 @@ pub struct RunSummary {
     pub started: Option<Timestamp>,
     /// When the last record was written.
     pub last: Option<Timestamp>,
-    /// How it ended; `None`: unfinished. A rollback of a finished run makes it unfinished until that ends.
+    /// How it ended; `None`: unfinished. A rollback or `finalize --detach` of a finished run makes it unfinished until that ends.
     pub finished: Option<Outcome>,
     /// Why the last process left it; `None`: one has it in hand, or died.
     pub stopped: Option<Stop>,
@@ -63,7 +63,7 @@ impl RunSummary {
                 self.load_balancers.clone_from(&started.load_balancers);
             }
             Event::Claimed { .. } => self.stopped = None,
-            Event::RollbackStarted { .. } | Event::RampStarted { .. } => self.finished = None,
+            Event::RollbackStarted { .. } | Event::RampStarted { .. } | Event::DetachStarted { .. } => self.finished = None,
             Event::Finished { outcome, .. } => self.finished = Some(*outcome),
             Event::Stopped { reason, .. } => self.stopped = Some(*reason),
             _ => {}

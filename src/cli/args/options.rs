@@ -342,6 +342,6 @@ pub struct Man {
     pub verb: Option<String>,
 }
 
-fn help(examples: &str, codes: &[Exit]) -> String {
+pub(super) fn help(examples: &str, codes: &[Exit]) -> String {
     format!("{examples}\n\nExit codes:\n{}", Exit::table(codes))
 }

@@ -171,6 +171,14 @@ fn text(event: &Event, run: &str, names: &Names, style: &Style) -> Option<Text> 
         }
         Event::Ramped { percent, early: None } => Text::new(Tone::Strong, "↩", format!("{percent} % of the way back")),
         Event::Ramped { early: Some(why), .. } => Text::new(Tone::Bad, "↩", format!("all of the way back at once: {why}")),
+        Event::DetachStarted { by, bindings, .. } => {
+            let also = if *bindings { ", and its bindings are deleted" } else { "" };
+            Text::new(Tone::Strong, "▸", format!("the old cluster is let go, by {by}: its groups are taken out of the actions{also}"))
+        }
+        Event::Unbound { cluster, binding, gone: true, .. } => Text::new(Tone::Good, "✓", format!("binding {binding} in {cluster}: gone")),
+        Event::Unbound { cluster, binding, why, .. } => {
+            Text::new(Tone::Warn, "!", format!("binding {binding} in {cluster}: left there, {why}"))
+        }
         Event::Waiting { waits } if waits.is_empty() => return None,
         Event::Waiting { waits } => Text::new(Tone::Faint, "·", waits.iter().map(|w| wait(w, style)).collect::<Vec<_>>().join("; ")),
         Event::Health { groups } => health(groups, names),
@@ -247,6 +255,7 @@ fn rollback(cause: &str, by: &str, to_step: Option<usize>, force: bool) -> Strin
 
 fn finished(outcome: Outcome, remarks: &[String], left: &[String]) -> Text {
     let (tone, mark, words) = match outcome {
+        Outcome::Completed if !left.is_empty() => (Tone::Bad, "✗", "over, and a person is needed: these are not as they were to be"),
         _ if !left.is_empty() => {
             (Tone::Bad, "✗", "over, and a person is needed: every other route is back and was read back, these are NOT")
         }

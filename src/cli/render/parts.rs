@@ -42,6 +42,7 @@ pub(super) fn lay_out(parts: &[Part], style: &Style) -> Vec<String> {
 pub fn standing(view: &View, style: &Style) -> (Tone, String) {
     if let Some(outcome) = view.outcome {
         return match outcome {
+            Outcome::Completed if view.detached => (Tone::Good, "completed, and the old cluster is let go".into()),
             Outcome::Completed => (Tone::Good, "completed".into()),
             Outcome::RolledBack => (Tone::Warn, with_cause("rolled back", view)),
             Outcome::Aborted => (Tone::Warn, with_cause("aborted", view)),
@@ -65,6 +66,7 @@ pub fn standing(view: &View, style: &Style) -> (Tone, String) {
         "moving" => "moving",
         "baking" => "baking",
         "awaiting" => "waiting for a person's approval",
+        "detaching" => "letting the old cluster go",
         _ => "between two steps",
     };
     (Tone::Strong, words.into())

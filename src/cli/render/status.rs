@@ -26,6 +26,7 @@ pub fn text(view: &View, style: &Style) -> String {
 pub fn left(view: &View, style: &Style) -> Vec<String> {
     let guard = match view.guard {
         Guard::Over => Vec::new(),
+        _ if view.detached => vec!["the old cluster is not let go yet".to_owned()],
         _ => vec![style.paint(Tone::Bad, "nobody watches this traffic now")],
     };
     let mut all: Vec<Part> = vec![("live", traffic(view, style))];
@@ -51,6 +52,9 @@ pub(super) fn on(view: &View) -> Vec<String> {
     };
     if view.outcome.is_some() || view.without_journal.is_some() {
         return Vec::new();
+    }
+    if view.phase == "detaching" {
+        return if unguarded(view) { vec![command("finalize", " --detach", "it is not finished")] } else { Vec::new() };
     }
     if view.phase == "rollingBack" {
         return if unguarded(view) { vec![command("rollback", "", "it is not finished")] } else { Vec::new() };
@@ -81,6 +85,9 @@ pub(super) fn on(view: &View) -> Vec<String> {
 }
 
 fn back(view: &View) -> Vec<String> {
+    if view.detached {
+        return Vec::new();
+    }
     match view.outcome {
         None | Some(Outcome::Completed) => {
             let command = view.without_journal.clone().unwrap_or_else(|| format!("cutover rollback {}", view.run));

@@ -29,7 +29,7 @@ pub struct View {
     pub plan: String,
     /// When this was true.
     pub now: Timestamp,
-    /// `ready`, `moving`, `baking`, `awaiting`, `rollingBack`, `finished`.
+    /// `ready`, `moving`, `baking`, `awaiting`, `rollingBack`, `detaching`, `finished`.
     pub phase: &'static str,
     /// How it ended, if it did.
     pub outcome: Option<Outcome>,
@@ -43,6 +43,9 @@ pub struct View {
     pub frozen: Option<Frozen>,
     /// Why it goes back, or went.
     pub rollback: Option<String>,
+    /// The old groups are out of the actions, or are being taken out: nothing leads back.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub detached: bool,
     /// Why the last process left it.
     pub stopped: Option<Stop>,
     /// Routes that share the same shares, the largest set first.
@@ -180,6 +183,7 @@ impl View {
             paused: state.paused.clone().map(|(by, reason)| Paused { by, reason }),
             frozen: state.frozen.clone().map(|(reason, message, since)| Frozen { reason, message, since }),
             rollback: state.rollback.as_ref().map(|r| r.cause.clone()),
+            detached: state.detach.is_some(),
             stopped: state.stopped,
             traffic: traffic(plan, state, watch, &names),
             open: state.routes.values().filter(|r| r.open.is_some()).map(label).collect(),
@@ -228,6 +232,7 @@ fn phase(phase: Phase) -> &'static str {
         Phase::Baking => "baking",
         Phase::Awaiting => "awaiting",
         Phase::RollingBack => "rollingBack",
+        Phase::Detaching => "detaching",
         Phase::Finished => "finished",
     }
 }

@@ -11,6 +11,7 @@ use crate::cli::find::Found;
 use crate::cli::verbs::{rollback_live, steer};
 use crate::cli::{find, follow, owner, place, term};
 use crate::domain::event::Ramp;
+use crate::engine::request::DETACHED;
 
 /// Between two parts of a way back, where nothing else is said.
 const EVERY: Duration = Duration::from_mins(2);
@@ -33,6 +34,9 @@ pub async fn run(global: &Global, args: &Rollback) -> Result<Exit, Failure> {
 
 /// With the journal at hand.
 pub async fn by_journal(global: &Global, args: &Rollback, store: Arc<dyn Store>, found: Found) -> Result<Exit, Failure> {
+    if steer::state(&found)?.detach.is_some() {
+        return Err(detached(&found));
+    }
     term::complain(&what(&found)?);
     let taking = store.holder(&found.run.id).await.filter(|_| !args.take_over);
     if !args.yes && !term::confirm("Put the traffic back?").map_err(|e| Failure::new(Exit::Usage, e))? {
@@ -52,6 +56,13 @@ pub async fn by_journal(global: &Global, args: &Rollback, store: Arc<dyn Store>,
         }
     }
     steer::restoring(global, store, &found, args.take_over, &request).await
+}
+
+/// What has been let go is not half put back.
+fn detached(found: &Found) -> Failure {
+    let (from, to) = (&found.plan.strategy.from, &found.plan.strategy.to);
+    let failure = Failure::new(Exit::Refused, format!("the run {} cannot be taken back: {DETACHED}; nothing was touched", found.run.id));
+    failure.next(format!("to move traffic to {from} again: a plan with `from: {to}`, `to: {from}` and `bind: {{}}` as its first step"))
 }
 
 /// The parts that were asked for.

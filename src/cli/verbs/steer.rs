@@ -149,7 +149,8 @@ async fn target(global: &Global, named: &Named) -> Result<(Arc<dyn Store>, Found
     let found = find::run(&*store, Some(&named.target), term::style_err(global.color).color).await?;
     if found.run.finished.is_some() {
         let failure = Failure::new(Exit::Usage, format!("the run {} is over", found.run.id));
-        return Err(failure.next(format!("to take it back: cutover rollback {}", found.run.id)));
+        let last = state(&found).is_ok_and(|state| state.detach.is_some());
+        return Err(if last { failure } else { failure.next(format!("to take it back: cutover rollback {}", found.run.id)) });
     }
     Ok((store, found))
 }

@@ -47,7 +47,12 @@ fn middle(plan: &Plan, state: &State, watch: &Watch, waits: &[Wait], now: Timest
     let waits = || waits.iter().any(|wait| holds(wait.reason, frozen));
     // What can be measured now is measured before anybody leaves: a gate that nobody asks says nothing for ever.
     let measuring = || !metrics::questions(plan, state, &BTreeSet::new(), now).is_empty();
-    state.phase == Phase::RollingBack || open || waits() || failing() || measuring() || steps::in_motion(plan, state, watch, now)
+    matches!(state.phase, Phase::RollingBack | Phase::Detaching)
+        || open
+        || waits()
+        || failing()
+        || measuring()
+        || steps::in_motion(plan, state, watch, now)
 }
 
 /// Whether a wait is the middle of something.

@@ -17,7 +17,7 @@ use crate::plan::model::{Plan, StepKind};
 
 /// The gates that are in force now.
 pub fn in_force<'a>(plan: &'a Plan, state: &State) -> Vec<&'a MetricGate> {
-    if matches!(state.phase, Phase::RollingBack | Phase::Finished) {
+    if matches!(state.phase, Phase::RollingBack | Phase::Detaching | Phase::Finished) {
         return Vec::new();
     }
     let carries = new_carries(plan, state);

@@ -17,7 +17,9 @@ pub fn events(state: &State, watch: &Watch) -> Vec<Event> {
 
 /// Rules that were made since the start and carry traffic to a group that the run moves it away from.
 fn appeared(state: &State, watch: &Watch) -> Vec<Event> {
-    let (Some(others), false) = (&state.started.others, state.phase == Phase::RollingBack) else { return Vec::new() };
+    let (Some(others), false) = (&state.started.others, matches!(state.phase, Phase::RollingBack | Phase::Detaching)) else {
+        return Vec::new();
+    };
     let known = |id: &RouteId| others.contains(id) || state.routes.contains_key(id) || state.newcomers.contains_key(id);
     let new = watch.census.iter().filter(|(_, route)| !known(&route.id));
     let starts = new.filter_map(|(load_balancer, route)| start(state, load_balancer, route));

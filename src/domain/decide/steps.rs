@@ -24,7 +24,7 @@ pub fn decide(plan: &Plan, state: &State, watch: &Watch, orders: Orders, now: Ti
         Phase::Moving => moving(plan, state, watch, now),
         Phase::Baking => baking(plan, state, watch, now),
         Phase::Awaiting => awaiting(plan, state, watch, now),
-        Phase::RollingBack | Phase::Finished => Decision::Wait(Vec::new()),
+        Phase::RollingBack | Phase::Detaching | Phase::Finished => Decision::Wait(Vec::new()),
     }
 }
 

@@ -1,10 +1,11 @@
 //! The fold: what each event does to the state.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Illegal, Open, Phase, Ramping, Rollback, Route, State};
+use super::{Detach, Illegal, Open, Phase, Ramping, Rollback, Route, State};
 use crate::domain::action::{self, Action, Forward};
 use crate::domain::event::{Event, Freeze, Ramp, ResumeMode, StepType, Write, WriteResult};
 use crate::plan::model::OnTimeout;
@@ -61,6 +62,11 @@ impl State {
                     (ramp.percent, ramp.since) = (*percent, time);
                 }
             }
+            Event::DetachStarted { by, bindings, .. } => self.detach(time, by, *bindings),
+            Event::Unbound { cluster, binding, gone, why } => {
+                let left = (!gone).then(|| why.clone());
+                self.detach.iter_mut().for_each(|d| drop(d.dealt.insert((cluster.clone(), binding.clone()), left.clone())));
+            }
             Event::Finished { outcome, .. } => {
                 self.phase = Phase::Finished;
                 self.finished = Some(*outcome);
@@ -94,6 +100,14 @@ impl State {
         let automatic = by == AUTOMATIC;
         self.rollback =
             Some(Rollback { cause: cause.to_owned(), by: by.to_owned(), to_step: None, force, automatic, since: time, ramp: None });
+    }
+
+    fn detach(&mut self, time: Timestamp, by: &str, bindings: bool) {
+        self.phase = Phase::Detaching;
+        self.finished = None;
+        self.gate_since = time;
+        self.routes.values_mut().for_each(|route| route.read_back = false);
+        self.detach = Some(Detach { by: by.to_owned(), bindings, dealt: BTreeMap::new() });
     }
 
     fn ramp(&mut self, time: Timestamp, ramp: &Ramp) {

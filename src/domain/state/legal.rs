@@ -1,6 +1,6 @@
 //! Which events are legal where.
 
-use super::{Event, Phase, State};
+use super::{Event, Outcome, Phase, State};
 
 /// Where a run stands, as far as legality goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -11,6 +11,8 @@ pub struct Stand {
     pub held: bool,
     /// Whether drifted routes are to be written again.
     pub reassert: bool,
+    /// Whether the way back has been taken away, or is being.
+    pub detached: bool,
 }
 
 /// An event where it cannot be.
@@ -26,33 +28,34 @@ pub struct Illegal {
 impl State {
     /// Where this run stands.
     pub fn stand(&self) -> Stand {
-        Stand { phase: self.phase, held: self.held(), reassert: self.routes.values().any(|r| r.reassert) }
+        Stand { phase: self.phase, held: self.held(), reassert: self.routes.values().any(|r| r.reassert), detached: self.detach.is_some() }
     }
 
     /// Whether this event can happen now.
     pub fn check(&self, event: &Event) -> Result<(), Illegal> {
         let stand = self.stand();
-        if legal(stand, event) { Ok(()) } else { Err(Illegal { stand: Some(stand), event: kind(event) }) }
+        // What went back has two clusters that are needed.
+        let over = !matches!(event, Event::DetachStarted { .. }) || self.finished == Some(Outcome::Completed);
+        if legal(stand, event) && over { Ok(()) } else { Err(Illegal { stand: Some(stand), event: kind(event) }) }
     }
 }
 
-/// Whether an event may happen there. Restoring writes belong to a rollback, moving writes to a step that is not held; nothing but a
-/// rollback, which a person may ask for until `finalize`, follows the end.
+/// Whether an event may happen there. Restoring writes belong to a rollback, moving writes to a step that is not held; nothing follows the end
+/// but a rollback, which a person may ask for until then, or taking the old groups out, after which nothing leads back.
 fn legal(stand: Stand, event: &Event) -> bool {
-    use Phase::{Awaiting, Baking, Finished, Moving, Ready, RollingBack};
-    let Stand { phase, held, reassert } = stand;
+    use Phase::{Awaiting, Baking, Detaching, Finished, Moving, Ready, RollingBack};
+    let Stand { phase, held, reassert, detached } = stand;
     let stepping = matches!(phase, Ready | Moving | Baking | Awaiting);
     match event {
         Event::Started(_) | Event::Measured(_) => false,
-        Event::Claimed { .. }
-        | Event::RollbackStarted { .. }
-        | Event::RampStarted { .. }
-        | Event::Notice { .. }
-        | Event::Stopped { .. } => true,
+        Event::Claimed { .. } | Event::Notice { .. } | Event::Stopped { .. } => true,
+        Event::RollbackStarted { .. } | Event::RampStarted { .. } => !detached,
+        Event::DetachStarted { .. } => phase == Finished,
+        Event::Unbound { .. } => phase == Detaching,
         Event::StepStarted { .. } => phase == Ready && !held,
         Event::Bound { .. } | Event::Settled { .. } => phase == Moving,
         Event::Intended { restore: true, .. } | Event::Ramped { .. } => phase == RollingBack,
-        Event::Intended { restore: false, .. } => stepping && (reassert || (phase == Moving && !held)),
+        Event::Intended { restore: false, .. } => phase == Detaching || (stepping && (reassert || (phase == Moving && !held))),
         Event::StepDone { .. } => matches!(phase, Moving | Baking | Awaiting) && !held,
         Event::Baked { .. } => phase == Baking,
         Event::Approved { .. } | Event::TimedOut { .. } => phase == Awaiting,
@@ -102,6 +105,8 @@ pub(super) fn kind(event: &Event) -> &'static str {
         Event::RollbackStarted { .. } => "rollbackStarted",
         Event::RampStarted { .. } => "rampStarted",
         Event::Ramped { .. } => "ramped",
+        Event::DetachStarted { .. } => "detachStarted",
+        Event::Unbound { .. } => "unbound",
         Event::Waiting { .. } => "waiting",
         Event::Health { .. } => "health",
         Event::Notice { .. } => "notice",

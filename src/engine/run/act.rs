@@ -101,6 +101,31 @@ impl Run<'_> {
         self.watch.unbound = waits;
         Ok(())
     }
+
+    pub(super) async fn unbind(&mut self, bindings: Vec<BindingStart>) -> Result<(), EngineError> {
+        if !self.owned() {
+            return Ok(());
+        }
+        let mut waits = Vec::new();
+        for wanted in bindings {
+            let binding = wanted.binding.full_name();
+            let done = match self.ports.clusters.get(&wanted.cluster) {
+                Some(cluster) => {
+                    bind::unbind(&**cluster, &wanted, self.state.started.clusters.get(&wanted.cluster).map(String::as_str)).await
+                }
+                None => Err(format!("no access to cluster {}", wanted.cluster)),
+            };
+            match done {
+                Ok(why) => {
+                    let (gone, why) = (why.is_none(), why.unwrap_or_default());
+                    self.journal(Event::Unbound { cluster: wanted.cluster, binding, gone, why }).await?;
+                }
+                Err(message) => waits.push(Wait { reason: WaitReason::Binding, message, until: None }),
+            }
+        }
+        self.watch.unbound = waits;
+        Ok(())
+    }
 }
 
 /// A write that was announced, and then was not sent.

@@ -34,7 +34,7 @@ impl Run<'_> {
         let stays = self.settings.orders.leave.is_none();
         if stays
             && stop == Stop::Interrupted
-            && !matches!(self.state.phase, Phase::RollingBack | Phase::Finished)
+            && !matches!(self.state.phase, Phase::RollingBack | Phase::Detaching | Phase::Finished)
             && self.state.paused.is_none()
         {
             self.journal(Event::Paused { by: self.settings.owner.clone(), reason: "interrupted".into(), request: None }).await?;

@@ -32,7 +32,10 @@ impl Run<'_> {
         self.state.check(&event)?;
         let moves_on = matches!(
             event,
-            Event::Intended { restore: false, .. } | Event::Claimed { .. } | Event::Finished { outcome: Outcome::Completed, .. }
+            Event::Intended { restore: false, .. }
+                | Event::Claimed { .. }
+                | Event::DetachStarted { .. }
+                | Event::Finished { outcome: Outcome::Completed, .. }
         );
         let first = moves_on && !self.restores;
         let record = if first { self.journal.write(time, &event).await? } else { self.journal.keep(time, event).await };

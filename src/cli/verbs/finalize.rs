@@ -1,0 +1,113 @@
+//! `cutover finalize`: may the old cluster go? And if asked, letting it go.
+
+use serde_json::json;
+
+use crate::adapter::patient::Patient;
+use crate::adapter::store::Request;
+use crate::cli::args::{Finalize, Global, Output};
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::find::Found;
+use crate::cli::render::style::{Style, Tone};
+use crate::cli::verbs::steer::state;
+use crate::cli::{drive, find, identity, owner, place, term, world};
+use crate::domain::finalize::{Item, Stands, judge, unfit, worst};
+use crate::domain::state::{Phase, State};
+use crate::engine::{Ports, finalize, hold};
+
+/// Runs the verb.
+pub async fn run(global: &Global, args: &Finalize) -> Result<Exit, Failure> {
+    let store = place::named(global, Some(&args.target)).await?;
+    let found = find::run(&*store, Some(&args.target), term::style_err(global.color).color).await?;
+    let state = state(&found)?;
+    let begun = state.phase == Phase::Detaching;
+    let ports = world::ports(&found.plan, store).await;
+    identity::account(&found.plan, &ports).await?;
+    let items = if begun { vec![under_way(&state)] } else { look(args, &found, &state, &ports).await };
+    if !args.detach {
+        show(global, &found, &items);
+        return Ok(exit(worst(&items)));
+    }
+    term::complain(&text(&found, &items, &term::style_err(global.color)));
+    if !begun && let Some(refusal) = refusal(&items, args.force) {
+        return Err(refusal);
+    }
+    if !args.yes && !term::confirm(&question(args, &found, &state)).map_err(|e| Failure::new(Exit::Usage, e))? {
+        return Err(Failure::new(Exit::Usage, "not let go; nothing was touched"));
+    }
+    let settings = drive::settings(&found.plan, &state);
+    let hold = hold::take(&ports, &settings, found.plan.marker, &found.run.id, &found.run.load_balancers, false).await;
+    let (by, _) = owner::owner();
+    let request = (!begun).then_some(Request::Detach { by, bindings: args.bindings });
+    drive::begin(global, &found.plan, ports, settings, hold.map_err(drive::held)?, request.as_ref()).await
+}
+
+async fn look(args: &Finalize, found: &Found, state: &State, ports: &Ports) -> Vec<Item> {
+    if let Some(unfit) = unfit(&found.plan, state) {
+        return vec![unfit];
+    }
+    let patient = Patient::new(ports.balancer.clone(), ports.clock.clone());
+    let facts = finalize::look(&found.plan, state, ports, &patient, args.quiet_for).await;
+    judge(&found.plan, state, &found.records, &facts, args.quiet_for, ports.clock.now())
+}
+
+fn under_way(state: &State) -> Item {
+    let message = format!("letting the old cluster go has begun and is not finished: cutover finalize {} --detach", state.run);
+    Item { what: "run", stands: Stands::Wait, message, until: None }
+}
+
+fn show(global: &Global, found: &Found, items: &[Item]) {
+    let shown = match global.output {
+        Output::Json => {
+            let last = worst(items);
+            json!({"run": found.run.id, "plan": found.plan.name, "cluster": found.plan.strategy.from, "canGo": last == Stands::Yes, "items": items})
+                .to_string()
+        }
+        _ => text(found, items, &term::style(global.color)),
+    };
+    let _ = term::print(&shown);
+}
+
+fn text(found: &Found, items: &[Item], style: &Style) -> String {
+    let line = |item: &Item| {
+        let (tone, mark) = match item.stands {
+            Stands::Yes => (Tone::Good, "✓"),
+            Stands::Unknown => (Tone::Warn, "?"),
+            Stands::Wait => (Tone::Warn, "·"),
+            Stands::No | Stands::Drift => (Tone::Bad, "✗"),
+        };
+        let until = item.until.map_or(String::new(), |until| format!(", until {}", until.strftime("%F %T UTC")));
+        format!("{} {}{until}", style.paint(tone, mark), item.message)
+    };
+    let from = &found.plan.strategy.from;
+    let sum = match worst(items) {
+        Stands::Yes => format!("{from} can go"),
+        Stands::Unknown => format!("whether {from} can go is not known"),
+        Stands::Wait => format!("{from} cannot go yet"),
+        Stands::No | Stands::Drift => format!("{from} cannot go"),
+    };
+    items.iter().map(line).chain([sum]).collect::<Vec<_>>().join("\n")
+}
+
+fn exit(worst: Stands) -> Exit {
+    match worst {
+        Stands::Yes => Exit::Done,
+        Stands::Wait => Exit::Waiting,
+        Stands::Unknown | Stands::No => Exit::Refused,
+        Stands::Drift => Exit::Drift,
+    }
+}
+
+fn refusal(items: &[Item], force: bool) -> Option<Failure> {
+    let worst = worst(items);
+    if worst == Stands::Yes || (force && worst == Stands::Unknown) {
+        return None;
+    }
+    let failure = Failure::new(exit(worst), "not let go; nothing was touched");
+    Some(if worst == Stands::Unknown { failure.next("if you know it better: --force") } else { failure })
+}
+
+fn question(args: &Finalize, found: &Found, state: &State) -> String {
+    let (from, routes) = (&found.plan.strategy.from, state.routes.len());
+    let also = if args.bindings { ", and delete its bindings" } else { "" };
+    format!("Take the groups of {from} out of {routes} routes{also}? Nothing leads back then.")
+}

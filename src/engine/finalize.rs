@@ -1,0 +1,28 @@
+//! Looking whether the old cluster may go. Changes nothing.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::Ports;
+use crate::adapter::Balancer;
+use crate::domain::finalize::{Facts, carriers, questions};
+use crate::domain::gate::Sample;
+use crate::domain::state::State;
+use crate::plan::model::Plan;
+
+/// Reads what [`crate::domain::finalize::judge`] judges: what is live, and what was asked of the old groups in the last `quiet`. `balancer`: one
+/// that tries again.
+pub async fn look(plan: &Plan, state: &State, ports: &Ports, balancer: &dyn Balancer, quiet: Duration) -> Facts {
+    let ids: Vec<_> = state.routes.keys().cloned().collect();
+    let carrying: BTreeSet<String> = state.routes.values().flat_map(carriers).map(str::to_owned).collect();
+    let carrying: Vec<_> = carrying.into_iter().collect();
+    let (workloads, asked): (Vec<_>, Vec<_>) = questions(plan, state, quiet, ports.clock.now()).into_iter().unzip();
+    let (routes, health, seen) = tokio::join!(balancer.routes(&ids), balancer.health(&carrying), ports.metrics.ask(&asked));
+    let mut listeners = std::collections::BTreeMap::new();
+    for load_balancer in &state.started.load_balancers {
+        listeners.insert(load_balancer.clone(), balancer.listeners(load_balancer).await);
+    }
+    let now = ports.clock.now();
+    let healthy = health.into_iter().map(|(arn, targets)| (arn, targets.map(|targets| Sample::of(now, &targets).counts.healthy)));
+    Facts { routes, listeners, healthy: healthy.collect(), requests: workloads.into_iter().zip(seen).collect() }
+}
