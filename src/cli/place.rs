@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use ::kube::Client;
+
 use super::args::Global;
 use super::exit::{Exit, Failure};
 use super::{find, world};
@@ -13,17 +15,33 @@ use crate::adapter::store::{Store, StoreError};
 use crate::adapter::{eks, kube};
 use crate::plan::model::{ClusterAccess, Plan, StatePlace};
 
-/// The store of a plan's runs.
-pub async fn of(global: &Global, plan: &Plan) -> Result<Arc<dyn Store>, Failure> {
-    let place = match (&plan.state, &global.state) {
+/// A namespace of a cluster in which runs are kept, reached.
+pub struct Namespace {
+    /// The way there.
+    pub client: Client,
+    /// Its name.
+    pub name: String,
+    /// For messages: `namespace cutover of the EKS cluster tools`.
+    pub place: String,
+    /// How a person reaches it: `kubectl -n cutover`.
+    pub kubectl: String,
+}
+
+/// Where a plan's runs are kept.
+pub fn said(global: &Global, plan: &Plan) -> Result<StatePlace, Failure> {
+    Ok(match (&plan.state, &global.state) {
         (StatePlace::Local, given) => given.clone().unwrap_or_default(),
         (said, Some(given)) if said != given => {
             let message = format!("{} keeps its runs in {said}, and --state (or CUTOVER_STATE) says {given}", plan.source);
             return Err(Failure::new(Exit::Usage, message).next("leave that out: the plan's own place is the one that everybody uses"));
         }
         (said, _) => said.clone(),
-    };
-    open(global, &place, Some(&plan.region)).await
+    })
+}
+
+/// The store of a plan's runs.
+pub async fn of(global: &Global, plan: &Plan) -> Result<Arc<dyn Store>, Failure> {
+    open(global, &said(global, plan)?, Some(&plan.region)).await
 }
 
 /// The store of what a person names: a plan file says it itself, anything else is looked for where `--state` says.
@@ -42,6 +60,14 @@ async fn open(global: &Global, place: &StatePlace, region: Option<&str>) -> Resu
         let local = Local::open(global.state_dir.clone()).map_err(|e| Failure::new(Exit::Internal, e))?;
         return Ok(Arc::new(local));
     };
+    let Namespace { client, name, place, kubectl } = reach(access, namespace, region).await?;
+    let shared = Shared::new(client, &name, &place, &kubectl, Arc::new(System));
+    shared.probe().await.map_err(unusable)?;
+    Ok(Arc::new(shared))
+}
+
+/// The way to a namespace. Nothing in it is asked yet.
+pub async fn reach(access: &ClusterAccess, namespace: &str, region: Option<&str>) -> Result<Namespace, Failure> {
     let (reached, cluster, kubectl) = match access {
         ClusterAccess::Eks(name) => {
             (eks::connect(&world::aws(region).await, name, None).await, format!("the EKS cluster {name}"), "kubectl".to_owned())
@@ -51,14 +77,13 @@ async fn open(global: &Global, place: &StatePlace, region: Option<&str>) -> Resu
         }
         ClusterAccess::None => return Err(Failure::new(Exit::Usage, "no cluster for the state")),
     };
-    let where_ = format!("namespace {namespace} of {cluster}");
-    let client = match reached {
-        Ok(cluster) => cluster.client(),
-        Err(why) => return Err(unusable(StoreError::Unusable { place: where_, why: why.to_string() })),
-    };
-    let shared = Shared::new(client, namespace, &where_, &format!("{kubectl} -n {namespace}"), Arc::new(System));
-    shared.probe().await.map_err(unusable)?;
-    Ok(Arc::new(shared))
+    let place = format!("namespace {namespace} of {cluster}");
+    match reached {
+        Ok(cluster) => {
+            Ok(Namespace { client: cluster.client(), name: namespace.to_owned(), place, kubectl: format!("{kubectl} -n {namespace}") })
+        }
+        Err(why) => Err(unusable(StoreError::Unusable { place, why: why.to_string() })),
+    }
 }
 
 /// Why the store did not do what was asked before anything was touched.

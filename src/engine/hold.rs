@@ -34,6 +34,11 @@ impl Hold {
         &self.run
     }
 
+    /// Gives the locks back, and leaves the run to whoever takes it next.
+    pub async fn leave(self) {
+        self.held.release().await;
+    }
+
     /// The command that runs the break-glass script that was written with a new run.
     pub fn script(&self) -> Option<&str> {
         self.script.as_deref()

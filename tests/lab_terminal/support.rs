@@ -82,6 +82,11 @@ impl Lab {
         self.folder.path()
     }
 
+    /// What the lab printed for this variable.
+    pub fn environment(&self, name: &str) -> &str {
+        self.environment.iter().find(|(n, _)| n == name).map_or("", |(_, value)| value)
+    }
+
     /// Ends it as `^C` does, and returns its exit code.
     pub fn stop(mut self) -> Option<i32> {
         self.process.signal("INT");

@@ -1,8 +1,9 @@
 //! Schedulers before a real API server: what `examples/schedulers` makes there, and calls of `step` that find their run in a namespace of it.
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use crate::child::run;
 use crate::world::World;
 
 #[test]
@@ -37,11 +38,44 @@ fn allowed(world: &World) {
         object["metadata"]["namespace"] = world.name.clone().into();
         let binding = object["kind"] == "RoleBinding";
         if binding {
-            object["subjects"] = serde_json::json!([{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "cutover"}]);
+            object["subjects"] = json!([{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "cutover"}]);
         }
         let resource = if binding { "rolebindings" } else { "roles" };
         world.stack.a.api.create(&format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{}/{resource}", world.name), &object);
     }
+}
+
+/// The Job of `run --detach` on a real API server, and a process that does what its pod would.
+#[test]
+fn stack_a_run_is_handed_to_a_job() {
+    let Some(world) = World::new("handed") else { return };
+    allowed(&world);
+    let plan = world.plan("{bind: {}}, {setWeight: 100}");
+    let text = std::fs::read_to_string(&plan).expect("the plan").replace("kubeContext: ", "eks: stack-");
+    std::fs::write(&plan, text).expect("the plan");
+    let detach = ["run", &plan, "--yes", "--state", "eks:stack-a/handed", "--detach", "--image", "registry.example.com/cutover:0.1.0"];
+    let refused = run(world.cutover(&detach)).exits(3);
+    assert!(refused.err.contains("jobs") && refused.err.contains("nothing was touched"), "{}", refused.err);
+    let rbac = "/apis/rbac.authorization.k8s.io/v1/namespaces/handed";
+    let api = "rbac.authorization.k8s.io";
+    let rules = json!([{"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["create"]}]);
+    world.stack.a.api.create(&format!("{rbac}/roles"), &json!({"metadata": {"name": "hand"}, "rules": rules}));
+    let subjects = json!([{"apiGroup": api, "kind": "User", "name": "cutover"}]);
+    let role = json!({"apiGroup": api, "kind": "Role", "name": "hand"});
+    world
+        .stack
+        .a
+        .api
+        .create(&format!("{rbac}/rolebindings"), &json!({"metadata": {"name": "hand"}, "roleRef": role, "subjects": subjects}));
+    run(world.cutover(&detach)).exits(8);
+    world.share_is(0);
+    let jobs = world.stack.a.api.get("/apis/batch/v1/namespaces/handed/jobs");
+    let arguments = jobs["items"][0]["spec"]["template"]["spec"]["containers"][0]["args"].as_array().expect("its arguments");
+    let arguments: Vec<_> = arguments.iter().filter_map(Value::as_str).collect();
+    let mut pod = world.cutover(&arguments);
+    pod.env("CUTOVER_STATE_DIR", world.folder.path().join("pod"));
+    run(pod).exits(0);
+    world.share_is(100);
 }
 
 /// Two at a time, from two machines that share a namespace: one does what is due, and the other does nothing.

@@ -2,6 +2,7 @@
 
 mod connect;
 mod error;
+pub mod job;
 mod namespace;
 mod unreached;
 mod value;

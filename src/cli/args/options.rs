@@ -174,8 +174,17 @@ pub struct Run {
     #[arg(long, value_parser = value::speed, value_name = "N")]
     pub api_budget: Option<f64>,
     /// When frozen by drift (exit 7) or a failure (exit 5): leave, or keep guarding [default: wait on a terminal]
-    #[arg(long, value_enum, hide_possible_values = true, value_name = "exit|wait")]
+    #[arg(long, value_enum, hide_possible_values = true, value_name = "exit|wait", conflicts_with = "detach")]
     pub on_freeze: Option<OnFreeze>,
+    /// Begin the run, and hand it to a Job in the namespace that keeps it (`spec.state`); exits with 8
+    #[arg(long, requires = "image", conflicts_with = "until")]
+    pub detach: bool,
+    /// The Job's image, with `cutover` on its PATH
+    #[arg(long, requires = "detach")]
+    pub image: Option<String>,
+    /// The Job's service account, whose role is the one that the run needs
+    #[arg(long, default_value = "cutover", value_name = "NAME")]
+    pub service_account: String,
 }
 
 /// `step`.
@@ -187,7 +196,8 @@ Examples:
   cutover step plan.yaml --yes                        from cron, a systemd timer, a CI job or a CronJob
   cutover step plan.yaml --yes --max-wait 4m          every five minutes, guarding in between", &Exit::ALL))]
 pub struct Step {
-    /// Plan file, `-` for stdin
+    /// Plan file, `-` for stdin; or a run's id, to go on with that one only
+    #[arg(value_name = "PLAN|RUN")]
     pub plan: String,
     /// Do not ask; needed where there is no terminal
     #[arg(long, short)]

@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod completions;
+pub mod detach;
 pub mod finalize;
 pub mod history;
 pub mod init;

@@ -4,6 +4,7 @@ use crate::adapter::store::{RunSummary, Store, run_id};
 use crate::cli::args::{Global, OnFreeze, Run, StepRef};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::prepare::{Prepared, calls, prepare};
+use crate::cli::verbs::detach::{Taker, taker};
 use crate::cli::verbs::step::elsewhere;
 use crate::cli::{drive, find, owner, place, render, term, world};
 use crate::domain::decide::Orders;
@@ -20,11 +21,12 @@ pub async fn run(global: &Global, args: &Run) -> Result<Exit, Failure> {
     unfinished(&*store, &known).await?;
     let from_step = step(&plan, args.from_step.as_ref())?.unwrap_or(1);
     let until = step(&plan, args.until.as_ref())?;
+    let taker = taker(global, args, &plan).await?;
     let ports = world::ports(&plan, store).await;
     let prepared = prepare(&plan, &ports, from_step).await;
     may_begin(global, &ports, &prepared, args.yes).await?;
     let start = baseline(&plan, from_step, args.baseline.clone())?;
-    let beginning = Beginning { from_step, start, known: &known };
+    let beginning = Beginning { from_step, start, known: &known, taker };
     begin(global, &plan, ports, &prepared, beginning, |settings, things| Settings {
         orders: Orders { until, ..Orders::default() },
         leave_when_frozen: leaves(args.on_freeze),
@@ -61,6 +63,8 @@ pub(super) struct Beginning<'a> {
     pub start: Option<Shares>,
     /// The runs of the plan that there were when it was decided to begin another one.
     pub known: &'a [RunSummary],
+    /// Who goes on with it, where not this process.
+    pub taker: Option<Taker<'a>>,
 }
 
 /// Begins the run and drives it.
@@ -72,7 +76,7 @@ pub(super) async fn begin(
     beginning: Beginning<'_>,
     adjust: impl FnOnce(Settings, usize) -> Settings,
 ) -> Result<Exit, Failure> {
-    let Beginning { from_step, start, known } = beginning;
+    let Beginning { from_step, start, known, taker } = beginning;
     let (owner, host) = owner::owner();
     let started = prepared.started(plan, &owner, from_step, start)?;
     let things = calls(started.groups.len(), started.routes.len(), started.load_balancers.len());
@@ -87,7 +91,10 @@ pub(super) async fn begin(
     if let Some(script) = hold.script() {
         term::complain(&format!("without this program, everything goes back with: {script}"));
     }
-    drive::drive(global, plan, ports, settings, hold).await
+    match taker {
+        Some(taker) => taker.take(global, hold).await,
+        None => drive::drive(global, plan, ports, settings, hold).await,
+    }
 }
 
 /// A frozen run is guarded for as long as somebody may be looking.

@@ -2,6 +2,7 @@
 //!
 //! It decides nothing: what is due, and when there is only waiting left, [`decide`](crate::domain::decide) says, as to `run` and `resume`.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::adapter::store::{Holder, LockError, RunSummary, Store, is_of};
@@ -20,6 +21,9 @@ use crate::plan::model::{Plan, StepKind};
 
 /// Runs the verb.
 pub async fn run(global: &Global, args: &Step) -> Result<Exit, Failure> {
+    if is_run(&args.plan) && !Path::new(&args.plan).exists() {
+        return of_run(global, args).await;
+    }
     let plan = find::plan(&args.plan, term::style_err(global.color).color)?;
     let store = place::of(global, &plan).await?;
     match due(&*store, &plan).await? {
@@ -30,15 +34,35 @@ pub async fn run(global: &Global, args: &Step) -> Result<Exit, Failure> {
             let ports = world::ports(&plan, store).await;
             first(global, args, &plan, ports, &known).await
         }
-        Due::GoOn(found) => match store.holder(&found.run.id).await {
-            Some(holder) => Ok(in_hand(&holder)),
-            None => next(global, args, &found, store).await,
-        },
+        Due::GoOn(found) => go_on(global, args, &found, store).await,
         Due::Over(run, exit) => {
             term::complain(&format!("the run {run} of this plan is over: {}; nothing to do", exit.meaning()));
             term::complain("to do the plan once more: cutover run; or change the file, its text is what tells two plans apart");
             Ok(exit)
         }
+    }
+}
+
+/// The same for a run that was begun: a call of this never begins one.
+async fn of_run(global: &Global, args: &Step) -> Result<Exit, Failure> {
+    let store = place::named(global, Some(&args.plan)).await?;
+    let found = find::run(&*store, Some(&args.plan), term::style_err(global.color).color).await?;
+    let Some(ending) = ended(&found.records) else { return go_on(global, args, &found, store).await };
+    let exit = drive::exit(&ending);
+    term::complain(&format!("the run {} is over: {}; nothing to do", found.run.id, exit.meaning()));
+    Ok(exit)
+}
+
+/// Whether this is a run's id rather than a file's name.
+fn is_run(text: &str) -> bool {
+    let plan = text.rsplitn(4, '-').nth(3);
+    plan.is_some_and(|plan| is_of(text, plan))
+}
+
+async fn go_on(global: &Global, args: &Step, found: &Found, store: Arc<dyn Store>) -> Result<Exit, Failure> {
+    match store.holder(&found.run.id).await {
+        Some(holder) => Ok(in_hand(&holder)),
+        None => next(global, args, found, store).await,
     }
 }
 
@@ -94,7 +118,7 @@ async fn first(global: &Global, args: &Step, plan: &Plan, ports: Ports, known: &
     }
     may_begin(global, &ports, &prepared, args.yes).await?;
     hint(plan, args);
-    let beginning = Beginning { from_step: 1, start: None, known };
+    let beginning = Beginning { from_step: 1, start: None, known, taker: None };
     begin(global, plan, ports, &prepared, beginning, |settings, things| Settings { orders, ..settings.spending(args.api_budget, things) })
         .await
 }

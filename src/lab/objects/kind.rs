@@ -15,6 +15,7 @@ pub enum Kind {
     StatefulSet,
     ReplicaSet,
     HorizontalPodAutoscaler,
+    Job,
     EndpointSlice,
     Lease,
     TargetGroupBinding,
@@ -58,7 +59,7 @@ const fn resource(kind: Kind, group: &'static str, version: &'static str, names:
 }
 
 /// Every kind but TargetGroupBinding.
-static BUILT_IN: [Resource; 13] = [
+static BUILT_IN: [Resource; 14] = [
     Resource { short: &["ns"], namespaced: false, ..resource(Kind::Namespace, "", "v1", ["Namespace", "namespaces", "namespace"]) },
     Resource { short: &["no"], namespaced: false, ..resource(Kind::Node, "", "v1", ["Node", "nodes", "node"]) },
     Resource { short: &["po"], ..resource(Kind::Pod, "", "v1", ["Pod", "pods", "pod"]) },
@@ -78,6 +79,7 @@ static BUILT_IN: [Resource; 13] = [
             ["HorizontalPodAutoscaler", "horizontalpodautoscalers", "horizontalpodautoscaler"],
         )
     },
+    resource(Kind::Job, "batch", "v1", ["Job", "jobs", "job"]),
     Resource {
         status: false,
         ..resource(Kind::EndpointSlice, "discovery.k8s.io", "v1", ["EndpointSlice", "endpointslices", "endpointslice"])

@@ -116,7 +116,8 @@ fn lost(given: &Value, kept: &Value, path: &str, found: &mut Vec<String>) {
 /// The object as the real types keep it.
 fn typed(kind: Kind, object: &Value) -> Result<Value, serde_json::Error> {
     use k8s_openapi::api::{
-        apps::v1 as apps, autoscaling::v2 as autoscaling, coordination::v1 as coordination, core::v1 as core, discovery::v1 as discovery,
+        apps::v1 as apps, autoscaling::v2 as autoscaling, batch::v1 as batch, coordination::v1 as coordination, core::v1 as core,
+        discovery::v1 as discovery,
     };
     fn pass<T: serde::de::DeserializeOwned + serde::Serialize>(object: &Value) -> Result<Value, serde_json::Error> {
         serde_json::to_value(serde_json::from_value::<T>(object.clone())?)
@@ -133,6 +134,7 @@ fn typed(kind: Kind, object: &Value) -> Result<Value, serde_json::Error> {
         Kind::StatefulSet => pass::<apps::StatefulSet>(object),
         Kind::ReplicaSet => pass::<apps::ReplicaSet>(object),
         Kind::HorizontalPodAutoscaler => pass::<autoscaling::HorizontalPodAutoscaler>(object),
+        Kind::Job => pass::<batch::Job>(object),
         Kind::EndpointSlice => pass::<discovery::EndpointSlice>(object),
         Kind::Lease => pass::<coordination::Lease>(object),
         Kind::TargetGroupBinding => Ok(object.clone()),
