@@ -64,6 +64,7 @@ fn plan() -> Plan {
         accept: vec![],
         marker: Marker::Tag,
         state: StatePlace::Local,
+        notifications: Vec::new(),
     }
 }
 

@@ -67,4 +67,11 @@ fn every_wrong_gate_is_named_with_its_place_and_what_would_be_right() {
     said("{name: g, http: {url: \"http://x\", headers: [{name: a}]}}", "CUT032", "says nothing");
     said("{name: of-workload, exec: {command: [x]}}", "CUT008", "two gates are called");
     said("{name: g, exec: {command: [x]}, noData: promote}", "CUT005", "noData");
+    said("{name: g, exec: {command: [x, \"{{clutser}}\"]}}", "CUT037", "did you mean `{{cluster}}`");
+    said("{name: g, http: {url: \"http://x/{{side}}\"}}", "CUT037", "`cluster` and `window`");
+    said(
+        "{name: g, prometheus: {address: \"http://p\", query: \"x{w='{{workload}}'}\"}, successCondition: {atMost: 1}}",
+        "CUT037",
+        "`{{workload}}`",
+    );
 }

@@ -3,9 +3,11 @@
 pub mod alb;
 pub mod aws;
 pub mod clock;
+pub mod courier;
 pub mod eks;
 pub mod kube;
 pub mod metric;
+pub mod notify;
 pub mod patient;
 pub mod store;
 mod words;

@@ -32,6 +32,19 @@ pub fn rehearsal<'a>(global: &Global, plan: &'a Plan) -> Box<dyn Audience + 'a> 
     }
 }
 
+/// Several who follow.
+pub struct Company<'a>(pub Vec<&'a mut dyn Audience>);
+
+impl Audience for Company<'_> {
+    fn record(&mut self, record: &Record) {
+        self.0.iter_mut().for_each(|one| one.record(record));
+    }
+
+    fn turn(&mut self, state: &State, watch: &Watch, waits: &[Wait], now: Timestamp) {
+        self.0.iter_mut().for_each(|one| one.turn(state, watch, waits, now));
+    }
+}
+
 /// One JSON object a line.
 pub struct Json;
 

@@ -3,8 +3,9 @@
 use jiff::Timestamp;
 
 use super::args::{Global, Output};
-use super::audience::audience;
+use super::audience::{Company, audience};
 use super::exit::{Exit, Failure};
+use super::notify::Bells;
 use super::render::status;
 use super::render::view::View;
 use super::signals::Signals;
@@ -49,12 +50,15 @@ pub async fn begin(
     let interrupt = Interrupt::default();
     let stays = settings.orders.leave.is_none();
     let mut listener = audience(global, plan);
+    let mut bells = Bells::of(plan);
     // It names everything that later records are about, and was journalled before there was anybody to tell.
     let before = ports.store.read(hold.run()).await.unwrap_or_default();
     before.iter().take_while(|r| !matches!(r.event, Event::Claimed { .. })).for_each(|record| listener.record(record));
+    bells.before(&before);
+    let mut company = Company(vec![&mut *listener, &mut bells]);
     // What only memory keeps is found by no later process.
     let lost = if ports.store.lasts() { None } else { Some(emergency(&ports.store.read(hold.run()).await.unwrap_or_default())) };
-    let mut run = Run::take(plan, ports, settings, hold, interrupt.clone(), &mut *listener).await.map_err(|e| engine(e, false))?;
+    let mut run = Run::take(plan, ports, settings, hold, interrupt.clone(), &mut company).await.map_err(|e| engine(e, false))?;
     if let Some(request) = request {
         let begun = run.begin(request).await;
         begun.map_err(|e| engine(e, written(run.state())))?.map_err(|why| Failure::new(Exit::Usage, why))?;
@@ -68,16 +72,23 @@ pub async fn begin(
     run.release().await;
     drop(run);
     drop(listener);
+    let Some(ending) = ending else {
+        term::complain(&format!("left at once, as asked\n{}", status::left(&view, &term::style_err(global.color)).join("\n")));
+        return Ok(Exit::Interrupted);
+    };
+    let exit = told(global, ending, moved, &view);
+    bells.finish().await;
+    exit
+}
+
+/// What came of a run, said to whoever is at this process.
+fn told(global: &Global, ending: Result<Ending, EngineError>, moved: bool, view: &View) -> Result<Exit, Failure> {
     match ending {
-        None => {
-            term::complain(&format!("left at once, as asked\n{}", status::left(&view, &term::style_err(global.color)).join("\n")));
-            Ok(Exit::Interrupted)
-        }
-        Some(Err(error)) => {
-            let left = status::left(&view, &term::style_err(global.color));
+        Err(error) => {
+            let left = status::left(view, &term::style_err(global.color));
             Err(left.iter().fold(engine(error, moved), |failure, line| failure.next(line.trim_start_matches("  "))))
         }
-        Some(Ok(ending)) => Ok(said(global, &ending, &view)),
+        Ok(ending) => Ok(said(global, &ending, view)),
     }
 }
 

@@ -8,6 +8,7 @@ use super::audience::audience;
 use super::drive;
 use super::exit::{Exit, Failure};
 use super::find::Found;
+use super::notify::Bells;
 use super::render::events::Lines;
 use super::render::view::View;
 use super::term;
@@ -108,12 +109,15 @@ pub async fn journal_requests(found: &Found, store: &Arc<dyn Store>) -> Result<(
     let now = jiff::Timestamp::now();
     let holder = Holder { owner, host, pid: std::process::id(), since: now, run: found.run.id.clone() };
     let held = store.lock(&found.run.load_balancers, &holder).await.map_err(|e| drive::held(e.into()))?;
-    let noted = journal_held(found, store, now).await;
+    let mut bells = Bells::of(&found.plan);
+    bells.learn(&found.records);
+    let noted = journal_held(found, store, now, &mut bells).await;
     held.release().await;
+    bells.finish().await;
     noted
 }
 
-async fn journal_held(found: &Found, store: &Arc<dyn Store>, now: jiff::Timestamp) -> Result<(), Failure> {
+async fn journal_held(found: &Found, store: &Arc<dyn Store>, now: jiff::Timestamp, bells: &mut Bells) -> Result<(), Failure> {
     let mut state = state(found)?;
     let wrong = |e| Failure::new(Exit::Internal, e);
     for (name, asked) in store.requests(&found.run.id).await.map_err(wrong)? {
@@ -124,6 +128,7 @@ async fn journal_held(found: &Found, store: &Arc<dyn Store>, now: jiff::Timestam
         let event = request::event(&found.plan, &state, &asked, Some(&name));
         let record = store.append(&found.run.id, now, &event).await.map_err(wrong)?;
         state.apply(record.time, &record.event).map_err(|e| Failure::new(Exit::Internal, e))?;
+        bells.record(&record);
         store.drop_request(&found.run.id, &name).await.map_err(wrong)?;
         if let Event::Notice { message, .. } = &event {
             return Err(Failure::new(Exit::Usage, message.clone()));

@@ -8,6 +8,7 @@ pub mod find;
 pub mod follow;
 pub mod identity;
 pub mod log;
+pub mod notify;
 pub mod owner;
 pub mod picture;
 pub mod place;

@@ -12,6 +12,7 @@ use super::alb::RouteId;
 use super::binding::Binding;
 use super::gate::metric::Measurement;
 use super::verdict::judge::Call;
+use crate::plan::model::notify::Kind;
 use crate::plan::model::{ClusterName, OnTimeout, Shares};
 
 /// The version of the records.
@@ -319,6 +320,15 @@ pub enum Event {
     },
     /// A rehearsal's own measurement; never in a journal.
     Measured(Measured),
+    /// What a run would have told somebody, in a rehearsal; never in a journal.
+    Notified {
+        /// `slack`, `webhook`, `exec`.
+        to: String,
+        /// What it is about.
+        about: Kind,
+        /// The text.
+        text: String,
+    },
 }
 
 impl Event {

@@ -75,10 +75,12 @@ codes! {
     CUT029 Error "gates that cannot work together";
     CUT030 Error "a metric gate has no source or judgement, or more than one";
     CUT031 Error "a metric gate is judged by what its source does not tell";
-    CUT032 Error "a metric gate's address or header is wrong";
+    CUT032 Error "an address or a header is wrong";
     CUT034 Error "a bad time, day, window or time zone";
     CUT035 Error "a step and its pause fit into no window";
     CUT036 Error "a time-out where nothing can time out";
+    CUT037 Error "a text has a placeholder that stands for nothing";
+    CUT038 Error "a notification has no destination, more than one, or nothing to tell";
     CUT040 Error "a load balancer is not found, or is not exactly one";
     CUT041 Error "a target group is not found, or is not exactly one";
     CUT042 Warning "group stickiness keeps clients where they are after weights change";

@@ -63,6 +63,7 @@ pub fn plan() -> Plan {
         accept: Vec::new(),
         marker: Marker::Tag,
         state: StatePlace::Local,
+        notifications: Vec::new(),
     }
 }
 

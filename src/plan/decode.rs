@@ -181,7 +181,7 @@ pub(crate) fn entries<'a>(
         note(out, Code::CUT004, node.head(), format!("{what} has no `{}`", field.key)).help(format!("add `{}`: {doc}", field.key));
     }
     if let Some(choice) = choice {
-        choose(node, what, entries, choice, out);
+        choose(node, what, (entries, fields), choice, out);
     }
     Some(entries)
 }
@@ -196,14 +196,14 @@ fn unknown(key: &str, place: Place, what: &str, fields: &[Field], given: &[&str]
     };
 }
 
-fn choose(node: &Node, what: &str, entries: &[Node], choice: &Choice, out: &mut Vec<Diagnostic>) {
+fn choose(node: &Node, what: &str, (entries, fields): (&[Node], &[Field]), choice: &Choice, out: &mut Vec<Diagnostic>) {
     let chosen: Vec<&Node> = entries.iter().filter(|e| e.key.as_ref().is_some_and(|(k, _)| choice.of.contains(&k.as_str()))).collect();
     let names: Vec<&str> = chosen.iter().filter_map(|e| e.key.as_ref()).map(|(k, _)| k.as_str()).collect();
     if let [_, second, ..] = &chosen[..] {
         note(out, choice.code, second.head(), format!("{what} has {} at once", list(&names))).help("keep one of them");
     } else if chosen.is_empty() && choice.exactly {
         // An unknown field has been named already, and is most likely the one that is missing here.
-        if entries.iter().all(|e| e.key.as_ref().is_some_and(|(k, _)| k == "name")) {
+        if entries.iter().all(|e| e.key.as_ref().is_some_and(|(k, _)| fields.iter().any(|f| f.key == k))) {
             note(out, choice.code, node.head(), format!("{what} says nothing")).help(format!("give it exactly one of {}", list(choice.of)));
         }
     }

@@ -5,8 +5,8 @@ use super::decode::{At, Table, record};
 use super::extra::Binding;
 use super::scalar::{
     Account, Actions, Amount, ApiVersion, Arn, CallRate, Chance, ClusterRef, CodeName, EksName, Factor, Failures, Flag, HeaderName, Kind,
-    Line, ListenerName, MarkerKind, Missing, Name, Percent, Period, Port, Priority, Query, Ratio, Reaction, Region, Requests, Resource,
-    Status, StepName, Stickiness, Targets, Times, Url,
+    KindName, Line, ListenerName, MarkerKind, Missing, Name, Percent, Period, Port, Priority, Prose, Query, Ratio, Reaction, Region,
+    Requests, Resource, Status, StepName, Stickiness, Targets, Times, Url,
 };
 use super::time::{ApprovalReaction, Clock, Day, Moment, Zone};
 
@@ -45,7 +45,47 @@ record! {
         marker "marker": optional MarkerKind = "tag",
         /// Where runs are kept, and the lock with them; omitted: on the machine that runs them.
         state "state": optional State,
+        /// Who is told what happens in a run.
+        notifications "notifications": optional Vec<At<Notification>> = [],
     }
+
+    /// Somebody who is told. What cannot be delivered holds up no run: it is tried a few times, and becomes a line in the log.
+    Notification as "a notification" {
+        /// To an incoming webhook of Slack.
+        slack "slack": optional Slack,
+        /// By a POST of JSON.
+        webhook "webhook": optional Webhook,
+        /// To a command, on its standard input.
+        exec "exec": optional Exec,
+        /// Of what; omitted: all but `stepStarted`, `stepDone`, `approved` and `notice`.
+        on "on": optional Vec<At<KindName>>,
+        /// The text, with `{{plan}}`, `{{run}}`, `{{event}}`, `{{message}}`, `{{time}}`, `{{step}}`, `{{steps}}`, `{{label}}` and `{{owner}}`; omitted: `cutover {{plan}}: {{message}}`.
+        template "template": optional Prose,
+    }; exactly CUT038 ["slack", "webhook", "exec"]
+
+    /// An incoming webhook of Slack.
+    Slack as "`slack`" {
+        /// Where its URL is, which is the secret.
+        url_from "urlFrom": required UrlFrom,
+    }
+
+    /// A POST of JSON.
+    Webhook as "`webhook`" {
+        /// Where it goes, where that is no secret.
+        url "url": optional Url,
+        /// Where the URL is, where it is a secret.
+        url_from "urlFrom": optional UrlFrom,
+        /// Headers of the request.
+        headers "headers": optional Vec<At<Header>> = [],
+    }; exactly CUT038 ["url", "urlFrom"]
+
+    /// Where a URL is that must be written nowhere.
+    UrlFrom as "`urlFrom`" {
+        /// The environment variable that holds it.
+        env "env": optional Line,
+        /// The file that holds it, read again for each notification.
+        file "file": optional Line,
+    }; exactly CUT038 ["env", "file"]
 
     /// Where runs are kept, for machines that do not share a disk.
     State as "`state`" {

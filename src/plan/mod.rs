@@ -16,6 +16,7 @@ mod render;
 mod scalar;
 mod schema;
 mod suggest;
+pub mod template;
 mod time;
 mod yaml;
 

@@ -1,6 +1,7 @@
 //! The plan as the rest of the crate sees it: checked, defaulted, durations as [`Duration`], shares as percentages by cluster.
 
 pub mod metric;
+pub mod notify;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -41,6 +42,8 @@ pub struct Plan {
     pub marker: Marker,
     /// Where its runs are kept (`spec.state`).
     pub state: StatePlace,
+    /// Who is told what (`spec.notifications`).
+    pub notifications: Vec<notify::Notification>,
 }
 
 /// `spec.state`: where runs are kept, and the lock with them.

@@ -8,6 +8,7 @@ use schemars::json_schema;
 use super::decode::{Decode, clip, note};
 use super::diagnostic::Diagnostic;
 use super::duration;
+use super::model::notify::Kind as TellKind;
 use super::model::{ListenerRef, PortRef, Selector};
 use super::suggest::closest;
 use super::yaml::{Node, Value};
@@ -383,6 +384,13 @@ scalar! {
     Failures(u32) = { "type": "integer", "minimum": 0, "maximum": 10000 }, |n, out| n.whole("number", 0..=10_000, out);
     /// An HTTP status.
     Status(u32) = { "type": "integer", "minimum": 100, "maximum": 599 }, |n, out| n.whole("HTTP status", 100..=599, out);
+    /// A text of several lines, perhaps.
+    Prose(String) = { "type": "string", "minLength": 1, "maxLength": 4000 }, |n, out| line(n, 4000, out);
+    /// What a notification is about.
+    KindName(TellKind) = { "type": "string", "enum": (TellKind::WORDS) }, |n, out| {
+        let word = one_of(n, Code::CUT005, TellKind::WORDS, out)?;
+        TellKind::ALL.iter().copied().find(|kind| kind.word() == word)
+    };
     /// A finding's code.
     CodeName(String) = { "type": "string", "pattern": "^CUT[0-9]{3}$" }, |n, out| n.text("the code of a finding", out).map(str::to_owned);
 }

@@ -59,6 +59,7 @@ fn plan(prefix: &str) -> Plan {
         accept: Vec::new(),
         marker: Marker::Tag,
         state: StatePlace::Local,
+        notifications: Vec::new(),
     }
 }
 

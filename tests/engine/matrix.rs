@@ -158,6 +158,12 @@ async fn metrics_are_compared_before_each_rise() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_plan_that_tells_people_goes_as_one_that_does_not() {
+    ends(plan("plans/notifications.yaml"), "healthy", "completed", Exit::Done).await.assert_shares(100, &[]);
+    ends(plan("plans/notifications.yaml"), "green-dies-at-50", "rolled back", Exit::RolledBack).await.assert_original(&[]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn zones_split_evenly() {
     ends(plan("plans/zones.yaml"), "healthy", "completed", Exit::Done).await.assert_shares(50, &[]);
 }

@@ -73,6 +73,7 @@ pub fn plan() -> Plan {
         accept: vec![],
         marker: Marker::Tag,
         state: StatePlace::Local,
+        notifications: Vec::new(),
     }
 }
 

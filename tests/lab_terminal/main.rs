@@ -3,6 +3,7 @@
 mod errors;
 mod finalize;
 mod kubectl;
+mod notify;
 mod shared;
 mod steering;
 mod support;

@@ -3,7 +3,7 @@
 use std::process::Stdio;
 
 use serde::Deserialize;
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 
 use super::fill::fill;
 use super::{clipped, unreadable};
@@ -42,7 +42,7 @@ pub async fn ask(source: &Exec, question: &Question) -> Seen {
         Ok(child) => child,
         Err(error) => return unreadable(format!("{program}: {error}")),
     };
-    let family = Family(child.id());
+    let family = Family::of(&child);
     let output = tokio::time::timeout(source.timeout, child.wait_with_output()).await;
     drop(family);
     match output {
@@ -56,7 +56,14 @@ pub async fn ask(source: &Exec, question: &Question) -> Seen {
 }
 
 /// A command's process group: what it started ends with it.
-struct Family(Option<u32>);
+pub struct Family(Option<u32>);
+
+impl Family {
+    /// Of a child that leads a group of its own.
+    pub fn of(child: &Child) -> Self {
+        Self(child.id())
+    }
+}
 
 impl Drop for Family {
     fn drop(&mut self) {

@@ -2,10 +2,14 @@
 
 use crate::domain::gate::metric::Question;
 use crate::plan::model::metric::Scope;
+use crate::plan::template;
 
 /// `{{cluster}}`, `{{workload}}` and `{{window}}`, for a side of a question.
 pub fn fill(text: &str, question: &Question, cluster: &str) -> String {
-    let workload = if let Scope::Workload(name) = &question.gate.scope { name } else { "" };
-    let window = format!("{}s", question.gate.window.as_secs().max(1));
-    text.replace("{{cluster}}", cluster).replace("{{workload}}", workload).replace("{{window}}", &window)
+    template::fill(text, |name| match (name, &question.gate.scope) {
+        ("cluster", _) => Some(cluster.to_owned()),
+        ("workload", Scope::Workload(name)) => Some(name.clone()),
+        ("window", _) => Some(format!("{}s", question.gate.window.as_secs().max(1))),
+        _ => None,
+    })
 }

@@ -21,7 +21,8 @@ use crate::plan::model::metric::Source;
 use crate::plan::model::{ClusterName, Plan, ServiceRef};
 
 use cloudwatch::CloudWatch;
-pub use web::Web;
+pub(super) use exec::Family;
+pub use web::{Ask, Web};
 
 /// The sources of a plan.
 pub struct Sources {

@@ -196,6 +196,7 @@ fn text(event: &Event, run: &str, names: &Names, style: &Style) -> Option<Text> 
         }
         Event::Stopped { message, .. } => Text::new(Tone::Warn, "⏸", message),
         Event::Measured(m) => measured(m),
+        Event::Notified { to, about, text } => Text::new(Tone::Faint, "·", format!("would tell {to} ({}): {text}", about.word())),
     })
 }
 

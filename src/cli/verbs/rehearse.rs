@@ -13,6 +13,7 @@ use crate::adapter::store::{Store, run_id};
 use crate::cli::args::{Global, Rehearse};
 use crate::cli::audience::rehearsal as listener;
 use crate::cli::exit::{Exit, Failure};
+use crate::cli::notify::Rehearsed;
 use crate::cli::prepare::prepare;
 use crate::cli::render::check;
 use crate::cli::verbs::report;
@@ -77,7 +78,8 @@ async fn rehearse(global: &Global, plan: &Plan, stage: &Stage, args: &Rehearse) 
     let load_balancers = started.load_balancers.clone();
     let mut hold = hold::begin(&ports, &settings, plan.marker, &run, started).await.map_err(drive::held)?;
     let mut inner = listener(global, plan);
-    let mut rehearsal = Rehearsal::new(&mut *inner, stage, memory, &run);
+    let mut inner = Rehearsed::new(&mut *inner, plan);
+    let mut rehearsal = Rehearsal::new(&mut inner, stage, memory, &run);
     for record in ports.store.read(&run).await.map_err(|e| Failure::new(Exit::Internal, e))? {
         crate::engine::Audience::record(&mut rehearsal, &record);
     }

@@ -78,7 +78,8 @@ impl State {
             | Event::Health { .. }
             | Event::Notice { .. }
             | Event::Kept { .. }
-            | Event::Measured(_) => {}
+            | Event::Measured(_)
+            | Event::Notified { .. } => {}
         }
         Ok(())
     }

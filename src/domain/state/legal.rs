@@ -47,7 +47,7 @@ fn legal(stand: Stand, event: &Event) -> bool {
     let Stand { phase, held, reassert, detached } = stand;
     let stepping = matches!(phase, Ready | Moving | Baking | Awaiting);
     match event {
-        Event::Started(_) | Event::Measured(_) => false,
+        Event::Started(_) | Event::Measured(_) | Event::Notified { .. } => false,
         Event::Claimed { .. } | Event::Notice { .. } | Event::Stopped { .. } => true,
         Event::RollbackStarted { .. } | Event::RampStarted { .. } => !detached,
         Event::DetachStarted { .. } => phase == Finished,
@@ -113,6 +113,7 @@ pub(super) fn kind(event: &Event) -> &'static str {
         Event::Finished { .. } => "finished",
         Event::Stopped { .. } => "stopped",
         Event::Measured(_) => "measured",
+        Event::Notified { .. } => "notified",
     }
 }
 

@@ -44,6 +44,7 @@ pub(super) fn all(spec: &Spec, out: &mut Vec<Diagnostic>) -> Option<Vec<MetricGa
 fn gate(scope: Scope, at: &At<file::MetricGate>, services: bool, out: &mut Vec<Diagnostic>) -> Option<MetricGate> {
     let gate = &at.value;
     let before = out.len();
+    placeholders(gate, &scope, out);
     let source = source(gate)?;
     let judge = judge(at, &source, out)?;
     let interval = gate.interval.as_ref()?.value.0;
@@ -92,6 +93,19 @@ fn fits(at: &At<file::MetricGate>, gate: &MetricGate, services: bool, out: &mut 
     }
 }
 
+/// What stands in double braces in a gate's texts.
+fn placeholders(gate: &file::MetricGate, scope: &Scope, out: &mut Vec<Diagnostic>) {
+    let names: &[&str] = if let Scope::Workload(_) = scope { &["cluster", "workload", "window"] } else { &["cluster", "window"] };
+    let prometheus = gate.prometheus.iter().map(|p| &p.value);
+    let queries = prometheus.clone().flat_map(|p| [&p.query, &p.requests, &p.errors, &p.latency]).flatten();
+    let urls = prometheus.filter_map(|p| p.address.as_ref()).chain(gate.http.iter().filter_map(|h| h.value.url.as_ref()));
+    let words = gate.exec.iter().filter_map(|e| e.value.command.as_ref()).flat_map(|c| &c.value);
+    let texts = queries.chain(words).map(|q| (&q.value.0, q.place)).chain(urls.map(|u| (&u.value.0, u.place)));
+    for (text, place) in texts {
+        super::notify::known(text, place, names, out);
+    }
+}
+
 fn source(gate: &file::MetricGate) -> Option<Source> {
     if let Some(at) = &gate.prometheus {
         let p = &at.value;
@@ -130,7 +144,7 @@ fn source(gate: &file::MetricGate) -> Option<Source> {
     Some(Source::Kubernetes { max_restarts: kubernetes.max_restarts.as_ref().map(|r| r.value.0) })
 }
 
-fn headers(headers: &At<Vec<At<file::Header>>>) -> Option<Vec<Header>> {
+pub(super) fn headers(headers: &At<Vec<At<file::Header>>>) -> Option<Vec<Header>> {
     let header = |at: &At<file::Header>| {
         let h = &at.value;
         let text = |t: &At<crate::plan::scalar::Line>| t.value.0.clone();

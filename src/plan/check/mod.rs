@@ -3,6 +3,7 @@
 mod arn;
 mod gates;
 mod hours;
+mod notify;
 mod routes;
 mod steps;
 
@@ -47,6 +48,7 @@ pub(super) fn plan(document: &Document, origin: &Origin, out: &mut Vec<Diagnosti
     }
     let accept = accept(spec, out);
     let state = state(spec, out);
+    let notifications = notify::all(spec, out);
     let _of_this_version = (document.api_version.as_ref()?, document.kind.as_ref()?);
     Some(Plan {
         name: document.metadata.as_ref()?.value.name.as_ref()?.value.0.clone(),
@@ -65,6 +67,7 @@ pub(super) fn plan(document: &Document, origin: &Origin, out: &mut Vec<Diagnosti
             MarkerKind::None => Marker::None,
         },
         state: state?,
+        notifications: notifications?,
     })
 }
 

@@ -39,7 +39,12 @@ impl Tally {
             Event::Outcome { route, result, live, detail } => {
                 self.outcome(record.time, route, *result, live.as_ref(), detail.as_deref(), names)
             }
-            Event::Kept { .. } | Event::Health { .. } | Event::Waiting { .. } | Event::Notice { .. } | Event::Measured(_) => Vec::new(),
+            Event::Kept { .. }
+            | Event::Health { .. }
+            | Event::Waiting { .. }
+            | Event::Notice { .. }
+            | Event::Measured(_)
+            | Event::Notified { .. } => Vec::new(),
             other => {
                 let due = self.tell(record.time, names);
                 if matches!(

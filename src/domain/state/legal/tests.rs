@@ -56,6 +56,7 @@ fn events() -> Vec<(Event, &'static str, Condition)> {
     vec![
         (Event::Started(Box::new(fixture::started(4))), "", always),
         (Event::Measured(measured), "", always),
+        (Event::Notified { to: by(), about: crate::plan::model::notify::Kind::Frozen, text: by() }, "", always),
         (Event::Claimed { owner: by(), pid: 1, tool: String::new(), onward: false }, "rmbaBfd", always),
         (Event::RollbackStarted { cause: String::new(), by: by(), to_step: None, force: false, request: None }, "rmbaBf", back),
         (Event::RampStarted { cause: String::new(), by: by(), ramp, force: false, request: None }, "rmbaBf", back),
@@ -107,7 +108,7 @@ fn letter(phase: Phase) -> char {
 fn every_pair_of_stand_and_event_is_judged_and_an_illegal_one_changes_nothing() {
     let events = events();
     let kinds: std::collections::BTreeSet<_> = events.iter().map(|(e, _, _)| kind(e)).collect();
-    assert_eq!(kinds.len(), 31, "each kind of event is here");
+    assert_eq!(kinds.len(), 32, "each kind of event is here");
     let mut count = 0;
     for stand in stands() {
         for (event, phases, condition) in &events {

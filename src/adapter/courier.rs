@@ -1,0 +1,197 @@
+//! Deliveries that hold up nobody: a bounded queue, and a task of its own that empties it, tries again, and gives up.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::mpsc::{self, Receiver, Sender};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+/// Why a delivery failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Trouble {
+    /// Another try may help.
+    Passing(String),
+    /// It would not.
+    Lasting(String),
+}
+
+/// Somewhere to deliver to.
+#[async_trait]
+pub trait Deliver<T>: Send + Sync + 'static {
+    /// Delivers these, in their order. Bounded in time.
+    async fn deliver(&self, parcels: &[T]) -> Result<(), Trouble>;
+}
+
+/// How much a courier takes upon itself.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// What may wait; more is dropped.
+    pub queue: usize,
+    /// What is delivered at once, at most.
+    pub at_once: usize,
+    /// How long it waits for more before each delivery.
+    pub gather: Duration,
+    /// Pauses before it tries again.
+    pub pauses: [Duration; 3],
+}
+
+/// Takes parcels from one who does not wait.
+pub struct Courier<T> {
+    name: String,
+    queue: Sender<T>,
+    /// Not delivered yet, nor given up.
+    open: Arc<AtomicUsize>,
+    /// Found no place in the queue since one last did.
+    dropped: usize,
+    task: JoinHandle<()>,
+}
+
+impl<T: Send + Sync + 'static> Courier<T> {
+    /// Begins its task, in the runtime of the caller. `name` is for the log, such as `notifications to slack`.
+    pub fn new(name: String, patience: Patience, to: impl Deliver<T>) -> Self {
+        let (queue, taken) = mpsc::channel(patience.queue);
+        let open = Arc::new(AtomicUsize::new(0));
+        let task = tokio::spawn(work(name.clone(), patience, to, taken, Arc::clone(&open)));
+        Self { name, queue, open, dropped: 0, task }
+    }
+
+    /// Takes a parcel, or drops it where there is no place.
+    pub fn take(&mut self, parcel: T) {
+        self.open.fetch_add(1, Ordering::Relaxed);
+        match self.queue.try_send(parcel) {
+            Ok(()) => self.dropped = 0,
+            Err(TrySendError::Full(_) | TrySendError::Closed(_)) => {
+                self.open.fetch_sub(1, Ordering::Relaxed);
+                if self.dropped == 0 {
+                    tracing::warn!("{}: too many wait to be delivered; some are dropped", self.name);
+                }
+                self.dropped += 1;
+            }
+        }
+    }
+
+    /// Waits until everything is delivered or given up, at the latest until then.
+    pub async fn finish(self, until: Instant) {
+        let Self { name, queue, open, mut task, .. } = self;
+        drop(queue);
+        if tokio::time::timeout_at(until, &mut task).await.is_err() {
+            task.abort();
+            tracing::warn!("{name}: {} not delivered when this process ended", open.load(Ordering::Relaxed));
+        }
+    }
+}
+
+async fn work<T: Send + Sync>(name: String, patience: Patience, to: impl Deliver<T>, mut taken: Receiver<T>, open: Arc<AtomicUsize>) {
+    let mut parcels = Vec::new();
+    while taken.recv_many(&mut parcels, patience.at_once).await > 0 {
+        if !patience.gather.is_zero() && !taken.is_closed() && parcels.len() < patience.at_once {
+            gather(&mut taken, &mut parcels, patience).await;
+        }
+        if let Err(why) = patiently(&to, &parcels, patience).await {
+            let more = if parcels.len() > 1 { format!("{} of them ", parcels.len()) } else { String::new() };
+            tracing::warn!("{name}: {more}not delivered: {why}");
+        }
+        open.fetch_sub(parcels.len(), Ordering::Relaxed);
+        parcels.clear();
+    }
+}
+
+/// Waits for more, until nobody sends any more or there is enough.
+async fn gather<T>(taken: &mut Receiver<T>, parcels: &mut Vec<T>, patience: Patience) {
+    let until = Instant::now() + patience.gather;
+    while parcels.len() < patience.at_once {
+        let room = patience.at_once - parcels.len();
+        match tokio::time::timeout_at(until, taken.recv_many(parcels, room)).await {
+            Ok(0) | Err(_) => break,
+            Ok(_) => {}
+        }
+    }
+}
+
+async fn patiently<T: Sync>(to: &impl Deliver<T>, parcels: &[T], patience: Patience) -> Result<(), String> {
+    for pause in patience.pauses {
+        match to.deliver(parcels).await {
+            Ok(()) => return Ok(()),
+            Err(Trouble::Lasting(why)) => return Err(why),
+            Err(Trouble::Passing(why)) => {
+                tracing::debug!("a delivery is tried again in {pause:?}: {why}");
+                tokio::time::sleep(pause).await;
+            }
+        }
+    }
+    match to.deliver(parcels).await {
+        Ok(()) => Ok(()),
+        Err(Trouble::Lasting(why) | Trouble::Passing(why)) => Err(format!("{why} ({} tries)", patience.pauses.len() + 1)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    const PATIENCE: Patience = Patience {
+        queue: 4,
+        at_once: 1,
+        gather: Duration::ZERO,
+        pauses: [Duration::from_secs(1), Duration::from_secs(3), Duration::from_secs(9)],
+    };
+
+    /// Answers with these, one after the other, and then for ever with nothing at all.
+    #[derive(Clone)]
+    struct Door(Arc<Mutex<Answers>>);
+
+    type Answers = (Vec<Result<(), Trouble>>, Vec<u32>);
+
+    #[async_trait]
+    impl Deliver<u32> for Door {
+        async fn deliver(&self, parcels: &[u32]) -> Result<(), Trouble> {
+            let answer = {
+                let mut door = self.0.lock().expect("nobody panics");
+                door.1.extend(parcels);
+                if door.0.is_empty() { None } else { Some(door.0.remove(0)) }
+            };
+            match answer {
+                Some(answer) => answer,
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    async fn told(answers: Vec<Result<(), Trouble>>, parcels: u32, patience: Patience) -> (Vec<u32>, Duration) {
+        let door = Door(Arc::new(Mutex::new((answers, Vec::new()))));
+        let mut courier = Courier::new("x".into(), patience, door.clone());
+        let begun = Instant::now();
+        (1..=parcels).for_each(|n| courier.take(n));
+        assert_eq!(begun.elapsed(), Duration::ZERO, "nobody waits for a courier");
+        courier.finish(begun + Duration::from_mins(1)).await;
+        let seen = door.0.lock().expect("nobody panics").1.clone();
+        (seen, begun.elapsed())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_may_pass_is_tried_again_and_what_lasts_is_not() {
+        let (passing, lasting) = (|| Err(Trouble::Passing("busy".into())), || Err(Trouble::Lasting("no".into())));
+        assert_eq!(told(vec![passing(), passing(), Ok(()), Ok(())], 2, PATIENCE).await, (vec![1, 1, 1, 2], Duration::from_secs(4)));
+        assert_eq!(told(vec![lasting(), Ok(())], 2, PATIENCE).await, (vec![1, 2], Duration::ZERO));
+        let four = vec![passing(), passing(), passing(), passing(), Ok(())];
+        assert_eq!(told(four, 2, PATIENCE).await, (vec![1, 1, 1, 1, 2], Duration::from_secs(13)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_door_that_never_answers_holds_up_nobody_for_longer_than_was_said() {
+        assert_eq!(told(Vec::new(), 3, PATIENCE).await, (vec![1], Duration::from_mins(1)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_finds_no_place_is_dropped_and_the_rest_goes_together_where_that_is_wanted() {
+        let patience = Patience { at_once: 3, gather: Duration::from_secs(2), ..PATIENCE };
+        let (seen, took) = told(vec![Ok(()), Ok(())], 9, patience).await;
+        assert_eq!((seen, took), (vec![1, 2, 3, 4], Duration::ZERO), "the queue has four places, and nobody waits for more at the end");
+    }
+}

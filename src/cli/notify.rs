@@ -1,0 +1,249 @@
+//! Who is told what: follows a run's records, and hands what the plan's notifications are about to their couriers. The engine knows nothing of it.
+//!
+//! Whoever journals an event tells of it, so that it is told once, whichever process that is; what a process told or did not tell when it died
+//! before the next record, nobody knows.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use super::render::events;
+use super::render::names::Names;
+use super::render::style::Style;
+use crate::adapter::courier::Courier;
+use crate::adapter::notify::{self, Message, PATIENCE};
+use crate::domain::event::{Event, Record, StepType, Stop, Wait};
+use crate::domain::state::State;
+use crate::domain::watch::Watch;
+use crate::engine::Audience;
+use crate::plan::model::Plan;
+use crate::plan::model::notify::{Kind, Notification};
+
+/// How long a process waits at its end for what is not delivered yet.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// What an event is, the narrowest first.
+fn kinds(event: &Event) -> &'static [Kind] {
+    match event {
+        Event::Started(_) => &[Kind::Started],
+        Event::StepStarted { kind: StepType::Approval, .. } => &[Kind::ApprovalNeeded, Kind::StepStarted],
+        Event::StepStarted { .. } => &[Kind::StepStarted],
+        Event::StepDone { .. } => &[Kind::StepDone],
+        Event::TimedOut { .. } => &[Kind::ApprovalNeeded],
+        Event::Approved { .. } | Event::Promoted { .. } => &[Kind::Approved],
+        Event::Paused { .. } => &[Kind::Paused],
+        Event::Resumed { .. } | Event::Thawed {} => &[Kind::Resumed],
+        Event::Frozen { .. } => &[Kind::Frozen],
+        Event::Drifted { .. } | Event::Appeared { .. } => &[Kind::Drifted],
+        Event::GateFailed { .. } => &[Kind::GateFailed],
+        Event::RollbackStarted { .. } | Event::RampStarted { .. } => &[Kind::RollbackStarted],
+        Event::Finished { .. } => &[Kind::Finished],
+        // A scheduler's calls leave all the time.
+        Event::Stopped { reason: Stop::Waiting, .. } => &[],
+        Event::Stopped { .. } => &[Kind::Stopped],
+        Event::Notice { .. } | Event::DetachStarted { .. } => &[Kind::Notice],
+        _ => &[],
+    }
+}
+
+/// What there is to tell of a record.
+#[derive(Debug, Clone)]
+struct Tale {
+    kinds: &'static [Kind],
+    message: Message,
+}
+
+impl Tale {
+    /// For this notification, if it is about that.
+    fn to(&self, notification: &Notification) -> Option<Message> {
+        let event = self.kinds.iter().copied().find(|kind| notification.on.contains(kind))?;
+        Some(Message { event, ..self.message.clone() })
+    }
+}
+
+/// Makes messages of records.
+struct Teller {
+    names: Names,
+    plan: String,
+    steps: usize,
+    step: Option<(usize, String)>,
+    owner: String,
+    /// Changes of routes, which come by the dozen: the first of them, and how many more.
+    drifted: Option<(Tale, usize)>,
+    /// What the last process said when it left, where nothing has happened since: the next call of a scheduler says the same.
+    left: Option<String>,
+    /// Whether verbs typed elsewhere reach the run.
+    reachable: bool,
+}
+
+impl Teller {
+    fn new(plan: &Plan, reachable: bool) -> Self {
+        let (plan, steps) = (plan.name.clone(), plan.strategy.steps.len());
+        Self { names: Names::default(), plan, steps, step: None, owner: String::new(), drifted: None, left: None, reachable }
+    }
+
+    /// What is due with this record.
+    fn take(&mut self, record: &Record) -> Vec<Tale> {
+        self.learn(&record.event);
+        let kinds = kinds(&record.event);
+        if kinds.is_empty() {
+            return Vec::new();
+        }
+        let tale = Tale { kinds, message: self.message(record, kinds[0]) };
+        match (&record.event, &mut self.drifted) {
+            (Event::Drifted { .. }, Some((_, more))) => {
+                *more += 1;
+                return Vec::new();
+            }
+            (Event::Drifted { .. }, none) => {
+                *none = Some((tale, 0));
+                return Vec::new();
+            }
+            _ => {}
+        }
+        let again = matches!(&record.event, Event::Stopped { message, .. } if self.left.as_ref() == Some(message));
+        self.left = if let Event::Stopped { message, .. } = &record.event { Some(message.clone()) } else { None };
+        let before = self.pending();
+        before.into_iter().chain((!again).then_some(tale)).collect()
+    }
+
+    /// Changes of routes that were not told yet.
+    fn pending(&mut self) -> Option<Tale> {
+        let (mut tale, more) = self.drifted.take()?;
+        self.left = None;
+        if more > 0 {
+            tale.message.message = format!("{}\nand {more} more routes", tale.message.message);
+        }
+        Some(tale)
+    }
+
+    fn learn(&mut self, event: &Event) {
+        match event {
+            Event::Started(started) => {
+                self.names = Names::of(started);
+                self.owner.clone_from(&started.owner);
+            }
+            Event::Appeared { route } => self.names.learn(route),
+            Event::Claimed { owner, .. } => self.owner.clone_from(owner),
+            Event::StepStarted { step, label, .. } => self.step = Some((*step, label.clone())),
+            _ => {}
+        }
+    }
+
+    fn message(&self, record: &Record, event: Kind) -> Message {
+        let words = events::words(record, &self.names, &Style::plain()).unwrap_or_default();
+        let command = self.reachable && matches!(record.event, Event::StepStarted { kind: StepType::Approval, .. });
+        let message = if command { format!("{words}\ncutover approve {}", record.run) } else { words };
+        let (step, label) = self.step.clone().unzip();
+        let (plan, run, owner) = (self.plan.clone(), record.run.clone(), self.owner.clone());
+        Message { v: 1, event, plan, run, seq: record.seq, time: record.time, step, steps: self.steps, label, owner, message }
+    }
+}
+
+/// Rings for everybody whom a plan names.
+pub struct Bells {
+    teller: Teller,
+    outlets: Vec<(Notification, Courier<Message>)>,
+}
+
+impl Bells {
+    /// Those of a plan, in a runtime. What is known to be in the way of a delivery is said at once.
+    pub fn of(plan: &Plan) -> Self {
+        for notification in &plan.notifications {
+            if let Some(why) = notify::trouble(&notification.to) {
+                tracing::warn!("notifications to {} cannot be delivered: {why}", notification.to.kind());
+            }
+        }
+        let outlets = plan.notifications.iter().map(|n| (n.clone(), notify::courier(n, PATIENCE)));
+        Self { teller: Teller::new(plan, true), outlets: outlets.collect() }
+    }
+
+    /// Takes in what the journal had before this process. The beginning of a run is told by whoever takes it in hand first.
+    pub fn before(&mut self, records: &[Record]) {
+        if records.iter().any(|r| matches!(r.event, Event::Claimed { .. })) {
+            self.learn(records);
+        } else {
+            for record in records {
+                self.record(record);
+            }
+        }
+    }
+
+    /// Takes in what others have told, or nobody.
+    pub fn learn(&mut self, records: &[Record]) {
+        for record in records {
+            self.teller.take(record);
+        }
+        self.teller.drifted = None;
+    }
+
+    fn ring(&mut self, tales: impl IntoIterator<Item = Tale>) {
+        for tale in tales {
+            for (notification, courier) in &mut self.outlets {
+                if let Some(message) = tale.to(notification) {
+                    courier.take(message);
+                }
+            }
+        }
+    }
+
+    /// Waits for what is not delivered yet, for a bounded time.
+    pub async fn finish(mut self) {
+        let pending = self.teller.pending();
+        self.ring(pending);
+        let until = Instant::now() + DRAIN;
+        futures::future::join_all(self.outlets.into_iter().map(|(_, courier)| courier.finish(until))).await;
+    }
+}
+
+impl Audience for Bells {
+    fn record(&mut self, record: &Record) {
+        let tales = self.teller.take(record);
+        self.ring(tales);
+    }
+
+    fn turn(&mut self, _: &State, _: &Watch, _: &[Wait], _: Timestamp) {
+        let pending = self.teller.pending();
+        self.ring(pending);
+    }
+}
+
+/// A rehearsal's: shows what would be told, and tells nobody.
+pub struct Rehearsed<'a> {
+    inner: &'a mut dyn Audience,
+    teller: Teller,
+    notifications: &'a [Notification],
+}
+
+impl<'a> Rehearsed<'a> {
+    /// Before the first record.
+    pub fn new(inner: &'a mut dyn Audience, plan: &'a Plan) -> Self {
+        Self { inner, teller: Teller::new(plan, false), notifications: &plan.notifications }
+    }
+
+    fn show(&mut self, tales: impl IntoIterator<Item = Tale>) {
+        for tale in tales {
+            for notification in self.notifications {
+                let Some(message) = tale.to(notification) else { continue };
+                let text = message.text(notification, str::to_owned);
+                let event = Event::Notified { to: notification.to.kind().into(), about: message.event, text };
+                self.inner.record(&Record { seq: 0, time: message.time, run: message.run, event });
+            }
+        }
+    }
+}
+
+impl Audience for Rehearsed<'_> {
+    fn record(&mut self, record: &Record) {
+        self.inner.record(record);
+        let tales = self.teller.take(record);
+        self.show(tales);
+    }
+
+    fn turn(&mut self, state: &State, watch: &Watch, waits: &[Wait], now: Timestamp) {
+        let pending = self.teller.pending();
+        self.show(pending);
+        self.inner.turn(state, watch, waits, now);
+    }
+}

@@ -1,0 +1,79 @@
+//! Notifications: where they go, what they tell, and what stands in their texts.
+
+use super::{At, Diagnostic, Place, note};
+use crate::domain::finding::Code;
+use crate::plan::decode::{clip, list};
+use crate::plan::file::{self, Spec};
+use crate::plan::model::notify::{Address, Destination, Kind, Notification, PLACEHOLDERS, Secret};
+use crate::plan::scalar::KindName;
+use crate::plan::suggest::closest;
+use crate::plan::template;
+
+/// Every notification, in the order of the file; `None` where one of them is wrong, which has been noted.
+pub(super) fn all(spec: &Spec, out: &mut Vec<Diagnostic>) -> Option<Vec<Notification>> {
+    let mut checked = Vec::new();
+    for at in &spec.notifications.as_ref()?.value {
+        checked.push(notification(at, out));
+    }
+    checked.into_iter().collect()
+}
+
+fn notification(at: &At<file::Notification>, out: &mut Vec<Diagnostic>) -> Option<Notification> {
+    let to = destination(&at.value, out);
+    let on = match &at.value.on {
+        None => Kind::ALL.iter().copied().filter(|k| k.usual()).collect(),
+        Some(on) if on.value.is_empty() && on.sound => {
+            return note(out, Code::CUT038, on.head, "a notification of nothing")
+                .help(format!("leave `on` out, or name some of {}", list(Kind::WORDS)))
+                .none();
+        }
+        Some(on) => kinds(&on.value),
+    };
+    let template = at.value.template.as_ref().map(|t| {
+        known(&t.value.0, t.place, &PLACEHOLDERS, out);
+        t.value.0.clone()
+    });
+    Some(Notification { to: to?, on, template })
+}
+
+fn kinds(on: &[At<KindName>]) -> Vec<Kind> {
+    Kind::ALL.iter().copied().filter(|kind| on.iter().any(|k| k.value.0 == *kind)).collect()
+}
+
+fn destination(at: &file::Notification, out: &mut Vec<Diagnostic>) -> Option<Destination> {
+    if let Some(slack) = &at.slack {
+        return Some(Destination::Slack { url: secret(&slack.value.url_from.as_ref()?.value)? });
+    }
+    if let Some(webhook) = &at.webhook {
+        let url = match (&webhook.value.url, &webhook.value.url_from) {
+            (Some(plain), _) => Address::Plain(plain.value.0.clone()),
+            (_, from) => Address::Secret(secret(&from.as_ref()?.value)?),
+        };
+        return Some(Destination::Webhook { url, headers: super::gates::headers(webhook.value.headers.as_ref()?)? });
+    }
+    let exec = at.exec.as_ref()?;
+    let command = exec.value.command.as_ref()?;
+    if command.value.is_empty() && command.sound {
+        return note(out, Code::CUT038, command.head, "a command of no words").help("write `command: [PROGRAM, ARGUMENT, …]`").none();
+    }
+    let words = command.value.iter().map(|c| c.value.0.clone()).collect();
+    Some(Destination::Exec { command: words, timeout: exec.value.timeout.as_ref()?.value.0 })
+}
+
+fn secret(at: &file::UrlFrom) -> Option<Secret> {
+    match (&at.env, &at.file) {
+        (Some(name), _) => Some(Secret::Env(name.value.0.clone())),
+        (_, path) => Some(Secret::File(path.as_ref()?.value.0.clone())),
+    }
+}
+
+/// Notes every placeholder that stands for nothing here.
+pub(super) fn known(text: &str, place: Place, names: &[&str], out: &mut Vec<Diagnostic>) {
+    for name in template::names(text).filter(|name| !names.contains(name)) {
+        let noted = note(out, Code::CUT037, place, format!("nothing here is called `{{{{{}}}}}`", clip(name)));
+        match closest(name, names.iter().copied()) {
+            Some(meant) => noted.help(format!("did you mean `{{{{{meant}}}}}`?")),
+            None => noted.help(format!("what may stand in double braces here: {}", list(names))),
+        };
+    }
+}

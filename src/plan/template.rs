@@ -1,0 +1,63 @@
+//! Texts with `{{…}}` in them, of metric gates and of notifications: which placeholders stand there, and the text with what they stand for.
+
+/// A part of a text.
+#[derive(Debug, PartialEq)]
+enum Part<'a> {
+    Text(&'a str),
+    /// As it stands, and the name in it.
+    Placeholder(&'a str, &'a str),
+}
+
+/// A name between double braces is a placeholder. What else may stand there, such as `{{.items}}` of another tool's templates, is text.
+fn parts(mut rest: &str) -> Vec<Part<'_>> {
+    let mut all = Vec::new();
+    while let Some(start) = rest.find("{{") {
+        let inner = rest[start + 2..].find("}}").map(|end| &rest[start + 2..start + 2 + end]);
+        if let Some((inner, name)) = inner.map(|inner| (inner, inner.trim())).filter(|(_, name)| is_name(name)) {
+            let end = start + inner.len() + 4;
+            all.extend([Part::Text(&rest[..start]), Part::Placeholder(&rest[start..end], name)]);
+            rest = &rest[end..];
+        } else {
+            // The next pair may begin with the second of these braces.
+            all.push(Part::Text(&rest[..=start]));
+            rest = &rest[start + 1..];
+        }
+    }
+    all.push(Part::Text(rest));
+    all
+}
+
+fn is_name(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphabetic()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+}
+
+/// The names of a text's placeholders, in its order.
+pub fn names(text: &str) -> impl Iterator<Item = &str> {
+    parts(text).into_iter().filter_map(|part| if let Part::Placeholder(_, name) = part { Some(name) } else { None })
+}
+
+/// The text with every placeholder replaced by what `value` says it stands for; where that is nothing, it stays as it is.
+pub fn fill(text: &str, value: impl Fn(&str) -> Option<String>) -> String {
+    let filled = |part: Part<'_>| match part {
+        Part::Text(text) => text.to_owned(),
+        Part::Placeholder(whole, name) => value(name).unwrap_or_else(|| whole.to_owned()),
+    };
+    parts(text).into_iter().map(filled).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_named_between_braces_is_filled_in_and_nothing_else() {
+        let text = "a{x=\"{{cluster}}\"}[{{ window }}] {{.items}} {{range .x}} {{{cluster}}} {{other}} {{";
+        assert_eq!(names(text).collect::<Vec<_>>(), ["cluster", "window", "cluster", "other"]);
+        let filled = fill(text, |name| match name {
+            "cluster" => Some("blue {{window}}".into()),
+            "window" => Some("60s".into()),
+            _ => None,
+        });
+        assert_eq!(filled, "a{x=\"blue {{window}}\"}[60s] {{.items}} {{range .x}} {blue {{window}}} {{other}} {{");
+    }
+}

@@ -1,0 +1,93 @@
+//! Notifications in the plan file: what they mean, what is said of wrong ones, and what a rehearsal shows of them.
+
+use std::process::Command;
+
+use cutover::plan::model::Plan;
+use cutover::plan::model::notify::{Address, Destination, Kind, Secret};
+use cutover::plan::{Diagnostics, parse};
+use serde_json::Value;
+
+fn with(notifications: &str) -> Result<Plan, Diagnostics> {
+    let text = format!(
+        "apiVersion: cutover.dev/v1alpha1
+kind: Cutover
+metadata: {{name: p}}
+spec:
+  aws: {{accountId: \"123456789012\", region: eu-central-1}}
+  clusters: [{{name: a}}, {{name: b}}]
+  workloads: [{{name: w, routes: [{{alb: {{loadBalancer: lb, targetGroups: {{a: ga, b: gb}}}}}}]}}]
+  strategy: {{from: a, to: b, steps: [{{setWeight: 100}}]}}
+  notifications: [{notifications}]
+"
+    );
+    parse("p.yaml", text.as_bytes())
+}
+
+#[test]
+fn each_kind_of_destination_is_read() {
+    let plan = with(
+        "{slack: {urlFrom: {env: S}}}, {webhook: {url: \"https://x/y\", headers: [{name: A, fromEnv: B}]}, on: [stopped, frozen, frozen]}, \
+         {webhook: {urlFrom: {file: /f}}}, {exec: {command: [a, b], timeout: 5s}, template: \"{{ message }}\"}",
+    )
+    .unwrap_or_else(|e| panic!("{e}"));
+    let [slack, open, secret, exec] = &plan.notifications[..] else { panic!("{:?}", plan.notifications) };
+    assert_eq!(slack.to, Destination::Slack { url: Secret::Env("S".into()) });
+    assert!(slack.on.contains(&Kind::Finished) && !slack.on.contains(&Kind::StepDone) && slack.template.is_none());
+    assert_eq!(open.on, [Kind::Frozen, Kind::Stopped]);
+    assert!(matches!(&open.to, Destination::Webhook { url: Address::Plain(url), headers } if url == "https://x/y" && headers.len() == 1));
+    assert!(matches!(&secret.to, Destination::Webhook { url: Address::Secret(Secret::File(path)), .. } if path == "/f"));
+    assert!(matches!(&exec.to, Destination::Exec { command, timeout } if command.len() == 2 && timeout.as_secs() == 5));
+}
+
+#[test]
+fn every_wrong_notification_is_named_with_its_place_and_what_would_be_right() {
+    let said = |notification: &str, code: &str, words: &str| {
+        let errors = with(notification).expect_err(notification).errors;
+        let found = errors.iter().any(|e| {
+            e.code.name() == code && (e.message.contains(words) || e.help.as_ref().is_some_and(|h| h.contains(words))) && e.place.line == 9
+        });
+        assert!(found, "{notification}: {errors:?}");
+    };
+    let slack = "slack: {urlFrom: {env: S}}";
+    said("{on: [finished]}", "CUT038", "exactly one of");
+    said("{slack: {urlFrom: {env: S}}, exec: {command: [x]}}", "CUT038", "at once");
+    said("{slack: {url: \"https://hooks.example.com/T0\"}}", "CUT003", "urlFrom");
+    said("{slack: {urlFrom: {env: S, file: F}}}", "CUT038", "at once");
+    said("{slack: {urlFrom: {}}}", "CUT038", "says nothing");
+    said("{webhook: {headers: []}}", "CUT038", "exactly one of `url` and `urlFrom`");
+    said("{webhook: {url: \"https://me:secret@x\"}}", "CUT032", "fromEnv");
+    said("{exec: {command: []}}", "CUT038", "command: [PROGRAM");
+    said(&format!("{{{slack}, on: []}}"), "CUT038", "a notification of nothing");
+    said(&format!("{{{slack}, on: [finish]}}"), "CUT005", "did you mean `finished`");
+    said(&format!("{{{slack}, template: \"{{{{mesage}}}}\"}}"), "CUT037", "did you mean `{{message}}`");
+    said(&format!("{{{slack}, template: \"{{{{password}}}}\"}}"), "CUT037", "`owner`");
+    said(&format!("{{{slack}, template: \"\"}}"), "CUT028", "empty");
+}
+
+/// Nothing of a rehearsal leaves the machine: neither the variable nor the file nor the command of that plan exists here, and nobody complains.
+#[test]
+fn a_rehearsal_shows_what_would_be_told() {
+    let rehearse = |more: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cutover"));
+        command.current_dir(env!("CARGO_MANIFEST_DIR")).env_remove("CUTOVER_SLACK_URL").args([
+            "rehearse",
+            "--virtual",
+            "plans/notifications.yaml",
+        ]);
+        let output = command.args(more).output().expect("it runs");
+        (output.status.code(), String::from_utf8(output.stdout).expect("UTF-8"), String::from_utf8(output.stderr).expect("UTF-8"))
+    };
+    let (code, out, err) = rehearse(&[]);
+    assert_eq!((code, err.contains("deliver")), (Some(0), false), "{err}");
+    let lines: Vec<_> = out.lines().filter_map(|l| l.split_once("would tell ")).map(|(_, rest)| rest).collect();
+    assert!(lines.contains(&"slack (approvalNeeded): *checkout-told* (5/7) step 5  approval: on-call has read the dashboards"), "{out}");
+    assert!(lines.contains(&"webhook (stepDone): cutover checkout-told: step 1  done"), "{out}");
+    let of = |to: &str| lines.iter().filter(|l| l.starts_with(to)).count();
+    assert_eq!((of("slack"), of("exec")), (3, 1), "started, approvalNeeded, finished; approvalNeeded:\n{out}");
+
+    let (code, out, _) = rehearse(&["--scenario", "examples/scenarios/green-dies-at-50.yaml", "--output", "json"]);
+    let records: Vec<Value> = out.lines().map(|l| serde_json::from_str(l).expect("JSON")).collect();
+    let told: Vec<_> =
+        records.iter().filter(|r| r["event"] == "notified" && r["to"] == "slack").filter_map(|r| r["about"].as_str()).collect();
+    assert_eq!((code, told), (Some(4), vec!["started", "approvalNeeded", "gateFailed", "rollbackStarted", "finished"]), "{out}");
+}
