@@ -57,7 +57,8 @@ pub async fn begin(
     bells.before(&before);
     let mut company = Company(vec![&mut *listener, &mut bells]);
     // What only memory keeps is found by no later process.
-    let lost = if ports.store.lasts() { None } else { Some(emergency(&ports.store.read(hold.run()).await.unwrap_or_default())) };
+    let lost = if ports.store.lasts() { None } else { Some(emergency(&before)) };
+    drop(before);
     let mut run = Run::take(plan, ports, settings, hold, interrupt.clone(), &mut company).await.map_err(|e| engine(e, false))?;
     if let Some(request) = request {
         let begun = run.begin(request).await;

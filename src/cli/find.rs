@@ -2,7 +2,7 @@
 
 use std::io::Read;
 use std::path::Path;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use super::exit::{Exit, Failure};
 use super::place::unusable;
@@ -16,7 +16,7 @@ pub struct Found {
     /// The run at a glance.
     pub run: RunSummary,
     /// Its records.
-    pub records: Vec<Record>,
+    pub records: Arc<Vec<Record>>,
     /// Its plan.
     pub plan: Plan,
 }

@@ -74,7 +74,7 @@ mod tests {
         store.set_full(false);
         assert_eq!(journal.keep(at, notice("two")).await.seq, 2);
         assert!(journal.whole());
-        let events: Vec<_> = store.read("alpha-1").await.unwrap().into_iter().map(|r| r.event).collect();
+        let events: Vec<_> = store.read("alpha-1").await.unwrap().iter().map(|r| r.event.clone()).collect();
         assert_eq!(events, [notice("one"), notice("two")]);
     }
 }

@@ -77,7 +77,7 @@ impl Store for Ledger {
     async fn create(&self, run: &str) -> Result<(), StoreError> {
         self.memory.create(run).await
     }
-    async fn read(&self, run: &str) -> Result<Vec<Record>, StoreError> {
+    async fn read(&self, run: &str) -> Result<Arc<Vec<Record>>, StoreError> {
         self.memory.read(run).await
     }
     async fn runs(&self) -> Result<Vec<RunSummary>, StoreError> {

@@ -248,11 +248,11 @@ impl Days {
     async fn account(&self, played: &mut Played) {
         let store = self.store(self.lab.kube_transport("a"));
         for run in store.runs().await.expect("readable") {
-            for record in store.read(&run.id).await.expect("readable") {
+            for record in store.read(&run.id).await.expect("readable").iter() {
                 if let Event::Started(started) = &record.event {
                     played.routes = started.routes.iter().map(|r| r.id.clone()).collect();
                 }
-                played.events.push((record.time, record.event));
+                played.events.push((record.time, record.event.clone()));
             }
             let records = store.read(&run.id).await.expect("readable");
             let state = State::fold(&records).expect("legal").expect("begun");

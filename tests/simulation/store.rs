@@ -1,6 +1,7 @@
 //! The store in memory: what it keeps is recorded, and the process may die at any record.
 
 use std::panic::resume_unwind;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use cutover::adapter::store::memory::Memory;
@@ -31,9 +32,9 @@ impl Store for Ledger {
         Ok(record)
     }
 
-    async fn read(&self, run: &str) -> Result<Vec<Record>, StoreError> {
+    async fn read(&self, run: &str) -> Result<Arc<Vec<Record>>, StoreError> {
         let read = self.memory.read(run).await;
-        let believed = read.as_ref().map(Vec::len).map_err(ToString::to_string);
+        let believed = read.as_ref().map(|records| records.len()).map_err(ToString::to_string);
         self.wire.note(What::Opened { bytes: self.memory.journal(run), read: believed });
         read
     }

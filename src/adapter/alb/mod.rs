@@ -146,11 +146,12 @@ impl Alb {
     }
 
     async fn with_balancer_attributes(&self, all: Vec<LoadBalancer>) -> Result<Vec<LoadBalancer>, Failure> {
-        let read = all.into_iter().map(|mut lb| async move {
+        let read = async |mut lb: LoadBalancer| {
             lb.attributes = read::load_balancer_attributes(&self.elb, &lb.arn).await?;
             Ok(lb)
-        });
-        stream::iter(read.collect::<Vec<_>>()).buffered(PARALLEL).try_collect().await
+        };
+        // A call that has not begun takes no memory.
+        stream::iter(all).map(read).buffered(PARALLEL).try_collect().await
     }
 
     async fn with_tag(&self, key: &str) -> Result<Vec<LoadBalancer>, Failure> {
@@ -192,11 +193,11 @@ impl Alb {
     }
 
     async fn with_attributes(&self, groups: Vec<TargetGroup>) -> Result<Vec<TargetGroup>, Failure> {
-        let read = groups.into_iter().map(|mut g| async move {
+        let read = async |mut g: TargetGroup| {
             g.attributes = read::target_group_attributes(&self.elb, &g.arn).await?;
             Ok(g)
-        });
-        stream::iter(read.collect::<Vec<_>>()).buffered(PARALLEL).try_collect().await
+        };
+        stream::iter(groups).map(read).buffered(PARALLEL).try_collect().await
     }
 
     async fn matching_groups(&self, selector: &Selector) -> Result<Vec<TargetGroup>, Failure> {
@@ -310,11 +311,13 @@ impl Balancer for Alb {
     }
 
     async fn health(&self, groups: &[String]) -> BTreeMap<String, Result<Vec<Target>, Unreadable>> {
-        let read = groups.iter().map(|arn| async move { (arn.clone(), read::target_health(&self.elb, arn).await) });
-        let read: Vec<_> = stream::iter(read.collect::<Vec<_>>()).buffered(PARALLEL).collect().await;
+        let read = async |arn: String| {
+            let found = read::target_health(&self.elb, &arn).await;
+            (arn, found.map(|targets| targets.iter().map(view::target).collect::<Vec<_>>()))
+        };
+        let mut reads = stream::iter(groups.to_vec()).map(read).buffered(PARALLEL);
         let mut all = BTreeMap::new();
-        for (arn, result) in read {
-            let targets = result.map(|ts| ts.iter().map(view::target).collect());
+        while let Some((arn, targets)) = reads.next().await {
             all.insert(arn, self.known(targets).await);
         }
         all

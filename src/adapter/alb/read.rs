@@ -44,8 +44,8 @@ where
     F: Fn(Vec<String>) -> A,
     A: Future<Output = Result<Vec<T>, Failure>>,
 {
-    let calls: Vec<A> = of.chunks(BATCH).map(|c| call(c.to_vec())).collect();
-    stream::iter(calls).buffered(PARALLEL).try_concat().await
+    let batches: Vec<_> = of.chunks(BATCH).map(<[_]>::to_vec).collect();
+    stream::iter(batches).map(call).buffered(PARALLEL).try_concat().await
 }
 
 /// Which load balancers or groups to ask for.

@@ -109,20 +109,19 @@ impl Alb {
         let distinct: BTreeSet<_> = ids.iter().cloned().collect();
         let (rules, listeners): (Vec<_>, Vec<_>) = distinct.into_iter().partition(|id| id.contains(":listener-rule/"));
         let chunks = rules.chunks(BATCH).chain(listeners.chunks(BATCH)).map(<[_]>::to_vec).collect::<Vec<_>>();
-        let found = chunks.into_iter().map(|chunk| self.chunk(chunk)).collect::<Vec<_>>();
-        stream::iter(found).buffered(PARALLEL).concat().await
+        stream::iter(chunks).map(|chunk| self.chunk(chunk)).buffered(PARALLEL).concat().await
     }
 
     async fn chunk(&self, ids: Vec<RouteId>) -> Found {
         match self.ask(ids.clone()).await {
             Ok(found) => found,
             Err(Failure::NotFound(_) | Failure::Unrepresentable(_) | Failure::Refused(_)) if ids.len() > 1 => {
-                let alone = ids.into_iter().map(|id| async move {
+                let alone = async |id: RouteId| {
                     let found = self.ask(vec![id.clone()]).await;
                     found.unwrap_or_else(|e| BTreeMap::from([(id, Err(e))]))
-                });
+                };
                 // One chunk of several may come here, each with calls of its own: fewer at a time.
-                stream::iter(alone.collect::<Vec<_>>()).buffered(PARALLEL / 2).concat().await
+                stream::iter(ids).map(alone).buffered(PARALLEL / 2).concat().await
             }
             Err(e) => ids.into_iter().map(|id| (id, Err(e.clone()))).collect(),
         }

@@ -178,8 +178,8 @@ impl Store for Memory {
         shelf.folder(run)?.append(run, time, event)
     }
 
-    async fn read(&self, run: &str) -> Result<Vec<Record>, StoreError> {
-        parse(&self.shelf().folder(run)?.journal).map(|p| p.records).map_err(|c| StoreError::corrupt(run.to_owned(), &c))
+    async fn read(&self, run: &str) -> Result<Arc<Vec<Record>>, StoreError> {
+        parse(&self.shelf().folder(run)?.journal).map(|p| Arc::new(p.records)).map_err(|c| StoreError::corrupt(run.to_owned(), &c))
     }
 
     async fn runs(&self) -> Result<Vec<RunSummary>, StoreError> {

@@ -11,6 +11,7 @@ mod summary;
 mod tests;
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -37,8 +38,8 @@ pub trait Store: Send + Sync {
     /// Adds a record, numbered after the last. It is durable when this returns; after an error it is not part of the journal, or as good as never acted on.
     /// What a crash left incomplete at the end is cut off first.
     async fn append(&self, run: &str, time: Timestamp, event: &Event) -> Result<Record, StoreError>;
-    /// The records, without an incomplete last one.
-    async fn read(&self, run: &str) -> Result<Vec<Record>, StoreError>;
+    /// The records, without an incomplete last one. Shared, because there may be ten thousand, and a verb looks at them several times.
+    async fn read(&self, run: &str) -> Result<Arc<Vec<Record>>, StoreError>;
     /// Every run with at least one record, newest first. A damaged journal is listed as such.
     async fn runs(&self) -> Result<Vec<RunSummary>, StoreError>;
 

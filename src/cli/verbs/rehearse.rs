@@ -80,8 +80,8 @@ async fn rehearse(global: &Global, plan: &Plan, stage: &Stage, args: &Rehearse) 
     let mut inner = listener(global, plan);
     let mut inner = Rehearsed::new(&mut *inner, plan);
     let mut rehearsal = Rehearsal::new(&mut inner, stage, memory, &run);
-    for record in ports.store.read(&run).await.map_err(|e| Failure::new(Exit::Internal, e))? {
-        crate::engine::Audience::record(&mut rehearsal, &record);
+    for record in ports.store.read(&run).await.map_err(|e| Failure::new(Exit::Internal, e))?.iter() {
+        crate::engine::Audience::record(&mut rehearsal, record);
     }
     loop {
         match life(plan, &ports, &settings, hold, &mut rehearsal, stage).await.map_err(|e| drive::engine(e, true))? {

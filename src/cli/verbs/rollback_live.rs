@@ -285,6 +285,8 @@ async fn go(global: &Global, args: &Rollback, back: Back, cause: &str) -> Result
         made.map_err(|e| Failure::new(Exit::Internal, e))?;
     }
     let at = seen.iter().map(|s| s.at).min();
+    // From here on the journal says all of it.
+    drop((seen, events));
     let look = Look {
         owner,
         host,

@@ -1,8 +1,9 @@
 //! A journal's file: appended by one writer, synced before an append returns, and cut back to its last whole record after a crash.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -21,29 +22,63 @@ pub(super) const NAME: &str = "journal.jsonl";
 pub(super) struct Known {
     path: PathBuf,
     bytes: Vec<u8>,
-    parsed: Parsed,
+    /// The records in it.
+    pub(super) records: Arc<Vec<Record>>,
+    /// The checksum of the last.
+    sum: String,
+    torn: bool,
+    kept: usize,
+    open: bool,
 }
 
 impl Known {
     /// A journal's records.
-    pub(super) fn read(&mut self, path: &Path) -> Result<&Parsed, StoreError> {
-        let bytes = fs::read(path).map_err(|e| StoreError::io(path, &e))?;
+    pub(super) fn read(&mut self, path: &Path) -> Result<&Self, StoreError> {
+        let mut file = File::open(path).map_err(|e| StoreError::io(path, &e))?;
+        self.read_from(path, &mut file)
+    }
+
+    /// The same of a file that is open already.
+    fn read_from(&mut self, path: &Path, file: &mut File) -> Result<&Self, StoreError> {
+        let io = |e: std::io::Error| StoreError::io(path, &e);
+        if self.path == path && same(file, &self.bytes).map_err(io)? {
+            return Ok(self);
+        }
+        let mut bytes = vec![];
+        file.seek(SeekFrom::Start(0)).and_then(|_| file.read_to_end(&mut bytes)).map_err(io)?;
         self.parse(path, bytes).map_err(|c| StoreError::corrupt(path.display().to_string(), &c))
     }
 
     /// The same of bytes that were read from there.
-    pub(super) fn parse(&mut self, path: &Path, bytes: Vec<u8>) -> Result<&Parsed, Corrupt> {
+    pub(super) fn parse(&mut self, path: &Path, bytes: Vec<u8>) -> Result<&Self, Corrupt> {
         if self.path != path || self.bytes != bytes {
             self.forget();
             let parsed = parse(&bytes)?;
-            *self = Self { path: path.to_owned(), bytes, parsed };
+            let sum = parsed.sum().to_owned();
+            let Parsed { records, torn, kept, open, .. } = parsed;
+            *self = Self { path: path.to_owned(), bytes, records: Arc::new(records), sum, torn, kept, open };
         }
-        Ok(&self.parsed)
+        Ok(self)
     }
 
     /// Whoever writes need not read again.
     pub(super) fn forget(&mut self) {
         *self = Self::default();
+    }
+}
+
+/// Whether a file has these bytes and no others.
+fn same(file: &mut File, bytes: &[u8]) -> std::io::Result<bool> {
+    file.seek(SeekFrom::Start(0))?;
+    let (mut rest, mut piece) = (bytes, vec![0; 64 * 1024]);
+    loop {
+        match file.read(&mut piece)? {
+            0 => return Ok(rest.is_empty()),
+            n => match rest.strip_prefix(&piece[..n]) {
+                Some(after) => rest = after,
+                None => return Ok(false),
+            },
+        }
     }
 }
 
@@ -97,20 +132,17 @@ impl Writer {
     fn catch_up(&mut self, known: &mut Known) -> Result<u64, StoreError> {
         let path = self.path.clone();
         let io = |e: std::io::Error| StoreError::io(&path, &e);
-        let mut bytes = vec![];
-        self.file.seek(SeekFrom::Start(0)).map_err(io)?;
-        self.file.read_to_end(&mut bytes).map_err(io)?;
-        let parsed = known.parse(&path, bytes).map_err(|c| StoreError::corrupt(path.display().to_string(), &c))?;
-        let mut end = parsed.kept as u64;
-        if parsed.torn {
+        let there = known.read_from(&path, &mut self.file)?;
+        let mut end = there.kept as u64;
+        if there.torn {
             self.file.set_len(end).map_err(io)?;
         }
-        if parsed.open {
+        if there.open {
             self.write(end, b"\n").map_err(io)?;
             end += 1;
         }
-        self.seq = parsed.records.len() as u64;
-        parsed.sum().clone_into(&mut self.sum);
+        self.seq = there.records.len() as u64;
+        there.sum.clone_into(&mut self.sum);
         known.forget();
         Ok(end)
     }

@@ -11,7 +11,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -62,11 +62,26 @@ impl Local {
             read => read.map_err(|e| StoreError::io(&path, &e))?,
         };
         Ok(match self.known().parse(&path, bytes) {
-            Ok(parsed) => RunSummary::of(id, &parsed.records),
+            Ok(known) => RunSummary::of(id, &known.records),
             Err(Corrupt { line, why, prefix }) => {
                 RunSummary { damaged: Some(format!("line {line}: {why}")), ..RunSummary::of(id, &prefix) }
             }
         })
+    }
+
+    /// The runs whose ids are wanted, newest first.
+    fn list(&self, wanted: impl Fn(&str) -> bool) -> Result<Vec<RunSummary>, StoreError> {
+        let mut runs = vec![];
+        for id in names(&self.root.join("runs"))?.into_iter().filter(|n| is_run_id(n) && wanted(n)) {
+            match self.summary(&id) {
+                // Without a record nothing was done.
+                Ok(run) if run.started.is_none() && run.damaged.is_none() => {}
+                Ok(run) => runs.push(run),
+                Err(error) => runs.push(RunSummary { damaged: Some(error.to_string()), ..RunSummary::of(&id, &[]) }),
+            }
+        }
+        runs.sort_by(|a, b| b.started.cmp(&a.started).then_with(|| b.id.cmp(&a.id)));
+        Ok(runs)
     }
 }
 
@@ -106,24 +121,19 @@ impl Store for Local {
         Ok(record)
     }
 
-    async fn read(&self, run: &str) -> Result<Vec<Record>, StoreError> {
+    async fn read(&self, run: &str) -> Result<Arc<Vec<Record>>, StoreError> {
         let path = self.folder(run)?.join(journal::NAME);
-        let mut known = self.known();
-        known.read(&path).map(|parsed| parsed.records.clone())
+        self.known().read(&path).map(|known| Arc::clone(&known.records))
     }
 
     async fn runs(&self) -> Result<Vec<RunSummary>, StoreError> {
-        let mut runs = vec![];
-        for id in names(&self.root.join("runs"))?.into_iter().filter(|n| is_run_id(n)) {
-            match self.summary(&id) {
-                // Without a record nothing was done.
-                Ok(run) if run.started.is_none() && run.damaged.is_none() => {}
-                Ok(run) => runs.push(run),
-                Err(error) => runs.push(RunSummary { damaged: Some(error.to_string()), ..RunSummary::of(&id, &[]) }),
-            }
-        }
-        runs.sort_by(|a, b| b.started.cmp(&a.started).then_with(|| b.id.cmp(&a.id)));
-        Ok(runs)
+        self.list(|_| true)
+    }
+
+    async fn find(&self, reference: &str) -> Result<Vec<RunSummary>, StoreError> {
+        // Whoever is in a hurry names the run; how many others there have been must not matter then.
+        let by_id = self.list(|id| id == reference)?;
+        Ok(if by_id.is_empty() { self.list(|_| true)?.into_iter().filter(|run| run.plan == reference).collect() } else { by_id })
     }
 
     async fn put_request(&self, run: &str, request: &Request) -> Result<(), StoreError> {

@@ -135,9 +135,9 @@ impl Store for Shared {
         }
     }
 
-    async fn read(&self, run: &str) -> Result<Vec<Record>, StoreError> {
+    async fn read(&self, run: &str) -> Result<Arc<Vec<Record>>, StoreError> {
         self.known(run)?;
-        journal::read(&self.reach, run).await
+        journal::read(&self.reach, run).await.map(Arc::new)
     }
 
     async fn runs(&self) -> Result<Vec<RunSummary>, StoreError> {

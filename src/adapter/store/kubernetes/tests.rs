@@ -175,7 +175,7 @@ async fn an_append_whose_answer_is_lost_or_that_is_lost_itself_is_there_once() {
         assert_eq!(record.seq, 2, "{way:?}");
         seconds(100).await;
         assert_eq!(alice.store.append(RUN, time(2), &notice(3)).await.unwrap().seq, 3, "{way:?}");
-        let events: Vec<_> = alice.store.read(RUN).await.unwrap().into_iter().map(|r| r.event).collect();
+        let events: Vec<_> = alice.store.read(RUN).await.unwrap().iter().map(|r| r.event.clone()).collect();
         assert_eq!(events, [notice(1), notice(2), notice(3)], "{way:?}");
     }
 }
@@ -221,7 +221,7 @@ async fn two_who_append_do_not_interleave() {
         assert!(one.is_ok() || two.is_ok(), "{one:?} {two:?}");
     }
     let parsed = journal::parse(cluster.journal().as_bytes()).unwrap();
-    assert_eq!(alice.store.read(RUN).await.unwrap(), parsed.records);
+    assert_eq!(*alice.store.read(RUN).await.unwrap(), parsed.records);
     assert!(parsed.records.len() > 120, "{}", parsed.records.len());
     let sizes: Vec<_> = cluster.all(Kind::ConfigMap).iter().map(|p| p["data"].to_string().len()).collect();
     assert!(sizes.len() > 8 && sizes.iter().all(|s| *s < 2 * 64 * 1024), "{sizes:?}");
