@@ -170,6 +170,46 @@ async fn prometheus_fails_the_gate_of_a_faulty_green() {
     stage.stop().await;
 }
 
+/// Answers what a probe expects this often, and then with 503.
+fn probed(well: usize) -> String {
+    use std::io::{Read, Write};
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("an address");
+    std::thread::spawn(move || {
+        for (n, stream) in listener.incoming().enumerate() {
+            let Ok(mut stream) = stream else { return };
+            let _ = stream.read(&mut [0; 2048]);
+            let (status, body) = if n < well { ("200 OK", "all fine") } else { ("503 Service Unavailable", "") };
+            let answer = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len());
+            let _ = stream.write_all(answer.as_bytes());
+        }
+    });
+    format!("http://{address}/health")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_command_a_probe_and_a_rollout_are_asked() {
+    let gates = format!(
+        "{{name: smoke, interval: 5s, exec: {{command: [sh, -c, 'echo \"{{\\\"value\\\": $0}}\"', '3']}}, successCondition: {{atMost: 5}}}},          {{name: rollout, interval: 5s, kubernetes: {{maxRestarts: 0}}}},          {{name: front, interval: 5s, http: {{url: \"{}\", body: fine}}, failureLimit: 1}}",
+        probed(3)
+    );
+    let plan = plan(&gates, "30m");
+    let options = Options { speed: Some(10.0), rate: Some(5.0) };
+    let stage = Stage::live(plan.clone(), &Scenario::default(), 1, options).await.unwrap_or_else(|e| panic!("{e}"));
+    let (ending, records) = run(&plan, &stage).await;
+    let last = |name: &str| {
+        let said =
+            |e: &Event| if let Event::Judged { gate, call, why, .. } = e { (gate == name).then(|| (*call, why.clone())) } else { None };
+        records.iter().filter_map(|r| said(&r.event)).next_back().unwrap_or_else(|| panic!("{name} said nothing: {records:#?}"))
+    };
+    assert!(matches!(ending, Ending::Finished { outcome: Outcome::RolledBack, .. }), "{ending:?} {records:#?}");
+    assert_eq!((last("smoke").0, last("rollout").0), (Call::Pass, Call::Pass), "{records:#?}");
+    let (call, why) = last("front");
+    assert!(call == Call::Fail && why.contains("it answers 503, and 200 is expected"), "{why}");
+    assert!(last("rollout").1.contains("pods ready"), "{}", last("rollout").1);
+    stage.stop().await;
+}
+
 const CLOUDWATCH: &str = "{name: errors, delay: 1m, cloudWatch: {}, errorRate: {}}, {name: trusted, cloudWatchAlarms: [shop-5xx]}";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
