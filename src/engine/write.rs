@@ -285,13 +285,19 @@ fn outdated(state: &State, id: &RouteId, forward: &Forward, now: Timestamp) -> b
     state.routes.get(id).is_some_and(|route| route.outdated(forward, now))
 }
 
-/// What a person's rollback overwrites is named.
-fn overwritten(state: &State, prepared: &Prepared) -> Option<Event> {
+/// What a person's rollback overwrites is named, and the run knows from then on that a late read may show the time before it.
+fn overwritten(state: &State, prepared: &Prepared) -> Vec<Event> {
     let id = &prepared.write.route;
-    let route = state.routes.get(id).filter(|_| prepared.write.expect.is_none() && foreign(state, id, &prepared.before))?;
+    let Some(route) = state.routes.get(id).filter(|_| prepared.write.expect.is_none() && foreign(state, id, &prepared.before)) else {
+        return Vec::new();
+    };
+    let live = action::with_forward(&prepared.actions, &prepared.before);
+    let known = matches!(&route.drift, Some(Some(drift)) if action::same(drift, &live));
     let shares = goal::shares_of(route, &prepared.before);
     let there = shares.iter().map(|(cluster, share)| format!("{cluster} {share:.0} %")).collect::<Vec<_>>().join(", ");
-    Some(Event::Notice { message: format!("{}: overwrites what someone else put there ({there})", route.start.label), request: None })
+    let message = format!("{}: overwrites what someone else put there ({there})", route.start.label);
+    let seen = (!known).then(|| drifted(state, id, live));
+    seen.into_iter().chain([Event::Notice { message, request: None }]).collect()
 }
 
 fn outcome(route: &RouteId, result: WriteResult, live: Option<Forward>, detail: Option<String>) -> Event {

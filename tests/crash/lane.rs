@@ -201,7 +201,7 @@ impl Lane {
         });
         let text = text.await.expect("no panic").expect("text");
         let out = out.await.expect("no panic").expect("text");
-        let (mut child, struck) = self.wire.release();
+        let (mut child, struck) = self.wire.release().await;
         let code = child.wait().expect("it ended").code();
         (Said { code, out, text }, struck)
     }

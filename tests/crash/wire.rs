@@ -14,6 +14,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpListener;
+use tokio::sync::{OwnedRwLockReadGuard, RwLock};
 
 /// When, about its request, the program is killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +38,8 @@ pub struct Written {
 #[derive(Default)]
 pub struct Wire {
     inside: Mutex<Inside>,
+    /// Shared by every connection, and by every request that is being carried out.
+    busy: Arc<RwLock<()>>,
 }
 
 #[derive(Default)]
@@ -79,7 +82,9 @@ impl Wire {
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let (wire, upstream, onward) = (Arc::clone(&wire), upstream.clone(), onward.clone());
-                let answer = service_fn(move |request| pass(Arc::clone(&wire), upstream.clone(), onward.clone(), request));
+                let busy = Arc::new(Arc::clone(&wire.busy).read_owned().await);
+                let answer =
+                    service_fn(move |request| pass(Arc::clone(&wire), upstream.clone(), onward.clone(), request, Arc::clone(&busy)));
                 tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), answer));
             }
         });
@@ -93,8 +98,9 @@ impl Wire {
         inside.requests.clear();
     }
 
-    /// The program, once it has closed its output, and the request at which it was killed.
-    pub fn release(&self) -> (Child, Option<String>) {
+    /// The program, once it has closed its output and all that it had sent is carried out, and the request at which it was killed.
+    pub async fn release(&self) -> (Child, Option<String>) {
+        drop(self.busy.write().await);
         let mut inside = self.inside();
         (inside.program.take().expect("a program"), inside.struck.take())
     }
@@ -165,11 +171,16 @@ async fn pass(
     upstream: String,
     onward: Client<HttpConnector, Full<Bytes>>,
     request: Request<Incoming>,
+    busy: Arc<OwnedRwLockReadGuard<()>>,
 ) -> Result<Response<Full<Bytes>>, &'static str> {
     let (parts, body) = request.into_parts();
     let body = body.collect().await.map_err(|_| "torn")?.to_bytes();
     // A client that dies takes its connection's task with it, and what it had sent is carried out and written down all the same.
-    tokio::spawn(carry(wire, upstream, onward, parts, body)).await.map_err(|_| "a panic")?
+    let carried = async move {
+        let _busy = busy;
+        carry(wire, upstream, onward, parts, body).await
+    };
+    tokio::spawn(carried).await.map_err(|_| "a panic")?
 }
 
 async fn carry(

@@ -130,3 +130,9 @@ fn what_was_told_read_and_kept_is_what_counts() {
 fn a_frozen_run_is_not_left_while_it_rolls_back() {
     holds(&["small/rollback/ModifyRule#0.late.foreign", "small/rollback/DescribeRules#5.lost.foreign"]);
 }
+
+/// A rollback saw someone's change and sent its write, which was not answered; a late read, of the time before the change, stood in for its effect.
+#[test]
+fn a_rollback_over_someones_change_does_not_take_a_late_read_for_the_effect_of_a_write_without_an_answer() {
+    holds(&["small/rollback/PATCH#0.late.foreign+ModifyRule#0.late.stale"]);
+}

@@ -235,7 +235,8 @@ fn notable(event: &Event) -> Option<Kind> {
         Event::Started(_) | Event::Thawed {} | Event::Notice { .. } | Event::Ramped { early: None, .. } => Kind::Plain,
         Event::Approved { .. } | Event::Promoted { .. } | Event::Paused { .. } | Event::Resumed { .. } => Kind::Person,
         Event::Baked { gap, .. } if *gap == 0 => return None,
-        Event::Judged { call: Call::Pass | Call::Hold, .. } => return None,
+        // What follows from a verdict is told when it does; a gate that is only watched would be told by nothing else.
+        Event::Judged { call: Call::Pass | Call::Hold, .. } | Event::Judged { dry_run: false, .. } => return None,
         Event::Baked { .. }
         | Event::Frozen { .. }
         | Event::Drifted { .. }
