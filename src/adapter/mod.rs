@@ -2,12 +2,14 @@
 
 pub mod alb;
 pub mod aws;
+pub mod calls;
 pub mod clock;
 pub mod courier;
 pub mod eks;
 pub mod kube;
 pub mod metric;
 pub mod notify;
+pub mod otlp;
 pub mod patient;
 pub mod store;
 mod words;

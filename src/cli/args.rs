@@ -16,6 +16,7 @@ pub use options::{
 };
 pub use value::{Parts, StepRef};
 
+use crate::cli::telemetry::Metrics;
 use crate::plan::model::StatePlace;
 
 /// Moves production traffic from one Kubernetes cluster to the next, step by step, at an AWS Application Load Balancer.
@@ -53,6 +54,9 @@ pub struct Global {
     /// In a cluster instead, if no plan says so: kubernetes:CONTEXT/NAMESPACE, eks:NAME/NAMESPACE, or local
     #[arg(long, global = true, value_name = "PLACE", value_parser = value::state, env = "CUTOVER_STATE", hide_env = true)]
     pub state: Option<StatePlace>,
+    /// What the verb says of metrics, for whoever drives a run.
+    #[arg(skip)]
+    pub metrics: Metrics,
 }
 
 /// `--output`.
@@ -141,6 +145,20 @@ pub enum Verb {
     Man(Man),
 }
 
+impl Verb {
+    /// What it says of metrics, where it runs a run.
+    fn metrics(&self) -> Metrics {
+        match self {
+            Self::Rehearse(args) => args.metrics.clone(),
+            Self::Run(args) => args.metrics.clone(),
+            Self::Step(args) => args.metrics.clone(),
+            Self::Resume(args) => args.metrics.clone(),
+            Self::Rollback(args) => Metrics { metrics_file: args.metrics_file.clone(), metrics_listen: args.metrics_listen },
+            _ => Metrics::default(),
+        }
+    }
+}
+
 impl Cutover {
     /// The command as clap knows it, named as it was called: `cutover`, or `kubectl cutover` when kubectl found it as a plugin.
     pub fn definition(argv0: &Path) -> clap::Command {
@@ -159,7 +177,8 @@ impl Cutover {
         let argv: Vec<_> = argv.into_iter().collect();
         let mut command = Self::definition(Path::new(argv.first().map_or("cutover".as_ref(), OsString::as_os_str)));
         let matches = command.try_get_matches_from_mut(argv)?;
-        let read = Self::from_arg_matches(&matches).map_err(|e| e.format(&mut command))?;
+        let mut read = Self::from_arg_matches(&matches).map_err(|e| e.format(&mut command))?;
+        read.global.metrics = read.verb.metrics();
         if read.global.output == Output::Markdown && !matches!(read.verb, Verb::Check(_) | Verb::Report(_)) {
             let message = "`--output markdown` is for `check` and `report` only; here it is `text` or `json`";
             return Err(command.error(clap::error::ErrorKind::InvalidValue, message));

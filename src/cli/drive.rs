@@ -9,6 +9,7 @@ use super::notify::Bells;
 use super::render::status;
 use super::render::view::View;
 use super::signals::Signals;
+use super::telemetry::Telemetry;
 use super::term;
 use crate::adapter::store::{LockError, Request, StoreError, emergency};
 use crate::domain::event::{Event, Outcome, Stop};
@@ -47,6 +48,18 @@ pub async fn begin(
     hold: Hold,
     request: Option<&Request>,
 ) -> Result<Exit, Failure> {
+    Box::pin(followed(global, plan, ports, settings, hold, request)).await
+}
+
+/// From the first word to the last, with everybody who follows.
+async fn followed(
+    global: &Global,
+    plan: &Plan,
+    ports: Ports,
+    settings: Settings,
+    hold: Hold,
+    request: Option<&Request>,
+) -> Result<Exit, Failure> {
     let interrupt = Interrupt::default();
     let stays = settings.orders.leave.is_none();
     let mut listener = audience(global, plan);
@@ -55,7 +68,9 @@ pub async fn begin(
     let before = ports.store.read(hold.run()).await.unwrap_or_default();
     before.iter().take_while(|r| !matches!(r.event, Event::Claimed { .. })).for_each(|record| listener.record(record));
     bells.before(&before);
-    let mut company = Company(vec![&mut *listener, &mut bells]);
+    let mut telemetry = Telemetry::begin(plan, &global.metrics).await;
+    telemetry.before(&before);
+    let mut company = Company(vec![&mut *listener, &mut bells, &mut telemetry]);
     // What only memory keeps is found by no later process.
     let lost = if ports.store.lasts() { None } else { Some(emergency(&before)) };
     drop(before);
@@ -78,7 +93,7 @@ pub async fn begin(
         return Ok(Exit::Interrupted);
     };
     let exit = told(global, ending, moved, &view);
-    bells.finish().await;
+    tokio::join!(bells.finish(), telemetry.finish());
     exit
 }
 

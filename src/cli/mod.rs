@@ -16,6 +16,7 @@ pub mod prepare;
 pub mod render;
 pub mod secrecy;
 mod signals;
+pub mod telemetry;
 pub mod term;
 pub mod verbs;
 pub mod world;

@@ -26,6 +26,7 @@ pub mod rival;
 pub mod select;
 pub mod shares;
 pub mod state;
+pub mod trace;
 pub mod verdict;
 pub mod watch;
 

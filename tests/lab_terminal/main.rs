@@ -2,9 +2,11 @@
 
 mod errors;
 mod finalize;
+mod hooks;
 mod kubectl;
 mod notify;
 mod shared;
 mod steering;
 mod support;
+mod telemetry;
 mod tools;

@@ -87,6 +87,11 @@ impl Lab {
         self.environment.iter().find(|(n, _)| n == name).map_or("", |(_, value)| value)
     }
 
+    /// One more variable for the other terminal.
+    pub fn also(&mut self, name: &str, value: &str) {
+        self.environment.push((name.to_owned(), value.to_owned()));
+    }
+
     /// Ends it as `^C` does, and returns its exit code.
     pub fn stop(mut self) -> Option<i32> {
         self.process.signal("INT");

@@ -23,6 +23,7 @@ use aws_config::identity::IdentityCache;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_runtime::invocation_id::SharedInvocationIdGenerator;
 use aws_sdk_elasticloadbalancingv2 as elbv2;
+use aws_sdk_elasticloadbalancingv2::config::SharedInterceptor;
 use aws_sdk_elasticloadbalancingv2::config::http::HttpResponse;
 use aws_sdk_elasticloadbalancingv2::config::retry::RetryConfig;
 use aws_sdk_elasticloadbalancingv2::config::timeout::TimeoutConfig;
@@ -35,6 +36,7 @@ use self::failure::Failure;
 use self::identity::Identity;
 use self::read::{PARALLEL, Which};
 use super::aws::NoInvocationIds;
+use super::calls::OfAws;
 use super::{Balancer, Caller, WriteError};
 use crate::domain::action::Action;
 use crate::domain::alb::{Listener, LiveRoute, LoadBalancer, RouteId, Tags, Target, TargetGroup, Unreadable};
@@ -80,10 +82,12 @@ impl Alb {
         let ids = config.http_client().map(|_| SharedInvocationIdGenerator::new(NoInvocationIds));
         let mut elb = elbv2::config::Builder::from(&config);
         elb.set_invocation_id_generator(ids.clone());
+        elb.push_interceptor(SharedInterceptor::new(OfAws));
         let writes = elbv2::Client::from_conf(elb.clone().build());
         elb.set_retry_config(Some(read_retries(pause)));
         let mut sts = sts::config::Builder::from(&config);
         sts.set_invocation_id_generator(ids);
+        sts.push_interceptor(SharedInterceptor::new(OfAws));
         Self {
             elb: elbv2::Client::from_conf(elb.build()),
             writes,

@@ -20,6 +20,7 @@ use tower::util::{BoxCloneSyncService, MapResponseLayer};
 pub use token::{Bearer, sign};
 
 use super::alb;
+use super::calls::{OfAws, OfKubernetes};
 use super::kube::{K8s, USER_AGENT, limit};
 use crate::domain::alb::Unreadable;
 
@@ -47,7 +48,8 @@ pub type Transport = BoxCloneSyncService<Request<Body>, Response<Body>, BoxError
 
 /// Reads a cluster.
 pub async fn describe(config: &SdkConfig, name: &str) -> Result<EksCluster, Unreadable> {
-    let client = aws_sdk_eks::Client::new(config);
+    let counted = aws_sdk_eks::config::Builder::from(config).interceptor(OfAws).build();
+    let client = aws_sdk_eks::Client::from_conf(counted);
     let answer = client.describe_cluster().name(name).send().await.map_err(unreadable)?;
     let cluster = answer.cluster.ok_or_else(|| Unreadable::Unavailable(format!("EKS described no cluster {name}")))?;
     let ca = match cluster.certificate_authority.and_then(|c| c.data).filter(|d| !d.is_empty()) {
@@ -80,10 +82,10 @@ pub async fn connect(config: &SdkConfig, cluster_name: &str, transport: Option<T
     let signer = Arc::clone(&bearer);
     let filter = AsyncFilterLayer::new(move |request| authorized(Arc::clone(&signer), request));
     let client = if let Some(service) = transport {
-        ClientBuilder::new(service, "default").with_layer(&filter).with_layer(&renewing(bearer)).build()
+        ClientBuilder::new(service, "default").with_layer(&OfKubernetes).with_layer(&filter).with_layer(&renewing(bearer)).build()
     } else {
         let builder = ClientBuilder::try_from(client_config(&cluster)?).map_err(|e| Unreadable::Unavailable(e.to_string()))?;
-        builder.with_layer(&BufferLayer::new(64)).with_layer(&filter).with_layer(&renewing(bearer)).build()
+        builder.with_layer(&OfKubernetes).with_layer(&BufferLayer::new(64)).with_layer(&filter).with_layer(&renewing(bearer)).build()
     };
     Ok(K8s::new(client))
 }

@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use http::header;
+use kube::Config;
+use kube::client::ClientBuilder;
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
-use kube::{Client, Config};
 
 use super::{K8s, error};
+use crate::adapter::calls::OfKubernetes;
 use crate::domain::alb::Unreadable;
 
 /// What we call ourselves.
@@ -22,7 +24,8 @@ pub async fn from_kubeconfig(kubeconfig: Kubeconfig, context: Option<&str>) -> R
     let options = KubeConfigOptions { context: context.map(str::to_owned), ..KubeConfigOptions::default() };
     let mut config = Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|e| unusable(&e))?;
     limit(&mut config);
-    Client::try_from(config).map(K8s::new).map_err(|e| error::read(&e))
+    let builder = ClientBuilder::try_from(config).map_err(|e| error::read(&e))?;
+    Ok(K8s::new(builder.with_layer(&OfKubernetes).build()))
 }
 
 /// The client neither retries by itself nor waits for ever.

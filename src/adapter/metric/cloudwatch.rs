@@ -156,7 +156,9 @@ impl CloudWatch {
         };
         let (url, body) = (format!("{}/", self.endpoint), input.to_string());
         let more = self.signed(&url, operation, &body, &credentials)?;
-        let (status, answer) = web.ask(Ask { url: &url, post: Some((JSON, body)), headers: &[], more, timeout: TIMEOUT }).await?;
+        let (status, answer) = web
+            .ask(Ask { of: Some(("CloudWatch", operation)), url: &url, post: Some((JSON, body)), headers: &[], more, timeout: TIMEOUT })
+            .await?;
         let answer: Value = serde_json::from_slice(&answer).map_err(|_| format!("CloudWatch answers {status}, which is no JSON"))?;
         if status.is_success() {
             return Ok(answer);

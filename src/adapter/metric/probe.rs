@@ -14,16 +14,25 @@ use crate::plan::model::metric::Http;
 pub async fn ask(web: &Web, source: &Http, question: &Question) -> Seen {
     let url = fill(&source.url, question, &question.new.cluster);
     let begun = Instant::now();
-    let (well, message) =
-        match web.ask(Ask { url: &url, post: None, headers: &source.headers, more: HeaderMap::new(), timeout: source.timeout }).await {
-            Err(why) => (false, why),
-            Ok((status, _)) if status.as_u16() != source.status => {
-                (false, format!("it answers {}, and {} is expected", status.as_u16(), source.status))
-            }
-            Ok((_, body)) if !source.body.as_ref().is_none_or(|wanted| String::from_utf8_lossy(&body).contains(wanted)) => {
-                (false, format!("it answers {}, but not with the body that is expected", source.status))
-            }
-            Ok((status, _)) => (true, format!("it answers {} within {} ms", status.as_u16(), begun.elapsed().as_millis())),
-        };
+    let (well, message) = match web
+        .ask(Ask {
+            of: Some(("http", "probe")),
+            url: &url,
+            post: None,
+            headers: &source.headers,
+            more: HeaderMap::new(),
+            timeout: source.timeout,
+        })
+        .await
+    {
+        Err(why) => (false, why),
+        Ok((status, _)) if status.as_u16() != source.status => {
+            (false, format!("it answers {}, and {} is expected", status.as_u16(), source.status))
+        }
+        Ok((_, body)) if !source.body.as_ref().is_none_or(|wanted| String::from_utf8_lossy(&body).contains(wanted)) => {
+            (false, format!("it answers {}, but not with the body that is expected", source.status))
+        }
+        Ok((status, _)) => (true, format!("it answers {} within {} ms", status.as_u16(), begun.elapsed().as_millis())),
+    };
     Seen::State { well, message: clipped(&message) }
 }

@@ -79,7 +79,14 @@ async fn value(web: &Web, source: &Prometheus, question: &Question, cluster: &st
     let url = format!("{}/api/v1/query", fill(&source.address, question, cluster));
     let form = format!("query={}&time={}.{:03}", encoded(&query), question.to.as_second(), question.to.subsec_millisecond());
     let (status, body) = web
-        .ask(Ask { url: &url, post: Some((FORM, form)), headers: &source.headers, more: HeaderMap::new(), timeout: source.timeout })
+        .ask(Ask {
+            of: Some(("prometheus", "query")),
+            url: &url,
+            post: Some((FORM, form)),
+            headers: &source.headers,
+            more: HeaderMap::new(),
+            timeout: source.timeout,
+        })
         .await?;
     let Ok(answer) = serde_json::from_slice::<Value>(&body) else {
         return Err(format!("{url} answers {status}, which is no answer of a Prometheus"));

@@ -11,6 +11,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 
+use crate::adapter::calls::{Begun, Outcome};
 use crate::plan::model::metric::{Header, HeaderValue as Value};
 
 /// The most of an answer that is read.
@@ -24,6 +25,8 @@ pub struct Web(OnceLock<Result<Pool, String>>);
 
 /// What is asked.
 pub struct Ask<'a> {
+    /// Service and operation, as it is counted; `None`: not at all.
+    pub of: Option<(&'static str, &'a str)>,
     /// Where.
     pub url: &'a str,
     /// What to post, with its type; `None`: a GET.
@@ -47,9 +50,16 @@ impl Web {
             let body = Limited::new(response.into_body(), MOST).collect().await.map_err(|_| "the answer breaks off, or is too long")?;
             Ok((status, body.to_bytes()))
         };
-        tokio::time::timeout(ask.timeout, exchange)
-            .await
-            .unwrap_or_else(|_| Err(format!("no answer within {} s", ask.timeout.as_secs_f64())))
+        let begun = Begun::now();
+        let answer = tokio::time::timeout(ask.timeout, exchange).await;
+        if let Some((service, operation)) = ask.of {
+            begun.over(
+                service,
+                operation,
+                Outcome::of(answer.as_ref().ok().and_then(|a| a.as_ref().ok()).map(|(status, _)| status.as_u16())),
+            );
+        }
+        answer.unwrap_or_else(|_| Err(format!("no answer within {} s", ask.timeout.as_secs_f64())))
     }
 }
 

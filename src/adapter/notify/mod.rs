@@ -140,7 +140,14 @@ impl Outlet {
 
     /// What is answered is not repeated: it may quote a secret of ours.
     async fn post(&self, url: &str, body: String, headers: &[Header]) -> Result<(), Trouble> {
-        let ask = Ask { url, post: Some(("application/json", body)), headers, more: HeaderMap::new(), timeout: self.timeout };
+        let ask = Ask {
+            of: Some((self.notification.to.kind(), "notify")),
+            url,
+            post: Some(("application/json", body)),
+            headers,
+            more: HeaderMap::new(),
+            timeout: self.timeout,
+        };
         let (status, _) = self.web.ask(ask).await.map_err(Trouble::Passing)?;
         let why = || format!("the answer is {}", status.as_u16());
         match status {

@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 
 use super::value::{self, Parts, StepRef};
 use crate::cli::exit::Exit;
+use crate::cli::telemetry::Metrics;
 use crate::plan::model::{ServiceRef, Shares};
 
 /// `init`.
@@ -128,6 +129,9 @@ pub struct Rehearse {
     /// Write the page of `cutover report` about it, `-` for stdout
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
+    /// What is told to machines.
+    #[command(flatten)]
+    pub metrics: Metrics,
 }
 
 /// `lab`.
@@ -185,6 +189,9 @@ pub struct Run {
     /// The Job's service account, whose role is the one that the run needs
     #[arg(long, default_value = "cutover", value_name = "NAME")]
     pub service_account: String,
+    /// What is told to machines.
+    #[command(flatten)]
+    pub metrics: Metrics,
 }
 
 /// `step`.
@@ -208,6 +215,9 @@ pub struct Step {
     /// Describe calls a second to spend on looking; more routes and groups are looked at less often [default: 10]
     #[arg(long, value_parser = value::speed, value_name = "N")]
     pub api_budget: Option<f64>,
+    /// What is told to machines.
+    #[command(flatten)]
+    pub metrics: Metrics,
 }
 
 /// `--on-freeze`.
@@ -281,6 +291,9 @@ pub struct Resume {
     /// When frozen by drift (exit 7) or a failure (exit 5): leave, or keep guarding [default: wait on a terminal]
     #[arg(long, value_enum, hide_possible_values = true, value_name = "exit|wait")]
     pub on_freeze: Option<OnFreeze>,
+    /// What is told to machines.
+    #[command(flatten)]
+    pub metrics: Metrics,
 }
 
 /// `abort`.
@@ -333,6 +346,13 @@ pub struct Rollback {
     /// Take the run from whoever holds it; that process stops
     #[arg(long)]
     pub take_over: bool,
+    // As of `run`; the help of this verb fits a screen.
+    /// Keep metrics in this file
+    #[arg(long, hide = true)]
+    pub metrics_file: Option<PathBuf>,
+    /// Serve metrics at this address
+    #[arg(long, hide = true)]
+    pub metrics_listen: Option<std::net::SocketAddr>,
 }
 
 /// `completions`.

@@ -11,11 +11,12 @@ use audience::Rehearsal;
 use crate::adapter::store::memory::Memory;
 use crate::adapter::store::{Store, run_id};
 use crate::cli::args::{Global, Rehearse};
-use crate::cli::audience::rehearsal as listener;
+use crate::cli::audience::{Company, rehearsal as listener};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::notify::Rehearsed;
 use crate::cli::prepare::prepare;
 use crate::cli::render::check;
+use crate::cli::telemetry::Telemetry;
 use crate::cli::verbs::report;
 use crate::cli::{drive, find, term};
 use crate::engine::{Ending, EngineError, Interrupt, Ports, Run, Settings, hold};
@@ -79,29 +80,31 @@ async fn rehearse(global: &Global, plan: &Plan, stage: &Stage, args: &Rehearse) 
     let mut hold = hold::begin(&ports, &settings, plan.marker, &run, started).await.map_err(drive::held)?;
     let mut inner = listener(global, plan);
     let mut inner = Rehearsed::new(&mut *inner, plan);
+    let mut telemetry = Telemetry::metrics(plan, &global.metrics).await;
+    let mut inner = Company(vec![&mut inner, &mut telemetry]);
     let mut rehearsal = Rehearsal::new(&mut inner, stage, memory, &run);
     for record in ports.store.read(&run).await.map_err(|e| Failure::new(Exit::Internal, e))?.iter() {
         crate::engine::Audience::record(&mut rehearsal, record);
     }
-    loop {
+    let ending = loop {
         match life(plan, &ports, &settings, hold, &mut rehearsal, stage).await.map_err(|e| drive::engine(e, true))? {
-            Life::Ended(ending) => {
-                drive::words(global, &ending);
-                if matches!(ending, Ending::Stopped(..)) {
-                    term::complain("A real run would stay like this until somebody resumes it or rolls it back.");
-                }
-                if let Some(file) = &args.report {
-                    let records = ports.store.read(&run).await.map_err(|e| Failure::new(Exit::Internal, e))?;
-                    report::page(plan, &records, &term::style(global.color), Some(file))?;
-                }
-                return Ok(drive::exit(&ending));
-            }
+            Life::Ended(ending) => break ending,
             Life::Crashed(pause) => {
                 ports.clock.sleep(pause).await;
                 hold = hold::take(&ports, &settings, plan.marker, &run, &load_balancers, false).await.map_err(drive::held)?;
             }
         }
+    };
+    drive::words(global, &ending);
+    if matches!(ending, Ending::Stopped(..)) {
+        term::complain("A real run would stay like this until somebody resumes it or rolls it back.");
     }
+    if let Some(file) = &args.report {
+        let records = ports.store.read(&run).await.map_err(|e| Failure::new(Exit::Internal, e))?;
+        report::page(plan, &records, &term::style(global.color), Some(file))?;
+    }
+    telemetry.finish().await;
+    Ok(drive::exit(&ending))
 }
 
 fn settings(plan: &Plan, ports: &Ports, things: usize) -> Settings {

@@ -1,0 +1,288 @@
+//! What this process calls: each call of AWS, of a cluster, of a gate's source, as it was answered. Counted always, kept one by one only for whoever
+//! asked for that. Nothing of a request or an answer but its kind is in here.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use aws_smithy_runtime_api::box_error::BoxError;
+use aws_smithy_runtime_api::client::interceptors::Intercept;
+use aws_smithy_runtime_api::client::interceptors::context::{BeforeTransmitInterceptorContextRef, FinalizerInterceptorContextRef};
+use aws_smithy_runtime_api::client::orchestrator::Metadata;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::config_bag::{ConfigBag, Storable, StoreReplace};
+use futures::future::BoxFuture;
+use http::{Method, Request, Response};
+use jiff::Timestamp;
+use tower::{Layer, Service};
+
+/// How many calls are kept for whoever asked, at most; older ones go.
+const KEPT: usize = 4096;
+
+/// A call.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Call {
+    /// `Elastic Load Balancing v2`, `STS`, `EKS`, `kubernetes`, `prometheus`, …
+    pub service: String,
+    /// `ModifyRule`, `list pods`, …
+    pub operation: String,
+    /// How it was answered.
+    pub outcome: Outcome,
+    /// When it began.
+    pub began: Timestamp,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// How a call was answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Outcome {
+    /// With what was asked for.
+    Ok,
+    /// Not now.
+    Throttled,
+    /// With no (4xx).
+    Refused,
+    /// With a failure of the other side (5xx).
+    Failed,
+    /// Not at all.
+    Unanswered,
+}
+
+impl Outcome {
+    /// As metrics and traces spell it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Throttled => "throttled",
+            Self::Refused => "refused",
+            Self::Failed => "failed",
+            Self::Unanswered => "unanswered",
+        }
+    }
+
+    /// By the status of an answer, if there was one.
+    pub fn of(status: Option<u16>) -> Self {
+        match status {
+            None => Self::Unanswered,
+            Some(429) => Self::Throttled,
+            Some(400..=499) => Self::Refused,
+            Some(500..) => Self::Failed,
+            Some(_) => Self::Ok,
+        }
+    }
+}
+
+impl Call {
+    /// Whether it can have changed anything.
+    pub fn writes(&self) -> bool {
+        !["Describe", "Get", "List", "get ", "list ", "query", "probe"].iter().any(|verb| self.operation.starts_with(verb))
+    }
+}
+
+/// How many calls there were, and how long they took.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Counts {
+    /// By service, operation and outcome.
+    pub calls: BTreeMap<(String, String, Outcome), u64>,
+    /// By service and operation.
+    pub took: BTreeMap<(String, String), (u64, Duration)>,
+}
+
+struct Desk {
+    counts: Counts,
+    kept: Option<VecDeque<Call>>,
+}
+
+static DESK: Mutex<Desk> = Mutex::new(Desk { counts: Counts { calls: BTreeMap::new(), took: BTreeMap::new() }, kept: None });
+
+fn desk() -> MutexGuard<'static, Desk> {
+    DESK.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The counts of this process so far.
+pub fn counts() -> Counts {
+    desk().counts.clone()
+}
+
+/// From now on calls are kept one by one.
+pub fn keep() {
+    desk().kept.get_or_insert_default();
+}
+
+/// Those kept since this was last asked.
+pub fn kept() -> Vec<Call> {
+    desk().kept.as_mut().map(|kept| kept.drain(..).collect()).unwrap_or_default()
+}
+
+/// A call that is under way.
+pub struct Begun {
+    at: Timestamp,
+    since: Instant,
+}
+
+impl Begun {
+    /// Now.
+    pub fn now() -> Self {
+        Self { at: Timestamp::now(), since: Instant::now() }
+    }
+
+    /// It is over.
+    pub fn over(&self, service: &str, operation: &str, outcome: Outcome) {
+        let took = self.since.elapsed();
+        let (service, operation) = (service.to_owned(), operation.to_owned());
+        let mut desk = desk();
+        *desk.counts.calls.entry((service.clone(), operation.clone(), outcome)).or_default() += 1;
+        let (count, sum) = desk.counts.took.entry((service.clone(), operation.clone())).or_default();
+        (*count, *sum) = (*count + 1, *sum + took);
+        if let Some(kept) = &mut desk.kept {
+            if kept.len() >= KEPT {
+                kept.pop_front();
+            }
+            kept.push_back(Call { service, operation, outcome, began: self.at, took });
+        }
+    }
+}
+
+/// Counts the calls of a client of the AWS SDK, each try of each.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct OfAws;
+
+impl fmt::Debug for Begun {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Begun")
+    }
+}
+
+impl Storable for Begun {
+    type Storer = StoreReplace<Self>;
+}
+
+impl Intercept for OfAws {
+    fn name(&self) -> &'static str {
+        "CountedCalls"
+    }
+
+    fn read_before_attempt(
+        &self,
+        _: &BeforeTransmitInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        bag: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        bag.interceptor_state().store_put(Begun::now());
+        Ok(())
+    }
+
+    fn read_after_attempt(
+        &self,
+        call: &FinalizerInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        bag: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        if let (Some(begun), Some(what)) = (bag.load::<Begun>(), bag.load::<Metadata>()) {
+            let answer = call.response();
+            let outcome = match Outcome::of(answer.map(|a| a.status().as_u16())) {
+                // Of most services throttling is a 400, or a 503.
+                Outcome::Refused | Outcome::Failed if answer.and_then(|a| a.body().bytes()).is_some_and(throttles) => Outcome::Throttled,
+                other => other,
+            };
+            begun.over(what.service(), what.name(), outcome);
+        }
+        Ok(())
+    }
+}
+
+fn throttles(body: &[u8]) -> bool {
+    let body = String::from_utf8_lossy(body);
+    ["Throttling", "TooManyRequests", "RequestLimitExceeded"].iter().any(|code| body.contains(code))
+}
+
+/// Counts the calls of a Kubernetes client.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct OfKubernetes;
+
+impl<S> Layer<S> for OfKubernetes {
+    type Service = Counted<S>;
+
+    fn layer(&self, inner: S) -> Counted<S> {
+        Counted(inner)
+    }
+}
+
+/// See [`OfKubernetes`].
+#[derive(Debug, Clone)]
+pub struct Counted<S>(S);
+
+impl<S, A, B> Service<Request<A>> for Counted<S>
+where
+    S: Service<Request<A>, Response = Response<B>>,
+    S::Future: Send + 'static,
+    S::Error: 'static,
+    B: 'static,
+{
+    type Response = Response<B>;
+    type Error = S::Error;
+    type Future = BoxFuture<'static, Result<Response<B>, S::Error>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.0.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<A>) -> Self::Future {
+        let (begun, operation) = (Begun::now(), operation(request.method(), request.uri().path()));
+        let answer = self.0.call(request);
+        Box::pin(async move {
+            let answer = answer.await;
+            begun.over("kubernetes", &operation, Outcome::of(answer.as_ref().ok().map(|a: &Response<B>| a.status().as_u16())));
+            answer
+        })
+    }
+}
+
+/// `list pods`, `patch targetgroupbindings`, in the API's own verbs.
+fn operation(method: &Method, path: &str) -> String {
+    let parts: Vec<&str> = path.split('/').filter(|p| !p.is_empty()).collect();
+    let inside = match parts.first() {
+        Some(&"api") => parts.get(2..),
+        Some(&"apis") => parts.get(3..),
+        _ => None,
+    };
+    let inside = inside.unwrap_or_default();
+    let inside = if inside.len() > 2 && inside[0] == "namespaces" { &inside[2..] } else { inside };
+    let Some(resource) = inside.first() else { return "get version".into() };
+    let verb = match *method {
+        Method::GET if inside.len() == 1 => "list",
+        Method::GET => "get",
+        Method::POST => "create",
+        Method::PATCH => "patch",
+        Method::PUT => "update",
+        Method::DELETE => "delete",
+        _ => "call",
+    };
+    format!("{verb} {resource}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_of_kubernetes_is_named_as_its_api_does() {
+        let of = |method, path| operation(&method, path);
+        assert_eq!(of(Method::GET, "/api/v1/namespaces/shop/pods"), "list pods");
+        assert_eq!(of(Method::GET, "/api/v1/namespaces/kube-system"), "get namespaces");
+        assert_eq!(of(Method::GET, "/apis/elbv2.k8s.aws/v1beta1/targetgroupbindings"), "list targetgroupbindings");
+        assert_eq!(of(Method::PATCH, "/apis/elbv2.k8s.aws/v1beta1/namespaces/x/targetgroupbindings/y"), "patch targetgroupbindings");
+        assert_eq!(of(Method::GET, "/version"), "get version");
+        assert_eq!(of(Method::GET, "/apis/elbv2.k8s.aws/v1beta1"), "get version");
+    }
+
+    #[test]
+    fn an_answer_is_told_by_its_status() {
+        let all = [Some(200), Some(404), Some(429), Some(503), None].map(Outcome::of).map(Outcome::word);
+        assert_eq!(all, ["ok", "refused", "throttled", "failed", "unanswered"]);
+        assert!(throttles(b"<Code>Throttling</Code>") && !throttles(b"<Code>AccessDenied</Code>"));
+    }
+}

@@ -1,0 +1,275 @@
+//! A run and its process as metrics: in OpenMetrics 1.0 for who scrapes it, and in the older text format of Prometheus, which node_exporter reads from
+//! files and which names counters otherwise.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use jiff::Timestamp;
+
+use super::names::balancer;
+use crate::adapter::calls;
+use crate::domain::action::Forward;
+use crate::domain::alb::RouteId;
+use crate::domain::event::{Counts, WaitReason};
+use crate::domain::state::{Phase, State};
+use crate::domain::verdict::judge::Call;
+use crate::plan::model::Plan;
+
+/// What is told.
+#[derive(Debug, Clone)]
+pub struct Gauges {
+    /// The plan's name, `from` and `to`, and how many steps it has.
+    pub plan: (String, String, String, usize),
+    /// The run.
+    pub state: State,
+    /// What the run last asked for, by route; elsewhere what it found.
+    pub asked: BTreeMap<RouteId, Forward>,
+    /// What was last seen there.
+    pub seen: BTreeMap<RouteId, Forward>,
+    /// Health by target group.
+    pub health: BTreeMap<String, Counts>,
+    /// The last look at everything.
+    pub look: Option<Timestamp>,
+    /// What is waited for.
+    pub waits: Vec<WaitReason>,
+    /// Seconds that this process has waited, by reason.
+    pub waited: BTreeMap<WaitReason, f64>,
+    /// Writes of this process, by what became of them.
+    pub writes: BTreeMap<&'static str, u64>,
+    /// Calls of this process.
+    pub calls: calls::Counts,
+}
+
+impl Gauges {
+    /// Of a run that nobody has looked at yet.
+    pub fn new(plan: &Plan, state: State) -> Self {
+        Self {
+            plan: (plan.name.clone(), plan.strategy.from.clone(), plan.strategy.to.clone(), plan.strategy.steps.len()),
+            state,
+            asked: BTreeMap::new(),
+            seen: BTreeMap::new(),
+            health: BTreeMap::new(),
+            look: None,
+            waits: Vec::new(),
+            waited: BTreeMap::new(),
+            writes: BTreeMap::new(),
+            calls: calls::Counts::default(),
+        }
+    }
+}
+
+/// How it is spelled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    /// OpenMetrics 1.0.
+    OpenMetrics,
+    /// The text format 0.0.4.
+    Prometheus,
+}
+
+impl Dialect {
+    /// Its content type.
+    pub fn media(self) -> &'static str {
+        match self {
+            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            Self::Prometheus => "text/plain; version=0.0.4; charset=utf-8",
+        }
+    }
+}
+
+/// Kinds of families.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Type {
+    Info,
+    Gauge,
+    Counter,
+    Summary,
+}
+
+/// A family being written.
+struct Page {
+    dialect: Dialect,
+    plan: String,
+    text: String,
+}
+
+type Labels<'a> = Vec<(&'a str, &'a str)>;
+
+impl Page {
+    /// A family and its samples. `name` without the suffix that its kind asks for; `unit`: the last word of `name`, where that is one.
+    fn family<'a>(&mut self, name: &str, kind: Type, unit: &str, help: &str, samples: impl IntoIterator<Item = (Labels<'a>, f64)>) {
+        self.head(name, kind, unit, help);
+        let suffix = match kind {
+            Type::Info => "_info",
+            Type::Counter => "_total",
+            _ => "",
+        };
+        for (labels, value) in samples {
+            self.sample(&format!("{name}{suffix}"), &labels, value);
+        }
+    }
+
+    fn head(&mut self, name: &str, kind: Type, unit: &str, help: &str) {
+        let (name, kind) = match (self.dialect, kind) {
+            (Dialect::OpenMetrics, Type::Info) => (name.to_owned(), "info"),
+            (Dialect::OpenMetrics, Type::Counter) => (name.to_owned(), "counter"),
+            (Dialect::Prometheus, Type::Info) => (format!("{name}_info"), "gauge"),
+            (Dialect::Prometheus, Type::Counter) => (format!("{name}_total"), "counter"),
+            (_, Type::Gauge) => (name.to_owned(), "gauge"),
+            (_, Type::Summary) => (name.to_owned(), "summary"),
+        };
+        let _ = writeln!(self.text, "# TYPE {name} {kind}");
+        if self.dialect == Dialect::OpenMetrics && !unit.is_empty() {
+            let _ = writeln!(self.text, "# UNIT {name} {unit}");
+        }
+        let _ = writeln!(self.text, "# HELP {name} {help}");
+    }
+
+    fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: f64) {
+        let plan = [("plan", self.plan.as_str())];
+        let labels: Vec<_> = plan.iter().chain(labels).map(|(k, v)| format!("{k}=\"{}\"", escaped(v))).collect();
+        let _ = writeln!(self.text, "{name}{{{}}} {value}", labels.join(","));
+    }
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
+const PHASES: [(Phase, &str); 7] = [
+    (Phase::Ready, "ready"),
+    (Phase::Moving, "moving"),
+    (Phase::Baking, "baking"),
+    (Phase::Awaiting, "awaiting"),
+    (Phase::RollingBack, "rollingBack"),
+    (Phase::Finished, "finished"),
+    (Phase::Detaching, "detaching"),
+];
+
+/// The whole of it.
+pub fn text(gauges: &Gauges, dialect: Dialect) -> String {
+    let (plan, from, to, steps) = &gauges.plan;
+    let mut page = Page { dialect, plan: plan.clone(), text: String::new() };
+    let state = &gauges.state;
+    let one = |value: f64| [(Vec::new(), value)];
+    page.family("cutover_build", Type::Info, "", "The program.", [(vec![("version", env!("CARGO_PKG_VERSION"))], 1.0)]);
+    let run: Labels = vec![("run", &state.run), ("from", from), ("to", to)];
+    page.family("cutover_run", Type::Info, "", "The run, and the clusters between which it moves traffic.", [(run, 1.0)]);
+    page.family("cutover_run_start_timestamp_seconds", Type::Gauge, "seconds", "When the run began.", one(seconds(state.since)));
+    if let Some(look) = gauges.look {
+        page.family(
+            "cutover_last_look_timestamp_seconds",
+            Type::Gauge,
+            "seconds",
+            "When everything was last looked at.",
+            one(seconds(look)),
+        );
+    }
+    page.family("cutover_step", Type::Gauge, "", "The step that is on, or the next one, from 1.", one(number(state.step.min(*steps))));
+    page.family("cutover_steps", Type::Gauge, "", "Steps of the plan.", one(number(*steps)));
+    let phases = PHASES.iter().map(|(phase, word)| (vec![("phase", *word)], flag(state.phase == *phase)));
+    page.family("cutover_phase", Type::Gauge, "", "1 for the phase that the run is in.", phases);
+    let held = [("paused", state.paused.is_some()), ("frozen", state.frozen.is_some())];
+    let held = held.into_iter().map(|(reason, is)| (vec![("reason", reason)], flag(is)));
+    page.family("cutover_held", Type::Gauge, "", "1 where nothing is raised: somebody paused the run, or it is frozen.", held);
+    traffic(gauges, &mut page);
+    verdicts(state, &mut page);
+    let waits: Vec<_> = gauges.waited.keys().map(|reason| (word(*reason), flag(gauges.waits.contains(reason)))).collect();
+    let waits = waits.iter().map(|(reason, is)| (vec![("reason", reason.as_str())], *is));
+    page.family("cutover_waiting", Type::Gauge, "", "1 for what the run waits for, 0 for what this process waited for before.", waits);
+    process(gauges, &mut page);
+    if dialect == Dialect::OpenMetrics {
+        page.text += "# EOF\n";
+    }
+    page.text
+}
+
+fn traffic(gauges: &Gauges, page: &mut Page) {
+    let state = &gauges.state;
+    for (name, help, source) in [
+        ("cutover_route_weight_asked", "Weight of a cluster's target group on a route, as the run last asked for it.", &gauges.asked),
+        ("cutover_route_weight_seen", "The same, as it was last seen.", &gauges.seen),
+    ] {
+        page.head(name, Type::Gauge, "", help);
+        for (id, route) in &state.routes {
+            let forward = source.get(id).unwrap_or(route.forward());
+            for (cluster, arn) in &route.start.groups {
+                // One that is not attached has none.
+                let Some(weight) = forward.weight(arn) else { continue };
+                let labels =
+                    [("load_balancer", balancer(&route.start.load_balancer)), ("route", &*route.start.label), ("cluster", cluster)];
+                page.sample(name, &labels, f64::from(weight));
+            }
+        }
+    }
+    page.head("cutover_targets", Type::Gauge, "", "Targets of a target group, by their state.");
+    for (arn, group) in &state.started.groups {
+        let Some(counts) = gauges.health.get(arn) else { continue };
+        let Counts { healthy, initial, unhealthy, unused, draining, unavailable } = *counts;
+        let states = [
+            ("healthy", healthy),
+            ("initial", initial),
+            ("unhealthy", unhealthy),
+            ("unused", unused),
+            ("draining", draining),
+            ("unavailable", unavailable),
+        ];
+        for (word, count) in states {
+            page.sample(
+                "cutover_targets",
+                &[("target_group", &group.name), ("cluster", &group.cluster), ("state", word)],
+                f64::from(count),
+            );
+        }
+    }
+}
+
+fn verdicts(state: &State, page: &mut Page) {
+    page.head("cutover_gate_verdict", Type::Gauge, "", "1 for what a metric gate says of the present shares.");
+    for (gate, (_, said)) in &state.gates {
+        for (call, word) in [(Call::Pass, "pass"), (Call::Hold, "hold"), (Call::Fail, "fail")] {
+            page.sample("cutover_gate_verdict", &[("gate", gate), ("verdict", word)], flag(*said == Some(call)));
+        }
+    }
+}
+
+fn process(gauges: &Gauges, page: &mut Page) {
+    let waited: Vec<_> = gauges.waited.iter().map(|(reason, seconds)| (word(*reason), *seconds)).collect();
+    let waited = waited.iter().map(|(reason, seconds)| (vec![("reason", reason.as_str())], *seconds));
+    page.family("cutover_waited_seconds", Type::Counter, "seconds", "Time in which this process has waited, by reason.", waited);
+    let writes = gauges.writes.iter().map(|(result, n)| (vec![("result", *result)], count(*n)));
+    page.family("cutover_writes", Type::Counter, "", "Writes of routes by this process, by what became of them.", writes);
+    let calls = gauges.calls.calls.iter().map(|((service, operation, outcome), n)| {
+        (vec![("service", service.as_str()), ("operation", operation.as_str()), ("outcome", outcome.word())], count(*n))
+    });
+    page.family("cutover_api_calls", Type::Counter, "", "Calls of APIs by this process, each try of each.", calls);
+    let name = "cutover_api_call_duration_seconds";
+    page.head(name, Type::Summary, "seconds", "How long they took.");
+    for ((service, operation), (n, took)) in &gauges.calls.took {
+        let labels = [("service", service.as_str()), ("operation", operation.as_str())];
+        page.sample(&format!("{name}_count"), &labels, count(*n));
+        page.sample(&format!("{name}_sum"), &labels, took.as_secs_f64());
+    }
+}
+
+/// As records spell it.
+fn word(reason: WaitReason) -> String {
+    serde_json::to_value(reason).ok().and_then(|word| word.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+fn seconds(time: Timestamp) -> f64 {
+    time.duration_since(Timestamp::UNIX_EPOCH).as_secs_f64()
+}
+
+fn flag(is: bool) -> f64 {
+    f64::from(u8::from(is))
+}
+
+fn number(n: usize) -> f64 {
+    count(u64::try_from(n).unwrap_or(u64::MAX))
+}
+
+#[allow(clippy::cast_precision_loss)] // a count
+fn count(n: u64) -> f64 {
+    n as f64
+}

@@ -1,0 +1,161 @@
+//! Where metrics go: a file that is replaced whole, and a port.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Method, Request, Response, StatusCode, header};
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch::{self, Receiver, Sender};
+use tokio::task::{JoinHandle, JoinSet};
+
+use super::Metrics;
+use crate::cli::render::metrics::{Dialect, Gauges, text};
+
+/// Between two writes of the file.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// How long a process waits at its end for the file.
+const LAST: Duration = Duration::from_secs(2);
+
+/// Connections at a time, and how long one may take to say what it wants.
+const CONNECTIONS: usize = 16;
+const PATIENCE: Duration = Duration::from_secs(10);
+
+type Told = Option<Arc<Gauges>>;
+
+/// The tasks that publish.
+pub struct Publisher {
+    told: Sender<Told>,
+    file: Option<JoinHandle<()>>,
+    server: Option<JoinHandle<()>>,
+}
+
+impl Publisher {
+    /// Begins. What cannot be served is said in the log.
+    pub async fn begin(metrics: &Metrics) -> Self {
+        let (told, follow) = watch::channel(None);
+        let file = metrics.metrics_file.clone().map(|path| tokio::spawn(keep(path, follow.clone())));
+        let server = match metrics.metrics_listen {
+            None => None,
+            Some(address) => listen(address, follow).await,
+        };
+        Self { told, file, server }
+    }
+
+    /// Takes the latest.
+    pub fn tell(&self, gauges: Arc<Gauges>) {
+        self.told.send_replace(Some(gauges));
+    }
+
+    /// Writes the file for the last time, and closes the port.
+    pub async fn finish(self) {
+        let Self { told, file, server } = self;
+        drop(told);
+        if let Some(server) = server {
+            server.abort();
+        }
+        if let Some(file) = file
+            && tokio::time::timeout(LAST, file).await.is_err()
+        {
+            tracing::warn!("the last metrics are not in their file: writing it takes too long");
+        }
+    }
+}
+
+async fn keep(path: PathBuf, mut follow: Receiver<Told>) {
+    let mut well = true;
+    loop {
+        let over = follow.changed().await.is_err();
+        let gauges = follow.borrow_and_update().clone();
+        if let Some(gauges) = gauges {
+            let to = path.clone();
+            let written = tokio::task::spawn_blocking(move || replace(&to, &text(&gauges, Dialect::Prometheus))).await;
+            let error = written.map_err(std::io::Error::other).and_then(|written| written).err();
+            if let Some(error) = error.as_ref().filter(|_| well) {
+                tracing::warn!("metrics cannot be written to {}: {error}", path.display());
+            }
+            well = error.is_none();
+        }
+        if over {
+            return;
+        }
+        // The last one is not kept waiting.
+        let _ = tokio::time::timeout(EVERY, closed(follow.clone())).await;
+    }
+}
+
+async fn closed(mut follow: Receiver<Told>) {
+    while follow.changed().await.is_ok() {}
+}
+
+/// Whoever reads it finds the one before or this one, whole. The other file has a name that node_exporter does not read.
+fn replace(path: &Path, text: &str) -> std::io::Result<()> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let beside = path.with_file_name(format!(".{name}.{}.new", std::process::id()));
+    let moved = std::fs::write(&beside, text).and_then(|()| std::fs::rename(&beside, path));
+    if moved.is_err() {
+        let _ = std::fs::remove_file(&beside);
+    }
+    moved
+}
+
+async fn listen(address: SocketAddr, follow: Receiver<Told>) -> Option<JoinHandle<()>> {
+    match TcpListener::bind(address).await {
+        Ok(listener) => Some(tokio::spawn(serve(listener, follow))),
+        Err(error) => {
+            tracing::warn!("metrics cannot be served at {address}: {error}");
+            None
+        }
+    }
+}
+
+async fn serve(listener: TcpListener, follow: Receiver<Told>) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept(), if connections.len() < CONNECTIONS => match accepted {
+                Ok((stream, _)) => { connections.spawn(connection(stream, follow.clone())); }
+                Err(_) => tokio::time::sleep(EVERY).await,
+            },
+            Some(_) = connections.join_next(), if !connections.is_empty() => {}
+        }
+    }
+}
+
+async fn connection(stream: TcpStream, follow: Receiver<Told>) {
+    let answer = service_fn(move |request| {
+        let answer = answer(&request, follow.borrow().as_deref());
+        async move { Ok::<_, Infallible>(answer) }
+    });
+    // Whoever hangs up is no concern of ours.
+    let _ =
+        http1::Builder::new().timer(TokioTimer::new()).header_read_timeout(PATIENCE).serve_connection(TokioIo::new(stream), answer).await;
+}
+
+fn answer(request: &Request<Incoming>, gauges: Option<&Gauges>) -> Response<Full<Bytes>> {
+    let plain = |status: StatusCode, text: &str| {
+        let mut response = Response::new(Full::new(Bytes::from(text.to_owned())));
+        *response.status_mut() = status;
+        response
+    };
+    if request.uri().path() != "/metrics" {
+        return plain(StatusCode::NOT_FOUND, "metrics are under /metrics\n");
+    }
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return plain(StatusCode::METHOD_NOT_ALLOWED, "GET\n");
+    }
+    let Some(gauges) = gauges else { return plain(StatusCode::SERVICE_UNAVAILABLE, "nothing is known yet\n") };
+    let accept = request.headers().get(header::ACCEPT).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    let dialect = if accept.contains("application/openmetrics-text") { Dialect::OpenMetrics } else { Dialect::Prometheus };
+    let mut response = plain(StatusCode::OK, &text(gauges, dialect));
+    response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static(dialect.media()));
+    response
+}

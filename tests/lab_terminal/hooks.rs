@@ -1,0 +1,72 @@
+//! A server of webhooks on loopback: keeps what it is sent.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+
+use serde_json::Value;
+
+/// A server of webhooks: a path and a body for each request. `/hang` is never answered, `/busy` only at the second try.
+#[derive(Clone, Default)]
+pub struct Hooks(Arc<Mutex<Vec<(String, Value)>>>);
+
+impl Hooks {
+    /// Begins one, and its URL.
+    pub fn start() -> (Self, String) {
+        let hooks = Self::default();
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let seen = hooks.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let seen = seen.clone();
+                std::thread::spawn(move || seen.serve(stream.expect("a connection")));
+            }
+        });
+        (hooks, url)
+    }
+
+    fn serve(&self, stream: TcpStream) {
+        let mut reader = BufReader::new(stream.try_clone().expect("a second handle"));
+        loop {
+            let (mut line, mut length) = (String::new(), 0);
+            if reader.read_line(&mut line).unwrap_or(0) == 0 {
+                return;
+            }
+            let path = line.split(' ').nth(1).unwrap_or_default().to_owned();
+            while reader.read_line(&mut line).is_ok_and(|n| n > 2) {
+                let header = line.lines().last().unwrap_or_default().to_ascii_lowercase();
+                if let Some(value) = header.strip_prefix("content-length:") {
+                    length = value.trim().parse().expect("a length");
+                }
+            }
+            let mut body = vec![0; length];
+            reader.read_exact(&mut body).expect("the body");
+            let tries = {
+                let mut seen = self.0.lock().expect("nobody panics");
+                seen.push((path.clone(), serde_json::from_slice(&body).expect("JSON")));
+                seen.iter().filter(|(p, _)| *p == path).count()
+            };
+            if path == "/hang" {
+                // Until the other side has had enough.
+                let _ = reader.read(&mut [0]);
+                return;
+            }
+            let status = if path == "/busy" && tries == 1 { "503 Service Unavailable" } else { "200 OK" };
+            let mut stream = &stream;
+            write!(stream, "HTTP/1.1 {status}\r\ncontent-length: 2\r\n\r\nok").expect("an answer");
+        }
+    }
+
+    /// What came to a path, by what `of` takes from each.
+    pub fn at(&self, path: &str, of: &str) -> Vec<String> {
+        let seen = self.0.lock().expect("nobody panics");
+        seen.iter().filter(|(p, _)| p == path).map(|(_, body)| body[of].as_str().unwrap_or_default().to_owned()).collect()
+    }
+
+    /// Everything that came to a path.
+    pub fn all(&self, path: &str) -> Vec<Value> {
+        let seen = self.0.lock().expect("nobody panics");
+        seen.iter().filter(|(p, _)| p == path).map(|(_, body)| body.clone()).collect()
+    }
+}
