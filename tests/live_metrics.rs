@@ -77,8 +77,14 @@ async fn run(plan: &Plan, stage: &Stage) -> (Ending, Vec<Record>) {
     let config = aws::config(&stage.live_lab().expect("a live one").aws_settings()).await;
     let metrics: Arc<dyn Metrics> = Arc::new(Sources::new(plan, &config, &stage.clusters));
     let store: Arc<dyn Store> = Arc::new(Memory::new());
-    let ports =
-        Ports { balancer: Arc::clone(&stage.balancer), clusters: stage.clusters.clone(), metrics, clock: Arc::clone(&stage.clock), store };
+    let ports = Ports {
+        balancer: Arc::clone(&stage.balancer),
+        clusters: stage.clusters.clone(),
+        metrics,
+        hooks: Arc::clone(&stage.hooks),
+        clock: Arc::clone(&stage.clock),
+        store,
+    };
     let prepared = prepare(plan, &ports, 1).await;
     assert!(prepared.refusal().is_none(), "{:?}", prepared.report.findings);
     let started = prepared.started(plan, "alice@mac", 1, None).unwrap_or_else(|e| panic!("{e}"));

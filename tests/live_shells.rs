@@ -45,6 +45,7 @@ fn plan() -> Plan {
         }],
         strategy: Strategy {
             metrics: Vec::new(),
+            hooks: Vec::new(),
             from: "a".into(),
             to: "b".into(),
             settle: Duration::from_secs(30),

@@ -52,6 +52,7 @@ fn every_wrong_gate_is_named_with_its_place_and_what_would_be_right() {
     };
     let prometheus = "prometheus: {address: \"http://p\", requests: r}";
     said("{name: g}", "CUT030", "a gate says nothing");
+    said("{name: g, errorRate: {}}", "CUT030", "exactly one of");
     said("{name: g, exec: {command: [x]}, kubernetes: {}}", "CUT030", "at once");
     said(&format!("{{name: g, {prometheus}}}"), "CUT030", "give it one of `share`");
     said(&format!("{{name: g, {prometheus}, share: {{}}, latency: {{}}}}"), "CUT030", "judged by");

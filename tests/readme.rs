@@ -170,13 +170,15 @@ fn begun(phase: Phase) -> State {
 }
 
 fn phase(name: &str) -> Option<Phase> {
-    use Phase::{Awaiting, Baking, Detaching, Finished, Moving, Ready, RollingBack};
-    [Ready, Moving, Baking, Awaiting, RollingBack, Detaching, Finished].into_iter().find(|p| format!("{p:?}") == name)
+    use Phase::{Awaiting, Baking, Detaching, Finished, Moving, Ready, RollingBack, Working};
+    [Ready, Moving, Baking, Awaiting, Working, RollingBack, Detaching, Finished].into_iter().find(|p| format!("{p:?}") == name)
 }
 
 fn event(name: &str, remark: &str) -> Event {
     let kind = if remark.contains(SHARES) {
         "shares"
+    } else if remark.contains("exec") {
+        "exec"
     } else if remark.contains("person") {
         "approval"
     } else {
@@ -214,7 +216,7 @@ fn every_edge_of_the_diagram_is_a_transition_of_the_state() {
     let text = readme();
     let diagram = blocks(&text, "mermaid")[0];
     let edges = edges(diagram);
-    assert_eq!(edges.len(), 21, "{edges:#?}");
+    assert_eq!(edges.len(), 24, "{edges:#?}");
     for (from, to, name, remark) in edges {
         let now = jiff::Timestamp::UNIX_EPOCH;
         let hold = |s: &State| {

@@ -4,8 +4,10 @@ pub mod alb;
 pub mod aws;
 pub mod calls;
 pub mod clock;
+mod command;
 pub mod courier;
 pub mod eks;
+pub mod hook;
 pub mod kube;
 pub mod metric;
 pub mod notify;
@@ -23,6 +25,7 @@ use crate::domain::action::Action;
 use crate::domain::alb::{Listener, LiveRoute, LoadBalancer, RouteId, Tags, Target, TargetGroup, Unreadable};
 use crate::domain::binding::Binding;
 use crate::domain::gate::metric::{Question, Seen};
+use crate::domain::hook::Errand;
 use crate::domain::kube::{Identity, WorkloadView};
 use crate::plan::model::{Selector, ServiceRef};
 
@@ -162,6 +165,13 @@ pub trait Cluster: Send + Sync {
 pub trait Metrics: Send + Sync {
     /// What is seen of each question, in their order.
     async fn ask(&self, questions: &[Question]) -> Vec<Seen>;
+}
+
+/// What is done outside for a run: commands and requests. Nothing here decides, and nothing is tried twice.
+#[async_trait]
+pub trait Hooks: Send + Sync {
+    /// Does it; what it said, or why it did not go well. Dropped in its middle, it is ended.
+    async fn call(&self, errand: &Errand) -> Result<String, String>;
 }
 
 /// Wall and monotonic time.

@@ -83,7 +83,7 @@ async fn over_the_network(args: &Cutover) -> Result<Exit, Failure> {
         Verb::Step(args) => Box::pin(verbs::step::run(global, args)).await,
         Verb::Promote(args) => verbs::steer::promote(global, args).await,
         Verb::Pause(args) => verbs::steer::pause(global, args).await,
-        Verb::Resume(args) => verbs::steer::resume(global, args).await,
+        Verb::Resume(args) => Box::pin(verbs::steer::resume(global, args)).await,
         Verb::Approve(args) => verbs::steer::approve(global, args).await,
         Verb::Abort(args) => verbs::steer::abort(global, args).await,
         Verb::Rollback(args) => Box::pin(verbs::rollback::run(global, args)).await,

@@ -8,7 +8,7 @@ use aws_config::SdkConfig;
 use crate::adapter::alb::Alb;
 use crate::adapter::patient::Patient;
 use crate::adapter::store::Store;
-use crate::adapter::{Cluster, aws, clock, eks, kube, metric};
+use crate::adapter::{Cluster, aws, clock, eks, hook, kube, metric};
 use crate::domain::alb::Unreadable;
 use crate::engine::Ports;
 use crate::plan::model::{ClusterAccess, ClusterName, Plan, Selector};
@@ -39,14 +39,16 @@ pub async fn ports(plan: &Plan, store: Arc<dyn Store>) -> Ports {
     let config = aws(Some(&plan.region)).await;
     let clusters = clusters(plan, &config).await;
     let metrics = Arc::new(metric::Sources::new(plan, &config, &clusters));
-    Ports { balancer: Arc::new(Alb::new(&config)), clusters, metrics, clock: Arc::new(clock::System), store }
+    let hooks = Arc::new(hook::Outside::default());
+    Ports { balancer: Arc::new(Alb::new(&config)), clusters, metrics, hooks, clock: Arc::new(clock::System), store }
 }
 
-/// The load balancers of a plan, and nothing else: what a rollback needs.
+/// The load balancers of a plan, and what takes its commands back: what a rollback needs.
 pub async fn balancer_of(plan: &Plan, store: Arc<dyn Store>) -> Ports {
     let config = aws(Some(&plan.region)).await;
     let balancer = Arc::new(Alb::new(&config));
-    Ports { balancer, clusters: BTreeMap::new(), metrics: Arc::new(metric::Nobody), clock: Arc::new(clock::System), store }
+    let (metrics, hooks) = (Arc::new(metric::Nobody), Arc::new(hook::Outside::default()));
+    Ports { balancer, clusters: BTreeMap::new(), metrics, hooks, clock: Arc::new(clock::System), store }
 }
 
 /// The clusters of a plan. One that cannot be reached now answers every question with why.

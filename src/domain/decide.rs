@@ -6,6 +6,7 @@
 mod detach;
 mod guard;
 mod hold;
+mod hooks;
 mod leaving;
 pub mod metrics;
 mod ramp;
@@ -19,6 +20,7 @@ mod way_back;
 use jiff::Timestamp;
 
 use super::event::{BindingStart, Event, Outcome, Stop, Wait, WaitReason, Write};
+use super::hook::HookId;
 use super::state::{Phase, State};
 use super::watch::{Marker, Watch};
 use crate::plan::model::Plan;
@@ -26,6 +28,7 @@ use crate::plan::model::Plan;
 pub use detach::old as old_group;
 pub use guard::{carrying, family_total};
 pub use hold::blind;
+pub use hooks::{errand, line as command_line};
 pub use leaving::{carries_on, stop};
 pub use steps::{label, spell};
 pub use way_back::{WayBack, carriers, way_back};
@@ -39,6 +42,8 @@ pub enum Decision {
     Look(Vec<String>),
     /// Write these routes.
     Write(Batch),
+    /// Carry this out beside everything else, and journal that before and after.
+    Call(HookId),
     /// Make or verify these bindings.
     Bind(Vec<BindingStart>),
     /// Delete these bindings, as far as they are ours.

@@ -11,6 +11,7 @@ use super::action::{Action, Forward};
 use super::alb::RouteId;
 use super::binding::Binding;
 use super::gate::metric::Measurement;
+use super::hook::{HookId, HookResult};
 use super::verdict::judge::Call;
 use crate::plan::model::notify::Kind;
 use crate::plan::model::{ClusterName, OnTimeout, Shares};
@@ -252,6 +253,23 @@ pub enum Event {
         #[serde(skip_serializing_if = "Option::is_none", default)]
         early: Option<String>,
     },
+    /// A command or a request is about to be made.
+    HookStarted {
+        /// Which.
+        hook: HookId,
+        /// In words.
+        what: String,
+    },
+    /// What became of it.
+    HookEnded {
+        /// Which.
+        hook: HookId,
+        /// What became of it.
+        result: HookResult,
+        /// What it said, or why it failed.
+        #[serde(skip_serializing_if = "String::is_empty", default)]
+        message: String,
+    },
     /// The old cluster's groups are taken out of the actions of a run that is over; from here on nothing leads back.
     DetachStarted {
         /// By whom.
@@ -307,7 +325,8 @@ pub enum Event {
         /// What a person must know, such as cookies that still lead to the new cluster.
         #[serde(skip_serializing_if = "Vec::is_empty", default)]
         remarks: Vec<String>,
-        /// Routes that are not back and that this run cannot put back any more, such as a deleted rule, each with why: a person is needed.
+        /// What is not as it was to be, and this run cannot change any more, such as a deleted rule or a command that was not taken back, each with
+        /// why: a person is needed.
         #[serde(skip_serializing_if = "Vec::is_empty", default)]
         left: Vec<String>,
     },
@@ -360,6 +379,8 @@ pub enum StepType {
     Bake,
     /// Wait for a person.
     Approval,
+    /// Run a command.
+    Exec,
 }
 
 /// See [`Event::Started`].
@@ -551,6 +572,8 @@ pub enum Freeze {
     FromInTrouble,
     /// A write failed and the plan says `pause`.
     WriteFailed,
+    /// A command or a hook failed and the plan says `pause`.
+    HookFailed,
     /// The way back has no healthy target.
     NoWayBack,
     /// The lock or the marker is gone, and nobody else's is there.
@@ -596,6 +619,8 @@ pub enum WaitReason {
     Unreadable,
     /// A binding cannot be made yet.
     Binding,
+    /// A command or a request is under way.
+    Hook,
     /// The API's rate.
     Rate,
     /// The next part of a way back.

@@ -81,6 +81,7 @@ codes! {
     CUT036 Error "a time-out where nothing can time out";
     CUT037 Error "a text has a placeholder that stands for nothing";
     CUT038 Error "a notification has no destination, more than one, or nothing to tell";
+    CUT039 Error "a hook or a command that says too little, or too much";
     CUT040 Error "a load balancer is not found, or is not exactly one";
     CUT041 Error "a target group is not found, or is not exactly one";
     CUT042 Warning "group stickiness keeps clients where they are after weights change";

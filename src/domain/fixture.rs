@@ -57,6 +57,7 @@ pub fn plan() -> Plan {
             hours: crate::plan::hours::Hours::default(),
             gates: gates(),
             metrics: Vec::new(),
+            hooks: Vec::new(),
             start: Some(shares(100, 0)),
             steps,
         },

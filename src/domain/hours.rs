@@ -22,7 +22,7 @@ const NEAR: i64 = 10;
 /// How many days blackouts are looked beyond.
 const FAR: i64 = 800;
 
-/// How long a step and the pauses after it take at the least, up to the next step that moves a share. A person's approval takes no time.
+/// How long a step and the pauses after it take at the least, up to the next step that moves a share. A person's approval and a command take no time.
 pub fn need(strategy: &Strategy, number: usize) -> Duration {
     let after = strategy.steps.iter().skip(number).take_while(|s| !matches!(s.kind, StepKind::Shares(_)));
     strategy.settle + after.map(|s| takes(strategy, s)).sum::<Duration>()
@@ -33,7 +33,7 @@ pub fn takes(strategy: &Strategy, step: &Step) -> Duration {
     match step.kind {
         StepKind::Bind | StepKind::Shares(_) => strategy.settle,
         StepKind::Bake(time) => time,
-        StepKind::Approval(_) => Duration::ZERO,
+        StepKind::Approval(_) | StepKind::Exec(_) => Duration::ZERO,
     }
 }
 

@@ -14,6 +14,7 @@ pub mod finding;
 pub mod gate;
 pub mod goal;
 pub mod history;
+pub mod hook;
 pub mod hours;
 pub mod init;
 pub mod journal;

@@ -177,6 +177,10 @@ pub fn does(plan: &Plan, step: &Step) -> String {
         StepKind::Bind => format!("bind: attach {}'s groups at weight 0, bind, wait until they are healthy", plan.strategy.to),
         StepKind::Shares(shares) => shares_in_words(shares),
         StepKind::Bake(duration) => format!("bake {}", super::preflight::spoken(*duration)),
+        StepKind::Exec(exec) => {
+            let undo = exec.undo.as_ref().map(|undo| format!("; a rollback takes it back with {}", super::decide::command_line(undo)));
+            format!("run {}{}", super::decide::command_line(&exec.command), undo.unwrap_or_default())
+        }
         StepKind::Approval(text) => {
             let text = text.as_ref().map(|text| format!(": {text}")).unwrap_or_default();
             let limit = step.limit.map(|l| format!(" for {}, then {}", super::preflight::spoken(l.after), hours::then(l.then)));

@@ -10,6 +10,7 @@ use super::action::{self, Action, Forward};
 use super::alb::RouteId;
 use super::event::{Event, Freeze, Outcome, Ramp, Record, RouteStart, Started, Stop};
 use super::gate::metric::Measurement;
+use super::hook::HookId;
 use super::verdict::judge::Call;
 
 mod apply;
@@ -33,6 +34,8 @@ pub enum Phase {
     Baking,
     /// In an approval.
     Awaiting,
+    /// In a command.
+    Working,
     /// The traffic goes back.
     RollingBack,
     /// The old groups are taken out of the actions.
@@ -92,6 +95,10 @@ pub struct State {
     pub gates: BTreeMap<String, (Vec<Measurement>, Option<Call>)>,
     /// Bindings dealt with, as (cluster, namespace/name).
     pub bound: BTreeSet<(String, String)>,
+    /// Commands and hooks, as far as they were begun; a process that takes the run in hand finds none of them under way.
+    pub hooks: BTreeMap<HookId, Progress>,
+    /// The steps whose commands were begun, and not taken back since.
+    pub done: BTreeSet<usize>,
     /// Requests that were heard, by their names in the store.
     pub heard: BTreeSet<String>,
     /// The old groups were taken out of the actions, or are being.
@@ -100,6 +107,17 @@ pub struct State {
     pub finished: Option<Outcome>,
     /// Why the last process left it, if it did.
     pub stopped: Option<Stop>,
+}
+
+/// How far a command or a hook is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Progress {
+    /// Under way, since then.
+    Running(Timestamp),
+    /// Over, and well.
+    Well,
+    /// Over, and why that was not well.
+    Failed(String),
 }
 
 /// The end of the way back, as it was asked for.
@@ -130,6 +148,8 @@ pub struct Rollback {
     pub since: Timestamp,
     /// In parts, and how far.
     pub ramp: Option<Ramping>,
+    /// Something was written for it.
+    pub wrote: bool,
 }
 
 /// How far a way back in parts is.
@@ -285,6 +305,8 @@ impl State {
             shares_since: record.time,
             gates: BTreeMap::new(),
             bound: BTreeSet::new(),
+            hooks: BTreeMap::new(),
+            done: BTreeSet::new(),
             heard: BTreeSet::new(),
             detach: None,
             finished: None,

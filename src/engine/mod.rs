@@ -28,7 +28,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::adapter::store::{Store, StoreError};
-use crate::adapter::{Balancer, Clock, Cluster, Metrics};
+use crate::adapter::{Balancer, Clock, Cluster, Hooks, Metrics};
 use crate::domain::decide::Orders;
 use crate::domain::event::{Outcome, Record, Stop, Wait};
 use crate::domain::gate::FRESH;
@@ -51,6 +51,8 @@ pub struct Ports {
     pub clusters: BTreeMap<ClusterName, Arc<dyn Cluster>>,
     /// Where the numbers of metric gates come from.
     pub metrics: Arc<dyn Metrics>,
+    /// Who carries out commands and hooks.
+    pub hooks: Arc<dyn Hooks>,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Where runs live.

@@ -19,6 +19,7 @@ use crate::domain::watch::Watch;
 use crate::plan::model::Plan;
 
 mod act;
+mod call;
 mod leave;
 mod measure;
 mod observe;
@@ -43,6 +44,7 @@ pub struct Run<'a> {
     /// The claim of a process that goes on where another left, until there is anything else to be journalled.
     unclaimed: Option<(Timestamp, Event)>,
     asking: measure::Asking,
+    calling: call::Calling,
     /// This process restores: nothing but another owner stops it.
     restores: bool,
     /// What the end of the run says that a person must know, and the routes that are not back.
@@ -90,6 +92,7 @@ impl<'a> Run<'a> {
             unclaimed: None,
             journal: Journal::new(std::sync::Arc::clone(&ports.store), &run),
             asking: measure::Asking::default(),
+            calling: call::Calling::default(),
             restores: restores || state.phase == Phase::RollingBack,
             said: Default::default(),
             plan,
@@ -130,7 +133,8 @@ impl<'a> Run<'a> {
     }
 
     /// Gives the locks back. Nothing is to be done with the run afterwards.
-    pub async fn release(&self) {
+    pub async fn release(&mut self) {
+        self.calling.stop().await;
         self.held.release().await;
     }
 
@@ -146,6 +150,7 @@ impl<'a> Run<'a> {
             if self.owned() {
                 self.hear().await?;
             }
+            self.answered().await?;
             if let Some((stop, message)) = self.interrupt.raised().cloned() {
                 return self.interrupted(stop, message).await;
             }
@@ -177,6 +182,7 @@ impl<'a> Run<'a> {
                 }
                 Decision::Write(batch) if batch.restore => self.restore(batch).await?,
                 Decision::Write(batch) => self.write(batch).await?,
+                Decision::Call(hook) => self.call(hook).await?,
                 Decision::Bind(bindings) => self.bind(bindings).await?,
                 Decision::Unbind(bindings) => self.unbind(bindings).await?,
                 Decision::Wait(waits) => {
@@ -206,7 +212,10 @@ impl<'a> Run<'a> {
         let mut left = next.duration_since(now).try_into().unwrap_or(Duration::ZERO).max(Duration::from_millis(100));
         while !left.is_zero() && self.interrupt.raised().is_none() {
             let nap = left.min(slice);
-            self.ports.clock.sleep(nap).await;
+            tokio::select! {
+                () = self.ports.clock.sleep(nap) => {}
+                () = self.calling.wait() => return,
+            }
             left = left.saturating_sub(nap);
             if self.ports.store.requests(&self.state.run).await.is_ok_and(|r| r.iter().any(|(name, _)| !self.state.heard.contains(name))) {
                 return;

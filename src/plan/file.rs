@@ -3,6 +3,7 @@
 
 use super::decode::{At, Table, record};
 use super::extra::Binding;
+use super::hooks::{ExecStep, Hook};
 use super::scalar::{
     Account, Actions, Amount, ApiVersion, Arn, CallRate, Chance, ClusterRef, CodeName, EksName, Factor, Failures, Flag, HeaderName, Kind,
     KindName, Line, ListenerName, MarkerKind, Missing, Name, Percent, Period, Port, Priority, Prose, Query, Ratio, Reaction, Region,
@@ -202,6 +203,8 @@ record! {
         rollback "rollback": optional Rollback = {},
         /// What must be true before traffic moves, and while it flows.
         gates "gates": optional Gates = {},
+        /// Commands and requests before and after what a run does.
+        hooks "hooks": optional Vec<At<Hook>> = [],
         /// What is done, in order.
         steps "steps": required Vec<At<Step>>,
     }
@@ -446,9 +449,11 @@ record! {
         set_shares "setShares": optional Table<Percent>,
         /// Wait under guard: for a duration, or until approved.
         pause "pause": optional Pause,
+        /// Run a command, with another one that takes it back.
+        exec "exec": optional ExecStep,
         /// Metric gates of this step: before its writes, or until its pause may end; as guards for as long as its shares stand.
         gates "gates": optional Vec<At<MetricGate>> = [],
-    }; exactly CUT020 ["bind", "setWeight", "setShares", "pause"]
+    }; exactly CUT020 ["bind", "setWeight", "setShares", "pause", "exec"]
 
     /// Wait under guard: `{duration: 10m}`, or until approved: `{}`, `{approval: TEXT}`.
     Pause as "`pause`" {

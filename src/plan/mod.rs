@@ -10,6 +10,7 @@ pub mod diagnostic;
 pub mod duration;
 mod extra;
 mod file;
+mod hooks;
 pub mod hours;
 pub mod model;
 mod render;

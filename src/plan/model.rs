@@ -1,5 +1,6 @@
 //! The plan as the rest of the crate sees it: checked, defaulted, durations as [`Duration`], shares as percentages by cluster.
 
+pub mod hook;
 pub mod metric;
 pub mod notify;
 
@@ -223,6 +224,8 @@ pub struct Strategy {
     pub gates: TargetHealthGates,
     /// The metric gates: the plan's, the workloads' and the steps', in the order of the file.
     pub metrics: Vec<metric::MetricGate>,
+    /// Commands and requests before and after what a run does, in the order of the file.
+    pub hooks: Vec<hook::Hook>,
     /// The shares that must be live at the start: `from` whole, unless the plan has only `setShares` steps (then `None`: whatever is live).
     pub start: Option<Shares>,
     /// The steps, numbered from 1 by their place.
@@ -339,6 +342,8 @@ pub enum StepKind {
     Shares(Shares),
     /// Bake for this long, under guard.
     Bake(Duration),
+    /// Run a command, under guard.
+    Exec(hook::Exec),
     /// Until approved, under guard; the text says what is to be approved.
     Approval(Option<String>),
 }

@@ -70,6 +70,7 @@ fn strategy() -> Strategy {
     let guard = GuardGate { min_healthy_percent: 50.0, for_: minute };
     Strategy {
         metrics: Vec::new(),
+        hooks: Vec::new(),
         from: "a".into(),
         to: "b".into(),
         settle: minute,

@@ -57,7 +57,14 @@ async fn elsewhere(theatre: &Theatre, plan: &Plan, started: Started) -> Ending {
     let store: Arc<dyn Store> = Arc::new(Memory::new());
     let balancer = Arc::clone(&theatre.stage.balancer);
     let metrics = Arc::clone(&theatre.stage.metrics);
-    let ports = Ports { balancer, clusters: BTreeMap::new(), metrics, clock: Arc::clone(&theatre.stage.clock), store };
+    let ports = Ports {
+        balancer,
+        clusters: BTreeMap::new(),
+        metrics,
+        hooks: Arc::clone(&theatre.stage.hooks),
+        clock: Arc::clone(&theatre.stage.clock),
+        store,
+    };
     let lbs = started.load_balancers.clone();
     let cause = Event::RollbackStarted { cause: "test".into(), by: "bob@lab".into(), to_step: None, force: false, request: None };
     ports.store.create("elsewhere").await.expect("made");

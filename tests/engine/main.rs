@@ -9,6 +9,7 @@ mod face;
 mod finalize;
 mod gates;
 mod golden;
+mod hooks;
 mod hurry;
 mod matrix;
 mod order;

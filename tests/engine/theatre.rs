@@ -105,7 +105,14 @@ impl Theatre {
         });
         let store: Arc<dyn Store> = Arc::new(ledger.clone());
         let (clusters, metrics) = (stage.clusters.clone(), Arc::clone(&stage.metrics));
-        let ports = Ports { balancer: Arc::clone(&witness) as _, clusters, metrics, clock: Arc::clone(&stage.clock), store };
+        let ports = Ports {
+            balancer: Arc::clone(&witness) as _,
+            clusters,
+            metrics,
+            hooks: Arc::clone(&stage.hooks),
+            clock: Arc::clone(&stage.clock),
+            store,
+        };
         let prepared = prepare(&plan, &ports, 1).await;
         if let Some(refusal) = prepared.refusal() {
             panic!("{refusal}");

@@ -59,6 +59,7 @@ pub fn plan() -> Plan {
         }],
         strategy: Strategy {
             metrics: Vec::new(),
+            hooks: Vec::new(),
             from: "a".into(),
             to: "b".into(),
             settle: Duration::from_secs(30),

@@ -164,7 +164,7 @@ impl Pair {
         let client = kube::Client::new(BoxCloneSyncService::new(line.map_err(|e| e)), "default");
         let clock: Arc<dyn Clock> = Arc::new(self.clock.clone());
         let store: Arc<dyn Store> = Arc::new(Shared::new(client, "shop", "namespace shop of a", "kubectl -n shop", Arc::clone(&clock)));
-        Ports { balancer, clusters, metrics: Arc::new(Nobody), clock, store }
+        Ports { balancer, clusters, metrics: Arc::new(Nobody), hooks: Arc::new(cutover::adapter::hook::Nobody), clock, store }
     }
 
     /// One operator's part, to its end.

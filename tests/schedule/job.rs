@@ -191,7 +191,14 @@ impl Days {
         }
         let balancer = Arc::new(Road { process: Arc::clone(process), inner });
         let metrics = Arc::new(Nobody);
-        Ports { balancer, clusters, metrics, clock: Arc::new(self.clock.clone()), store: self.store(line("a")) }
+        Ports {
+            balancer,
+            clusters,
+            metrics,
+            hooks: Arc::new(cutover::adapter::hook::Nobody),
+            clock: Arc::new(self.clock.clone()),
+            store: self.store(line("a")),
+        }
     }
 
     /// A call of `cutover step`, as the verb makes it.

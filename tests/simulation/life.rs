@@ -156,7 +156,14 @@ impl Theatre {
         }
         let balancer = Arc::new(Seen { inner: Arc::new(Alb::new(&config)), wire: self.wire.clone() });
         let clock = Arc::new(Jumpy::new(self.clock.clone(), self.wire.offset()));
-        (self.wrap)(Ports { balancer, clusters, metrics: Arc::new(Nobody), clock, store: Arc::new(self.ledger.clone()) })
+        (self.wrap)(Ports {
+            balancer,
+            clusters,
+            metrics: Arc::new(Nobody),
+            hooks: Arc::new(cutover::adapter::hook::Nobody),
+            clock,
+            store: Arc::new(self.ledger.clone()),
+        })
     }
 
     /// One process, from its start to its end. Where `rolls_back`, someone types `rollback` elsewhere soon after a fault has struck.

@@ -1,12 +1,10 @@
 //! A command: its exit code, and what it says as JSON on stdout. No shell, no input, and an end.
 
-use std::process::Stdio;
-
 use serde::Deserialize;
-use tokio::process::{Child, Command};
 
 use super::fill::fill;
 use super::{clipped, unreadable};
+use crate::adapter::command::{self, Line};
 use crate::domain::gate::metric::{Question, Seen};
 use crate::domain::verdict::Count;
 use crate::plan::model::metric::{Exec, Judge};
@@ -33,44 +31,16 @@ struct Half {
 /// Answers a question.
 pub async fn ask(source: &Exec, question: &Question) -> Seen {
     let words: Vec<String> = source.command.iter().map(|word| fill(word, question, &question.new.cluster)).collect();
-    let Some((program, arguments)) = words.split_first() else { return unreadable("there is no command") };
-    let mut command = Command::new(program);
-    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true).process_group(0);
-    command.env("CUTOVER_GATE", &question.gate.name).env("CUTOVER_OLD", &question.old.cluster).env("CUTOVER_NEW", &question.new.cluster);
-    command.env("CUTOVER_SINCE", question.from.to_string()).env("CUTOVER_UNTIL", question.to.to_string());
-    let child = match command.spawn() {
-        Ok(child) => child,
-        Err(error) => return unreadable(format!("{program}: {error}")),
-    };
-    let family = Family::of(&child);
-    let output = tokio::time::timeout(source.timeout, child.wait_with_output()).await;
-    drop(family);
-    match output {
-        Err(_) => unreadable(format!("{program} takes longer than {} s", source.timeout.as_secs())),
-        Ok(Err(error)) => unreadable(format!("{program}: {error}")),
-        Ok(Ok(output)) => match output.status.code() {
-            None => unreadable(format!("{program} was killed")),
-            Some(code) => seen(&question.gate.judge, code, &output.stdout),
-        },
-    }
-}
-
-/// A command's process group: what it started ends with it.
-pub struct Family(Option<u32>);
-
-impl Family {
-    /// Of a child that leads a group of its own.
-    pub fn of(child: &Child) -> Self {
-        Self(child.id())
-    }
-}
-
-impl Drop for Family {
-    fn drop(&mut self) {
-        let pid = self.0.and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw);
-        if let Some(pid) = pid {
-            let _ = rustix::process::kill_process_group(pid, rustix::process::Signal::KILL);
-        }
+    let variables = vec![
+        ("CUTOVER_GATE", question.gate.name.clone()),
+        ("CUTOVER_OLD", question.old.cluster.clone()),
+        ("CUTOVER_NEW", question.new.cluster.clone()),
+        ("CUTOVER_SINCE", question.from.to_string()),
+        ("CUTOVER_UNTIL", question.to.to_string()),
+    ];
+    match command::run(Line { words: &words, variables, input: String::new(), timeout: source.timeout }).await {
+        Ok((code, stdout)) => seen(&question.gate.judge, code, &stdout),
+        Err(why) => unreadable(why),
     }
 }
 

@@ -21,7 +21,6 @@ use crate::plan::model::metric::Source;
 use crate::plan::model::{ClusterName, Plan, ServiceRef};
 
 use cloudwatch::CloudWatch;
-pub(super) use exec::Family;
 pub use web::{Ask, Web};
 
 /// The sources of a plan.
@@ -76,7 +75,7 @@ impl Metrics for Nobody {
 }
 
 /// A text for a journal: of this many characters, on one line.
-fn clipped(text: &str) -> String {
+pub(super) fn clipped(text: &str) -> String {
     const MOST: usize = 200;
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
     if line.chars().count() > MOST { line.chars().take(MOST).chain(['…']).collect() } else { line }

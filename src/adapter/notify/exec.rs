@@ -6,8 +6,8 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, Command};
 
+use crate::adapter::command::Family;
 use crate::adapter::courier::Trouble;
-use crate::adapter::metric::Family;
 
 /// Runs it; anything but exit code 0 is a failure.
 pub async fn run(words: &[String], timeout: Duration, input: String) -> Result<(), Trouble> {

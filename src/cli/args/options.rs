@@ -126,6 +126,9 @@ pub struct Rehearse {
     /// Requests a second of the lab's time, from its clients
     #[arg(long, value_parser = value::speed, value_name = "N")]
     pub rate: Option<f64>,
+    /// Really run the plan's commands and call its hooks; without it they are only said
+    #[arg(long, conflicts_with = "virtual_time")]
+    pub exec: bool,
     /// Write the page of `cutover report` about it, `-` for stdout
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,

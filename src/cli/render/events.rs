@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use super::names::{Names, shares};
 use super::style::{Style, Tone, count, duration, percent};
 use crate::domain::event::{Counts, Event, Measured, Outcome, Record, ResumeMode, RouteStart, Started, Wait, WaitReason};
+use crate::domain::hook::{HookId, HookResult, Occasion};
 use crate::domain::hours;
 use crate::domain::verdict::judge::Call;
 use batch::Tally;
@@ -171,6 +172,8 @@ fn text(event: &Event, run: &str, names: &Names, style: &Style) -> Option<Text> 
         }
         Event::Ramped { percent, early: None } => Text::new(Tone::Strong, "↩", format!("{percent} % of the way back")),
         Event::Ramped { early: Some(why), .. } => Text::new(Tone::Bad, "↩", format!("all of the way back at once: {why}")),
+        Event::HookStarted { what, .. } => Text::new(Tone::Faint, "·", what),
+        Event::HookEnded { hook, result, message } => ended(*hook, *result, message),
         Event::DetachStarted { by, bindings, .. } => {
             let also = if *bindings { ", and its bindings are deleted" } else { "" };
             Text::new(Tone::Strong, "▸", format!("the old cluster is let go, by {by}: its groups are taken out of the actions{also}"))
@@ -204,6 +207,21 @@ fn started(s: &Started, run: &str) -> String {
     let whole =
         s.start.as_ref().map(|s| format!("; a rollback goes to {}", shares(&s.iter().map(|(c, p)| (c.clone(), f64::from(*p))).collect())));
     format!("run {run} of plan {}, by {}: {}{}", s.plan, s.owner, count(s.routes.len(), "route"), whole.unwrap_or_default())
+}
+
+fn ended(hook: HookId, result: HookResult, message: &str) -> Text {
+    let place = match hook.at {
+        Occasion::Command => format!("step {}  command", hook.step),
+        Occasion::Undo => format!("step {}  undo", hook.step),
+        at => format!("hook {} ({})", hook.number, at.name()),
+    };
+    let (tone, mark, words) = match result {
+        HookResult::Well => (Tone::Good, "✓", "well"),
+        HookResult::Failed => (Tone::Bad, "✗", "FAILED"),
+        HookResult::Ended => (Tone::Warn, "!", "ended before it was over"),
+    };
+    let message = if message.is_empty() { String::new() } else { format!(": {message}") };
+    Text::new(tone, mark, format!("{place} {words}{message}"))
 }
 
 fn judged(gate: &str, call: Call, why: &str, dry_run: bool) -> Text {

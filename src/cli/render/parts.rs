@@ -66,6 +66,7 @@ pub fn standing(view: &View, style: &Style) -> (Tone, String) {
         "moving" => "moving",
         "baking" => "baking",
         "awaiting" => "waiting for a person's approval",
+        "working" => "running a command",
         "detaching" => "letting the old cluster go",
         _ => "between two steps",
     };
@@ -82,6 +83,7 @@ fn kind(freeze: Freeze) -> &'static str {
         Freeze::Unreadable => "unreadable",
         Freeze::GateTimeout => "not ready in time",
         Freeze::GuardFailed => "guard failed",
+        Freeze::HookFailed => "a command failed",
         Freeze::FromInTrouble => "the old side is in trouble",
         Freeze::WriteFailed => "a write failed",
         Freeze::NoWayBack => "no way back",

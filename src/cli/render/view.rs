@@ -29,7 +29,7 @@ pub struct View {
     pub plan: String,
     /// When this was true.
     pub now: Timestamp,
-    /// `ready`, `moving`, `baking`, `awaiting`, `rollingBack`, `detaching`, `finished`.
+    /// `ready`, `moving`, `baking`, `awaiting`, `working`, `rollingBack`, `detaching`, `finished`.
     pub phase: &'static str,
     /// How it ended, if it did.
     pub outcome: Option<Outcome>,
@@ -231,6 +231,7 @@ fn phase(phase: Phase) -> &'static str {
         Phase::Moving => "moving",
         Phase::Baking => "baking",
         Phase::Awaiting => "awaiting",
+        Phase::Working => "working",
         Phase::RollingBack => "rollingBack",
         Phase::Detaching => "detaching",
         Phase::Finished => "finished",

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use audience::Rehearsal;
 
+use crate::adapter::Hooks;
+use crate::adapter::hook::Outside;
 use crate::adapter::store::memory::Memory;
 use crate::adapter::store::{Store, run_id};
 use crate::cli::args::{Global, Rehearse};
@@ -67,7 +69,8 @@ async fn rehearse(global: &Global, plan: &Plan, stage: &Stage, args: &Rehearse) 
     let store: Arc<dyn Store> = Arc::new(memory.clone());
     let (balancer, clusters, clock) = (Arc::clone(&stage.balancer), stage.clusters.clone(), Arc::clone(&stage.clock));
     let metrics = Arc::clone(&stage.metrics);
-    let ports = Ports { balancer, clusters, metrics, clock, store };
+    let hooks: Arc<dyn Hooks> = if args.exec { Arc::new(Outside::default()) } else { Arc::clone(&stage.hooks) };
+    let ports = Ports { balancer, clusters, metrics, hooks, clock, store };
     let prepared = prepare(plan, &ports, 1).await;
     if let Some(refusal) = prepared.refusal() {
         term::complain(&check::text(&prepared.report, &term::style_err(global.color)));

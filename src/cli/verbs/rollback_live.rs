@@ -261,6 +261,7 @@ async fn go(global: &Global, args: &Rollback, back: Back, cause: &str) -> Result
         balancer: Arc::new(Alb::new(&config)),
         clusters: BTreeMap::new(),
         metrics: Arc::new(crate::adapter::metric::Nobody),
+        hooks: Arc::new(crate::adapter::hook::Nobody),
         clock: Arc::new(System),
         store: place(global, &run).await,
     };

@@ -74,7 +74,7 @@ fn thaws(plan: &Plan, state: &State, watch: &Watch, frozen: Freeze, reason: Opti
         Freeze::FromInTrouble => {
             guard::groups(plan, state, watch, now).iter().all(|(_, _, g)| matches!(g, Guard::Fine | Guard::Failing(..)))
         }
-        Freeze::GuardFailed | Freeze::WriteFailed | Freeze::NoWayBack => false,
+        Freeze::GuardFailed | Freeze::WriteFailed | Freeze::HookFailed | Freeze::NoWayBack => false,
     }
 }
 

@@ -34,7 +34,7 @@ pub fn carries_on(plan: &Plan, last: Timestamp, now: Timestamp) -> bool {
 pub fn stop(freeze: Freeze) -> Stop {
     match freeze {
         Freeze::Drift => Stop::Drift,
-        Freeze::NoWayBack | Freeze::GuardFailed | Freeze::WriteFailed => Stop::Stuck,
+        Freeze::NoWayBack | Freeze::GuardFailed | Freeze::WriteFailed | Freeze::HookFailed => Stop::Stuck,
         Freeze::Unreadable | Freeze::GateTimeout | Freeze::FromInTrouble | Freeze::LockLost => Stop::Waiting,
     }
 }
@@ -63,6 +63,7 @@ fn holds(reason: WaitReason, frozen: bool) -> bool {
         | WaitReason::GuardFailing
         | WaitReason::Rate
         | WaitReason::Ramp
+        | WaitReason::Hook
         | WaitReason::Journal => true,
         // For a minute: then the run is frozen by it.
         WaitReason::Unreadable => !frozen,

@@ -127,7 +127,7 @@ pub fn failed(plan: &Plan, state: &State, watch: &Watch, now: Timestamp) -> Opti
 pub fn short(plan: &Plan, state: &State, watch: &Watch, now: Timestamp) -> Vec<Wait> {
     // A pause is held by its own gates only; what gives the new cluster less, by none.
     let own = match hold::current(plan, state) {
-        Some(StepKind::Bake(_)) => true,
+        Some(StepKind::Bake(_) | StepKind::Exec(_)) => true,
         Some(StepKind::Shares(shares)) if f64::from(shares.get(&plan.strategy.to).copied().unwrap_or(0)) > written(plan, state) + 1e-9 => {
             false
         }

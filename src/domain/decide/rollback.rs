@@ -3,7 +3,7 @@
 
 use jiff::Timestamp;
 
-use super::{Batch, Decision, hold, ramp, wait, way_back};
+use super::{Batch, Decision, hold, hooks, ramp, wait, way_back};
 use crate::domain::action::{self, Action, Forward};
 use crate::domain::alb::Unreadable;
 use crate::domain::event::{Event, Outcome, Stop, WaitReason, Write};
@@ -41,6 +41,12 @@ pub fn decide(plan: &Plan, state: &State, watch: &Watch, now: Timestamp) -> Deci
             Standing::Lost(why) => lost.push(named(route, why)),
         }
     }
+    // The first write goes first.
+    if (rollback.wrote || writes.is_empty())
+        && let Some(call) = hooks::beside(plan, state)
+    {
+        return call;
+    }
     if !writes.is_empty() {
         return Decision::Write(Batch { restore: true, writes, raises: Vec::new() });
     }
@@ -55,9 +61,14 @@ pub fn decide(plan: &Plan, state: &State, watch: &Watch, now: Timestamp) -> Deci
         return ramp::next(plan, state, watch, ramping, now);
     }
     if left.is_empty() {
+        if let Some(decision) = hooks::closing(plan, state, rollback) {
+            return decision;
+        }
+        lost.extend(hooks::not_undone(plan, state, rollback));
         return Decision::Record(vec![finished(plan, state, rollback, lost)]);
     }
     left.append(&mut lost);
+    left.extend(hooks::not_undone(plan, state, rollback));
     Decision::Leave(Stop::Stuck, stuck(&left))
 }
 

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Batch, Decision, Orders, guard, hold, later, metrics, wait};
+use super::{Batch, Decision, Orders, guard, hold, hooks, later, metrics, wait};
 use crate::domain::action::Forward;
 use crate::domain::event::{Event, Freeze, GroupStart, Outcome, RouteStart, StepType, Stop, Wait, WaitReason, Write};
 use crate::domain::gate::{self, Raise};
 use crate::domain::goal;
+use crate::domain::hook::Occasion;
 use crate::domain::hours;
 use crate::domain::state::{AUTOMATIC, Phase, Route, State};
 use crate::domain::watch::{Watch, short as name};
@@ -20,9 +21,10 @@ const BAKE_RECORD: Duration = Duration::from_mins(1);
 /// What the current step needs next.
 pub fn decide(plan: &Plan, state: &State, watch: &Watch, orders: Orders, now: Timestamp) -> Decision {
     match state.phase {
-        Phase::Ready => begin(plan, state, orders, now),
+        Phase::Ready => begin(plan, state, watch, orders, now),
         Phase::Moving => moving(plan, state, watch, now),
         Phase::Baking => baking(plan, state, watch, now),
+        Phase::Working => working(plan, state, watch, now),
         Phase::Awaiting => awaiting(plan, state, watch, now),
         Phase::RollingBack | Phase::Detaching | Phase::Finished => Decision::Wait(Vec::new()),
     }
@@ -34,6 +36,7 @@ pub fn label(step: &Step) -> String {
         StepKind::Bind => "bind".into(),
         StepKind::Shares(shares) => shares.iter().map(|(c, s)| format!("{c} {s} %")).collect::<Vec<_>>().join(", "),
         StepKind::Bake(d) => format!("pause {}", spell(*d)),
+        StepKind::Exec(exec) => format!("exec {}", hooks::line(&exec.command)),
         StepKind::Approval(None) => "pause until promoted".into(),
         StepKind::Approval(Some(text)) => format!("approval: {text}"),
     };
@@ -49,8 +52,13 @@ pub fn spell(duration: Duration) -> String {
     if parts.is_empty() { "0s".into() } else { parts.concat() }
 }
 
-fn begin(plan: &Plan, state: &State, orders: Orders, now: Timestamp) -> Decision {
+fn begin(plan: &Plan, state: &State, watch: &Watch, orders: Orders, now: Timestamp) -> Decision {
     let Some(step) = plan.strategy.steps.get(state.step - 1) else {
+        if let Some(decision) =
+            [Occasion::BeforeFinish, Occasion::AfterFinish].into_iter().find_map(|at| hooks::step(plan, state, watch, at))
+        {
+            return decision;
+        }
         let stayed =
             |start: &RouteStart| format!("{} was made during the run and was not moved: it still forwards to the old groups", start.label);
         let remarks = state.newcomers.values().map(stayed).collect();
@@ -70,8 +78,16 @@ fn begin(plan: &Plan, state: &State, orders: Orders, now: Timestamp) -> Decision
         StepKind::Shares(_) => StepType::Shares,
         StepKind::Bake(_) => StepType::Bake,
         StepKind::Approval(_) => StepType::Approval,
+        StepKind::Exec(_) => StepType::Exec,
     };
     Decision::Record(vec![Event::StepStarted { step: step.number, kind, label: label(step) }])
+}
+
+/// A command; then the metric gates of its step, as at the end of a pause.
+fn working(plan: &Plan, state: &State, watch: &Watch, now: Timestamp) -> Decision {
+    hooks::step(plan, state, watch, Occasion::Command)
+        .or_else(|| gated(plan, state, watch, now))
+        .unwrap_or_else(|| Decision::Record(vec![Event::StepDone { step: state.step }]))
 }
 
 fn awaiting(plan: &Plan, state: &State, watch: &Watch, now: Timestamp) -> Decision {
@@ -166,6 +182,14 @@ pub fn in_motion(plan: &Plan, state: &State, watch: &Watch, now: Timestamp) -> b
 
 fn moving(plan: &Plan, state: &State, watch: &Watch, now: Timestamp) -> Decision {
     let bind = hold::current(plan, state) == Some(&StepKind::Bind);
+    let (before, after) = if bind { (Occasion::BeforeBind, Occasion::AfterBind) } else { (Occasion::BeforeShift, Occasion::AfterShift) };
+    if state.first_write.is_none()
+        && !state.settled
+        && let Some(decision) = hooks::step(plan, state, watch, before)
+    {
+        let wait = unbegun(plan, state, now).filter(|_| matches!(decision, Decision::Call(_)));
+        return wait.map_or(decision, |wait| Decision::Wait(vec![wait]));
+    }
     let pending = match pending(plan, state) {
         Ok(pending) => pending,
         Err(message) => return frozen(Freeze::WriteFailed, message),
@@ -176,11 +200,15 @@ fn moving(plan: &Plan, state: &State, watch: &Watch, now: Timestamp) -> Decision
     if let Some(wait) = settling(plan, state, now) {
         return wait;
     }
-    if bind {
-        bound(plan, state, watch, now)
-    } else {
-        Decision::Record(vec![Event::Settled { step: state.step }, Event::StepDone { step: state.step }])
+    if !state.settled {
+        if bind && let Some(decision) = bound(plan, state, watch, now) {
+            return decision;
+        }
+        let settled = Event::Settled { step: state.step };
+        let over = hooks::step(plan, state, watch, after).is_none();
+        return Decision::Record([Some(settled), over.then_some(Event::StepDone { step: state.step })].into_iter().flatten().collect());
     }
+    hooks::step(plan, state, watch, after).unwrap_or_else(|| Decision::Record(vec![Event::StepDone { step: state.step }]))
 }
 
 /// The routes that are not yet as the current step wants them, with what they are to be; or why that cannot be spelled.
@@ -264,17 +292,16 @@ pub fn raised(state: &State, routes: &[(&Route, Forward)]) -> Vec<String> {
 }
 
 /// `bind`, once the groups are attached: the bindings, then the raise gate at the first share to come.
-fn bound(plan: &Plan, state: &State, watch: &Watch, now: Timestamp) -> Decision {
+fn bound(plan: &Plan, state: &State, watch: &Watch, now: Timestamp) -> Option<Decision> {
     let key = |b: &crate::domain::event::BindingStart| (b.cluster.clone(), format!("{}/{}", b.binding.namespace, b.binding.name));
     let missing: Vec<_> = state.started.bindings.iter().filter(|b| !state.bound.contains(&key(b))).cloned().collect();
     if !missing.is_empty() {
         // Between two tries it waits, and says why, however long a try takes.
-        return if watch.unbound.is_empty() { Decision::Bind(missing) } else { Decision::Wait(watch.unbound.clone()) };
+        return Some(if watch.unbound.is_empty() { Decision::Bind(missing) } else { Decision::Wait(watch.unbound.clone()) });
     }
     let groups = first_raised(plan, state);
     let step = goal::coming(plan, state.step).map_or(state.step, |(number, _)| number);
     raise(plan, state, watch, &groups, step, now)
-        .unwrap_or_else(|| Decision::Record(vec![Event::Settled { step: state.step }, Event::StepDone { step: state.step }]))
 }
 
 /// The groups that the first share step to come raises.
@@ -397,8 +424,13 @@ fn timed_out(plan: &Plan, state: &State, watch: &Watch, groups: &[String], why: 
 }
 
 fn write_failed(plan: &Plan, state: &State, watch: &Watch, message: String) -> Decision {
+    failed(plan, state, watch, Freeze::WriteFailed, message)
+}
+
+/// `onFailure`, for what is no guard.
+pub fn failed(plan: &Plan, state: &State, watch: &Watch, freeze: Freeze, message: String) -> Decision {
     if plan.strategy.on_failure == OnFailure::Pause {
-        return frozen(Freeze::WriteFailed, message);
+        return frozen(freeze, message);
     }
     Decision::Record(guard::back(state, watch, message).unwrap_or_else(|freeze| vec![freeze]))
 }

@@ -47,6 +47,7 @@ impl Sim {
             StepKind::Shares(_) => StepType::Shares,
             StepKind::Bake(_) => StepType::Bake,
             StepKind::Approval(_) => StepType::Approval,
+            StepKind::Exec(_) => StepType::Exec,
         };
         sim.apply(Event::StepStarted { step, kind, label: String::new() });
         let done = if kind == StepType::Shares { step - 1 } else { step };

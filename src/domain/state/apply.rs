@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Detach, Illegal, Open, Phase, Ramping, Rollback, Route, State};
+use super::{Detach, Illegal, Open, Phase, Progress, Ramping, Rollback, Route, State};
 use crate::domain::action::{self, Action, Forward};
 use crate::domain::event::{Event, Freeze, Ramp, ResumeMode, StepType, Write, WriteResult};
+use crate::domain::hook::{HookId, HookResult, Occasion};
 use crate::plan::model::OnTimeout;
 
 impl State {
@@ -62,6 +63,8 @@ impl State {
                     (ramp.percent, ramp.since) = (*percent, time);
                 }
             }
+            Event::HookStarted { hook, .. } => self.began(*hook, time),
+            Event::HookEnded { hook, result, message } => self.ended(*hook, *result, message, time),
             Event::DetachStarted { by, bindings, .. } => self.detach(time, by, *bindings),
             Event::Unbound { cluster, binding, gone, why } => {
                 let left = (!gone).then(|| why.clone());
@@ -91,16 +94,32 @@ impl State {
             self.gate_since = time;
         }
         self.first_write = self.first_write.map(|_| time);
+        self.hooks.retain(|_, progress| !matches!(progress, Progress::Running(_)));
         self.routes.values_mut().for_each(|route| route.read_back = false);
     }
 
     fn go_back(&mut self, time: Timestamp, (cause, by): (&str, &str), force: bool) {
+        // What a rollback has under way, or has done, is its own; a step's is over, and a later rollback begins anew.
+        let again = self.phase == Phase::RollingBack;
+        self.hooks.retain(|hook, progress| match progress {
+            Progress::Failed(_) => !hook.at.of_rollback(),
+            Progress::Running(_) => again && hook.at.of_rollback(),
+            Progress::Well => again || !hook.at.of_rollback(),
+        });
         self.phase = Phase::RollingBack;
         self.finished = None;
         self.routes.values_mut().for_each(|route| route.read_back = false);
         let automatic = by == AUTOMATIC;
-        self.rollback =
-            Some(Rollback { cause: cause.to_owned(), by: by.to_owned(), to_step: None, force, automatic, since: time, ramp: None });
+        self.rollback = Some(Rollback {
+            cause: cause.to_owned(),
+            by: by.to_owned(),
+            to_step: None,
+            force,
+            automatic,
+            since: time,
+            ramp: None,
+            wrote: false,
+        });
     }
 
     fn detach(&mut self, time: Timestamp, by: &str, bindings: bool) {
@@ -132,6 +151,7 @@ impl State {
             StepType::Bind | StepType::Shares => Phase::Moving,
             StepType::Bake => Phase::Baking,
             StepType::Approval => Phase::Awaiting,
+            StepType::Exec => Phase::Working,
         };
     }
 
@@ -148,6 +168,7 @@ impl State {
             // Also where it had settled before, and what someone else did is written over.
             self.settled = false;
         }
+        self.rollback.iter_mut().for_each(|rollback| rollback.wrote |= restore);
         for write in writes {
             let Some(route) = self.routes.get_mut(&write.route) else { continue };
             route.touched = time;
@@ -201,7 +222,30 @@ impl State {
         route.reassert &= !back;
     }
 
+    /// A command that was begun is to be taken back, whatever becomes of it.
+    fn began(&mut self, hook: HookId, time: Timestamp) {
+        self.hooks.insert(hook, Progress::Running(time));
+        if hook.at == Occasion::Command {
+            self.done.insert(hook.step);
+        }
+    }
+
+    fn ended(&mut self, hook: HookId, result: HookResult, message: &str, time: Timestamp) {
+        match result {
+            HookResult::Well => drop(self.hooks.insert(hook, Progress::Well)),
+            HookResult::Failed => drop(self.hooks.insert(hook, Progress::Failed(message.to_owned()))),
+            HookResult::Ended => drop(self.hooks.remove(&hook)),
+        }
+        if (hook.at, result) == (Occasion::Undo, HookResult::Well) {
+            self.done.remove(&hook.step);
+        }
+        // Its time is not the gates' time.
+        self.gate_since = time;
+    }
+
     fn resume(&mut self, time: Timestamp, mode: ResumeMode) {
+        // What failed is tried again.
+        self.hooks.retain(|_, progress| !matches!(progress, Progress::Failed(_)));
         self.paused = None;
         self.overruled |= self.frozen.as_ref().is_some_and(|(f, _, _)| *f == Freeze::FromInTrouble);
         let drift = self.frozen.as_ref().is_some_and(|(f, _, _)| *f == Freeze::Drift);

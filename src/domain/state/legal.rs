@@ -43,9 +43,9 @@ impl State {
 /// Whether an event may happen there. Restoring writes belong to a rollback, moving writes to a step that is not held; nothing follows the end
 /// but a rollback, which a person may ask for until then, or taking the old groups out, after which nothing leads back.
 fn legal(stand: Stand, event: &Event) -> bool {
-    use Phase::{Awaiting, Baking, Detaching, Finished, Moving, Ready, RollingBack};
+    use Phase::{Awaiting, Baking, Detaching, Finished, Moving, Ready, RollingBack, Working};
     let Stand { phase, held, reassert, detached } = stand;
-    let stepping = matches!(phase, Ready | Moving | Baking | Awaiting);
+    let stepping = matches!(phase, Ready | Moving | Baking | Awaiting | Working);
     match event {
         Event::Started(_) | Event::Measured(_) | Event::Notified { .. } => false,
         Event::Claimed { .. } | Event::Notice { .. } | Event::Stopped { .. } => true,
@@ -56,10 +56,12 @@ fn legal(stand: Stand, event: &Event) -> bool {
         Event::Bound { .. } | Event::Settled { .. } => phase == Moving,
         Event::Intended { restore: true, .. } | Event::Ramped { .. } => phase == RollingBack,
         Event::Intended { restore: false, .. } => phase == Detaching || (stepping && (reassert || (phase == Moving && !held))),
-        Event::StepDone { .. } => matches!(phase, Moving | Baking | Awaiting) && !held,
+        Event::StepDone { .. } => matches!(phase, Moving | Baking | Awaiting | Working) && !held,
         Event::Baked { .. } => phase == Baking,
         Event::Approved { .. } | Event::TimedOut { .. } => phase == Awaiting,
         Event::Promoted { full, .. } => stepping && (*full || matches!(phase, Baking | Awaiting)),
+        Event::HookStarted { hook, .. } if hook.at.of_rollback() => phase == RollingBack,
+        Event::HookStarted { .. } => matches!(phase, Ready | Moving | Working) && !held,
         Event::Paused { .. }
         | Event::Resumed { .. }
         | Event::Frozen { .. }
@@ -67,7 +69,8 @@ fn legal(stand: Stand, event: &Event) -> bool {
         | Event::Appeared { .. }
         | Event::Kept { .. } => stepping,
         Event::Thawed {} => stepping && held,
-        Event::Outcome { .. }
+        Event::HookEnded { .. }
+        | Event::Outcome { .. }
         | Event::Drifted { .. }
         | Event::Waiting { .. }
         | Event::Health { .. }
@@ -105,6 +108,8 @@ pub(super) fn kind(event: &Event) -> &'static str {
         Event::RollbackStarted { .. } => "rollbackStarted",
         Event::RampStarted { .. } => "rampStarted",
         Event::Ramped { .. } => "ramped",
+        Event::HookStarted { .. } => "hookStarted",
+        Event::HookEnded { .. } => "hookEnded",
         Event::DetachStarted { .. } => "detachStarted",
         Event::Unbound { .. } => "unbound",
         Event::Waiting { .. } => "waiting",

@@ -50,6 +50,7 @@ impl Run<'_> {
     }
 
     async fn stopped(&mut self, reason: Stop, message: String) -> Result<Ending, EngineError> {
+        self.calling.stop().await;
         let stopped = Event::Stopped { reason, message: message.clone() };
         if self.unclaimed.is_some() && reason == Stop::Waiting {
             // Nothing has happened; the sign of life says who looked last.
@@ -64,6 +65,7 @@ impl Run<'_> {
     }
 
     pub(super) async fn finished(&mut self, outcome: Outcome) -> Ending {
+        self.calling.stop().await;
         self.executor.flights.marked().await;
         self.seen = None;
         if self.plan.marker == crate::plan::model::Marker::Tag {

@@ -35,6 +35,7 @@ impl Run<'_> {
             Event::Intended { restore: false, .. }
                 | Event::Claimed { .. }
                 | Event::DetachStarted { .. }
+                | Event::HookStarted { .. }
                 | Event::Finished { outcome: Outcome::Completed, .. }
         );
         let first = moves_on && !self.restores;

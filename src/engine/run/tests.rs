@@ -28,8 +28,14 @@ async fn a_baking_run_that_was_taken_over_leaves_and_hears_no_request() {
     let plan = Plan { marker: Marker::None, ..fixture::plan() };
     let store = Arc::new(Memory::new());
     let balancer = Arc::new(Fake::default());
-    let ports =
-        Ports { balancer, clusters: [].into(), metrics: Arc::new(Nobody), clock: Arc::new(System), store: Arc::<Memory>::clone(&store) };
+    let ports = Ports {
+        balancer,
+        clusters: [].into(),
+        metrics: Arc::new(Nobody),
+        hooks: Arc::new(crate::adapter::hook::Nobody),
+        clock: Arc::new(System),
+        store: Arc::<Memory>::clone(&store),
+    };
     let settings = Settings::new("alice@mac".into(), "mac".into(), 1);
     let hold = hold::begin(&ports, &settings, plan.marker, "alpha-1", started()).await.unwrap();
     store.append("alpha-1", Timestamp::now(), &Event::StepStarted { step: 3, kind: StepType::Bake, label: String::new() }).await.unwrap();

@@ -1,7 +1,7 @@
 //! Faults: nowhere else does anything go wrong.
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -38,6 +38,8 @@ pub(crate) struct Faults {
     pub requests: Vec<OperatorRequest>,
     /// What metric gates say, other than that all is well, by their names.
     pub gates: BTreeMap<String, Says>,
+    /// Commands and hooks that fail, by their names, and whether what takes them back does.
+    pub hooks: BTreeSet<(String, bool)>,
     /// What has happened, for people.
     pub told: Vec<(Timestamp, String)>,
 }
@@ -57,6 +59,7 @@ impl Faults {
             crash: None,
             requests: Vec::new(),
             gates: BTreeMap::new(),
+            hooks: BTreeSet::new(),
             told: Vec::new(),
         }
     }
@@ -135,6 +138,7 @@ impl World {
         }
         self.faults.requests.extend(fault.operator);
         self.faults.gates.extend(fault.gate.iter().map(|gate| (gate.name.clone(), gate.says)));
+        self.faults.hooks.extend(fault.hook.iter().map(|hook| (hook.name.clone(), hook.undo)));
         if let Some(lasts) = fault.lasts() {
             self.plan_in(lasts, Due::FaultEnds(index));
         }
@@ -244,6 +248,9 @@ impl World {
         if let Some(gate) = &fault.gate {
             self.faults.gates.remove(&gate.name);
         }
+        if let Some(hook) = &fault.hook {
+            self.faults.hooks.remove(&(hook.name.clone(), hook.undo));
+        }
     }
 
     fn repair(&mut self, cluster: Option<&str>) {
@@ -260,6 +267,7 @@ impl World {
             self.faults.stale = Duration::ZERO;
             self.faults.late.clear();
             self.faults.gates.clear();
+            self.faults.hooks.clear();
         }
     }
 
@@ -312,6 +320,7 @@ impl Fault {
             self.throttle.as_ref().and_then(|f| f.lasts),
             self.stale.as_ref().and_then(|f| f.lasts),
             self.gate.as_ref().and_then(|f| f.lasts),
+            self.hook.as_ref().and_then(|f| f.lasts),
             self.expire_credentials.as_ref().and_then(|f| f.lasts),
         ];
         of.into_iter().flatten().next().map(|p| p.0)

@@ -102,6 +102,11 @@ impl World {
         self.faults.gates.get(gate).copied()
     }
 
+    /// Whether a command or a hook fails, as the scenario says.
+    pub(crate) fn hook_fails(&self, name: &str, undo: bool) -> bool {
+        self.faults.hooks.contains(&(name.to_owned(), undo))
+    }
+
     /// The alarms that the plan's gates name, and their states.
     pub(crate) fn alarms(&self) -> Vec<(String, &'static str)> {
         let mut all = Vec::new();

@@ -2,6 +2,7 @@
 //!
 //! Whoever runs the plan takes the seams from here, and says which step is on; everything else is as in production.
 
+mod hooks;
 mod metrics;
 mod seams;
 mod timing;
@@ -20,7 +21,7 @@ use super::scenario::{Scenario, ScenarioError};
 use super::shell::Shell;
 use super::{live, paused};
 use crate::adapter::clock::Scaled;
-use crate::adapter::{Balancer, Clock, Cluster, Metrics};
+use crate::adapter::{Balancer, Clock, Cluster, Hooks, Metrics};
 use crate::domain::decide;
 use crate::domain::event::{Event, Measured, StepType};
 use crate::plan::model::{ClusterName, Plan, Step};
@@ -65,6 +66,8 @@ pub struct Stage {
     pub clusters: BTreeMap<ClusterName, Arc<dyn Cluster>>,
     /// What metric gates see.
     pub metrics: Arc<dyn Metrics>,
+    /// What becomes of commands and hooks in it: nothing is run.
+    pub hooks: Arc<dyn Hooks>,
     /// The lab's time.
     pub clock: Arc<dyn Clock>,
     /// What clients saw.
@@ -98,8 +101,8 @@ impl Stage {
         let traffic = street::Traffic::start(lab.doors(), shell.call(|world, _| Clients::of(world)), Arc::clone(&meter), rate);
         let clock = Arc::new(shell.clock());
         let house = House::Live { lab: Box::new(lab), traffic };
-        let metrics = Arc::new(metrics::Meters(shell.clone()));
-        Ok(Self { plan, balancer, clusters, metrics, clock, meter, shell, house, settled: Mutex::default() })
+        let (metrics, hooks) = (Arc::new(metrics::Meters(shell.clone())), Arc::new(hooks::Pretend(shell.clone())));
+        Ok(Self { plan, balancer, clusters, metrics, hooks, clock, meter, shell, house, settled: Mutex::default() })
     }
 
     /// Keeps the world in process, in virtual time: inside a current-thread runtime whose clock is paused.
@@ -118,8 +121,8 @@ impl Stage {
         let clients = shell.call(|world, _| Clients::of(world));
         let traffic = crowd::Traffic::start(shell.clone(), clients, Arc::clone(&meter), pace);
         let house = House::Paused { lab, traffic };
-        let metrics = Arc::new(metrics::Meters(shell.clone()));
-        Ok(Self { plan, balancer, clusters, metrics, clock: Arc::new(clock), meter, shell, house, settled: Mutex::default() })
+        let (metrics, hooks) = (Arc::new(metrics::Meters(shell.clone())), Arc::new(hooks::Pretend(shell.clone())));
+        Ok(Self { plan, balancer, clusters, metrics, hooks, clock: Arc::new(clock), meter, shell, house, settled: Mutex::default() })
     }
 
     /// A step begins: faults may wait for it.

@@ -27,6 +27,7 @@ pub fn length(plan: &Plan) -> Duration {
         StepKind::Shares(_) => plan.strategy.settle + WRITES,
         StepKind::Bake(time) => *time,
         StepKind::Approval(_) => APPROVAL,
+        StepKind::Exec(_) => Duration::ZERO,
     };
     plan.strategy.steps.iter().map(|s| step(&s.kind)).sum()
 }
@@ -58,6 +59,7 @@ pub fn stands(plan: &Plan, step: usize, at: Timestamp) -> Duration {
         StepKind::Bind => Some(BIND),
         StepKind::Bake(time) => Some(*time),
         StepKind::Approval(_) => Some(APPROVAL),
+        StepKind::Exec(_) => Some(Duration::ZERO),
     });
     let long = waits.sum::<Duration>().max(plan.strategy.settle);
     // And until the next ones may come.

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::period::Period;
 pub use super::verb::{
-    Crash, Deploy, Errors, Flap, ForeignWrite, Gate, Kill, Lasting, LateWrite, Partition, Repair, RuleRef, Says, Scale, Slow, Stale,
-    Throttle,
+    Crash, Deploy, Errors, FailingHook, Flap, ForeignWrite, Gate, Kill, Lasting, LateWrite, Partition, Repair, RuleRef, Says, Scale, Slow,
+    Stale, Throttle,
 };
 use crate::lab::model::seam::OperatorRequest;
 
@@ -64,6 +64,9 @@ pub struct Fault {
     /// A metric gate of the plan says something else than that all is well.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gate: Option<Gate>,
+    /// A command or a hook of the plan fails.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hook: Option<FailingHook>,
     /// The operator asks something of the run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operator: Option<OperatorRequest>,
@@ -121,7 +124,7 @@ impl Fault {
         let clusters = [self.scale.is_some(), self.deploy.is_some(), self.partition.is_some(), self.repair.is_some()];
         let aws = [self.throttle.is_some(), self.stale.is_some(), self.late_write.is_some(), self.expire_credentials.is_some()];
         let people = [self.foreign_write.is_some(), self.delete_rule.is_some(), self.crash.is_some(), self.operator.is_some()];
-        let metrics = [self.gate.is_some(), false, false, false];
+        let metrics = [self.gate.is_some(), self.hook.is_some(), false, false];
         [pods, clusters, aws, people, metrics].as_flattened().iter().filter(|v| **v).count()
     }
 

@@ -237,6 +237,20 @@ pub struct Gate {
     pub lasts: Option<Period>,
 }
 
+/// `hook`: a command or a hook of the plan fails in a rehearsal.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct FailingHook {
+    /// Its name in the plan: the step's, or the hook's.
+    pub name: String,
+    /// Not the step's command, but what takes it back.
+    #[serde(default)]
+    pub undo: bool,
+    /// When it ends by itself.
+    #[serde(default, rename = "for")]
+    pub lasts: Option<Period>,
+}
+
 /// What a metric gate says where not all is well.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

@@ -2,6 +2,7 @@
 
 mod arn;
 mod gates;
+mod hooks;
 mod hours;
 mod notify;
 mod routes;

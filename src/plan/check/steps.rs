@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{At, Diagnostic, Scope, Unique, hours, is_shares, note};
+use super::{At, Diagnostic, Scope, Unique, hooks, hours, is_shares, note};
 use crate::domain::finding::Code;
 use crate::plan::decode::{Table, list};
 use crate::plan::duration;
@@ -24,6 +24,7 @@ pub(super) fn strategy(
     let gates = strategy.gates.as_ref().and_then(|g| g.value.target_health.as_ref()).and_then(|t| gates(&t.value, out));
     let start = ends.as_ref().filter(|_| weighted(strategy)).map(|(from, to)| toward(scope, from, to, 0));
     let steps = strategy.steps.as_ref().and_then(|s| steps(s, scope, ends.as_ref(), start.as_ref(), out));
+    let hooks = hooks::all(strategy, out);
     let hours = hours::hours(strategy, out);
     let (from, to) = ends?;
     let checked = model::Strategy {
@@ -39,6 +40,7 @@ pub(super) fn strategy(
         hours: hours?,
         gates: gates?,
         metrics: metrics?,
+        hooks: hooks?,
         start,
         steps: steps?,
     };
@@ -151,7 +153,7 @@ fn steps(
 }
 
 fn kind(step: &Step, scope: &Scope, ends: Option<&(String, String)>, live: Option<&Shares>, out: &mut Vec<Diagnostic>) -> Option<StepKind> {
-    let Step { name: _, bind, set_weight, set_shares, pause, gates: _ } = step;
+    let Step { name: _, bind, set_weight, set_shares, pause, exec, gates: _ } = step;
     if let Some(weight) = set_weight {
         let (from, to) = ends?;
         alone(weight, from, to, live, out);
@@ -166,6 +168,9 @@ fn kind(step: &Step, scope: &Scope, ends: Option<&(String, String)>, live: Optio
             Some(duration) => StepKind::Bake(duration.value.0),
             None => StepKind::Approval(approval.as_ref().map(|a| a.value.0.clone())),
         });
+    }
+    if let Some(exec) = exec {
+        return hooks::exec(exec, out).map(StepKind::Exec);
     }
     bind.as_ref().map(|_| StepKind::Bind)
 }

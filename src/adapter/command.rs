@@ -1,0 +1,63 @@
+//! A program of this machine: no shell, an end after a time, and what it started ends with it.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt;
+use tokio::process::{Child, Command};
+
+/// What is run.
+pub struct Line<'a> {
+    /// The program and its arguments.
+    pub words: &'a [String],
+    /// Variables beside those of this process.
+    pub variables: Vec<(&'static str, String)>,
+    /// What it reads; empty: nothing.
+    pub input: String,
+    /// After this, in real time, it is killed.
+    pub timeout: Duration,
+}
+
+/// Runs it; its exit code and what it printed on standard output, or why there is none.
+pub async fn run(line: Line<'_>) -> Result<(i32, Vec<u8>), String> {
+    let (program, arguments) = line.words.split_first().ok_or("there is no command")?;
+    let mut command = Command::new(program);
+    let input = if line.input.is_empty() { Stdio::null() } else { Stdio::piped() };
+    command.args(arguments).stdin(input).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true).process_group(0);
+    command.envs(line.variables);
+    let mut child = command.spawn().map_err(|error| format!("{program}: {error}"))?;
+    let family = Family::of(&child);
+    let reader = child.stdin.take();
+    let read = async {
+        if let Some(mut reader) = reader {
+            // Who does not care to read it need not.
+            let _ = reader.write_all(line.input.as_bytes()).await;
+        }
+    };
+    let both = async { tokio::join!(read, child.wait_with_output()).1 };
+    let output = tokio::time::timeout(line.timeout, both).await;
+    drop(family);
+    let output = output.map_err(|_| format!("{program} takes longer than {} s", line.timeout.as_secs_f64()))?;
+    let output = output.map_err(|error| format!("{program}: {error}"))?;
+    let code = output.status.code().ok_or_else(|| format!("{program} was killed"))?;
+    Ok((code, output.stdout))
+}
+
+/// A command's process group: what it started ends with it.
+pub struct Family(Option<u32>);
+
+impl Family {
+    /// Of a child that leads a group of its own.
+    pub fn of(child: &Child) -> Self {
+        Self(child.id())
+    }
+}
+
+impl Drop for Family {
+    fn drop(&mut self) {
+        let pid = self.0.and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw);
+        if let Some(pid) = pid {
+            let _ = rustix::process::kill_process_group(pid, rustix::process::Signal::KILL);
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! Commands and hooks, carried out: a program of this machine, or a POST.
+
+use async_trait::async_trait;
+use http::HeaderMap;
+
+use super::Hooks;
+use super::command::{self, Line};
+use super::metric::{Ask, Web, clipped};
+use crate::domain::hook::{Errand, Told};
+use crate::plan::model::hook::Action;
+
+/// This machine and what it reaches.
+#[derive(Default)]
+pub struct Outside(Web);
+
+#[async_trait]
+impl Hooks for Outside {
+    async fn call(&self, errand: &Errand) -> Result<String, String> {
+        let told = serde_json::to_string(&errand.told).map_err(|e| e.to_string())?;
+        match &errand.action {
+            Action::Exec(words) => {
+                let line = Line { words, variables: variables(&errand.told), input: told, timeout: errand.timeout };
+                let (code, stdout) = command::run(line).await.map_err(|why| clipped(&why))?;
+                let said = serde_json::from_slice::<serde_json::Value>(&stdout).ok();
+                let said = said.as_ref().and_then(|said| said["message"].as_str()).map(clipped).unwrap_or_default();
+                match code {
+                    0 => Ok(said),
+                    code if said.is_empty() => Err(format!("exit code {code}")),
+                    code => Err(format!("exit code {code}: {said}")),
+                }
+            }
+            Action::Http { url, headers } => {
+                let post = Some(("application/json", told));
+                let answer = self
+                    .0
+                    .ask(Ask { of: Some(("http", "hook")), url, post, headers, more: HeaderMap::new(), timeout: errand.timeout })
+                    .await;
+                // The address may be a secret.
+                let (status, _) = answer.map_err(|why| clipped(&why.replace(url.as_str(), "the address")))?;
+                if status.is_success() { Ok(String::new()) } else { Err(format!("it answers {}", status.as_u16())) }
+            }
+        }
+    }
+}
+
+fn variables(told: &Told) -> Vec<(&'static str, String)> {
+    let shares = told.shares.iter().flatten().map(|(cluster, share)| format!("{cluster}={share}")).collect::<Vec<_>>().join(",");
+    vec![
+        ("CUTOVER_RUN", told.run.clone()),
+        ("CUTOVER_PLAN", told.plan.clone()),
+        ("CUTOVER_HOOK", told.hook.name().to_owned()),
+        ("CUTOVER_STEP", told.step.to_string()),
+        ("CUTOVER_FROM", told.from.clone()),
+        ("CUTOVER_TO", told.to.clone()),
+        ("CUTOVER_SHARES", shares),
+    ]
+}
+
+/// Nobody does anything: for worlds in which there is no outside.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Nobody;
+
+#[async_trait]
+impl Hooks for Nobody {
+    async fn call(&self, _: &Errand) -> Result<String, String> {
+        Err("nobody does it here".into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+    use crate::domain::hook::{HookId, Occasion};
+    use crate::plan::model::metric::{Header, HeaderValue};
+
+    fn errand(action: Action) -> Errand {
+        let told = Told {
+            run: "alpha-1".into(),
+            plan: "alpha".into(),
+            hook: Occasion::BeforeShift,
+            step: 3,
+            label: "half".into(),
+            from: "a".into(),
+            to: "b".into(),
+            shares: Some([("a".to_owned(), 50), ("b".to_owned(), 50)].into()),
+            cause: None,
+        };
+        let id = HookId { at: Occasion::BeforeShift, step: 3, number: 1 };
+        Errand { id, name: None, what: String::new(), action, timeout: Duration::from_secs(20), told }
+    }
+
+    async fn shell(script: &str) -> Result<String, String> {
+        let words = ["sh", "-c", script].map(str::to_owned).to_vec();
+        Outside::default().call(&errand(Action::Exec(words))).await
+    }
+
+    #[tokio::test]
+    async fn a_command_is_told_what_it_is_about_and_its_exit_code_counts() {
+        let told = shell(
+            "grep -q '\"shares\":{\"a\":50,\"b\":50}' && test \"$CUTOVER_HOOK $CUTOVER_STEP $CUTOVER_SHARES\" = 'beforeShift 3 a=50,b=50'",
+        );
+        assert_eq!(told.await, Ok(String::new()));
+        assert_eq!(
+            shell("echo 'a word of no interest'; echo '{}' >&2").await,
+            Ok(String::new()),
+            "only what is meant for it is journalled"
+        );
+        assert_eq!(shell("echo '{\"message\": \"12 tables\"}'").await, Ok("12 tables".into()));
+        assert_eq!(shell("echo '{\"message\": \"locked\"}'; exit 3").await, Err("exit code 3: locked".into()));
+        let nothing = Outside::default().call(&errand(Action::Exec(vec!["./no-such-program".into()]))).await;
+        assert!(nothing.as_ref().is_err_and(|why| why.contains("no-such-program")), "{nothing:?}");
+    }
+
+    #[tokio::test]
+    async fn a_command_that_takes_too_long_ends_with_all_that_it_started() {
+        let words = ["sh", "-c", "sleep 1000 & sleep 1000"].map(str::to_owned).to_vec();
+        let slow = Errand { timeout: Duration::from_millis(50), ..errand(Action::Exec(words)) };
+        // Its children would keep standard output open, and with it this test.
+        let why = Outside::default().call(&slow).await.expect_err("it takes too long");
+        assert!(why.contains("takes longer"), "{why}");
+    }
+
+    /// Answers one request with this status, and returns it.
+    async fn ask(status: &'static str) -> (Result<String, String>, String) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://{}/secret-path", listener.local_addr().expect("an address"));
+        let server = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.expect("a client");
+            let (mut request, mut buffer) = (String::new(), [0; 4096]);
+            while !request.contains("\"shares\"") {
+                let read = stream.read(&mut buffer).await.expect("a request");
+                request.push_str(&String::from_utf8_lossy(&buffer[..read]));
+            }
+            let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+            stream.write_all(answer.as_bytes()).await.expect("an answer");
+            request
+        });
+        let headers = vec![Header { name: "x-team".into(), value: HeaderValue::Plain("shop".into()) }];
+        let said = Outside::default().call(&errand(Action::Http { url, headers })).await;
+        (said, server.await.expect("it ends"))
+    }
+
+    #[tokio::test]
+    async fn a_request_posts_what_it_is_about_and_any_success_is_well() {
+        let (said, request) = ask("204 No Content").await;
+        assert_eq!(said, Ok(String::new()));
+        assert!(
+            request.starts_with("POST /secret-path") && request.contains("x-team: shop") && request.contains("\"hook\":\"beforeShift\""),
+            "{request}"
+        );
+        let (said, _) = ask("503 Service Unavailable").await;
+        assert_eq!(said, Err("it answers 503".into()));
+    }
+}

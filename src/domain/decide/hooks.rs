@@ -1,0 +1,196 @@
+//! Commands and hooks: which comes next, and what its failure does. What goes back is held up by none of them.
+
+use jiff::Timestamp;
+
+use super::{Decision, later, steps, wait};
+use crate::domain::event::{Freeze, WaitReason};
+use crate::domain::goal;
+use crate::domain::hook::{Errand, HookId, Occasion, Told};
+use crate::domain::state::{Progress, Rollback, State};
+use crate::domain::watch::Watch;
+use crate::plan::model::hook::{self, Action, Hook};
+use crate::plan::model::{Plan, StepKind};
+
+/// The longest that is shown of a command.
+const LONG: usize = 120;
+
+/// What an occasion of the current step still needs, one hook after the other; `None`: nothing.
+pub fn step(plan: &Plan, state: &State, watch: &Watch, at: Occasion) -> Option<Decision> {
+    let step = if matches!(at, Occasion::BeforeFinish | Occasion::AfterFinish) { 0 } else { state.step };
+    ids(plan, at, step).into_iter().find_map(|id| match state.hooks.get(&id) {
+        Some(Progress::Failed(why)) if must(plan, id) => {
+            Some(steps::failed(plan, state, watch, Freeze::HookFailed, format!("{}: {why}", words(plan, id))))
+        }
+        progress => under_way(plan, id, progress),
+    })
+}
+
+/// The next hook that is begun beside the writes of a rollback; the first write goes first.
+pub fn beside(plan: &Plan, state: &State) -> Option<Decision> {
+    let next = ids(plan, Occasion::BeforeRollback, 0).into_iter().find(|id| !over(state, *id))?;
+    (!state.hooks.contains_key(&next)).then_some(Decision::Call(next))
+}
+
+/// What a rollback still has to do once every route is back: the commands are taken back, the last one first.
+pub fn closing(plan: &Plan, state: &State, rollback: &Rollback) -> Option<Decision> {
+    let before = ids(plan, Occasion::BeforeRollback, 0);
+    let all = before.into_iter().chain(undos(plan, state, rollback)).chain(ids(plan, Occasion::AfterRollback, 0));
+    all.into_iter().find_map(|id| under_way(plan, id, state.hooks.get(&id)))
+}
+
+/// The commands that are not taken back, and why.
+pub fn not_undone(plan: &Plan, state: &State, rollback: &Rollback) -> Vec<String> {
+    let why = |id: HookId| match state.hooks.get(&id) {
+        Some(Progress::Well) => None,
+        Some(Progress::Failed(why)) => Some(format!("{}: {why}", words(plan, id))),
+        _ => Some(format!("{}: not done", words(plan, id))),
+    };
+    undos(plan, state, rollback).filter_map(why).collect()
+}
+
+/// The hook as it is to be carried out; `None` where the plan has no such one.
+pub fn errand(plan: &Plan, state: &State, id: HookId) -> Option<Errand> {
+    let (name, action, timeout) = if let Some((name, exec)) = own(plan, id) {
+        let words = if id.at == Occasion::Undo { exec.undo.clone()? } else { exec.command.clone() };
+        (name, Action::Exec(words), exec.timeout)
+    } else {
+        let hook = given(plan, id)?;
+        (hook.name.clone(), hook.action.clone(), hook.timeout)
+    };
+    let rollback = state.rollback.as_ref().filter(|_| id.at.of_rollback());
+    let reached = rollback.map_or(state.step, |r| r.to_step.unwrap_or(0));
+    let start = state.started.start.as_ref().or(plan.strategy.start.as_ref());
+    let told = Told {
+        run: state.run.clone(),
+        plan: plan.name.clone(),
+        hook: id.at,
+        step: id.step,
+        label: plan.strategy.steps.get(id.step.wrapping_sub(1)).map(steps::label).unwrap_or_default(),
+        from: plan.strategy.from.clone(),
+        to: plan.strategy.to.clone(),
+        shares: goal::ruling(plan, reached).map(|(_, shares)| shares).or(start).cloned(),
+        cause: rollback.map(|r| r.cause.clone()),
+    };
+    Some(Errand { id, name, what: words(plan, id), action, timeout, told })
+}
+
+fn under_way(plan: &Plan, id: HookId, progress: Option<&Progress>) -> Option<Decision> {
+    match progress {
+        None => Some(Decision::Call(id)),
+        Some(Progress::Running(since)) => Some(running(plan, id, *since)),
+        Some(Progress::Well | Progress::Failed(_)) => None,
+    }
+}
+
+fn running(plan: &Plan, id: HookId, since: Timestamp) -> Decision {
+    let timeout = own(plan, id).map(|(_, exec)| exec.timeout).or(given(plan, id).map(|hook| hook.timeout)).unwrap_or_default();
+    wait(WaitReason::Hook, words(plan, id), Some(later(since, timeout)))
+}
+
+fn over(state: &State, id: HookId) -> bool {
+    matches!(state.hooks.get(&id), Some(Progress::Well | Progress::Failed(_)))
+}
+
+/// What takes the commands back that this rollback leaves behind, the last one first.
+fn undos(plan: &Plan, state: &State, rollback: &Rollback) -> impl Iterator<Item = HookId> {
+    let first = rollback.to_step.unwrap_or(0);
+    // One that is taken back is not begun any more, but was by this rollback.
+    let undone = state.hooks.keys().filter(|id| id.at == Occasion::Undo).map(|id| id.step);
+    let mut steps: Vec<_> = state.done.iter().copied().chain(undone).filter(|step| *step > first).collect();
+    steps.sort_unstable_by(|a, b| b.cmp(a));
+    steps.dedup();
+    let has = |step: &usize| exec(plan, *step).is_some_and(|(_, exec)| exec.undo.is_some());
+    steps.retain(has);
+    steps.into_iter().map(|step| HookId { at: Occasion::Undo, step, number: 0 })
+}
+
+/// The plan's hooks of an occasion, or a step's own command.
+fn ids(plan: &Plan, at: Occasion, step: usize) -> Vec<HookId> {
+    if at == Occasion::Command {
+        return vec![HookId { at, step, number: 0 }];
+    }
+    let hooks = (1..).zip(&plan.strategy.hooks);
+    hooks.filter(|(_, hook)| occasion(hook) == at).map(|(number, _)| HookId { at, step, number }).collect()
+}
+
+fn occasion(hook: &Hook) -> Occasion {
+    match (hook.occasion, hook.before) {
+        (hook::Occasion::Bind, true) => Occasion::BeforeBind,
+        (hook::Occasion::Bind, false) => Occasion::AfterBind,
+        (hook::Occasion::Shift, true) => Occasion::BeforeShift,
+        (hook::Occasion::Shift, false) => Occasion::AfterShift,
+        (hook::Occasion::Rollback, true) => Occasion::BeforeRollback,
+        (hook::Occasion::Rollback, false) => Occasion::AfterRollback,
+        (hook::Occasion::Finish, true) => Occasion::BeforeFinish,
+        (hook::Occasion::Finish, false) => Occasion::AfterFinish,
+    }
+}
+
+fn exec(plan: &Plan, step: usize) -> Option<(Option<String>, &hook::Exec)> {
+    let step = plan.strategy.steps.get(step.checked_sub(1)?)?;
+    if let StepKind::Exec(exec) = &step.kind { Some((step.name.clone(), exec)) } else { None }
+}
+
+fn own(plan: &Plan, id: HookId) -> Option<(Option<String>, &hook::Exec)> {
+    exec(plan, id.step).filter(|_| id.number == 0)
+}
+
+fn given(plan: &Plan, id: HookId) -> Option<&Hook> {
+    plan.strategy.hooks.get(id.number.checked_sub(1)?)
+}
+
+fn must(plan: &Plan, id: HookId) -> bool {
+    id.at == Occasion::Command || given(plan, id).is_some_and(|hook| hook.must)
+}
+
+/// A hook in words: what it is called, and what it does.
+fn words(plan: &Plan, id: HookId) -> String {
+    let (name, action) = match (own(plan, id), given(plan, id)) {
+        (Some((name, exec)), _) => {
+            let words = if id.at == Occasion::Undo { exec.undo.as_ref() } else { Some(&exec.command) };
+            (name, words.map(|words| line(words)).unwrap_or_default())
+        }
+        (None, Some(hook)) => (hook.name.clone(), action(&hook.action)),
+        (None, None) => (None, String::new()),
+    };
+    let name = name.map(|name| format!(" {name}")).unwrap_or_default();
+    let at = match id.at {
+        Occasion::Command => format!("step {}{name}", id.step),
+        Occasion::Undo => format!("undo of step {}{name}", id.step),
+        at => format!("hook{name} ({})", spoken(at)),
+    };
+    format!("{at}: {action}")
+}
+
+fn spoken(at: Occasion) -> &'static str {
+    match at {
+        Occasion::BeforeBind => "before bind",
+        Occasion::AfterBind => "after bind",
+        Occasion::BeforeShift => "before shift",
+        Occasion::AfterShift => "after shift",
+        Occasion::BeforeRollback => "before rollback",
+        Occasion::AfterRollback => "after rollback",
+        Occasion::BeforeFinish => "before finish",
+        Occasion::AfterFinish => "after finish",
+        Occasion::Command | Occasion::Undo => "step",
+    }
+}
+
+/// What is done, in words.
+pub fn action(action: &Action) -> String {
+    match action {
+        Action::Exec(words) => line(words),
+        // A query, a user and a path may hold what is nobody's business: the addresses of webhooks are secrets.
+        Action::Http { url, .. } => {
+            let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+            let host = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+            format!("POST {scheme}://{}/…", host.rsplit('@').next().unwrap_or(host))
+        }
+    }
+}
+
+/// A command line.
+pub fn line(words: &[String]) -> String {
+    let line = words.join(" ").split_whitespace().collect::<Vec<_>>().join(" ");
+    if line.chars().count() > LONG { line.chars().take(LONG).chain(['…']).collect() } else { line }
+}

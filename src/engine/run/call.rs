@@ -1,0 +1,94 @@
+//! Commands and hooks: carried out beside the loop, so that a slow one never holds up the guard, and journalled before and after.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tokio::task::{AbortHandle, JoinSet};
+
+use super::Run;
+use crate::adapter::Hooks;
+use crate::domain::decide;
+use crate::domain::event::Event;
+use crate::domain::hook::{Errand, HookId, HookResult};
+use crate::domain::state::Progress;
+use crate::engine::EngineError;
+
+type Answer = (HookId, Result<String, String>);
+
+/// What is under way. Dropping it ends it.
+#[derive(Default)]
+pub struct Calling {
+    tasks: JoinSet<Answer>,
+    running: BTreeMap<HookId, AbortHandle>,
+    /// Answers that somebody waited for.
+    early: Vec<Answer>,
+}
+
+impl Calling {
+    fn call(&mut self, hooks: &Arc<dyn Hooks>, errand: Errand) {
+        let (hooks, id) = (Arc::clone(hooks), errand.id);
+        let task = self.tasks.spawn(async move { (id, hooks.call(&errand).await) });
+        self.running.insert(id, task);
+    }
+
+    /// Waits until something has come to its end; for ever, where nothing is under way.
+    pub async fn wait(&mut self) {
+        match self.tasks.join_next().await {
+            Some(done) => self.early.extend(done.ok()),
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Ends all of it.
+    pub async fn stop(&mut self) {
+        self.running.clear();
+        self.tasks.shutdown().await;
+    }
+
+    fn answers(&mut self) -> Vec<Answer> {
+        let mut all = std::mem::take(&mut self.early);
+        while let Some(done) = self.tasks.try_join_next() {
+            all.extend(done.ok());
+        }
+        all.retain(|(id, _)| self.running.remove(id).is_some());
+        all
+    }
+}
+
+impl Run<'_> {
+    /// Begins a command or a hook.
+    pub(super) async fn call(&mut self, id: HookId) -> Result<(), EngineError> {
+        let now = self.ports.clock.now();
+        let Some(errand) = decide::errand(self.plan, &self.state, id) else {
+            // The plan that a journal froze has each that it journalled.
+            let message = "the plan has no such hook".to_owned();
+            return self.journal(Event::HookEnded { hook: id, result: HookResult::Failed, message }).await;
+        };
+        if let Err(error) = self.journal(Event::HookStarted { hook: id, what: errand.what.clone() }).await {
+            return self.unwritten(error, now).await;
+        }
+        self.calling.call(&self.ports.hooks, errand);
+        Ok(())
+    }
+
+    /// Journals what has come to its end, and ends what the run has turned its back on.
+    pub(super) async fn answered(&mut self) -> Result<(), EngineError> {
+        for (hook, answer) in self.calling.answers() {
+            let (result, message) = match answer {
+                Ok(said) => (HookResult::Well, said),
+                Err(why) => (HookResult::Failed, why),
+            };
+            self.journal(Event::HookEnded { hook, result, message }).await?;
+        }
+        let wanted = |id: &HookId| matches!(self.state.hooks.get(id), Some(Progress::Running(_)));
+        let over: Vec<_> = self.calling.running.keys().copied().filter(|id| !wanted(id)).collect();
+        for hook in over {
+            if let Some(task) = self.calling.running.remove(&hook) {
+                task.abort();
+            }
+            let message = "the run has turned round".to_owned();
+            self.journal(Event::HookEnded { hook, result: HookResult::Ended, message }).await?;
+        }
+        Ok(())
+    }
+}

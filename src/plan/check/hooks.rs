@@ -1,0 +1,69 @@
+//! Commands and hooks: that each says when and what, and nothing that could not be.
+
+use super::gates::headers;
+use super::{At, Diagnostic, note};
+use crate::domain::finding::Code;
+use crate::plan::file::Strategy;
+use crate::plan::hooks::{ExecStep, Hook, HookOccasion, HookReaction};
+use crate::plan::model::hook::{self, Action, Occasion};
+use crate::plan::scalar::Query;
+
+/// Every hook; `None` where one of them is wrong, which has been noted.
+pub(super) fn all(strategy: &Strategy, out: &mut Vec<Diagnostic>) -> Option<Vec<hook::Hook>> {
+    let hooks: Vec<_> = strategy.hooks.as_ref()?.value.iter().map(|at| hook(at, out)).collect();
+    hooks.into_iter().collect()
+}
+
+fn hook(at: &At<Hook>, out: &mut Vec<Diagnostic>) -> Option<hook::Hook> {
+    let Hook { name, before, after, exec, http, on_failure } = &at.value;
+    let occasion = occasion(before.as_ref().or(after.as_ref())?.value);
+    let (action, timeout) = match (exec, http) {
+        (Some(exec), None) => (Action::Exec(words(exec.value.command.as_ref()?, out)?), exec.value.timeout.as_ref()?.value.0),
+        (None, Some(http)) => {
+            let (url, headers) = (http.value.url.as_ref()?.value.0.clone(), headers(http.value.headers.as_ref()?)?);
+            (Action::Http { url, headers }, http.value.timeout.as_ref()?.value.0)
+        }
+        _ => {
+            let message = if exec.is_some() { "a hook is an `exec` or an `http`, not both" } else { "nothing says what this hook does" };
+            return note(out, Code::CUT039, at.head, message).help("give it one of `exec` and `http`").none();
+        }
+    };
+    // What goes back is held up by nothing, and what is done is done.
+    let may = before.is_some() && occasion != Occasion::Rollback;
+    if let Some(reaction) = on_failure.as_ref().filter(|r| r.value == HookReaction::Fail && !may) {
+        let message = "the failure of a hook that comes after something, or in a rollback, holds up nothing";
+        return note(out, Code::CUT039, reaction.head, message).help("write `ignore`, or leave it out").none();
+    }
+    let must = may && on_failure.as_ref().is_none_or(|reaction| reaction.value == HookReaction::Fail);
+    Some(hook::Hook { name: name.as_ref().map(|n| n.value.0.clone()), before: before.is_some(), occasion, action, timeout, must })
+}
+
+fn occasion(occasion: HookOccasion) -> Occasion {
+    match occasion {
+        HookOccasion::Bind => Occasion::Bind,
+        HookOccasion::Shift => Occasion::Shift,
+        HookOccasion::Rollback => Occasion::Rollback,
+        HookOccasion::Finish => Occasion::Finish,
+    }
+}
+
+/// An `exec` step.
+pub(super) fn exec(at: &At<ExecStep>, out: &mut Vec<Diagnostic>) -> Option<hook::Exec> {
+    let command = words(at.value.command.as_ref()?, out);
+    let undo = at.value.undo.as_ref().map(|undo| words(undo, out));
+    Some(hook::Exec {
+        command: command?,
+        undo: match undo {
+            Some(words) => Some(words?),
+            None => None,
+        },
+        timeout: at.value.timeout.as_ref()?.value.0,
+    })
+}
+
+fn words(command: &At<Vec<At<Query>>>, out: &mut Vec<Diagnostic>) -> Option<Vec<String>> {
+    if command.value.is_empty() && command.sound {
+        return note(out, Code::CUT039, command.head, "a command has at least a program").help("write `[./program, argument]`").none();
+    }
+    Some(command.value.iter().map(|word| word.value.0.clone()).collect())
+}

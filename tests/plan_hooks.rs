@@ -1,0 +1,73 @@
+//! Commands and hooks in the plan file: what they mean, and what is said of wrong ones.
+
+use std::time::Duration;
+
+use cutover::plan::model::hook::{Action, Exec, Occasion};
+use cutover::plan::model::{Plan, StepKind};
+use cutover::plan::{Diagnostics, parse};
+
+fn with(hooks: &str, step: &str) -> Result<Plan, Diagnostics> {
+    let text = format!(
+        "apiVersion: cutover.dev/v1alpha1
+kind: Cutover
+metadata: {{name: p}}
+spec:
+  aws: {{accountId: \"123456789012\", region: eu-central-1}}
+  clusters: [{{name: a}}, {{name: b}}]
+  workloads:
+    - name: w
+      routes: [{{alb: {{loadBalancer: lb, targetGroups: {{a: ga, b: gb}}}}}}]
+  strategy:
+    from: a
+    to: b
+    hooks: [{hooks}]
+    steps: [{step}, {{setWeight: 100}}]
+"
+    );
+    parse("p.yaml", text.as_bytes())
+}
+
+const STEP: &str = "{exec: {command: [./migrate, up], undo: [./migrate, down]}, name: migrate}";
+
+#[test]
+fn commands_and_hooks_say_when_what_and_for_how_long() {
+    let hooks = "{before: shift, exec: {command: [x, y], timeout: 5m}}, {after: finish, name: tell, http: {url: \"https://x/y\"}}, \
+                 {before: bind, onFailure: ignore, exec: {command: [x]}}, {before: rollback, exec: {command: [x]}}";
+    let plan = with(hooks, STEP).unwrap_or_else(|e| panic!("{e}"));
+    let found: Vec<_> = plan.strategy.hooks.iter().map(|h| (h.before, h.occasion, h.must, h.timeout.as_secs())).collect();
+    let wanted = [
+        (true, Occasion::Shift, true, 300),
+        (false, Occasion::Finish, false, 10),
+        (true, Occasion::Bind, false, 60),
+        (true, Occasion::Rollback, false, 60),
+    ];
+    assert_eq!(found, wanted);
+    assert!(matches!(&plan.strategy.hooks[1].action, Action::Http { url, headers } if url == "https://x/y" && headers.is_empty()));
+    let words = |words: [&str; 2]| words.map(str::to_owned).to_vec();
+    let exec = Exec { command: words(["./migrate", "up"]), undo: Some(words(["./migrate", "down"])), timeout: Duration::from_mins(10) };
+    assert_eq!(plan.strategy.steps[0].kind, StepKind::Exec(exec));
+}
+
+#[test]
+fn every_wrong_one_is_named_with_its_place_and_what_would_be_right() {
+    let said = |hooks: &str, step: &str, code: &str, words: &str| {
+        let errors = with(hooks, step).expect_err(hooks).errors;
+        let found = errors.iter().any(|e| {
+            e.code.name() == code && (e.message.contains(words) || e.help.as_ref().is_some_and(|h| h.contains(words))) && e.place.line > 0
+        });
+        assert!(found, "{hooks} {step}: {errors:#?}");
+    };
+    said("{exec: {command: [x]}}", STEP, "CUT039", "`before`");
+    said("{before: bind, after: bind, exec: {command: [x]}}", STEP, "CUT039", "before");
+    said("{before: bind}", STEP, "CUT039", "`exec` and `http`");
+    said("{before: bind, exec: {command: [x]}, http: {url: \"https://x\"}}", STEP, "CUT039", "not both");
+    said("{before: tomorrow, exec: {command: [x]}}", STEP, "CUT039", "shift");
+    said("{before: bind, exec: {command: []}}", STEP, "CUT039", "at least a program");
+    for late in ["after: shift", "before: rollback", "after: rollback"] {
+        said(&format!("{{{late}, onFailure: fail, exec: {{command: [x]}}}}"), STEP, "CUT039", "ignore");
+    }
+    said("", "{exec: {undo: [x]}}", "CUT004", "command");
+    said("", "{exec: {command: [x], undo: []}}", "CUT039", "at least a program");
+    said("", "{exec: {command: [x]}, setWeight: 5}", "CUT020", "exec");
+    said("", "{exec: {command: [x], timeout: 5}}", "CUT014", "");
+}
