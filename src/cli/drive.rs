@@ -64,6 +64,7 @@ async fn followed(
     let stays = settings.orders.leave.is_none();
     let mut listener = audience(global, plan);
     let mut bells = Bells::of(plan);
+    bells.warn();
     // It names everything that later records are about, and was journalled before there was anybody to tell.
     let before = ports.store.read(hold.run()).await.unwrap_or_default();
     before.iter().take_while(|r| !matches!(r.event, Event::Claimed { .. })).for_each(|record| listener.record(record));
@@ -93,7 +94,11 @@ async fn followed(
         return Ok(Exit::Interrupted);
     };
     let exit = told(global, ending, moved, &view);
-    tokio::join!(bells.finish(), telemetry.finish());
+    tokio::select! {
+        _ = async { tokio::join!(bells.finish(), telemetry.finish()) } => {}
+        // Whoever is at the terminal has seen how it ended.
+        () = again() => {}
+    }
     exit
 }
 
@@ -161,6 +166,14 @@ pub async fn twice(interrupt: &Interrupt, pauses: bool) {
     let left = if pauses { "the run is left paused" } else { "the next call goes on" };
     term::complain(&format!("stopping: no new batch, and {left} (^C again: leave at once)"));
     signals.next().await;
+}
+
+/// Returns at the next `^C` (or its like).
+async fn again() {
+    match Signals::listen() {
+        Ok(mut signals) => signals.next().await,
+        Err(_) => std::future::pending().await,
+    }
 }
 
 /// A run that could not go on: nothing was written, or a person is needed.

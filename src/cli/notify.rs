@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::render::events;
 use super::render::names::Names;
-use super::render::style::Style;
+use super::render::style::{Style, count};
 use crate::adapter::courier::Courier;
 use crate::adapter::notify::{self, Message, PATIENCE};
 use crate::domain::event::{Event, Record, StepType, Stop, Wait};
@@ -113,7 +113,7 @@ impl Teller {
         let (mut tale, more) = self.drifted.take()?;
         self.left = None;
         if more > 0 {
-            tale.message.message = format!("{}\nand {more} more routes", tale.message.message);
+            tale.message.message = format!("{}\nand {}", tale.message.message, count(more, "more route"));
         }
         Some(tale)
     }
@@ -148,15 +148,19 @@ pub struct Bells {
 }
 
 impl Bells {
-    /// Those of a plan, in a runtime. What is known to be in the way of a delivery is said at once.
+    /// Those of a plan, in a runtime.
     pub fn of(plan: &Plan) -> Self {
-        for notification in &plan.notifications {
+        let outlets = plan.notifications.iter().map(|n| (n.clone(), notify::courier(n, PATIENCE)));
+        Self { teller: Teller::new(plan, true), outlets: outlets.collect() }
+    }
+
+    /// Says at once what is known to be in the way of a delivery, perhaps hours before there is anything to deliver.
+    pub fn warn(&self) {
+        for (notification, _) in &self.outlets {
             if let Some(why) = notify::trouble(&notification.to) {
                 tracing::warn!("notifications to {} cannot be delivered: {why}", notification.to.kind());
             }
         }
-        let outlets = plan.notifications.iter().map(|n| (n.clone(), notify::courier(n, PATIENCE)));
-        Self { teller: Teller::new(plan, true), outlets: outlets.collect() }
     }
 
     /// Takes in what the journal had before this process. The beginning of a run is told by whoever takes it in hand first.
@@ -245,5 +249,58 @@ impl Audience for Rehearsed<'_> {
         let pending = self.teller.pending();
         self.show(pending);
         self.inner.turn(state, watch, waits, now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::event::Freeze;
+    use crate::domain::fixture;
+
+    fn told(teller: &mut Teller, events: &[Event]) -> Vec<(Kind, String)> {
+        let record = |event: &Event| Record { seq: 1, time: Timestamp::UNIX_EPOCH, run: "alpha-1".into(), event: event.clone() };
+        let tales: Vec<_> = events.iter().flat_map(|event| teller.take(&record(event))).collect();
+        tales.into_iter().map(|t| (t.kinds[0], t.message.message)).collect()
+    }
+
+    fn words(told: &[(Kind, String)]) -> Vec<&'static str> {
+        told.iter().map(|(kind, _)| kind.word()).collect()
+    }
+
+    #[test]
+    fn a_change_of_many_routes_is_told_once_and_before_what_follows_from_it() {
+        let mut teller = Teller::new(&fixture::plan(), true);
+        let started = fixture::started(4);
+        let drifted = |route: &str| Event::Drifted { route: route.into(), expected: fixture::forward(&[("webapp-a", 100)]), live: None };
+        let mut events: Vec<_> = started.routes.iter().map(|r| drifted(&r.id)).collect();
+        events.insert(0, Event::Started(Box::new(started.clone())));
+        events.push(Event::Health { groups: [].into() });
+        events.push(Event::Frozen { reason: Freeze::Drift, message: "changed".into() });
+        let told = told(&mut teller, &events);
+        assert_eq!(words(&told), ["started", "drifted", "frozen"]);
+        assert!(told[1].1.ends_with("someone deleted the rule\nand 1 more route"), "{told:?}");
+        assert!(teller.pending().is_none());
+    }
+
+    #[test]
+    fn a_scheduler_whose_every_call_leaves_for_the_same_reason_is_told_of_once() {
+        let mut teller = Teller::new(&fixture::plan(), true);
+        let stopped = |reason, message: &str| Event::Stopped { reason, message: message.into() };
+        let claimed = Event::Claimed { owner: "bob@pc".into(), pid: 1, tool: String::new(), onward: true };
+        let drift = stopped(Stop::Drift, "443 is not as we left it");
+        let events = [stopped(Stop::Waiting, "baking"), drift.clone(), claimed.clone(), drift.clone(), claimed.clone(), drift.clone()];
+        assert_eq!(words(&told(&mut teller, &events)), ["stopped"]);
+        let events = [claimed, Event::Thawed {}, drift, stopped(Stop::Stuck, "no way back")];
+        assert_eq!(words(&told(&mut teller, &events)), ["resumed", "stopped", "stopped"]);
+        assert_eq!(teller.owner, "bob@pc");
+    }
+
+    #[test]
+    fn an_approval_names_the_command_where_that_reaches_the_run() {
+        let step = Event::StepStarted { step: 5, kind: StepType::Approval, label: "approval: dashboards".into() };
+        let of = |reachable| told(&mut Teller::new(&fixture::plan(), reachable), std::slice::from_ref(&step)).remove(0);
+        assert_eq!(of(true), (Kind::ApprovalNeeded, "step 5  approval: dashboards\ncutover approve alpha-1".into()));
+        assert_eq!(of(false).1, "step 5  approval: dashboards");
     }
 }
