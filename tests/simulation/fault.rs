@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::history::Verb;
+
 /// When, around one call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Moment {
@@ -44,6 +46,19 @@ pub enum Then {
     Resume,
     /// Someone types `rollback`; to the start.
     Rollback,
+    /// The same in parts: `rollback --ramp 25,50,100 --every 1m`.
+    Ramp,
+}
+
+impl Then {
+    /// The verb that someone types then.
+    pub fn verb(self) -> Verb {
+        match self {
+            Self::Resume => Verb::Resume,
+            Self::Rollback => Verb::Rollback,
+            Self::Ramp => Verb::Ramp,
+        }
+    }
 }
 
 /// One fault.
@@ -89,7 +104,7 @@ pub const KINDS: [(Kind, &str); 12] = [
     (Kind::DiskFull, "disk"),
 ];
 
-const THENS: [(Then, &str); 2] = [(Then::Resume, "resume"), (Then::Rollback, "rollback")];
+const THENS: [(Then, &str); 3] = [(Then::Resume, "resume"), (Then::Rollback, "rollback"), (Then::Ramp, "ramp")];
 
 fn name<T: PartialEq + Copy>(table: &[(T, &'static str)], value: T) -> &'static str {
     table.iter().find(|(v, _)| *v == value).map_or("?", |(_, n)| n)
@@ -135,7 +150,12 @@ impl FromStr for Schedule {
 
 #[test]
 fn a_schedule_is_a_line_of_text_and_back() {
-    for text in ["small/resume/", "small/rollback/GET#17.lost.crash", "reference/resume/ModifyRule#3.past.5xx+AddTags#0.journalled.disk"] {
+    for text in [
+        "small/resume/",
+        "small/rollback/GET#17.lost.crash",
+        "small/ramp/ModifyRule#5.lost.reset",
+        "reference/resume/ModifyRule#3.past.5xx+AddTags#0.journalled.disk",
+    ] {
         assert_eq!(text.parse::<Schedule>().expect("it parses").to_string(), text);
     }
     assert!("small/resume/GET#17.soon.crash".parse::<Schedule>().is_err());

@@ -4,9 +4,10 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use cutover::adapter::store::Request;
 use cutover::domain::action::Action;
 use cutover::domain::alb::RouteId;
-use cutover::domain::event::{Counts, Record, Started};
+use cutover::domain::event::{Counts, Ramp, Record, Started};
 use jiff::Timestamp;
 
 use super::checker::{Checker, Violation};
@@ -22,6 +23,20 @@ pub enum Verb {
     /// `resume --reassert`.
     Reassert,
     Rollback,
+    /// `rollback --ramp`.
+    Ramp,
+}
+
+impl Verb {
+    /// What the verb asks of a run at once, if it puts the traffic back.
+    pub fn request(self) -> Option<Request> {
+        let by = "bob@lab".to_owned();
+        match self {
+            Self::Rollback => Some(Request::Rollback { by, force: false }),
+            Self::Ramp => Some(Request::Ramp { by, force: false, ramp: Ramp { percents: vec![25, 50, 100], every: 60 } }),
+            _ => None,
+        }
+    }
 }
 
 /// Who changed the world.

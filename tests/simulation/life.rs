@@ -166,15 +166,15 @@ impl Theatre {
         })
     }
 
-    /// One process, from its start to its end. Where `rolls_back`, someone types `rollback` elsewhere soon after a fault has struck.
-    pub async fn live(&self, verb: Verb, rolls_back: bool) -> Life {
+    /// One process, from its start to its end. With a request, someone leaves that soon after a fault has struck.
+    pub async fn live(&self, verb: Verb, request: Option<Request>) -> Life {
         if verb != Verb::Run {
             self.history.begin(self.wire.now(), verb);
         }
         let process = AssertUnwindSafe(self.process(verb)).catch_unwind();
         let life = tokio::select! {
             biased;
-            () = self.person(), if rolls_back => Life::Died,
+            () = self.person(request) => Life::Died,
             life = process => match life {
                 Ok(life) => life,
                 Err(panic) if panic.is::<Crash>() => Life::Died,
@@ -199,7 +199,7 @@ impl Theatre {
         }
         let lbs = self.history.book().checker.load_balancers();
         let held = match verb {
-            Verb::Rollback => hold::take_to_restore(&ports, &settings, self.told.marker, &self.run, &lbs, false, None).await,
+            Verb::Rollback | Verb::Ramp => hold::take_to_restore(&ports, &settings, self.told.marker, &self.run, &lbs, false, None).await,
             _ => hold::take(&ports, &settings, self.told.marker, &self.run, &lbs, false).await,
         };
         let hold = match held {
@@ -219,9 +219,9 @@ impl Theatre {
         let run = Run::take(&self.told, ports, settings, hold, interrupt, &mut audience).await;
         let lived = async {
             let mut run = run?;
-            let begun = match verb {
-                Verb::Rollback => run.begin(&Request::Rollback { by: "bob@lab".into(), force: false }).await?,
-                _ => Ok(()),
+            let begun = match verb.request() {
+                Some(request) => run.begin(&request).await?,
+                None => Ok(()),
             };
             match begun {
                 Ok(()) => run.drive().await.map(Life::Ended),
@@ -235,10 +235,10 @@ impl Theatre {
     }
 
     /// Two seconds after the first fault someone asks the live process to roll back; where that cannot be asked, its process is ended.
-    async fn person(&self) {
+    async fn person(&self, request: Option<Request>) {
+        let Some(request) = request else { return std::future::pending().await };
         self.wire.struck().await;
         tokio::time::sleep(Duration::from_secs(2)).await;
-        let request = Request::Rollback { by: "bob@lab".into(), force: false };
         if self.ledger.put_request(&self.run, &request).await.is_ok() {
             std::future::pending::<()>().await;
         }
@@ -248,8 +248,8 @@ impl Theatre {
     pub async fn play(&self, mut verb: Verb, then: Then) -> Result<Outcome, String> {
         self.wire.count();
         for _ in 0..LIVES {
-            let life = self.live(verb, then == Then::Rollback && verb == Verb::Run).await;
-            let back = then == Then::Rollback;
+            let back = then != Then::Resume;
+            let life = self.live(verb, then.verb().request().filter(|_| verb == Verb::Run)).await;
             verb = match life {
                 Life::Ended(Ending::Finished { outcome, .. }) if !back || outcome != Outcome::Completed => {
                     self.rest().await;
@@ -257,16 +257,16 @@ impl Theatre {
                 }
                 Life::Died => {
                     tokio::time::sleep(Duration::from_secs(if self.wire.past() { 12 } else { 1 })).await;
-                    if back { Verb::Rollback } else { Verb::Resume }
+                    then.verb()
                 }
-                Life::Ended(_) if back => Verb::Rollback,
+                Life::Ended(_) if back => then.verb(),
                 Life::Ended(Ending::Stopped(Stop::Drift, _)) => Verb::Reassert,
                 // A rollback by itself that left something alone: a person wants that back too.
                 Life::Ended(Ending::Stopped(Stop::Stuck, _)) if self.rolling_back() => Verb::Rollback,
                 Life::Ended(_) => Verb::Resume,
                 Life::Failed(..) => {
                     tokio::time::sleep(Duration::from_secs(30)).await;
-                    if back { Verb::Rollback } else { Verb::Resume }
+                    then.verb()
                 }
             };
             if matches!(verb, Verb::Resume | Verb::Reassert) {
@@ -318,7 +318,7 @@ impl Audience for Ear {
         self.wire.note(What::Told(record.clone()));
         match &record.event {
             Event::Frozen { .. } => self.frozen = Some(self.wire.now()),
-            Event::Thawed {} | Event::Resumed { .. } | Event::RollbackStarted { .. } => self.frozen = None,
+            Event::Thawed {} | Event::Resumed { .. } | Event::RollbackStarted { .. } | Event::RampStarted { .. } => self.frozen = None,
             _ => {}
         }
     }

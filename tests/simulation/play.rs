@@ -51,7 +51,7 @@ impl Theatre {
             }
             tokio::time::sleep(Duration::from_secs(30)).await;
             if self.ledger.memory.read(&self.run).await.is_ok_and(|records| !records.is_empty()) {
-                return Ok(Some(if then == Then::Rollback { Verb::Rollback } else { Verb::Resume }));
+                return Ok(Some(then.verb()));
             }
         }
         // A marker that arrives late, after nobody waited for it any more, is at least known to be nobody's.
@@ -129,11 +129,11 @@ pub fn play(schedule: &Schedule) -> (Result<Option<Outcome>, String>, History, W
     })
 }
 
-/// The calls of a plan's undisturbed run, its beginning included.
-pub fn undisturbed(plan: &str) -> (Result<Outcome, String>, History, Wire) {
+/// The calls of a plan's undisturbed run, its beginning included, and of what is done after it.
+pub fn undisturbed(plan: &str, then: Then) -> (Result<Outcome, String>, History, Wire) {
     runtime().block_on(async {
         let theatre = Theatre::begin(plans::plan(plan)).await;
-        let outcome = theatre.play(Verb::Run, Then::Resume).await;
+        let outcome = theatre.play(Verb::Run, then).await;
         (outcome, theatre.history.clone(), theatre.wire.clone())
     })
 }

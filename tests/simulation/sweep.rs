@@ -11,7 +11,12 @@ use super::wire::{FIRST, Name};
 
 /// The calls of a plan's undisturbed run, its beginning included.
 pub fn calls(plan: &str) -> Vec<Name> {
-    let (outcome, history, wire) = undisturbed(plan);
+    calls_then(plan, Then::Resume)
+}
+
+/// The same with what is done after it.
+fn calls_then(plan: &str, then: Then) -> Vec<Name> {
+    let (outcome, history, wire) = undisturbed(plan, then);
     let book = history.book();
     assert!(outcome.is_ok() && book.violations.is_empty(), "{outcome:?} {:#?}\n{}", book.violations, book.story());
     wire.names()
@@ -135,6 +140,24 @@ fn two_faults_one_after_the_other() {
     let first = [Kind::Crash, Kind::Reset, Kind::ServerError, Kind::Stale, Kind::Foreign, Kind::DiskFull];
     let second = [Kind::Crash, Kind::Stale, Kind::Foreign, Kind::Denied, Kind::ServerError];
     report("two faults one after the other", &pairs("small", &first, &second).step_by(every).collect::<Vec<_>>());
+}
+
+/// A finished run is taken back in parts: faults at every call of that.
+#[test]
+fn every_fault_at_every_call_of_a_way_back_in_parts() {
+    let run = calls("small").len();
+    let way: Vec<_> = calls_then("small", Then::Ramp).into_iter().skip(run).collect();
+    assert!(way.iter().filter(|name| name.mutating).count() >= 6, "three parts of two routes: {way:?}");
+    let mut all = Vec::new();
+    for name in &way {
+        for moment in moments(name) {
+            for (kind, _) in KINDS {
+                let point = Point { call: name.call.clone(), moment, kind };
+                all.push(Schedule { plan: "small".into(), then: Then::Ramp, points: vec![point] });
+            }
+        }
+    }
+    report("every fault at every call of a way back in parts", &some(all));
 }
 
 #[test]

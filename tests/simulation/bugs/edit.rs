@@ -21,6 +21,10 @@ pub fn is_rollback(what: &What) -> bool {
     matches!(what, What::Told(Record { event: Event::RollbackStarted { .. }, .. }))
 }
 
+pub fn is_ramp(what: &What) -> bool {
+    matches!(what, What::Told(Record { event: Event::RampStarted { .. }, .. }))
+}
+
 /// Puts something right after an entry, in the same process at the same time.
 pub fn after(entries: &mut Vec<Entry>, index: usize, what: What) {
     let entry = Entry { what, ..entries[index].clone() };

@@ -5,7 +5,7 @@ use std::time::Duration;
 use cutover::domain::action::Tuple;
 use cutover::domain::event::{Event, Record};
 
-use super::edit::{after, applied, body, forget, is_rollback, is_set, journal, place, set};
+use super::edit::{after, applied, body, forget, is_ramp, is_rollback, is_set, journal, place, set};
 use super::liar::Lie;
 use super::{Bug, How};
 use crate::checker::i12::SECRETS;
@@ -25,11 +25,25 @@ const fn back(name: &'static str, breaks: &'static str, caught_by: u8, edit: fn(
 }
 
 pub fn all() -> Vec<Bug> {
-    [gates(), weights(), preserved(), together(), settled(), durable(), journals(), again(), others(), owners(), emergency(), secrets()]
-        .into_iter()
-        .flatten()
-        .chain(identity())
-        .collect()
+    [
+        gates(),
+        weights(),
+        preserved(),
+        together(),
+        settled(),
+        durable(),
+        journals(),
+        again(),
+        others(),
+        owners(),
+        emergency(),
+        parts(),
+        secrets(),
+    ]
+    .into_iter()
+    .flatten()
+    .chain(identity())
+    .collect()
 }
 
 fn is_first_health(what: &What) -> bool {
@@ -376,6 +390,37 @@ fn emergency() -> Vec<Bug> {
             });
             let index = all.iter().rposition(|e| matches!(e.what, What::Ends(..))).expect("an end");
             all[index].what = What::Ends(5, "something is not back".into());
+        }),
+    ]
+}
+
+/// A finished run that is taken back in parts.
+fn parts() -> Vec<Bug> {
+    const fn ramp(name: &'static str, breaks: &'static str, caught_by: u8, edit: fn(&mut Vec<Entry>)) -> Bug {
+        Bug { name, breaks, caught_by, how: How::Edit("small/ramp/", edit) }
+    }
+    vec![
+        ramp("all of it in the first part", "an old cluster that has grown cold gets everything at once", 1, |all| {
+            let began = place(all, 0, is_ramp);
+            let n = all[..began].iter().filter(|e| is_set(&e.what)).count();
+            set(all, n, |f| (f.target_groups[0].weight, f.target_groups[1].weight) = (Some(100), Some(0)));
+        }),
+        ramp("the next part does not wait", "caches and autoscalers need their time", 5, |all| {
+            for entry in all {
+                if let What::Told(Record { event: Event::RampStarted { ramp, .. }, .. })
+                | What::Journalled(Record { event: Event::RampStarted { ramp, .. }, .. }) = &mut entry.what
+                {
+                    ramp.every = 600;
+                }
+            }
+        }),
+        ramp("the next part looks at nobody", "the old cluster fell over at the first part", 5, |all| {
+            let began = place(all, 0, is_ramp);
+            let mut index = 0;
+            all.retain(|e| {
+                index += 1;
+                index <= began || !is_first_health(&e.what)
+            });
         }),
     ]
 }

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cutover::domain::action::{Action, Forward, forward, same};
+use cutover::domain::action::{Action, Forward, forward, same, with_forward};
 use cutover::domain::alb::RouteId;
-use cutover::domain::event::{Counts, Event, Outcome, Record, ResumeMode, RouteStart, Started, Write, WriteResult};
+use cutover::domain::event::{Counts, Event, Outcome, Ramp, Record, ResumeMode, RouteStart, Started, Write, WriteResult};
 use cutover::plan::model::{Plan, Shares, StepKind};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::parts::{others, part};
 use crate::face::{self, Face};
@@ -27,6 +27,17 @@ pub struct Past {
     /// When it was replaced; once the run knows of that, when it learned of it.
     pub at: Timestamp,
     known: bool,
+}
+
+/// A way back in parts.
+#[derive(Debug, Clone)]
+pub struct Way {
+    /// Between two parts.
+    pub every: SignedDuration,
+    /// The part that is written, or was: percent of the way.
+    pub percent: u32,
+    /// Where each route may be said to have been when it began: as it was, and as the run knew it.
+    pub from: BTreeMap<RouteId, [Option<Face>; 2]>,
 }
 
 /// An intent.
@@ -65,6 +76,10 @@ pub struct Facts {
     pub foreign: BTreeSet<RouteId>,
     pub step: usize,
     pub rollback: Option<(String, Option<usize>)>,
+    /// The way back, where it is one in parts.
+    pub way: Option<Way>,
+    /// What each route has, as the run last said that it was read back.
+    confirmed: BTreeMap<RouteId, Face>,
     pub finished: Option<Outcome>,
     /// What someone else put on a route, as the run noted it.
     drift: BTreeMap<RouteId, Face>,
@@ -115,6 +130,8 @@ impl Facts {
             foreign: BTreeSet::new(),
             step: 1,
             rollback: None,
+            way: None,
+            confirmed: BTreeMap::new(),
             finished: None,
             drift: BTreeMap::new(),
             agreed: BTreeMap::new(),
@@ -249,30 +266,72 @@ impl Facts {
                     self.intents.insert(write.route.clone(), Intent { restore: *restore, write: write.clone(), durable });
                 }
             }
-            Event::Outcome { route, result, .. } => {
+            Event::Outcome { route, result, live, .. } => {
                 self.intents.remove(route);
                 if matches!(result, WriteResult::Applied | WriteResult::Already) {
+                    let face = self.route(route).zip(live.as_ref()).map(|(r, live)| face::typed(&with_forward(&r.actions, live)));
+                    self.confirmed.extend(face.map(|face| (route.clone(), face)));
                     self.drift.remove(route);
                     self.learned(route, at);
                 }
             }
             Event::RollbackStarted { by, to_step, .. } => {
-                self.rollback = Some((by.clone(), *to_step));
-                // A full disk lets it be told first, and written much later.
-                self.since = Some(at).filter(|_| !durable || self.since.is_none()).or(self.since);
-                self.finished = None;
+                self.go_back(at, (by, *to_step), durable);
+                self.way = None;
+            }
+            Event::RampStarted { by, ramp, .. } => {
+                self.go_back(at, (by, None), durable);
+                if !durable || self.way.is_none() {
+                    self.way = Some(self.way(ramp));
+                }
+            }
+            Event::Ramped { percent, .. } => {
+                self.way.iter_mut().for_each(|way| way.percent = way.percent.max(*percent));
             }
             Event::Drifted { route, live: Some(live), expected } if !same(live, expected) => {
                 self.drift.insert(route.clone(), face::typed(live));
                 self.learned(route, at);
             }
             Event::Drifted { route, .. } => drop(self.drift.remove(route)),
-            Event::Resumed { mode: ResumeMode::Reassert | ResumeMode::KeepLive, .. } => self.agreed.extend(self.drift.clone()),
+            Event::Resumed { mode: mode @ (ResumeMode::Reassert | ResumeMode::KeepLive), .. } => {
+                self.agreed.extend(self.drift.clone());
+                if *mode == ResumeMode::KeepLive {
+                    self.confirmed.extend(self.drift.clone());
+                }
+            }
             Event::Notice { message, .. } => self.notices.push(message.clone()),
             Event::GateFailed { gate, group, .. } => self.failed = Some((gate.clone(), group.clone())),
             Event::Finished { outcome, .. } => self.finished = Some(*outcome),
             _ => {}
         }
+    }
+
+    fn go_back(&mut self, at: Timestamp, (by, to_step): (&str, Option<usize>), durable: bool) {
+        self.rollback = Some((by.to_owned(), to_step));
+        // A full disk lets it be told first, and written much later.
+        self.since = Some(at).filter(|_| !durable || self.since.is_none()).or(self.since);
+        self.finished = None;
+    }
+
+    fn way(&self, ramp: &Ramp) -> Way {
+        let from = |route: &RouteStart| {
+            let known = self.confirmed.get(&route.id).or(self.original.get(&route.id)).cloned();
+            (route.id.clone(), [self.world.get(&route.id).cloned().flatten(), known])
+        };
+        let percent = ramp.percents.first().copied().unwrap_or(100);
+        let every = SignedDuration::from_secs(i64::try_from(ramp.every).unwrap_or(i64::MAX));
+        Way { every, percent, from: self.routes().iter().map(from).collect() }
+    }
+
+    /// The way back that is not yet all of it.
+    pub fn part(&self) -> Option<&Way> {
+        self.way.as_ref().filter(|way| way.percent < 100)
+    }
+
+    /// The groups that carried a route's traffic at the start.
+    pub fn home<'a>(&'a self, route: &'a RouteStart) -> impl Iterator<Item = &'a String> {
+        let before = &self.original[&route.id];
+        route.groups.values().filter(|group| before.weights.get(*group).is_some_and(|weight| *weight > 0))
     }
 
     /// The run knows what stands on a route.

@@ -1,13 +1,13 @@
 //! The share of a group never rises while its raise gate does not hold on a fresh reading. Restoring writes are exempt, and raise nothing but
-//! what carried the traffic at the start.
+//! what carried the traffic at the start; those of a way back in parts no further than the part.
 
 use cutover::domain::event::{Counts, RouteStart};
 use jiff::{SignedDuration, Timestamp};
 
-use super::facts::Facts;
+use super::facts::{Facts, Way};
 use super::parts::part;
 use super::{Found, ensure};
-use crate::face;
+use crate::face::{self, Face};
 use crate::history::{Entry, What};
 
 /// How old a reading may be.
@@ -19,6 +19,9 @@ pub fn holds(facts: &Facts, entry: &Entry) -> Found {
     let What::Set { route, actions } = &entry.what else { return Ok(()) };
     let (Some(start), Some(Some(live))) = (facts.route(route), facts.world.get(route)) else { return Ok(()) };
     let next = face::typed(actions);
+    if let Some(way) = facts.part() {
+        return part_of(facts, way, start, live, &next);
+    }
     if let Some((_, to_step)) = &facts.rollback {
         let wrong = facts.not_original(start, Some(&next)).filter(|_| to_step.is_none());
         return wrong.map_or(Ok(()), |why| Err(format!("a restoring write does not restore: {why}")));
@@ -29,6 +32,27 @@ pub fn holds(facts: &Facts, entry: &Entry) -> Found {
         }
     }
     Ok(())
+}
+
+/// A part of the way back: nothing goes away from where it is to be in the end, and no more comes back than this part's.
+fn part_of(facts: &Facts, way: &Way, route: &RouteStart, live: &Face, next: &Face) -> Found {
+    let before = &facts.original[&route.id];
+    let wrong =
+        |what: &str| format!("{} at {} % of the way back: {:?} {what}; it has {:?}", route.label, way.percent, next.weights, live.weights);
+    let shares = |face: &Face| route.groups.keys().map(|cluster| part(route, cluster, face)).collect::<Vec<_>>();
+    let (home, there, goal) = (shares(before), shares(live), shares(next));
+    let between =
+        home.iter().zip(&there).zip(&goal).all(|((home, there), goal)| (home.min(*there) - 1.0..=home.max(*there) + 1.0).contains(goal));
+    ensure(between, || wrong("leads away"))?;
+    let near = |shares: &[f64]| shares.iter().zip(&goal).all(|(share, goal)| (share - goal).abs() <= 1.0);
+    let of = |face: &Face| -> bool {
+        let from = shares(face);
+        let whole = from.iter().zip(&home).all(|(from, home)| (from - home).abs() < 0.5);
+        let at: Vec<_> = from.iter().zip(&home).map(|(from, home)| (home - from).mul_add(f64::from(way.percent) / 100.0, *from)).collect();
+        if whole { facts.not_original(route, Some(next)).is_none() } else { near(&at) }
+    };
+    let spelled = way.from.get(&route.id).is_some_and(|from| from.iter().flatten().any(of));
+    ensure(spelled || near(&there), || wrong("is no part of it"))
 }
 
 fn gate(facts: &Facts, route: &RouteStart, cluster: &str, group: &str, now: Timestamp) -> Found {
@@ -63,8 +87,7 @@ fn gate(facts: &Facts, route: &RouteStart, cluster: &str, group: &str, now: Time
 
 /// Healthy targets that the whole traffic of a route needs: the larger of the baseline and today's.
 fn total(facts: &Facts, route: &RouteStart) -> u32 {
-    let before = &facts.original[&route.id];
-    let carriers = || route.groups.values().filter(|g| before.weights.get(*g).is_some_and(|w| *w > 0));
+    let carriers = || facts.home(route);
     let baseline = carriers().filter_map(|g| facts.started()?.groups.get(g)).map(|g| g.healthy).sum::<u32>();
     let last = |g: &String| facts.health.get(g)?.iter().rev().find_map(|(_, c)| c.as_ref()).map(|c| c.healthy);
     baseline.max(carriers().filter_map(last).sum())

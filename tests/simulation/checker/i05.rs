@@ -2,7 +2,7 @@
 //! that was set forward meanwhile shortens the settling by as much.)
 
 use cutover::domain::action::with_forward;
-use cutover::domain::event::{Event, Outcome};
+use cutover::domain::event::{Event, Outcome, RouteStart};
 use jiff::SignedDuration;
 
 use super::facts::Facts;
@@ -16,6 +16,7 @@ pub fn holds(facts: &Facts, entry: &Entry) -> Found {
         Event::StepDone { step } if facts.shares(*step).is_some() => complete(facts, entry, *step),
         Event::Finished { outcome, .. } => read_back(facts, *outcome),
         Event::RollbackStarted { by, .. } if by == "cutover" => judged(facts),
+        Event::Ramped { percent, early } => next_part(facts, entry, *percent, early.is_some()),
         _ => Ok(()),
     }
 }
@@ -42,6 +43,38 @@ fn complete(facts: &Facts, entry: &Entry, step: usize) -> Found {
         ensure(hurried || entry.at.duration_since(*right) >= settle, || {
             format!("step {step} is done at {}, but {} reads back right only since {right}", entry.at, route.label)
         })?;
+    }
+    Ok(())
+}
+
+/// The next part of a way back begins after its time, with a look at those who are to take it; or all of it at once, where nobody serves what
+/// is away still.
+fn next_part(facts: &Facts, entry: &Entry, percent: u32, early: bool) -> Found {
+    let Some(way) = &facts.way else { return Err(format!("{percent} % of no way back")) };
+    ensure(percent > way.percent, || format!("{percent} % of the way back after {} %", way.percent))?;
+    let last = |group: &String| facts.health.get(group).and_then(|all| all.last()).copied();
+    if early {
+        let dead = |route: &RouteStart| {
+            let home: Vec<_> = facts.home(route).collect();
+            let carries = |group: &&String| {
+                facts.world.get(&route.id).is_some_and(|f| f.as_ref().is_some_and(|f| f.weights.get(*group).is_some_and(|w| *w > 0)))
+            };
+            let none = |group: &String| last(group).is_some_and(|(_, counts)| counts.is_some_and(|c| c.healthy == 0));
+            route.groups.values().filter(|g| !home.contains(g)).filter(carries).any(none)
+        };
+        return ensure(percent == 100 && facts.routes().iter().any(dead), || "the way back is cut short, and nobody is dead".into());
+    }
+    let written = facts.routes().iter().filter_map(|r| facts.applied.get(&r.id)).chain(&facts.since).max().copied().unwrap_or(entry.at);
+    // All that another process knows is what the clock showed.
+    ensure(facts.hurried.is_some() || entry.at.duration_since(written) >= way.every, || {
+        format!("{percent} % of the way back at {}, the part before it was written at {written}", entry.at)
+    })?;
+    for route in facts.routes().iter().filter(|r| !facts.foreign.contains(&r.id) && facts.applied.contains_key(&r.id)) {
+        ensure(facts.right.contains_key(&route.id), || format!("{percent} % of the way back, and {} was never read back", route.label))?;
+        for group in facts.home(route) {
+            let well = last(group).is_some_and(|(asked, counts)| asked >= written && counts.is_some_and(|c| c.healthy > 0));
+            ensure(well, || format!("{percent} % of the way back, and {group} was last seen {:?}, written at {written}", last(group)))?;
+        }
     }
     Ok(())
 }
