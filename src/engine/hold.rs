@@ -121,7 +121,12 @@ async fn leave_ways_back(ports: &Ports, policy: Marker, run: &str, started: &Sta
             tracing::warn!("{error}");
         }
     }
-    ports.store.put_script(run, &script(run, started, ports.clock.now())).await.unwrap_or_else(|error| {
+    break_glass(&*ports.store, run, started, ports.clock.now()).await
+}
+
+/// Writes the run's break-glass script: the command that runs it.
+pub(super) async fn break_glass(store: &dyn Store, run: &str, started: &Started, began: Timestamp) -> Option<String> {
+    store.put_script(run, &script(run, started, began)).await.unwrap_or_else(|error| {
         tracing::warn!("no break-glass script could be written: {error}");
         None
     })

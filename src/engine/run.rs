@@ -75,6 +75,7 @@ impl<'a> Run<'a> {
         let ports = Ports { clock: Ahead::of(ports.clock, state.last), ..ports };
         let now = ports.clock.now();
         let seen = if restores { sight::seen(&*ports.store, &records, &state, now).await } else { None };
+        let joined = matches!(records.first().map(|r| &r.event), Some(Event::Started(s)) if s.routes.len() < state.started.routes.len());
         drop(records);
         let gates = &plan.strategy.gates;
         let intervals = state.started.groups.values().map(|g| Duration::from_secs(g.interval.into()) * 3);
@@ -113,6 +114,10 @@ impl<'a> Run<'a> {
         let last = taken.ports.store.look(&taken.state.run).await.map_or(taken.state.last, |look| look.at.max(taken.state.last));
         let onward = carries_on(plan, last, now);
         taken.claim(Event::Claimed { owner, pid, tool: env!("CARGO_PKG_VERSION").into(), onward }, onward).await?;
+        if joined && !taken.restores {
+            // The process before it may have died between the two.
+            taken.break_glass().await;
+        }
         Ok(taken)
     }
 

@@ -309,6 +309,10 @@ async fn a_rule_that_appears_is_taken_along_and_back_when_a_person_says_so() {
             if writes.iter().any(|w| w.route == rule && w.set.weight(&groups["a"]) == w.set.weight(&groups["b"])))
     });
     assert!(half, "it followed the others to where they were first");
+    let scripts = theatre.ledger.scripts.lock().expect("a lock").clone();
+    let [(_, first), (at, second)] = &scripts[..] else { panic!("{} scripts", scripts.len()) };
+    let joined = theatre.records().iter().position(|r| matches!(&r.event, Event::Resumed { .. })).expect("it joined");
+    assert!(!first.contains(&rule) && second.contains(&rule) && *at == joined + 1, "the journal first, and then the script: {at} {second}");
     theatre.ask(rollback());
     assert_eq!(word(&theatre.run().await), "aborted");
     assert!(share(&theatre).abs() < 1e-9, "and back with them");

@@ -53,7 +53,7 @@ fn quoted(text: &str) -> String {
 }
 
 const HEAD: &str = r#"#!/bin/sh
-# Break glass: puts every listener and rule back as it was when the run {run} began ({time}).
+# Break glass: puts every listener and rule back as it was when the run {run} began ({time}); one that joined it later, as it was then.
 # Needs a shell and the aws CLI, with credentials of account {account} that may ModifyRule and ModifyListener. It may be run again, and each
 # line below may be typed alone. Nothing else of this tool is needed; where it is at hand, `cutover rollback` is faster and checks more.
 set -u

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::Run;
-use crate::domain::event::{Event, Outcome, Wait};
-use crate::engine::{EngineError, look, request};
+use crate::domain::event::{Event, Outcome, ResumeMode, Wait};
+use crate::engine::{EngineError, hold, look, request};
 
 impl Run<'_> {
     /// Says in the journal whose hands the run is in now. A call of a scheduler that goes on as if it were the one before says so only once it has
@@ -52,8 +52,16 @@ impl Run<'_> {
             Event::Finished { remarks, left, .. } => self.said = (remarks.clone(), left.clone()),
             _ => {}
         }
+        if matches!(record.event, Event::Resumed { mode: ResumeMode::IncludeNew, .. }) {
+            self.break_glass().await;
+        }
         self.audience.record(&record);
         Ok(())
+    }
+
+    /// Writes the break-glass script with the routes that have joined: first the journal says so, then the script does.
+    pub(super) async fn break_glass(&self) {
+        hold::break_glass(&*self.ports.store, &self.state.run, &self.state.started, self.state.since).await;
     }
 
     pub(super) async fn journal_all(&mut self, events: Vec<Event>) -> Result<(), EngineError> {

@@ -36,6 +36,8 @@ pub struct Way {
     pub every: SignedDuration,
     /// The part that is written, or was: percent of the way.
     pub percent: u32,
+    /// The part that was last told of.
+    pub told: u32,
     /// Where each route may be said to have been when it began: as it was, and as the run knew it.
     pub from: BTreeMap<RouteId, [Option<Face>; 2]>,
 }
@@ -286,7 +288,10 @@ impl Facts {
                 }
             }
             Event::Ramped { percent, .. } => {
-                self.way.iter_mut().for_each(|way| way.percent = way.percent.max(*percent));
+                if let Some(way) = &mut self.way {
+                    way.percent = way.percent.max(*percent);
+                    way.told = if durable { way.told } else { *percent };
+                }
             }
             Event::Drifted { route, live: Some(live), expected } if !same(live, expected) => {
                 self.drift.insert(route.clone(), face::typed(live));
@@ -320,7 +325,7 @@ impl Facts {
         };
         let percent = ramp.percents.first().copied().unwrap_or(100);
         let every = SignedDuration::from_secs(i64::try_from(ramp.every).unwrap_or(i64::MAX));
-        Way { every, percent, from: self.routes().iter().map(from).collect() }
+        Way { every, percent, told: percent, from: self.routes().iter().map(from).collect() }
     }
 
     /// The way back that is not yet all of it.

@@ -51,7 +51,7 @@ fn complete(facts: &Facts, entry: &Entry, step: usize) -> Found {
 /// is away still.
 fn next_part(facts: &Facts, entry: &Entry, percent: u32, early: bool) -> Found {
     let Some(way) = &facts.way else { return Err(format!("{percent} % of no way back")) };
-    ensure(percent > way.percent, || format!("{percent} % of the way back after {} %", way.percent))?;
+    ensure(percent > way.told, || format!("{percent} % of the way back after {} %", way.told))?;
     let last = |group: &String| facts.health.get(group).and_then(|all| all.last()).copied();
     if early {
         let dead = |route: &RouteStart| {
