@@ -10,7 +10,7 @@ use crate::domain::finding::Severity;
 use crate::domain::goal;
 use crate::domain::preflight;
 use crate::domain::report::Report;
-use crate::engine::facts::gather_at;
+use crate::engine::facts::{gather_at, mute};
 use crate::engine::marker::KEY;
 use crate::engine::start::{Beginning, started};
 use crate::engine::{LOOKS, Ports, interval};
@@ -28,8 +28,9 @@ pub struct Prepared {
 pub async fn prepare(plan: &Plan, ports: &Ports, from_step: usize) -> Prepared {
     let live = goal::ruling(plan, from_step - 1).map(|(_, shares)| shares).or(plan.strategy.start.as_ref());
     let balancer = Patient::new(Arc::clone(&ports.balancer), Arc::clone(&ports.clock));
-    let facts = gather_at(plan, live, &balancer, &ports.clusters).await;
+    let mut facts = gather_at(plan, live, &balancer, &ports.clusters).await;
     let now = ports.clock.now();
+    facts.mute = mute(plan, &facts.selection, &*ports.metrics, now).await;
     let findings = preflight::check(plan, &facts, now);
     let selection = &facts.selection;
     let things = calls(selection.groups.len(), selection.routes.len(), selection.load_balancers.len());

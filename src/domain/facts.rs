@@ -25,6 +25,8 @@ pub struct Facts {
     pub health: BTreeMap<String, Result<Vec<Target>, Unreadable>>,
     /// What the reachable clusters say. A cluster without access in the plan is not here.
     pub clusters: BTreeMap<ClusterName, ClusterFacts>,
+    /// Why the sources of metric gates cannot be read, by the gate's name; those that can be are not here.
+    pub mute: BTreeMap<String, String>,
 }
 
 /// Who we are to AWS.

@@ -136,6 +136,7 @@ codes! {
     CUT091 Error "a binding that someone else is to make does not exist";
     CUT092 Warning "nothing will fill the new cluster's target group";
     CUT093 Error "the old cluster has no healthy target";
+    CUT094 Warning "a metric gate's source cannot be read";
 }
 
 /// One finding.

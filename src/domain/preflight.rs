@@ -6,6 +6,7 @@ mod bindings;
 mod groups;
 mod hpa;
 mod identity;
+mod metrics;
 mod owners;
 mod traffic;
 mod workloads;
@@ -28,8 +29,17 @@ use crate::plan::model::{ClusterAccess, ClusterName, Plan, RouteEntry, Selector,
 pub fn check(plan: &Plan, facts: &Facts, now: Timestamp) -> Vec<Finding> {
     let context = Context { plan, facts, now };
     let mut findings = facts.selection.findings.clone();
-    let rules: [fn(&Context<'_>, &mut Vec<Finding>); 8] =
-        [identity::check, balancer::check, owners::check, groups::check, bindings::check, workloads::check, hpa::check, traffic::check];
+    let rules: [fn(&Context<'_>, &mut Vec<Finding>); 9] = [
+        identity::check,
+        balancer::check,
+        owners::check,
+        groups::check,
+        bindings::check,
+        workloads::check,
+        hpa::check,
+        traffic::check,
+        metrics::check,
+    ];
     for rule in rules {
         rule(&context, &mut findings);
     }

@@ -6,12 +6,15 @@ use std::sync::Arc;
 use futures::StreamExt;
 use futures::future::join;
 use futures::stream;
+use jiff::Timestamp;
 
-use crate::adapter::{Balancer, Cluster};
+use crate::adapter::{Balancer, Cluster, Metrics};
 use crate::domain::alb::{TargetGroup, Unreadable};
 use crate::domain::binding::Binding;
 use crate::domain::facts::{Caller, ClusterFacts, Facts};
-use crate::domain::select::{LiveWorld, Selection, select_at};
+use crate::domain::gate::metric::{Question, Seen, Side};
+use crate::domain::select::{LiveWorld, SelectedGroup, Selection, select_at};
+use crate::plan::model::metric::{MetricGate, Scope, Source};
 use crate::plan::model::{BindingMode, ClusterName, Plan, Selector, Shares, StepKind};
 
 /// Calls at a time; the seams hold the rates.
@@ -32,6 +35,31 @@ pub async fn gather_at(plan: &Plan, start: Option<&Shares>, balancer: &dyn Balan
     Facts { clusters: reached, ..aws }
 }
 
+/// Asks the source of every metric gate once, as of now, but runs no commands: why some cannot be read.
+pub async fn mute(plan: &Plan, selection: &Selection, metrics: &dyn Metrics, now: Timestamp) -> BTreeMap<String, String> {
+    let side = |cluster: &str, gate: &MetricGate| {
+        let of_gate = |g: &&SelectedGroup| g.cluster == cluster && !matches!(&gate.scope, Scope::Workload(name) if *name != g.workload);
+        let groups = selection.groups.iter().filter(|(_, g)| of_gate(g)).map(|(arn, g)| (arn.clone(), g.load_balancer.clone()));
+        Side { cluster: cluster.to_owned(), groups: groups.collect() }
+    };
+    let question = |gate: &MetricGate| {
+        let to = now.checked_sub(gate.delay).unwrap_or(now);
+        let from = to.checked_sub(gate.interval.max(gate.window)).unwrap_or(to);
+        Question { gate: gate.clone(), from, to, old: side(&plan.strategy.from, gate), new: side(&plan.strategy.to, gate) }
+    };
+    let gates = plan.strategy.metrics.iter().filter(|gate| !matches!(gate.source, Source::Exec(_)));
+    let questions: Vec<_> = gates.map(question).collect();
+    if questions.is_empty() {
+        return BTreeMap::new();
+    }
+    let seen = metrics.ask(&questions).await;
+    let mute = questions.into_iter().zip(seen).filter_map(|(q, seen)| match seen {
+        Seen::Unreadable { message } => Some((q.gate.name, message)),
+        _ => None,
+    });
+    mute.collect()
+}
+
 /// Lays a plan's selectors over what is live, without the rest of the facts.
 pub async fn live(plan: &Plan, balancer: &dyn Balancer) -> LiveWorld {
     world(plan, balancer).await.0
@@ -44,7 +72,7 @@ async fn aws(plan: &Plan, start: Option<&Shares>, balancer: &dyn Balancer) -> Fa
     let groups: Vec<String> = known.into_iter().cloned().collect();
     let health = balancer.health(&groups).await;
     let caller = caller.map(|c| Caller { account: c.account, arn: c.arn, expires: c.expires });
-    Facts { caller, live, selection, attached, health, clusters: BTreeMap::new() }
+    Facts { caller, live, selection, attached, health, clusters: BTreeMap::new(), mute: BTreeMap::new() }
 }
 
 type Attached = BTreeMap<String, Result<Vec<TargetGroup>, Unreadable>>;

@@ -80,6 +80,7 @@ fn facts(plan: &Plan) -> Facts {
         attached: [(LB.to_owned(), Ok(groups))].into(),
         health: ["webapp-a", "webapp-b"].map(|g| (group_arn(g), Ok(targets(10, TargetState::Healthy)))).into(),
         clusters: ["a", "b"].map(|c| (c.to_owned(), cluster(c))).into(),
+        mute: BTreeMap::new(),
     }
 }
 

@@ -74,6 +74,6 @@ async fn each_thing_is_asked_for_once_and_what_cannot_be_read_is_a_finding() {
     assert_eq!(balancer.asked.load(Ordering::Relaxed), 5);
     assert_eq!(facts.selection.routes.len(), 6);
     assert_eq!(facts.health.len(), 3);
-    let findings = preflight::check(&plan, &facts, jiff::Timestamp::UNIX_EPOCH);
+    let findings = preflight::check(&plan, &facts, Timestamp::UNIX_EPOCH);
     assert!(findings.iter().any(|f| f.code == Code::CUT052 && f.message.contains("throttled")), "{findings:#?}");
 }

@@ -19,6 +19,7 @@ fn report() -> Report {
         attached: BTreeMap::new(),
         health: BTreeMap::new(),
         clusters: BTreeMap::new(),
+        mute: BTreeMap::new(),
     };
     let mut sticky = Finding::new(Code::CUT042, "stickiness", "6 of 6 routes have group stickiness").help("turn it off");
     sticky.accepted = Some("ten minutes are fine here".to_owned());
