@@ -14,6 +14,7 @@ use super::render::style::{Style, count};
 use crate::adapter::courier::Courier;
 use crate::adapter::notify::{self, Message, PATIENCE};
 use crate::domain::event::{Event, Record, StepType, Stop, Wait};
+use crate::domain::hook::HookResult;
 use crate::domain::state::State;
 use crate::domain::watch::Watch;
 use crate::engine::Audience;
@@ -42,7 +43,7 @@ fn kinds(event: &Event) -> &'static [Kind] {
         // A scheduler's calls leave all the time.
         Event::Stopped { reason: Stop::Waiting, .. } => &[],
         Event::Stopped { .. } => &[Kind::Stopped],
-        Event::Notice { .. } | Event::DetachStarted { .. } => &[Kind::Notice],
+        Event::Notice { .. } | Event::DetachStarted { .. } | Event::HookEnded { result: HookResult::Failed, .. } => &[Kind::Notice],
         _ => &[],
     }
 }

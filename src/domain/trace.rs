@@ -1,4 +1,4 @@
-//! A run as a trace: a fold over its records that gives spans (the run, its steps, its rollback, its batches of writes) as they end. The ids come of the
+//! A run as a trace: a fold over its records that gives spans (the run, its steps, its rollback, its hooks, its batches of writes) as they end. The ids come of the
 //! run's id, so that what several processes tell of one run is one trace.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::alb::RouteId;
 use super::event::{Event, Outcome, Record, StepType, WriteResult};
+use super::hook::HookResult;
 
 /// What is known of a span besides its times.
 pub type Attributes = Vec<(&'static str, Value)>;
@@ -78,6 +79,7 @@ pub struct Trace {
     pauses: bool,
     rollback: Option<Open>,
     batch: Option<Batch>,
+    hook: Option<Open>,
 }
 
 impl Trace {
@@ -122,6 +124,18 @@ impl Trace {
                 let attributes = vec![text("cutover.cause", cause), text("cutover.by", by)];
                 self.rollback = Some(Open { attributes, ..self.open(&format!("rollback {}", record.seq), "rollback".into(), time) });
                 ended
+            }
+            Event::HookStarted { hook, what } => {
+                let attributes = vec![text("cutover.hook", what)];
+                self.hook =
+                    Some(Open { attributes, ..self.open(&format!("hook {}", record.seq), format!("hook {}", hook.at.name()), time) });
+                Vec::new()
+            }
+            Event::HookEnded { result, message, .. } => {
+                let Some(open) = self.hook.take() else { return Vec::new() };
+                let error = (*result != HookResult::Well).then(|| message.clone());
+                let parent = self.rollback.as_ref().or(self.step.as_ref()).or(self.root.as_ref()).map(|open| open.id);
+                vec![self.close(open, parent, time, error)]
             }
             Event::Finished { outcome, left, .. } => self.end(time, *outcome, left),
             _ => Vec::new(),

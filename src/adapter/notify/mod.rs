@@ -1,7 +1,5 @@
 //! Where notifications go: a Slack webhook, any webhook, a command. Each has a queue and a task of its own, so that none holds up a run or another.
 
-mod exec;
-
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -10,6 +8,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::json;
 
+use super::command::{self, Line};
 use super::courier::{Courier, Deliver, Patience, Trouble};
 use super::metric::{Ask, Web};
 use crate::plan::model::metric::Header;
@@ -134,7 +133,13 @@ impl Outlet {
                 };
                 self.post(&url, message.json(&self.notification), headers).await
             }
-            Destination::Exec { command, timeout } => exec::run(command, *timeout, message.json(&self.notification)).await,
+            Destination::Exec { command: words, timeout } => {
+                let line = Line { words, variables: Vec::new(), input: message.json(&self.notification), timeout: *timeout };
+                match command::run(line).await.map_err(Trouble::Passing)? {
+                    (0, _) => Ok(()),
+                    (code, _) => Err(Trouble::Passing(format!("{} ends with exit code {code}", words[0]))),
+                }
+            }
         }
     }
 

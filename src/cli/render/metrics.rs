@@ -7,6 +7,7 @@ use std::fmt::Write;
 use jiff::Timestamp;
 
 use super::names::balancer;
+use super::view;
 use crate::adapter::calls;
 use crate::domain::action::Forward;
 use crate::domain::alb::RouteId;
@@ -136,15 +137,8 @@ fn escaped(text: &str) -> String {
     text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
-const PHASES: [(Phase, &str); 7] = [
-    (Phase::Ready, "ready"),
-    (Phase::Moving, "moving"),
-    (Phase::Baking, "baking"),
-    (Phase::Awaiting, "awaiting"),
-    (Phase::RollingBack, "rollingBack"),
-    (Phase::Finished, "finished"),
-    (Phase::Detaching, "detaching"),
-];
+const PHASES: [Phase; 8] =
+    [Phase::Ready, Phase::Moving, Phase::Baking, Phase::Awaiting, Phase::Working, Phase::RollingBack, Phase::Finished, Phase::Detaching];
 
 /// The whole of it.
 pub fn text(gauges: &Gauges, dialect: Dialect) -> String {
@@ -167,7 +161,7 @@ pub fn text(gauges: &Gauges, dialect: Dialect) -> String {
     }
     page.family("cutover_step", Type::Gauge, "", "The step that is on, or the next one, from 1.", one(number(state.step.min(*steps))));
     page.family("cutover_steps", Type::Gauge, "", "Steps of the plan.", one(number(*steps)));
-    let phases = PHASES.iter().map(|(phase, word)| (vec![("phase", *word)], flag(state.phase == *phase)));
+    let phases = PHASES.iter().map(|phase| (vec![("phase", view::phase(*phase))], flag(state.phase == *phase)));
     page.family("cutover_phase", Type::Gauge, "", "1 for the phase that the run is in.", phases);
     let held = [("paused", state.paused.is_some()), ("frozen", state.frozen.is_some())];
     let held = held.into_iter().map(|(reason, is)| (vec![("reason", reason)], flag(is)));

@@ -225,7 +225,7 @@ impl From<decide::WayBack> for Back {
     }
 }
 
-fn phase(phase: Phase) -> &'static str {
+pub(super) fn phase(phase: Phase) -> &'static str {
     match phase {
         Phase::Ready => "ready",
         Phase::Moving => "moving",
