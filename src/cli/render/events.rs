@@ -60,8 +60,8 @@ impl Lines {
     }
 
     fn waiting(&mut self, waits: &[Wait], run: &str) -> Option<Text> {
-        // The pause or the freeze itself has just been said.
-        let said = |w: &Wait| matches!(w.reason, WaitReason::Paused | WaitReason::Frozen) || self.waits.contains(w);
+        // The pause, the freeze or the command itself has just been said.
+        let said = |w: &Wait| matches!(w.reason, WaitReason::Paused | WaitReason::Frozen | WaitReason::Hook) || self.waits.contains(w);
         let command = |w: &Wait| {
             let approval = self.commands && w.reason == WaitReason::Approval;
             if approval { format!("   cutover approve {run}") } else { String::new() }

@@ -20,6 +20,7 @@ use super::style::{Style, count, duration};
 use super::view::View;
 use crate::domain::event::{Event, Outcome, Record, WaitReason};
 use crate::domain::history::{Gate, History, Step};
+use crate::domain::hook::{HookResult, Occasion};
 use crate::domain::verdict::judge::Call;
 use crate::plan::model::Plan;
 
@@ -232,8 +233,16 @@ fn notable(event: &Event) -> Option<Kind> {
     Some(match event {
         Event::Finished { left, outcome: Outcome::Completed, .. } if left.is_empty() => Kind::Good,
         Event::Finished { left, .. } if left.is_empty() => Kind::Plain,
-        Event::Started(_) | Event::Thawed {} | Event::Notice { .. } | Event::Ramped { early: None, .. } => Kind::Plain,
-        Event::Approved { .. } | Event::Promoted { .. } | Event::Paused { .. } | Event::Resumed { .. } => Kind::Person,
+        Event::HookEnded { result: HookResult::Well, hook, .. } if !matches!(hook.at, Occasion::Command | Occasion::Undo) => return None,
+        Event::Started(_)
+        | Event::Thawed {}
+        | Event::Notice { .. }
+        | Event::Ramped { early: None, .. }
+        | Event::HookEnded { result: HookResult::Well, .. }
+        | Event::Unbound { gone: true, .. } => Kind::Plain,
+        Event::Approved { .. } | Event::Promoted { .. } | Event::Paused { .. } | Event::Resumed { .. } | Event::DetachStarted { .. } => {
+            Kind::Person
+        }
         Event::Baked { gap, .. } if *gap == 0 => return None,
         // What follows from a verdict is told when it does; a gate that is only watched would be told by nothing else.
         Event::Judged { call: Call::Pass | Call::Hold, .. } | Event::Judged { dry_run: false, .. } => return None,
@@ -244,6 +253,8 @@ fn notable(event: &Event) -> Option<Kind> {
         | Event::GateFailed { .. }
         | Event::Judged { .. }
         | Event::TimedOut { .. }
+        | Event::HookEnded { .. }
+        | Event::Unbound { .. }
         | Event::RollbackStarted { .. }
         | Event::RampStarted { .. }
         | Event::Ramped { .. }

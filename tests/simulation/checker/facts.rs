@@ -83,6 +83,8 @@ pub struct Facts {
     /// What each route has, as the run last said that it was read back.
     confirmed: BTreeMap<RouteId, Face>,
     pub finished: Option<Outcome>,
+    /// The old groups are taken out of the actions.
+    pub detaching: bool,
     /// What someone else put on a route, as the run noted it.
     drift: BTreeMap<RouteId, Face>,
     /// What someone else put on a route, where a person said what is to become of it: kept, or overwritten.
@@ -135,6 +137,7 @@ impl Facts {
             way: None,
             confirmed: BTreeMap::new(),
             finished: None,
+            detaching: false,
             drift: BTreeMap::new(),
             agreed: BTreeMap::new(),
             written: BTreeSet::new(),
@@ -307,6 +310,7 @@ impl Facts {
             Event::Notice { message, .. } => self.notices.push(message.clone()),
             Event::GateFailed { gate, group, .. } => self.failed = Some((gate.clone(), group.clone())),
             Event::Finished { outcome, .. } => self.finished = Some(*outcome),
+            Event::DetachStarted { .. } => (self.detaching, self.finished) = (true, None),
             _ => {}
         }
     }

@@ -7,6 +7,7 @@ use cutover::engine::marker;
 use super::facts::Facts;
 use super::parts::others;
 use super::{Found, ensure};
+use crate::face::Face;
 use crate::history::{By, Entry, Verb, What};
 
 pub fn holds(facts: &Facts, entry: &Entry) -> Found {
@@ -26,10 +27,20 @@ pub fn holds(facts: &Facts, entry: &Entry) -> Found {
         What::Applied { by: By::Us, route, before, after } => {
             let start = facts.route(route).ok_or_else(|| format!("{route} is none of the run's routes"))?;
             let after = after.as_ref().ok_or_else(|| format!("{route} was deleted"))?;
+            taken_out(facts, route, before, after)?;
             others(start, before, after).map_or(Ok(()), Err)
         }
         _ => Ok(()),
     }
+}
+
+/// A group leaves an action in a rollback, or where the old cluster is let go and it carries nothing; no weight changes then.
+fn taken_out(facts: &Facts, route: &str, before: &Face, after: &Face) -> Found {
+    let gone: Vec<_> = before.weights.keys().filter(|group| !after.weights.contains_key(*group)).collect();
+    ensure(gone.is_empty() || facts.rollback.is_some() || facts.detaching, || format!("{gone:?} is taken out of {route}"))?;
+    let idle = gone.iter().all(|group| before.weights[*group] == 0);
+    let same = after.weights.len() == 1 || after.weights.iter().all(|(group, weight)| before.weights.get(group) == Some(weight));
+    ensure(!facts.detaching || (idle && same), || format!("{route}: {:?} becomes {:?}", before.weights, after.weights))
 }
 
 fn sent(facts: &Facts, operation: &str, body: &str) -> Found {
