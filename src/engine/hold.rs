@@ -124,6 +124,16 @@ async fn leave_ways_back(ports: &Ports, policy: Marker, run: &str, started: &Sta
     break_glass(&*ports.store, run, started, ports.clock.now()).await
 }
 
+/// What the break-glass script of a run says once the old cluster is let go.
+const LET_GO: &str = "#!/bin/sh\necho 'The old cluster was let go with cutover finalize: this script leads nowhere any more, and has done nothing.' >&2\nexit 3\n";
+
+/// Takes the break-glass script's way back away, too: nothing is to lead to a cluster that is let go.
+pub async fn let_go(store: &dyn Store, run: &str) {
+    if let Err(error) = store.put_script(run, LET_GO).await {
+        tracing::warn!("the break-glass script of {run} still leads to the old cluster: {error}");
+    }
+}
+
 /// Writes the run's break-glass script: the command that runs it.
 pub(super) async fn break_glass(store: &dyn Store, run: &str, started: &Started, began: Timestamp) -> Option<String> {
     store.put_script(run, &script(run, started, began)).await.unwrap_or_else(|error| {

@@ -55,6 +55,9 @@ impl Run<'_> {
         if matches!(record.event, Event::Resumed { mode: ResumeMode::IncludeNew, .. }) {
             self.break_glass().await;
         }
+        if matches!(record.event, Event::DetachStarted { .. }) {
+            hold::let_go(&*self.ports.store, &self.state.run).await;
+        }
         self.audience.record(&record);
         Ok(())
     }
