@@ -3,8 +3,11 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
+
+/// The most of its output that is read, in bytes.
+const MOST: u64 = 1 << 20;
 
 /// What is run.
 pub struct Line<'a> {
@@ -18,7 +21,7 @@ pub struct Line<'a> {
     pub timeout: Duration,
 }
 
-/// Runs it; its exit code and what it printed on standard output, or why there is none.
+/// Runs it; its exit code and what it printed on standard output, up to a mebibyte, or why there is none.
 pub async fn run(line: Line<'_>) -> Result<(i32, Vec<u8>), String> {
     let (program, arguments) = line.words.split_first().ok_or("there is no command")?;
     let mut command = Command::new(program);
@@ -34,13 +37,22 @@ pub async fn run(line: Line<'_>) -> Result<(i32, Vec<u8>), String> {
             let _ = reader.write_all(line.input.as_bytes()).await;
         }
     };
-    let both = async { tokio::join!(read, child.wait_with_output()).1 };
-    let output = tokio::time::timeout(line.timeout, both).await;
+    let writer = child.stdout.take();
+    let said = async {
+        let mut said = Vec::new();
+        if let Some(writer) = writer {
+            // Who says more finds nobody who listens.
+            let _ = writer.take(MOST).read_to_end(&mut said).await;
+        }
+        said
+    };
+    let all = async { tokio::join!(read, said, child.wait()) };
+    let ended = tokio::time::timeout(line.timeout, all).await;
     drop(family);
-    let output = output.map_err(|_| format!("{program} takes longer than {} s", line.timeout.as_secs_f64()))?;
-    let output = output.map_err(|error| format!("{program}: {error}"))?;
-    let code = output.status.code().ok_or_else(|| format!("{program} was killed"))?;
-    Ok((code, output.stdout))
+    let ((), said, status) = ended.map_err(|_| format!("{program} takes longer than {} s", line.timeout.as_secs_f64()))?;
+    let status = status.map_err(|error| format!("{program}: {error}"))?;
+    let code = status.code().ok_or_else(|| format!("{program} was killed"))?;
+    Ok((code, said))
 }
 
 /// A command's process group: what it started ends with it.

@@ -124,6 +124,13 @@ mod tests {
         assert!(why.contains("takes longer"), "{why}");
     }
 
+    #[tokio::test]
+    async fn a_command_that_says_too_much_is_not_listened_to_for_ever() {
+        let words = vec!["yes".to_owned()];
+        let said = Outside::default().call(&errand(Action::Exec(words))).await;
+        assert!(said.as_ref().is_err_and(|why| why.contains("yes was killed") || why.contains("exit code")), "{said:?}");
+    }
+
     /// Answers one request with this status, and returns it.
     async fn ask(status: &'static str) -> (Result<String, String>, String) {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");

@@ -1,6 +1,6 @@
-//! What the load balancer counts of the requests that it forwards, by target group and second: what CloudWatch and a Prometheus show of it.
+//! What the load balancer counts of the requests that it forwards, by target group: what CloudWatch and a Prometheus show of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,11 +11,11 @@ use super::World;
 use crate::lab::scenario::fault::Says;
 use crate::plan::model::metric::Source;
 
-/// Seconds that are kept.
+/// Requests of so many seconds are kept.
 const KEPT: i64 = 3 * 3600;
 
 /// Upper bounds of the histogram's buckets, in milliseconds.
-const BUCKETS: [u64; 10] = [5, 10, 25, 50, 100, 250, 500, 1000, 2500, 10_000];
+const BUCKETS: [u32; 10] = [5, 10, 25, 50, 100, 250, 500, 1000, 2500, 10_000];
 
 /// Requests to a group within some time.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -26,8 +26,8 @@ pub struct Counted {
     pub errors: u64,
     /// Not answered by their target: refused, or too late.
     pub broken: u64,
-    /// Requests by the milliseconds that their answer took.
-    pub delays: BTreeMap<u64, u64>,
+    /// Requests by the milliseconds that their answer took, in order.
+    pub delays: Vec<(u32, u32)>,
 }
 
 impl Counted {
@@ -36,34 +36,70 @@ impl Counted {
         self.requests += other.requests;
         self.errors += other.errors;
         self.broken += other.broken;
-        for (delay, count) in &other.delays {
-            *self.delays.entry(*delay).or_default() += count;
+        other.delays.iter().for_each(|(delay, count)| self.took(*delay, *count));
+    }
+
+    /// Takes a request in.
+    fn count(&mut self, hit: Hit) {
+        self.requests += 1;
+        match hit.status {
+            None => self.broken += 1,
+            Some(status) => {
+                self.errors += u64::from(status >= 500);
+                self.took(hit.millis, 1);
+            }
+        }
+    }
+
+    fn took(&mut self, millis: u32, count: u32) {
+        match self.delays.binary_search_by_key(&millis, |(delay, _)| *delay) {
+            Ok(at) => self.delays[at].1 = self.delays[at].1.saturating_add(count),
+            Err(at) => self.delays.insert(at, (millis, count)),
         }
     }
 
     /// The delay that this part of the answered requests (0–1) does not exceed, in seconds; `None`: there are none.
     #[allow(clippy::cast_precision_loss)]
     pub fn quantile(&self, part: f64) -> Option<f64> {
-        let all: u64 = self.delays.values().sum();
+        let all = self.answered();
         let mut seen = 0;
         let reached = |count: u64| count as f64 >= part * all as f64;
         let delay = self.delays.iter().find_map(|(delay, count)| {
-            seen += count;
+            seen += u64::from(*count);
             reached(seen).then_some(*delay)
         });
-        delay.map(|millis| millis as f64 / 1000.0)
+        delay.map(|millis| f64::from(millis) / 1000.0)
     }
 
     /// The sum of all delays, in seconds.
-    #[allow(clippy::cast_precision_loss)]
     pub fn sum(&self) -> f64 {
-        self.delays.iter().map(|(delay, count)| *delay as f64 * *count as f64).sum::<f64>() / 1000.0
+        self.delays.iter().map(|(delay, count)| f64::from(*delay) * f64::from(*count)).sum::<f64>() / 1000.0
+    }
+
+    /// How many were answered.
+    pub fn answered(&self) -> u64 {
+        self.within(u32::MAX)
+    }
+
+    /// How many answers took at most so many milliseconds.
+    fn within(&self, bound: u32) -> u64 {
+        self.delays.iter().take_while(|(delay, _)| *delay <= bound).map(|(_, count)| u64::from(*count)).sum()
     }
 }
 
-/// The counters of all groups, by ARN.
+/// The counters of all groups, by ARN: since the start, and the requests of late, oldest first.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Traffic(BTreeMap<Arc<str>, (Counted, BTreeMap<i64, Counted>)>);
+pub(crate) struct Traffic(BTreeMap<Arc<str>, (Counted, VecDeque<Hit>)>);
+
+/// A request that went to a target. There are tens of thousands in a rehearsal.
+#[derive(Debug, Clone, Copy)]
+struct Hit {
+    second: i64,
+    /// How long its answer took.
+    millis: u32,
+    /// `None`: there was no answer.
+    status: Option<u16>,
+}
 
 /// How a target answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,22 +113,21 @@ pub enum Served {
 impl World {
     /// A request that was sent to a group's target has been answered, or not.
     pub fn served(&mut self, group: &Arc<str>, served: Served, now: Timestamp) {
-        let mut one = Counted { requests: 1, ..Counted::default() };
-        match served {
-            Served::Broken => one.broken = 1,
+        let second = now.as_second();
+        let hit = match served {
+            Served::Broken => Hit { second, millis: 0, status: None },
             Served::Answered(status, delay) => {
-                one.errors = u64::from(status >= 500);
-                one.delays.insert(u64::try_from(delay.as_millis()).unwrap_or(u64::MAX), 1);
+                Hit { second, millis: u32::try_from(delay.as_millis()).unwrap_or(u32::MAX), status: Some(status) }
             }
-        }
+        };
         if !self.traffic.0.contains_key(group) {
             self.traffic.0.insert(Arc::clone(group), Default::default());
         }
-        if let Some((total, seconds)) = self.traffic.0.get_mut(group) {
-            total.add(&one);
-            seconds.entry(now.as_second()).or_default().add(&one);
-            while seconds.first_key_value().is_some_and(|(second, _)| *second < now.as_second() - KEPT) {
-                seconds.pop_first();
+        if let Some((total, hits)) = self.traffic.0.get_mut(group) {
+            total.count(hit);
+            hits.push_back(hit);
+            while hits.front().is_some_and(|first| first.second < second - KEPT) {
+                hits.pop_front();
             }
         }
     }
@@ -128,10 +163,9 @@ impl World {
         let (from, to) = (from.as_second(), to.as_second());
         let own =
             self.traffic.0.get(group).or_else(|| self.traffic.0.iter().find(|(arn, _)| arn.ends_with(group)).map(|(_, counted)| counted));
-        if let Some((_, seconds)) = own
-            && from < to
-        {
-            seconds.range(from..to).for_each(|(_, second)| all.add(second));
+        if let Some((_, hits)) = own {
+            let begin = hits.partition_point(|hit| hit.second < from);
+            hits.range(begin..).take_while(|hit| hit.second < to).for_each(|hit| all.count(*hit));
         }
         all
     }
@@ -150,10 +184,10 @@ impl World {
             "# TYPE lab_request_seconds histogram\n# UNIT lab_request_seconds seconds\n# HELP lab_request_seconds How long targets took.\n";
         for (labels, total) in &groups {
             for bucket in BUCKETS {
-                let within: u64 = total.delays.range(..=bucket).map(|(_, count)| count).sum();
+                let within = total.within(bucket);
                 let _ = writeln!(text, "lab_request_seconds_bucket{{{labels},le=\"{}.{:03}\"}} {within}", bucket / 1000, bucket % 1000);
             }
-            let all: u64 = total.delays.values().sum();
+            let all = total.answered();
             let _ = writeln!(text, "lab_request_seconds_bucket{{{labels},le=\"+Inf\"}} {all}");
             let _ = writeln!(text, "lab_request_seconds_sum{{{labels}}} {}\nlab_request_seconds_count{{{labels}}} {all}", total.sum());
         }

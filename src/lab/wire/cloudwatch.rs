@@ -109,7 +109,7 @@ fn value(metric: &Value, statistic: &str, counted: &Counted) -> Option<f64> {
         "TargetConnectionErrorCount" => some(counted.broken),
         "TargetResponseTime" => match statistic.strip_prefix('p').and_then(|p| p.parse::<f64>().ok()) {
             Some(percent) => counted.quantile(percent / 100.0),
-            None => some(counted.delays.values().sum()).map(|all| counted.sum() / all),
+            None => some(counted.answered()).map(|all| counted.sum() / all),
         },
         _ => None,
     }
