@@ -2,9 +2,7 @@
 //!
 //! `prometheus_…` needs the program, in `$CUTOVER_PROMETHEUS`.
 
-#![allow(clippy::large_futures)] // a test's one future may be as large as it likes
-
-#[path = "support/moto.rs"]
+#[path = "../support/moto.rs"]
 #[allow(dead_code)]
 mod moto;
 

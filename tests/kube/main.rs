@@ -1,0 +1,4 @@
+//! The Kubernetes adapter and the lab's API, with sockets and without.
+
+mod adapter;
+mod kubectl;
