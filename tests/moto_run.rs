@@ -8,6 +8,8 @@ mod child;
 mod compare;
 #[path = "moto_run/emergency.rs"]
 mod emergency;
+#[path = "moto_run/finalized.rs"]
+mod finalized;
 #[path = "moto_run/glass.rs"]
 mod glass;
 #[path = "moto_run/looking.rs"]

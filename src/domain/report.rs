@@ -12,6 +12,7 @@ use super::hours;
 use super::preflight::estimate;
 use super::select::{SelectedRoute, Selection, Skipped};
 use super::shares;
+use crate::plan::model::hook::{Hook, Occasion};
 use crate::plan::model::{Plan, Shares, Step, StepKind};
 
 /// Everything that `check` prints.
@@ -25,6 +26,8 @@ pub struct Report {
     pub clusters: (String, String),
     /// Its steps.
     pub steps: Vec<StepLine>,
+    /// What it has done outside around them.
+    pub hooks: Vec<HookLine>,
     /// How long it takes at the least.
     pub estimate: Duration,
     /// When it ends at the earliest, if it is begun when it is checked.
@@ -56,6 +59,20 @@ pub struct StepLine {
     pub earliest: Option<Timestamp>,
     /// The same in words, where the plan has hours.
     pub clock: Option<String>,
+}
+
+/// A hook.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HookLine {
+    /// `before shift`.
+    pub when: String,
+    /// Its name, where it has one.
+    pub name: Option<String>,
+    /// The command line, or the address without what may be secret in it.
+    pub does: String,
+    /// Whether its failure is the run's.
+    pub must: bool,
 }
 
 /// A route with its weights through the plan.
@@ -93,6 +110,7 @@ impl Report {
             source: plan.source.clone(),
             clusters: from_to,
             steps: steps(plan),
+            hooks: plan.strategy.hooks.iter().map(hook).collect(),
             estimate: estimate(plan),
             ends: None,
             at: None,
@@ -169,6 +187,17 @@ fn steps(plan: &Plan) -> Vec<StepLine> {
         begins += hours::takes(&plan.strategy, step);
     }
     lines
+}
+
+fn hook(hook: &Hook) -> HookLine {
+    let occasion = match hook.occasion {
+        Occasion::Bind => "bind",
+        Occasion::Shift => "shift",
+        Occasion::Rollback => "rollback",
+        Occasion::Finish => "finish",
+    };
+    let when = format!("{} {occasion}", if hook.before { "before" } else { "after" });
+    HookLine { when, name: hook.name.clone(), does: super::decide::errand_line(&hook.action), must: hook.must }
 }
 
 /// A step in words.

@@ -5,9 +5,10 @@ use serde_json::{Map, Value, json as object};
 use crate::domain::finding::Severity;
 use crate::domain::report::{Report, RouteLine, StepLine};
 
-/// The whole report; every line ends with a newline. Events: `step`, `finding`, `route`, `skipped`, and last `summary`.
+/// The whole report; every line ends with a newline. Events: `step`, `hook`, `finding`, `route`, `skipped`, and last `summary`.
 pub fn json(report: &Report) -> String {
     let mut lines: Vec<Value> = report.steps.iter().map(step).collect();
+    lines.extend(report.hooks.iter().map(|h| event("hook", h)));
     lines.extend(report.findings.iter().map(|f| event("finding", f)));
     lines.extend(report.routes.iter().map(route));
     lines.extend(report.skipped.iter().map(|s| {

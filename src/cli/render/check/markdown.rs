@@ -18,6 +18,7 @@ pub fn markdown(report: &Report) -> String {
     }
     findings(report, &mut out);
     steps(report, &mut out);
+    hooks(report, &mut out);
     for lines in report.grouped() {
         routes(report, &lines, &mut out);
     }
@@ -64,6 +65,18 @@ fn steps(report: &Report, out: &mut String) {
         let name = step.name.as_deref().map(escape).unwrap_or_default();
         let when = step.clock.clone().unwrap_or_else(|| if timed { "never".into() } else { spoken(step.begins) });
         row(out, &[step.number.to_string(), name, escape(&step.does), when]);
+    }
+    put(out, "");
+}
+
+fn hooks(report: &Report, out: &mut String) {
+    if report.hooks.is_empty() {
+        return;
+    }
+    put(out, "### Hooks\n\n| when | name | what | its failure |\n|---|---|---|---|");
+    for hook in &report.hooks {
+        let failure = if hook.must { "is the run's" } else { "changes nothing" };
+        row(out, &[hook.when.clone(), hook.name.as_deref().map(escape).unwrap_or_default(), escape(&hook.does), failure.to_owned()]);
     }
     put(out, "");
 }

@@ -7,6 +7,7 @@ use super::*;
 use crate::domain::facts::Facts;
 use crate::domain::finding::{Code, Finding};
 use crate::domain::fixture::{plan, world};
+use crate::domain::report::HookLine;
 use crate::domain::select::select;
 
 fn report() -> Report {
@@ -51,6 +52,19 @@ fn json_is_one_object_a_line() {
 #[test]
 fn offline_has_only_the_plan() {
     assert_snapshot!(text(&Report::offline(&plan(), Vec::new()), &Style::plain()));
+}
+
+#[test]
+fn hooks_are_said_and_what_their_failure_is_without_what_may_be_secret() {
+    let hook =
+        |when: &str, does: &str, must: bool| HookLine { when: when.into(), name: (!must).then(|| "notes".into()), does: does.into(), must };
+    let hooks = vec![hook("before shift", "./scale-up.sh 10", true), hook("after rollback", "POST https://example.com/…", false)];
+    let report = Report { hooks, ..Report::offline(&plan(), Vec::new()) };
+    let text = text(&report, &Style::plain());
+    assert!(text.contains("hooks\n  before shift    ./scale-up.sh 10  (its failure is the run's)\n"), "{text}");
+    assert!(text.contains("  after rollback  notes: POST https://example.com/…\n"), "{text}");
+    assert!(markdown(&report).contains("| after rollback | notes | POST https://example.com/… | changes nothing |"));
+    assert!(json(&report).contains(r#"{"event":"hook","when":"before shift","name":null,"does":"./scale-up.sh 10","must":true}"#));
 }
 
 #[test]

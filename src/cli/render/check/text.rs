@@ -13,6 +13,7 @@ pub fn text(report: &Report, style: &Style) -> String {
     let mut out = head(report, style);
     findings(report, style, &mut out);
     steps(report, style, &mut out);
+    hooks(report, style, &mut out);
     for lines in report.grouped() {
         routes(report, &lines, style, &mut out);
     }
@@ -72,6 +73,19 @@ fn steps(report: &Report, style: &Style, out: &mut String) {
         let begins = step.clock.clone().unwrap_or_else(|| if timed { "never".into() } else { format!("+{}", spoken(step.begins)) });
         let begins = style.paint(Tone::Faint, &begins);
         put(out, &format!("  {:>2}  {name}{}  {begins}", step.number, step.does));
+    }
+}
+
+fn hooks(report: &Report, style: &Style, out: &mut String) {
+    if report.hooks.is_empty() {
+        return;
+    }
+    put(out, &format!("\n{}", style.paint(Tone::Strong, "hooks")));
+    let width = report.hooks.iter().map(|h| h.when.len()).max().unwrap_or(0);
+    for hook in &report.hooks {
+        let name = hook.name.as_ref().map(|n| format!("{n}: ")).unwrap_or_default();
+        let must = if hook.must { style.paint(Tone::Faint, "  (its failure is the run's)") } else { String::new() };
+        put(out, &format!("  {:width$}  {name}{}{must}", hook.when, hook.does));
     }
 }
 
