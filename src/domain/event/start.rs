@@ -9,7 +9,7 @@ use super::super::alb::RouteId;
 use super::super::binding::Binding;
 use crate::plan::model::{ClusterName, Shares};
 
-/// See [`Event::Started`].
+/// See [`Event::Started`](super::Event::Started).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Started {
