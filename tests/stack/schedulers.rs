@@ -48,6 +48,7 @@ fn allowed(world: &World) {
 /// The Job of `run --detach` on a real API server, and a process that does what its pod would.
 #[test]
 fn stack_a_run_is_handed_to_a_job() {
+    let _alone = crate::tokens::alone();
     let Some(world) = World::new("handed") else { return };
     allowed(&world);
     let plan = world.plan("{bind: {}}, {setWeight: 100}");

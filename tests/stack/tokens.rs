@@ -1,10 +1,19 @@
 //! Clusters that are reached by their EKS name: endpoint and authority from AWS, and tokens that end.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use crate::watch;
 use crate::world::World;
 
+/// All sign as the same user, whose tokens one of them ends: those of everybody, were they under way at once.
+pub fn alone() -> MutexGuard<'static, ()> {
+    static USER: Mutex<()> = Mutex::new(());
+    USER.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 #[test]
 fn stack_clusters_by_their_eks_names() {
+    let _alone = alone();
     let Some(world) = World::new("eks") else { return };
     let plan = world.plan("{bind: {}}, {setWeight: 100}");
     let text = std::fs::read_to_string(&plan).expect("the plan").replace("kubeContext: ", "eks: stack-");
@@ -16,6 +25,7 @@ fn stack_clusters_by_their_eks_names() {
 
 #[test]
 fn stack_tokens_that_end_in_the_middle_are_signed_anew() {
+    let _alone = alone();
     let Some(world) = World::new("ended") else { return };
     let plan = world.plan("{pause: {duration: 12s}}, {bind: {}}, {setWeight: 100}");
     let text = std::fs::read_to_string(&plan).expect("the plan").replace("kubeContext: ", "eks: stack-");
