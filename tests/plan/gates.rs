@@ -1,30 +1,14 @@
 //! Metric gates in the plan file: what they mean, and what is said of wrong ones.
 
+use cutover::plan::Diagnostics;
 use cutover::plan::model::Plan;
 use cutover::plan::model::metric::{Judge, NoData, Scope, Source};
-use cutover::plan::{Diagnostics, parse};
+
+use super::assert_said;
 
 fn with(metrics: &str, step: &str) -> Result<Plan, Diagnostics> {
-    let text = format!(
-        "apiVersion: cutover.dev/v1alpha1
-kind: Cutover
-metadata: {{name: p}}
-spec:
-  aws: {{accountId: \"123456789012\", region: eu-central-1}}
-  clusters: [{{name: a}}, {{name: b}}]
-  workloads:
-    - name: w
-      routes: [{{alb: {{loadBalancer: lb, targetGroups: {{a: ga, b: gb}}}}}}]
-      gates: [{{name: of-workload, exec: {{command: [./probe]}}}}]
-  strategy:
-    from: a
-    to: b
-    gates:
-      metrics: [{metrics}]
-    steps: [{{setWeight: 5}}, {{pause: {{duration: 10m}}, gates: [{step}]}}, {{setWeight: 100}}]
-"
-    );
-    parse("p.yaml", text.as_bytes())
+    let steps = format!("steps: [{{setWeight: 5}}, {{pause: {{duration: 10m}}, gates: [{step}]}}, {{setWeight: 100}}]");
+    super::with("gates: [{name: of-workload, exec: {command: [./probe]}}]", &format!("gates: {{metrics: [{metrics}]}}, {steps}"), "")
 }
 
 #[test]
@@ -43,13 +27,7 @@ fn gates_of_plan_workload_and_step_are_all_there() {
 
 #[test]
 fn every_wrong_gate_is_named_with_its_place_and_what_would_be_right() {
-    let said = |gate: &str, code: &str, words: &str| {
-        let errors = with(gate, "").expect_err(gate).errors;
-        let found = errors.iter().any(|e| {
-            e.code.name() == code && (e.message.contains(words) || e.help.as_ref().is_some_and(|h| h.contains(words))) && e.place.line > 0
-        });
-        assert!(found, "{gate}: {errors:?}");
-    };
+    let said = |gate: &str, code: &str, words: &str| assert_said(with(gate, ""), code, words, 8);
     let prometheus = "prometheus: {address: \"http://p\", requests: r}";
     said("{name: g}", "CUT030", "a gate says nothing");
     said("{name: g, errorRate: {}}", "CUT030", "exactly one of");

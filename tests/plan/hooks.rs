@@ -2,29 +2,14 @@
 
 use std::time::Duration;
 
+use cutover::plan::Diagnostics;
 use cutover::plan::model::hook::{Action, Exec, Occasion};
 use cutover::plan::model::{Plan, StepKind};
-use cutover::plan::{Diagnostics, parse};
+
+use super::assert_said;
 
 fn with(hooks: &str, step: &str) -> Result<Plan, Diagnostics> {
-    let text = format!(
-        "apiVersion: cutover.dev/v1alpha1
-kind: Cutover
-metadata: {{name: p}}
-spec:
-  aws: {{accountId: \"123456789012\", region: eu-central-1}}
-  clusters: [{{name: a}}, {{name: b}}]
-  workloads:
-    - name: w
-      routes: [{{alb: {{loadBalancer: lb, targetGroups: {{a: ga, b: gb}}}}}}]
-  strategy:
-    from: a
-    to: b
-    hooks: [{hooks}]
-    steps: [{step}, {{setWeight: 100}}]
-"
-    );
-    parse("p.yaml", text.as_bytes())
+    super::with("", &format!("hooks: [{hooks}], steps: [{step}, {{setWeight: 100}}]"), "")
 }
 
 const STEP: &str = "{exec: {command: [./migrate, up], undo: [./migrate, down]}, name: migrate}";
@@ -50,13 +35,7 @@ fn commands_and_hooks_say_when_what_and_for_how_long() {
 
 #[test]
 fn every_wrong_one_is_named_with_its_place_and_what_would_be_right() {
-    let said = |hooks: &str, step: &str, code: &str, words: &str| {
-        let errors = with(hooks, step).expect_err(hooks).errors;
-        let found = errors.iter().any(|e| {
-            e.code.name() == code && (e.message.contains(words) || e.help.as_ref().is_some_and(|h| h.contains(words))) && e.place.line > 0
-        });
-        assert!(found, "{hooks} {step}: {errors:#?}");
-    };
+    let said = |hooks: &str, step: &str, code: &str, words: &str| assert_said(with(hooks, step), code, words, 8);
     said("{exec: {command: [x]}}", STEP, "CUT039", "`before`");
     said("{before: bind, after: bind, exec: {command: [x]}}", STEP, "CUT039", "before");
     said("{before: bind}", STEP, "CUT039", "`exec` and `http`");

@@ -2,25 +2,15 @@
 
 use std::process::Command;
 
+use cutover::plan::Diagnostics;
 use cutover::plan::model::Plan;
 use cutover::plan::model::notify::{Address, Destination, Kind, Secret};
-use cutover::plan::{Diagnostics, parse};
 use serde_json::Value;
 
+use super::assert_said;
+
 fn with(notifications: &str) -> Result<Plan, Diagnostics> {
-    let text = format!(
-        "apiVersion: cutover.dev/v1alpha1
-kind: Cutover
-metadata: {{name: p}}
-spec:
-  aws: {{accountId: \"123456789012\", region: eu-central-1}}
-  clusters: [{{name: a}}, {{name: b}}]
-  workloads: [{{name: w, routes: [{{alb: {{loadBalancer: lb, targetGroups: {{a: ga, b: gb}}}}}}]}}]
-  strategy: {{from: a, to: b, steps: [{{setWeight: 100}}]}}
-  notifications: [{notifications}]
-"
-    );
-    parse("p.yaml", text.as_bytes())
+    super::with("", "steps: [{setWeight: 100}]", &format!("notifications: [{notifications}]"))
 }
 
 #[test]
@@ -41,13 +31,7 @@ fn each_kind_of_destination_is_read() {
 
 #[test]
 fn every_wrong_notification_is_named_with_its_place_and_what_would_be_right() {
-    let said = |notification: &str, code: &str, words: &str| {
-        let errors = with(notification).expect_err(notification).errors;
-        let found = errors.iter().any(|e| {
-            e.code.name() == code && (e.message.contains(words) || e.help.as_ref().is_some_and(|h| h.contains(words))) && e.place.line == 9
-        });
-        assert!(found, "{notification}: {errors:?}");
-    };
+    let said = |notification: &str, code: &str, words: &str| assert_said(with(notification), code, words, 9);
     let slack = "slack: {urlFrom: {env: S}}";
     said("{on: [finished]}", "CUT038", "exactly one of");
     said("{slack: {urlFrom: {env: S}}, exec: {command: [x]}}", "CUT038", "at once");
