@@ -25,8 +25,9 @@ use crate::engine::limit::{Pace, Rate};
 use crate::engine::marker::MarkerError;
 use crate::engine::{Ports, Settings};
 
-/// Writes under way at once. A load balancer has at most some hundred routes.
-const PARALLEL: usize = 100;
+/// Writes under way at once: twice what AWS takes in one burst ([`Rate`]). Each costs 64 kB of buffers, and more of them end no earlier: the
+/// next is sent as soon as one is answered.
+const PARALLEL: usize = 40;
 /// A turn ends after this long.
 const TURN: SignedDuration = SignedDuration::from_secs(1);
 /// A write that was accepted is looked for this long.

@@ -114,6 +114,7 @@ impl Writer {
             Some(end) if end == length => end,
             _ => self.catch_up(known)?,
         };
+        known.forget(); // it is outdated now, and may be ten thousand records
         let record = Record { seq: self.seq + 1, time, run: self.run.clone(), event: event.clone() };
         let (text, sum) = line(&self.sum, &record)
             .map_err(|e| StoreError::Io { path: self.path.display().to_string(), message: format!("a record that is not JSON: {e}") })?;
@@ -143,7 +144,6 @@ impl Writer {
         }
         self.seq = there.records.len() as u64;
         there.sum.clone_into(&mut self.sum);
-        known.forget();
         Ok(end)
     }
 
