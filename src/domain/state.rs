@@ -61,7 +61,7 @@ pub struct State {
     pub step: usize,
     /// When the current step began.
     pub step_since: Timestamp,
-    /// The first write of the current step.
+    /// The first write of the current step, what is written over someone else's aside.
     pub first_write: Option<Timestamp>,
     /// The last write that read back right in the current step.
     pub last_applied: Option<Timestamp>,
@@ -148,7 +148,7 @@ pub struct Rollback {
     pub since: Timestamp,
     /// In parts, and how far.
     pub ramp: Option<Ramping>,
-    /// Something was written for it.
+    /// The present process has written something for it.
     pub wrote: bool,
 }
 

@@ -37,6 +37,8 @@ pub enum Kind {
     ClockJump,
     Foreign,
     DiskFull,
+    /// Every pod of the new cluster dies: the guard fails, and the run goes back by itself.
+    Dead,
 }
 
 /// What is done once the fault has struck.
@@ -64,7 +66,7 @@ impl Then {
 /// One fault.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Point {
-    /// The call's operation (of Kubernetes: its method), and how many of them the run made before; so `ModifyRule#0` is its first write. Those
+    /// The call's operation (of Kubernetes: its method; outside: the occasion), and how many of them the run made before; so `ModifyRule#0` is its first write. Those
     /// of its beginning, from the preflight to its first records, are counted by themselves: `^DescribeTags#0`.
     pub call: (String, u32),
     pub moment: Moment,
@@ -74,7 +76,7 @@ pub struct Point {
 /// A run and what happens to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Schedule {
-    /// `small` or `reference`.
+    /// `small`, `hooks` or `reference`.
     pub plan: String,
     pub then: Then,
     pub points: Vec<Point>,
@@ -104,7 +106,14 @@ pub const KINDS: [(Kind, &str); 12] = [
     (Kind::DiskFull, "disk"),
 ];
 
+/// What strikes where the schedules ask for it only.
+const DEAD: (Kind, &str) = (Kind::Dead, "dead");
+
 const THENS: [(Then, &str); 3] = [(Then::Resume, "resume"), (Then::Rollback, "rollback"), (Then::Ramp, "ramp")];
+
+fn kinds() -> Vec<(Kind, &'static str)> {
+    KINDS.into_iter().chain([DEAD]).collect()
+}
 
 fn name<T: PartialEq + Copy>(table: &[(T, &'static str)], value: T) -> &'static str {
     table.iter().find(|(v, _)| *v == value).map_or("?", |(_, n)| n)
@@ -121,7 +130,7 @@ impl fmt::Display for Schedule {
         write!(f, "{}/{}/", self.plan, name(&THENS, self.then))?;
         for (index, p) in self.points.iter().enumerate() {
             let plus = if index == 0 { "" } else { "+" };
-            write!(f, "{plus}{}#{}.{}.{}", p.call.0, p.call.1, name(&MOMENTS, p.moment), name(&KINDS, p.kind))?;
+            write!(f, "{plus}{}#{}.{}.{}", p.call.0, p.call.1, name(&MOMENTS, p.moment), name(&kinds(), p.kind))?;
         }
         Ok(())
     }
@@ -141,7 +150,7 @@ impl FromStr for Schedule {
         let mut next = || parts.next().ok_or_else(|| format!("`{text}` is not PLAN/THEN/CALL.MOMENT.KIND+…"));
         let (plan, then, points) = (next()?.to_owned(), value(&THENS, next()?)?, next()?);
         let points = points.split('+').filter(|p| !p.is_empty()).map(|p| match p.split('.').collect::<Vec<_>>()[..] {
-            [call, moment, kind] => Ok(Point { call: numbered(call)?, moment: value(&MOMENTS, moment)?, kind: value(&KINDS, kind)? }),
+            [call, moment, kind] => Ok(Point { call: numbered(call)?, moment: value(&MOMENTS, moment)?, kind: value(&kinds(), kind)? }),
             _ => Err(format!("`{p}` is not CALL.MOMENT.KIND")),
         });
         Ok(Self { plan, then, points: points.collect::<Result<_, _>>()? })
@@ -154,6 +163,7 @@ fn a_schedule_is_a_line_of_text_and_back() {
         "small/resume/",
         "small/rollback/GET#17.lost.crash",
         "small/ramp/ModifyRule#5.lost.reset",
+        "hooks/resume/beforeShift#1.answered.dead+undo#0.lost.crash",
         "reference/resume/ModifyRule#3.past.5xx+AddTags#0.journalled.disk",
     ] {
         assert_eq!(text.parse::<Schedule>().expect("it parses").to_string(), text);

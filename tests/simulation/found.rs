@@ -136,3 +136,27 @@ fn a_frozen_run_is_not_left_while_it_rolls_back() {
 fn a_rollback_over_someones_change_does_not_take_a_late_read_for_the_effect_of_a_write_without_an_answer() {
     holds(&["small/rollback/PATCH#0.late.foreign+ModifyRule#0.late.stale"]);
 }
+
+/// In a step that had not begun, what someone else did was written over: then the step did without its hook, its metric gates and its hours.
+#[test]
+fn what_is_written_again_does_not_begin_the_step() {
+    holds(&["hooks/resume/afterShift#0.late.foreign", "hooks/resume/afterShift#0.past.foreign"]);
+}
+
+/// Nothing could be written yet, and the hook that comes beside the writes was begun, and killed at once.
+#[test]
+fn a_rollback_that_cannot_write_begins_no_hook() {
+    holds(&["hooks/rollback/afterShift#0.lost.denied", "hooks/resume/beforeFinish#0.late.denied"]);
+}
+
+/// A process announced its first restoring write and died; the next one began the hook before it sent any.
+#[test]
+fn the_first_restoring_write_of_each_process_goes_before_its_hooks() {
+    holds(&["hooks/rollback/ModifyRule#4.before.crash", "hooks/rollback/ModifyRule#5.before.crash"]);
+}
+
+/// With a full disk, a hook that could not be journalled held up the rollback that a running process had begun.
+#[test]
+fn a_full_disk_and_a_hook_do_not_hold_up_a_rollback() {
+    holds(&["hooks/rollback/afterShift#0.answered.disk", "hooks/rollback/beforeRollback#0.before.disk"]);
+}

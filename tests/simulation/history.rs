@@ -8,6 +8,7 @@ use cutover::adapter::store::Request;
 use cutover::domain::action::Action;
 use cutover::domain::alb::RouteId;
 use cutover::domain::event::{Counts, Ramp, Record, Started};
+use cutover::domain::hook::HookId;
 use jiff::Timestamp;
 
 use super::checker::{Checker, Violation};
@@ -112,6 +113,10 @@ pub enum What {
         binding: String,
         dry_run: bool,
     },
+    /// A command or a hook is begun outside.
+    Does(HookId),
+    /// It has come to its end there.
+    Did(HookId),
     /// A record is on disk.
     Journalled(Record),
     /// A record was told, whether it is on disk or not.

@@ -33,6 +33,7 @@ use super::face;
 use super::fault::{Point, Then};
 use super::history::{By, History, Verb, What};
 use super::kube::Transport;
+use super::outside::Outside;
 use super::plans;
 use super::seams::{Cell, Jumpy, Seen};
 use super::store::Ledger;
@@ -160,7 +161,7 @@ impl Theatre {
             balancer,
             clusters,
             metrics: Arc::new(Nobody),
-            hooks: Arc::new(cutover::adapter::hook::Nobody),
+            hooks: Arc::new(Outside(self.wire.clone())),
             clock,
             store: Arc::new(self.ledger.clone()),
         })
@@ -175,6 +176,7 @@ impl Theatre {
         let life = tokio::select! {
             biased;
             () = self.person(request) => Life::Died,
+            () = self.wire.killed() => Life::Died,
             life = process => match life {
                 Ok(life) => life,
                 Err(panic) if panic.is::<Crash>() => Life::Died,
@@ -251,6 +253,8 @@ impl Theatre {
             let back = then != Then::Resume;
             let life = self.live(verb, then.verb().request().filter(|_| verb == Verb::Run)).await;
             verb = match life {
+                // What could not be taken back is tried again by who types `rollback` once more.
+                Life::Ended(Ending::Finished { left, .. }) if !left.is_empty() => Verb::Rollback,
                 Life::Ended(Ending::Finished { outcome, .. }) if !back || outcome != Outcome::Completed => {
                     self.rest().await;
                     return Ok(outcome);

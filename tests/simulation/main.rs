@@ -13,6 +13,7 @@ mod found;
 mod history;
 mod kube;
 mod life;
+mod outside;
 mod plans;
 mod play;
 mod seams;

@@ -10,46 +10,61 @@ thread_local! {
 /// A plan by its name in a schedule.
 pub fn plan(name: &str) -> Plan {
     let text = match name {
-        "small" => small(),
+        "small" => text("small", "", "{bind: {}}, {setWeight: 50}, {pause: {duration: 10s}}, {setWeight: 100}, {pause: {duration: 10s}}"),
+        "hooks" => text(
+            "hooks",
+            HOOKS,
+            "{bind: {}}, {exec: {command: [up], undo: [down], timeout: 20s}}, {setWeight: 50}, {setWeight: 100}, {pause: {duration: 10s}}",
+        ),
         "reference" => std::fs::read_to_string("plans/alpha-webapp.yaml").expect("a plan"),
         other => panic!("there is no plan `{other}`"),
     };
     cutover::plan::parse(name, text.as_bytes()).unwrap_or_else(|e| panic!("{}", cutover::plan::render(&e, false)))
 }
 
-/// Two routes and two share steps.
-fn small() -> String {
-    "apiVersion: cutover.dev/v1alpha1
+/// Whatever hooks can do beside two routes and two share steps.
+const HOOKS: &str = "
+    hooks:
+      - {before: shift, exec: {command: [scale-up], timeout: 20s}}
+      - {after: shift, exec: {command: [annotate], timeout: 20s}}
+      - {before: rollback, exec: {command: [call-someone], timeout: 20s}}
+      - {after: rollback, exec: {command: [tell], timeout: 20s}}
+      - {before: finish, exec: {command: [smoke-test], timeout: 20s}}";
+
+/// Two routes.
+fn text(name: &str, hooks: &str, steps: &str) -> String {
+    format!(
+        "apiVersion: cutover.dev/v1alpha1
 kind: Cutover
 metadata:
-  name: small
+  name: {name}
 spec:
   aws:
     accountId: \"123456789012\"
     region: eu-central-1
   clusters:
-    - {name: a, kubeContext: a}
-    - {name: b, kubeContext: b}
+    - {{name: a, kubeContext: a}}
+    - {{name: b, kubeContext: b}}
   workloads:
     - name: shop
-      service: {namespace: shop, name: shop, port: 8080}
+      service: {{namespace: shop, name: shop, port: 8080}}
       routes:
         - alb:
             loadBalancer: shop
             listeners: [443]
-            targetGroups: {a: shop-a, b: shop-b}
-            rules: [{priority: 10}, {priority: 11}]
+            targetGroups: {{a: shop-a, b: shop-b}}
+            rules: [{{priority: 10}}, {{priority: 11}}]
   strategy:
     from: a
     to: b
     settle: 5s
     gates:
       targetHealth:
-        raise: {minHealthy: 1, stableFor: 5s}
-        guard: {minHealthyPercent: 70, for: 30s}
-    steps: [{bind: {}}, {setWeight: 50}, {pause: {duration: 10s}}, {setWeight: 100}, {pause: {duration: 10s}}]
+        raise: {{minHealthy: 1, stableFor: 5s}}
+        guard: {{minHealthyPercent: 70, for: 30s}}
+    steps: [{steps}]{hooks}
 "
-    .to_owned()
+    )
 }
 
 /// The world of a plan, with what the schedule's faults may ask of it.
@@ -58,7 +73,7 @@ pub fn scenario() -> Scenario {
 }
 
 fn made() -> Scenario {
-    let mut faults = Vec::new();
+    let mut faults = vec!["{at: {step: dead}, kill: {cluster: to}}".to_owned()];
     for strike in 1..=4 {
         faults.push(format!("{{at: {{step: stale-{strike}}}, stale: {{by: 8s, for: 8s}}}}"));
         for rule in [10, 11] {

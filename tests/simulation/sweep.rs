@@ -75,6 +75,28 @@ pub fn exhaustive(plan: &str, kinds: &[Kind]) -> Vec<Schedule> {
     all
 }
 
+/// What strikes at commands and hooks: what they may do themselves, and what may happen to the run meanwhile.
+const BESIDE: [Kind; 7] = [Kind::Crash, Kind::ServerError, Kind::TimeOut, Kind::Denied, Kind::Foreign, Kind::DiskFull, Kind::Dead];
+
+/// Every fault that makes sense at every command and hook of a run, and of the way back: of a finished run, and of one that has to go back by
+/// itself at its second share.
+fn hooked() -> Vec<Schedule> {
+    let point = |call: &Name, moment, kind| Point { call: call.call.clone(), moment, kind };
+    let schedule = |then, points| Schedule { plan: "hooks".into(), then, points };
+    let all = calls_then("hooks", Then::Rollback);
+    let dead = all.iter().rfind(|name| name.call.0 == "afterShift").map(|name| point(name, Moment::Answered, Kind::Dead));
+    let mut schedules = Vec::new();
+    for name in all.iter().filter(|name| name.outside) {
+        let back = name.call.0 == "undo" || name.call.0.ends_with("Rollback");
+        for point in moments(name).flat_map(|moment| BESIDE.map(|kind| point(name, moment, kind))) {
+            schedules.push(schedule(Then::Rollback, vec![point.clone()]));
+            let before = dead.clone().filter(|_| back);
+            schedules.push(schedule(Then::Resume, before.into_iter().chain([point]).collect()));
+        }
+    }
+    schedules
+}
+
 /// Plays one: what is wrong, if anything is.
 pub fn wrong(schedule: &Schedule) -> Option<String> {
     let played = catch_unwind(AssertUnwindSafe(|| {
@@ -166,6 +188,18 @@ fn every_fault_at_every_call_of_a_way_back_in_parts() {
 fn every_fault_at_every_call_of_the_small_plan() {
     let kinds = KINDS.map(|(kind, _)| kind);
     report("every fault at every call", &some(exhaustive("small", &kinds)));
+}
+
+#[test]
+fn every_fault_at_every_command_and_hook() {
+    report("every fault at every command and hook", &some(hooked()));
+}
+
+/// What hooks do to the rest of a run: a sample.
+#[test]
+fn faults_beside_commands_and_hooks() {
+    let all = exhaustive("hooks", &KINDS.map(|(kind, _)| kind));
+    report("faults beside commands and hooks", &some(all.into_iter().step_by(61).collect()));
 }
 
 /// A schedule of one to three faults anywhere in a plan's run, from a seed.

@@ -35,6 +35,9 @@ pub const PAST: Duration = Duration::from_secs(9);
 /// When that deadline is surely over.
 pub const OVER: Duration = Duration::from_millis(10_500);
 
+/// The service of commands and hooks.
+pub const OUTSIDE: &str = "outside";
+
 /// What the names of calls begin with that are made before a run has its first records.
 pub const FIRST: char = '^';
 
@@ -49,6 +52,7 @@ struct Inner {
     /// What is added to the clock, in milliseconds.
     offset: AtomicI64,
     struck: Notify,
+    killed: Notify,
     state: Mutex<State>,
 }
 
@@ -74,6 +78,8 @@ struct State {
 pub struct Name {
     pub call: (String, u32),
     pub mutating: bool,
+    /// It is a command or a hook.
+    pub outside: bool,
     /// A record follows before the next call.
     pub recorded: bool,
 }
@@ -82,7 +88,7 @@ impl Wire {
     pub fn new(shell: Shell, history: History, disk: Memory, points: Vec<Point>) -> Self {
         let world = shell.call(|w, _| w.snapshot());
         let state = Mutex::new(State { points, world, ..State::default() });
-        Self(Arc::new(Inner { shell, history, disk, offset: AtomicI64::default(), struck: Notify::new(), state }))
+        Self(Arc::new(Inner { shell, history, disk, offset: AtomicI64::default(), struck: Notify::new(), killed: Notify::new(), state }))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -129,6 +135,16 @@ impl Wire {
         }
     }
 
+    /// A crash has struck in a task of the process that is not its first.
+    pub fn kill(&self) {
+        self.0.killed.notify_waiters();
+    }
+
+    /// Returns once the process is to die of that.
+    pub async fn killed(&self) {
+        self.0.killed.notified().await;
+    }
+
     /// Whether the last death was one after which nobody comes back before the deadline is over.
     pub fn past(&self) -> bool {
         std::mem::take(&mut self.state().past)
@@ -154,7 +170,7 @@ impl Wire {
         let number = u32::try_from(state.names.iter().filter(|n| n.call.0 == short).count()).unwrap_or(u32::MAX);
         let own = (short, number);
         let point = state.points.iter().find(|p| p.call == own).cloned();
-        state.names.push(Name { call: own, mutating, recorded: false });
+        state.names.push(Name { call: own, mutating, outside: service == OUTSIDE, recorded: false });
         let armed = state.armed.take_if(|(moment, _)| *moment == Moment::Answered);
         drop(state);
         if let Some((_, kind)) = armed {
@@ -190,6 +206,7 @@ impl Wire {
         let strikes = self.state().strikes;
         match kind {
             Kind::Crash => resume_unwind(Box::new(Crash)),
+            Kind::Dead => self.play("dead", By::Us),
             Kind::Stale => self.play(&format!("stale-{strikes}"), By::Us),
             Kind::Foreign => {
                 let rule = 10 + self.state().calls % 2;

@@ -41,8 +41,8 @@ pub fn decide(plan: &Plan, state: &State, watch: &Watch, now: Timestamp) -> Deci
             Standing::Lost(why) => lost.push(named(route, why)),
         }
     }
-    // The first write goes first.
-    if (rollback.wrote || writes.is_empty())
+    // The first write goes first; where nothing can be written, this process leaves, and a hook would not live to its end.
+    if (rollback.wrote || (writes.is_empty() && left.is_empty()))
         && let Some(call) = hooks::beside(plan, state)
     {
         return call;

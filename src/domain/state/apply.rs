@@ -96,6 +96,8 @@ impl State {
         self.first_write = self.first_write.map(|_| time);
         self.hooks.retain(|_, progress| !matches!(progress, Progress::Running(_)));
         self.routes.values_mut().for_each(|route| route.read_back = false);
+        // What another process announced it may never have sent.
+        self.rollback.iter_mut().for_each(|rollback| rollback.wrote = false);
     }
 
     fn go_back(&mut self, time: Timestamp, (cause, by): (&str, &str), force: bool) {
@@ -164,7 +166,10 @@ impl State {
 
     fn intend(&mut self, time: Timestamp, deadline: Timestamp, writes: &[Write], restore: bool) {
         if !restore {
-            self.first_write.get_or_insert(time);
+            // What is written over someone else's is no beginning of the step: its hooks, its gates and its hours are still to come.
+            if !writes.iter().all(|write| self.routes.get(&write.route).is_some_and(|route| route.reassert)) {
+                self.first_write.get_or_insert(time);
+            }
             // Also where it had settled before, and what someone else did is written over.
             self.settled = false;
         }

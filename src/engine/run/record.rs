@@ -30,14 +30,14 @@ impl Run<'_> {
         let time = self.ports.clock.now();
         // Before it is on disk: a record that cannot be would make the whole journal senseless.
         self.state.check(&event)?;
-        let moves_on = matches!(
-            event,
+        let moves_on = match &event {
+            Event::HookStarted { hook, .. } => !hook.at.of_rollback(),
             Event::Intended { restore: false, .. }
-                | Event::Claimed { .. }
-                | Event::DetachStarted { .. }
-                | Event::HookStarted { .. }
-                | Event::Finished { outcome: Outcome::Completed, .. }
-        );
+            | Event::Claimed { .. }
+            | Event::DetachStarted { .. }
+            | Event::Finished { outcome: Outcome::Completed, .. } => true,
+            _ => false,
+        };
         let first = moves_on && !self.restores;
         let record = if first { self.journal.write(time, &event).await? } else { self.journal.keep(time, event).await };
         self.state.apply(record.time, &record.event)?;

@@ -42,6 +42,11 @@ fn check(plan: &Plan, entries: &[Entry]) -> Vec<Violation> {
     entries.iter().flat_map(|e| checker.take(e)).collect()
 }
 
+/// The plan of a schedule.
+fn planned(schedule: &str) -> &str {
+    schedule.split('/').next().unwrap_or(schedule)
+}
+
 /// The history of a schedule.
 fn history(schedule: &str) -> Vec<Entry> {
     let schedule = schedule.parse().expect("a schedule");
@@ -69,7 +74,7 @@ fn lived(told: Plan, lie: Option<Lie>, schedule: &str) -> Vec<Violation> {
 
 impl Bug {
     fn found(&self) -> Vec<Violation> {
-        let plan = plans::plan("small");
+        let plan = plans::plan(if let How::Edit(schedule, _) = self.how { planned(schedule) } else { "small" });
         match &self.how {
             How::Told(change) => {
                 let mut told = plan;

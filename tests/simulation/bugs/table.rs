@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use cutover::domain::action::Tuple;
 use cutover::domain::event::{Event, Record};
+use cutover::domain::hook::{HookId, Occasion};
 
 use super::edit::{after, applied, body, forget, is_ramp, is_rollback, is_set, journal, place, set};
 use super::liar::Lie;
@@ -38,6 +39,7 @@ pub fn all() -> Vec<Bug> {
         owners(),
         emergency(),
         parts(),
+        outside(),
         secrets(),
     ]
     .into_iter()
@@ -423,6 +425,59 @@ fn parts() -> Vec<Bug> {
             });
         }),
     ]
+}
+
+/// Commands and hooks.
+fn outside() -> Vec<Bug> {
+    const fn goal(name: &'static str, breaks: &'static str, caught_by: u8, edit: fn(&mut Vec<Entry>)) -> Bug {
+        Bug { name, breaks, caught_by, how: How::Edit("hooks/resume/", edit) }
+    }
+    const fn back(name: &'static str, breaks: &'static str, caught_by: u8, edit: fn(&mut Vec<Entry>)) -> Bug {
+        Bug { name, breaks, caught_by, how: How::Edit("hooks/rollback/afterShift#0.answered.reset", edit) }
+    }
+    vec![
+        goal("raises before its hook has ended", "a hook brings what the gates ask for", 1, |all| {
+            all.retain(|e| !hooks(&e.what, Occasion::BeforeShift, true));
+        }),
+        goal("a step ends before what comes after it", "the step is over after it", 5, |all| {
+            all.retain(|e| !hooks(&e.what, Occasion::AfterShift, true));
+        }),
+        goal("a command before its record", "a crash between the two, and nobody takes it back", 6, |all| {
+            all.retain(|e| !(matches!(e.what, What::Journalled(_)) && hooks(&e.what, Occasion::Command, false)));
+        }),
+        goal("a finished command once more", "a migration that is run twice", 8, |all| {
+            let last = all.len() - 1;
+            after(all, last, What::Does(HookId { at: Occasion::Command, step: 2, number: 0 }));
+        }),
+        back("takes back what was never begun", "a migration that is undone before it is done", 8, |all| {
+            all.retain(|e| !hooks(&e.what, Occasion::Command, false));
+        }),
+        back("a rollback that forgets a command", "the traffic is back, and the tables are not", 6, |all| {
+            all.retain(|e| !hooks(&e.what, Occasion::Undo, true));
+        }),
+        back("calls somebody before it writes", "the traffic goes first", 11, |all| earlier(all, Occasion::BeforeRollback)),
+        back("takes back before the traffic is back", "the old tables, and the new cluster is asked", 11, |all| {
+            earlier(all, Occasion::Undo);
+        }),
+    ]
+}
+
+/// Whether it is the record of a hook's beginning, or of its end.
+fn hooks(what: &What, at: Occasion, end: bool) -> bool {
+    let (What::Told(record) | What::Journalled(record)) = what else { return false };
+    match &record.event {
+        Event::HookStarted { hook, .. } => !end && hook.at == at,
+        Event::HookEnded { hook, .. } => end && hook.at == at,
+        _ => false,
+    }
+}
+
+/// A hook is begun as soon as the rollback is.
+fn earlier(all: &mut Vec<Entry>, at: Occasion) {
+    let index = place(all, 0, |w| matches!(w, What::Does(hook) if hook.at == at));
+    let what = all.remove(index).what;
+    let began = place(all, 0, is_rollback);
+    after(all, began, what);
 }
 
 fn secrets() -> Vec<Bug> {

@@ -8,6 +8,7 @@ use cutover::domain::event::{Counts, Event, Outcome, Ramp, Record, ResumeMode, R
 use cutover::plan::model::{Plan, Shares, StepKind};
 use jiff::{SignedDuration, Timestamp};
 
+use super::deeds::Deeds;
 use super::parts::{others, part};
 use crate::face::{self, Face};
 use crate::history::{By, Entry, Verb, What};
@@ -111,6 +112,10 @@ pub struct Facts {
     pub hurried: Option<Timestamp>,
     /// The last gate that failed, by its group.
     pub failed: Option<(String, String)>,
+    /// Commands and hooks.
+    pub deeds: Deeds,
+    /// Routes that were written since the rollback began, by this process.
+    pub restored: BTreeSet<RouteId>,
     /// The world.
     pub world: BTreeMap<RouteId, Option<Face>>,
 }
@@ -152,6 +157,8 @@ impl Facts {
             clusters: BTreeMap::new(),
             failed: None,
             hurried: None,
+            deeds: Deeds::default(),
+            restored: BTreeSet::new(),
             world: BTreeMap::new(),
         }
     }
@@ -171,8 +178,12 @@ impl Facts {
 
     /// The shares that a step of the plan asks for, if it is a share step.
     pub fn shares(&self, step: usize) -> Option<&Shares> {
-        let step = self.plan.strategy.steps.iter().find(|s| s.number == step)?;
-        if let StepKind::Shares(shares) = &step.kind { Some(shares) } else { None }
+        if let StepKind::Shares(shares) = self.kind(step)? { Some(shares) } else { None }
+    }
+
+    /// What a step of the plan does.
+    pub fn kind(&self, step: usize) -> Option<&StepKind> {
+        self.plan.strategy.steps.iter().find(|s| s.number == step).map(|s| &s.kind)
     }
 
     /// The shares that rule at a step: those of the last share step up to it, else those of the start.
@@ -181,6 +192,7 @@ impl Facts {
     }
 
     pub fn fold(&mut self, entry: &Entry) {
+        self.deeds.fold(entry);
         match &entry.what {
             What::Started(started) => {
                 self.original = started.routes.iter().map(|r| (r.id.clone(), face::typed(&r.actions))).collect();
@@ -201,6 +213,7 @@ impl Facts {
                     self.read.clear();
                     self.health.clear();
                     self.written.clear();
+                    self.restored.clear();
                     self.marker = None;
                     self.caller = None;
                     self.clusters.clear();
@@ -233,6 +246,7 @@ impl Facts {
             What::Set { route, actions } => {
                 self.right.remove(route);
                 self.written.insert(route.clone());
+                self.restored.extend(self.rollback.is_some().then(|| route.clone()));
                 self.alive.insert(entry.process);
                 self.ours.entry(route.clone()).or_default().extend(forward(actions).cloned());
                 self.set.extend(forward(actions).map(|f| (route.clone(), f.clone())));
@@ -317,6 +331,9 @@ impl Facts {
 
     fn go_back(&mut self, at: Timestamp, (by, to_step): (&str, Option<usize>), durable: bool) {
         self.rollback = Some((by.to_owned(), to_step));
+        if !durable {
+            self.restored.clear();
+        }
         // A full disk lets it be told first, and written much later.
         self.since = Some(at).filter(|_| !durable || self.since.is_none()).or(self.since);
         self.finished = None;
@@ -371,6 +388,12 @@ impl Facts {
     /// Whether someone else changed a route, and no reading has shown that since: nobody could know.
     pub fn unseen(&self, route: &str) -> bool {
         self.foreign.contains(route) && !self.noticed.contains(route)
+    }
+
+    /// A route that is not as it was at the start, and why; someone else's changes aside.
+    pub fn away(&self) -> Option<(&RouteStart, String)> {
+        let mut ours = self.routes().iter().filter(|r| !self.foreign.contains(&r.id));
+        ours.find_map(|r| Some((r, self.not_original(r, self.world.get(&r.id)?.as_ref())?)))
     }
 
     /// Why a route is not as at the goal, if it is not.

@@ -1,7 +1,8 @@
 //! The share of a group never rises while its raise gate does not hold on a fresh reading. Restoring writes are exempt, and raise nothing but
-//! what carried the traffic at the start; those of a way back in parts no further than the part.
+//! what carried the traffic at the start; those of a way back in parts no further than the part. What comes before a step went well before it.
 
 use cutover::domain::event::{Counts, RouteStart};
+use cutover::domain::hook::Occasion;
 use jiff::{SignedDuration, Timestamp};
 
 use super::facts::{Facts, Way};
@@ -25,6 +26,11 @@ pub fn holds(facts: &Facts, entry: &Entry) -> Found {
     if let Some((_, to_step)) = &facts.rollback {
         let wrong = facts.not_original(start, Some(&next)).filter(|_| to_step.is_none());
         return wrong.map_or(Ok(()), |why| Err(format!("a restoring write does not restore: {why}")));
+    }
+    // What a person wants written again may be an earlier step's.
+    let missing = facts.deeds.told.missing(&facts.plan, facts.step, &[Occasion::BeforeShift]);
+    if let Some(why) = missing.filter(|_| facts.shares(facts.step).is_some() && !facts.agreed(route)) {
+        return Err(format!("{route} is raised, but {why}"));
     }
     for (cluster, group) in &start.groups {
         if part(start, cluster, &next) > part(start, cluster, live) + 1e-9 {

@@ -1,8 +1,10 @@
-//! A step is complete only after read-back and settle; nothing is judged before. (A process that takes over has the machine's clock only: one
+//! A step is complete only after read-back and settle, and its commands and hooks; nothing is judged before. (A process that takes over has the machine's clock only: one
 //! that was set forward meanwhile shortens the settling by as much.)
 
 use cutover::domain::action::with_forward;
 use cutover::domain::event::{Event, Outcome, RouteStart};
+use cutover::domain::hook::Occasion;
+use cutover::plan::model::StepKind;
 use jiff::SignedDuration;
 
 use super::facts::Facts;
@@ -13,16 +15,27 @@ use crate::history::{Entry, What};
 pub fn holds(facts: &Facts, entry: &Entry) -> Found {
     let What::Told(record) = &entry.what else { return Ok(()) };
     match &record.event {
+        Event::StepDone { step } if matches!(facts.kind(*step), Some(StepKind::Exec(_))) => hooked(facts, *step, &[Occasion::Command]),
         Event::StepDone { step } if facts.shares(*step).is_some() => complete(facts, entry, *step),
-        Event::Finished { outcome, .. } => read_back(facts, *outcome),
+        Event::Finished { outcome, .. } => {
+            let ran = *outcome == Outcome::Completed && !facts.detaching;
+            hooked(facts, 0, if ran { &[Occasion::BeforeFinish, Occasion::AfterFinish] } else { &[] })?;
+            read_back(facts, *outcome)
+        }
         Event::RollbackStarted { by, .. } if by == "cutover" => judged(facts),
         Event::Ramped { percent, early } => next_part(facts, entry, *percent, early.is_some()),
         _ => Ok(()),
     }
 }
 
+/// What belongs to a step, or to the end (0), is over.
+fn hooked(facts: &Facts, step: usize, occasions: &[Occasion]) -> Found {
+    facts.deeds.told.missing(&facts.plan, step, occasions).map_or(Ok(()), |why| Err(format!("it is over, but {why}")))
+}
+
 fn complete(facts: &Facts, entry: &Entry, step: usize) -> Found {
     let Some(shares) = facts.shares(step) else { return Ok(()) };
+    hooked(facts, step, &[Occasion::BeforeShift, Occasion::AfterShift])?;
     let settle = SignedDuration::try_from(facts.plan.strategy.settle).unwrap_or_default();
     for route in facts.routes().iter().filter(|r| !facts.foreign.contains(&r.id)) {
         // A late read, which shows what stood there before, is not one of someone else's change.
@@ -79,8 +92,12 @@ fn next_part(facts: &Facts, entry: &Entry, percent: u32, early: bool) -> Found {
     Ok(())
 }
 
-/// A rollback that comes by itself has a cause that was seen: a group that is worse than its guard allows. What could not be read is none.
+/// A rollback that comes by itself has a cause that was seen: a group that is worse than its guard allows, or a command that failed. What could
+/// not be read is none.
 fn judged(facts: &Facts) -> Found {
+    if facts.failed.is_none() && facts.deeds.told.failed() {
+        return Ok(());
+    }
     let Some((gate, group)) = &facts.failed else { return Err("a rollback by itself, and no gate failed".into()) };
     let counts = facts.health.get(group).and_then(|all| all.last()).and_then(|(_, counts)| *counts);
     let counts = counts.ok_or_else(|| format!("a rollback because of {group}, which could not be read"))?;

@@ -1,6 +1,7 @@
 //! DESIGN's invariants as code over the recorded history of a run. Each rule looks at one entry and at what came before it; none of them
 //! uses the engine's or the domain's own decisions, only their records.
 
+mod deeds;
 mod facts;
 mod i01;
 mod i02;
