@@ -50,6 +50,8 @@ pub enum Then {
     Rollback,
     /// The same in parts: `rollback --ramp 25,50,100 --every 1m`.
     Ramp,
+    /// Once it has completed, the old cluster is let go: `finalize --detach`.
+    Finalize,
 }
 
 impl Then {
@@ -59,6 +61,7 @@ impl Then {
             Self::Resume => Verb::Resume,
             Self::Rollback => Verb::Rollback,
             Self::Ramp => Verb::Ramp,
+            Self::Finalize => Verb::Finalize,
         }
     }
 }
@@ -109,7 +112,8 @@ pub const KINDS: [(Kind, &str); 12] = [
 /// What strikes where the schedules ask for it only.
 const DEAD: (Kind, &str) = (Kind::Dead, "dead");
 
-const THENS: [(Then, &str); 3] = [(Then::Resume, "resume"), (Then::Rollback, "rollback"), (Then::Ramp, "ramp")];
+const THENS: [(Then, &str); 4] =
+    [(Then::Resume, "resume"), (Then::Rollback, "rollback"), (Then::Ramp, "ramp"), (Then::Finalize, "finalize")];
 
 fn kinds() -> Vec<(Kind, &'static str)> {
     KINDS.into_iter().chain([DEAD]).collect()

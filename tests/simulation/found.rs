@@ -160,3 +160,9 @@ fn the_first_restoring_write_of_each_process_goes_before_its_hooks() {
 fn a_full_disk_and_a_hook_do_not_hold_up_a_rollback() {
     holds(&["hooks/rollback/afterShift#0.answered.disk", "hooks/rollback/beforeRollback#0.before.disk"]);
 }
+
+/// Nobody could read whose marker was there, and the old cluster's groups were taken out all the same.
+#[test]
+fn nothing_is_let_go_without_the_marker() {
+    holds(&["small/finalize/DescribeTags#16.answered.reset", "small/finalize/DescribeTags#17.lost.throttle"]);
+}

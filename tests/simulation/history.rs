@@ -26,6 +26,8 @@ pub enum Verb {
     Rollback,
     /// `rollback --ramp`.
     Ramp,
+    /// `finalize --detach`.
+    Finalize,
 }
 
 impl Verb {

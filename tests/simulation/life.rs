@@ -10,6 +10,7 @@ use cutover::adapter::alb::Alb;
 use cutover::adapter::clock::Scaled;
 use cutover::adapter::kube::K8s;
 use cutover::adapter::metric::Nobody;
+use cutover::adapter::patient::Patient;
 use cutover::adapter::store::memory::Memory;
 use cutover::adapter::store::{Request, Store, run_id};
 use cutover::adapter::{Cluster, aws, eks};
@@ -17,9 +18,10 @@ use cutover::cli::exit::{Exit, Failure};
 use cutover::cli::prepare::prepare;
 use cutover::cli::{drive, identity};
 use cutover::domain::event::{Event, Outcome, Record, ResumeMode, Started, Stop, Wait};
+use cutover::domain::finalize::{Stands, judge, worst};
 use cutover::domain::state::{Phase, State};
 use cutover::domain::watch::Watch;
-use cutover::engine::{Audience, Ending, Interrupt, Ports, Run, Settings, hold, marker};
+use cutover::engine::{Audience, Ending, Interrupt, Ports, Run, Settings, finalize, hold, marker};
 use cutover::lab::model::World;
 use cutover::lab::paused::Lab;
 use cutover::plan::model::{ClusterAccess, Plan};
@@ -43,6 +45,8 @@ use super::wire::{Crash, Wire};
 const START: Timestamp = Timestamp::constant(1_767_600_000, 0);
 /// How often a run is brought back before it counts as lost.
 const LIVES: usize = 8;
+/// For so long nobody asked the old cluster anything before it is let go.
+const QUIET: Duration = Duration::from_mins(15);
 
 /// How a process came to its end.
 #[derive(Debug, Clone, PartialEq)]
@@ -200,6 +204,13 @@ impl Theatre {
             return Life::Failed(failure.exit.code(), failure.to_string());
         }
         let lbs = self.history.book().checker.load_balancers();
+        let request = match verb {
+            Verb::Finalize => match self.may_go(&ports).await {
+                Ok(request) => request,
+                Err(refused) => return refused,
+            },
+            _ => verb.request(),
+        };
         let held = match verb {
             Verb::Rollback | Verb::Ramp => hold::take_to_restore(&ports, &settings, self.told.marker, &self.run, &lbs, false, None).await,
             _ => hold::take(&ports, &settings, self.told.marker, &self.run, &lbs, false).await,
@@ -221,7 +232,7 @@ impl Theatre {
         let run = Run::take(&self.told, ports, settings, hold, interrupt, &mut audience).await;
         let lived = async {
             let mut run = run?;
-            let begun = match verb.request() {
+            let begun = match request {
                 Some(request) => run.begin(&request).await?,
                 None => Ok(()),
             };
@@ -234,6 +245,27 @@ impl Theatre {
             let failure = drive::engine(error, true);
             Life::Failed(failure.exit.code(), failure.to_string())
         })
+    }
+
+    /// As `cutover finalize --detach --force` looks, of somebody who knows that nobody asks the old cluster anything: what is asked of the run, if
+    /// that has not begun.
+    async fn may_go(&self, ports: &Ports) -> Result<Option<Request>, Life> {
+        let records = ports.store.read(&self.run).await.unwrap_or_default();
+        let Ok(Some(state)) = State::fold(&records) else { return Err(Life::Failed(Exit::Internal.code(), "no run".into())) };
+        if state.phase == Phase::Detaching {
+            return Ok(None);
+        }
+        let patient = Patient::new(ports.balancer.clone(), ports.clock.clone());
+        let facts = finalize::look(&self.told, &state, ports, &patient, QUIET).await;
+        let mut items = judge(&self.told, &state, &records, &facts, QUIET, ports.clock.now());
+        items.retain(|item| item.what != "requests");
+        let exit = match worst(&items) {
+            Stands::Yes => return Ok(Some(Request::Detach { by: "bob@lab".into(), bindings: false })),
+            Stands::Drift => Exit::Drift,
+            Stands::Wait => Exit::Waiting,
+            Stands::Unknown | Stands::No => Exit::Refused,
+        };
+        Err(Life::Failed(exit.code(), format!("{items:?}")))
     }
 
     /// Two seconds after the first fault someone asks the live process to roll back; where that cannot be asked, its process is ended.
@@ -250,11 +282,22 @@ impl Theatre {
     pub async fn play(&self, mut verb: Verb, then: Then) -> Result<Outcome, String> {
         self.wire.count();
         for _ in 0..LIVES {
-            let back = then != Then::Resume;
+            let back = matches!(then, Then::Rollback | Then::Ramp);
             let life = self.live(verb, then.verb().request().filter(|_| verb == Verb::Run)).await;
             verb = match life {
                 // What could not be taken back is tried again by who types `rollback` once more.
-                Life::Ended(Ending::Finished { left, .. }) if !left.is_empty() => Verb::Rollback,
+                Life::Ended(Ending::Finished { left, .. }) if !left.is_empty() && !self.detaching() => Verb::Rollback,
+                Life::Ended(Ending::Finished { left, .. }) if !left.is_empty() => Verb::Finalize,
+                Life::Ended(Ending::Finished { outcome: Outcome::Completed, .. }) if then == Then::Finalize && !self.detaching() => {
+                    tokio::time::sleep(QUIET).await;
+                    Verb::Finalize
+                }
+                Life::Ended(Ending::Stopped(..)) if self.detaching() => Verb::Finalize,
+                // What someone else has changed is theirs.
+                Life::Failed(code, _) if then == Then::Finalize && code == Exit::Drift.code() => {
+                    self.rest().await;
+                    return Ok(Outcome::Completed);
+                }
                 Life::Ended(Ending::Finished { outcome, .. }) if !back || outcome != Outcome::Completed => {
                     self.rest().await;
                     return Ok(outcome);
@@ -283,6 +326,10 @@ impl Theatre {
 
     fn rolling_back(&self) -> bool {
         self.history.book().checker.rolling_back()
+    }
+
+    fn detaching(&self) -> bool {
+        self.history.book().checker.detaching()
     }
 
     /// As `cutover resume` does: a request where the run is held.

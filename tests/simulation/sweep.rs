@@ -184,6 +184,19 @@ fn every_fault_at_every_call_of_a_way_back_in_parts() {
     report("every fault at every call of a way back in parts", &some(third));
 }
 
+/// A run has completed, and the old cluster is let go.
+#[test]
+fn every_fault_at_every_write_of_letting_go() {
+    let run = calls("small").len();
+    let writes: Vec<_> = calls_then("small", Then::Finalize).into_iter().skip(run).filter(|name| name.mutating).collect();
+    assert!(writes.len() >= 4, "the marker, two routes, and the marker: {writes:?}");
+    let points = writes
+        .iter()
+        .flat_map(|name| moments(name).flat_map(|moment| KINDS.map(|(kind, _)| Point { call: name.call.clone(), moment, kind })));
+    let all = points.map(|point| Schedule { plan: "small".into(), then: Then::Finalize, points: vec![point] }).collect();
+    report("every fault at every write of letting go", &some(all));
+}
+
 #[test]
 fn every_fault_at_every_call_of_the_small_plan() {
     let kinds = KINDS.map(|(kind, _)| kind);

@@ -38,7 +38,8 @@ pub fn decide(plan: &Plan, state: &State, watch: &Watch, now: Timestamp) -> Deci
     }
     let late = later(state.gate_since, plan.strategy.gates.timeout) <= now;
     let marker = (watch.marker == Some(Marker::Missing)).then(|| "the marker tag is gone from the load balancer".to_owned());
-    if let Some(why) = marker.or_else(|| watch.lapsed.clone()) {
+    let unmarked = || watch.marker_unread.as_ref().map(|why| format!("whose marker is on the load balancer cannot be read: {why}"));
+    if let Some(why) = marker.or_else(unmarked).or_else(|| watch.lapsed.clone()) {
         return if late { leave(why) } else { wait(WaitReason::Frozen, why, None) };
     }
     if !writes.is_empty() {

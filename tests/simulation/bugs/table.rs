@@ -40,6 +40,7 @@ pub fn all() -> Vec<Bug> {
         emergency(),
         parts(),
         outside(),
+        let_go(),
         secrets(),
     ]
     .into_iter()
@@ -478,6 +479,29 @@ fn earlier(all: &mut Vec<Entry>, at: Occasion) {
     let what = all.remove(index).what;
     let began = place(all, 0, is_rollback);
     after(all, began, what);
+}
+
+/// The old cluster is let go.
+fn let_go() -> Vec<Bug> {
+    const fn detach(name: &'static str, breaks: &'static str, caught_by: u8, edit: fn(&mut Vec<Entry>)) -> Bug {
+        Bug { name, breaks, caught_by, how: How::Edit("small/finalize/", edit) }
+    }
+    vec![
+        detach("lets go of what nobody asked for", "the way back is gone", 3, |all| {
+            all.retain(|e| {
+                let (What::Told(record) | What::Journalled(record)) = &e.what else { return true };
+                !matches!(record.event, Event::DetachStarted { .. })
+            });
+        }),
+        detach("lets go of what it has not read", "a person had taken the traffic back", 3, |all| {
+            let begins = place(all, 0, |w| *w == What::Begins(Verb::Finalize));
+            for entry in &mut all[begins..] {
+                if let What::SawRoute { live, .. } = &mut entry.what {
+                    *live = None;
+                }
+            }
+        }),
+    ]
 }
 
 fn secrets() -> Vec<Bug> {

@@ -396,6 +396,12 @@ impl Facts {
         ours.find_map(|r| Some((r, self.not_original(r, self.world.get(&r.id)?.as_ref())?)))
     }
 
+    /// Whether the group of the old cluster is in a route's action.
+    pub fn attached(&self, route: &RouteStart, face: Option<&Face>) -> bool {
+        let old = route.groups.get(&self.plan.strategy.from);
+        face.zip(old).is_some_and(|(face, old)| face.weights.contains_key(old))
+    }
+
     /// Why a route is not as at the goal, if it is not.
     pub fn not_goal(&self, route: &RouteStart, face: Option<&Face>) -> Option<String> {
         let shares = self.ruling(self.plan.strategy.steps.len())?;

@@ -7,7 +7,7 @@ use cutover::engine::marker;
 use super::facts::Facts;
 use super::parts::others;
 use super::{Found, ensure};
-use crate::face::Face;
+use crate::face::{self, Face};
 use crate::history::{By, Entry, Verb, What};
 
 pub fn holds(facts: &Facts, entry: &Entry) -> Found {
@@ -24,6 +24,7 @@ pub fn holds(facts: &Facts, entry: &Entry) -> Found {
             ensure(known && !dry_run, || format!("{binding} in {cluster} is not the run's"))?;
             ensure(facts.rollback.is_none(), || format!("a rollback makes {binding} in {cluster}"))
         }
+        What::Set { route, actions } if facts.detaching => let_go(facts, route, &face::typed(actions)),
         What::Applied { by: By::Us, route, before, after } => {
             let start = facts.route(route).ok_or_else(|| format!("{route} is none of the run's routes"))?;
             let after = after.as_ref().ok_or_else(|| format!("{route} was deleted"))?;
@@ -34,8 +35,25 @@ pub fn holds(facts: &Facts, entry: &Entry) -> Found {
     }
 }
 
+/// What takes the old cluster's group out of an action leaves all else as it is, and knows that it carries nothing.
+fn let_go(facts: &Facts, route: &str, next: &Face) -> Found {
+    let (Some(start), Some(Some(live))) = (facts.route(route), facts.world.get(route)) else { return Ok(()) };
+    if facts.unseen(route) {
+        return Ok(());
+    }
+    let known = facts.seen.get(route).is_some_and(|sight| sight.live.is_some());
+    ensure(known, || format!("{}: a group is taken out, and nobody knows what it carries", start.label))?;
+    let old = start.groups.get(&facts.plan.strategy.from);
+    let carries = old.and_then(|old| live.weights.get(old)).is_some_and(|weight| *weight > 0);
+    ensure(!carries && !facts.attached(start, Some(next)), || format!("{}: {:?} becomes {:?}", start.label, live.weights, next.weights))
+}
+
 /// A group leaves an action in a rollback, or where the old cluster is let go and it carries nothing; no weight changes then.
 fn taken_out(facts: &Facts, route: &str, before: &Face, after: &Face) -> Found {
+    // What was sent before someone else wrote is judged as it was sent.
+    if facts.detaching && facts.foreign.contains(route) {
+        return Ok(());
+    }
     let gone: Vec<_> = before.weights.keys().filter(|group| !after.weights.contains_key(*group)).collect();
     ensure(gone.is_empty() || facts.rollback.is_some() || facts.detaching, || format!("{gone:?} is taken out of {route}"))?;
     let idle = gone.iter().all(|group| before.weights[*group] == 0);

@@ -6,7 +6,7 @@ use cutover::domain::event::Outcome;
 
 use super::facts::Facts;
 use super::{Found, ensure};
-use crate::history::{Entry, What};
+use crate::history::{Entry, Verb, What};
 
 pub fn holds(facts: &Facts, entry: &Entry) -> Found {
     match &entry.what {
@@ -28,6 +28,10 @@ pub fn holds(facts: &Facts, entry: &Entry) -> Found {
             })?;
             for route in facts.routes().iter().filter(|r| !facts.unseen(&r.id)) {
                 let wrong = match outcome {
+                    _ if facts.verb == Verb::Finalize && facts.foreign.contains(&route.id) => None,
+                    Outcome::Completed if facts.detaching && facts.attached(route, routes.get(&route.id)) => {
+                        Some(format!("{} still has the group that was let go", route.label))
+                    }
                     Outcome::Completed => facts.not_goal(route, routes.get(&route.id)),
                     Outcome::RolledBack | Outcome::Aborted => facts.not_original(route, routes.get(&route.id)),
                 };

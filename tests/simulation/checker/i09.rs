@@ -20,7 +20,8 @@ pub fn holds(facts: &Facts, entry: &Entry) -> Found {
             ensure(entry.at.duration_since(seen.asked) <= RECENT, || {
                 format!("{route} is written at {}, and was read at {}", entry.at, seen.asked)
             })?;
-            let mut strange = facts.strange();
+            // The old cluster's groups are taken out of each action that is as it was left.
+            let mut strange = facts.strange().filter(|other| !facts.detaching || other == route);
             strange.next().map_or(Ok(()), |other| Err(format!("{route} is written although {other} was seen to be someone else's")))
         }
         Some((by, _)) => {

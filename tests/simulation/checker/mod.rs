@@ -91,6 +91,11 @@ impl Checker {
         self.facts.rollback.is_some()
     }
 
+    /// Whether the old cluster is let go.
+    pub fn detaching(&self) -> bool {
+        self.facts.detaching
+    }
+
     /// The load balancers of the run.
     pub fn load_balancers(&self) -> Vec<String> {
         self.facts.started().map(|s| s.load_balancers.clone()).unwrap_or_default()
