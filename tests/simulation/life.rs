@@ -10,7 +10,6 @@ use cutover::adapter::alb::Alb;
 use cutover::adapter::clock::Scaled;
 use cutover::adapter::kube::K8s;
 use cutover::adapter::metric::Nobody;
-use cutover::adapter::patient::Patient;
 use cutover::adapter::store::memory::Memory;
 use cutover::adapter::store::{Request, Store, run_id};
 use cutover::adapter::{Cluster, aws, eks};
@@ -18,10 +17,9 @@ use cutover::cli::exit::{Exit, Failure};
 use cutover::cli::prepare::prepare;
 use cutover::cli::{drive, identity};
 use cutover::domain::event::{Event, Outcome, Record, ResumeMode, Started, Stop, Wait};
-use cutover::domain::finalize::{Stands, judge, worst};
 use cutover::domain::state::{Phase, State};
 use cutover::domain::watch::Watch;
-use cutover::engine::{Audience, Ending, Interrupt, Ports, Run, Settings, finalize, hold, marker};
+use cutover::engine::{Audience, Ending, Interrupt, Ports, Run, Settings, hold, marker};
 use cutover::lab::model::World;
 use cutover::lab::paused::Lab;
 use cutover::plan::model::{ClusterAccess, Plan};
@@ -35,6 +33,7 @@ use super::face;
 use super::fault::{Point, Then};
 use super::history::{By, History, Verb, What};
 use super::kube::Transport;
+use super::let_go::QUIET;
 use super::outside::Outside;
 use super::plans;
 use super::seams::{Cell, Jumpy, Seen};
@@ -45,8 +44,6 @@ use super::wire::{Crash, Wire};
 const START: Timestamp = Timestamp::constant(1_767_600_000, 0);
 /// How often a run is brought back before it counts as lost.
 const LIVES: usize = 8;
-/// For so long nobody asked the old cluster anything before it is let go.
-const QUIET: Duration = Duration::from_mins(15);
 
 /// How a process came to its end.
 #[derive(Debug, Clone, PartialEq)]
@@ -245,27 +242,6 @@ impl Theatre {
             let failure = drive::engine(error, true);
             Life::Failed(failure.exit.code(), failure.to_string())
         })
-    }
-
-    /// As `cutover finalize --detach --force` looks, of somebody who knows that nobody asks the old cluster anything: what is asked of the run, if
-    /// that has not begun.
-    async fn may_go(&self, ports: &Ports) -> Result<Option<Request>, Life> {
-        let records = ports.store.read(&self.run).await.unwrap_or_default();
-        let Ok(Some(state)) = State::fold(&records) else { return Err(Life::Failed(Exit::Internal.code(), "no run".into())) };
-        if state.phase == Phase::Detaching {
-            return Ok(None);
-        }
-        let patient = Patient::new(ports.balancer.clone(), ports.clock.clone());
-        let facts = finalize::look(&self.told, &state, ports, &patient, QUIET).await;
-        let mut items = judge(&self.told, &state, &records, &facts, QUIET, ports.clock.now());
-        items.retain(|item| item.what != "requests");
-        let exit = match worst(&items) {
-            Stands::Yes => return Ok(Some(Request::Detach { by: "bob@lab".into(), bindings: false })),
-            Stands::Drift => Exit::Drift,
-            Stands::Wait => Exit::Waiting,
-            Stands::Unknown | Stands::No => Exit::Refused,
-        };
-        Err(Life::Failed(exit.code(), format!("{items:?}")))
     }
 
     /// Two seconds after the first fault someone asks the live process to roll back; where that cannot be asked, its process is ended.

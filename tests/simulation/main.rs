@@ -12,6 +12,7 @@ mod fault;
 mod found;
 mod history;
 mod kube;
+mod let_go;
 mod life;
 mod outside;
 mod plans;

@@ -1,0 +1,38 @@
+//! Whether the old cluster may go, as somebody finds who types `finalize`.
+
+use std::time::Duration;
+
+use cutover::adapter::patient::Patient;
+use cutover::adapter::store::Request;
+use cutover::cli::exit::Exit;
+use cutover::domain::finalize::{Stands, judge, worst};
+use cutover::domain::state::{Phase, State};
+use cutover::engine::{Ports, finalize};
+
+use super::life::{Life, Theatre};
+
+/// For so long nobody asked the old cluster anything before it is let go.
+pub const QUIET: Duration = Duration::from_mins(15);
+
+impl Theatre {
+    /// As `cutover finalize --detach --force` looks, of somebody who knows that nobody asks the old cluster anything: what is asked of the run, if
+    /// that has not begun.
+    pub async fn may_go(&self, ports: &Ports) -> Result<Option<Request>, Life> {
+        let records = ports.store.read(&self.run).await.unwrap_or_default();
+        let Ok(Some(state)) = State::fold(&records) else { return Err(Life::Failed(Exit::Internal.code(), "no run".into())) };
+        if state.phase == Phase::Detaching {
+            return Ok(None);
+        }
+        let patient = Patient::new(ports.balancer.clone(), ports.clock.clone());
+        let facts = finalize::look(&self.told, &state, ports, &patient, QUIET).await;
+        let mut items = judge(&self.told, &state, &records, &facts, QUIET, ports.clock.now());
+        items.retain(|item| item.what != "requests");
+        let exit = match worst(&items) {
+            Stands::Yes => return Ok(Some(Request::Detach { by: "bob@lab".into(), bindings: false })),
+            Stands::Drift => Exit::Drift,
+            Stands::Wait => Exit::Waiting,
+            Stands::Unknown | Stands::No => Exit::Refused,
+        };
+        Err(Life::Failed(exit.code(), format!("{items:?}")))
+    }
+}
