@@ -1,7 +1,7 @@
 //! Two operators over one load balancer, their lock a Lease: in virtual time, through the real engine, adapters and clients, with stops, cuts and lost answers
 //! from a seed. What is counted is every write that raises traffic while somebody else has the Lease.
 //!
-//! `CUTOVER_PAIRS=1000 cargo test --release --test pairs -- --nocapture` runs a thousand; `CUTOVER_PAIR=17` one of them, with what happened in it.
+//! `CUTOVER_PAIRS=1000 cargo test --profile simulation --test pairs -- --nocapture` runs a thousand; `CUTOVER_PAIR=17` one of them, with what happened in it.
 
 #![allow(clippy::large_futures)] // a test's one future may be as large as it likes
 
