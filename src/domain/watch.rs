@@ -20,7 +20,7 @@ pub struct Observation {
     /// Ready replicas behind a group of instance targets, where Kubernetes says.
     pub replicas: BTreeMap<String, u32>,
     /// The marker on the load balancers, or why it could not be read; `None` where the plan does without.
-    pub marker: Option<Result<Marker, Unreadable>>,
+    pub marker: Option<Reading<Marker>>,
     /// Every route of each load balancer that could be read, with that load balancer's ARN; empty where nobody asked.
     pub census: Vec<(String, LiveRoute)>,
 }
@@ -31,7 +31,7 @@ impl Observation {
         let throttled = |why: Option<&Unreadable>| matches!(why, Some(Unreadable::Throttled));
         self.routes.values().any(|r| throttled(r.value.as_ref().err()))
             || self.health.values().any(|r| throttled(r.value.as_ref().err()))
-            || throttled(self.marker.as_ref().and_then(|m| m.as_ref().err()))
+            || throttled(self.marker.as_ref().and_then(|m| m.value.as_ref().err()))
     }
 }
 
@@ -73,6 +73,8 @@ pub struct Watch {
     pub marker: Option<Marker>,
     /// Why the marker could not be read the last time.
     pub marker_unread: Option<Unreadable>,
+    /// When it was last read.
+    marker_at: Timestamp,
     /// Why the lock may be somebody else's before long, though nobody else is known to have it.
     pub lapsed: Option<String>,
     /// Zones in which each group's targets have been seen.
@@ -108,6 +110,7 @@ impl Watch {
             ceilings: BTreeMap::new(),
             marker: None,
             marker_unread: None,
+            marker_at: Timestamp::MIN,
             lapsed: None,
             zones: BTreeMap::new(),
             unbound: Vec::new(),
@@ -171,9 +174,9 @@ impl Watch {
             self.census = look.census;
         }
         match look.marker {
-            Some(Ok(marker)) => (self.marker, self.marker_unread) = (Some(marker), None),
+            Some(Reading { at, value: Ok(marker) }) => (self.marker, self.marker_unread, self.marker_at) = (Some(marker), None, at),
             // Nobody knows whose it is now, whatever it said before.
-            Some(Err(why)) => self.marker_unread = Some(why),
+            Some(Reading { value: Err(why), .. }) => self.marker_unread = Some(why),
             None => {}
         }
         let blind = !self.unreadable.is_empty() || self.routes.values().any(|r| blinds(&r.value));
@@ -206,6 +209,16 @@ impl Watch {
         while samples.get(1).is_some_and(|s| at.duration_since(s.at) > keep) {
             samples.pop_front();
         }
+    }
+
+    /// Whether the marker was ours when it was last read.
+    pub fn marked(&self) -> bool {
+        self.marker == Some(Marker::Ours) && self.marker_unread.is_none()
+    }
+
+    /// Whether that was long enough ago to read it again before something is written.
+    pub fn marker_stale(&self, now: Timestamp) -> bool {
+        now.duration_since(self.marker_at) > self.fresh
     }
 
     /// The samples of a group.

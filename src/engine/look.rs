@@ -13,8 +13,8 @@ use crate::domain::event::GroupStart;
 use crate::domain::goal;
 use crate::domain::kube::WorkloadView;
 use crate::domain::state::State;
-use crate::domain::watch::Observation;
-use crate::plan::model::{ClusterName, Marker, Plan, ServiceRef, TargetType};
+use crate::domain::watch::{Marker, Observation};
+use crate::plan::model::{self, ClusterName, Plan, ServiceRef, TargetType};
 
 /// What only explains a wait may hold up the guard for no longer than this.
 const SOON: Duration = Duration::from_secs(2);
@@ -59,7 +59,7 @@ impl Subject {
             groups: groups.iter().filter(|(arn, g)| used(&g.cluster, arn)).map(|(arn, _)| arn.clone()).collect(),
             load_balancers: state.started.load_balancers.clone(),
             run: state.run.clone(),
-            tagged: plan.marker == Marker::Tag,
+            tagged: plan.marker == model::Marker::Tag,
             marking: false,
             replicas: behind(true),
             services: behind(false),
@@ -90,12 +90,22 @@ pub async fn whole(
     clock: &dyn Clock,
 ) -> Observation {
     let replicas = behind(&subject.replicas, clusters, |view| Some(view.owners.iter().map(|o| o.ready).sum()));
-    let marker = async {
-        if subject.tagged && !subject.marking { Some(marker::read(balancer, &subject.load_balancers, &subject.run).await) } else { None }
-    };
-    let (routes, health, marker, replicas) =
-        tokio::join!(routes(&subject.routes, balancer, clock), targets(&subject.groups, balancer, clock), marker, replicas);
+    let (routes, health, marker, replicas) = tokio::join!(
+        routes(&subject.routes, balancer, clock),
+        targets(&subject.groups, balancer, clock),
+        marker(subject, balancer, clock),
+        replicas
+    );
     Observation { routes, health, replicas, marker, census: Vec::new() }
+}
+
+/// The marker, where the plan wants one and it is not just being put.
+pub async fn marker(subject: &Subject, balancer: &dyn Balancer, clock: &dyn Clock) -> Option<Reading<Marker>> {
+    if !subject.tagged || subject.marking {
+        return None;
+    }
+    let at = clock.now();
+    Some(Reading { at, value: marker::read(balancer, &subject.load_balancers, &subject.run).await })
 }
 
 /// Every route of the load balancers, as far as they can be read: whoever makes a rule does not ask us.

@@ -166,3 +166,9 @@ fn a_full_disk_and_a_hook_do_not_hold_up_a_rollback() {
 fn nothing_is_let_go_without_the_marker() {
     holds(&["small/finalize/DescribeTags#16.answered.reset", "small/finalize/DescribeTags#17.lost.throttle"]);
 }
+
+/// A look took twenty seconds, and what was taken out after it went by a reading of the marker that was as old.
+#[test]
+fn nothing_is_let_go_by_an_old_reading_of_the_marker() {
+    holds(&["small/finalize/DescribeRules#17.lost.timeout"]);
+}

@@ -35,17 +35,18 @@ fn moments(name: &Name) -> impl Iterator<Item = Moment> {
     sensible.into_iter().filter(|(_, sensible)| *sensible).map(|(moment, _)| moment)
 }
 
+/// Every fault of these kinds at each of the calls, where it makes a difference.
+fn points(names: &[Name], kinds: &[Kind]) -> Vec<Point> {
+    let at = |name: &Name, moment, kind: &Kind| Point { call: name.call.clone(), moment, kind: *kind };
+    names.iter().flat_map(|name| moments(name).flat_map(move |m| kinds.iter().map(move |kind| at(name, m, kind)))).collect()
+}
+
 /// Two faults, one after the other: of the first kinds at every write, and of the second ones at every later call.
 fn pairs(plan: &str, first: &[Kind], second: &[Kind]) -> impl Iterator<Item = Schedule> {
     let calls: Vec<_> = calls(plan).into_iter().filter(|name| !name.call.0.starts_with(FIRST)).collect();
-    let point = |name: &Name, moment, kind| Point { call: name.call.clone(), moment, kind };
-    let at = |names: &[Name], kinds: &[Kind]| -> Vec<Point> {
-        let each = names.iter().flat_map(|name| moments(name).flat_map(move |m| kinds.iter().map(move |kind| point(name, m, *kind))));
-        each.collect()
-    };
     let mut all = Vec::new();
     for (index, name) in calls.iter().enumerate().filter(|(_, name)| name.mutating) {
-        all.push((at(std::slice::from_ref(name), first), at(&calls[index + 1..], second)));
+        all.push((points(std::slice::from_ref(name), first), points(&calls[index + 1..], second)));
     }
     let plan = plan.to_owned();
     all.into_iter().flat_map(move |(first, second)| {
@@ -60,19 +61,14 @@ fn pairs(plan: &str, first: &[Kind], second: &[Kind]) -> impl Iterator<Item = Sc
     })
 }
 
-/// Every fault of these kinds at every call of a plan, where it makes a difference.
+/// The same at every call of a plan.
 pub fn exhaustive(plan: &str, kinds: &[Kind]) -> Vec<Schedule> {
-    let mut all = Vec::new();
-    for name in calls(plan) {
-        for moment in moments(&name) {
-            for kind in kinds {
-                for then in [Then::Resume, Then::Rollback] {
-                    all.push(Schedule { plan: plan.into(), then, points: vec![Point { call: name.call.clone(), moment, kind: *kind }] });
-                }
-            }
-        }
-    }
-    all
+    let each = points(&calls(plan), kinds).into_iter();
+    each.flat_map(|point| [Then::Resume, Then::Rollback].map(|then| one(plan, then, point.clone()))).collect()
+}
+
+fn one(plan: &str, then: Then, point: Point) -> Schedule {
+    Schedule { plan: plan.into(), then, points: vec![point] }
 }
 
 /// What strikes at commands and hooks: what they may do themselves, and what may happen to the run meanwhile.
@@ -81,14 +77,17 @@ const BESIDE: [Kind; 7] = [Kind::Crash, Kind::ServerError, Kind::TimeOut, Kind::
 /// Every fault that makes sense at every command and hook of a run, and of the way back: of a finished run, and of one that has to go back by
 /// itself at its second share.
 fn hooked() -> Vec<Schedule> {
-    let point = |call: &Name, moment, kind| Point { call: call.call.clone(), moment, kind };
     let schedule = |then, points| Schedule { plan: "hooks".into(), then, points };
     let all = calls_then("hooks", Then::Rollback);
-    let dead = all.iter().rfind(|name| name.call.0 == "afterShift").map(|name| point(name, Moment::Answered, Kind::Dead));
+    let dead = all.iter().rfind(|name| name.call.0 == "afterShift").map(|name| Point {
+        call: name.call.clone(),
+        moment: Moment::Answered,
+        kind: Kind::Dead,
+    });
     let mut schedules = Vec::new();
     for name in all.iter().filter(|name| name.outside) {
         let back = name.call.0 == "undo" || name.call.0.ends_with("Rollback");
-        for point in moments(name).flat_map(|moment| BESIDE.map(|kind| point(name, moment, kind))) {
+        for point in points(std::slice::from_ref(name), &BESIDE) {
             schedules.push(schedule(Then::Rollback, vec![point.clone()]));
             let before = dead.clone().filter(|_| back);
             schedules.push(schedule(Then::Resume, before.into_iter().chain([point]).collect()));
@@ -164,37 +163,26 @@ fn two_faults_one_after_the_other() {
     report("two faults one after the other", &pairs("small", &first, &second).step_by(every).collect::<Vec<_>>());
 }
 
-/// A finished run is taken back in parts: faults at every call of that.
+/// Every fault at every call of what comes after a run of the small plan that completed, and that is so many writes at the least.
+fn afterwards(then: Then, writes: usize) -> Vec<Schedule> {
+    let run = calls("small").len();
+    let way = calls_then("small", then).split_off(run);
+    assert!(way.iter().filter(|name| name.mutating).count() >= writes, "{way:?}");
+    points(&way, &KINDS.map(|(kind, _)| kind)).into_iter().map(|point| one("small", then, point)).collect()
+}
+
+/// A finished run is taken back in parts: three, of two routes.
 #[test]
 fn every_fault_at_every_call_of_a_way_back_in_parts() {
-    let run = calls("small").len();
-    let way: Vec<_> = calls_then("small", Then::Ramp).into_iter().skip(run).collect();
-    assert!(way.iter().filter(|name| name.mutating).count() >= 6, "three parts of two routes: {way:?}");
-    let mut all = Vec::new();
-    for name in &way {
-        for moment in moments(name) {
-            for (kind, _) in KINDS {
-                let point = Point { call: name.call.clone(), moment, kind };
-                all.push(Schedule { plan: "small".into(), then: Then::Ramp, points: vec![point] });
-            }
-        }
-    }
     // Its calls are much the same time and again: a third of them tells as much.
-    let third = all.into_iter().step_by(3).collect();
+    let third = afterwards(Then::Ramp, 6).into_iter().step_by(3).collect();
     report("every fault at every call of a way back in parts", &some(third));
 }
 
-/// A run has completed, and the old cluster is let go.
+/// The old cluster is let go: the marker, two routes, and the marker again.
 #[test]
-fn every_fault_at_every_write_of_letting_go() {
-    let run = calls("small").len();
-    let writes: Vec<_> = calls_then("small", Then::Finalize).into_iter().skip(run).filter(|name| name.mutating).collect();
-    assert!(writes.len() >= 4, "the marker, two routes, and the marker: {writes:?}");
-    let points = writes
-        .iter()
-        .flat_map(|name| moments(name).flat_map(|moment| KINDS.map(|(kind, _)| Point { call: name.call.clone(), moment, kind })));
-    let all = points.map(|point| Schedule { plan: "small".into(), then: Then::Finalize, points: vec![point] }).collect();
-    report("every fault at every write of letting go", &some(all));
+fn every_fault_at_every_call_of_letting_go() {
+    report("every fault at every call of letting go", &some(afterwards(Then::Finalize, 4)));
 }
 
 #[test]

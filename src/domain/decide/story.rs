@@ -80,8 +80,8 @@ impl Sim {
             let live = LiveRoute { id: r.start.id.clone(), ..fixture::route(80, Some(15), r.known.clone()) };
             (r.start.id.clone(), Reading { at, value: Ok(live) })
         });
-        let look =
-            Observation { routes: routes.collect(), health: health.into(), marker: Some(Ok(Marker::Ours)), ..Observation::default() };
+        let marker = Some(Reading { at, value: Ok(Marker::Ours) });
+        let look = Observation { routes: routes.collect(), health: health.into(), marker, ..Observation::default() };
         self.watch.absorb(at, look, true);
         self.turn()
     }

@@ -6,7 +6,8 @@ use super::Run;
 use crate::domain::alb::RouteId;
 use crate::domain::decide::{self, Batch};
 use crate::domain::event::{BindingStart, Event, Wait, WaitReason, Write, WriteResult};
-use crate::engine::{EngineError, bind};
+use crate::domain::watch::Observation;
+use crate::engine::{EngineError, bind, look};
 
 impl Run<'_> {
     pub(super) async fn write(&mut self, batch: Batch) -> Result<(), EngineError> {
@@ -25,7 +26,7 @@ impl Run<'_> {
         // What someone else did to one route freezes the raises of all.
         let foreign = !batch.restore && events.iter().any(|e| matches!(e, Event::Drifted { .. }));
         self.journal_all(events).await?;
-        if foreign || prepared.is_empty() || self.stale(&batch.raises) {
+        if foreign || prepared.is_empty() || self.stale(&batch.raises) || !(batch.restore || self.marked().await) {
             return Ok(());
         }
         let (time, deadline) = (self.ports.clock.now(), self.deadline());
@@ -45,6 +46,16 @@ impl Run<'_> {
             self.journal(event).await?;
         }
         Ok(())
+    }
+
+    /// Whether the marker is ours, which is read again where other readings of the last look, or of the routes, took their time.
+    async fn marked(&mut self) -> bool {
+        if !self.watch.marker_stale(self.ports.clock.now()) {
+            return true; // so it was decided
+        }
+        let Some(marker) = look::marker(&self.subject, &*self.ports.balancer, &*self.ports.clock).await else { return true };
+        self.watch.absorb(self.ports.clock.now(), Observation { marker: Some(marker), ..Observation::default() }, false);
+        self.watch.marked()
     }
 
     /// Whether the lock is ours by the word of the place where it is, now, and for as long as a write may take. Only restoring writes do without.

@@ -32,6 +32,10 @@ pub fn holds(facts: &Facts, entry: &Entry) -> Found {
     if let Some(why) = missing.filter(|_| facts.shares(facts.step).is_some() && !facts.agreed(route)) {
         return Err(format!("{route} is raised, but {why}"));
     }
+    // What takes the old group out raises nothing of what was read.
+    if facts.detaching && facts.unseen(route) {
+        return Ok(());
+    }
     for (cluster, group) in &start.groups {
         if part(start, cluster, &next) > part(start, cluster, live) + 1e-9 {
             gate(facts, start, cluster, group, entry.at)?;

@@ -36,6 +36,7 @@ fn without_cross_zone_balancing_targets_in_one_zone_of_three_are_not_enough() {
 /// A look at which the marker's tag said this, with everything else well.
 fn tagged(watch: Watch, second: i64, marker: Option<Result<Marker, Unreadable>>) -> Watch {
     let mut watch = watch.seen(second, Ok(forward(&ORIGINAL)), [10, 10]);
+    let marker = marker.map(|value| Reading { at: at(second), value });
     watch.absorb(at(second), Observation { marker, ..Observation::default() }, false);
     watch
 }
