@@ -16,19 +16,19 @@ use cutover::adapter::{Cluster, aws, eks};
 use cutover::cli::exit::{Exit, Failure};
 use cutover::cli::prepare::prepare;
 use cutover::cli::{drive, identity};
-use cutover::domain::event::{Event, Outcome, Record, ResumeMode, Started, Stop, Wait};
-use cutover::domain::state::{Phase, State};
-use cutover::domain::watch::Watch;
-use cutover::engine::{Audience, Ending, Interrupt, Ports, Run, Settings, hold, marker};
+use cutover::domain::event::{Outcome, ResumeMode, Started, Stop};
+use cutover::domain::state::State;
+use cutover::engine::{Ending, Ports, Run, Settings, hold, marker};
 use cutover::lab::model::World;
 use cutover::lab::paused::Lab;
 use cutover::plan::model::{ClusterAccess, Plan};
 use futures::FutureExt;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use tower::util::BoxCloneSyncService;
 
 use super::aws::Connector;
 use super::checker::i12::SECRETS;
+use super::ear::Ear;
 use super::face;
 use super::fault::{Point, Then};
 use super::history::{By, History, Verb, What};
@@ -223,8 +223,7 @@ impl Theatre {
                 return Life::Failed(failure.exit.code(), failure.to_string());
             }
         };
-        let disk = self.ledger.memory.clone();
-        let mut audience = Ear { wire: self.wire.clone(), disk, approved: 0, frozen: None, interrupt: Interrupt::default() };
+        let mut audience = Ear::new(self.wire.clone(), self.ledger.memory.clone());
         let interrupt = audience.interrupt.clone();
         let run = Run::take(&self.told, ports, settings, hold, interrupt, &mut audience).await;
         let lived = async {
@@ -324,39 +323,5 @@ impl Theatre {
         self.wire.observe(By::Us);
         let world = self.lab.shell().call(|w, _| w.snapshot());
         self.wire.note(What::Rests(world.routes.iter().map(|(id, actions)| (id.clone(), face::live(actions))).collect()));
-    }
-}
-
-/// Frozen for this long: nothing changes that any more.
-const STALL: SignedDuration = SignedDuration::from_mins(40);
-
-/// Hears what the run says.
-struct Ear {
-    wire: Wire,
-    disk: Memory,
-    /// The last step that was approved.
-    approved: usize,
-    frozen: Option<Timestamp>,
-    interrupt: Interrupt,
-}
-
-impl Audience for Ear {
-    fn record(&mut self, record: &Record) {
-        self.wire.note(What::Told(record.clone()));
-        match &record.event {
-            Event::Frozen { .. } => self.frozen = Some(self.wire.now()),
-            Event::Thawed {} | Event::Resumed { .. } | Event::RollbackStarted { .. } | Event::RampStarted { .. } => self.frozen = None,
-            _ => {}
-        }
-    }
-
-    fn turn(&mut self, state: &State, _: &Watch, _: &[Wait], _: Timestamp) {
-        if state.phase == Phase::Awaiting && self.approved != state.step {
-            self.approved = state.step;
-            let _ = self.disk.ask(&state.run, &Request::Approve { by: "bob@lab".into() });
-        }
-        if self.frozen.is_some_and(|since| self.wire.now().duration_since(since) > STALL) {
-            self.interrupt.raise(Stop::Waiting, "frozen for too long");
-        }
     }
 }

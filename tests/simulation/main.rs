@@ -7,6 +7,7 @@
 mod aws;
 mod bugs;
 mod checker;
+mod ear;
 mod face;
 mod fault;
 mod found;

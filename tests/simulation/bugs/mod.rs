@@ -4,6 +4,7 @@
 mod edit;
 mod liar;
 mod table;
+mod ways;
 
 use std::sync::Arc;
 

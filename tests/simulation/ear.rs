@@ -1,0 +1,52 @@
+//! Who hears what a run says: whoever approves what asks for it, and ends what is frozen for good.
+
+use cutover::adapter::store::Request;
+use cutover::adapter::store::memory::Memory;
+use cutover::domain::event::{Event, Record, Stop, Wait};
+use cutover::domain::state::{Phase, State};
+use cutover::domain::watch::Watch;
+use cutover::engine::{Audience, Interrupt};
+use jiff::{SignedDuration, Timestamp};
+
+use super::history::What;
+use super::wire::Wire;
+
+/// Frozen for this long: nothing changes that any more.
+const STALL: SignedDuration = SignedDuration::from_mins(40);
+
+/// Hears what the run says.
+pub struct Ear {
+    wire: Wire,
+    disk: Memory,
+    /// The last step that was approved.
+    approved: usize,
+    frozen: Option<Timestamp>,
+    pub interrupt: Interrupt,
+}
+
+impl Ear {
+    pub fn new(wire: Wire, disk: Memory) -> Self {
+        Self { wire, disk, approved: 0, frozen: None, interrupt: Interrupt::default() }
+    }
+}
+
+impl Audience for Ear {
+    fn record(&mut self, record: &Record) {
+        self.wire.note(What::Told(record.clone()));
+        match &record.event {
+            Event::Frozen { .. } => self.frozen = Some(self.wire.now()),
+            Event::Thawed {} | Event::Resumed { .. } | Event::RollbackStarted { .. } | Event::RampStarted { .. } => self.frozen = None,
+            _ => {}
+        }
+    }
+
+    fn turn(&mut self, state: &State, _: &Watch, _: &[Wait], _: Timestamp) {
+        if state.phase == Phase::Awaiting && self.approved != state.step {
+            self.approved = state.step;
+            let _ = self.disk.ask(&state.run, &Request::Approve { by: "bob@lab".into() });
+        }
+        if self.frozen.is_some_and(|since| self.wire.now().duration_since(since) > STALL) {
+            self.interrupt.raise(Stop::Waiting, "frozen for too long");
+        }
+    }
+}
