@@ -1,4 +1,4 @@
-//! The executor of a rollback: all routes at once, each on its own way from its write to its read-back, and back to its write where that
+//! The executor of a rollback: all routes side by side, each on its own way from its write to its read-back, and back to its write where that
 //! failed. Nothing here waits for the slowest.
 //!
 //! Writes stay under way across turns: a turn sends what may be sent, takes in what has come meanwhile, and ends within a second, so that
