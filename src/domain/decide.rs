@@ -28,7 +28,7 @@ use crate::plan::model::Plan;
 pub use detach::old as old_group;
 pub use guard::{carrying, family_total};
 pub use hold::blind;
-pub use hooks::{action as errand_line, errand, line as command_line};
+pub use hooks::{action as errand_line, errand, line as command_line, when as hook_when};
 pub use leaving::{carries_on, stop};
 pub use steps::{label, spell};
 pub use way_back::{WayBack, carriers, way_back};

@@ -12,7 +12,7 @@ use super::hours;
 use super::preflight::estimate;
 use super::select::{SelectedRoute, Selection, Skipped};
 use super::shares;
-use crate::plan::model::hook::{Hook, Occasion};
+use crate::plan::model::hook::Hook;
 use crate::plan::model::{Plan, Shares, Step, StepKind};
 
 /// Everything that `check` prints.
@@ -190,14 +190,8 @@ fn steps(plan: &Plan) -> Vec<StepLine> {
 }
 
 fn hook(hook: &Hook) -> HookLine {
-    let occasion = match hook.occasion {
-        Occasion::Bind => "bind",
-        Occasion::Shift => "shift",
-        Occasion::Rollback => "rollback",
-        Occasion::Finish => "finish",
-    };
-    let when = format!("{} {occasion}", if hook.before { "before" } else { "after" });
-    HookLine { when, name: hook.name.clone(), does: super::decide::errand_line(&hook.action), must: hook.must }
+    let (when, does) = (super::decide::hook_when(hook), super::decide::errand_line(&hook.action));
+    HookLine { when: when.to_owned(), name: hook.name.clone(), does, must: hook.must }
 }
 
 /// A step in words.

@@ -113,6 +113,11 @@ fn ids(plan: &Plan, at: Occasion, step: usize) -> Vec<HookId> {
     hooks.filter(|(_, hook)| occasion(hook) == at).map(|(number, _)| HookId { at, step, number }).collect()
 }
 
+/// When a hook is done, in words.
+pub fn when(hook: &Hook) -> &'static str {
+    spoken(occasion(hook))
+}
+
 fn occasion(hook: &Hook) -> Occasion {
     match (hook.occasion, hook.before) {
         (hook::Occasion::Bind, true) => Occasion::BeforeBind,
