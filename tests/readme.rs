@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use cutover::base::finding::{Code, Severity};
 use cutover::cli::args::Cutover;
 use cutover::cli::exit::Exit;
-use cutover::domain::event::{Event, Outcome, Record};
-use cutover::domain::finding::{Code, Severity};
 use cutover::domain::preflight::ACCEPTABLE_ERRORS;
-use cutover::domain::state::{Phase, State};
+use cutover::domain::run::event::{Event, Outcome, Record};
+use cutover::domain::run::state::{Phase, State};
 use serde_json::json;
 
 fn root() -> PathBuf {
@@ -130,7 +130,7 @@ fn every_file_is_there() {
 /// AWS actions that the adapters call, as IAM spells them.
 fn called() -> BTreeSet<String> {
     let mut all = BTreeSet::new();
-    for (folder, service) in [("src/adapter/alb", "elasticloadbalancing"), ("src/adapter/eks", "eks")] {
+    for (folder, service) in [("src/adapter/aws/elb", "elasticloadbalancing"), ("src/adapter/aws/eks", "eks")] {
         for entry in std::fs::read_dir(root().join(folder)).expect(folder) {
             let text = std::fs::read_to_string(entry.expect(folder).path()).expect("a source file");
             for call in text.split('.').filter_map(|c| c.split_once("()")).map(|(name, _)| name) {

@@ -12,13 +12,14 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use cutover::adapter::calls::Outcome;
-use cutover::adapter::otlp::Collector;
+use cutover::adapter::telemetry::Collector;
 use cutover::cli::render::metrics::{Dialect, Gauges, text};
-use cutover::domain::event::{Counts, Record, WaitReason};
-use cutover::domain::journal;
-use cutover::domain::state::State;
-use cutover::domain::trace::{Span, Trace};
-use cutover::domain::verdict::judge::Call;
+use cutover::domain::health::Counts;
+use cutover::domain::metric::verdict::judge::Call;
+use cutover::domain::run::event::{Record, WaitReason};
+use cutover::domain::run::journal;
+use cutover::domain::run::state::State;
+use cutover::domain::view::trace::{Span, Trace};
 use serde_json::Value;
 
 fn records() -> Vec<Record> {

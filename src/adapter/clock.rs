@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
-use super::Clock;
+use crate::port::Clock;
 
 /// The machine's own clock, as it was when the process first looked, and from then on as time passes: where someone sets the machine's, or NTP
 /// does, a process does not follow. Set forward it would cut short whatever has to last, such as the settling of a step or the time in which

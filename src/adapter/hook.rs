@@ -3,11 +3,11 @@
 use async_trait::async_trait;
 use http::HeaderMap;
 
-use super::Hooks;
-use super::command::{self, Line};
 use super::metric::{Ask, Web, clipped};
-use crate::domain::hook::{Errand, Told};
+use crate::adapter::process::{self as command, Line};
+use crate::domain::run::hook::{Errand, Told};
 use crate::plan::model::hook::Action;
+use crate::port::Hooks;
 
 /// This machine and what it reaches.
 #[derive(Default)]
@@ -74,7 +74,7 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
-    use crate::domain::hook::{HookId, Occasion};
+    use crate::domain::run::hook::{HookId, Occasion};
     use crate::plan::model::metric::{Header, HeaderValue};
 
     fn errand(action: Action) -> Errand {

@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::{Balancer, Caller, Clock, WriteError};
-use crate::domain::action::Action;
-use crate::domain::alb::{Listener, LiveRoute, LoadBalancer, RouteId, Tags, Target, TargetGroup, Unreadable};
+use crate::domain::elb::action::Action;
+use crate::domain::elb::balancer::{Listener, LiveRoute, LoadBalancer, Tags, Target, TargetGroup};
+use crate::domain::traffic::{RouteId, Unreadable};
 use crate::plan::model::Selector;
+use crate::port::{Balancer, Caller, Clock, WriteError};
 
 /// Pauses between tries, about eight seconds in all.
 const PAUSES: [Duration; 4] = [Duration::from_millis(500), Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4)];

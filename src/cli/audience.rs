@@ -9,10 +9,10 @@ use super::picture::Picture;
 use super::render::events::Lines;
 use super::render::view::View;
 use super::term;
-use crate::domain::event::{Record, Wait};
-use crate::domain::journal;
-use crate::domain::state::State;
-use crate::domain::watch::Watch;
+use crate::domain::run::event::{Record, Wait};
+use crate::domain::run::journal;
+use crate::domain::run::state::State;
+use crate::domain::run::watch::Watch;
 use crate::engine::Audience;
 use crate::plan::model::Plan;
 

@@ -11,13 +11,13 @@ use super::render::view::View;
 use super::signals::Signals;
 use super::telemetry::Telemetry;
 use super::term;
-use crate::adapter::store::{LockError, Request, StoreError, emergency};
-use crate::domain::event::{Event, Outcome, Stop};
-use crate::domain::goal;
-use crate::domain::state::State;
+use crate::domain::decide::goal;
+use crate::domain::run::event::{Event, Outcome, Stop};
+use crate::domain::run::state::State;
 use crate::engine::hold::{Hold, HoldError};
 use crate::engine::{Ending, EngineError, Interrupt, Ports, Run, Settings, Subject};
 use crate::plan::model::Plan;
+use crate::port::store::{LockError, Request, StoreError, emergency};
 
 /// Settings for a run that this process drives.
 pub fn settings(plan: &Plan, state: &State) -> Settings {
@@ -224,8 +224,8 @@ pub fn held(error: HoldError) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::event::{Event, Record};
     use crate::domain::fixture;
+    use crate::domain::run::event::{Event, Record};
     use crate::engine::MarkerError;
 
     #[test]

@@ -6,9 +6,9 @@ use std::sync::{Arc, OnceLock};
 
 use super::exit::{Exit, Failure};
 use super::place::unusable;
-use crate::adapter::store::{RunSummary, Store};
-use crate::domain::event::{Event, Record};
+use crate::domain::run::event::{Event, Record};
 use crate::plan::{self, model::Plan};
+use crate::port::store::{RunSummary, Store};
 
 /// A run of the store, with the plan that its journal froze.
 #[derive(Debug)]

@@ -13,10 +13,10 @@ use super::render::events::Lines;
 use super::render::view::View;
 use super::term;
 use super::verbs::steer::{done_if_back, state};
-use crate::adapter::store::{Holder, Store};
-use crate::domain::event::{Event, Outcome, Record};
-use crate::domain::state::State;
+use crate::domain::run::event::{Event, Outcome, Record};
+use crate::domain::run::state::State;
 use crate::engine::{Audience, Ending, request};
+use crate::port::store::{Holder, Store};
 
 /// Shows a run's new records until its traffic is back; `None` where the process that had it in hand is gone before that.
 pub async fn to_the_end(global: &Global, store: &Arc<dyn Store>, found: &Found) -> Result<Option<Exit>, Failure> {

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use super::exit::{Exit, Failure};
 use super::{owner, world};
-use crate::adapter::Balancer;
 use crate::engine::Ports;
 use crate::plan::model::{Plan, StatePlace};
+use crate::port::Balancer;
 
 /// A request does not wait for STS longer than this.
 const SOON: Duration = Duration::from_secs(5);

@@ -11,12 +11,12 @@ use tokio::time::Instant;
 use super::render::events;
 use super::render::names::Names;
 use super::render::style::{Style, count};
-use crate::adapter::courier::Courier;
+use crate::adapter::http::Courier;
 use crate::adapter::notify::{self, Message, PATIENCE};
-use crate::domain::event::{Event, Record, StepType, Stop, Wait};
-use crate::domain::hook::HookResult;
-use crate::domain::state::State;
-use crate::domain::watch::Watch;
+use crate::domain::run::event::{Event, Record, StepType, Stop, Wait};
+use crate::domain::run::hook::HookResult;
+use crate::domain::run::state::State;
+use crate::domain::run::watch::Watch;
 use crate::engine::Audience;
 use crate::plan::model::Plan;
 use crate::plan::model::notify::{Kind, Notification};
@@ -256,8 +256,8 @@ impl Audience for Rehearsed<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::event::Freeze;
     use crate::domain::fixture;
+    use crate::domain::run::event::Freeze;
 
     fn told(teller: &mut Teller, events: &[Event]) -> Vec<(Kind, String)> {
         let record = |event: &Event| Record { seq: 1, time: Timestamp::UNIX_EPOCH, run: "alpha-1".into(), event: event.clone() };

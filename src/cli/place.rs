@@ -8,12 +8,13 @@ use ::kube::Client;
 use super::args::Global;
 use super::exit::{Exit, Failure};
 use super::{find, world};
+use crate::adapter::aws::eks;
 use crate::adapter::clock::System;
+use crate::adapter::kubernetes as kube;
 use crate::adapter::store::fs::Local;
 use crate::adapter::store::kubernetes::Shared;
-use crate::adapter::store::{Store, StoreError};
-use crate::adapter::{eks, kube};
 use crate::plan::model::{ClusterAccess, Plan, StatePlace};
+use crate::port::store::{Store, StoreError};
 
 /// A namespace of a cluster in which runs are kept, reached.
 pub struct Namespace {

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use super::exit::{Exit, Failure};
 use crate::adapter::patient::Patient;
-use crate::domain::event::Started;
-use crate::domain::facts::Facts;
-use crate::domain::finding::Severity;
-use crate::domain::goal;
+use crate::base::finding::Severity;
+use crate::domain::decide::goal;
 use crate::domain::preflight;
-use crate::domain::report::Report;
+use crate::domain::preflight::facts::Facts;
+use crate::domain::run::event::Started;
+use crate::domain::view::report::Report;
 use crate::engine::facts::{gather_at, mute};
 use crate::engine::marker::KEY;
 use crate::engine::start::{Beginning, started};

@@ -5,13 +5,15 @@ use std::sync::Arc;
 
 use aws_config::SdkConfig;
 
-use crate::adapter::alb::Alb;
+use crate::adapter::aws::eks;
+use crate::adapter::aws::elb::Alb;
 use crate::adapter::patient::Patient;
-use crate::adapter::store::Store;
-use crate::adapter::{Cluster, aws, clock, eks, hook, kube, metric};
-use crate::domain::alb::Unreadable;
+use crate::adapter::{aws, clock, hook, kubernetes as kube, metric};
+use crate::domain::traffic::Unreadable;
 use crate::engine::Ports;
 use crate::plan::model::{ClusterAccess, ClusterName, Plan, Selector};
+use crate::port::Cluster;
+use crate::port::store::Store;
 
 /// AWS as the SDK's standard chain finds it, in this region (`None`: the chain's own).
 pub async fn aws(region: Option<&str>) -> SdkConfig {

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::action::{Action, Config, Forward, Tuple};
-use super::alb::{HealthCheck, Listener, LiveRoute, LoadBalancer, TargetGroup};
-use super::event::{GroupStart, RouteStart, Started};
-use super::select::LiveWorld;
+use crate::domain::elb::action::{Action, Config, Forward, Tuple};
+use crate::domain::elb::balancer::{HealthCheck, Listener, LiveRoute, LoadBalancer, TargetGroup};
+use crate::domain::elb::select::LiveWorld;
+use crate::domain::run::event::{GroupStart, RouteStart, Started};
 use crate::plan::model::{
     BindingMode, BindingSpec, Cluster, ClusterAccess, GuardGate, Marker, OnFailure, Plan, PortRef, RaiseGate, RollbackStickiness,
     RouteEntry, Selector, ServiceRef, Shares, StatePlace, Step, StepKind, Strategy, TargetHealthGates, TargetType, Workload,

@@ -1,35 +1,19 @@
 //! The rules of a cutover, as pure functions over plain values.
 //!
-//! No async, no I/O, no clock, no SDK type may enter here: time is an argument, and what is to be done is returned as data.
+//! No async, no I/O, no clock, no SDK type may enter here: time is an argument, and what is to be done is returned as data. A room may use
+//! those above it in this list, and none below.
 
-pub mod action;
-pub mod alb;
-pub mod binding;
+pub mod traffic;
+// One vendor's vocabulary each.
 pub mod decide;
+pub mod elb;
 pub mod emergency;
-pub mod event;
-pub mod facts;
-pub mod finalize;
-pub mod finding;
-pub mod gate;
-pub mod goal;
-pub mod history;
-pub mod hook;
-pub mod hours;
-pub mod init;
-pub mod journal;
-pub mod kube;
-pub mod live;
-pub mod permission;
+pub mod health;
+pub mod kubernetes;
+pub mod metric;
 pub mod preflight;
-pub mod report;
-pub mod rival;
-pub mod select;
-pub mod shares;
-pub mod state;
-pub mod trace;
-pub mod verdict;
-pub mod watch;
+pub mod run;
+pub mod view;
 
 #[cfg(test)]
 pub(crate) mod fixture;

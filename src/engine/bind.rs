@@ -1,10 +1,10 @@
 //! `bind`: makes each binding where it does not exist, or compares it where it does. An existing one is never changed. `finalize` deletes those
 //! that were made here.
 
-use crate::adapter::{Cluster, WriteError};
-use crate::domain::binding::Binding;
-use crate::domain::event::BindingStart;
-use crate::domain::watch::short;
+use crate::domain::kubernetes::binding::Binding;
+use crate::domain::run::event::BindingStart;
+use crate::domain::run::watch::short;
+use crate::port::{Cluster, WriteError};
 
 /// What came of it: `applied`, `already`, `verified`; or why it waits.
 ///

@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::adapter::{Balancer, Caller, WriteError};
-use crate::domain::action::Action;
-use crate::domain::alb::{Listener, LiveRoute, LoadBalancer, RouteId, Tags, Target, TargetGroup, Unreadable};
+use crate::domain::elb::action::Action;
+use crate::domain::elb::balancer::{Listener, LiveRoute, LoadBalancer, Tags, Target, TargetGroup};
+use crate::domain::traffic::{RouteId, Unreadable};
 use crate::plan::model::Selector;
+use crate::port::{Balancer, Caller, WriteError};
 
 /// See the module.
 #[derive(Default)]

@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::Ports;
-use crate::adapter::Balancer;
-use crate::domain::finalize::{Facts, carriers, questions};
-use crate::domain::gate::Sample;
-use crate::domain::state::State;
+use crate::domain::decide::finalize::{Facts, carriers, questions};
+use crate::domain::health::gate::Sample;
+use crate::domain::run::state::State;
 use crate::plan::model::Plan;
+use crate::port::Balancer;
 
-/// Reads what [`crate::domain::finalize::judge`] judges: what is live, and what was asked of the old groups in the last `quiet`. `balancer`: one
+/// Reads what [`crate::domain::decide::finalize::judge`] judges: what is live, and what was asked of the old groups in the last `quiet`. `balancer`: one
 /// that tries again.
 pub async fn look(plan: &Plan, state: &State, ports: &Ports, balancer: &dyn Balancer, quiet: Duration) -> Facts {
     let ids: Vec<_> = state.routes.keys().cloned().collect();

@@ -8,13 +8,13 @@ use jiff::Timestamp;
 use super::keep;
 use super::marker::{self, MarkerError};
 use super::{Ports, Settings};
-use crate::adapter::Balancer;
 use crate::adapter::patient::Patient;
-use crate::adapter::store::{Held, Holder, LockError, RunSummary, Store, StoreError};
 use crate::domain::emergency::script::script;
-use crate::domain::event::{Event, Started};
-use crate::domain::watch::Marker as There;
+use crate::domain::run::event::{Event, Started};
+use crate::domain::run::watch::Marker as There;
 use crate::plan::model::Marker;
+use crate::port::Balancer;
+use crate::port::store::{Held, Holder, LockError, RunSummary, Store, StoreError};
 
 /// The right to write: locks held, marker put.
 pub struct Hold {

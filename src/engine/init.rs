@@ -1,9 +1,9 @@
 //! `init`: looks at a load balancer and lets the rules write a plan from it.
 
-use crate::adapter::{Balancer, Cluster};
-use crate::domain::binding::Binding;
-use crate::domain::init::{InitError, Request, Seen, write};
-use crate::domain::select::spelled;
+use crate::domain::elb::init::{InitError, Request, Seen, write};
+use crate::domain::elb::select::spelled;
+use crate::domain::kubernetes::binding::Binding;
+use crate::port::{Balancer, Cluster};
 
 /// The YAML of a plan for what is live. The clusters are those behind `from` and `to`, where the request names any.
 ///
@@ -21,7 +21,7 @@ pub async fn init(
     };
     let selector = spelled(&request.load_balancer);
     let mut found = match balancer.load_balancers(&request.load_balancer).await {
-        Err(crate::domain::alb::Unreadable::NotFound(_)) => Vec::new(),
+        Err(crate::domain::traffic::Unreadable::NotFound(_)) => Vec::new(),
         other => other.map_err(unreadable(&format!("load balancer {selector}")))?,
     };
     let load_balancer = match (found.pop(), found.is_empty()) {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::adapter::store::{Store, StoreError};
-use crate::domain::event::{Event, Record};
+use crate::domain::run::event::{Event, Record};
+use crate::port::store::{Store, StoreError};
 
 /// The journal of one run.
 pub struct Journal {

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::adapter::{Balancer, Clock, WriteError};
-use crate::domain::alb::{RouteId, Tags};
+use crate::domain::elb::balancer::Tags;
 use crate::domain::emergency::weights::{KEY, value};
 use crate::domain::emergency::whole;
-use crate::domain::event::{Event, Started};
+use crate::domain::run::event::{Event, Started};
+use crate::domain::traffic::RouteId;
+use crate::port::{Balancer, Clock, WriteError};
 
 /// Resources in a call.
 const BATCH: usize = 20;

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use crate::adapter::{Balancer, Clock};
-use crate::domain::alb::{Listener, LiveRoute, LoadBalancer, Tags, Target, TargetGroup, Unreadable};
+use crate::domain::elb::balancer::{Listener, LiveRoute, LoadBalancer, Tags, Target, TargetGroup};
+use crate::domain::elb::select::spelled;
 use crate::domain::emergency::whole::{self, Whole};
 use crate::domain::emergency::{Seen, weights};
-use crate::domain::live::Live;
-use crate::domain::select::spelled;
+use crate::domain::traffic::Unreadable;
+use crate::domain::view::live::Live;
 use crate::plan::model::Selector;
+use crate::port::{Balancer, Clock};
 
 /// Why a load balancer cannot be shown.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]

@@ -7,14 +7,15 @@ use std::time::Duration;
 use futures::future::join_all;
 
 use super::marker;
-use crate::adapter::{Balancer, Clock, Cluster};
-use crate::domain::alb::{LiveRoute, Reading, RouteId, Target, Unreadable};
-use crate::domain::event::GroupStart;
-use crate::domain::goal;
-use crate::domain::kube::WorkloadView;
-use crate::domain::state::State;
-use crate::domain::watch::{Marker, Observation};
+use crate::domain::decide::goal;
+use crate::domain::elb::balancer::{LiveRoute, Target};
+use crate::domain::kubernetes::workload::WorkloadView;
+use crate::domain::run::event::GroupStart;
+use crate::domain::run::state::State;
+use crate::domain::run::watch::{Marker, Observation};
+use crate::domain::traffic::{Reading, RouteId, Unreadable};
 use crate::plan::model::{self, ClusterName, Plan, ServiceRef, TargetType};
+use crate::port::{Balancer, Clock, Cluster};
 
 /// What only explains a wait may hold up the guard for no longer than this.
 const SOON: Duration = Duration::from_secs(2);
@@ -183,8 +184,8 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::domain::event::{Event, Record};
     use crate::domain::fixture;
+    use crate::domain::run::event::{Event, Record};
     use crate::engine::fake::Fake;
 
     #[test]

@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use futures::future::join_all;
 
-use crate::adapter::store::{RunSummary, Store};
-use crate::adapter::{Balancer, Clock, WriteError};
-use crate::domain::alb::{Tags, Unreadable};
-use crate::domain::watch::Marker;
+use crate::domain::elb::balancer::Tags;
+use crate::domain::run::watch::Marker;
+use crate::domain::traffic::Unreadable;
+use crate::port::store::{RunSummary, Store};
+use crate::port::{Balancer, Clock, WriteError};
 
 /// The tag's key.
 pub const KEY: &str = "cutover.dev/run";

@@ -27,14 +27,14 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::adapter::store::{Store, StoreError};
-use crate::adapter::{Balancer, Clock, Cluster, Hooks, Metrics};
 use crate::domain::decide::Orders;
-use crate::domain::event::{Outcome, Record, Stop, Wait};
-use crate::domain::gate::FRESH;
-use crate::domain::state::{Illegal, State};
-use crate::domain::watch::Watch;
+use crate::domain::health::gate::FRESH;
+use crate::domain::run::event::{Outcome, Record, Stop, Wait};
+use crate::domain::run::state::{Illegal, State};
+use crate::domain::run::watch::Watch;
 use crate::plan::model::ClusterName;
+use crate::port::store::{Store, StoreError};
+use crate::port::{Balancer, Clock, Cluster, Hooks, Metrics};
 
 pub use limit::{LOOKS, Rate, interval};
 pub use look::Subject;

@@ -1,10 +1,10 @@
 //! Requests from other terminals, as events.
 
-use crate::adapter::store::Request;
-use crate::domain::event::Event;
-use crate::domain::goal;
-use crate::domain::state::{Phase, State};
+use crate::domain::decide::goal;
+use crate::domain::run::event::Event;
+use crate::domain::run::state::{Phase, State};
 use crate::plan::model::Plan;
+use crate::port::store::Request;
 
 /// What is said to who asks for a rollback that is under way.
 pub const UNDER_WAY: &str = "the rollback is under way already";

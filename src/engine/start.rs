@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::alb::{Target, Unreadable};
-use crate::domain::binding::Binding;
-use crate::domain::event::{BindingStart, GroupStart, Owner, RouteStart, Started};
-use crate::domain::gate::Sample;
-use crate::domain::rival;
-use crate::domain::select::{SelectedGroup, SelectedRoute, Selection};
+use crate::domain::decide::rival;
+use crate::domain::elb::balancer::Target;
+use crate::domain::elb::select::{SelectedGroup, SelectedRoute, Selection};
+use crate::domain::health::gate::Sample;
+use crate::domain::kubernetes::binding::Binding;
+use crate::domain::run::event::{BindingStart, GroupStart, Owner, RouteStart, Started};
+use crate::domain::traffic::Unreadable;
 use crate::plan::model::{BindingMode, ClusterName, Plan, Shares, StepKind};
 
 /// What a run starts from, beside the plan and the selection.

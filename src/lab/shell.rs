@@ -7,8 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Notify;
 
 use super::model::World;
-use crate::adapter::Clock;
 use crate::adapter::clock::Scaled;
+use crate::port::Clock;
 
 /// The model as the shells' tasks hold it. Calls of the model are synchronous and short, so a plain lock serves.
 #[derive(Clone)]

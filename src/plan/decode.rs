@@ -7,7 +7,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use super::diagnostic::{Diagnostic, Place};
 use super::suggest::closest;
 use super::yaml::{Node, Value};
-use crate::domain::finding::Code;
+use crate::base::finding::Code;
 
 /// A value and where it stands.
 #[derive(Debug, Clone)]
@@ -309,7 +309,7 @@ macro_rules! record {
             const CHOICE: Option<$crate::plan::decode::Choice> = {
                 #[allow(unused_mut, unused_assignments)]
                 { let mut c: Option<$crate::plan::decode::Choice> = None;
-                $(c = Some($crate::plan::decode::Choice { exactly: record!(@exactly $rule), code: $crate::domain::finding::Code::$code, of: &[$($verb),*] });)?
+                $(c = Some($crate::plan::decode::Choice { exactly: record!(@exactly $rule), code: $crate::base::finding::Code::$code, of: &[$($verb),*] });)?
                 c }
             };
         }

@@ -8,7 +8,7 @@ use super::diagnostic::Diagnostic;
 use super::scalar::{Mode, TargetKind};
 use super::suggest::closest;
 use super::yaml::{Node, Value};
-use crate::domain::finding::Code;
+use crate::base::finding::Code;
 
 /// Fields of the binding's `spec` that follow from the rest of the plan.
 const OURS: [&str; 3] = ["serviceRef", "targetGroupARN", "targetGroupName"];

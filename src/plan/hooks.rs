@@ -7,7 +7,7 @@ use super::diagnostic::Diagnostic;
 use super::file::Header;
 use super::scalar::{Period, Query, StepName, Url, one_of, word};
 use super::yaml::Node;
-use crate::domain::finding::Code;
+use crate::base::finding::Code;
 
 word! {
     /// What a hook comes before or after.

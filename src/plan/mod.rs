@@ -29,7 +29,7 @@ pub use scalar::selected as selector;
 pub use schema::schema;
 pub use yaml::MAX_BYTES;
 
-use crate::domain::finding::Code;
+use crate::base::finding::Code;
 use decode::Decode;
 use model::Plan;
 

@@ -12,7 +12,7 @@ use super::model::notify::Kind as TellKind;
 use super::model::{ListenerRef, PortRef, Selector};
 use super::suggest::closest;
 use super::yaml::{Node, Value};
-use crate::domain::finding::Code;
+use crate::base::finding::Code;
 
 /// Declares a value with its reading and its schema.
 macro_rules! scalar {

@@ -11,7 +11,7 @@ use super::hours::{zone, zones};
 use super::scalar::{one_of, scalar, word};
 use super::suggest::closest;
 use super::yaml::Node;
-use crate::domain::finding::Code;
+use crate::base::finding::Code;
 
 word! {
     /// A day of the week.

@@ -6,7 +6,7 @@ use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::{Spanned, options::MergeKeyPolicy};
 
 use super::diagnostic::{Diagnostic, Place};
-use crate::domain::finding::Code;
+use crate::base::finding::Code;
 
 /// The largest plan, in bytes. A plan over a hundred routes is a tenth of it.
 pub const MAX_BYTES: usize = 256 * 1024;

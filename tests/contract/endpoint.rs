@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cutover::adapter::alb::Alb;
+use cutover::adapter::aws::elb::Alb;
 use cutover::adapter::aws::{Settings, config};
 use cutover::lab::live::Lab;
 use serde_json::Value;

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use cutover::adapter::alb::Alb;
-use cutover::adapter::{Balancer, WriteError};
-use cutover::domain::action::Action;
-use cutover::domain::alb::Unreadable;
+use cutover::adapter::aws::elb::Alb;
+use cutover::domain::elb::action::Action;
+use cutover::domain::traffic::Unreadable;
+use cutover::port::{Balancer, WriteError};
 use serde_json::json;
 
 use crate::endpoint::alb_asking_again_after;

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use cutover::adapter::{Balancer, WriteError};
-use cutover::domain::action::Action;
-use cutover::domain::alb::Unreadable;
+use cutover::domain::elb::action::Action;
+use cutover::domain::traffic::Unreadable;
+use cutover::port::{Balancer, WriteError};
 use serde_json::json;
 
 use crate::endpoint::World;

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cutover::adapter::Balancer;
-use cutover::domain::alb::Unreadable;
+use cutover::domain::traffic::Unreadable;
 use cutover::plan::model::Selector;
+use cutover::port::Balancer;
 
 use crate::endpoint::World;
 

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use cutover::adapter::Balancer;
-use cutover::domain::action::{self, Forward, Tuple};
-use cutover::domain::alb::{LiveRoute, RouteId};
+use cutover::domain::elb::action::{self, Forward, Tuple};
+use cutover::domain::elb::balancer::LiveRoute;
+use cutover::domain::traffic::RouteId;
+use cutover::port::Balancer;
 use serde_json::{Value, json};
 
 use crate::endpoint::World;

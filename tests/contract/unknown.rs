@@ -1,8 +1,9 @@
 //! An element that this build does not know, inside an action: refused by name, and only where it is.
 
-use cutover::adapter::Balancer;
-use cutover::domain::action::Forward;
-use cutover::domain::alb::{Listener, LiveRoute, Unreadable};
+use cutover::domain::elb::action::Forward;
+use cutover::domain::elb::balancer::{Listener, LiveRoute};
+use cutover::domain::traffic::Unreadable;
+use cutover::port::Balancer;
 
 use crate::endpoint::{World, alb};
 use crate::proxy::{Proxy, Reply};

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use cutover::adapter::Balancer;
+use cutover::port::Balancer;
 
 use crate::endpoint::{World, alb};
 use crate::proxy::{Proxy, Reply};

@@ -8,16 +8,17 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use cutover::adapter::store::memory::Memory;
-use cutover::adapter::store::{Request, Store};
-use cutover::adapter::{Balancer, Caller, WriteError};
-use cutover::domain::action::Action;
-use cutover::domain::alb::{Listener, LiveRoute, LoadBalancer, RouteId, Tags, Target, TargetGroup, Unreadable};
+use cutover::domain::elb::action::Action;
+use cutover::domain::elb::balancer::{Listener, LiveRoute, LoadBalancer, Tags, Target, TargetGroup};
 use cutover::domain::emergency::{self, Seen, Wanted, kept, weights};
-use cutover::domain::event::{Event, Record, Started, Wait};
-use cutover::domain::state::State;
-use cutover::domain::watch::Watch;
+use cutover::domain::run::event::{Event, Record, Started, Wait};
+use cutover::domain::run::state::State;
+use cutover::domain::run::watch::Watch;
+use cutover::domain::traffic::{RouteId, Unreadable};
 use cutover::engine::{Audience, Ending, Interrupt, Ports, Run, hold, live};
 use cutover::plan::model::{Plan, Selector};
+use cutover::port::store::{Request, Store};
+use cutover::port::{Balancer, Caller, WriteError};
 use jiff::Timestamp;
 
 use super::small;

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use cutover::adapter::store::Request;
-use cutover::domain::event::{Event, Record};
-use cutover::domain::finalize::{Stands, judge, unfit, worst};
-use cutover::domain::state::State;
+use cutover::domain::decide::finalize::{Stands, judge, unfit, worst};
+use cutover::domain::run::event::{Event, Record};
+use cutover::domain::run::state::State;
 use cutover::engine::{Ending, finalize, request};
+use cutover::port::store::Request;
 
 use super::face::Face;
 use super::requests::make_a_rule;

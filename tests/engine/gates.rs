@@ -1,8 +1,8 @@
 //! Metric gates in whole runs: what the lab's load balancer counts decides.
 
 use cutover::cli::exit::Exit;
-use cutover::domain::event::{Event, WaitReason};
-use cutover::domain::verdict::judge::Call;
+use cutover::domain::metric::verdict::judge::Call;
+use cutover::domain::run::event::{Event, WaitReason};
 use cutover::lab::rehearsal::Options;
 
 use super::small;

@@ -6,12 +6,12 @@
 use std::path::Path;
 
 use cutover::adapter::store::fs::Local;
-use cutover::adapter::store::{Store, StoreError};
 use cutover::cli::render::style::Style;
 use cutover::cli::render::view::View;
 use cutover::cli::render::{events::Lines, status};
-use cutover::domain::journal::{Why, parse};
-use cutover::domain::state::State;
+use cutover::domain::run::journal::{Why, parse};
+use cutover::domain::run::state::State;
+use cutover::port::store::{Store, StoreError};
 use jiff::Timestamp;
 
 /// The file.

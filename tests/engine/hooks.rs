@@ -5,14 +5,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use cutover::adapter::store::Request;
-use cutover::adapter::{Clock, Hooks};
 use cutover::cli::exit::Exit;
-use cutover::domain::event::{Event, Freeze, Record, ResumeMode, WriteResult};
-use cutover::domain::hook::{Errand, HookResult, Occasion};
-use cutover::domain::state::Phase;
+use cutover::domain::run::event::{Event, Freeze, Record, ResumeMode, WriteResult};
+use cutover::domain::run::hook::{Errand, HookResult, Occasion};
+use cutover::domain::run::state::Phase;
 use cutover::engine::Ending;
 use cutover::plan::model::Plan;
+use cutover::port::store::Request;
+use cutover::port::{Clock, Hooks};
 
 use super::small;
 use super::store::{Death, Ledger};

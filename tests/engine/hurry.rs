@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use cutover::domain::action::Action;
-use cutover::domain::alb::Tags;
+use cutover::domain::elb::action::Action;
+use cutover::domain::elb::balancer::Tags;
 use cutover::domain::emergency::{kept, weights};
-use cutover::domain::event::Started;
+use cutover::domain::run::event::Started;
 use cutover::engine::live;
 use cutover::plan::model::Selector;
 use jiff::SignedDuration;

@@ -2,7 +2,7 @@
 //! and for the telling ones what a person reads meanwhile.
 
 use cutover::cli::exit::Exit;
-use cutover::domain::journal::to_json;
+use cutover::domain::run::journal::to_json;
 use cutover::lab::rehearsal::Options;
 use cutover::plan::model::Plan;
 

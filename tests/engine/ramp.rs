@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use cutover::adapter::store::Request;
-use cutover::domain::action::Forward;
-use cutover::domain::event::{Event, Ramp, Record, Wait, WaitReason};
-use cutover::domain::state::{Phase, State};
-use cutover::domain::watch::Watch;
+use cutover::domain::elb::action::Forward;
+use cutover::domain::run::event::{Event, Ramp, Record, Wait, WaitReason};
+use cutover::domain::run::state::{Phase, State};
+use cutover::domain::run::watch::Watch;
 use cutover::engine::{Audience, Ending, Interrupt, Run, hold};
+use cutover::port::store::Request;
 use jiff::Timestamp;
 
 use super::small;

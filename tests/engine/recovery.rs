@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cutover::adapter::store::Request;
+use cutover::port::store::Request;
 
 use super::small;
 use super::store::Death;

@@ -1,11 +1,11 @@
 //! People: what they may ask of a run from elsewhere, and that it is heard.
 
-use cutover::adapter::store::Request;
 use cutover::cli::exit::Exit;
-use cutover::domain::event::{Event, ResumeMode, Started};
-use cutover::domain::state::{Phase, State};
+use cutover::domain::run::event::{Event, ResumeMode, Started};
+use cutover::domain::run::state::{Phase, State};
 use cutover::engine::{Ending, Rate};
 use cutover::lab::shell::Shell;
+use cutover::port::store::Request;
 use jiff::{SignedDuration, Timestamp};
 
 use super::face::Face;

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use cutover::adapter::store::memory::Memory;
-use cutover::adapter::store::{Held, Holder, LockError, Look, Request, RunSummary, Store, StoreError};
-use cutover::domain::event::{Event, Record};
+use cutover::domain::run::event::{Event, Record};
+use cutover::port::store::{Held, Holder, LockError, Look, Request, RunSummary, Store, StoreError};
 use jiff::Timestamp;
 
 /// What the process dies of.

@@ -5,13 +5,14 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use cutover::adapter::{Balancer, Caller, WriteError};
-use cutover::domain::action::{Action, forward};
-use cutover::domain::alb::{Listener, LiveRoute, LoadBalancer, RouteId, Tags, Target, TargetGroup, Unreadable};
-use cutover::domain::event::{Event, ResumeMode, RouteStart, Started, Write};
+use cutover::domain::elb::action::{Action, forward};
+use cutover::domain::elb::balancer::{Listener, LiveRoute, LoadBalancer, Tags, Target, TargetGroup};
+use cutover::domain::run::event::{Event, ResumeMode, RouteStart, Started, Write};
+use cutover::domain::traffic::{RouteId, Unreadable};
 use cutover::lab::model::Snapshot;
 use cutover::lab::shell::Shell;
 use cutover::plan::model::{Plan, Selector, StepKind};
+use cutover::port::{Balancer, Caller, WriteError};
 use jiff::Timestamp;
 
 use super::face::Face;

@@ -12,15 +12,16 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
-use cutover::adapter::alb::Alb;
-use cutover::adapter::kube::K8s;
-use cutover::adapter::store::{RunSummary, emergency};
-use cutover::adapter::{Balancer, Cluster, aws};
+use cutover::adapter::aws;
+use cutover::adapter::aws::elb::Alb;
+use cutover::adapter::kubernetes::K8s;
 use cutover::domain::emergency::{script, weights, whole};
-use cutover::domain::journal;
-use cutover::domain::report::Report;
-use cutover::domain::state::State;
+use cutover::domain::run::journal;
+use cutover::domain::run::state::State;
+use cutover::domain::view::report::Report;
 use cutover::plan::model::{PortRef, Selector, ServiceRef};
+use cutover::port::store::{RunSummary, emergency};
+use cutover::port::{Balancer, Cluster};
 use sha2::{Digest, Sha256};
 
 /// A plan file: it is read or refused in words, and a plan that was read says the same when it is read again.

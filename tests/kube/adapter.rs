@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
-use cutover::adapter::kube::K8s;
-use cutover::adapter::{Cluster, WriteError};
-use cutover::domain::alb::Unreadable;
-use cutover::domain::binding::Binding;
+use cutover::adapter::kubernetes::K8s;
+use cutover::domain::kubernetes::binding::Binding;
+use cutover::domain::traffic::Unreadable;
 use cutover::lab::objects::{Kind, Objects};
 use cutover::lab::wire::kube::Server;
 use cutover::plan::model::{PortRef, ServiceRef, TargetType};
+use cutover::port::{Cluster, WriteError};
 use http::{Request, Response};
 use http_body_util::BodyExt;
 use jiff::Timestamp;

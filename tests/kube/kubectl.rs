@@ -6,11 +6,11 @@ use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use cutover::adapter::Cluster;
-use cutover::adapter::kube::from_kubeconfig;
-use cutover::domain::alb::Unreadable;
+use cutover::adapter::kubernetes::from_kubeconfig;
+use cutover::domain::traffic::Unreadable;
 use cutover::lab::objects::{Kind, Objects};
 use cutover::lab::wire::kube::{Answer, Server};
+use cutover::port::Cluster;
 use http::{Request, Response};
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::{Bytes, Frame, Incoming};

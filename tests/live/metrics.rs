@@ -11,20 +11,21 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use cutover::adapter::aws;
 use cutover::adapter::metric::Sources;
 use cutover::adapter::store::memory::Memory;
-use cutover::adapter::store::{Store, run_id};
-use cutover::adapter::{Metrics, aws};
 use cutover::cli::prepare::prepare;
-use cutover::domain::event::{Event, Outcome, Record, Wait};
-use cutover::domain::gate::metric::Seen;
-use cutover::domain::state::State;
-use cutover::domain::verdict::judge::Call;
-use cutover::domain::watch::Watch;
+use cutover::domain::metric::gate::Seen;
+use cutover::domain::metric::verdict::judge::Call;
+use cutover::domain::run::event::{Event, Outcome, Record, Wait};
+use cutover::domain::run::state::State;
+use cutover::domain::run::watch::Watch;
 use cutover::engine::{Audience, Ending, Interrupt, Ports, Run, Settings, hold};
 use cutover::lab::rehearsal::{Options, Stage};
 use cutover::lab::scenario::Scenario;
 use cutover::plan::model::Plan;
+use cutover::port::Metrics;
+use cutover::port::store::{Store, run_id};
 use jiff::Timestamp;
 
 const FAULTY: &str = "apiVersion: cutover.dev/v1alpha1
@@ -94,7 +95,7 @@ async fn run(plan: &Plan, stage: &Stage) -> (Ending, Vec<Record>) {
     let mut run = Run::take(plan, ports, settings, hold, Interrupt::default(), &mut follower).await.unwrap_or_else(|e| panic!("{e}"));
     let ending = tokio::time::timeout(Duration::from_mins(5), run.drive()).await;
     drop(run);
-    let told = || follower.1.iter().map(|r| cutover::domain::journal::to_json(r).to_string() + "\n").collect::<String>();
+    let told = || follower.1.iter().map(|r| cutover::domain::run::journal::to_json(r).to_string() + "\n").collect::<String>();
     let ending = ending.unwrap_or_else(|_| panic!("it does not end\n{}", told())).unwrap_or_else(|e| panic!("{e}\n{}", told()));
     (ending, follower.1)
 }

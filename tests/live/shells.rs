@@ -3,17 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cutover::adapter::WriteError;
-use cutover::domain::action::{Action, Forward, Tuple, with_forward};
-use cutover::domain::alb::{LiveRoute, TargetState};
-use cutover::domain::binding::Binding;
-use cutover::domain::event::{Event, Measured, Outcome, StepType};
+use cutover::domain::elb::action::{Action, Forward, Tuple, with_forward};
+use cutover::domain::elb::balancer::{LiveRoute, TargetState};
+use cutover::domain::kubernetes::binding::Binding;
+use cutover::domain::run::event::{Event, Measured, Outcome, StepType};
 use cutover::lab::rehearsal::{Options, Stage};
 use cutover::lab::scenario::Scenario;
 use cutover::plan::model::{
     BindingMode, BindingSpec, Cluster, ClusterAccess, GuardGate, Marker, OnFailure, Plan, PortRef, RaiseGate, RollbackStickiness,
     RouteEntry, Selector, ServiceRef, Shares, StatePlace, Step, StepKind, Strategy, TargetHealthGates, TargetType, Workload,
 };
+use cutover::port::WriteError;
 
 fn plan() -> Plan {
     let steps =

@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use cutover::adapter::clock::Scaled;
-use cutover::adapter::{Balancer, Caller, Clock, WriteError};
-use cutover::domain::action::{Action, forward};
-use cutover::domain::alb::{Listener, LiveRoute, LoadBalancer, RouteId, Tags, Target, TargetGroup, Unreadable};
+use cutover::domain::elb::action::{Action, forward};
+use cutover::domain::elb::balancer::{Listener, LiveRoute, LoadBalancer, Tags, Target, TargetGroup};
+use cutover::domain::traffic::{RouteId, Unreadable};
 use cutover::lab::paused::KubeTransport;
 use cutover::plan::model::Selector;
+use cutover::port::{Balancer, Caller, Clock, WriteError};
 use http::{Method, Request, Response};
 use http_body_util::BodyExt;
 use kube::client::Body;

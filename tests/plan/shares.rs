@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use cutover::domain::action::{Forward, Stickiness, Tuple};
-use cutover::domain::shares::{Imprecise, MAX_GROUPS, attach, detach, holds, read, spell};
+use cutover::domain::elb::action::{Forward, Stickiness, Tuple};
+use cutover::domain::elb::shares::{Imprecise, MAX_GROUPS, attach, detach, holds, read, spell};
 use cutover::plan::model::Shares;
 use proptest::prelude::*;
 

@@ -6,28 +6,29 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use cutover::adapter::alb::Alb;
+use cutover::adapter::aws;
+use cutover::adapter::aws::elb::Alb;
 use cutover::adapter::clock::Scaled;
-use cutover::adapter::kube::K8s;
+use cutover::adapter::kubernetes::K8s;
 use cutover::adapter::metric::Nobody;
 use cutover::adapter::store::kubernetes::Shared;
-use cutover::adapter::store::{LockError, Request, Store, run_id};
-use cutover::adapter::{Balancer, Clock, Cluster, aws};
 use cutover::cli::drive;
 use cutover::cli::exit::Exit;
 use cutover::cli::find::Found;
 use cutover::cli::prepare::prepare;
 use cutover::cli::verbs::step::{Due, due};
 use cutover::domain::decide::{Orders, later};
-use cutover::domain::event::{Event, Record, Wait};
-use cutover::domain::state::State;
-use cutover::domain::watch::Watch;
+use cutover::domain::run::event::{Event, Record, Wait};
+use cutover::domain::run::state::State;
+use cutover::domain::run::watch::Watch;
 use cutover::engine::hold::{self, Hold, HoldError};
 use cutover::engine::{Audience, Interrupt, Ports, Run, Settings};
 use cutover::lab::model::World;
 use cutover::lab::paused::Lab;
 use cutover::lab::scenario::Scenario;
 use cutover::plan::model::Plan;
+use cutover::port::store::{LockError, Request, Store, run_id};
+use cutover::port::{Balancer, Clock, Cluster};
 use jiff::Timestamp;
 
 use crate::host::{Host, Kill, Line, Process, Road, Write};
@@ -268,8 +269,8 @@ impl Days {
             for (id, live) in Alb::new(&config).routes(&ids).await {
                 let live = live.expect("readable");
                 let route = &state.routes[&id];
-                let shares = cutover::domain::goal::shares_of(route, live.forward().expect("a forward"));
-                let share = cutover::domain::gate::ceil(shares.get("b").copied().unwrap_or(0.0));
+                let shares = cutover::domain::decide::goal::shares_of(route, live.forward().expect("a forward"));
+                let share = cutover::domain::health::gate::ceil(shares.get("b").copied().unwrap_or(0.0));
                 played.shares.push((route.start.label.clone(), share));
             }
             played.runs.push(run.id);

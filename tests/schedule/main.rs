@@ -11,7 +11,7 @@ mod host;
 mod job;
 
 use cutover::cli::exit::Exit;
-use cutover::domain::event::{Event, Outcome};
+use cutover::domain::run::event::{Event, Outcome};
 use host::Kill;
 use jiff::Timestamp;
 use job::{Days, Played};

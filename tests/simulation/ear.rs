@@ -1,11 +1,11 @@
 //! Who hears what a run says: whoever approves what asks for it, and ends what is frozen for good.
 
-use cutover::adapter::store::Request;
 use cutover::adapter::store::memory::Memory;
-use cutover::domain::event::{Event, Record, Stop, Wait};
-use cutover::domain::state::{Phase, State};
-use cutover::domain::watch::Watch;
+use cutover::domain::run::event::{Event, Record, Stop, Wait};
+use cutover::domain::run::state::{Phase, State};
+use cutover::domain::run::watch::Watch;
 use cutover::engine::{Audience, Interrupt};
+use cutover::port::store::Request;
 use jiff::{SignedDuration, Timestamp};
 
 use super::history::What;

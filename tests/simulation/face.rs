@@ -1,6 +1,6 @@
 //! Actions taken apart, in one spelling whether they come from the world or from the engine.
 
-use cutover::domain::action::Action;
+use cutover::domain::elb::action::Action;
 use serde_json::Value;
 
 #[path = "../engine/face.rs"]

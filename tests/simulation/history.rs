@@ -4,11 +4,12 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use cutover::adapter::store::Request;
-use cutover::domain::action::Action;
-use cutover::domain::alb::RouteId;
-use cutover::domain::event::{Counts, Ramp, Record, Started};
-use cutover::domain::hook::HookId;
+use cutover::domain::elb::action::Action;
+use cutover::domain::health::Counts;
+use cutover::domain::run::event::{Ramp, Record, Started};
+use cutover::domain::run::hook::HookId;
+use cutover::domain::traffic::RouteId;
+use cutover::port::store::Request;
 use jiff::Timestamp;
 
 use super::checker::{Checker, Violation};

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use cutover::adapter::patient::Patient;
-use cutover::adapter::store::Request;
 use cutover::cli::exit::Exit;
-use cutover::domain::finalize::{Stands, judge, worst};
-use cutover::domain::state::{Phase, State};
+use cutover::domain::decide::finalize::{Stands, judge, worst};
+use cutover::domain::run::state::{Phase, State};
 use cutover::engine::{Ports, finalize};
+use cutover::port::store::Request;
 
 use super::life::{Life, Theatre};
 

@@ -5,8 +5,8 @@ use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use cutover::adapter::Hooks;
-use cutover::domain::hook::{Errand, HookId};
+use cutover::domain::run::hook::{Errand, HookId};
+use cutover::port::Hooks;
 use futures::FutureExt;
 
 use super::aws::of_a_call;

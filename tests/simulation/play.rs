@@ -8,13 +8,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cutover::adapter::clock::Scaled;
-use cutover::adapter::store::Store;
 use cutover::adapter::store::memory::Memory;
 use cutover::cli::exit::Exit;
-use cutover::domain::event::Outcome;
+use cutover::domain::run::event::Outcome;
 use cutover::engine::marker;
 use cutover::lab::model::World;
 use cutover::plan::model::Plan;
+use cutover::port::store::Store;
 use futures::FutureExt;
 use jiff::Timestamp;
 

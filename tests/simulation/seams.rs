@@ -6,14 +6,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use cutover::adapter::clock::{Scaled, Steady};
-use cutover::adapter::{Balancer, Caller, Clock, Cluster, WriteError};
-use cutover::domain::action::Action;
-use cutover::domain::alb::{Listener, LiveRoute, LoadBalancer, RouteId, Tags, Target, TargetGroup, Unreadable};
-use cutover::domain::binding::Binding;
-use cutover::domain::gate::Sample;
-use cutover::domain::kube::{Identity, WorkloadView};
+use cutover::domain::elb::action::Action;
+use cutover::domain::elb::balancer::{Listener, LiveRoute, LoadBalancer, Tags, Target, TargetGroup};
+use cutover::domain::health::gate::Sample;
+use cutover::domain::kubernetes::binding::Binding;
+use cutover::domain::kubernetes::workload::{Identity, WorkloadView};
+use cutover::domain::traffic::{RouteId, Unreadable};
 use cutover::engine::marker;
 use cutover::plan::model::{Selector, ServiceRef};
+use cutover::port::{Balancer, Caller, Clock, Cluster, WriteError};
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 

@@ -9,8 +9,8 @@ mod chance;
 use std::time::Duration;
 
 use chance::Chance;
-use cutover::domain::verdict::judge::{Call, Sides, errors};
-use cutover::domain::verdict::{Count, Window};
+use cutover::domain::metric::verdict::judge::{Call, Sides, errors};
+use cutover::domain::metric::verdict::{Count, Window};
 use cutover::plan::model::metric::ErrorRate;
 
 /// Ten requests a second, looked at every minute.

@@ -4,9 +4,9 @@ use serde::Deserialize;
 
 use super::fill::fill;
 use super::{clipped, unreadable};
-use crate::adapter::command::{self, Line};
-use crate::domain::gate::metric::{Question, Seen};
-use crate::domain::verdict::Count;
+use crate::adapter::process::{self as command, Line};
+use crate::domain::metric::gate::{Question, Seen};
+use crate::domain::metric::verdict::Count;
 use crate::plan::model::metric::{Exec, Judge};
 
 /// What a command may say.

@@ -1,6 +1,6 @@
 //! Texts of a gate with their `{{…}}` filled in.
 
-use crate::domain::gate::metric::Question;
+use crate::domain::metric::gate::Question;
 use crate::plan::model::metric::Scope;
 use crate::plan::template;
 

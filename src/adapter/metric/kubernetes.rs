@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{Cluster, unreadable};
-use crate::domain::gate::metric::{Question, Seen};
-use crate::domain::kube::WorkloadView;
+use crate::domain::kubernetes::workload::WorkloadView;
+use crate::domain::metric::gate::{Question, Seen};
 use crate::plan::model::metric::Scope;
 use crate::plan::model::{ClusterName, ServiceRef};
 
@@ -57,7 +57,8 @@ fn trouble(view: &WorkloadView, max_restarts: Option<u32>, question: &Question) 
     if unready > 0 {
         return Some(format!("{unready} of {} pods are not ready", view.pods.len()));
     }
-    let restarted = |pod: &&crate::domain::kube::Pod| pod.restarts > 0 && pod.restarted.is_none_or(|at| at >= question.from);
+    let restarted =
+        |pod: &&crate::domain::kubernetes::workload::Pod| pod.restarts > 0 && pod.restarted.is_none_or(|at| at >= question.from);
     let restarts: u32 = view.pods.iter().filter(restarted).map(|p| p.restarts).sum();
     max_restarts
         .filter(|most| restarts > *most)

@@ -1,12 +1,11 @@
 //! Metric gates' sources: a Prometheus, CloudWatch, HTTP probes, commands, a cluster's workloads.
 
-mod cloudwatch;
 mod exec;
 mod fill;
 mod kubernetes;
 mod probe;
 mod prometheus;
-mod web;
+pub(crate) mod web;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,12 +14,12 @@ use async_trait::async_trait;
 use aws_types::SdkConfig;
 use futures::future::join_all;
 
-use super::{Cluster, Metrics};
-use crate::domain::gate::metric::{Question, Seen};
+use crate::domain::metric::gate::{Question, Seen};
 use crate::plan::model::metric::Source;
 use crate::plan::model::{ClusterName, Plan, ServiceRef};
+use crate::port::{Cluster, Metrics};
 
-use cloudwatch::CloudWatch;
+use crate::adapter::aws::cloudwatch::CloudWatch;
 pub use web::{Ask, Web};
 
 /// The sources of a plan.
@@ -75,12 +74,12 @@ impl Metrics for Nobody {
 }
 
 /// A text for a journal: of this many characters, on one line.
-pub(super) fn clipped(text: &str) -> String {
+pub(crate) fn clipped(text: &str) -> String {
     const MOST: usize = 200;
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
     if line.chars().count() > MOST { line.chars().take(MOST).chain(['…']).collect() } else { line }
 }
 
-fn unreadable(why: impl std::fmt::Display) -> Seen {
+pub(crate) fn unreadable(why: impl std::fmt::Display) -> Seen {
     Seen::Unreadable { message: clipped(&why.to_string()) }
 }

@@ -7,7 +7,7 @@ use http::HeaderMap;
 use super::clipped;
 use super::fill::fill;
 use super::web::{Ask, Web};
-use crate::domain::gate::metric::{Question, Seen};
+use crate::domain::metric::gate::{Question, Seen};
 use crate::plan::model::metric::Http;
 
 /// Answers a question.

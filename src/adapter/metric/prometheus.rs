@@ -7,8 +7,8 @@ use serde_json::Value;
 use super::fill::fill;
 use super::web::{Ask, Web};
 use super::{clipped, unreadable};
-use crate::domain::gate::metric::{Question, Seen};
-use crate::domain::verdict::Count;
+use crate::domain::metric::gate::{Question, Seen};
+use crate::domain::metric::verdict::Count;
 use crate::plan::model::metric::{Judge, Prometheus};
 
 const FORM: &str = "application/x-www-form-urlencoded";

@@ -8,9 +8,9 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::json;
 
-use super::command::{self, Line};
-use super::courier::{Courier, Deliver, Patience, Trouble};
 use super::metric::{Ask, Web};
+use crate::adapter::http::{Courier, Deliver, Patience, Trouble};
+use crate::adapter::process::{self as command, Line};
 use crate::plan::model::metric::Header;
 use crate::plan::model::notify::{Address, Destination, Kind, Notification, Secret, TEXT};
 use crate::plan::template;

@@ -7,9 +7,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::{Held, Holder, Lock, LockError, Look, Request, RunSummary, Store, StoreError, is_run_id};
-use crate::domain::event::{Event, Record};
-use crate::domain::journal::{Corrupt, line, parse};
+use crate::adapter::store::is_run_id;
+use crate::domain::run::event::{Event, Record};
+use crate::domain::run::journal::{Corrupt, line, parse};
+use crate::port::store::{Held, Holder, Lock, LockError, Look, Request, RunSummary, Store, StoreError};
 
 /// A store in memory. Clones share it.
 #[derive(Debug, Clone, Default)]

@@ -10,8 +10,11 @@ use tempfile::TempDir;
 use super::fs::Local;
 use super::memory::Memory;
 use super::*;
-use crate::domain::action::{Action, Forward, Tuple};
-use crate::domain::event::{GroupStart, Outcome, RouteStart, Started, Stop};
+use crate::domain::elb::action::{Action, Forward, Tuple};
+use crate::domain::run::event::{Event, Record, ResumeMode};
+use crate::domain::run::event::{GroupStart, Outcome, RouteStart, Started, Stop};
+use crate::port::store::{Holder, LockError, Look, Request, RunSummary, Store, StoreError, emergency, run_id};
+use jiff::Timestamp;
 
 const RUN: &str = "alpha-20261120-210305-k3f9";
 const LB: &str = "arn:aws:elasticloadbalancing:eu-west-1:1:loadbalancer/app/web/abc";

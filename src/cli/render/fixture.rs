@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::domain::action::{self, Action, Forward};
-use crate::domain::alb::{Reading, Target, TargetState};
-use crate::domain::event::{Counts, Event, GroupStart, Record, RouteStart, Started, StepType, Write, WriteResult};
+use crate::domain::elb::action::{self, Action, Forward};
+use crate::domain::elb::balancer::{Target, TargetState};
 use crate::domain::fixture::{LB, forward, group_arn, plan, route, shares};
-use crate::domain::state::State;
-use crate::domain::watch::{Observation, Watch};
+use crate::domain::health::Counts;
+use crate::domain::run::event::{Event, GroupStart, Record, RouteStart, Started, StepType, Write, WriteResult};
+use crate::domain::run::state::State;
+use crate::domain::run::watch::{Observation, Watch};
+use crate::domain::traffic::Reading;
 
 pub const START: &str = "2026-03-01T14:02:00Z";
 

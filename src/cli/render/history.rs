@@ -5,8 +5,8 @@ use jiff::Timestamp;
 use super::events::Lines;
 use super::names::balancer;
 use super::style::{Style, Tone, duration};
-use crate::adapter::store::RunSummary;
-use crate::domain::event::{Outcome, Record};
+use crate::domain::run::event::{Outcome, Record};
+use crate::port::store::RunSummary;
 
 /// The runs as a table, without a last newline.
 pub fn list(runs: &[RunSummary], style: &Style) -> String {

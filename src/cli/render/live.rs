@@ -5,8 +5,8 @@ use std::fmt::Write;
 use serde_json::{Map, Value};
 
 use super::style::{self, Style, Tone};
-use crate::domain::event::Counts;
-use crate::domain::live::{Group, Line, Live};
+use crate::domain::health::Counts;
+use crate::domain::view::live::{Group, Line, Live};
 
 /// The whole view; ends with a newline.
 pub fn text(live: &Live, style: &Style) -> String {
@@ -115,9 +115,10 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::domain::action::{Action, Stickiness};
-    use crate::domain::alb::{Target, TargetState, Unreadable};
+    use crate::domain::elb::action::{Action, Stickiness};
+    use crate::domain::elb::balancer::{Target, TargetState};
     use crate::domain::fixture::{each_route, group, group_arn, load_balancer, world};
+    use crate::domain::traffic::Unreadable;
 
     fn live() -> Live {
         let (mut world, mut load_balancer) = (world(), load_balancer());

@@ -9,11 +9,12 @@ use jiff::Timestamp;
 use super::names::balancer;
 use super::view;
 use crate::adapter::calls;
-use crate::domain::action::Forward;
-use crate::domain::alb::RouteId;
-use crate::domain::event::{Counts, WaitReason};
-use crate::domain::state::{Phase, State};
-use crate::domain::verdict::judge::Call;
+use crate::domain::elb::action::Forward;
+use crate::domain::health::Counts;
+use crate::domain::metric::verdict::judge::Call;
+use crate::domain::run::event::WaitReason;
+use crate::domain::run::state::{Phase, State};
+use crate::domain::traffic::RouteId;
 use crate::plan::model::Plan;
 
 /// What is told.

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::style::percent;
-use crate::domain::action::{self, Action, Forward};
-use crate::domain::event::{RouteStart, Started};
-use crate::domain::shares;
-use crate::domain::watch::short;
+use crate::domain::elb::action::{self, Action, Forward};
+use crate::domain::elb::shares;
+use crate::domain::run::event::{RouteStart, Started};
+use crate::domain::run::watch::short;
 use crate::plan::model::ClusterName;
 
 /// The names of a run's routes and groups.

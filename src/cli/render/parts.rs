@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::events::{add, counts, wait};
 use super::style::{Style, Tone, count, duration, percent};
 use super::view::{Back, Drift, Guard, Health, Split, View};
-use crate::domain::event::{Counts, Freeze, Outcome, Stop, Wait, WaitReason};
+use crate::domain::health::Counts;
+use crate::domain::run::event::{Freeze, Outcome, Stop, Wait, WaitReason};
 
 /// Groups beyond this many are summed up by cluster.
 const GROUPS: usize = 8;

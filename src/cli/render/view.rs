@@ -6,15 +6,16 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use super::names::Names;
-use crate::adapter::store::Look;
-use crate::domain::action::{self, Action, Forward};
 use crate::domain::decide;
-use crate::domain::event::{Counts, Freeze, Outcome, Stop, Wait};
-use crate::domain::rival;
-use crate::domain::shares;
-use crate::domain::state::{Phase, Route, State};
-use crate::domain::watch::Watch;
+use crate::domain::decide::rival;
+use crate::domain::elb::action::{self, Action, Forward};
+use crate::domain::elb::shares;
+use crate::domain::health::Counts;
+use crate::domain::run::event::{Freeze, Outcome, Stop, Wait};
+use crate::domain::run::state::{Phase, Route, State};
+use crate::domain::run::watch::Watch;
 use crate::plan::model::{ClusterName, Plan};
+use crate::port::store::Look;
 
 /// A sign of life older than this is none.
 const ALIVE: SignedDuration = SignedDuration::from_secs(60);

@@ -5,7 +5,7 @@ use crate::cli::args::{Check, Global, Output};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::prepare::prepare;
 use crate::cli::{find, render::check, term, world};
-use crate::domain::report::Report;
+use crate::domain::view::report::Report;
 
 /// `--offline`: the plan alone.
 pub fn offline(global: &Global, args: &Check) -> Result<Exit, Failure> {

@@ -1,13 +1,13 @@
 //! `cutover run --detach`: begins a run here, with a person looking at the preflight, and hands it to a Job that goes on with it.
 
-use crate::adapter::WriteError;
-use crate::adapter::kube::job::{Handed, create};
+use crate::adapter::kubernetes::job::{Handed, create};
 use crate::cli::args::{Global, Output, Run};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::place::{self, Namespace};
 use crate::cli::term;
 use crate::engine::hold::Hold;
 use crate::plan::model::{ClusterAccess, Plan, StatePlace};
+use crate::port::WriteError;
 
 /// The way to the namespace that takes a run over.
 pub struct Taker<'a> {

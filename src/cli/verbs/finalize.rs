@@ -3,16 +3,16 @@
 use serde_json::json;
 
 use crate::adapter::patient::Patient;
-use crate::adapter::store::Request;
 use crate::cli::args::{Finalize, Global, Output};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::find::Found;
 use crate::cli::render::style::{Style, Tone};
 use crate::cli::verbs::steer::state;
 use crate::cli::{drive, find, identity, owner, place, term, world};
-use crate::domain::finalize::{Item, Stands, judge, unfit, worst};
-use crate::domain::state::{Phase, State};
+use crate::domain::decide::finalize::{Item, Stands, judge, unfit, worst};
+use crate::domain::run::state::{Phase, State};
 use crate::engine::{Ports, finalize, hold};
+use crate::port::store::Request;
 
 /// Runs the verb.
 pub async fn run(global: &Global, args: &Finalize) -> Result<Exit, Failure> {

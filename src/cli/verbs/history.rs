@@ -4,7 +4,7 @@ use crate::cli::args::{Global, History, Output};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::render::history::{json, list, story};
 use crate::cli::{find, place, term};
-use crate::domain::journal;
+use crate::domain::run::journal;
 
 /// Runs the verb.
 pub async fn run(global: &Global, args: &History) -> Result<Exit, Failure> {

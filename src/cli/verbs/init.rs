@@ -1,12 +1,12 @@
 //! `cutover init`: writes a plan from a live load balancer, on standard output.
 
-use crate::adapter::Cluster;
 use crate::cli::args::{Global, Init};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::{term, world};
-use crate::domain::init::{InitError, Request};
+use crate::domain::elb::init::{InitError, Request};
 use crate::engine::init::init;
 use crate::plan::{model::ClusterAccess, selector};
+use crate::port::Cluster;
 
 /// Runs the verb.
 pub async fn run(_: &Global, args: &Init) -> Result<Exit, Failure> {

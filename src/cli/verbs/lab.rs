@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::adapter::clock::Scaled;
-use crate::adapter::store::Store;
 use crate::adapter::store::fs::Local;
 use crate::cli::args::{Global, Lab, Output};
 use crate::cli::exit::{Exit, Failure};
@@ -13,6 +12,7 @@ use crate::cli::verbs::rehearse::scenario;
 use crate::cli::{find, term};
 use crate::lab::live;
 use crate::lab::model::World;
+use crate::port::store::Store;
 
 /// Runs the verb.
 pub async fn run(global: &Global, args: &Lab) -> Result<Exit, Failure> {

@@ -7,9 +7,9 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::render::report::{Told, html, markdown};
 use crate::cli::render::style::Style;
 use crate::cli::{find, place, term};
-use crate::domain::event::Record;
-use crate::domain::history::History;
-use crate::domain::journal;
+use crate::domain::run::event::Record;
+use crate::domain::run::journal;
+use crate::domain::view::history::History;
 use crate::plan::model::Plan;
 
 /// Runs the verb.

@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::adapter::store::memory::Memory;
-use crate::adapter::store::{Request, Store};
 use crate::cli::args::{Global, Rollback};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::find::Found;
 use crate::cli::verbs::{rollback_live, steer};
 use crate::cli::{find, follow, owner, place, term};
-use crate::domain::event::Ramp;
+use crate::domain::run::event::Ramp;
 use crate::engine::request::DETACHED;
+use crate::port::store::{Request, Store};
 
 /// Between two parts of a way back, where nothing else is said.
 const EVERY: Duration = Duration::from_mins(2);
@@ -75,7 +75,7 @@ pub fn ramp(args: &Rollback) -> Option<Ramp> {
 fn what(found: &Found) -> Result<String, Failure> {
     let state = steer::state(found)?;
     let lines = state.routes.values().take(3).map(|r| {
-        let shares = |f| super::super::render::names::shares(&crate::domain::goal::shares_of(r, f));
+        let shares = |f| super::super::render::names::shares(&crate::domain::decide::goal::shares_of(r, f));
         format!("  {}: {} → {}", r.start.label, shares(r.forward()), shares(r.original()))
     });
     let more = state.routes.len().saturating_sub(3);

@@ -8,29 +8,29 @@ use std::sync::Arc;
 use aws_config::SdkConfig;
 use futures::future::join_all;
 
-use crate::adapter::alb::Alb;
+use crate::adapter::aws::elb::Alb;
 use crate::adapter::clock::System;
 use crate::adapter::store::memory::Memory;
-use crate::adapter::store::{Look, RunSummary, Store, StoreError, run_id};
-use crate::adapter::{Balancer, Clock};
 use crate::cli::args::{Global, Rollback};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::find::{self, Found};
 use crate::cli::verbs::rollback;
 use crate::cli::{drive, owner, render, term, world};
-use crate::domain::action::{self, Action};
-use crate::domain::alb::{LoadBalancer, Unread};
+use crate::domain::elb::action::{self, Action};
+use crate::domain::elb::balancer::{LoadBalancer, Unread};
+use crate::domain::elb::select::spelled;
+use crate::domain::elb::shares;
 use crate::domain::emergency::kept::{self, Told};
 use crate::domain::emergency::{self, EmergencyError, Seen, Wanted};
-use crate::domain::event::{Event, RouteStart, Started};
-use crate::domain::select::spelled;
-use crate::domain::shares;
-use crate::domain::watch::Marker as There;
+use crate::domain::run::event::{Event, RouteStart, Started};
+use crate::domain::run::watch::Marker as There;
 use crate::engine::live::{self, LookError};
 use crate::engine::marker::KEY;
 use crate::engine::{Ports, Settings, hold};
 use crate::plan::model::{Plan, Selector};
 use crate::plan::selector;
+use crate::port::store::{Look, RunSummary, Store, StoreError, run_id};
+use crate::port::{Balancer, Clock};
 
 /// Routes that are shown before a rollback.
 const SHOWN: usize = 8;

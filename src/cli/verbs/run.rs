@@ -1,6 +1,5 @@
 //! `cutover run`: the staged cutover, in the foreground.
 
-use crate::adapter::store::{RunSummary, Store, run_id};
 use crate::cli::args::{Global, OnFreeze, Run, StepRef};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::prepare::{Prepared, calls, prepare};
@@ -11,6 +10,7 @@ use crate::domain::decide::Orders;
 use crate::engine::marker::{self, KEY};
 use crate::engine::{Ports, Settings, hold};
 use crate::plan::model::{Plan, Shares};
+use crate::port::store::{RunSummary, Store, run_id};
 
 /// Runs the verb.
 pub async fn run(global: &Global, args: &Run) -> Result<Exit, Failure> {

@@ -12,9 +12,9 @@ use crate::cli::render::view::View;
 use crate::cli::signals::Signals;
 use crate::cli::verbs::steer::state;
 use crate::cli::{find, place, term, world};
-use crate::domain::event::Event;
-use crate::domain::live::Live;
-use crate::domain::watch::Watch;
+use crate::domain::run::event::Event;
+use crate::domain::run::watch::Watch;
+use crate::domain::view::live::Live;
 use crate::engine::live::LookError;
 use crate::engine::{Ports, Subject, look as world_look};
 use crate::plan::selector;
@@ -119,6 +119,6 @@ async fn view(found: &Found, ports: &Ports) -> Result<View, Failure> {
     });
     let look = ports.store.look(&found.run.id).await;
     let alive = ports.store.holder(&found.run.id).await.is_some();
-    let look = look.map(|l| crate::adapter::store::Look { watching: l.watching && alive, ..l });
+    let look = look.map(|l| crate::port::store::Look { watching: l.watching && alive, ..l });
     Ok(View::of(&found.plan, &state, Some(&watch), &waits.unwrap_or_default(), now).seen_by(look.as_ref()))
 }

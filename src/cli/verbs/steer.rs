@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::adapter::store::{Request, Store};
 use crate::cli::args::{Abort, Global, Named, Promote, Resume, Steer};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::find::Found;
@@ -15,10 +14,11 @@ use crate::cli::verbs::rollback_live;
 use crate::cli::verbs::run::{leaves, step};
 use crate::cli::{drive, find, follow, identity, owner, place, term, world};
 use crate::domain::decide::{Orders, later};
-use crate::domain::event::ResumeMode;
-use crate::domain::state::{Phase, State};
-use crate::domain::watch::Marker;
+use crate::domain::run::event::ResumeMode;
+use crate::domain::run::state::{Phase, State};
+use crate::domain::run::watch::Marker;
 use crate::engine::{Settings, Subject, hold, request, seen};
+use crate::port::store::{Request, Store};
 
 /// `cutover promote`.
 pub async fn promote(global: &Global, args: &Promote) -> Result<Exit, Failure> {

@@ -5,7 +5,6 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::adapter::store::{Holder, LockError, RunSummary, Store, is_of};
 use crate::cli::args::{Global, Step};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::find::Found;
@@ -14,10 +13,11 @@ use crate::cli::verbs::run::{Beginning, begin, may_begin};
 use crate::cli::verbs::steer::state;
 use crate::cli::{drive, find, identity, place, term, world};
 use crate::domain::decide::{Orders, later};
-use crate::domain::event::{Event, Record};
+use crate::domain::run::event::{Event, Record};
 use crate::engine::hold::{self, HoldError};
 use crate::engine::{Ending, Ports, Settings, Subject};
 use crate::plan::model::{Plan, StepKind};
+use crate::port::store::{Holder, LockError, RunSummary, Store, is_of};
 
 /// Runs the verb.
 pub async fn run(global: &Global, args: &Step) -> Result<Exit, Failure> {
@@ -179,8 +179,8 @@ mod tests {
 
     use super::*;
     use crate::adapter::store::memory::Memory;
-    use crate::domain::event::{Outcome, Started};
     use crate::domain::fixture;
+    use crate::domain::run::event::{Outcome, Started};
 
     /// A store with a run of the plan that ended like this, and what there is to do.
     async fn then(plan: &Plan, begun: &str, end: Vec<Event>) -> Result<Due, Failure> {

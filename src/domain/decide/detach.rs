@@ -4,11 +4,11 @@
 use jiff::Timestamp;
 
 use super::{Batch, Decision, later, wait};
-use crate::domain::alb::Unreadable;
-use crate::domain::event::{BindingStart, Event, Outcome, Stop, WaitReason, Write};
-use crate::domain::shares;
-use crate::domain::state::{Detach, Route, State};
-use crate::domain::watch::{Marker, Watch};
+use crate::domain::elb::shares;
+use crate::domain::run::event::{BindingStart, Event, Outcome, Stop, WaitReason, Write};
+use crate::domain::run::state::{Detach, Route, State};
+use crate::domain::run::watch::{Marker, Watch};
+use crate::domain::traffic::Unreadable;
 use crate::plan::model::Plan;
 
 /// How a route stands.

@@ -6,18 +6,18 @@ use jiff::Timestamp;
 
 use super::way_back::{self, way_back as ways};
 use super::{Decision, metrics};
-use crate::domain::event::{Event, Freeze};
-use crate::domain::gate::{self, Guard};
-use crate::domain::goal;
-use crate::domain::state::{AUTOMATIC, Route, State};
-use crate::domain::watch::{Watch, short};
+use crate::domain::decide::goal;
+use crate::domain::health::gate::{self, Guard};
+use crate::domain::run::event::{Event, Freeze};
+use crate::domain::run::state::{AUTOMATIC, Route, State};
+use crate::domain::run::watch::{Watch, short};
 use crate::plan::model::{OnFailure, Plan};
 
 /// The groups that carry traffic now, or may, by a write that is still open: the largest share in percent that each has on any route.
 pub fn carrying(state: &State) -> BTreeMap<&str, u32> {
     let mut all: BTreeMap<&str, u32> = BTreeMap::new();
     for route in state.routes.values().filter(|r| !r.gone()) {
-        let live = route.drift.iter().flatten().filter_map(|actions| crate::domain::action::forward(actions));
+        let live = route.drift.iter().flatten().filter_map(|actions| crate::domain::elb::action::forward(actions));
         let forwards = live.chain([route.forward()]).chain(route.open.iter().flat_map(|o| &o.sets));
         for forward in forwards {
             let shares = goal::shares_of(route, forward);

@@ -5,13 +5,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{Decision, guard, later, steps};
-use crate::domain::alb::Unreadable;
-use crate::domain::event::{Event, Freeze, Wait, WaitReason};
-use crate::domain::gate::Guard;
-use crate::domain::goal;
-use crate::domain::rival;
-use crate::domain::state::{Phase, Route, State};
-use crate::domain::watch::{Marker, Watch, short};
+use crate::domain::decide::goal;
+use crate::domain::decide::rival;
+use crate::domain::health::gate::Guard;
+use crate::domain::run::event::{Event, Freeze, Wait, WaitReason};
+use crate::domain::run::state::{Phase, Route, State};
+use crate::domain::run::watch::{Marker, Watch, short};
+use crate::domain::traffic::Unreadable;
 use crate::plan::model::{Plan, StepKind};
 
 /// How long something may be unreadable before the run says that it is frozen.

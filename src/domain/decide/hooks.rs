@@ -3,11 +3,11 @@
 use jiff::Timestamp;
 
 use super::{Decision, later, steps, wait};
-use crate::domain::event::{Freeze, WaitReason};
-use crate::domain::goal;
-use crate::domain::hook::{Errand, HookId, Occasion, Told};
-use crate::domain::state::{Progress, Rollback, State};
-use crate::domain::watch::Watch;
+use crate::domain::decide::goal;
+use crate::domain::run::event::{Freeze, WaitReason};
+use crate::domain::run::hook::{Errand, HookId, Occasion, Told};
+use crate::domain::run::state::{Progress, Rollback, State};
+use crate::domain::run::watch::Watch;
 use crate::plan::model::hook::{self, Action, Hook};
 use crate::plan::model::{Plan, StepKind};
 

@@ -8,10 +8,10 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use super::{Decision, Orders, guard, metrics, steps};
-use crate::domain::event::{Freeze, Stop, Wait, WaitReason};
-use crate::domain::gate::Guard;
-use crate::domain::state::{Phase, State};
-use crate::domain::watch::Watch;
+use crate::domain::health::gate::Guard;
+use crate::domain::run::event::{Freeze, Stop, Wait, WaitReason};
+use crate::domain::run::state::{Phase, State};
+use crate::domain::run::watch::Watch;
 use crate::plan::model::Plan;
 
 /// Waits, or leaves.

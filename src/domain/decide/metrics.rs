@@ -6,12 +6,12 @@ use jiff::Timestamp;
 
 use super::guard::carrying;
 use super::hold;
-use crate::domain::event::{Event, Wait, WaitReason};
-use crate::domain::gate::metric::{self, Question, Side, Standing};
-use crate::domain::goal;
-use crate::domain::state::{Phase, State};
-use crate::domain::verdict::judge::{Call, Sides, Verdict};
-use crate::domain::watch::Watch;
+use crate::domain::decide::goal;
+use crate::domain::metric::gate::{self as metric, Question, Side, Standing};
+use crate::domain::metric::verdict::judge::{Call, Sides, Verdict};
+use crate::domain::run::event::{Event, Wait, WaitReason};
+use crate::domain::run::state::{Phase, State};
+use crate::domain::run::watch::Watch;
 use crate::plan::model::metric::{MetricGate, Scope};
 use crate::plan::model::{Plan, StepKind};
 
@@ -85,13 +85,13 @@ fn written(plan: &Plan, state: &State) -> f64 {
 /// Why the groups' requests say little about the shares, where that is so.
 fn advisory(state: &State, watch: &Watch) -> Option<String> {
     let sticky =
-        |r: &&crate::domain::state::Route| r.original().target_group_stickiness_config.as_ref().is_some_and(|config| config.enabled);
+        |r: &&crate::domain::run::state::Route| r.original().target_group_stickiness_config.as_ref().is_some_and(|config| config.enabled);
     if let Some(route) = state.routes.values().find(sticky) {
         return Some(format!("clients are sticky on {}, and stay with their group", route.start.label));
     }
     let ours = |arn: &str| state.started.groups.contains_key(arn);
-    let feeds = |live: &crate::domain::alb::LiveRoute| {
-        crate::domain::action::forward(&live.actions)
+    let feeds = |live: &crate::domain::elb::balancer::LiveRoute| {
+        crate::domain::elb::action::forward(&live.actions)
             .is_some_and(|f| f.target_groups.iter().any(|t| t.weight != Some(0) && ours(&t.target_group_arn)))
     };
     let other = watch.census.iter().map(|(_, route)| route).find(|route| !state.routes.contains_key(&route.id) && feeds(route))?;

@@ -8,10 +8,10 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use super::{Decision, guard, later, wait, way_back};
-use crate::domain::event::{Event, WaitReason};
-use crate::domain::gate::{self, Guard};
-use crate::domain::state::{Ramping, State};
-use crate::domain::watch::{Watch, short};
+use crate::domain::health::gate::{self, Guard};
+use crate::domain::run::event::{Event, WaitReason};
+use crate::domain::run::state::{Ramping, State};
+use crate::domain::run::watch::{Watch, short};
 use crate::plan::model::Plan;
 
 /// What follows a part that reads back right on every route that it can be written to.

@@ -2,12 +2,13 @@
 
 use jiff::Timestamp;
 
-use crate::domain::action::{self, Action, Forward};
-use crate::domain::alb::{LiveRoute, RouteId, Unreadable};
-use crate::domain::event::{Event, RouteStart, WriteResult};
-use crate::domain::rival;
-use crate::domain::state::{Open, Phase, Route, State};
-use crate::domain::watch::Watch;
+use crate::domain::decide::rival;
+use crate::domain::elb::action::{self, Action, Forward};
+use crate::domain::elb::balancer::LiveRoute;
+use crate::domain::run::event::{Event, RouteStart, WriteResult};
+use crate::domain::run::state::{Open, Phase, Route, State};
+use crate::domain::run::watch::Watch;
+use crate::domain::traffic::{RouteId, Unreadable};
 
 /// What must be journalled before anything else is decided.
 pub fn events(state: &State, watch: &Watch) -> Vec<Event> {

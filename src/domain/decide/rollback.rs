@@ -4,12 +4,12 @@
 use jiff::Timestamp;
 
 use super::{Batch, Decision, hold, hooks, ramp, wait, way_back};
-use crate::domain::action::{self, Action, Forward};
-use crate::domain::alb::Unreadable;
-use crate::domain::event::{Event, Outcome, Stop, WaitReason, Write};
-use crate::domain::goal;
-use crate::domain::state::{Rollback, Route, State};
-use crate::domain::watch::Watch;
+use crate::domain::decide::goal;
+use crate::domain::elb::action::{self, Action, Forward};
+use crate::domain::run::event::{Event, Outcome, Stop, WaitReason, Write};
+use crate::domain::run::state::{Rollback, Route, State};
+use crate::domain::run::watch::Watch;
+use crate::domain::traffic::Unreadable;
 use crate::plan::model::{Plan, RollbackStickiness};
 
 /// How a route stands.

@@ -5,14 +5,14 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{Batch, Decision, Orders, guard, hold, hooks, later, metrics, wait};
-use crate::domain::action::Forward;
-use crate::domain::event::{Event, Freeze, GroupStart, Outcome, RouteStart, StepType, Stop, Wait, WaitReason, Write};
-use crate::domain::gate::{self, Raise};
-use crate::domain::goal;
-use crate::domain::hook::Occasion;
-use crate::domain::hours;
-use crate::domain::state::{AUTOMATIC, Phase, Route, State};
-use crate::domain::watch::{Watch, short as name};
+use crate::domain::decide::goal;
+use crate::domain::decide::hours;
+use crate::domain::elb::action::Forward;
+use crate::domain::health::gate::{self, Raise};
+use crate::domain::run::event::{Event, Freeze, GroupStart, Outcome, RouteStart, StepType, Stop, Wait, WaitReason, Write};
+use crate::domain::run::hook::Occasion;
+use crate::domain::run::state::{AUTOMATIC, Phase, Route, State};
+use crate::domain::run::watch::{Watch, short as name};
 use crate::plan::model::{Limit, OnFailure, OnTimeout, Plan, Step, StepKind};
 
 /// A bake is journalled this often, so that a crash loses no more.
@@ -273,7 +273,7 @@ pub fn batch_over(state: &State, routes: Vec<(&Route, Forward)>) -> Option<Decis
 
 /// What must be there: what we last saw, drift included where it may be overwritten.
 fn expected(route: &Route) -> Forward {
-    let drift = route.drift.as_ref().and_then(|d| d.as_deref()).and_then(crate::domain::action::forward);
+    let drift = route.drift.as_ref().and_then(|d| d.as_deref()).and_then(crate::domain::elb::action::forward);
     drift.filter(|_| route.reassert).unwrap_or(route.forward()).clone()
 }
 
@@ -293,7 +293,7 @@ pub fn raised(state: &State, routes: &[(&Route, Forward)]) -> Vec<String> {
 
 /// `bind`, once the groups are attached: the bindings, then the raise gate at the first share to come.
 fn bound(plan: &Plan, state: &State, watch: &Watch, now: Timestamp) -> Option<Decision> {
-    let key = |b: &crate::domain::event::BindingStart| (b.cluster.clone(), format!("{}/{}", b.binding.namespace, b.binding.name));
+    let key = |b: &crate::domain::run::event::BindingStart| (b.cluster.clone(), format!("{}/{}", b.binding.namespace, b.binding.name));
     let missing: Vec<_> = state.started.bindings.iter().filter(|b| !state.bound.contains(&key(b))).cloned().collect();
     if !missing.is_empty() {
         // Between two tries it waits, and says why, however long a try takes.

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::state::{Route, State};
-use crate::domain::watch::Watch;
+use crate::domain::run::state::{Route, State};
+use crate::domain::run::watch::Watch;
 use crate::plan::model::ClusterName;
 
 /// What a cluster of the start has now, of what it had then.

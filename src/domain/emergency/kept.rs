@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use super::weights::{self, Kept};
 use super::{EmergencyError, Seen, plan_text};
-use crate::domain::action::{self, Forward, Tuple};
-use crate::domain::alb::LiveRoute;
-use crate::domain::event::{GroupStart, RouteStart, Started};
-use crate::domain::gate::Sample;
+use crate::domain::elb::action::{self, Forward, Tuple};
+use crate::domain::elb::balancer::LiveRoute;
+use crate::domain::health::gate::Sample;
+use crate::domain::run::event::{GroupStart, RouteStart, Started};
 use crate::plan::model::{ClusterName, Plan};
 
 /// What tags tell.
@@ -150,7 +150,7 @@ fn groups(seen: &[Seen], routes: &[RouteStart]) -> BTreeMap<String, GroupStart> 
         let health = seen.iter().find_map(|s| s.health.get(arn)).and_then(|h| h.as_ref().ok());
         let group = seen.iter().find_map(|s| s.groups.iter().find(|g| g.arn == *arn));
         all.entry(arn.clone()).or_insert_with(|| GroupStart {
-            name: group.map_or_else(|| crate::domain::watch::short(arn).to_owned(), |g| g.name.clone()),
+            name: group.map_or_else(|| crate::domain::run::watch::short(arn).to_owned(), |g| g.name.clone()),
             cluster: cluster.clone(),
             workload: "rollback".into(),
             healthy: health.map_or(0, |t| Sample::of(jiff::Timestamp::UNIX_EPOCH, t).counts.healthy),

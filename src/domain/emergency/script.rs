@@ -5,8 +5,8 @@
 
 use jiff::Timestamp;
 
-use crate::domain::action::Action;
-use crate::domain::event::{RouteStart, Started};
+use crate::domain::elb::action::Action;
+use crate::domain::run::event::{RouteStart, Started};
 
 /// The file's name in its run's folder.
 pub const NAME: &str = "break-glass.sh";

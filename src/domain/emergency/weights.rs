@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 
 use sha2::{Digest, Sha256};
 
-use crate::domain::action::{self, Forward, Tuple};
-use crate::domain::event::{RouteStart, Started};
-use crate::domain::shares;
+use crate::domain::elb::action::{self, Forward, Tuple};
+use crate::domain::elb::shares;
+use crate::domain::run::event::{RouteStart, Started};
 
 /// The tag's key.
 pub const KEY: &str = "cutover.dev/weights";

@@ -7,8 +7,8 @@
 use std::collections::BTreeSet;
 
 use super::weights::{self, Kept, checksum};
-use crate::domain::alb::{Listener, LiveRoute};
-use crate::domain::event::Started;
+use crate::domain::elb::balancer::{Listener, LiveRoute};
+use crate::domain::run::event::Started;
 
 /// The last word before the sum.
 const ALL: &str = " all@";
@@ -76,7 +76,7 @@ impl Whole {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::action;
+    use crate::domain::elb::action;
     use crate::domain::fixture::{self, world};
 
     const RUN: &str = "alpha-webapp-20260105-080000-xtj4";
@@ -103,7 +103,7 @@ mod tests {
             (was.target_groups[0].weight, was.target_groups[1].weight) = (Some(100), Some(0));
             let groups = [("a".to_owned(), groups[0].clone()), ("b".to_owned(), groups[1].clone())].into();
             let actions = action::with_forward(&r.actions, &was);
-            Some(crate::domain::event::RouteStart { id: r.id.clone(), groups, actions, ..template.clone() })
+            Some(crate::domain::run::event::RouteStart { id: r.id.clone(), groups, actions, ..template.clone() })
         };
         started.routes = listeners.iter().flat_map(|(_, routes)| routes).filter_map(start).collect();
         (started, listeners)

@@ -1,6 +1,6 @@
 //! `accept`: what a plan lives with, and what no plan may.
 
-use crate::domain::finding::{Code, Finding, Severity};
+use crate::base::finding::{Code, Finding, Severity};
 use crate::plan::model::Plan;
 
 /// Errors that a plan may accept, because a person can know better than tags, permissions and names do. All others protect traffic.

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::{Context, counted, finding, unread};
-use crate::domain::alb::LoadBalancer;
-use crate::domain::finding::{Code, Finding};
-use crate::domain::shares::MAX_GROUPS;
+use crate::base::finding::{Code, Finding};
+use crate::domain::elb::balancer::LoadBalancer;
+use crate::domain::elb::shares::MAX_GROUPS;
 
 /// Target groups of an Application Load Balancer; not adjustable.
 const MAX_ATTACHED: usize = 100;
@@ -89,7 +89,7 @@ fn groups_per_action(context: &Context<'_>, findings: &mut Vec<Finding>) {
 }
 
 /// `target_group_health.dns_failover` looks at each group alone: a new one with few targets can take a zone of the whole load balancer out.
-fn dns_failover(context: &Context<'_>, selected: &crate::domain::select::SelectedGroup, findings: &mut Vec<Finding>) {
+fn dns_failover(context: &Context<'_>, selected: &crate::domain::elb::select::SelectedGroup, findings: &mut Vec<Finding>) {
     let group = &selected.group;
     let attribute = |what: &str| {
         let value = group.attributes.get(&format!("target_group_health.dns_failover.minimum_healthy_targets.{what}"))?;

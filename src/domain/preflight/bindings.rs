@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::{Context, counted, finding};
-use crate::domain::binding::Binding;
-use crate::domain::facts::ClusterFacts;
-use crate::domain::finding::{Code, Finding, Severity};
-use crate::domain::select::SelectedGroup;
+use crate::base::finding::{Code, Finding, Severity};
+use crate::domain::elb::select::SelectedGroup;
+use crate::domain::kubernetes::binding::Binding;
+use crate::domain::preflight::facts::ClusterFacts;
 use crate::plan::model::{BindingMode, Workload};
 
 /// EKS Auto Mode's own API group for bindings.

@@ -1,9 +1,9 @@
 //! The target groups: where they are attached, their network, whether the new one is set up like the old one.
 
 use super::{Context, finding, unread};
-use crate::domain::alb::TargetGroup;
-use crate::domain::finding::{Code, Finding};
-use crate::domain::select::{SelectedGroup, short_name};
+use crate::base::finding::{Code, Finding};
+use crate::domain::elb::balancer::TargetGroup;
+use crate::domain::elb::select::{SelectedGroup, short_name};
 
 pub(super) fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
     for (arn, selected) in context.groups() {

@@ -1,10 +1,10 @@
 //! Scale: can the new cluster reach what each step needs, and does the old one stay large enough for the way back?
 
 use super::{Context, finding, spoken};
-use crate::domain::finding::{Code, Finding};
-use crate::domain::gate;
-use crate::domain::kube::{Hpa, Owner, WorkloadView};
-use crate::domain::select::SelectedEntry;
+use crate::base::finding::{Code, Finding};
+use crate::domain::elb::select::SelectedEntry;
+use crate::domain::health::gate;
+use crate::domain::kubernetes::workload::{Hpa, Owner, WorkloadView};
 use crate::plan::model::{StepKind, Workload};
 
 pub(super) fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {

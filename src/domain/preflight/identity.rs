@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Context, estimate, finding, listed, named_arns, reachable, spoken, unread};
-use crate::domain::alb::Unreadable;
-use crate::domain::finding::{Code, Finding, Severity};
-use crate::domain::hours;
+use crate::base::finding::{Code, Finding, Severity};
+use crate::domain::decide::hours;
+use crate::domain::traffic::Unreadable;
 use crate::plan::model::{ClusterAccess, Marker, StatePlace};
 
 pub(super) fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {

@@ -1,7 +1,7 @@
 //! Metric gates whose source does not answer: a run would hold at its first step for as long as the gates may take.
 
 use super::{Context, finding};
-use crate::domain::finding::{Code, Finding};
+use crate::base::finding::{Code, Finding};
 
 pub(super) fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
     findings.extend(context.facts.mute.iter().map(|(gate, why)| {

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::{Context, finding, listed};
-use crate::domain::alb::Tags;
-use crate::domain::event::Tool;
-use crate::domain::finding::{Code, Finding};
-use crate::domain::rival::{self, IGNORE_CHANGES};
+use crate::base::finding::{Code, Finding};
+use crate::domain::decide::rival::{self, IGNORE_CHANGES};
+use crate::domain::elb::balancer::Tags;
+use crate::domain::run::event::Tool;
 
 /// Something with tags: what it is, and its tags.
 type Tagged<'a> = (String, &'a Tags);

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::{Context, finding, listed, spoken};
-use crate::domain::action::Forward;
-use crate::domain::finding::{Code, Finding};
-use crate::domain::select::{SelectedRoute, short_name};
-use crate::domain::shares::{self, Imprecise};
+use crate::base::finding::{Code, Finding};
+use crate::domain::elb::action::Forward;
+use crate::domain::elb::select::{SelectedRoute, short_name};
+use crate::domain::elb::shares::{self, Imprecise};
 use crate::plan::model::{ClusterAccess, RollbackStickiness, Shares, StepKind};
 
 pub(super) fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {

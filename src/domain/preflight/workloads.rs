@@ -1,9 +1,9 @@
 //! What a workload has in its clusters: the Service, its port, its pods' readiness gates.
 
 use super::{Context, counted, finding};
-use crate::domain::binding::Binding;
-use crate::domain::finding::{Code, Finding, Severity};
-use crate::domain::kube::WorkloadView;
+use crate::base::finding::{Code, Finding, Severity};
+use crate::domain::kubernetes::binding::Binding;
+use crate::domain::kubernetes::workload::WorkloadView;
 use crate::plan::model::{PortRef, ServiceRef, TargetType, Workload};
 
 /// Namespaces with this label get readiness gates into their pods.

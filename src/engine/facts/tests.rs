@@ -4,12 +4,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::*;
-use crate::adapter::{Caller as Identified, WriteError};
-use crate::domain::action::Action;
-use crate::domain::alb::{Listener, LiveRoute, LoadBalancer, RouteId, Tags, Target};
-use crate::domain::finding::Code;
+use crate::base::finding::Code;
+use crate::domain::elb::action::Action;
+use crate::domain::elb::balancer::{Listener, LiveRoute, LoadBalancer, Tags, Target};
 use crate::domain::fixture::{LB, group, load_balancer, plan, world};
 use crate::domain::preflight;
+use crate::domain::traffic::RouteId;
+use crate::port::{Caller as Identified, WriteError};
 
 /// The fixture's load balancer, without health, and with a count of what it was asked.
 #[derive(Default)]

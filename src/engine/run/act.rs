@@ -3,10 +3,10 @@
 use jiff::Timestamp;
 
 use super::Run;
-use crate::domain::alb::RouteId;
 use crate::domain::decide::{self, Batch};
-use crate::domain::event::{BindingStart, Event, Wait, WaitReason, Write, WriteResult};
-use crate::domain::watch::Observation;
+use crate::domain::run::event::{BindingStart, Event, Wait, WaitReason, Write, WriteResult};
+use crate::domain::run::watch::Observation;
+use crate::domain::traffic::RouteId;
 use crate::engine::{EngineError, bind, look};
 
 impl Run<'_> {

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::Run;
-use crate::adapter::Hooks;
 use crate::domain::decide;
-use crate::domain::event::Event;
-use crate::domain::hook::{Errand, HookId, HookResult};
-use crate::domain::state::Progress;
+use crate::domain::run::event::Event;
+use crate::domain::run::hook::{Errand, HookId, HookResult};
+use crate::domain::run::state::Progress;
 use crate::engine::EngineError;
+use crate::port::Hooks;
 
 type Answer = (HookId, Result<String, String>);
 

@@ -1,12 +1,12 @@
 //! How a process leaves its run: at the end, before it, or because it was asked to.
 
 use super::Run;
-use crate::adapter::store::LockError;
 use crate::domain::decide::stop;
-use crate::domain::event::{Event, Outcome, Record, Stop};
-use crate::domain::state::Phase;
-use crate::domain::watch::Marker;
+use crate::domain::run::event::{Event, Outcome, Record, Stop};
+use crate::domain::run::state::Phase;
+use crate::domain::run::watch::Marker;
 use crate::engine::{Ending, EngineError, keep, marker};
+use crate::port::store::LockError;
 
 impl Run<'_> {
     /// Whether the run is still in our hands. Where it is not, requests are the other's to hear, and this process leaves, whatever it does

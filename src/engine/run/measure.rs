@@ -6,12 +6,12 @@ use std::sync::Arc;
 use tokio::task::JoinSet;
 
 use super::Run;
-use crate::adapter::Metrics;
 use crate::domain::decide::metrics;
-use crate::domain::event::Event;
-use crate::domain::gate::metric::{Measurement, Question, Seen};
+use crate::domain::metric::gate::{Measurement, Question, Seen};
+use crate::domain::run::event::Event;
 use crate::engine::EngineError;
 use crate::plan::model::metric::Source;
+use crate::port::Metrics;
 
 /// Questions under way. Dropping it drops them.
 #[derive(Default)]

@@ -3,10 +3,10 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::Run;
-use crate::adapter::store::Look;
-use crate::domain::event::{Wait, WaitReason};
-use crate::domain::state::Phase;
+use crate::domain::run::event::{Wait, WaitReason};
+use crate::domain::run::state::Phase;
 use crate::engine::{Settings, look};
+use crate::port::store::Look;
 
 /// How often every rule is counted. One that nobody moves is not urgent, and a count is several calls.
 const CENSUS: SignedDuration = SignedDuration::from_mins(1);

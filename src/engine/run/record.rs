@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::Run;
-use crate::domain::event::{Event, Outcome, ResumeMode, Wait};
+use crate::domain::run::event::{Event, Outcome, ResumeMode, Wait};
 use crate::engine::{EngineError, hold, look, request};
 
 impl Run<'_> {

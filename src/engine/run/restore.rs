@@ -5,11 +5,11 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::Run;
-use crate::domain::action;
 use crate::domain::decide::Batch;
-use crate::domain::event::Event;
-use crate::domain::state::Route;
-use crate::domain::watch::Marker;
+use crate::domain::elb::action;
+use crate::domain::run::event::Event;
+use crate::domain::run::state::Route;
+use crate::domain::run::watch::Marker;
 use crate::engine::EngineError;
 use crate::engine::marker::MarkerError;
 use crate::engine::write::restore::blind;

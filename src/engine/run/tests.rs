@@ -4,12 +4,12 @@ use super::*;
 use crate::adapter::clock::System;
 use crate::adapter::metric::Nobody;
 use crate::adapter::store::memory::Memory;
-use crate::adapter::store::{Holder, Store};
-use crate::domain::event::{Record, Started, StepType, Stop};
 use crate::domain::fixture;
+use crate::domain::run::event::{Record, Started, StepType, Stop};
 use crate::engine::fake::Fake;
 use crate::engine::hold;
 use crate::plan::model::Marker;
+use crate::port::store::{Holder, Store};
 
 struct Deaf;
 

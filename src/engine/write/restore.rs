@@ -13,17 +13,18 @@ use futures::stream::{FuturesUnordered, StreamExt};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Executor, Prepared, RECENT, outcome, outdated, recent};
-use crate::adapter::WriteError;
-use crate::adapter::store::Store;
-use crate::domain::action;
-use crate::domain::alb::{LiveRoute, RouteId, Unreadable};
 use crate::domain::decide::carriers;
-use crate::domain::event::{Event, Record, Write, WriteResult};
-use crate::domain::state::{Route, State};
-use crate::domain::watch::Watch;
+use crate::domain::elb::action;
+use crate::domain::elb::balancer::LiveRoute;
+use crate::domain::run::event::{Event, Record, Write, WriteResult};
+use crate::domain::run::state::{Route, State};
+use crate::domain::run::watch::Watch;
+use crate::domain::traffic::{RouteId, Unreadable};
 use crate::engine::limit::{Pace, Rate};
 use crate::engine::marker::MarkerError;
 use crate::engine::{Ports, Settings};
+use crate::port::WriteError;
+use crate::port::store::Store;
 
 /// Writes under way at once: twice what AWS takes in one burst ([`Rate`]). Each costs 64 kB of buffers, and more of them end no earlier: the
 /// next is sent as soon as one is answered.

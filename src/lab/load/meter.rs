@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::domain::event::{Measured, MeasuredCluster};
+use crate::domain::run::event::{Measured, MeasuredCluster};
 use crate::plan::model::Shares;
 
 /// What one client saw of one request.

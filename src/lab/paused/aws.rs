@@ -12,11 +12,11 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 use http_body_util::BodyExt;
 
-use crate::adapter::Clock;
 use crate::adapter::clock::Scaled;
 use crate::lab::body::Broken;
 use crate::lab::model::{Answer, Fate};
 use crate::lab::shell::Shell;
+use crate::port::Clock;
 
 /// A connector whose other end is the model. Connect and read time-outs mean nothing here; the operations' do.
 #[derive(Clone)]

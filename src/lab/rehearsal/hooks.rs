@@ -2,9 +2,9 @@
 
 use async_trait::async_trait;
 
-use crate::adapter::Hooks;
-use crate::domain::hook::{Errand, Occasion};
+use crate::domain::run::hook::{Errand, Occasion};
 use crate::lab::shell::Shell;
+use crate::port::Hooks;
 
 /// See the module.
 pub struct Pretend(pub Shell);

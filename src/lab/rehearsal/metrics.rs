@@ -3,13 +3,13 @@
 
 use async_trait::async_trait;
 
-use crate::adapter::Metrics;
-use crate::domain::gate::metric::{Question, Seen, Side};
-use crate::domain::verdict::Count;
+use crate::domain::metric::gate::{Question, Seen, Side};
+use crate::domain::metric::verdict::Count;
 use crate::lab::model::{Counted, World};
 use crate::lab::scenario::fault::Says;
 use crate::lab::shell::Shell;
 use crate::plan::model::metric::Judge;
+use crate::port::Metrics;
 
 /// The lab's own metrics.
 pub struct Meters(pub Shell);

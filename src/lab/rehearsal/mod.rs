@@ -21,10 +21,10 @@ use super::scenario::{Scenario, ScenarioError};
 use super::shell::Shell;
 use super::{live, paused};
 use crate::adapter::clock::Scaled;
-use crate::adapter::{Balancer, Clock, Cluster, Hooks, Metrics};
 use crate::domain::decide;
-use crate::domain::event::{Event, Measured, StepType};
+use crate::domain::run::event::{Event, Measured, StepType};
 use crate::plan::model::{ClusterName, Plan, Step};
+use crate::port::{Balancer, Clock, Cluster, Hooks, Metrics};
 
 use seams::Seams;
 pub use timing::{APPROVAL, LENGTH, length, speed};

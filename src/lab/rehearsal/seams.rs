@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::StageError;
-use crate::adapter::alb::{Alb, BACKOFF};
-use crate::adapter::kube::{K8s, limit};
-use crate::adapter::{Balancer, Cluster, aws, eks};
+use crate::adapter::aws;
+use crate::adapter::aws::eks;
+use crate::adapter::aws::elb::{Alb, BACKOFF};
+use crate::adapter::kubernetes::{K8s, limit};
 use crate::lab::{live, paused};
 use crate::plan::model::{ClusterAccess, ClusterName, Plan};
+use crate::port::{Balancer, Cluster};
 
 /// What reaches a lab.
 pub struct Seams {

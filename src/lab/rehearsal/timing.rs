@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::domain::hours;
+use crate::domain::decide::hours;
 use crate::domain::preflight::estimate;
 use crate::plan::model::{Plan, Shares, StepKind};
 

@@ -1,7 +1,7 @@
 //! ARNs of Elastic Load Balancing: of the right resource, account and region.
 
 use super::{Diagnostic, Place, Scope, note};
-use crate::domain::finding::Code;
+use crate::base::finding::Code;
 use crate::plan::decode::clip;
 
 /// What an ARN has to name: what it is, and how its resource begins and how many parts it has.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::{At, Diagnostic, Unique, note};
-use crate::domain::finding::Code;
+use crate::base::finding::Code;
 use crate::plan::decode::list;
 use crate::plan::file::{self, Spec};
 use crate::plan::model::metric::{

@@ -2,7 +2,7 @@
 
 use super::gates::headers;
 use super::{At, Diagnostic, note};
-use crate::domain::finding::Code;
+use crate::base::finding::Code;
 use crate::plan::file::Strategy;
 use crate::plan::hooks::{ExecStep, Hook, HookOccasion, HookReaction};
 use crate::plan::model::hook::{self, Action, Occasion};

@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::{At, Diagnostic, note};
-use crate::domain::finding::Code;
-use crate::domain::hours::{fits, need, raises};
+use crate::base::finding::Code;
+use crate::domain::decide::hours::{fits, need, raises};
 use crate::plan::duration;
 use crate::plan::file::{Blackout, Strategy, Window};
 use crate::plan::hours::{self, Hours};

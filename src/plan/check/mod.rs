@@ -16,7 +16,7 @@ use super::file::{Accept, Aws, Cluster, Document, Spec, StateCluster, Workload};
 use super::model::{self, ClusterAccess, Marker, Plan, StatePlace, StepKind};
 use super::scalar::MarkerKind;
 use super::suggest::closest;
-use crate::domain::finding::Code;
+use crate::base::finding::Code;
 
 /// Where a plan came from.
 pub(super) struct Origin<'a> {

@@ -1,7 +1,7 @@
 //! Notifications: where they go, what they tell, and what stands in their texts.
 
 use super::{At, Diagnostic, Place, note};
-use crate::domain::finding::Code;
+use crate::base::finding::Code;
 use crate::plan::decode::{clip, list};
 use crate::plan::file::{self, Spec};
 use crate::plan::model::notify::{Address, Destination, Kind, Notification, PLACEHOLDERS, Secret};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{At, Diagnostic, Place, Scope, Unique, arn, note};
-use crate::domain::finding::Code;
+use crate::base::finding::Code;
 use crate::plan::decode::Table;
 use crate::plan::extra::Binding;
 use crate::plan::file::{Alb, Route, Rule};

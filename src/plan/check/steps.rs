@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{At, Diagnostic, Scope, Unique, hooks, hours, is_shares, note};
-use crate::domain::finding::Code;
+use crate::base::finding::Code;
 use crate::plan::decode::{Table, list};
 use crate::plan::duration;
 use crate::plan::file::{Pause, Step, Strategy, TargetHealth};

@@ -1,7 +1,7 @@
 //! Edits of a history.
 
-use cutover::domain::action::{Action, Forward};
-use cutover::domain::event::{Event, Record};
+use cutover::domain::elb::action::{Action, Forward};
+use cutover::domain::run::event::{Event, Record};
 
 use crate::face::Face;
 use crate::history::{By, Entry, What};

@@ -5,11 +5,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use cutover::adapter::{Balancer, Caller, WriteError};
-use cutover::domain::action::Action;
-use cutover::domain::alb::{Listener, LiveRoute, LoadBalancer, RouteId, Tags, Target, TargetGroup, TargetState, Unreadable};
+use cutover::domain::elb::action::Action;
+use cutover::domain::elb::balancer::{Listener, LiveRoute, LoadBalancer, Tags, Target, TargetGroup, TargetState};
+use cutover::domain::traffic::{RouteId, Unreadable};
 use cutover::engine::Ports;
 use cutover::plan::model::Selector;
+use cutover::port::{Balancer, Caller, WriteError};
 
 /// What it lies about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

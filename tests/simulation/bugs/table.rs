@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use cutover::domain::action::Tuple;
-use cutover::domain::event::{Event, Record};
+use cutover::domain::elb::action::Tuple;
+use cutover::domain::run::event::{Event, Record};
 
 use super::edit::{after, applied, body, forget, is_rollback, is_set, journal, place, set};
 use super::liar::Lie;
@@ -375,7 +375,7 @@ fn secrets() -> Vec<Bug> {
         edit("a credential in a record", "an error text quotes the request", 12, |all| {
             let (time, run) = (all[0].at, "small-1".into());
             let event =
-                Event::Frozen { reason: cutover::domain::event::Freeze::Unreadable, message: format!("signed with {}", SECRETS[1]) };
+                Event::Frozen { reason: cutover::domain::run::event::Freeze::Unreadable, message: format!("signed with {}", SECRETS[1]) };
             after(all, 0, What::Journalled(Record { seq: 9, time, run, event }));
         }),
         edit("a session token in the log", "debug output of the SDK", 12, |all| after(all, 0, What::Said(format!("token {}", SECRETS[2])))),

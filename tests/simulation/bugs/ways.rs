@@ -1,7 +1,7 @@
 //! The seeded bugs of ways back, of commands and of letting go.
 
-use cutover::domain::event::{Event, Record};
-use cutover::domain::hook::{HookId, Occasion};
+use cutover::domain::run::event::{Event, Record};
+use cutover::domain::run::hook::{HookId, Occasion};
 
 use super::edit::{after, is_ramp, is_rollback, is_set, place, set};
 use super::table::{back, is_first_health};

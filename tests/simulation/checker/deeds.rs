@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cutover::domain::event::Event;
-use cutover::domain::hook::{HookId, HookResult, Occasion};
+use cutover::domain::run::event::Event;
+use cutover::domain::run::hook::{HookId, HookResult, Occasion};
 use cutover::plan::model::hook::{self, Hook};
 use cutover::plan::model::{Plan, StepKind};
 use jiff::Timestamp;

@@ -4,9 +4,10 @@ mod fold;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cutover::domain::action::{Action, Forward, forward};
-use cutover::domain::alb::RouteId;
-use cutover::domain::event::{Counts, Outcome, RouteStart, Started, Write};
+use cutover::domain::elb::action::{Action, Forward, forward};
+use cutover::domain::health::Counts;
+use cutover::domain::run::event::{Outcome, RouteStart, Started, Write};
+use cutover::domain::traffic::RouteId;
 use cutover::plan::model::{Plan, Shares, StepKind};
 use jiff::{SignedDuration, Timestamp};
 

@@ -1,8 +1,9 @@
 //! The share of a group never rises while its raise gate does not hold on a fresh reading. Restoring writes are exempt, and raise nothing but
 //! what carried the traffic at the start; those of a way back in parts no further than the part. What comes before a step went well before it.
 
-use cutover::domain::event::{Counts, RouteStart};
-use cutover::domain::hook::Occasion;
+use cutover::domain::health::Counts;
+use cutover::domain::run::event::RouteStart;
+use cutover::domain::run::hook::Occasion;
 use jiff::{SignedDuration, Timestamp};
 
 use super::facts::{Facts, Way};

@@ -6,7 +6,7 @@ use super::parts::{others, part};
 use super::{Found, ensure};
 use crate::face::{self, Face};
 use crate::history::{By, Entry, What};
-use cutover::domain::action::forward;
+use cutover::domain::elb::action::forward;
 use cutover::plan::model::Shares;
 
 pub fn holds(facts: &Facts, entry: &Entry) -> Found {

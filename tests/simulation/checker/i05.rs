@@ -1,9 +1,9 @@
 //! A step is complete only after read-back and settle, and its commands and hooks; nothing is judged before. (A process that takes over has the machine's clock only: one
 //! that was set forward meanwhile shortens the settling by as much.)
 
-use cutover::domain::action::with_forward;
-use cutover::domain::event::{Event, Outcome, RouteStart};
-use cutover::domain::hook::Occasion;
+use cutover::domain::elb::action::with_forward;
+use cutover::domain::run::event::{Event, Outcome, RouteStart};
+use cutover::domain::run::hook::Occasion;
 use cutover::plan::model::StepKind;
 use jiff::SignedDuration;
 

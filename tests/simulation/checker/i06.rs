@@ -1,8 +1,8 @@
 //! Crash anywhere, then `resume` or `rollback`: the final state is exactly the goal, or exactly the original shares. And what makes that
 //! possible: an intent is on disk before its effect, a write's or a command's. What a run has done outside is taken back with the traffic.
 
-use cutover::domain::action::forward;
-use cutover::domain::event::Outcome;
+use cutover::domain::elb::action::forward;
+use cutover::domain::run::event::Outcome;
 
 use super::facts::Facts;
 use super::{Found, ensure};

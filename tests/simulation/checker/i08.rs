@@ -1,8 +1,8 @@
 //! `resume`, `rollback` and each write are idempotent: what is there is not written again, and nothing is written after the end. No command and
 //! no hook that has come to its end is carried out again, and nothing is taken back that was not begun.
 
-use cutover::domain::action::same;
-use cutover::domain::hook::{HookId, Occasion};
+use cutover::domain::elb::action::same;
+use cutover::domain::run::hook::{HookId, Occasion};
 use jiff::SignedDuration;
 
 use super::facts::Facts;

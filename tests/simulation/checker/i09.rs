@@ -1,7 +1,7 @@
 //! Live state that differs from what we last saw freezes the raises; it is never silently overwritten. So nothing that moves on is written
 //! that was not read shortly before, nor while something foreign was seen that nobody gave up.
 
-use cutover::domain::action::forward;
+use cutover::domain::elb::action::forward;
 use jiff::SignedDuration;
 
 use super::facts::Facts;

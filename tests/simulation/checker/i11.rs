@@ -2,8 +2,8 @@
 //! route that is not back is named. And the traffic goes first: its first write before any hook of the rollback, all of it before a command is
 //! taken back; no hook and no disk holds up a write.
 
-use cutover::domain::event::{Event, Record, WaitReason};
-use cutover::domain::hook::{HookId, Occasion};
+use cutover::domain::run::event::{Event, Record, WaitReason};
+use cutover::domain::run::hook::{HookId, Occasion};
 use jiff::{SignedDuration, Timestamp};
 
 use super::facts::Facts;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use cutover::domain::event::RouteStart;
+use cutover::domain::run::event::RouteStart;
 
 use crate::face::Face;
 

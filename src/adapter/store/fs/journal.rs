@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::super::StoreError;
 use super::private;
-use crate::domain::event::{Event, Record};
-use crate::domain::journal::{Corrupt, Parsed, line, parse};
+use crate::domain::run::event::{Event, Record};
+use crate::domain::run::journal::{Corrupt, Parsed, line, parse};
+use crate::port::store::StoreError;
 
 /// The file's name in its run's folder.
 pub(super) const NAME: &str = "journal.jsonl";

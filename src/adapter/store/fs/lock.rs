@@ -13,8 +13,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::super::{Held, Holder, Lock, LockError, StoreError, lock_name};
 use super::{make_folder, names, private};
+use crate::adapter::store::lock_name;
+use crate::port::store::{Held, Holder, Lock, LockError, StoreError};
 
 /// A lock that we have.
 struct Locked {

@@ -17,10 +17,11 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use self::journal::{Known, Writer};
-use super::{Held, Holder, LockError, Look, Request, RunSummary, Store, StoreError, is_run_id};
+use crate::adapter::store::is_run_id;
 use crate::domain::emergency::script::NAME as SCRIPT;
-use crate::domain::event::{Event, Record};
-use crate::domain::journal::Corrupt;
+use crate::domain::run::event::{Event, Record};
+use crate::domain::run::journal::Corrupt;
+use crate::port::store::{Held, Holder, LockError, Look, Request, RunSummary, Store, StoreError};
 
 /// A store in a local folder.
 #[derive(Debug)]

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::super::{Look, Request, StoreError};
 use super::{make_folder, names, replace};
+use crate::port::store::{Look, Request, StoreError};
 
 const LOOK: &str = "look.json";
 const REQUESTS: &str = "requests";

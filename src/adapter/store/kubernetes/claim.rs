@@ -11,10 +11,10 @@ use kube::{Api, ResourceExt};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::super::{Held, Holder, Lock};
 use super::lease::{DURATION, RENEW, Version, claimed, free, holder_of, lease, put, transitions};
 use super::reach::{Reach, Trouble};
-use crate::adapter::Clock;
+use crate::port::Clock;
+use crate::port::store::{Held, Holder, Lock};
 
 /// Tries against others who change the same object.
 const TRIES: u32 = 3;

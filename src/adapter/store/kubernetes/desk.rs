@@ -7,9 +7,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::PostParams;
 use kube::{Api, ResourceExt};
 
-use super::super::{Look, Request, StoreError};
 use super::label::{self, Part};
 use super::reach::{Reach, Trouble};
+use crate::port::store::{Look, Request, StoreError};
 
 /// The number of the next request, so that a name is never used twice.
 const NEXT: &str = "cutover.dev/next";

@@ -10,11 +10,11 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{ListParams, PostParams};
 use kube::{Api, ResourceExt};
 
-use super::super::{RunSummary, StoreError};
 use super::label::{self, Part};
 use super::reach::{Reach, Trouble};
-use crate::domain::event::{Event, Record};
-use crate::domain::journal::{Corrupt, Parsed, Why, line, parse};
+use crate::domain::run::event::{Event, Record};
+use crate::domain::run::journal::{Corrupt, Parsed, Why, line, parse};
+use crate::port::store::{RunSummary, StoreError};
 
 /// The key of the text.
 const TEXT: &str = "journal.jsonl";

@@ -14,11 +14,12 @@ use kube::api::{ListParams, PostParams};
 use kube::{Api, ResourceExt};
 use tokio::time::Instant;
 
-use super::super::{Held, Holder, LockError, lock_name};
 use super::claim::{Claim, Known};
 use super::label::{self, Part};
 use super::reach::{Reach, Trouble};
-use crate::adapter::Clock;
+use crate::adapter::store::lock_name;
+use crate::port::Clock;
+use crate::port::store::{Held, Holder, LockError};
 
 /// How long a lease lasts that is not renewed.
 pub const DURATION: Duration = Duration::from_secs(30);

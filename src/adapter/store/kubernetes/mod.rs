@@ -25,10 +25,11 @@ use self::journal::Writer;
 use self::label::Part;
 use self::lease::Leases;
 use self::reach::Reach;
-use super::{Held, Holder, LockError, Look, Request, RunSummary, Store, StoreError, is_run_id};
-use crate::adapter::Clock;
+use crate::adapter::store::is_run_id;
 use crate::domain::emergency::script::NAME as SCRIPT;
-use crate::domain::event::{Event, Record};
+use crate::domain::run::event::{Event, Record};
+use crate::port::Clock;
+use crate::port::store::{Held, Holder, LockError, Look, Request, RunSummary, Store, StoreError};
 
 pub use self::lease::{DURATION, RENEW};
 

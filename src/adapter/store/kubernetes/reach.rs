@@ -10,8 +10,8 @@ use k8s_openapi::NamespaceResourceScope;
 use kube::{Api, Client, Resource};
 use tokio::time::Instant;
 
-use super::super::StoreError;
-use crate::adapter::kube::unreadable;
+use crate::adapter::kubernetes::unreadable;
+use crate::port::store::StoreError;
 
 /// How long a request may take. API servers answer in a small part of this.
 pub const DEADLINE: Duration = Duration::from_secs(3);

@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value, json as object};
 
-use crate::domain::finding::Severity;
-use crate::domain::report::{Report, RouteLine, StepLine};
+use crate::base::finding::Severity;
+use crate::domain::view::report::{Report, RouteLine, StepLine};
 
 /// The whole report; every line ends with a newline. Events: `step`, `hook`, `finding`, `route`, `skipped`, and last `summary`.
 pub fn json(report: &Report) -> String {

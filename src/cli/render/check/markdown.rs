@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::{cell, columns, grade, heading, looks, tally, verdict};
 use crate::domain::preflight::spoken;
-use crate::domain::report::{Report, RouteLine};
+use crate::domain::view::report::{Report, RouteLine};
 
 /// The whole report; ends with a newline.
 pub fn markdown(report: &Report) -> String {

@@ -4,17 +4,17 @@ use insta::assert_snapshot;
 
 use super::super::style::Style;
 use super::*;
-use crate::domain::facts::Facts;
-use crate::domain::finding::{Code, Finding};
+use crate::base::finding::{Code, Finding};
+use crate::domain::elb::select::select;
 use crate::domain::fixture::{plan, world};
-use crate::domain::report::HookLine;
-use crate::domain::select::select;
+use crate::domain::preflight::facts::Facts;
+use crate::domain::view::report::HookLine;
 
 fn report() -> Report {
     let (plan, live) = (plan(), world());
     let selection = select(&plan, &live);
     let facts = Facts {
-        caller: Err(crate::domain::alb::Unreadable::Throttled),
+        caller: Err(crate::domain::traffic::Unreadable::Throttled),
         selection,
         live,
         attached: BTreeMap::new(),

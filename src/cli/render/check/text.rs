@@ -4,9 +4,9 @@ use std::fmt::Write;
 
 use super::super::style::{self, Style, Tone};
 use super::{cell, columns, grade, heading, looks, tally, verdict};
-use crate::domain::finding::Finding;
+use crate::base::finding::Finding;
 use crate::domain::preflight::spoken;
-use crate::domain::report::{Report, RouteLine};
+use crate::domain::view::report::{Report, RouteLine};
 
 /// The whole report; ends with a newline.
 pub fn text(report: &Report, style: &Style) -> String {

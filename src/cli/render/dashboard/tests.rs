@@ -2,8 +2,8 @@ use indicatif::ProgressDrawTarget;
 
 use super::*;
 use crate::cli::render::fixture::{at, ids, intended, outcome, set, state, step, until_bake, watch, weights};
-use crate::domain::event::{Event, Freeze, Outcome, StepType, Wait, WaitReason, WriteResult};
 use crate::domain::fixture::plan;
+use crate::domain::run::event::{Event, Freeze, Outcome, StepType, Wait, WaitReason, WriteResult};
 
 fn baking() -> View {
     let wait = Wait { reason: WaitReason::Bake, message: "baking for 10m".into(), until: Some(at(660)) };

@@ -7,8 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 use super::Text;
 use crate::cli::render::names::Names;
 use crate::cli::render::style::{Tone, count};
-use crate::domain::action::Forward;
-use crate::domain::event::{Event, Record, Write, WriteResult};
+use crate::domain::elb::action::Forward;
+use crate::domain::run::event::{Event, Record, Write, WriteResult};
 
 /// A batch that goes on for longer says so this often.
 const PROGRESS: SignedDuration = SignedDuration::from_secs(5);

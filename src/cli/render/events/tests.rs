@@ -1,8 +1,8 @@
 use super::*;
 use crate::cli::render::fixture::{at, healthy, ids, intended, outcome, records, set, started, step, until_bake, weights};
-use crate::domain::action::{self, Action};
-use crate::domain::event::{Freeze, StepType, Stop, WaitReason, WriteResult};
+use crate::domain::elb::action::{self, Action};
 use crate::domain::fixture::{forward, group_arn};
+use crate::domain::run::event::{Freeze, StepType, Stop, WaitReason, WriteResult};
 
 fn transcript(events: Vec<(i64, Event)>) -> String {
     let mut lines = Lines::new(Style::plain());

@@ -1,7 +1,8 @@
 use super::*;
 use crate::cli::render::fixture::{at, healthy, ids, intended, outcome, records, set, until_bake};
-use crate::domain::event::{Counts, Freeze, Wait};
 use crate::domain::fixture::{group_arn, plan};
+use crate::domain::health::Counts;
+use crate::domain::run::event::{Freeze, Wait};
 
 /// bind and 1 % done, a bake that two people and a time without anybody interrupt, a guard that fails, and all of it back.
 fn rolled_back(reason: &str) -> Vec<Record> {
@@ -15,7 +16,7 @@ fn rolled_back(reason: &str) -> Vec<Record> {
         (61, health(healthy(4, 0))),
         (61, Event::Waiting { waits: vec![bake(660)] }),
         (100, Event::Paused { by: "bob@desk".into(), reason: reason.into(), request: None }),
-        (130, Event::Resumed { by: "alice@mac".into(), mode: crate::domain::event::ResumeMode::Plain, request: None }),
+        (130, Event::Resumed { by: "alice@mac".into(), mode: crate::domain::run::event::ResumeMode::Plain, request: None }),
         (200, Event::Baked { step: 3, millis: 100_000, gap: 40_000, until: at(200) }),
         (210, health(Counts { unhealthy: 4, ..Counts::default() })),
         (210, Event::GateFailed { gate: "guard".into(), group: group_arn("webapp-b"), message: "has no healthy target".into() }),
@@ -24,7 +25,8 @@ fn rolled_back(reason: &str) -> Vec<Record> {
     events.push((210, Event::RollbackStarted { cause, by: "cutover".into(), to_step: None, force: false, request: None }));
     events.push((210, intended(&ids(), &set(99, 1), &set(100, 0), true)));
     let back = |(n, id): (usize, &String)| {
-        let answered = if n == 3 { crate::domain::event::WriteResult::Already } else { crate::domain::event::WriteResult::Applied };
+        let answered =
+            if n == 3 { crate::domain::run::event::WriteResult::Already } else { crate::domain::run::event::WriteResult::Applied };
         (211, outcome(id, answered, Some(set(100, 0)), None))
     };
     events.extend(ids().iter().enumerate().map(back));

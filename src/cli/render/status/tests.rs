@@ -1,8 +1,8 @@
 use super::*;
-use crate::adapter::store::Look;
 use crate::cli::render::fixture::{at, ids, state, until_bake, watch, weights};
-use crate::domain::event::{Event, Stop, Wait, WaitReason};
 use crate::domain::fixture::plan;
+use crate::domain::run::event::{Event, Stop, Wait, WaitReason};
+use crate::port::store::Look;
 
 fn look(seconds: i64, watching: bool) -> Look {
     Look {

@@ -2,14 +2,14 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::adapter::store::Request;
 use crate::adapter::store::memory::Memory;
-use crate::domain::event::{Event, Record, ResumeMode, Stop, Wait};
-use crate::domain::state::{Phase, State};
-use crate::domain::watch::Watch;
+use crate::domain::run::event::{Event, Record, ResumeMode, Stop, Wait};
+use crate::domain::run::state::{Phase, State};
+use crate::domain::run::watch::Watch;
 use crate::engine::{Audience, Interrupt};
 use crate::lab::model::{OperatorRequest, World};
 use crate::lab::rehearsal::{APPROVAL, Stage};
+use crate::port::store::Request;
 
 /// Frozen for this long: nothing in the scenario will change that any more.
 const STALL: SignedDuration = SignedDuration::from_mins(45);

@@ -3,7 +3,7 @@
 use jiff::civil::{Weekday, time};
 
 use super::*;
-use crate::domain::state::AUTOMATIC;
+use crate::domain::run::state::AUTOMATIC;
 use crate::plan::hours::{Window, zone};
 use crate::plan::model::{Limit, OnTimeout};
 
@@ -67,7 +67,7 @@ fn a_step_that_is_written_in_part_goes_on_to_its_end() {
     let first = batch.writes[0].clone();
     let deadline = sim.now + SignedDuration::from_secs(10);
     sim.apply(Event::Intended { restore: false, deadline, writes: vec![first.clone()] });
-    let result = crate::domain::event::WriteResult::Applied;
+    let result = crate::domain::run::event::WriteResult::Applied;
     sim.apply(Event::Outcome { route: first.route, result, live: Some(first.set), detail: None });
     let later = sim.see(5 * 60, &ok(10), &ok(10));
     assert!(matches!(later, Decision::Write(ref rest) if rest.writes.len() == 1), "{later:?}");

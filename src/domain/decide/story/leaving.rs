@@ -125,12 +125,13 @@ fn what_was_written_is_stayed_for_until_it_has_settled() {
     sim.apply(Event::Intended { restore: false, deadline, writes: batch.writes.clone() });
     let applied = |route: &str| Event::Outcome {
         route: route.to_owned(),
-        result: crate::domain::event::WriteResult::Applied,
+        result: crate::domain::run::event::WriteResult::Applied,
         live: Some(first.set.clone()),
         detail: None,
     };
     sim.apply(applied(&first.route));
-    let open = Event::Outcome { route: second.route.clone(), result: crate::domain::event::WriteResult::Unknown, live: None, detail: None };
+    let open =
+        Event::Outcome { route: second.route.clone(), result: crate::domain::run::event::WriteResult::Unknown, live: None, detail: None };
     sim.apply(open);
     assert!(matches!(sim.look_after(POLL, &ok(10), &ok(10)), Decision::Wait(_)), "a write is open");
     sim.apply(applied(&second.route));
@@ -164,7 +165,7 @@ fn drift_and_failures_are_left_at_once_whatever_time_there_is() {
 
 #[test]
 fn what_can_be_measured_is_measured_before_anybody_leaves() {
-    use crate::domain::gate::metric::{Measurement, Seen};
+    use crate::domain::metric::gate::{Measurement, Seen};
     use crate::plan::model::metric::{Exec, Judge, MetricGate, NoData, Scope, Source};
     let minute = Duration::from_mins(1);
     let mut sim = Sim::at_step(3, 10);

@@ -1,7 +1,7 @@
 //! What a run cannot see does not let it raise.
 
 use super::*;
-use crate::domain::watch::Marker;
+use crate::domain::run::watch::Marker;
 
 /// Eight looks, five seconds apart, at which all targets are in these zones.
 fn in_zones(zones: &[&str]) -> Watch {

@@ -6,7 +6,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use jiff::{SignedDuration, Timestamp};
 
 use super::path::Query;
-use crate::adapter::eks;
+use crate::adapter::aws::eks;
 
 /// EKS takes a token for this long after it was signed, whatever its `X-Amz-Expires`.
 const VALID: SignedDuration = SignedDuration::from_mins(15);

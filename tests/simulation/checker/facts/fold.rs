@@ -1,7 +1,7 @@
 //! Taking in a history, entry by entry.
 
-use cutover::domain::action::{Action, forward, same, with_forward};
-use cutover::domain::event::{Event, Ramp, Record, ResumeMode, RouteStart, WriteResult};
+use cutover::domain::elb::action::{Action, forward, same, with_forward};
+use cutover::domain::run::event::{Event, Ramp, Record, ResumeMode, RouteStart, WriteResult};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Facts, Intent, Past, Sight, Way};

@@ -1,0 +1,309 @@
+//! CloudWatch: metrics of the plan's target groups, metrics by name, and alarms. Many questions go into one call.
+//!
+//! The service speaks JSON (`awsJson1_0`) beside CBOR; two operations of it need no more than a signed request.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
+use aws_sigv4::http_request::{self, SignableBody, SignableRequest, SigningSettings};
+use aws_sigv4::sign::v4;
+use aws_smithy_async::time::{SharedTimeSource, SystemTimeSource};
+use aws_types::SdkConfig;
+use http::HeaderMap;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::adapter::metric::web::{Ask, Web};
+use crate::adapter::metric::{clipped, unreadable};
+use crate::domain::metric::gate::{Question, Seen, Side};
+use crate::domain::metric::verdict::Count;
+use crate::plan::model::metric::{CloudWatch as Wanted, Judge, Source};
+
+const JSON: &str = "application/x-amz-json-1.0";
+const TARGET: &str = "GraniteServiceVersion20100801";
+const TIMEOUT: Duration = Duration::from_secs(15);
+
+/// The most queries of one call, and alarms of another.
+const QUERIES: usize = 500;
+const ALARMS: usize = 100;
+
+/// How late data may be.
+const LATE: i64 = 180;
+
+/// The way to CloudWatch.
+pub struct CloudWatch {
+    credentials: Option<SharedCredentialsProvider>,
+    time: SharedTimeSource,
+    region: String,
+    endpoint: String,
+}
+
+/// A query of GetMetricData, and for which question and what it is.
+struct Query {
+    question: usize,
+    part: Part,
+    stat: Value,
+}
+
+/// What a query gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Requests { new: bool },
+    Errors { new: bool },
+    Latency { new: bool },
+    Own,
+}
+
+impl CloudWatch {
+    /// With the configuration's credentials, region and endpoint.
+    pub fn new(config: &SdkConfig) -> Self {
+        let region = config.region().map_or_else(|| "us-east-1".to_owned(), ToString::to_string);
+        let suffix = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
+        Self {
+            credentials: config.credentials_provider(),
+            time: config.time_source().unwrap_or_else(|| SharedTimeSource::new(SystemTimeSource::new())),
+            endpoint: config
+                .endpoint_url()
+                .map_or_else(|| format!("https://monitoring.{region}.{suffix}"), |u| u.trim_end_matches('/').to_owned()),
+            region,
+        }
+    }
+
+    /// Answers questions.
+    pub async fn ask(&self, web: &Web, questions: &[&Question]) -> Vec<Seen> {
+        let mut seen: Vec<Seen> = questions.iter().map(|_| unreadable("no answer")).collect();
+        let mut spans: BTreeMap<(Timestamp, Timestamp), Vec<Query>> = BTreeMap::new();
+        for (index, question) in questions.iter().enumerate() {
+            if let Source::CloudWatch(wanted) = &question.gate.source {
+                let from = if wanted.metric.is_some() { earlier(question.from) } else { question.from };
+                spans.entry((from, question.to)).or_default().extend(queries(index, question, wanted));
+            }
+        }
+        for ((from, to), queries) in spans {
+            let found = self.data(web, from, to, &queries).await;
+            for index in queries.iter().map(|q| q.question).collect::<BTreeSet<_>>() {
+                seen[index] = match &found {
+                    Ok(found) => told(questions[index], index, &queries, found),
+                    Err(why) => unreadable(why),
+                };
+            }
+        }
+        self.alarms(web, questions, &mut seen).await;
+        seen
+    }
+
+    /// The values of each query, latest first.
+    async fn data(&self, web: &Web, from: Timestamp, to: Timestamp, queries: &[Query]) -> Result<Vec<Vec<f64>>, String> {
+        let mut found = vec![Vec::new(); queries.len()];
+        for (chunk, offset) in queries.chunks(QUERIES).zip((0..).step_by(QUERIES)) {
+            let wanted: Vec<_> = (offset..)
+                .zip(chunk)
+                .map(|(n, q): (usize, _)| json!({"Id": format!("q{n}"), "MetricStat": q.stat, "ReturnData": true}))
+                .collect();
+            let mut input = json!({
+                "MetricDataQueries": wanted, "StartTime": from.as_second(), "EndTime": to.as_second(), "ScanBy": "TimestampDescending",
+            });
+            loop {
+                let answer = self.call(web, "GetMetricData", &input).await?;
+                for result in answer["MetricDataResults"].as_array().into_iter().flatten() {
+                    let status = result["StatusCode"].as_str().unwrap_or("Complete");
+                    if !matches!(status, "Complete" | "PartialData") {
+                        return Err(format!("CloudWatch says {status} of a metric"));
+                    }
+                    let index = result["Id"].as_str().and_then(|id| id.strip_prefix('q')).and_then(|n| n.parse::<usize>().ok());
+                    if let Some(values) = index.and_then(|n| found.get_mut(n)) {
+                        values.extend(result["Values"].as_array().into_iter().flatten().filter_map(Value::as_f64));
+                    }
+                }
+                match answer["NextToken"].as_str() {
+                    Some(token) => input["NextToken"] = token.into(),
+                    None => break,
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    async fn alarms(&self, web: &Web, questions: &[&Question], seen: &mut [Seen]) {
+        let names = |q: &Question| if let Source::CloudWatchAlarms(names) = &q.gate.source { names.clone() } else { Vec::new() };
+        let all: Vec<String> = questions.iter().flat_map(|q| names(q)).collect::<BTreeSet<_>>().into_iter().collect();
+        let mut states = BTreeMap::new();
+        let mut failed = None;
+        for chunk in all.chunks(ALARMS) {
+            let input = json!({"AlarmNames": chunk, "AlarmTypes": ["MetricAlarm", "CompositeAlarm"], "MaxRecords": ALARMS});
+            match self.call(web, "DescribeAlarms", &input).await {
+                Err(why) => failed = Some(why),
+                Ok(answer) => {
+                    let found = ["MetricAlarms", "CompositeAlarms"].into_iter().filter_map(|key| answer[key].as_array()).flatten();
+                    let state = |alarm: &Value| Some((alarm["AlarmName"].as_str()?.to_owned(), alarm["StateValue"].as_str()?.to_owned()));
+                    states.extend(found.filter_map(state));
+                }
+            }
+        }
+        for (question, seen) in questions.iter().zip(seen) {
+            if matches!(question.gate.source, Source::CloudWatchAlarms(_)) {
+                *seen = failed.as_ref().map_or_else(|| alarmed(&names(question), &states), unreadable);
+            }
+        }
+    }
+
+    async fn call(&self, web: &Web, operation: &str, input: &Value) -> Result<Value, String> {
+        let credentials = match &self.credentials {
+            None => return Err("no credentials of AWS".into()),
+            Some(provider) => provider.provide_credentials().await.map_err(|_| "the credentials of AWS cannot be had; log in again")?,
+        };
+        let (url, body) = (format!("{}/", self.endpoint), input.to_string());
+        let more = self.signed(&url, operation, &body, &credentials)?;
+        let (status, answer) = web
+            .ask(Ask { of: Some(("CloudWatch", operation)), url: &url, post: Some((JSON, body)), headers: &[], more, timeout: TIMEOUT })
+            .await?;
+        let answer: Value = serde_json::from_slice(&answer).map_err(|_| format!("CloudWatch answers {status}, which is no JSON"))?;
+        if status.is_success() {
+            return Ok(answer);
+        }
+        let code = answer["__type"].as_str().map_or("", |c| c.rsplit('#').next().unwrap_or(c));
+        Err(clipped(&format!("{operation}: {code} {}", answer["message"].as_str().or(answer["Message"].as_str()).unwrap_or_default())))
+    }
+
+    fn signed(&self, url: &str, operation: &str, body: &str, credentials: &Credentials) -> Result<HeaderMap, String> {
+        let wrong = |what: &dyn std::fmt::Display| format!("a request cannot be signed: {what}");
+        let target = format!("{TARGET}.{operation}");
+        let identity = credentials.clone().into();
+        let params = v4::SigningParams::builder()
+            .identity(&identity)
+            .region(&self.region)
+            .name("monitoring")
+            .time(self.time.now())
+            .settings(SigningSettings::default())
+            .build()
+            .map_err(|e| wrong(&e))?
+            .into();
+        let headers = [("content-type", JSON), ("x-amz-target", target.as_str())];
+        let signable =
+            SignableRequest::new("POST", url, headers.into_iter(), SignableBody::Bytes(body.as_bytes())).map_err(|e| wrong(&e))?;
+        let signed = http_request::sign(signable, &params).map_err(|e| wrong(&e))?.into_parts().0;
+        let mut request = http::Request::post(url).header("x-amz-target", target).body(()).map_err(|e| wrong(&e))?;
+        signed.apply_to_request_http1x(&mut request);
+        Ok(std::mem::take(request.headers_mut()))
+    }
+}
+
+/// A metric of one's own is the latest there is, which is late.
+fn earlier(from: Timestamp) -> Timestamp {
+    Timestamp::from_second(from.as_second() - LATE).unwrap_or(from)
+}
+
+fn queries(index: usize, question: &Question, wanted: &Wanted) -> Vec<Query> {
+    if let Some(metric) = &wanted.metric {
+        let dimensions: Vec<_> = metric.dimensions.iter().map(|(name, value)| json!({"Name": name, "Value": value})).collect();
+        let metric_name = json!({"Namespace": metric.namespace, "MetricName": metric.name, "Dimensions": dimensions});
+        let stat = json!({"Metric": metric_name, "Period": minutes(question.gate.window), "Stat": metric.statistic});
+        return vec![Query { question: index, part: Part::Own, stat }];
+    }
+    let mut all = Vec::new();
+    for (side, new) in [(&question.old, false), (&question.new, true)] {
+        let mut add =
+            |part, name: &str, statistic: &str| all.extend(of_groups(index, side, part, name, minutes(question.gate.interval), statistic));
+        match question.gate.judge {
+            Judge::Latency(_) => add(Part::Latency { new }, "TargetResponseTime", &wanted.latency),
+            Judge::Share { .. } => add(Part::Requests { new }, "RequestCount", "Sum"),
+            _ => {
+                add(Part::Requests { new }, "RequestCount", "Sum");
+                add(Part::Errors { new }, "HTTPCode_Target_5XX_Count", "Sum");
+                add(Part::Errors { new }, "TargetConnectionErrorCount", "Sum");
+            }
+        }
+    }
+    all
+}
+
+fn of_groups(question: usize, side: &Side, part: Part, name: &str, period: u64, statistic: &str) -> Vec<Query> {
+    let query = |(group, balancer): &(String, String)| {
+        let tail = |arn: &str, kind: &str| arn.split_once(kind).map(|(_, rest)| rest.to_owned()).unwrap_or_default();
+        let group = format!("targetgroup/{}", tail(group, ":targetgroup/"));
+        let dimensions =
+            json!([{"Name": "LoadBalancer", "Value": tail(balancer, ":loadbalancer/")}, {"Name": "TargetGroup", "Value": group}]);
+        let metric = json!({"Namespace": "AWS/ApplicationELB", "MetricName": name, "Dimensions": dimensions});
+        Query { question, part, stat: json!({"Metric": metric, "Period": period, "Stat": statistic}) }
+    };
+    side.groups.iter().map(query).collect()
+}
+
+fn minutes(duration: Duration) -> u64 {
+    duration.as_secs().div_ceil(60).max(1) * 60
+}
+
+/// What a question's queries found. A missing number of errors is zero only where there are requests.
+fn told(question: &Question, index: usize, queries: &[Query], found: &[Vec<f64>]) -> Seen {
+    let values = |part: Part| -> Vec<f64> {
+        let own = queries.iter().zip(found).filter(|(q, _)| q.question == index && q.part == part);
+        own.flat_map(|(_, values)| values.iter().copied()).collect()
+    };
+    let nothing = |of: &str| Seen::Nothing { message: format!("CloudWatch has no data of {of} for that time") };
+    let count = |new: bool| {
+        let requests = values(Part::Requests { new });
+        if requests.is_empty() {
+            return None;
+        }
+        let requests = whole(requests.iter().sum());
+        Some(Count { requests, errors: whole(values(Part::Errors { new }).iter().sum()).min(requests) })
+    };
+    match question.gate.judge {
+        Judge::Condition { .. } | Judge::State => {
+            values(Part::Own).first().map_or_else(|| nothing("the metric"), |value| Seen::Value { value: *value })
+        }
+        Judge::Latency(_) => {
+            let side = |new| values(Part::Latency { new }).into_iter().reduce(f64::max);
+            match (side(false), side(true)) {
+                (Some(old), Some(new)) => Seen::Latencies { old, new },
+                (None, _) => nothing(&question.old.cluster),
+                _ => nothing(&question.new.cluster),
+            }
+        }
+        Judge::ErrorRate(_) | Judge::Share { .. } => match (count(false), count(true)) {
+            (_, None) => nothing(&question.new.cluster),
+            (old, Some(new)) => Seen::Counts { old: old.unwrap_or_default(), new },
+        },
+    }
+}
+
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // clamped
+fn whole(value: f64) -> u64 {
+    value.round().clamp(0.0, 1e15) as u64
+}
+
+/// The worst of these alarms' states.
+fn alarmed(names: &[String], states: &BTreeMap<String, String>) -> Seen {
+    let of = |state: Option<&str>| -> Vec<&str> {
+        names.iter().filter(|name| states.get(*name).map(String::as_str) == state).map(String::as_str).collect()
+    };
+    let (ringing, missing, blind) = (of(Some("ALARM")), of(None), of(Some("INSUFFICIENT_DATA")));
+    if !ringing.is_empty() {
+        return Seen::State { well: false, message: format!("in ALARM: {}", ringing.join(", ")) };
+    }
+    if !missing.is_empty() {
+        return unreadable(format!("no alarm is called {}", missing.join(", ")));
+    }
+    if !blind.is_empty() {
+        return Seen::Nothing { message: format!("INSUFFICIENT_DATA: {}", blind.join(", ")) };
+    }
+    Seen::State { well: true, message: format!("OK: {}", names.join(", ")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_alarm_fails_and_a_missing_one_is_no_good_news() {
+        let states: BTreeMap<_, _> =
+            [("fine", "OK"), ("rings", "ALARM"), ("blind", "INSUFFICIENT_DATA")].map(|(n, s)| (n.to_owned(), s.to_owned())).into();
+        let said = |names: &[&str]| alarmed(&names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>(), &states);
+        assert!(matches!(said(&["fine"]), Seen::State { well: true, .. }));
+        assert!(matches!(said(&["fine", "blind", "rings"]), Seen::State { well: false, message } if message == "in ALARM: rings"));
+        assert!(matches!(said(&["fine", "blind"]), Seen::Nothing { .. }));
+        assert!(matches!(said(&["fine", "gone"]), Seen::Unreadable { message } if message.contains("gone")));
+    }
+}

@@ -1,0 +1,148 @@
+//! EKS: what it says of a cluster, and a client for its API server.
+
+mod token;
+
+use std::sync::Arc;
+
+use aws_sdk_eks::config::http::HttpResponse;
+use aws_sdk_eks::error::{ProvideErrorMetadata, SdkError};
+use aws_types::SdkConfig;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use http::{HeaderValue, Request, Response, StatusCode, Uri, header};
+use kube::Config;
+use kube::client::{Body, ClientBuilder};
+use tower::BoxError;
+use tower::buffer::BufferLayer;
+use tower::filter::AsyncFilterLayer;
+use tower::util::{BoxCloneSyncService, MapResponseLayer};
+
+pub use token::{Bearer, sign};
+
+use crate::adapter::aws::elb as alb;
+use crate::adapter::calls::{OfAws, OfKubernetes};
+use crate::adapter::kubernetes::{K8s, USER_AGENT, limit};
+use crate::domain::traffic::Unreadable;
+
+/// A cluster, as DescribeCluster tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EksCluster {
+    /// Name.
+    pub name: String,
+    /// ARN.
+    pub arn: String,
+    /// `ACTIVE`, `CREATING`, `UPDATING`, …
+    pub status: String,
+    /// Kubernetes version, such as `1.33`.
+    pub version: String,
+    /// URL of the API server; absent until there is one.
+    pub endpoint: Option<String>,
+    /// PEM of the API server's authority; absent until there is one.
+    pub ca: Option<Vec<u8>>,
+    /// `health.issues`, as `code: message`.
+    pub issues: Vec<String>,
+}
+
+/// An API server in this process, in place of a socket: what the lab uses in virtual time.
+pub type Transport = BoxCloneSyncService<Request<Body>, Response<Body>, BoxError>;
+
+/// Reads a cluster.
+pub async fn describe(config: &SdkConfig, name: &str) -> Result<EksCluster, Unreadable> {
+    let counted = aws_sdk_eks::config::Builder::from(config).interceptor(OfAws).build();
+    let client = aws_sdk_eks::Client::from_conf(counted);
+    let answer = client.describe_cluster().name(name).send().await.map_err(unreadable)?;
+    let cluster = answer.cluster.ok_or_else(|| Unreadable::Unavailable(format!("EKS described no cluster {name}")))?;
+    let ca = match cluster.certificate_authority.and_then(|c| c.data).filter(|d| !d.is_empty()) {
+        None => None,
+        Some(data) => Some(BASE64_STANDARD.decode(data).map_err(|_| Unreadable::Unavailable(format!("the CA of {name} is not base64")))?),
+    };
+    let issues = cluster.health.and_then(|h| h.issues).unwrap_or_default().into_iter();
+    let issue = |i: aws_sdk_eks::types::ClusterIssue| {
+        format!("{}: {}", i.code.map_or_else(|| "issue".to_owned(), |c| c.as_str().to_owned()), i.message.unwrap_or_default())
+    };
+    Ok(EksCluster {
+        name: cluster.name.unwrap_or_else(|| name.to_owned()),
+        arn: cluster.arn.unwrap_or_default(),
+        status: cluster.status.map(|s| s.as_str().to_owned()).unwrap_or_default(),
+        version: cluster.version.unwrap_or_default(),
+        endpoint: cluster.endpoint,
+        ca,
+        issues: issues.map(issue).collect(),
+    })
+}
+
+/// A client for a cluster's API server, with a token that renews itself on the configuration's own time source.
+/// `transport` stands in for the network, under the same token.
+pub async fn connect(config: &SdkConfig, cluster_name: &str, transport: Option<Transport>) -> Result<K8s, Unreadable> {
+    let cluster = describe(config, cluster_name).await?;
+    if !matches!(cluster.status.as_str(), "ACTIVE" | "UPDATING") {
+        return Err(Unreadable::Unavailable(format!("the EKS cluster {cluster_name} is {}", cluster.status)));
+    }
+    let bearer = Arc::new(Bearer::new(config, &cluster.name)?);
+    let signer = Arc::clone(&bearer);
+    let filter = AsyncFilterLayer::new(move |request| authorized(Arc::clone(&signer), request));
+    let client = if let Some(service) = transport {
+        ClientBuilder::new(service, "default").with_layer(&OfKubernetes).with_layer(&filter).with_layer(&renewing(bearer)).build()
+    } else {
+        let builder = ClientBuilder::try_from(client_config(&cluster)?).map_err(|e| Unreadable::Unavailable(e.to_string()))?;
+        builder.with_layer(&OfKubernetes).with_layer(&BufferLayer::new(64)).with_layer(&filter).with_layer(&renewing(bearer)).build()
+    };
+    Ok(K8s::new(client))
+}
+
+async fn authorized(bearer: Arc<Bearer>, mut request: Request<Body>) -> Result<Request<Body>, BoxError> {
+    let value = bearer.header().await?;
+    request.headers_mut().insert(header::AUTHORIZATION, value);
+    request.headers_mut().insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
+    Ok(request)
+}
+
+/// A token that the cluster does not take is not used again: credentials may have changed since, or clocks differ.
+fn renewing<B>(bearer: Arc<Bearer>) -> MapResponseLayer<impl FnMut(Response<B>) -> Response<B> + Clone> {
+    MapResponseLayer::new(move |response: Response<B>| {
+        if response.status() == StatusCode::UNAUTHORIZED {
+            bearer.forget();
+        }
+        response
+    })
+}
+
+fn client_config(cluster: &EksCluster) -> Result<Config, Unreadable> {
+    let wrong = |why: &str| Unreadable::Unavailable(format!("the endpoint of {}: {why}", cluster.name));
+    let endpoint = cluster.endpoint.as_deref().ok_or_else(|| wrong("not there yet"))?;
+    let uri: Uri = endpoint.parse().map_err(|_| wrong("not a URL"))?;
+    let ca = cluster.ca.as_ref().map(|pem| certificates(pem)).unwrap_or_default();
+    match uri.scheme_str() {
+        Some("https") if ca.is_empty() => return Err(wrong("no certificate authority")),
+        Some("https") => (),
+        Some("http") if is_loopback(&uri) => (),
+        _ => return Err(wrong("a token is sent only over https")),
+    }
+    let mut config = Config::new(uri);
+    config.root_cert = Some(ca);
+    limit(&mut config);
+    Ok(config)
+}
+
+fn is_loopback(uri: &Uri) -> bool {
+    let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+/// The DER of each certificate in a PEM text.
+fn certificates(pem: &[u8]) -> Vec<Vec<u8>> {
+    let text = String::from_utf8_lossy(pem);
+    let blocks = text.split("-----BEGIN CERTIFICATE-----").skip(1).filter_map(|b| b.split("-----END CERTIFICATE-----").next());
+    blocks.filter_map(|b| BASE64_STANDARD.decode(b.split_whitespace().collect::<String>()).ok()).collect()
+}
+
+/// As for every AWS answer: its code and a short message, never the raw text, which may quote the signed request.
+fn unreadable<E: ProvideErrorMetadata + std::error::Error + 'static>(error: SdkError<E, HttpResponse>) -> Unreadable {
+    match alb::unreadable(error) {
+        Unreadable::Unavailable(why) => Unreadable::Unavailable(format!("EKS: {why}")),
+        known => known,
+    }
+}
+
+#[cfg(test)]
+mod tests;

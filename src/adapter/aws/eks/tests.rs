@@ -1,0 +1,204 @@
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_smithy_async::time::TimeSource;
+use aws_smithy_runtime_api::client::http::{HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::body::SdkBody;
+use aws_types::SdkConfig;
+use aws_types::region::Region;
+use jiff::Timestamp;
+use tower::service_fn;
+
+use super::*;
+use crate::lab::objects::Objects;
+use crate::lab::wire::kube::{Server, token::Token, token::accept};
+use crate::port::Cluster;
+
+const NAME: &str = "blue-1";
+
+fn start() -> Timestamp {
+    "2026-11-02T10:00:00Z".parse().unwrap()
+}
+
+fn credentials(session: Option<&str>, ends: Option<SystemTime>) -> Credentials {
+    let secret = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
+    Credentials::new("AKIDEXAMPLE", secret, session.map(str::to_owned), ends, "test")
+}
+
+#[test]
+fn tokens_equal_those_of_botocore() {
+    // botocore 1.43: RequestSigner.generate_presigned_url for sts in ap-northeast-2 at 2026-11-02T10:00:00Z, 60 s, with x-k8s-aws-id: blue-1
+    let before = "https://sts.ap-northeast-2.amazonaws.com/?Action=GetCallerIdentity&Version=2011-06-15&X-Amz-Algorithm=AWS4-HMAC-SHA256\
+        &X-Amz-Credential=AKIDEXAMPLE%2F20261102%2Fap-northeast-2%2Fsts%2Faws4_request&X-Amz-Date=20261102T100000Z&X-Amz-Expires=60\
+        &X-Amz-SignedHeaders=host%3Bx-k8s-aws-id";
+    let expected = [
+        (None, "&X-Amz-Signature=7fea18bc6f40ac0efdea227d1e1affe9323eda6335dc44305ab91ad61049e1d1"),
+        (
+            Some("IQoJb3JpZ2luX2VjEXAMPLE+/token=="),
+            "&X-Amz-Security-Token=IQoJb3JpZ2luX2VjEXAMPLE%2B%2Ftoken%3D%3D\
+             &X-Amz-Signature=e5ed2ce23c6c6421498d54e771ed1f439ded51c1375a3aa88fdef66e42352497",
+        ),
+    ];
+    for (session, after) in expected {
+        let token = sign(&credentials(session, None), "ap-northeast-2", NAME, start().into()).unwrap();
+        let url = base64::prelude::BASE64_URL_SAFE_NO_PAD.decode(token.strip_prefix("k8s-aws-v1.").unwrap()).unwrap();
+        assert_eq!(String::from_utf8(url).unwrap(), format!("{before}{after}"));
+    }
+}
+
+/// A clock that the test moves.
+#[derive(Debug, Clone)]
+struct Hand(Arc<Mutex<SystemTime>>);
+
+impl TimeSource for Hand {
+    fn now(&self) -> SystemTime {
+        *self.0.lock().unwrap()
+    }
+}
+
+/// EKS, as far as DescribeCluster.
+#[derive(Debug, Clone)]
+struct Eks(u16, String);
+
+impl HttpConnector for Eks {
+    fn call(&self, _: HttpRequest) -> HttpConnectorFuture {
+        HttpConnectorFuture::ready(Ok(HttpResponse::new(self.0.try_into().unwrap(), SdkBody::from(self.1.as_str()))))
+    }
+}
+
+impl HttpClient for Eks {
+    fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
+        SharedHttpConnector::new(self.clone())
+    }
+}
+
+fn described(status: &str, endpoint: &str) -> Eks {
+    Eks(
+        200,
+        format!(
+            r#"{{"cluster": {{"name": "{NAME}", "arn": "arn:x", "status": "{status}", "version": "1.33", "endpoint": "{endpoint}"}}}}"#
+        ),
+    )
+}
+
+fn config(eks: Eks, hand: &Hand, credentials: Credentials) -> SdkConfig {
+    SdkConfig::builder()
+        .behavior_version(aws_config::BehaviorVersion::latest())
+        .region(Region::new("ap-northeast-2"))
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .time_source(hand.clone())
+        .http_client(eks)
+        .build()
+}
+
+/// An API server that takes fresh tokens only, and notes when each was signed.
+fn transport(hand: &Hand, seen: Arc<Mutex<Vec<Timestamp>>>, signer: Credentials) -> Transport {
+    let objects = Arc::new(Mutex::new(Objects::new(1, false, start())));
+    let hand = hand.clone();
+    let authorize = move |header: Option<&str>, now: Timestamp| {
+        seen.lock().unwrap().push(Token::read(header).unwrap().signed);
+        accept(header, "ap-northeast-2", NAME, &signer, now)
+    };
+    let server = Arc::new(Server { version: "v1.33.4-eks-1".to_owned(), authorize: Box::new(authorize) });
+    BoxCloneSyncService::new(service_fn(move |request: Request<Body>| {
+        let (server, objects, hand) = (Arc::clone(&server), Arc::clone(&objects), hand.clone());
+        async move {
+            let (parts, body) = request.into_parts();
+            let bytes = http_body_util::BodyExt::collect(body).await.map_err(|e| e.to_string())?.to_bytes();
+            let mut objects = objects.lock().unwrap();
+            let now = hand.now().try_into().unwrap();
+            let answer = server.answer(&mut objects, &Request::from_parts(parts, bytes), now).whole(&objects);
+            Ok::<_, BoxError>(answer.map(Body::from))
+        }
+    }))
+}
+
+#[tokio::test]
+async fn a_token_is_renewed_at_14_minutes_of_the_configurations_clock() {
+    let hand = Hand(Arc::new(Mutex::new(start().into())));
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let config = config(described("ACTIVE", "https://blue.invalid"), &hand, credentials(None, None));
+    let cluster = connect(&config, NAME, Some(transport(&hand, Arc::clone(&seen), credentials(None, None)))).await.unwrap();
+    let mut signed = Vec::new();
+    for minutes in [0, 13, 14, 16, 300] {
+        *hand.0.lock().unwrap() = SystemTime::from(start()) + Duration::from_mins(minutes);
+        assert_eq!(cluster.identity().await.unwrap().version, "v1.33.4-eks-1");
+        let last = *seen.lock().unwrap().last().unwrap();
+        signed.push(last.duration_since(start()).as_mins());
+    }
+    assert_eq!(signed, [0, 0, 14, 14, 300]);
+}
+
+#[tokio::test]
+async fn expired_credentials_are_that_and_not_a_network_failure() {
+    let hand = Hand(Arc::new(Mutex::new(start().into())));
+    let ends = SystemTime::from(start()) + Duration::from_mins(5);
+    let config = config(described("ACTIVE", "https://blue.invalid"), &hand, credentials(Some("s"), Some(ends)));
+    let cluster = connect(&config, NAME, Some(transport(&hand, Arc::default(), credentials(Some("s"), None)))).await.unwrap();
+    assert!(cluster.identity().await.is_ok());
+    *hand.0.lock().unwrap() = ends;
+    assert_eq!(cluster.identity().await, Err(Unreadable::Credentials("AWS's have expired".to_owned())));
+}
+
+#[tokio::test]
+async fn a_cluster_that_is_not_there_or_not_safe_to_talk_to_is_refused() {
+    let hand = Hand(Arc::new(Mutex::new(start().into())));
+    let why = async |eks: Eks| connect(&config(eks, &hand, credentials(None, None)), NAME, None).await.err().map(|e| e.to_string());
+    assert_eq!(why(described("CREATING", "")).await.unwrap(), "the EKS cluster blue-1 is CREATING");
+    assert_eq!(why(described("ACTIVE", "http://10.0.0.7")).await.unwrap(), "the endpoint of blue-1: a token is sent only over https");
+    assert_eq!(why(described("ACTIVE", "https://10.0.0.7")).await.unwrap(), "the endpoint of blue-1: no certificate authority");
+    assert_eq!(why(described("ACTIVE", "http://127.0.0.1:9")).await, None);
+    let missing = Eks(404, r#"{"__type": "ResourceNotFoundException", "message": "No cluster found for name: blue-1."}"#.to_owned());
+    assert_eq!(why(missing).await.unwrap(), "not found: ResourceNotFoundException: No cluster found for name: blue-1.");
+}
+
+#[tokio::test]
+async fn a_refused_signature_quotes_no_session_token() {
+    let hand = Hand(Arc::new(Mutex::new(start().into())));
+    let quoted = "The Canonical String for this request should have been 'GET /clusters/blue-1 x-amz-security-token:SECRET'";
+    let answer = Eks(403, format!(r#"{{"__type": "InvalidSignatureException", "message": "{quoted}"}}"#));
+    let refused = connect(&config(answer, &hand, credentials(Some("SECRET"), None)), NAME, None).await.err();
+    assert_eq!(refused, Some(Unreadable::Credentials("InvalidSignatureException".to_owned())));
+}
+
+#[test]
+fn certificates_are_read_from_a_bundle() {
+    let pem =
+        b"-----BEGIN CERTIFICATE-----\nAQID\n-----END CERTIFICATE-----\n-----BEGIN CERTIFICATE-----\nBAU=\n-----END CERTIFICATE-----\n";
+    assert_eq!(certificates(pem), [vec![1, 2, 3], vec![4, 5]]);
+}
+
+#[test]
+fn a_token_is_good_for_its_cluster_signer_and_quarter_of_an_hour_only() {
+    let (mine, now) = (credentials(None, None), start());
+    let header = format!("Bearer {}", sign(&mine, "ap-northeast-2", NAME, now.into()).unwrap());
+    let ok = |region: &str, cluster: &str, by: &Credentials, minutes: i64| {
+        accept(Some(&header), region, cluster, by, now + jiff::SignedDuration::from_mins(minutes))
+    };
+    assert!(ok("ap-northeast-2", NAME, &mine, 0) && ok("ap-northeast-2", NAME, &mine, 15));
+    assert!(!ok("ap-northeast-2", NAME, &mine, 16), "too old");
+    assert!(!ok("ap-northeast-2", "green-1", &mine, 0), "another cluster");
+    assert!(!ok("eu-west-1", NAME, &mine, 0), "another region");
+    assert!(!ok("ap-northeast-2", NAME, &credentials(Some("s"), None), 0), "other credentials");
+    assert!(
+        !accept(Some("Bearer k8s-aws-v1.aGk"), "ap-northeast-2", NAME, &mine, now) && !accept(None, "ap-northeast-2", NAME, &mine, now)
+    );
+}
+
+#[tokio::test]
+async fn a_token_that_was_not_taken_is_signed_anew() {
+    let hand = Hand(Arc::new(Mutex::new(start().into())));
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let config = config(described("ACTIVE", "https://blue.invalid"), &hand, credentials(None, None));
+    let nobody = credentials(Some("another session"), None);
+    let cluster = connect(&config, NAME, Some(transport(&hand, Arc::clone(&seen), nobody))).await.unwrap();
+    for minutes in [0, 1] {
+        *hand.0.lock().unwrap() = SystemTime::from(start()) + Duration::from_mins(minutes);
+        cluster.identity().await.unwrap_err();
+        assert_eq!(seen.lock().unwrap().last().unwrap().duration_since(start()).as_mins(), i64::try_from(minutes).unwrap());
+    }
+}

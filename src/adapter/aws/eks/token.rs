@@ -1,0 +1,111 @@
+//! Bearer tokens for EKS: a pre-signed `GetCallerIdentity`, which the cluster's authenticator sends to STS (FACTS: EKS).
+
+use std::time::{Duration, SystemTime};
+
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, error::CredentialsError};
+use aws_sigv4::http_request::{self, SignableBody, SignableRequest, SignatureLocation, SigningSettings};
+use aws_sigv4::sign::v4;
+use aws_smithy_async::time::SharedTimeSource;
+use aws_types::SdkConfig;
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use http::{HeaderValue, Request};
+use tokio::sync::Mutex;
+
+use crate::adapter::kubernetes::NoToken;
+use crate::domain::traffic::Unreadable;
+
+/// EKS takes a token for 15 minutes; a request under way should not meet the end.
+const RENEW_AFTER: Duration = Duration::from_mins(14);
+
+/// A token for a cluster, by its name, signed at a time. Anyone who holds it is the signer to that cluster for 15 minutes.
+pub fn sign(credentials: &Credentials, region: &str, cluster: &str, now: SystemTime) -> Result<String, NoToken> {
+    let no_token = |e: &dyn std::fmt::Display| NoToken(format!("a token for {cluster} cannot be signed: {e}"));
+    let mut settings = SigningSettings::default();
+    settings.signature_location = SignatureLocation::QueryParams;
+    settings.expires_in = Some(Duration::from_mins(1));
+    let identity = credentials.clone().into();
+    let builder = v4::SigningParams::builder().identity(&identity).region(region).name("sts").time(now).settings(settings);
+    let params = builder.build().map_err(|e| no_token(&e))?.into();
+    let url = format!("https://sts.{region}.amazonaws.com/?Action=GetCallerIdentity&Version=2011-06-15");
+    let headers = [("x-k8s-aws-id", cluster)];
+    let signable = SignableRequest::new("GET", url.as_str(), headers.into_iter(), SignableBody::Bytes(&[])).map_err(|e| no_token(&e))?;
+    let signed = http_request::sign(signable, &params).map_err(|e| no_token(&e))?.into_parts().0;
+    let mut request = Request::get(url).body(()).map_err(|e| no_token(&e))?;
+    signed.apply_to_request_http1x(&mut request);
+    let mut url = request.uri().to_string();
+    // a session token comes after the signature here and before it elsewhere; to STS it is the same, but tokens should not tell who made them
+    if let Some((head, tail)) = url.split_once("&X-Amz-Signature=")
+        && let Some((signature, session)) = tail.split_once('&')
+    {
+        url = format!("{head}&{session}&X-Amz-Signature={signature}");
+    }
+    Ok(format!("k8s-aws-v1.{}", BASE64_URL_SAFE_NO_PAD.encode(url)))
+}
+
+/// A token that renews itself.
+pub struct Bearer {
+    credentials: SharedCredentialsProvider,
+    time: SharedTimeSource,
+    region: String,
+    cluster: String,
+    current: Mutex<Option<Current>>,
+}
+
+struct Current {
+    header: HeaderValue,
+    signed: SystemTime,
+    ends: SystemTime,
+}
+
+impl Bearer {
+    /// Signs with the configuration's credentials, region and clock.
+    pub fn new(config: &SdkConfig, cluster: &str) -> Result<Self, Unreadable> {
+        let missing = |what: &str| Unreadable::Credentials(format!("no {what} is configured for AWS"));
+        Ok(Self {
+            credentials: config.credentials_provider().ok_or_else(|| missing("credentials provider"))?,
+            time: config.time_source().unwrap_or_default(),
+            region: config.region().ok_or_else(|| missing("region"))?.to_string(),
+            cluster: cluster.to_owned(),
+            current: Mutex::new(None),
+        })
+    }
+
+    /// The next request is signed for anew. (Where one is being signed for at this moment, it is new already.)
+    pub fn forget(&self) {
+        if let Ok(mut current) = self.current.try_lock() {
+            *current = None;
+        }
+    }
+
+    /// The value of `Authorization` now. It is marked as sensitive.
+    pub async fn header(&self) -> Result<HeaderValue, NoToken> {
+        let now = self.time.now();
+        let mut current = self.current.lock().await;
+        if let Some(c) = current.as_ref().filter(|c| c.signed <= now && now < c.ends) {
+            return Ok(c.header.clone());
+        }
+        let credentials = self.credentials.provide_credentials().await.map_err(|e| NoToken(why(&e).to_owned()))?;
+        if credentials.expiry().is_some_and(|e| e <= now) {
+            return Err(NoToken("AWS's have expired".to_owned()));
+        }
+        let ends = (now + RENEW_AFTER).min(credentials.expiry().unwrap_or(now + RENEW_AFTER));
+        let token = sign(&credentials, &self.region, &self.cluster, now)?;
+        let mut header =
+            HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| NoToken("the token is no header value".to_owned()))?;
+        header.set_sensitive(true);
+        *current = Some(Current { header: header.clone(), signed: now, ends });
+        Ok(header)
+    }
+}
+
+/// The sources of a credentials error may quote files and answers.
+fn why(error: &CredentialsError) -> &'static str {
+    match error {
+        CredentialsError::CredentialsNotLoaded(_) => "none were found for AWS",
+        CredentialsError::ProviderTimedOut(_) => "AWS's did not come in time",
+        CredentialsError::InvalidConfiguration(_) => "AWS's are configured wrongly",
+        _ => "AWS's could not be loaded; they may have expired",
+    }
+}

@@ -1,0 +1,221 @@
+//! What went wrong in a call, from the SDK's errors to ours.
+//!
+//! The SDK's errors carry the whole answer and sometimes the request in their text; only codes and short messages leave this file.
+
+use std::error::Error;
+
+use aws_credential_types::provider::error::CredentialsError;
+use aws_sdk_elasticloadbalancingv2::config::http::HttpResponse;
+use aws_sdk_elasticloadbalancingv2::error::{ProvideErrorMetadata, SdkError};
+use hyper_util::client::legacy::Error as HttpError;
+
+use super::known::Unmodelled;
+use crate::adapter::words;
+use crate::domain::preflight::permission::explained;
+use crate::domain::traffic::Unreadable;
+use crate::port::WriteError;
+
+/// Longest text taken over from an answer, in characters.
+const LONGEST: usize = 300;
+
+const THROTTLED: [&str; 8] = [
+    "Throttling",
+    "ThrottlingException",
+    "ThrottledException",
+    "RequestThrottled",
+    "RequestThrottledException",
+    "RequestLimitExceeded",
+    "TooManyRequestsException",
+    "SlowDown",
+];
+
+const CREDENTIALS: [&str; 14] = [
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "InvalidClientTokenId",
+    "InvalidToken",
+    "InvalidAccessKeyId",
+    "UnrecognizedClientException",
+    "MissingAuthenticationToken",
+    "MissingAuthenticationTokenException",
+    "RequestExpired",
+    "AuthFailure",
+    "SignatureDoesNotMatch",
+    "IncompleteSignature",
+    "InvalidSignatureException",
+    "TokenRefreshRequired",
+];
+
+/// A call that did not succeed, by what that says about the world.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Failure {
+    /// Answered: too many requests.
+    Throttled,
+    /// None to be had, or answered: not valid (any more).
+    Credentials(String),
+    /// Answered: not allowed.
+    Denied(String),
+    /// Answered: no such thing.
+    NotFound(String),
+    /// Answered, with an element that this build would strip.
+    Unrepresentable(String),
+    /// Answered: no, for another reason.
+    Refused(String),
+    /// Certainly never left this machine.
+    NotSent(String),
+    /// Anything else: it may have taken effect.
+    Unknown(String),
+}
+
+impl<E> From<SdkError<E, HttpResponse>> for Failure
+where
+    E: ProvideErrorMetadata + Error + 'static,
+{
+    fn from(error: SdkError<E, HttpResponse>) -> Self {
+        let status = error.raw_response().map(|r| r.status().as_u16());
+        match &error {
+            SdkError::TimeoutError(_) => Self::Unknown("no answer in time".to_owned()),
+            SdkError::ConstructionFailure(_) => {
+                no_credentials(&error).unwrap_or_else(|| Self::NotSent("the request could not be made (is a region set?)".to_owned()))
+            }
+            SdkError::DispatchFailure(_) => no_credentials(&error).unwrap_or_else(|| not_dispatched(&error)),
+            SdkError::ServiceError(_) => answered(error.code(), error.message(), status),
+            _ => unusable(&error, status),
+        }
+    }
+}
+
+/// The first error of this type in the chain of causes.
+fn cause<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
+    let mut next = Some(error);
+    while let Some(e) = next {
+        if let Some(found) = e.downcast_ref() {
+            return Some(found);
+        }
+        next = e.source();
+    }
+    None
+}
+
+/// The kinds are told apart, but a provider's own text is not shown: it may quote what it was given.
+fn no_credentials(error: &(dyn Error + 'static)) -> Option<Failure> {
+    let text = match cause::<CredentialsError>(error)? {
+        CredentialsError::CredentialsNotLoaded(_) => "none found",
+        CredentialsError::ProviderTimedOut(_) => "their provider did not answer in time",
+        CredentialsError::InvalidConfiguration(_) => "the configuration of their provider is invalid",
+        _ => "their provider failed (is the login still valid?)",
+    };
+    Some(Failure::Credentials(text.to_owned()))
+}
+
+fn not_dispatched(error: &(dyn Error + 'static)) -> Failure {
+    match cause::<HttpError>(error) {
+        Some(e) if e.is_connect() => Failure::NotSent("cannot connect to the endpoint".to_owned()),
+        _ => {
+            let kind = cause::<std::io::Error>(error).map(|e| format!(" ({})", e.kind())).unwrap_or_default();
+            Failure::Unknown(format!("the connection failed{kind}"))
+        }
+    }
+}
+
+/// An answer that is not the API's: a proxy's page, a torn body, or one that our own check rejects.
+fn unusable(error: &(dyn Error + 'static), status: Option<u16>) -> Failure {
+    if let Some(found) = cause::<Unmodelled>(error) {
+        return Failure::Unrepresentable(found.to_string());
+    }
+    match status {
+        Some(429) => Failure::Throttled,
+        Some(status) => Failure::Unknown(format!("an answer that cannot be read (HTTP {status})")),
+        None => Failure::Unknown("an answer that cannot be read".to_owned()),
+    }
+}
+
+fn answered(code: Option<&str>, message: Option<&str>, status: Option<u16>) -> Failure {
+    let status = status.unwrap_or_default();
+    let code = code.map(short).unwrap_or_default();
+    if status == 429 || THROTTLED.contains(&code.as_str()) || message.is_some_and(|m| m.contains("Rate exceeded")) {
+        return Failure::Throttled;
+    }
+    // The message of a refused signature quotes the signed request, session token included.
+    if CREDENTIALS.contains(&code.as_str()) {
+        return Failure::Credentials(code);
+    }
+    let text = text(&code, message, status);
+    match status {
+        500.. => Failure::Unknown(text),
+        _ if code.is_empty() => Failure::Unknown(text),
+        _ if code.ends_with("NotFound") || code.ends_with("NotFoundException") => Failure::NotFound(text),
+        403 => Failure::Denied(explained(&text)),
+        _ if code.starts_with("AccessDenied") || code == "UnauthorizedOperation" => Failure::Denied(explained(&text)),
+        400..=499 => Failure::Refused(text),
+        _ => Failure::Unknown(text),
+    }
+}
+
+fn text(code: &str, message: Option<&str>, status: u16) -> String {
+    let code = if code.is_empty() { format!("HTTP {status}") } else { code.to_owned() };
+    match message.map(short).filter(|m| !m.is_empty()) {
+        Some(m) => format!("{code}: {m}"),
+        None => code,
+    }
+}
+
+fn short(text: &str) -> String {
+    words::short(text, LONGEST)
+}
+
+impl From<Failure> for Unreadable {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Throttled => Self::Throttled,
+            Failure::Credentials(t) => Self::Credentials(t),
+            Failure::Denied(t) => Self::Denied(t),
+            Failure::NotFound(t) => Self::NotFound(t),
+            Failure::Unrepresentable(t) => Self::Unrepresentable(t),
+            Failure::Refused(t) | Failure::NotSent(t) | Failure::Unknown(t) => Self::Unavailable(t),
+        }
+    }
+}
+
+impl From<Failure> for WriteError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Throttled => Self::Throttled,
+            Failure::Credentials(t) => Self::Credentials(t),
+            Failure::Denied(t) => Self::Refused(format!("access denied: {t}")),
+            Failure::NotFound(t) => Self::NotFound(t),
+            Failure::Refused(t) => Self::Refused(t),
+            Failure::NotSent(t) => Self::NotSent(t),
+            Failure::Unrepresentable(t) | Failure::Unknown(t) => Self::Unknown(t),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_say_what_happened() {
+        let kind = |code: &str, message: &str, status| answered(Some(code), Some(message), Some(status));
+        assert_eq!(kind("Throttling", "Rate exceeded", 400), Failure::Throttled);
+        assert_eq!(kind("ValidationError", "Rate exceeded", 400), Failure::Throttled);
+        assert_eq!(kind("Throttling", "", 503), Failure::Throttled);
+        assert_eq!(kind("RuleNotFound", "gone", 400), Failure::NotFound("RuleNotFound: gone".into()));
+        assert_eq!(kind("AccessDenied", "no", 403), Failure::Denied("AccessDenied: no".into()));
+        assert_eq!(kind("InvalidConfigurationRequest", "x", 400), Failure::Refused("InvalidConfigurationRequest: x".into()));
+        assert_eq!(kind("InternalFailure", "x", 500), Failure::Unknown("InternalFailure: x".into()));
+        assert_eq!(answered(None, None, Some(503)), Failure::Unknown("HTTP 503".into()));
+        assert_eq!(answered(None, None, Some(403)), Failure::Unknown("HTTP 403".into()));
+    }
+
+    #[test]
+    fn no_secret_and_no_page_gets_out() {
+        let quoted = "The Canonical String for this request should have been 'POST / x-amz-security-token:SECRET'";
+        assert_eq!(answered(Some("SignatureDoesNotMatch"), Some(quoted), Some(403)), Failure::Credentials("SignatureDoesNotMatch".into()));
+        assert_eq!(answered(Some("Weird"), Some(quoted), Some(400)), Failure::Refused("Weird".into()));
+        assert_eq!(answered(Some("Weird"), Some("<html><body>hello"), Some(500)), Failure::Unknown("Weird".into()));
+        let long = answered(Some("Weird"), Some(&"ä".repeat(5000)), Some(400));
+        assert!(matches!(long, Failure::Refused(t) if t.chars().count() < 320));
+    }
+}

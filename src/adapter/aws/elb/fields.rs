@@ -1,0 +1,88 @@
+//! A configuration by the API's field names, filled from the SDK's types and emptied into them; nothing may be left over.
+
+use std::collections::{BTreeMap, HashMap};
+
+use serde_json::Value;
+
+use crate::domain::elb::action::Config;
+
+/// Collects the fields that are there.
+#[derive(Debug, Default)]
+pub(super) struct Filled(Config);
+
+impl Filled {
+    pub(super) fn put(mut self, name: &str, value: Option<impl Into<Value>>) -> Self {
+        if let Some(value) = value {
+            self.0.insert(name.to_owned(), value.into());
+        }
+        self
+    }
+
+    pub(super) fn map(self, name: &str, value: Option<&HashMap<String, String>>) -> Self {
+        // Sorted, so that what the journal keeps does not depend on a hash.
+        let sorted = value.map(|m| m.iter().collect::<BTreeMap<_, _>>());
+        self.put(name, sorted.map(|m| m.into_iter().map(|(k, v)| (k.clone(), Value::from(v.clone()))).collect::<serde_json::Map<_, _>>()))
+    }
+
+    pub(super) fn done(self) -> Config {
+        self.0
+    }
+}
+
+/// Takes fields out of a configuration. Errors name the field.
+#[derive(Debug)]
+pub(super) struct Taken {
+    of: &'static str,
+    rest: Config,
+}
+
+impl Taken {
+    pub(super) fn new(of: &'static str, config: &Config) -> Self {
+        Self { of, rest: config.clone() }
+    }
+
+    fn wrong(&self, name: &str, wanted: &str) -> String {
+        format!("{}.{name} is not {wanted}", self.of)
+    }
+
+    pub(super) fn text(&mut self, name: &str) -> Result<Option<String>, String> {
+        match self.rest.remove(name) {
+            None => Ok(None),
+            Some(Value::String(s)) => Ok(Some(s)),
+            Some(_) => Err(self.wrong(name, "a string")),
+        }
+    }
+
+    pub(super) fn number(&mut self, name: &str) -> Result<Option<i64>, String> {
+        match self.rest.remove(name) {
+            None => Ok(None),
+            Some(v) => v.as_i64().map(Some).ok_or_else(|| self.wrong(name, "a whole number")),
+        }
+    }
+
+    pub(super) fn map(&mut self, name: &str) -> Result<Option<HashMap<String, String>>, String> {
+        let Some(value) = self.rest.remove(name) else { return Ok(None) };
+        serde_json::from_value(value).map(Some).map_err(|_| self.wrong(name, "a map of strings"))
+    }
+
+    pub(super) fn list(&mut self, name: &str) -> Result<Option<Vec<Value>>, String> {
+        match self.rest.remove(name) {
+            None => Ok(None),
+            Some(Value::Array(items)) => Ok(Some(items)),
+            Some(_) => Err(self.wrong(name, "a list")),
+        }
+    }
+
+    /// Drops a field, whatever it holds.
+    pub(super) fn drop(&mut self, name: &str) {
+        self.rest.remove(name);
+    }
+
+    /// Refuses what was not taken: it would be lost.
+    pub(super) fn done(self) -> Result<(), String> {
+        match self.rest.keys().next() {
+            None => Ok(()),
+            Some(left) => Err(format!("{}.{left} is not known to this build", self.of)),
+        }
+    }
+}

@@ -1,0 +1,358 @@
+//! An AWS Application Load Balancer behind the [`Balancer`] seam.
+//!
+//! Every call here is sent once: pacing, back-off and re-reading are the executor's. No SDK type leaves this folder.
+
+mod action;
+mod condition;
+mod config;
+mod failure;
+mod fields;
+mod identity;
+mod known;
+mod read;
+mod routes;
+mod view;
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aws_config::SdkConfig;
+use aws_config::identity::IdentityCache;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_runtime::invocation_id::SharedInvocationIdGenerator;
+use aws_sdk_elasticloadbalancingv2 as elbv2;
+use aws_sdk_elasticloadbalancingv2::config::SharedInterceptor;
+use aws_sdk_elasticloadbalancingv2::config::http::HttpResponse;
+use aws_sdk_elasticloadbalancingv2::config::retry::RetryConfig;
+use aws_sdk_elasticloadbalancingv2::config::timeout::TimeoutConfig;
+use aws_sdk_elasticloadbalancingv2::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_elasticloadbalancingv2::types::Tag;
+use aws_sdk_sts as sts;
+use futures::{StreamExt, TryStreamExt, stream};
+
+use self::failure::Failure;
+use self::identity::Identity;
+use self::read::{PARALLEL, Which};
+use crate::adapter::aws::NoInvocationIds;
+use crate::adapter::calls::OfAws;
+use crate::domain::elb::action::Action;
+use crate::domain::elb::balancer::{Listener, LiveRoute, LoadBalancer, Tags, Target, TargetGroup};
+use crate::domain::traffic::{RouteId, Unreadable};
+use crate::plan::model::Selector;
+use crate::port::{Balancer, Caller, WriteError};
+
+/// ELBv2 and STS of one account and region.
+#[derive(Debug)]
+pub struct Alb {
+    /// For reads, which may be repeated by the SDK.
+    elb: elbv2::Client,
+    /// For writes, which are sent once.
+    writes: elbv2::Client,
+    sts: sts::Client,
+    identity: Identity,
+    /// Of listeners that were seen: a rule does not say it, and it is only shown.
+    ports: Mutex<BTreeMap<String, u16>>,
+}
+
+/// The pause before a read is tried again for the first time; each further one is twice as long. Five tries take about five seconds.
+pub const BACKOFF: Duration = Duration::from_millis(300);
+
+/// Five tries, without random pauses: a rehearsal in virtual time must repeat.
+fn read_retries(first: Duration) -> RetryConfig {
+    let exponential = RetryConfig::standard().with_max_attempts(5).with_initial_backoff(first);
+    exponential.with_max_backoff(Duration::from_secs(3)).with_use_static_exponential_base(true)
+}
+
+impl Alb {
+    /// Clients over this configuration. Reads that AWS throttles are tried again a few times; writes never, whatever the configuration says.
+    pub fn new(config: &SdkConfig) -> Self {
+        Self::asking_again_after(config, BACKOFF)
+    }
+
+    /// The same with another pause before the first time that a read is tried again.
+    pub fn asking_again_after(config: &SdkConfig, pause: Duration) -> Self {
+        let identity = Identity::new(config.credentials_provider(), config.time_source());
+        let config = config
+            .to_builder()
+            .credentials_provider(SharedCredentialsProvider::new(identity.clone()))
+            .identity_cache(IdentityCache::no_cache())
+            .retry_config(RetryConfig::disabled())
+            .build();
+        let ids = config.http_client().map(|_| SharedInvocationIdGenerator::new(NoInvocationIds));
+        let mut elb = elbv2::config::Builder::from(&config);
+        elb.set_invocation_id_generator(ids.clone());
+        elb.push_interceptor(SharedInterceptor::new(OfAws));
+        let writes = elbv2::Client::from_conf(elb.clone().build());
+        elb.set_retry_config(Some(read_retries(pause)));
+        let mut sts = sts::config::Builder::from(&config);
+        sts.set_invocation_id_generator(ids);
+        sts.push_interceptor(SharedInterceptor::new(OfAws));
+        Self {
+            elb: elbv2::Client::from_conf(elb.build()),
+            writes,
+            sts: sts::Client::from_conf(sts.build()),
+            identity,
+            ports: Mutex::default(),
+        }
+    }
+
+    /// Passes a result through; credentials that AWS refused are asked for anew at the next call.
+    async fn known<T, E: From<Failure>>(&self, result: Result<T, Failure>) -> Result<T, E> {
+        if let Err(Failure::Credentials(_)) = &result {
+            self.identity.forget().await;
+        }
+        result.map_err(E::from)
+    }
+
+    fn remember(&self, listener: &str, port: u16) {
+        self.ports.lock().unwrap_or_else(PoisonError::into_inner).insert(listener.to_owned(), port);
+    }
+
+    /// The port of a listener that was seen, else 0: nothing depends on it, and a read-back must not wait for it.
+    fn port(&self, listener: &str) -> u16 {
+        self.ports.lock().unwrap_or_else(PoisonError::into_inner).get(listener).copied().unwrap_or(0)
+    }
+
+    async fn who(&self) -> Result<Caller, Failure> {
+        let out = self.sts.get_caller_identity().send().await?;
+        let expires = self.identity.expires().await.and_then(|t| jiff::Timestamp::try_from(t).ok());
+        let missing = || Failure::Unknown("STS does not say who we are".to_owned());
+        Ok(Caller { account: out.account.ok_or_else(missing)?, arn: out.arn.ok_or_else(missing)?, expires })
+    }
+
+    /// By name or ARN (by tags: all), without attributes and tags.
+    async fn named_load_balancers(&self, selector: &Selector) -> Result<Vec<LoadBalancer>, Failure> {
+        let found = none_is_empty(which(selector), read::load_balancers(&self.elb, which(selector)).await)?;
+        found.iter().map(view::load_balancer).collect()
+    }
+
+    async fn matching_load_balancers(&self, selector: &Selector) -> Result<Vec<LoadBalancer>, Failure> {
+        let mut all = self.named_load_balancers(selector).await?;
+        if let Selector::Tags(_) = selector {
+            self.tag_load_balancers(&mut all).await?;
+            all.retain(|lb| selected(selector, &lb.tags));
+            return self.with_balancer_attributes(all).await;
+        }
+        let mut tagged = all.clone();
+        let (tags, all) = futures::join!(self.tag_load_balancers(&mut tagged), self.with_balancer_attributes(all));
+        tags?;
+        Ok(all?.into_iter().zip(tagged).map(|(lb, tagged)| LoadBalancer { tags: tagged.tags, ..lb }).collect())
+    }
+
+    async fn tag_load_balancers(&self, all: &mut [LoadBalancer]) -> Result<(), Failure> {
+        let arns: Vec<_> = all.iter().map(|lb| lb.arn.clone()).collect();
+        let mut tags = read::tags(&self.elb, &arns).await?;
+        for lb in all {
+            lb.tags = tags.remove(&lb.arn).unwrap_or_default();
+        }
+        Ok(())
+    }
+
+    async fn with_balancer_attributes(&self, all: Vec<LoadBalancer>) -> Result<Vec<LoadBalancer>, Failure> {
+        let read = async |mut lb: LoadBalancer| {
+            lb.attributes = read::load_balancer_attributes(&self.elb, &lb.arn).await?;
+            Ok(lb)
+        };
+        // A call that has not begun takes no memory.
+        stream::iter(all).map(read).buffered(PARALLEL).try_collect().await
+    }
+
+    async fn with_tag(&self, key: &str) -> Result<Vec<LoadBalancer>, Failure> {
+        let found = read::load_balancers(&self.elb, Which::All).await?;
+        let mut all = found.iter().map(view::load_balancer).collect::<Result<Vec<_>, _>>()?;
+        self.tag_load_balancers(&mut all).await?;
+        all.retain(|lb| lb.tags.contains_key(key));
+        Ok(all)
+    }
+
+    /// Tags and attributes at once.
+    async fn groups_of(&self, load_balancer: &str) -> Result<Vec<TargetGroup>, Failure> {
+        let which = Which::Of(load_balancer);
+        let all = self.groups(which).await?;
+        let mut tagged = all.clone();
+        let (tags, all) = futures::join!(self.tag_groups(&mut tagged), self.with_attributes(all));
+        tags?;
+        Ok(all?.into_iter().zip(tagged).map(|(group, tagged)| TargetGroup { tags: tagged.tags, ..group }).collect())
+    }
+
+    async fn groups(&self, which: Which<'_>) -> Result<Vec<TargetGroup>, Failure> {
+        let found = none_is_empty(which, read::target_groups(&self.elb, which).await)?;
+        found.iter().map(view::target_group).collect()
+    }
+
+    async fn tagged_groups(&self, which: Which<'_>) -> Result<Vec<TargetGroup>, Failure> {
+        let mut all = self.groups(which).await?;
+        self.tag_groups(&mut all).await?;
+        Ok(all)
+    }
+
+    async fn tag_groups(&self, all: &mut [TargetGroup]) -> Result<(), Failure> {
+        let arns: Vec<_> = all.iter().map(|g| g.arn.clone()).collect();
+        let mut tags = read::tags(&self.elb, &arns).await?;
+        for g in all {
+            g.tags = tags.remove(&g.arn).unwrap_or_default();
+        }
+        Ok(())
+    }
+
+    async fn with_attributes(&self, groups: Vec<TargetGroup>) -> Result<Vec<TargetGroup>, Failure> {
+        let read = async |mut g: TargetGroup| {
+            g.attributes = read::target_group_attributes(&self.elb, &g.arn).await?;
+            Ok(g)
+        };
+        stream::iter(groups).map(read).buffered(PARALLEL).try_collect().await
+    }
+
+    async fn matching_groups(&self, selector: &Selector) -> Result<Vec<TargetGroup>, Failure> {
+        let mut all = self.tagged_groups(which(selector)).await?;
+        all.retain(|g| selected(selector, &g.tags));
+        self.with_attributes(all).await
+    }
+
+    /// The actions and nothing else, so that what is not sent stays as it is.
+    async fn write(&self, id: &RouteId, actions: &[Action], deadline: Duration) -> Result<(), Failure> {
+        let actions = Some(action::to_sdk(actions).map_err(Failure::Refused)?);
+        let timeouts = TimeoutConfig::builder().read_timeout(deadline).operation_attempt_timeout(deadline).operation_timeout(deadline);
+        let own = elbv2::config::Builder::new().timeout_config(timeouts.build());
+        if id.contains(":listener-rule/") {
+            self.writes.modify_rule().rule_arn(id).set_actions(actions).customize().config_override(own).send().await?;
+        } else {
+            self.writes.modify_listener().listener_arn(id).set_default_actions(actions).customize().config_override(own).send().await?;
+        }
+        Ok(())
+    }
+}
+
+/// What any AWS service's error says about the world, without the texts that may hold secrets.
+pub(super) fn unreadable<E>(error: SdkError<E, HttpResponse>) -> Unreadable
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+{
+    Failure::from(error).into()
+}
+
+fn which(selector: &Selector) -> Which<'_> {
+    match selector {
+        Selector::Name(name) => Which::Name(name),
+        Selector::Arn(arn) => Which::Arn(arn),
+        Selector::Tags(_) => Which::All,
+    }
+}
+
+fn selected(selector: &Selector, tags: &Tags) -> bool {
+    match selector {
+        Selector::Name(_) | Selector::Arn(_) => true,
+        Selector::Tags(wanted) => wanted.iter().all(|(k, v)| tags.get(k) == Some(v)),
+    }
+}
+
+/// A name that nothing has selects nothing; but a load balancer whose groups are asked for has to be there.
+fn none_is_empty<T>(which: Which<'_>, result: Result<Vec<T>, Failure>) -> Result<Vec<T>, Failure> {
+    match (result, which) {
+        (Err(Failure::NotFound(t)), Which::Of(_)) if !t.starts_with("TargetGroupNotFound") => Err(Failure::NotFound(t)),
+        (Err(Failure::NotFound(_)), _) => Ok(Vec::new()),
+        (other, _) => other,
+    }
+}
+
+#[async_trait]
+impl Balancer for Alb {
+    async fn caller(&self) -> Result<Caller, Unreadable> {
+        self.known(self.who().await).await
+    }
+
+    async fn load_balancers(&self, selector: &Selector) -> Result<Vec<LoadBalancer>, Unreadable> {
+        self.known(self.matching_load_balancers(selector).await).await
+    }
+
+    async fn marked(&self, key: &str) -> Result<Vec<LoadBalancer>, Unreadable> {
+        self.known(self.with_tag(key).await).await
+    }
+
+    async fn listeners(&self, load_balancer: &str) -> Result<Vec<(Listener, Vec<LiveRoute>)>, Unreadable> {
+        self.known(self.all_routes(load_balancer).await).await
+    }
+
+    async fn listed(&self, selector: &Selector) -> Result<Vec<LoadBalancer>, Unreadable> {
+        match selector {
+            // Which of them it means, only tags tell.
+            Selector::Tags(_) => self.load_balancers(selector).await,
+            _ => self.known(self.named_load_balancers(selector).await).await,
+        }
+    }
+
+    async fn untagged_listeners(&self, load_balancer: &str) -> Result<Vec<(Listener, Vec<LiveRoute>)>, Unreadable> {
+        self.known(self.untagged_routes(load_balancer).await).await
+    }
+
+    async fn listed_groups(&self, load_balancer: &str) -> Result<Vec<TargetGroup>, Unreadable> {
+        self.known(self.groups(Which::Of(load_balancer)).await).await
+    }
+
+    async fn tags_of(&self, arns: &[String]) -> Result<BTreeMap<String, Tags>, Unreadable> {
+        self.known(read::tags(&self.elb, arns).await).await
+    }
+
+    async fn routes(&self, ids: &[RouteId]) -> BTreeMap<RouteId, Result<LiveRoute, Unreadable>> {
+        let mut all = BTreeMap::new();
+        for (id, result) in self.routes_by_arn(ids).await {
+            all.insert(id, self.known(result).await);
+        }
+        all
+    }
+
+    async fn target_groups(&self, load_balancer: Option<&str>) -> Result<Vec<TargetGroup>, Unreadable> {
+        let groups = match load_balancer {
+            Some(arn) => self.groups_of(arn).await,
+            None => self.tagged_groups(Which::All).await,
+        };
+        self.known(groups).await
+    }
+
+    async fn find_target_groups(&self, selector: &Selector) -> Result<Vec<TargetGroup>, Unreadable> {
+        self.known(self.matching_groups(selector).await).await
+    }
+
+    async fn health(&self, groups: &[String]) -> BTreeMap<String, Result<Vec<Target>, Unreadable>> {
+        let read = async |arn: String| {
+            let found = read::target_health(&self.elb, &arn).await;
+            (arn, found.map(|targets| targets.iter().map(view::target).collect::<Vec<_>>()))
+        };
+        let mut reads = stream::iter(groups.to_vec()).map(read).buffered(PARALLEL);
+        let mut all = BTreeMap::new();
+        while let Some((arn, targets)) = reads.next().await {
+            all.insert(arn, self.known(targets).await);
+        }
+        all
+    }
+
+    async fn set(&self, id: &RouteId, actions: &[Action], deadline: Duration) -> Result<(), WriteError> {
+        self.known(self.write(id, actions, deadline).await).await
+    }
+
+    async fn tags(&self, arn: &str) -> Result<Tags, Unreadable> {
+        let read = read::tags(&self.elb, &[arn.to_owned()]).await;
+        self.known(read.map(|mut all| all.remove(arn).unwrap_or_default())).await
+    }
+
+    async fn tag(&self, arn: &str, tags: &Tags) -> Result<(), WriteError> {
+        self.tag_all(&[arn.to_owned()], tags).await
+    }
+
+    async fn untag(&self, arn: &str, keys: &[String]) -> Result<(), WriteError> {
+        self.untag_all(&[arn.to_owned()], keys).await
+    }
+
+    async fn tag_all(&self, arns: &[String], tags: &Tags) -> Result<(), WriteError> {
+        let tags = tags.iter().map(|(k, v)| Tag::builder().key(k).value(v).build()).collect();
+        let done = self.writes.add_tags().set_resource_arns(Some(arns.to_vec())).set_tags(Some(tags)).send().await;
+        self.known(done.map(drop).map_err(Failure::from)).await
+    }
+
+    async fn untag_all(&self, arns: &[String], keys: &[String]) -> Result<(), WriteError> {
+        let done = self.writes.remove_tags().set_resource_arns(Some(arns.to_vec())).set_tag_keys(Some(keys.to_vec())).send().await;
+        self.known(done.map(drop).map_err(Failure::from)).await
+    }
+}

@@ -1,0 +1,163 @@
+//! The describing calls: paged, batched, a few at a time.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+
+use aws_sdk_elasticloadbalancingv2::Client;
+use aws_sdk_elasticloadbalancingv2::types as sdk;
+use futures::{StreamExt, TryStreamExt, stream};
+
+use super::failure::Failure;
+use super::known::Known;
+use crate::domain::elb::balancer::Tags;
+
+/// Calls under way at a time.
+pub(super) const PARALLEL: usize = 8;
+/// ARNs a call: DescribeTags takes no more, the others are not documented to.
+pub(super) const BATCH: usize = 20;
+
+/// All pages of a describing call, from a function that gets the marker of each.
+async fn pages<T, F, A>(mut page: F) -> Result<Vec<T>, Failure>
+where
+    F: FnMut(Option<String>) -> A,
+    A: Future<Output = Result<(Vec<T>, Option<String>), Failure>>,
+{
+    let mut all = Vec::new();
+    let mut marker = None;
+    loop {
+        let (items, next) = page(marker.clone()).await?;
+        all.extend(items);
+        let next = next.filter(|m| !m.is_empty());
+        if next.is_none() {
+            return Ok(all);
+        }
+        if next == marker {
+            return Err(Failure::Unknown("the endpoint gives the same page again and again".to_owned()));
+        }
+        marker = next;
+    }
+}
+
+/// Runs `call` for each batch of `of`, a few at a time, and joins the answers in order.
+async fn batches<T, F, A>(of: &[String], call: F) -> Result<Vec<T>, Failure>
+where
+    F: Fn(Vec<String>) -> A,
+    A: Future<Output = Result<Vec<T>, Failure>>,
+{
+    let batches: Vec<_> = of.chunks(BATCH).map(<[_]>::to_vec).collect();
+    stream::iter(batches).map(call).buffered(PARALLEL).try_concat().await
+}
+
+/// Which load balancers or groups to ask for.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Which<'a> {
+    All,
+    Arn(&'a str),
+    Name(&'a str),
+    /// Target groups only.
+    Of(&'a str),
+}
+
+impl Which<'_> {
+    fn arns(self) -> Option<Vec<String>> {
+        if let Self::Arn(arn) = self { Some(vec![arn.to_owned()]) } else { None }
+    }
+
+    fn names(self) -> Option<Vec<String>> {
+        if let Self::Name(name) = self { Some(vec![name.to_owned()]) } else { None }
+    }
+
+    fn of(self) -> Option<String> {
+        if let Self::Of(arn) = self { Some(arn.to_owned()) } else { None }
+    }
+}
+
+pub(super) async fn load_balancers(elb: &Client, which: Which<'_>) -> Result<Vec<sdk::LoadBalancer>, Failure> {
+    pages(|marker| async move {
+        let call = elb.describe_load_balancers().set_load_balancer_arns(which.arns()).set_names(which.names());
+        let out = call.set_marker(marker).send().await?;
+        Ok((out.load_balancers.unwrap_or_default(), out.next_marker))
+    })
+    .await
+}
+
+pub(super) async fn target_groups(elb: &Client, which: Which<'_>) -> Result<Vec<sdk::TargetGroup>, Failure> {
+    pages(|marker| async move {
+        let call = elb.describe_target_groups().set_target_group_arns(which.arns()).set_names(which.names());
+        let out = call.set_load_balancer_arn(which.of()).set_marker(marker).send().await?;
+        Ok((out.target_groups.unwrap_or_default(), out.next_marker))
+    })
+    .await
+}
+
+/// Whether an answer is looked through for elements that the SDK would drop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Look {
+    /// An answer with one is a failure.
+    Through,
+    /// It is there without them: for names only, never to be written.
+    Over,
+}
+
+/// The listeners of a load balancer.
+pub(super) async fn listeners(elb: &Client, load_balancer: &str, look: Look) -> Result<Vec<sdk::Listener>, Failure> {
+    pages(|marker| async move {
+        let call = elb.describe_listeners().load_balancer_arn(load_balancer).set_marker(marker).customize();
+        let out = if look == Look::Through { call.interceptor(Known) } else { call }.send().await?;
+        Ok((out.listeners.unwrap_or_default(), out.next_marker))
+    })
+    .await
+}
+
+/// The rules of a listener, the default one left out.
+pub(super) async fn rules(elb: &Client, listener: &str, look: Look) -> Result<Vec<sdk::Rule>, Failure> {
+    let all = pages(|marker| async move {
+        let call = elb.describe_rules().listener_arn(listener).set_marker(marker).customize();
+        let out = if look == Look::Through { call.interceptor(Known) } else { call }.send().await?;
+        Ok((out.rules.unwrap_or_default(), out.next_marker))
+    });
+    Ok(all.await?.into_iter().filter(|r| r.is_default() != Some(true)).collect())
+}
+
+/// Up to [`BATCH`] listeners by ARN, their actions looked through for unknown elements.
+pub(super) async fn listeners_by_arn(elb: &Client, arns: Vec<String>) -> Result<Vec<sdk::Listener>, Failure> {
+    let out = elb.describe_listeners().set_listener_arns(Some(arns)).customize().interceptor(Known).send().await?;
+    Ok(out.listeners.unwrap_or_default())
+}
+
+/// Up to [`BATCH`] rules by ARN, looked through likewise.
+pub(super) async fn rules_by_arn(elb: &Client, arns: Vec<String>) -> Result<Vec<sdk::Rule>, Failure> {
+    let out = elb.describe_rules().set_rule_arns(Some(arns)).customize().interceptor(Known).send().await?;
+    Ok(out.rules.unwrap_or_default())
+}
+
+pub(super) async fn target_health(elb: &Client, group: &str) -> Result<Vec<sdk::TargetHealthDescription>, Failure> {
+    let out = elb.describe_target_health().target_group_arn(group).send().await?;
+    Ok(out.target_health_descriptions.unwrap_or_default())
+}
+
+pub(super) async fn load_balancer_attributes(elb: &Client, arn: &str) -> Result<BTreeMap<String, String>, Failure> {
+    let out = elb.describe_load_balancer_attributes().load_balancer_arn(arn).send().await?;
+    Ok(out.attributes.unwrap_or_default().into_iter().filter_map(|a| Some((a.key?, a.value.unwrap_or_default()))).collect())
+}
+
+pub(super) async fn target_group_attributes(elb: &Client, arn: &str) -> Result<BTreeMap<String, String>, Failure> {
+    let out = elb.describe_target_group_attributes().target_group_arn(arn).send().await?;
+    Ok(out.attributes.unwrap_or_default().into_iter().filter_map(|a| Some((a.key?, a.value.unwrap_or_default()))).collect())
+}
+
+/// The tags of any number of resources, by ARN; one without tags has an empty entry.
+pub(super) async fn tags(elb: &Client, arns: &[String]) -> Result<BTreeMap<String, Tags>, Failure> {
+    let described = batches(arns, |batch| async move {
+        let out = elb.describe_tags().set_resource_arns(Some(batch)).send().await?;
+        Ok(out.tag_descriptions.unwrap_or_default())
+    });
+    let mut all: BTreeMap<String, Tags> = arns.iter().map(|a| (a.clone(), Tags::new())).collect();
+    for d in described.await? {
+        if let Some(arn) = d.resource_arn {
+            let tags = d.tags.unwrap_or_default().into_iter().filter_map(|t| Some((t.key?, t.value.unwrap_or_default())));
+            all.entry(arn).or_default().extend(tags);
+        }
+    }
+    Ok(all)
+}

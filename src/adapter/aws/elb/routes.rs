@@ -1,0 +1,148 @@
+//! Routes: all of a load balancer, or some by ARN.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use aws_sdk_elasticloadbalancingv2::types as sdk;
+use futures::{StreamExt, TryStreamExt, stream};
+
+use super::failure::Failure;
+use super::read::{self, BATCH, Look, PARALLEL};
+use super::{Alb, view};
+use crate::domain::elb::balancer::{Listener, LiveRoute, Unread};
+use crate::domain::traffic::{RouteId, Unreadable};
+
+type Found = BTreeMap<RouteId, Result<LiveRoute, Failure>>;
+
+impl Alb {
+    /// Every listener with its default action first, then its rules by priority; tags read. One that cannot be read holds up none of the others.
+    pub(super) async fn all_routes(&self, load_balancer: &str) -> Result<Vec<(Listener, Vec<LiveRoute>)>, Failure> {
+        let mut all = self.untagged_routes(load_balancer).await?;
+        self.add_tags(&mut all).await?;
+        Ok(all)
+    }
+
+    /// The same without tags.
+    pub(super) async fn untagged_routes(&self, load_balancer: &str) -> Result<Vec<(Listener, Vec<LiveRoute>)>, Failure> {
+        let (found, apart) = match read::listeners(&self.elb, load_balancer, Look::Through).await {
+            Err(Failure::Unrepresentable(_)) => {
+                let named = read::listeners(&self.elb, load_balancer, Look::Over).await?;
+                let ids: Vec<_> = named.iter().filter_map(|l| l.listener_arn().map(str::to_owned)).collect();
+                (named, self.routes_by_arn(&ids).await)
+            }
+            found => (found?, Found::new()),
+        };
+        let whole = found.iter().map(|l| self.with_rules(l, &apart)).collect::<Vec<_>>();
+        let mut all: Vec<_> = stream::iter(whole).buffered(PARALLEL).try_collect().await?;
+        all.sort_by(|(a, _), (b, _)| (a.port, &a.arn).cmp(&(b.port, &b.arn)));
+        Ok(all)
+    }
+
+    async fn with_rules(&self, found: &sdk::Listener, apart: &Found) -> Result<(Listener, Vec<LiveRoute>), Failure> {
+        let mut listener = view::listener(found)?;
+        self.remember(&listener.arn, listener.port);
+        let default = apart.get(&listener.arn).cloned().unwrap_or_else(|| view::default_route(found));
+        let mut read = vec![default.map_err(|why| view::unread_default(found, why))];
+        match self.rules_of(&listener).await {
+            Ok(rules) => read.extend(rules),
+            // Of these, everything else is waiting too.
+            Err(Failure::Credentials(why)) => return Err(Failure::Credentials(why)),
+            Err(why) => {
+                let label = format!("{} rules", listener.port);
+                listener.unread.push(Unread { id: listener.arn.clone(), label, groups: Vec::new(), why: why.into() });
+            }
+        }
+        let mut routes = Vec::new();
+        for one in read {
+            match one {
+                Ok(route) => routes.push(route),
+                // Deleted between two calls.
+                Err(Unread { why: Unreadable::NotFound(_), .. }) => {}
+                Err(unread) => listener.unread.push(unread),
+            }
+        }
+        routes.sort_by_key(|r| r.priority);
+        Ok((listener, routes))
+    }
+
+    /// The rules of a listener; where one of them has an element that is not known, each is asked for by itself.
+    async fn rules_of(&self, listener: &Listener) -> Result<Vec<Result<LiveRoute, Unread>>, Failure> {
+        let port = listener.port;
+        let (found, mut apart) = match read::rules(&self.elb, &listener.arn, Look::Through).await {
+            Err(Failure::Unrepresentable(_)) => {
+                let named = read::rules(&self.elb, &listener.arn, Look::Over).await?;
+                let ids: Vec<_> = named.iter().filter_map(|r| r.rule_arn().map(str::to_owned)).collect();
+                (named, self.routes_by_arn(&ids).await)
+            }
+            found => (found?, Found::new()),
+        };
+        let one = |rule: &sdk::Rule| {
+            let read = rule.rule_arn().and_then(|arn| apart.remove(arn)).unwrap_or_else(|| view::rule(rule, port));
+            read.map_err(|why| view::unread_rule(rule, port, why))
+        };
+        Ok(found.iter().map(one).collect())
+    }
+
+    async fn add_tags(&self, all: &mut [(Listener, Vec<LiveRoute>)]) -> Result<(), Failure> {
+        // A listener's default route has the listener's ARN.
+        let rules = all.iter().flat_map(|(_, routes)| routes.iter().map(|r| r.id.clone()));
+        let arns: BTreeSet<_> = all.iter().map(|(l, _)| l.arn.clone()).chain(rules).collect();
+        let tags = match read::tags(&self.elb, &arns.into_iter().collect::<Vec<_>>()).await {
+            Ok(tags) => tags,
+            Err(Failure::Credentials(why)) => return Err(Failure::Credentials(why)),
+            Err(why) => {
+                for (listener, _) in all {
+                    listener.tags_unread = Some(why.clone().into());
+                }
+                return Ok(());
+            }
+        };
+        for (listener, routes) in all {
+            listener.tags = tags.get(&listener.arn).cloned().unwrap_or_default();
+            for route in routes {
+                route.tags = tags.get(&route.id).cloned().unwrap_or_default();
+            }
+        }
+        Ok(())
+    }
+
+    /// A result for each ARN. Where a batch fails for what may be one route's fault, each is asked for alone.
+    pub(super) async fn routes_by_arn(&self, ids: &[RouteId]) -> Found {
+        let distinct: BTreeSet<_> = ids.iter().cloned().collect();
+        let (rules, listeners): (Vec<_>, Vec<_>) = distinct.into_iter().partition(|id| id.contains(":listener-rule/"));
+        let chunks = rules.chunks(BATCH).chain(listeners.chunks(BATCH)).map(<[_]>::to_vec).collect::<Vec<_>>();
+        stream::iter(chunks).map(|chunk| self.chunk(chunk)).buffered(PARALLEL).concat().await
+    }
+
+    async fn chunk(&self, ids: Vec<RouteId>) -> Found {
+        match self.ask(ids.clone()).await {
+            Ok(found) => found,
+            Err(Failure::NotFound(_) | Failure::Unrepresentable(_) | Failure::Refused(_)) if ids.len() > 1 => {
+                let alone = async |id: RouteId| {
+                    let found = self.ask(vec![id.clone()]).await;
+                    found.unwrap_or_else(|e| BTreeMap::from([(id, Err(e))]))
+                };
+                // One chunk of several may come here, each with calls of its own: fewer at a time.
+                stream::iter(ids).map(alone).buffered(PARALLEL / 2).concat().await
+            }
+            Err(e) => ids.into_iter().map(|id| (id, Err(e.clone()))).collect(),
+        }
+    }
+
+    /// One call for up to [`BATCH`] ARNs of one kind; those that the answer leaves out are not there.
+    async fn ask(&self, ids: Vec<RouteId>) -> Result<Found, Failure> {
+        let mut found: Found = ids.iter().map(|id| (id.clone(), Err(Failure::NotFound(id.clone())))).collect();
+        if ids.iter().any(|id| id.contains(":listener-rule/")) {
+            for rule in read::rules_by_arn(&self.elb, ids).await? {
+                let arn = rule.rule_arn().unwrap_or_default().to_owned();
+                let port = self.port(&view::listener_of(&arn));
+                found.entry(arn).and_modify(|r| *r = view::rule(&rule, port));
+            }
+        } else {
+            for listener in read::listeners_by_arn(&self.elb, ids).await? {
+                let arn = listener.listener_arn().unwrap_or_default().to_owned();
+                found.entry(arn).and_modify(|r| *r = view::default_route(&listener));
+            }
+        }
+        Ok(found)
+    }
+}

@@ -1,0 +1,158 @@
+//! How the AWS clients are set up: the SDK's standard chain, no retries of the SDK's own, time-outs everywhere.
+//!
+//! Retries are the executor's business, because it re-reads before it writes again; so every client made from here sends a request once.
+
+pub mod cloudwatch;
+pub mod eks;
+pub mod elb;
+
+use std::time::Duration;
+
+use aws_config::default_provider::credentials::DefaultCredentialsChain;
+use aws_config::identity::IdentityCache;
+use aws_config::provider_config::ProviderConfig;
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::{ProvideCredentials, Result as Provided, SharedCredentialsProvider, future};
+use aws_runtime::invocation_id::{InvocationId, InvocationIdGenerator};
+use aws_smithy_async::rt::sleep::SharedAsyncSleep;
+use aws_smithy_async::time::SharedTimeSource;
+use aws_smithy_runtime_api::box_error::BoxError;
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use aws_smithy_runtime_api::client::stalled_stream_protection::StalledStreamProtectionConfig;
+
+/// Until a connection stands.
+const CONNECT: Duration = Duration::from_secs(3);
+/// Until the first byte of an answer.
+const READ: Duration = Duration::from_secs(10);
+/// A whole call, credentials included; a write brings its own deadline.
+const OPERATION: Duration = Duration::from_secs(20);
+
+/// What differs from the SDK's standard chain (`AWS_PROFILE`, SSO, `AWS_ENDPOINT_URL`, …); all `None` by default.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    /// Such as `eu-central-1`.
+    pub region: Option<String>,
+    /// One endpoint for every service, such as `http://127.0.0.1:5000`.
+    pub endpoint_url: Option<String>,
+    /// Fixed credentials.
+    pub credentials: Option<Credentials>,
+    /// A connector of one's own, such as an in-process one. With `credentials` as well, neither environment nor files are read.
+    pub http_client: Option<SharedHttpClient>,
+    /// Dates requests and ends credentials.
+    pub time_source: Option<SharedTimeSource>,
+    /// Runs the time-outs.
+    pub sleep: Option<SharedAsyncSleep>,
+}
+
+/// A configuration for every AWS client of ours, with retries off. Never fails: what is missing shows at the first call.
+pub async fn config(settings: &Settings) -> SdkConfig {
+    if settings.http_client.is_some() && settings.credentials.is_some() {
+        return closed(settings);
+    }
+    let mut loader = aws_config::defaults(BehaviorVersion::latest()).retry_config(RetryConfig::disabled()).timeout_config(timeouts());
+    if let Some(name) = app_name() {
+        loader = loader.app_name(name);
+    }
+    if let Some(region) = &settings.region {
+        loader = loader.region(Region::new(region.clone()));
+    }
+    if let Some(url) = &settings.endpoint_url {
+        loader = loader.endpoint_url(url);
+    }
+    if let Some(client) = &settings.http_client {
+        loader = loader.http_client(client.clone());
+    }
+    if let Some(time) = &settings.time_source {
+        loader = loader.time_source(time.clone());
+    }
+    if let Some(sleep) = &settings.sleep {
+        loader = loader.sleep_impl(sleep.clone());
+    }
+    loader = match &settings.credentials {
+        Some(fixed) => loader.credentials_provider(fixed.clone()),
+        None => loader.credentials_provider(Chain { settings: settings.clone() }),
+    };
+    loader.load().await
+}
+
+/// A world of its own: nothing but what was given, so that two runs send the same requests.
+fn closed(settings: &Settings) -> SdkConfig {
+    let mut builder = SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new(settings.region.clone().unwrap_or_else(|| "us-east-1".to_owned())))
+        .retry_config(RetryConfig::disabled())
+        .timeout_config(timeouts())
+        .identity_cache(IdentityCache::no_cache())
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
+    builder.set_app_name(app_name());
+    builder.set_http_client(settings.http_client.clone());
+    builder.set_time_source(settings.time_source.clone());
+    builder.set_sleep_impl(settings.sleep.clone().or_else(aws_smithy_async::rt::sleep::default_async_sleep));
+    builder.set_credentials_provider(settings.credentials.clone().map(SharedCredentialsProvider::new));
+    if let Some(url) = &settings.endpoint_url {
+        builder = builder.endpoint_url(url);
+    }
+    builder.build()
+}
+
+fn timeouts() -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .connect_timeout(CONNECT)
+        .read_timeout(READ)
+        .operation_attempt_timeout(OPERATION)
+        .operation_timeout(OPERATION)
+        .build()
+}
+
+fn app_name() -> Option<AppName> {
+    AppName::new(concat!("cutover-", env!("CARGO_PKG_VERSION"))).ok()
+}
+
+/// The SDK's default chain, built anew each time that it is asked: a login in another terminal, or a changed file, is seen by a process
+/// that has been running for hours. Whoever asks keeps the answer.
+#[derive(Debug)]
+struct Chain {
+    settings: Settings,
+}
+
+impl Chain {
+    async fn load(&self) -> Provided {
+        let mut config = ProviderConfig::without_region();
+        if let Some(client) = &self.settings.http_client {
+            config = config.with_http_client(client.clone());
+        }
+        if let Some(time) = &self.settings.time_source {
+            config = config.with_time_source(time.clone());
+        }
+        if let Some(sleep) = &self.settings.sleep {
+            config = config.with_sleep_impl(sleep.clone());
+        }
+        let config = match &self.settings.region {
+            Some(region) => config.with_region(Some(Region::new(region.clone()))),
+            None => config.load_default_region().await,
+        };
+        DefaultCredentialsChain::builder().configure(config).build().await.provide_credentials().await
+    }
+}
+
+impl ProvideCredentials for Chain {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        future::ProvideCredentials::new(self.load())
+    }
+}
+
+/// Leaves out `amz-sdk-invocation-id`, which is random: for clients over a connector of one's own, whose requests must repeat.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoInvocationIds;
+
+impl InvocationIdGenerator for NoInvocationIds {
+    fn generate(&self) -> Result<Option<InvocationId>, BoxError> {
+        Ok(None)
+    }
+}

@@ -1,0 +1,97 @@
+//! The client's errors in the words of the seams. Nothing that could hold a credential is repeated.
+
+use std::error::Error;
+
+use kube::core::Status;
+
+use super::super::words;
+use crate::domain::preflight::permission::explained;
+use crate::domain::traffic::Unreadable;
+use crate::port::WriteError;
+
+/// There is no bearer token: the credentials that would sign one are missing or expired.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct NoToken(pub String);
+
+/// Why a read failed.
+pub fn read(error: &kube::Error) -> Unreadable {
+    match error {
+        kube::Error::Api(status) => match status.code {
+            401 => Unreadable::Credentials("the Kubernetes API does not accept them".to_owned()),
+            403 => Unreadable::Denied(explained(&said(status))),
+            404 => Unreadable::NotFound(said(status)),
+            429 => Unreadable::Throttled,
+            code => Unreadable::Unavailable(format!("{code} {}", said(status))),
+        },
+        kube::Error::Auth(_) => Unreadable::Credentials(AUTH.to_owned()),
+        kube::Error::SerdeError(_) => Unreadable::Unavailable("the Kubernetes API's answer cannot be decoded".to_owned()),
+        other => no_token(other).map_or_else(|| Unreadable::Unavailable(chain(other)), Unreadable::Credentials),
+    }
+}
+
+/// Why a write did not happen, or may not have.
+pub fn write(error: &kube::Error) -> WriteError {
+    match error {
+        kube::Error::Api(status) => match status.code {
+            401 => WriteError::Credentials("the Kubernetes API does not accept them".to_owned()),
+            404 => WriteError::NotFound(said(status)),
+            409 => WriteError::Refused(conflict(status)),
+            429 => WriteError::Throttled,
+            // A server-side apply that does not fit the kind's schema is answered like this, and never carried out.
+            500 if status.message.starts_with("failed to create typed patch object") => WriteError::Refused(said(status)),
+            403 => WriteError::Refused(explained(&said(status))),
+            408 | 500.. => WriteError::Unknown(format!("{} {}", status.code, said(status))),
+            _ => WriteError::Refused(said(status)),
+        },
+        kube::Error::Auth(_) => WriteError::Credentials(AUTH.to_owned()),
+        kube::Error::BuildRequest(e) => WriteError::Refused(e.to_string()),
+        kube::Error::SerdeError(_) => WriteError::Unknown("the answer cannot be decoded".to_owned()),
+        other => no_token(other).map_or_else(|| WriteError::Unknown(chain(other)), WriteError::Credentials),
+    }
+}
+
+/// Why a write was not even sent, when what had to be read for it could not be.
+pub fn before_write(error: &kube::Error) -> WriteError {
+    match write(error) {
+        WriteError::Unknown(why) => WriteError::NotSent(why),
+        known => known,
+    }
+}
+
+/// Longest text taken over from an answer, in characters: what a webhook says is worth reading.
+const LONGEST: usize = 1000;
+
+/// The API's own message, as far as it may be repeated.
+fn said(status: &Status) -> String {
+    let text = words::short(&status.message, LONGEST);
+    if text.is_empty() { "(its message is not shown)".to_owned() } else { text }
+}
+
+const AUTH: &str = "the kubeconfig's token or credential plugin failed";
+
+/// Who owns which fields, as the conflict's causes tell.
+fn conflict(status: &Status) -> String {
+    let causes = status.details.iter().flat_map(|d| &d.causes).filter(|c| c.reason == "FieldManagerConflict");
+    let named: Vec<_> = causes.map(|c| format!("{} ({})", c.field, words::short(&c.message, LONGEST))).collect();
+    if named.is_empty() { said(status) } else { format!("owned by someone else: {}", named.join(", ")) }
+}
+
+fn no_token(error: &(dyn Error + 'static)) -> Option<String> {
+    sources(error).find_map(|e| e.downcast_ref::<NoToken>()).map(|e| e.0.clone())
+}
+
+fn sources<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |e: &&'a (dyn Error + 'static)| (*e).source())
+}
+
+/// The messages of an error and its causes, each once.
+fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut parts: Vec<String> = Vec::new();
+    for part in sources(error).map(ToString::to_string) {
+        if !parts.iter().any(|p| p.contains(&part)) {
+            parts.push(part);
+        }
+    }
+    parts.join(": ")
+}

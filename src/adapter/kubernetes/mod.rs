@@ -1,0 +1,205 @@
+//! The real thing behind [`Cluster`]: a Kubernetes API, through the `kube` client.
+
+mod connect;
+mod error;
+pub mod job;
+mod namespace;
+mod unreached;
+mod value;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::future::{FutureExt, ready};
+use futures::stream::{self, StreamExt};
+use k8s_openapi::api::core::v1::{self as core, Namespace};
+use kube::api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, Preconditions};
+use kube::{Api, Client, ResourceExt};
+use serde::de::DeserializeOwned;
+use tokio::sync::OnceCell;
+
+pub(super) use connect::USER_AGENT;
+pub(crate) use connect::limit;
+pub use connect::{from_context, from_kubeconfig};
+pub use error::NoToken;
+pub(crate) use error::read as unreadable;
+pub use unreached::Unreached;
+
+use namespace::Surroundings;
+
+pub use crate::domain::kubernetes::binding::FIELD_MANAGER;
+use crate::domain::traffic::Unreadable;
+use crate::port::{Cluster, WriteError};
+
+use crate::domain::kubernetes::binding::Binding;
+use crate::domain::kubernetes::workload::{Identity, WorkloadView};
+use crate::plan::model::ServiceRef;
+
+/// How long any one request may take.
+const DEADLINE: Duration = Duration::from_secs(15);
+/// Objects a page.
+const PAGE: u32 = 500;
+/// Workloads at a time.
+const PARALLEL: usize = 16;
+/// The API groups that serve TargetGroupBinding, the controller's first: a cluster in Auto Mode may serve both.
+const BINDING_APIS: [(&str, &str); 2] = [("elbv2.k8s.aws", "v1beta1"), ("eks.amazonaws.com", "v1")];
+
+/// One Kubernetes cluster. Nothing here retries.
+#[derive(Clone)]
+pub struct K8s {
+    client: Client,
+    binding_api: OnceCell<ApiResource>,
+}
+
+impl K8s {
+    /// Over a client that should not retry by itself, and that knows its credentials.
+    pub fn new(client: Client) -> Self {
+        Self { client, binding_api: OnceCell::new() }
+    }
+
+    /// The client, for what is not about workloads.
+    pub(crate) fn client(&self) -> Client {
+        self.client.clone()
+    }
+
+    /// The API of TargetGroupBinding; `None`: this cluster serves none. A found one is remembered.
+    async fn binding_api(&self) -> Result<Option<&ApiResource>, kube::Error> {
+        if let Some(found) = self.binding_api.get() {
+            return Ok(Some(found));
+        }
+        for (group, version) in BINDING_APIS {
+            let api_version = format!("{group}/{version}");
+            match self.client.list_api_group_resources(&api_version).await {
+                Ok(list) if list.resources.iter().any(|r| r.kind == "TargetGroupBinding") => {
+                    let (group, version, plural) = (group.into(), version.into(), "targetgroupbindings".into());
+                    let found = ApiResource { group, version, api_version, kind: "TargetGroupBinding".into(), plural };
+                    return Ok(Some(self.binding_api.get_or_init(|| async { found }).await));
+                }
+                Ok(_) => (),
+                Err(e) if is_missing(&e) => (),
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(None)
+    }
+
+    /// A workload's own part of the namespace around it.
+    async fn view(&self, service: &ServiceRef, around: &Surroundings) -> Result<WorkloadView, Unreadable> {
+        let namespace = service.namespace.as_str();
+        let services: Api<core::Service> = Api::namespaced(self.client.clone(), namespace);
+        let found = read(services.get_opt(&service.name)).await?.as_ref().map(value::service);
+        // a Service without a selector selects nothing, where an empty selector in a list would select everything
+        let Some(selector) = found.as_ref().map(|s| &s.selector).filter(|s| !s.is_empty()) else {
+            return Ok(around.view(service, found, &[]));
+        };
+        let labels = selector.iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>().join(",");
+        let pods = list::<core::Pod>(&Api::namespaced(self.client.clone(), namespace), &labels).await?;
+        Ok(around.view(service, found, &pods))
+    }
+
+    async fn bindings_in(&self, namespace: Option<&str>) -> Result<Vec<Binding>, Unreadable> {
+        let Some(api) = read(self.binding_api()).await? else { return Ok(Vec::new()) };
+        let api: Api<DynamicObject> = match namespace {
+            Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, api),
+            None => Api::all_with(self.client.clone(), api),
+        };
+        list(&api, "").await?.into_iter().map(value::binding).collect()
+    }
+}
+
+#[async_trait]
+impl Cluster for K8s {
+    async fn identity(&self) -> Result<Identity, Unreadable> {
+        let namespaces: Api<Namespace> = Api::all(self.client.clone());
+        let system = read(namespaces.get("kube-system")).await?;
+        let version = read(self.client.apiserver_version()).await?.git_version;
+        let binding_api = read(self.binding_api()).await?.map(|a| a.api_version.clone());
+        let uid = system.uid().ok_or_else(|| Unreadable::Unavailable("namespace kube-system has no UID".to_owned()))?;
+        Ok(Identity { uid, version, binding_api })
+    }
+
+    async fn workloads(&self, services: &[&ServiceRef]) -> Vec<Result<WorkloadView, Unreadable>> {
+        let names: BTreeSet<&str> = services.iter().map(|s| s.namespace.as_str()).collect();
+        let mut surroundings = BTreeMap::new();
+        for name in names {
+            surroundings.insert(name, Surroundings::of(self, name).await);
+        }
+        let mut views = Vec::new();
+        for service in services {
+            views.push(match &surroundings[service.namespace.as_str()] {
+                Ok(around) => self.view(service, around).left_future(),
+                Err(why) => ready(Err(why.clone())).right_future(),
+            });
+        }
+        stream::iter(views).buffered(PARALLEL).collect().await
+    }
+
+    async fn bindings(&self) -> Result<Vec<Binding>, Unreadable> {
+        self.bindings_in(None).await
+    }
+
+    async fn apply(&self, binding: &Binding, dry_run: bool) -> Result<(), WriteError> {
+        let found = deadline(self.binding_api()).await.ok_or_else(|| WriteError::Refused(late("discovery of TargetGroupBinding")))?;
+        // nothing was written yet, so a failure here is no open question
+        let found = found.map_err(|e| error::before_write(&e))?;
+        let api = found.ok_or_else(|| WriteError::Refused("this cluster serves no TargetGroupBinding".to_owned()))?;
+        let bindings: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &binding.namespace, api);
+        let params = PatchParams { dry_run, ..PatchParams::apply(FIELD_MANAGER).validation_strict() };
+        let body = value::wanted(binding, &api.api_version);
+        match deadline(bindings.patch(&binding.name, &params, &Patch::Apply(body))).await {
+            Some(answer) => answer.map(drop).map_err(|e| error::write(&e)),
+            None => Err(WriteError::Unknown(late("apply"))),
+        }
+    }
+
+    async fn delete(&self, found: &Binding) -> Result<(), WriteError> {
+        let Some((uid, version)) = found.identity.clone() else {
+            return Err(WriteError::Refused(format!("{} was not read before", found.full_name())));
+        };
+        let api = deadline(self.binding_api()).await.ok_or_else(|| WriteError::Refused(late("discovery of TargetGroupBinding")))?;
+        let api = api.map_err(|e| error::before_write(&e))?;
+        let api = api.ok_or_else(|| WriteError::NotFound("this cluster serves no TargetGroupBinding".to_owned()))?;
+        let bindings: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &found.namespace, api);
+        let preconditions = Some(Preconditions { uid: Some(uid), resource_version: Some(version) });
+        let params = DeleteParams { preconditions, ..DeleteParams::default() };
+        match deadline(bindings.delete(&found.name, &params)).await {
+            Some(answer) => answer.map(drop).map_err(|e| error::write(&e)),
+            None => Err(WriteError::Unknown(late("delete"))),
+        }
+    }
+}
+
+fn is_missing(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == 404)
+}
+
+fn late(what: &str) -> String {
+    format!("{what}: nothing heard for {} s", DEADLINE.as_secs())
+}
+
+async fn deadline<T>(future: impl Future<Output = T>) -> Option<T> {
+    tokio::time::timeout(DEADLINE, future).await.ok()
+}
+
+async fn read<T>(future: impl Future<Output = Result<T, kube::Error>>) -> Result<T, Unreadable> {
+    match deadline(future).await {
+        Some(answer) => answer.map_err(|e| error::read(&e)),
+        None => Err(Unreadable::Unavailable(late("the Kubernetes API"))),
+    }
+}
+
+/// All pages. A list that expires between two pages (410) fails: half a list is worse than none.
+async fn list<K: Clone + DeserializeOwned + std::fmt::Debug>(api: &Api<K>, labels: &str) -> Result<Vec<K>, Unreadable> {
+    let mut params = ListParams::default().limit(PAGE).labels(labels);
+    let mut all = Vec::new();
+    loop {
+        let page = read(api.list(&params)).await?;
+        all.extend(page.items);
+        match page.metadata.continue_.filter(|c| !c.is_empty()) {
+            Some(token) => params = params.continue_token(&token),
+            None => return Ok(all),
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! What surrounds the workloads of a namespace: read once for all of them, and of each object only what the rules look at.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet, StatefulSet};
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
+use k8s_openapi::api::core::v1::{self as core, Namespace};
+use kube::{Api, ResourceExt};
+
+use super::value::{self, Owned};
+use super::{K8s, list, read};
+use crate::domain::kubernetes::binding::Binding;
+use crate::domain::kubernetes::workload::{Hpa, Service, WorkloadView};
+use crate::domain::traffic::Unreadable;
+use crate::plan::model::ServiceRef;
+
+/// A namespace's labels, and what stands beside its Services and pods.
+#[derive(Debug)]
+pub(super) struct Surroundings {
+    labels: BTreeMap<String, String>,
+    bindings: Vec<Binding>,
+    /// ReplicaSets' UIDs, with those of their owners.
+    sets: BTreeMap<String, Vec<String>>,
+    owners: Vec<Owned>,
+    hpas: Vec<Hpa>,
+}
+
+impl Surroundings {
+    pub async fn of(cluster: &K8s, namespace: &str) -> Result<Self, Unreadable> {
+        let client = || cluster.client.clone();
+        let found = read(Api::<Namespace>::all(client()).get_opt(namespace)).await?;
+        let bindings = cluster.bindings_in(Some(namespace)).await?;
+        let sets = list::<ReplicaSet>(&Api::namespaced(client(), namespace), "").await?;
+        let sets = sets.iter().filter_map(|s| Some((s.uid()?, value::owner_uids(s)))).collect();
+        let deployments = list::<Deployment>(&Api::namespaced(client(), namespace), "").await?;
+        let mut owners: Vec<Owned> = deployments.iter().map(value::deployment).collect();
+        drop(deployments);
+        let stateful = list::<StatefulSet>(&Api::namespaced(client(), namespace), "").await?;
+        owners.extend(stateful.iter().map(value::stateful_set));
+        let hpas = list::<HorizontalPodAutoscaler>(&Api::namespaced(client(), namespace), "").await?;
+        let labels = found.map(|n| n.labels().clone()).unwrap_or_default();
+        Ok(Self { labels, bindings, sets, owners, hpas: hpas.iter().map(value::hpa).collect() })
+    }
+
+    /// What belongs to one workload, by its Service and the pods that this selects.
+    pub fn view(&self, wanted: &ServiceRef, service: Option<Service>, pods: &[core::Pod]) -> WorkloadView {
+        let owners: Vec<_> = match &service {
+            Some(service) => self.owners(&service.selector, pods).map(|o| o.owner.clone()).collect(),
+            None => Vec::new(),
+        };
+        let targets: BTreeSet<_> = owners.iter().map(|o| format!("{}/{}", o.kind, o.name)).collect();
+        WorkloadView {
+            service,
+            pods: pods.iter().map(value::pod).collect(),
+            hpas: self.hpas.iter().filter(|h| targets.contains(&h.target)).cloned().collect(),
+            owners,
+            bindings: self.bindings.iter().filter(|b| b.service == wanted.name).cloned().collect(),
+            namespace_labels: self.labels.clone(),
+        }
+    }
+
+    /// Deployments and StatefulSets that own these pods, or whose template the selector selects (with no replicas they own none).
+    fn owners(&self, selector: &BTreeMap<String, String>, pods: &[core::Pod]) -> impl Iterator<Item = &Owned> {
+        let direct: BTreeSet<String> = pods.iter().flat_map(value::owner_uids).collect();
+        let above: BTreeSet<&String> = direct.iter().filter_map(|uid| self.sets.get(uid)).flatten().collect();
+        self.owners
+            .iter()
+            .filter(move |o| direct.contains(&o.uid) || above.contains(&o.uid) || value::selects(selector, &o.template_labels))
+    }
+}

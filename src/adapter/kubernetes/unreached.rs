@@ -1,0 +1,32 @@
+//! A cluster that could not be reached: it answers every question with why, so that whoever does not need it is not held up.
+
+use async_trait::async_trait;
+
+use crate::domain::kubernetes::binding::Binding;
+use crate::domain::kubernetes::workload::{Identity, WorkloadView};
+use crate::domain::traffic::Unreadable;
+use crate::plan::model::ServiceRef;
+use crate::port::{Cluster, WriteError};
+
+/// See the module.
+#[derive(Debug, Clone)]
+pub struct Unreached(pub Unreadable);
+
+#[async_trait]
+impl Cluster for Unreached {
+    async fn identity(&self) -> Result<Identity, Unreadable> {
+        Err(self.0.clone())
+    }
+
+    async fn workloads(&self, services: &[&ServiceRef]) -> Vec<Result<WorkloadView, Unreadable>> {
+        services.iter().map(|_| Err(self.0.clone())).collect()
+    }
+
+    async fn bindings(&self) -> Result<Vec<Binding>, Unreadable> {
+        Err(self.0.clone())
+    }
+
+    async fn apply(&self, _: &Binding, _: bool) -> Result<(), WriteError> {
+        Err(WriteError::Refused(self.0.to_string()))
+    }
+}

@@ -1,0 +1,293 @@
+//! The shared store against the lab's API server, in process and in virtual time, with a way between them that loses what a test wants lost.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use http::{Method, Response};
+use http_body_util::BodyExt;
+use hyper::body::Bytes;
+use jiff::Timestamp;
+use kube::client::Body;
+use serde_json::{Value, json};
+use tower::{BoxError, service_fn};
+
+use super::*;
+use crate::adapter::clock::Scaled;
+use crate::domain::run::journal;
+use crate::lab::objects::{Kind, Objects, text};
+use crate::lab::wire::kube::Server;
+
+mod lease;
+
+const RUN: &str = "alpha-20261120-210305-k3f9";
+const LB: &str = "arn:aws:elasticloadbalancing:eu-west-1:1:loadbalancer/app/Web/abc";
+const NAMESPACE: &str = "cutover";
+
+/// What becomes of a request on its way.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Way {
+    Open,
+    /// It never arrives.
+    Dropped,
+    /// It is carried out, and its answer never arrives.
+    Lost,
+    /// It arrives so much later, and its answer never.
+    Late(Duration),
+    /// It never arrives, and nobody says so.
+    Silent,
+}
+
+type Fault = dyn Fn(&http::Request<Bytes>) -> Way + Send + Sync;
+
+/// A cluster with the store's namespace.
+#[derive(Clone)]
+pub(in crate::adapter::store) struct Cluster {
+    objects: Arc<Mutex<Objects>>,
+    clock: Scaled,
+}
+
+/// A machine's way to it.
+#[derive(Clone)]
+struct Machine {
+    store: Arc<Shared>,
+    fault: Arc<Mutex<Box<Fault>>>,
+}
+
+impl Cluster {
+    pub(in crate::adapter::store) fn new() -> Self {
+        let clock = Scaled::new(Timestamp::from_second(1_795_208_585).unwrap(), 1.0);
+        let mut objects = Objects::new(7, false, clock.now());
+        objects.put(Kind::Namespace, json!({"metadata": {"name": NAMESPACE}}), clock.now());
+        Self { objects: Arc::new(Mutex::new(objects)), clock }
+    }
+
+    pub(in crate::adapter::store) fn store(&self) -> Shared {
+        self.reached(Arc::new(Mutex::new(Box::new(|_| Way::Open))))
+    }
+
+    fn machine(&self) -> Machine {
+        let fault: Arc<Mutex<Box<Fault>>> = Arc::new(Mutex::new(Box::new(|_| Way::Open)));
+        Machine { store: Arc::new(self.reached(Arc::clone(&fault))), fault }
+    }
+
+    fn reached(&self, fault: Arc<Mutex<Box<Fault>>>) -> Shared {
+        let (cluster, server) = (self.clone(), Arc::new(Server::open("v1.33.4")));
+        let service = service_fn(move |request: http::Request<Body>| {
+            let (cluster, server, fault) = (cluster.clone(), Arc::clone(&server), Arc::clone(&fault));
+            async move {
+                let (parts, body) = request.into_parts();
+                let request = http::Request::from_parts(parts, body.collect().await.map_err(|e| e.to_string())?.to_bytes());
+                let way = fault.lock().unwrap()(&request);
+                match way {
+                    Way::Open => Ok(cluster.answer(&server, &request)),
+                    Way::Dropped => Err::<_, BoxError>("connection refused".into()),
+                    Way::Lost => Err(format!("connection reset after {}", cluster.answer(&server, &request).status()).into()),
+                    Way::Silent => std::future::pending().await,
+                    Way::Late(after) => {
+                        tokio::spawn(async move {
+                            tokio::time::sleep(after).await;
+                            cluster.answer(&server, &request);
+                        });
+                        Err("connection reset".into())
+                    }
+                }
+            }
+        });
+        let client = Client::new(service, "default");
+        Shared::new(client, NAMESPACE, "namespace cutover of tools", "kubectl -n cutover", Arc::new(self.clock.clone()))
+    }
+
+    fn answer(&self, server: &Server, request: &http::Request<Bytes>) -> Response<Body> {
+        let mut objects = self.objects.lock().unwrap();
+        server.answer(&mut objects, request, self.clock.now()).whole(&objects).map(Body::from)
+    }
+
+    fn all(&self, kind: Kind) -> Vec<Value> {
+        self.objects.lock().unwrap().list(kind, Some(NAMESPACE)).collect()
+    }
+
+    fn edit(&self, kind: Kind, name: &str, change: impl FnOnce(&mut Value)) {
+        self.objects.lock().unwrap().update(kind, NAMESPACE, name, self.clock.now(), change).expect("an object of that name");
+    }
+
+    /// The bytes of the run's journal.
+    fn journal(&self) -> String {
+        let pieces = self.all(Kind::ConfigMap);
+        let of_journal = pieces.iter().filter(|p| text(p, "name").contains("-journal-"));
+        of_journal.map(|p| p["data"]["journal.jsonl"].as_str().unwrap_or_default().to_owned()).collect()
+    }
+
+    fn lease(&self) -> Value {
+        self.all(Kind::Lease).pop().expect("a lease")
+    }
+}
+
+impl Machine {
+    fn way(&self, fault: impl Fn(&http::Request<Bytes>) -> Way + Send + Sync + 'static) {
+        *self.fault.lock().unwrap() = Box::new(fault);
+    }
+
+    /// The next request that changes something goes this way, all others are open.
+    fn next_write(&self, way: Way) {
+        let left = Mutex::new(Some(way));
+        self.way(move |r| if r.method() == Method::GET { Way::Open } else { left.lock().unwrap().take().unwrap_or(Way::Open) });
+    }
+}
+
+fn holder(owner: &str) -> Holder {
+    Holder { owner: owner.into(), host: "mac".into(), pid: 7, since: time(0), run: RUN.into() }
+}
+
+fn time(second: i64) -> Timestamp {
+    Timestamp::from_second(1_795_208_585 + second).unwrap()
+}
+
+fn notice(length: usize) -> Event {
+    Event::Notice { message: "x".repeat(length), request: None }
+}
+
+async fn seconds(seconds: u64) {
+    tokio::time::sleep(Duration::from_secs(seconds)).await;
+}
+
+async fn begun() -> (Cluster, Machine) {
+    let cluster = Cluster::new();
+    let machine = cluster.machine();
+    machine.store.create(RUN).await.unwrap();
+    machine.store.append(RUN, time(0), &notice(1)).await.unwrap();
+    (cluster, machine)
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_append_whose_answer_is_lost_or_that_is_lost_itself_is_there_once() {
+    for way in [Way::Lost, Way::Dropped, Way::Silent, Way::Late(Duration::from_secs(1)), Way::Late(Duration::from_mins(1))] {
+        let (_cluster, alice) = begun().await;
+        alice.next_write(way);
+        let record = match alice.store.append(RUN, time(1), &notice(2)).await {
+            Ok(record) => record,
+            // Not known: asked for again, it is there once.
+            Err(StoreError::Unusable { .. }) => {
+                seconds(20).await;
+                alice.store.append(RUN, time(1), &notice(2)).await.unwrap()
+            }
+            Err(error) => panic!("{way:?}: {error}"),
+        };
+        assert_eq!(record.seq, 2, "{way:?}");
+        seconds(100).await;
+        assert_eq!(alice.store.append(RUN, time(2), &notice(3)).await.unwrap().seq, 3, "{way:?}");
+        let events: Vec<_> = alice.store.read(RUN).await.unwrap().iter().map(|r| r.event.clone()).collect();
+        assert_eq!(events, [notice(1), notice(2), notice(3)], "{way:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_append_that_was_carried_out_while_nobody_could_see_it_is_not_repeated() {
+    let (_cluster, alice) = begun().await;
+    let first = Mutex::new(true);
+    alice.way(move |r| if r.method() == Method::PUT && std::mem::take(&mut *first.lock().unwrap()) { Way::Lost } else { Way::Dropped });
+    assert!(matches!(alice.store.append(RUN, time(1), &notice(2)).await, Err(StoreError::Unusable { .. })));
+    alice.way(|_| Way::Open);
+    seconds(11).await;
+    assert_eq!(alice.store.append(RUN, time(1), &notice(2)).await.unwrap().seq, 2);
+    assert_eq!(alice.store.append(RUN, time(1), &notice(3)).await.unwrap().seq, 3);
+    assert_eq!(alice.store.read(RUN).await.unwrap().len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_does_not_answer_holds_up_one_record_and_not_the_next() {
+    let (_cluster, alice) = begun().await;
+    alice.way(|_| Way::Silent);
+    let begun = Instant::now();
+    for _ in 0..20 {
+        assert!(matches!(alice.store.append(RUN, time(1), &notice(2)).await, Err(StoreError::Unusable { .. })));
+        assert!(alice.store.requests(RUN).await.is_err());
+    }
+    assert!(begun.elapsed() <= Duration::from_secs(7), "{:?}", begun.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_who_append_do_not_interleave() {
+    let (cluster, alice) = begun().await;
+    let bob = cluster.machine();
+    assert_eq!(bob.store.append(RUN, time(1), &notice(2)).await.unwrap().seq, 2);
+    let conflict = alice.store.append(RUN, time(2), &notice(3)).await.unwrap_err();
+    assert!(matches!(&conflict, StoreError::Busy(what) if what.contains("tools")), "{conflict}");
+    // Having read what the other wrote, it may.
+    assert_eq!(alice.store.append(RUN, time(2), &notice(3)).await.unwrap().seq, 3);
+    // Both at once, many times, pieces filled and closed in between: one of two is refused, and the journal stays one.
+    for turn in 0..120 {
+        let event = notice(if turn % 7 == 0 { 40_000 } else { 900 });
+        let (one, two) = futures::join!(alice.store.append(RUN, time(3), &event), bob.store.append(RUN, time(3), &event));
+        assert!(one.is_ok() || two.is_ok(), "{one:?} {two:?}");
+    }
+    let parsed = journal::parse(cluster.journal().as_bytes()).unwrap();
+    assert_eq!(*alice.store.read(RUN).await.unwrap(), parsed.records);
+    assert!(parsed.records.len() > 120, "{}", parsed.records.len());
+    let sizes: Vec<_> = cluster.all(Kind::ConfigMap).iter().map(|p| p["data"].to_string().len()).collect();
+    assert!(sizes.len() > 8 && sizes.iter().all(|s| *s < 2 * 64 * 1024), "{sizes:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_does_not_fit_is_refused_and_what_just_does_has_a_piece_of_its_own() {
+    let (cluster, alice) = begun().await;
+    assert_eq!(alice.store.append(RUN, time(1), &notice(999_800)).await.unwrap().seq, 2);
+    let refused = alice.store.append(RUN, time(1), &notice(1_000_000)).await.unwrap_err().to_string();
+    assert!(refused.contains("does not fit"), "{refused}");
+    assert_eq!(alice.store.append(RUN, time(1), &notice(3)).await.unwrap().seq, 3);
+    assert_eq!(cluster.all(Kind::ConfigMap).iter().filter(|p| text(p, "name").contains("-journal-")).count(), 3);
+    assert_eq!(alice.store.runs().await.unwrap()[0].last, Some(time(1)));
+}
+
+type Damage = fn(&mut String);
+
+#[tokio::test(start_paused = true)]
+async fn a_journal_that_somebody_edited_is_refused_with_the_command_to_type() {
+    let first = format!("cutover-{RUN}-journal-00001");
+    let damages: [(&str, Damage); 3] = [
+        ("its checksum does not match", |text| *text = text.replacen("xx", "xy", 1)),
+        ("it is cut off", |text| text.truncate(text.len() - 9)),
+        ("its checksum does not match", |text| drop(text.drain(..=text.find('\n').unwrap()))),
+    ];
+    for (why, damage) in damages {
+        let (cluster, alice) = begun().await;
+        alice.store.append(RUN, time(1), &notice(20)).await.unwrap();
+        cluster.edit(Kind::ConfigMap, &first, |piece| {
+            let mut text = piece["data"]["journal.jsonl"].as_str().unwrap().to_owned();
+            damage(&mut text);
+            piece["data"]["journal.jsonl"] = text.into();
+        });
+        let refused = alice.store.read(RUN).await.unwrap_err();
+        assert!(matches!(&refused, StoreError::Corrupt { .. }), "{refused}");
+        let said = refused.to_string();
+        assert!(said.contains(why) && said.contains("cutover rollback --load-balancer"), "{said}");
+        assert!(alice.store.append(RUN, time(1), &notice(3)).await.is_err(), "nothing is added to it");
+    }
+    let (cluster, alice) = begun().await;
+    for _ in 0..3 {
+        alice.store.append(RUN, time(1), &notice(70_000)).await.unwrap();
+    }
+    cluster.objects.lock().unwrap().delete(Kind::ConfigMap, NAMESPACE, &format!("cutover-{RUN}-journal-00002"), time(0));
+    assert!(alice.store.read(RUN).await.unwrap_err().to_string().contains("its piece 2 is gone"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_whose_answer_is_lost_is_left_once_even_if_it_was_dealt_with_meanwhile() {
+    let (cluster, alice) = begun().await;
+    let bob = cluster.machine();
+    for way in [Way::Lost, Way::Dropped] {
+        bob.next_write(way);
+        let put = bob.store.put_request(RUN, &Request::Approve { by: "bob".into() }).await;
+        // The server is left alone for a while after it did not answer: then the verb fails, and is typed again.
+        if put.is_err() {
+            seconds(11).await;
+        }
+        assert!(alice.store.requests(RUN).await.unwrap().len() <= 1, "{way:?}");
+        alice.store.take_requests(RUN).await.unwrap();
+    }
+    cluster
+        .edit(Kind::ConfigMap, &desk::name(Part::Requests, RUN), |desk| desk["data"]["0000000000-x"] = "{\"request\":\"explode\"}".into());
+    bob.store.put_request(RUN, &Request::Approve { by: "eve".into() }).await.unwrap();
+    assert_eq!(alice.store.take_requests(RUN).await.unwrap(), [Request::Approve { by: "eve".into() }]);
+    let desk = cluster.all(Kind::ConfigMap).into_iter().find(|c| text(c, "name").ends_with("-requests")).unwrap();
+    assert!(desk["data"]["0000000000-x.unreadable"].is_string(), "{desk}");
+}

@@ -1,0 +1,207 @@
+//! Traces to an OpenTelemetry collector: OTLP over HTTP, in its JSON form, set up by the standard `OTEL_…` variables.
+//!
+//! The form is small and stable (opentelemetry-proto 1.x), and posting it takes the client that is here anyway.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use jiff::Timestamp;
+use serde_json::{Value as Json, json};
+
+use super::metric::{Ask, Web};
+use crate::adapter::http::{Courier, Deliver, Patience, Trouble};
+use crate::domain::view::trace::{Attributes, Span, Value};
+
+/// What may wait, and how much goes into one request.
+pub const PATIENCE: Patience = Patience {
+    queue: 4096,
+    at_once: 512,
+    gather: Duration::from_secs(2),
+    pauses: [Duration::from_secs(1), Duration::from_secs(3), Duration::from_secs(9)],
+};
+
+/// Where traces go.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Collector {
+    url: String,
+    headers: HeaderMap,
+    timeout: Duration,
+    resource: Vec<(String, String)>,
+}
+
+impl Collector {
+    /// As the environment says; `None`: nowhere. The error is for the log.
+    ///
+    /// # Errors
+    /// It says something that this build cannot do.
+    pub fn of(variable: impl Fn(&str) -> Option<String>) -> Result<Option<Self>, String> {
+        let given = |name: &str| variable(name).map(|v| v.trim().to_owned()).filter(|v| !v.is_empty());
+        let either =
+            |name: &str| given(&format!("OTEL_EXPORTER_OTLP_TRACES_{name}")).or_else(|| given(&format!("OTEL_EXPORTER_OTLP_{name}")));
+        let off = given("OTEL_SDK_DISABLED").is_some_and(|v| v.eq_ignore_ascii_case("true"));
+        let elsewhere = given("OTEL_TRACES_EXPORTER").is_some_and(|v| !v.split(',').any(|e| e.trim() == "otlp"));
+        let whole = given("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT");
+        let base = given("OTEL_EXPORTER_OTLP_ENDPOINT").map(|u| format!("{}/v1/traces", u.trim_end_matches('/')));
+        let Some(url) = whole.or(base).filter(|_| !off && !elsewhere) else { return Ok(None) };
+        if either("PROTOCOL").is_some_and(|p| p == "grpc") {
+            return Err(
+                "OTEL_EXPORTER_OTLP_PROTOCOL is grpc, and traces are sent over http/json only (port 4318 of most collectors)".into()
+            );
+        }
+        let millis = either("TIMEOUT").and_then(|t| t.parse().ok()).unwrap_or(10_000);
+        let mut resource = pairs(&given("OTEL_RESOURCE_ATTRIBUTES").unwrap_or_default());
+        let name = given("OTEL_SERVICE_NAME").or_else(|| resource.iter().find(|(k, _)| k == "service.name").map(|(_, v)| v.clone()));
+        resource.retain(|(k, _)| k != "service.name" && k != "service.version");
+        resource.push(("service.name".into(), name.unwrap_or_else(|| "cutover".into())));
+        resource.push(("service.version".into(), env!("CARGO_PKG_VERSION").into()));
+        Ok(Some(Self { url, headers: headers(&either("HEADERS").unwrap_or_default())?, timeout: Duration::from_millis(millis), resource }))
+    }
+
+    /// Begins a courier to it.
+    pub fn courier(self, patience: Patience) -> Courier<Span> {
+        Courier::new("traces".into(), patience, Posted { collector: self, web: Web::default() })
+    }
+
+    /// What is posted.
+    pub fn request(&self, spans: &[Span]) -> Json {
+        let resource: Vec<_> = self.resource.iter().map(|(k, v)| json!({"key": k, "value": {"stringValue": v}})).collect();
+        let scope = json!({"name": "cutover", "version": env!("CARGO_PKG_VERSION")});
+        let spans: Vec<_> = spans.iter().map(span).collect();
+        json!({"resourceSpans": [{"resource": {"attributes": resource}, "scopeSpans": [{"scope": scope, "spans": spans}]}]})
+    }
+}
+
+/// `a=b,c=d`, percent-encoded, as the variables have them.
+fn pairs(text: &str) -> Vec<(String, String)> {
+    text.split(',').filter_map(|pair| pair.split_once('=')).map(|(k, v)| (k.trim().to_owned(), decoded(v.trim()))).collect()
+}
+
+fn decoded(text: &str) -> String {
+    let bytes = text.as_bytes();
+    let (mut out, mut at) = (Vec::new(), 0);
+    while at < bytes.len() {
+        let code = text.get(at + 1..at + 3).filter(|_| bytes[at] == b'%').and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        out.push(code.unwrap_or(bytes[at]));
+        at += if code.is_some() { 3 } else { 1 };
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+/// What is wrong with one is said without its value.
+fn headers(text: &str) -> Result<HeaderMap, String> {
+    let mut all = HeaderMap::new();
+    for (name, value) in pairs(text) {
+        let wrong = |_| format!("OTEL_EXPORTER_OTLP_HEADERS: `{name}` cannot be a header, or its value cannot");
+        let key = HeaderName::from_bytes(name.as_bytes()).map_err(|e| wrong(e.to_string()))?;
+        let mut value = HeaderValue::from_str(&value).map_err(|e| wrong(e.to_string()))?;
+        value.set_sensitive(true);
+        all.insert(key, value);
+    }
+    Ok(all)
+}
+
+fn span(span: &Span) -> Json {
+    let mut json = json!({
+        "traceId": hex(&span.trace),
+        "spanId": hex(&span.id),
+        "name": span.name,
+        "kind": if span.client { 3 } else { 1 },
+        "startTimeUnixNano": nanos(span.start),
+        "endTimeUnixNano": nanos(span.end),
+        "attributes": attributes(&span.attributes),
+        "events": span.events.iter().map(|(time, name, more)| json!({"timeUnixNano": nanos(*time), "name": name, "attributes": attributes(more)})).collect::<Vec<_>>(),
+        "status": span.error.as_ref().map_or_else(|| json!({}), |why| json!({"code": 2, "message": why})),
+    });
+    if let Some(parent) = &span.parent {
+        json["parentSpanId"] = hex(parent).into();
+    }
+    json
+}
+
+fn attributes(all: &Attributes) -> Vec<Json> {
+    let value = |value: &Value| match value {
+        Value::Text(text) => json!({"stringValue": text}),
+        // 64 bits are a string in this form.
+        Value::Number(number) => json!({"intValue": number.to_string()}),
+        Value::Flag(flag) => json!({"boolValue": flag}),
+    };
+    all.iter().map(|(key, v)| json!({"key": key, "value": value(v)})).collect()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect::<Vec<_>>().concat()
+}
+
+fn nanos(time: Timestamp) -> String {
+    time.as_nanosecond().max(0).to_string()
+}
+
+struct Posted {
+    collector: Collector,
+    web: Web,
+}
+
+#[async_trait]
+impl Deliver<Span> for Posted {
+    async fn deliver(&self, spans: &[Span]) -> Result<(), Trouble> {
+        let Collector { url, headers, timeout, .. } = &self.collector;
+        let body = self.collector.request(spans).to_string();
+        let ask = Ask { of: None, url, post: Some(("application/json", body)), headers: &[], more: headers.clone(), timeout: *timeout };
+        let (status, answer) = self.web.ask(ask).await.map_err(Trouble::Passing)?;
+        let why = format!("the collector answers {}", status.as_u16());
+        match status {
+            _ if status.is_success() => {
+                refused(&answer).map_or(Ok(()), |n| Err(Trouble::Lasting(format!("the collector refuses {n} spans"))))
+            }
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => {
+                Err(Trouble::Passing(why))
+            }
+            _ => Err(Trouble::Lasting(why)),
+        }
+    }
+}
+
+/// How many of them a collector did not take, where it says so.
+fn refused(answer: &[u8]) -> Option<u64> {
+    let answer: Json = serde_json::from_slice(answer).ok()?;
+    let count = &answer["partialSuccess"]["rejectedSpans"];
+    count.as_u64().or_else(|| count.as_str()?.parse().ok()).filter(|n| *n > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(variables: &[(&str, &str)]) -> Result<Option<Collector>, String> {
+        Collector::of(|name| variables.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned()))
+    }
+
+    #[test]
+    fn the_environment_says_where_traces_go() {
+        assert_eq!(of(&[]), Ok(None));
+        let base = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:4318/");
+        assert_eq!(of(&[base]).expect("fine").expect("one").url, "http://c:4318/v1/traces");
+        let own = [base, ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://d/x")];
+        assert_eq!(of(&own).expect("fine").expect("one").url, "http://d/x");
+        assert_eq!(of(&[base, ("OTEL_SDK_DISABLED", "TRUE")]), Ok(None));
+        assert_eq!(of(&[base, ("OTEL_TRACES_EXPORTER", "none")]), Ok(None));
+        assert!(of(&[base, ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")]).is_err_and(|e| e.contains("http/json")));
+        let more = [
+            base,
+            ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20abc, x=1"),
+            ("OTEL_RESOURCE_ATTRIBUTES", "team=shop,service.name=ignored"),
+            ("OTEL_SERVICE_NAME", "moves"),
+            ("OTEL_EXPORTER_OTLP_TIMEOUT", "250"),
+        ];
+        let collector = of(&more).expect("fine").expect("one");
+        assert_eq!(
+            (&collector.headers["authorization"], collector.timeout),
+            (&HeaderValue::from_static("Bearer abc"), Duration::from_millis(250))
+        );
+        assert_eq!(collector.resource[..2], [("team".into(), "shop".into()), ("service.name".into(), "moves".into())]);
+        assert!(!format!("{collector:?}").contains("abc"), "a header's value is a secret");
+        let wrong = of(&[base, ("OTEL_EXPORTER_OTLP_HEADERS", "a b=s3cret")]).expect_err("no header");
+        assert!(!wrong.contains("s3cret"), "{wrong}");
+    }
+}

@@ -1,0 +1,84 @@
+//! How `check` looks: as text, as Markdown for a pull request, as JSON lines. Pure, from a [`Report`].
+
+mod json;
+mod markdown;
+mod text;
+
+pub use json::json;
+pub use markdown::markdown;
+pub use text::text;
+
+use crate::base::finding::Severity;
+use crate::domain::view::report::{Report, RouteLine, Weights};
+
+/// `3 errors, 1 warning`, or `no findings`.
+fn tally(report: &Report) -> String {
+    let kinds = [(Severity::Error, "error"), (Severity::Warning, "warning"), (Severity::Info, "note")];
+    let mut said: Vec<String> = kinds
+        .iter()
+        .map(|(s, noun)| (report.count(*s), noun))
+        .filter(|(n, _)| *n > 0)
+        .map(|(n, noun)| super::style::count(n, noun))
+        .collect();
+    let accepted = report.findings.iter().filter(|f| f.accepted.is_some()).count();
+    if accepted > 0 {
+        said.push(format!("{accepted} accepted"));
+    }
+    if said.is_empty() { "no findings".to_owned() } else { said.join(", ") }
+}
+
+/// `error`, `warning`, `note`, and `accepted` whatever it was.
+fn grade(finding: &crate::base::finding::Finding) -> &'static str {
+    match (finding.accepted.is_some(), finding.severity) {
+        (true, _) => "accepted",
+        (_, Severity::Error) => "error",
+        (_, Severity::Warning) => "warning",
+        (_, Severity::Info) => "note",
+    }
+}
+
+/// `36 routes of alpha-webapp, workload webapp`.
+fn heading(lines: &[&RouteLine]) -> String {
+    let first = lines.first();
+    let (load_balancer, workload) = first.map_or(("", ""), |l| (&l.load_balancer, &l.workload));
+    format!("{} on {load_balancer}, workload {workload}", super::style::count(lines.len(), "route"))
+}
+
+/// All group names of these weights, in the order in which they first appear.
+fn columns(weights: &[Weights]) -> Vec<&str> {
+    let mut names: Vec<&str> = Vec::new();
+    for (name, _) in weights.iter().filter_map(|w| w.groups.as_ref().ok()).flatten() {
+        if !names.contains(&name.as_str()) {
+            names.push(name);
+        }
+    }
+    names
+}
+
+/// One weight, `–` where the group is not attached.
+fn cell(weights: &[(String, u16)], name: &str) -> String {
+    weights.iter().find(|(n, _)| n == name).map_or_else(|| "–".to_owned(), |(_, w)| w.to_string())
+}
+
+/// The verdict, and what to type next.
+fn verdict(report: &Report) -> String {
+    if report.refuses() {
+        "a run would be refused: mend the errors first".to_owned()
+    } else if report.at.is_none() {
+        format!("the plan reads well; `cutover check {}` looks at what is live", report.source)
+    } else {
+        format!("ready: `cutover rehearse {0}`, then `cutover run {0}`", report.source)
+    }
+}
+
+/// How often a run would look at what there is, and what it takes.
+fn looks(report: &Report) -> Option<String> {
+    let (calls, every) = report.looks?;
+    let seconds = every.as_secs_f64();
+    #[allow(clippy::cast_precision_loss)] // a number of calls
+    let rate = calls as f64 / seconds;
+    Some(format!("looks every {seconds:.0} s: {calls} describe calls each time, {rate:.1} a second (spec.aws.apiBudget)"))
+}
+
+#[cfg(test)]
+mod tests;

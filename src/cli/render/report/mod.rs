@@ -1,0 +1,265 @@
+//! How `report` tells a run to whoever was not there: what is common to the page and to the Markdown for a ticket. Pure, from a journal's records.
+
+mod chart;
+mod html;
+mod markdown;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+
+pub use html::html;
+pub use markdown::markdown;
+
+use super::events::words;
+use super::names::{Names, balancer};
+use super::parts::{standing, traffic};
+use super::style::{Style, count, duration};
+use super::view::View;
+use crate::domain::metric::verdict::judge::Call;
+use crate::domain::run::event::{Event, Outcome, Record, WaitReason};
+use crate::domain::run::hook::{HookResult, Occasion};
+use crate::domain::view::history::{Gate, History, Step};
+use crate::plan::model::Plan;
+
+/// A run, and what it takes to speak of it.
+pub struct Told<'a> {
+    plan: &'a Plan,
+    records: &'a [Record],
+    history: &'a History,
+    names: Names,
+    view: View,
+    style: Style,
+}
+
+/// What kind of thing happened, by which it is marked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Good,
+    Person,
+    Trouble,
+    Plain,
+}
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Good => "good",
+            Self::Person => "person",
+            Self::Trouble => "trouble",
+            Self::Plain => "plain",
+        }
+    }
+}
+
+impl<'a> Told<'a> {
+    /// Times are shown in the style's zone; colour and marks are the page's own.
+    pub fn new(plan: &'a Plan, records: &'a [Record], history: &'a History, style: &Style) -> Self {
+        let mut names = Names::of(&history.state.started);
+        for record in records {
+            if let Event::Appeared { route } = &record.event {
+                names.learn(route);
+            }
+        }
+        let view = View::of(plan, &history.state, None, &[], history.time.1);
+        let style = Style { color: false, unicode: true, zone: style.zone.clone() };
+        Self { plan, records, history, names, view, style }
+    }
+
+    /// `Rolled back`, `Completed`, `Aborted`, `Unfinished`, and whether that is good, bad or neither.
+    fn badge(&self) -> (&'static str, Kind) {
+        match self.history.state.finished {
+            Some(Outcome::Completed) => ("Completed", Kind::Good),
+            Some(Outcome::RolledBack) => ("Rolled back", Kind::Trouble),
+            Some(Outcome::Aborted) => ("Aborted", Kind::Person),
+            None if self.view.phase == "rollingBack" => ("Rolling back", Kind::Trouble),
+            None => ("Unfinished", Kind::Plain),
+        }
+    }
+
+    /// What came of it and why, in a sentence or two.
+    fn verdict(&self) -> String {
+        let state = &self.history.state;
+        let at = self.history.turned.and_then(|n| self.history.steps.iter().find(|s| s.number == n));
+        let at = at.map(|s| format!(" at step {} ({})", s.number, s.label)).unwrap_or_default();
+        let took = duration(self.history.length());
+        let began = match (state.finished, &state.rollback) {
+            (Some(Outcome::Completed), _) => format!("All {} steps are done, after {took}.", self.history.steps.len()),
+            (_, Some(back)) if back.automatic => format!("It went back by itself{at}, {took} in all: {}.", sentence(&back.cause)),
+            (_, Some(back)) => format!("{} took it back{at}, {took} in all: {}.", back.by, sentence(&back.cause)),
+            _ => format!("It stands at step {} of {} after {took}: {}.", self.view.place().0, self.view.place().1, self.stands()),
+        };
+        format!("{began} {}", self.live())
+    }
+
+    fn stands(&self) -> String {
+        sentence(&standing(&self.view, &self.style).1)
+    }
+
+    /// What the routes carry after the last record.
+    fn live(&self) -> String {
+        let plain = Style { unicode: false, ..self.style.clone() };
+        let share = |(cluster, share): &(String, f64)| format!("{cluster} {} %", super::style::percent(*share));
+        let split = |split: &super::view::Split| {
+            let shares = split.shares.iter().map(share).collect::<Vec<_>>().join(", ");
+            let routes = count(split.routes.len(), "route");
+            if shares.is_empty() { format!("{routes} give the plan's groups nothing") } else { format!("{routes} at {shares}") }
+        };
+        let splits: Vec<_> = self.view.traffic.iter().map(split).collect();
+        let open = traffic(&self.view, &plain).len() > splits.len();
+        let open = if open { " (some with a write that was not answered)" } else { "" };
+        format!("Last seen: {}{open}.", splits.join("; "))
+    }
+
+    /// Names and values for the head of the report.
+    fn facts(&self) -> Vec<(&'static str, String)> {
+        let state = &self.history.state;
+        let balancers: Vec<_> = state.started.load_balancers.iter().map(|arn| balancer(arn)).collect();
+        let (from, to) = (&self.plan.strategy.from, &self.plan.strategy.to);
+        let w = self.history.writes;
+        let already = if w.already > 0 { format!(", {} already there", w.already) } else { String::new() };
+        let open = if w.unknown > 0 { format!(", {} without an answer", w.unknown) } else { String::new() };
+        let failed = if w.failed > 0 { format!(", {} failed", w.failed) } else { String::new() };
+        vec![
+            ("run", state.run.clone()),
+            ("plan", format!("{} ({from} → {to})", state.started.plan)),
+            ("begun by", state.started.owner.clone()),
+            ("began", self.stamp(self.history.time.0)),
+            (if state.finished.is_some() { "ended" } else { "last record" }, self.stamp(self.history.time.1)),
+            ("took", duration(self.history.length())),
+            ("load balancer", balancers.join(", ")),
+            ("routes", state.routes.len().to_string()),
+            ("writes", format!("{} sent, {} read back right{already}{open}{failed}", w.intended, w.applied)),
+        ]
+    }
+
+    /// What a person would want to be told, in order; steps and their writes have a table of their own.
+    fn moments(&self) -> Vec<(Timestamp, Kind, String)> {
+        let told = |record: &Record| {
+            let kind = notable(&record.event)?;
+            Some((record.time, kind, words(record, &self.names, &self.style)?))
+        };
+        self.records.iter().filter_map(told).collect()
+    }
+
+    /// Routes that changed alike, and how, from the start of the run to its last record.
+    fn changes(&self) -> Vec<(String, Vec<String>)> {
+        let mut all: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for route in self.history.state.routes.values() {
+            let before = route.start.found.as_ref().unwrap_or(&route.start.actions);
+            let change = match &route.drift {
+                Some(None) => Some("the rule was deleted".to_owned()),
+                Some(Some(live)) => self.names.change(&route.start.id, before, live),
+                None => self.names.change(&route.start.id, before, &route.known),
+            };
+            let change = change.unwrap_or_else(|| "as it was".to_owned());
+            all.entry(change).or_default().push(self.names.route(&route.start.id));
+        }
+        let mut all: Vec<_> = all.into_iter().collect();
+        all.sort_by_key(|(_, routes)| std::cmp::Reverse(routes.len()));
+        all
+    }
+
+    /// `2026-03-01 14:02:11 CET`.
+    fn stamp(&self, at: Timestamp) -> String {
+        at.to_zoned(self.style.zone.clone()).strftime("%Y-%m-%d %H:%M:%S %Z").to_string()
+    }
+
+    /// The time of day, with the date where the run saw more than one.
+    fn time(&self, at: Timestamp) -> String {
+        let local = |at: Timestamp| at.to_zoned(self.style.zone.clone());
+        let days = local(self.history.time.0).date() != local(self.history.time.1).date();
+        local(at).strftime(if days { "%m-%d %H:%M:%S" } else { "%H:%M:%S" }).to_string()
+    }
+
+    /// How a step went, in words.
+    fn result(&self, step: &Step) -> (&'static str, Kind) {
+        match step.time {
+            (_, Some(_)) => ("done", Kind::Good),
+            (Some(_), None) if self.history.turned == Some(step.number) => ("went back here", Kind::Trouble),
+            (Some(_), None) => ("begun", Kind::Plain),
+            (None, None) if step.number < self.history.state.started.from_step => ("before this run", Kind::Plain),
+            (None, None) => ("not begun", Kind::Plain),
+        }
+    }
+
+    /// What a step waited for that a person would ask about: its gates, and whoever had to approve.
+    fn notes(step: &Step) -> Vec<String> {
+        let asked = |reason: &WaitReason| !matches!(reason, WaitReason::Settle | WaitReason::Bake);
+        let waited = step.waited.iter().filter(|(reason, _, time)| asked(reason) && *time > SignedDuration::ZERO);
+        waited.map(|(_, message, time)| format!("{message} ({})", duration(*time))).chain(step.people.iter().cloned()).collect()
+    }
+
+    /// What the metric gates saw: each one's name, and in words how often it was measured, what it said last and how often it failed.
+    fn gates(&self) -> Vec<(String, String, Kind)> {
+        let told = |(name, gate): (&String, &Gate)| {
+            let watched = if gate.dry_run { ", only watched" } else { "" };
+            let fails = gate.verdicts.iter().filter(|(_, call, _)| *call == Call::Fail).count();
+            let failed = if fails > 0 { format!(", failed {}", count(fails, "time")) } else { String::new() };
+            let (kind, last) = match gate.verdicts.last() {
+                Some((at, call, why)) => (kind(*call), format!(". Last, at {}: {why}", self.time(*at))),
+                None => (Kind::Plain, String::new()),
+            };
+            (name.clone(), format!("{}{failed}{watched}{last}", count(gate.looks, "measurement")), kind)
+        };
+        self.history.gates.iter().map(told).collect()
+    }
+
+    /// When a step began and how long it took.
+    fn took(&self, step: &Step) -> (String, String) {
+        let began = step.time.0.map_or_else(String::new, |at| self.time(at));
+        let end = |began: Timestamp| step.time.1.map_or_else(String::new, |end| duration(end.duration_since(began)));
+        (began, step.time.0.map_or_else(String::new, end))
+    }
+}
+
+fn kind(call: Call) -> Kind {
+    match call {
+        Call::Pass => Kind::Good,
+        Call::Hold => Kind::Plain,
+        Call::Fail => Kind::Trouble,
+    }
+}
+
+/// A message as part of a sentence: without its own full stop.
+fn sentence(text: &str) -> String {
+    text.trim_end_matches(['.', '\n']).replace('\n', "; ")
+}
+
+/// Whether an event is worth a line in the story, and its kind.
+fn notable(event: &Event) -> Option<Kind> {
+    Some(match event {
+        Event::Finished { left, outcome: Outcome::Completed, .. } if left.is_empty() => Kind::Good,
+        Event::Finished { left, .. } if left.is_empty() => Kind::Plain,
+        Event::HookEnded { result: HookResult::Well, hook, .. } if !matches!(hook.at, Occasion::Command | Occasion::Undo) => return None,
+        Event::Started(_)
+        | Event::Thawed {}
+        | Event::Notice { .. }
+        | Event::Ramped { early: None, .. }
+        | Event::HookEnded { result: HookResult::Well, .. }
+        | Event::Unbound { gone: true, .. } => Kind::Plain,
+        Event::Approved { .. } | Event::Promoted { .. } | Event::Paused { .. } | Event::Resumed { .. } | Event::DetachStarted { .. } => {
+            Kind::Person
+        }
+        Event::Baked { gap, .. } if *gap == 0 => return None,
+        // What follows from a verdict is told when it does; a gate that is only watched would be told by nothing else.
+        Event::Judged { call: Call::Pass | Call::Hold, .. } | Event::Judged { dry_run: false, .. } => return None,
+        Event::Baked { .. }
+        | Event::Frozen { .. }
+        | Event::Drifted { .. }
+        | Event::Appeared { .. }
+        | Event::GateFailed { .. }
+        | Event::Judged { .. }
+        | Event::TimedOut { .. }
+        | Event::HookEnded { .. }
+        | Event::Unbound { .. }
+        | Event::RollbackStarted { .. }
+        | Event::RampStarted { .. }
+        | Event::Ramped { .. }
+        | Event::Stopped { .. }
+        | Event::Finished { .. } => Kind::Trouble,
+        _ => return None,
+    })
+}

@@ -1,0 +1,248 @@
+//! What a process tells of itself to machines: metrics in a file or at a port, and traces. Off unless asked for, beside the engine, and at nobody's expense:
+//! what cannot be written, served or sent is a line in the log.
+
+mod publish;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use jiff::{SignedDuration, Timestamp};
+
+use super::render::metrics::Gauges;
+use crate::adapter::calls::{self, Call, Outcome};
+use crate::adapter::http::Courier;
+use crate::adapter::telemetry::{self as otlp, Collector};
+use crate::domain::elb::action;
+use crate::domain::run::event::{Event, Record, Wait};
+use crate::domain::run::state::State;
+use crate::domain::run::watch::Watch;
+use crate::domain::view::trace;
+use crate::domain::view::trace::{Span, Trace, Value, span_id};
+use crate::engine::Audience;
+use crate::plan::model::Plan;
+use publish::Publisher;
+
+/// How often metrics are made anew, at most.
+const FRESH: Duration = Duration::from_millis(500);
+
+/// How long a process waits at its end for traces that are not sent yet.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// What of it was asked for on the command line.
+#[derive(Debug, Clone, Default, PartialEq, Args)]
+pub struct Metrics {
+    /// Keep metrics in this file, as node_exporter reads them (a name that ends with .prom)
+    #[arg(long, value_name = "FILE")]
+    pub metrics_file: Option<PathBuf>,
+    /// Serve metrics at this address, such as 127.0.0.1:9464, under /metrics
+    #[arg(long, value_name = "ADDRESS")]
+    pub metrics_listen: Option<std::net::SocketAddr>,
+}
+
+/// Follows a run for machines.
+pub struct Telemetry {
+    meter: Option<Meter>,
+    tracer: Option<Tracer>,
+}
+
+impl Telemetry {
+    /// As the command line and the environment say.
+    pub async fn begin(plan: &Plan, metrics: &Metrics) -> Self {
+        let collector = Collector::of(|name| std::env::var(name).ok()).unwrap_or_else(|why| {
+            tracing::warn!("no traces: {why}");
+            None
+        });
+        Self { tracer: collector.map(Tracer::to), ..Self::metrics(plan, metrics).await }
+    }
+
+    /// Metrics only: the times of a rehearsal are no times for a trace.
+    pub async fn metrics(plan: &Plan, metrics: &Metrics) -> Self {
+        let meter = if *metrics == Metrics::default() { None } else { Some(Meter::new(plan, Publisher::begin(metrics).await)) };
+        Self { meter, tracer: None }
+    }
+
+    /// Takes in what the journal had before this process.
+    pub fn before(&mut self, records: &[Record]) {
+        for record in records {
+            if let Some(meter) = &mut self.meter {
+                meter.record(record);
+            }
+            if let Some(tracer) = &mut self.tracer {
+                tracer.trace.take(record);
+            }
+        }
+        if let Some(meter) = &mut self.meter {
+            // Those were another process's.
+            meter.writes.clear();
+        }
+    }
+
+    /// Tells the last of it, in a bounded time.
+    pub async fn finish(self) {
+        if let Some(meter) = self.meter {
+            meter.finish().await;
+        }
+        if let Some(tracer) = self.tracer {
+            tracer.finish().await;
+        }
+    }
+}
+
+impl Audience for Telemetry {
+    fn record(&mut self, record: &Record) {
+        if let Some(meter) = &mut self.meter {
+            meter.record(record);
+        }
+        if let Some(tracer) = &mut self.tracer {
+            tracer.record(record);
+        }
+    }
+
+    fn turn(&mut self, _: &State, watch: &Watch, waits: &[Wait], now: Timestamp) {
+        if let Some(meter) = &mut self.meter {
+            meter.turn(watch, waits, now);
+        }
+        if let Some(tracer) = &mut self.tracer {
+            tracer.calls();
+        }
+    }
+}
+
+/// Keeps the gauges.
+struct Meter {
+    plan: Plan,
+    gauges: Option<Gauges>,
+    writes: BTreeMap<&'static str, u64>,
+    /// The last turn, and what was waited for from then on.
+    since: Option<Timestamp>,
+    /// In real time, however fast the clock of a lab runs.
+    told: Option<Instant>,
+    publisher: Publisher,
+}
+
+impl Meter {
+    fn new(plan: &Plan, publisher: Publisher) -> Self {
+        Self { plan: plan.clone(), gauges: None, writes: BTreeMap::new(), since: None, told: None, publisher }
+    }
+
+    fn record(&mut self, record: &Record) {
+        match (&mut self.gauges, &record.event) {
+            (none @ None, Event::Started(_)) => {
+                let state = State::fold(std::slice::from_ref(record)).ok().flatten();
+                *none = state.map(|state| Gauges::new(&self.plan, state));
+            }
+            (Some(gauges), event) => {
+                // A rehearsal's own records are none of a run's.
+                let _ = gauges.state.apply(record.time, event);
+                match event {
+                    Event::Intended { writes, .. } => gauges.asked.extend(writes.iter().map(|w| (w.route.clone(), w.set.clone()))),
+                    Event::Outcome { result, .. } => *self.writes.entry(trace::word(*result)).or_default() += 1,
+                    Event::Health { groups } => gauges.health.extend(groups.iter().map(|(arn, counts)| (arn.clone(), *counts))),
+                    _ => {}
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn turn(&mut self, watch: &Watch, waits: &[Wait], now: Timestamp) {
+        let Some(gauges) = &mut self.gauges else { return };
+        let passed = self.since.replace(now).map_or(SignedDuration::ZERO, |since| now.duration_since(since)).as_secs_f64().max(0.0);
+        for reason in &gauges.waits {
+            *gauges.waited.entry(*reason).or_default() += passed;
+        }
+        gauges.waits = waits.iter().map(|w| w.reason).collect();
+        gauges.waits.sort_unstable();
+        gauges.waits.dedup();
+        for reason in &gauges.waits {
+            gauges.waited.entry(*reason).or_default();
+        }
+        if self.told.is_some_and(|told| told.elapsed() < FRESH) {
+            return;
+        }
+        gauges.look = watch.last_look;
+        let forward = |actions: &[action::Action]| action::forward(actions).cloned();
+        let seen = watch.routes.iter().filter_map(|(id, r)| Some((id.clone(), forward(&r.value.as_ref().ok()?.actions)?)));
+        gauges.seen = seen.collect();
+        self.tell();
+    }
+
+    fn tell(&mut self) {
+        let Some(gauges) = &mut self.gauges else { return };
+        self.told = Some(Instant::now());
+        gauges.calls = calls::counts();
+        gauges.writes.clone_from(&self.writes);
+        self.publisher.tell(Arc::new(gauges.clone()));
+    }
+
+    async fn finish(mut self) {
+        if let Some(gauges) = &mut self.gauges {
+            // The last writes are newer than the last look.
+            gauges.seen.retain(|id, _| gauges.state.routes.get(id).is_some_and(|r| r.drift.is_some()));
+            gauges.waits.clear();
+        }
+        self.tell();
+        self.publisher.finish().await;
+    }
+}
+
+/// Sends spans.
+struct Tracer {
+    trace: Trace,
+    courier: Courier<Span>,
+}
+
+impl Tracer {
+    fn to(collector: Collector) -> Self {
+        calls::keep();
+        Self { trace: Trace::default(), courier: collector.courier(otlp::PATIENCE) }
+    }
+
+    fn record(&mut self, record: &Record) {
+        self.calls();
+        for span in self.trace.take(record) {
+            self.courier.take(span);
+        }
+    }
+
+    /// The calls since the last time. In a pause, which may take days, only those that change something or go wrong are worth a span.
+    fn calls(&mut self) {
+        let Some(parent) = self.trace.parent() else { return };
+        for call in calls::kept() {
+            if !self.trace.pauses() || call.writes() || call.outcome != Outcome::Ok {
+                let span = self.span(call, parent);
+                self.courier.take(span);
+            }
+        }
+    }
+
+    fn span(&self, call: Call, parent: [u8; 8]) -> Span {
+        let Call { service, operation, outcome, began, took } = call;
+        let end = began.checked_add(SignedDuration::try_from(took).unwrap_or_default()).unwrap_or(began);
+        let key = format!("{service} {operation} {} {}", began.as_nanosecond(), fastrand::u64(..));
+        Span {
+            trace: self.trace.id(),
+            id: span_id(self.trace.run(), &key),
+            parent: Some(parent),
+            name: format!("{service} {operation}"),
+            client: true,
+            start: began,
+            end,
+            error: (outcome != Outcome::Ok).then(|| outcome.word().to_owned()),
+            attributes: vec![
+                ("rpc.service", Value::Text(service)),
+                ("rpc.method", Value::Text(operation)),
+                ("cutover.outcome", Value::Text(outcome.word().to_owned())),
+            ],
+            events: Vec::new(),
+        }
+    }
+
+    async fn finish(mut self) {
+        self.calls();
+        self.courier.finish(tokio::time::Instant::now() + DRAIN).await;
+    }
+}

@@ -1,0 +1,159 @@
+//! `cutover rehearse`: the plan in the embedded lab, through the same engine and the same adapters as in production.
+
+mod audience;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use audience::Rehearsal;
+
+use crate::adapter::hook::Outside;
+use crate::adapter::store::memory::Memory;
+use crate::cli::args::{Global, Rehearse};
+use crate::cli::audience::{Company, rehearsal as listener};
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::notify::Rehearsed;
+use crate::cli::prepare::prepare;
+use crate::cli::render::check;
+use crate::cli::telemetry::Telemetry;
+use crate::cli::verbs::report;
+use crate::cli::{drive, find, term};
+use crate::engine::{Ending, EngineError, Interrupt, Ports, Run, Settings, hold};
+use crate::lab::model::World;
+use crate::lab::rehearsal::{Options, Stage, length};
+use crate::lab::scenario::Scenario;
+use crate::plan::model::Plan;
+use crate::port::Hooks;
+use crate::port::store::{Store, run_id};
+
+/// Who runs a rehearsal, in its journal.
+const OWNER: &str = "rehearsal@lab";
+
+/// A look takes real time, which a fast clock stretches: looks are not planned more often than this.
+const BREATH: Duration = Duration::from_millis(40);
+
+/// A machine that has other things to do may take this long for a look, in real time, without its counting as an interruption.
+const HICCUP: Duration = Duration::from_millis(500);
+
+/// Looks in a rehearsal, about: a plan of days needs no more of them than one of hours.
+const LOOKS: u32 = 500;
+
+/// Runs the verb; the runtime's clock must be paused for `--virtual`.
+pub async fn run(global: &Global, args: &Rehearse) -> Result<Exit, Failure> {
+    let color = term::style_err(global.color).color;
+    let plan = find::plan(&args.plan, color)?;
+    let scenario = scenario(args.scenario.as_deref(), color)?;
+    let options = Options { speed: args.speed, rate: args.rate };
+    let built = if args.virtual_time {
+        Stage::paused(plan.clone(), &scenario, args.seed, options).await
+    } else {
+        Stage::live(plan.clone(), &scenario, args.seed, options).await
+    };
+    let stage = built.map_err(|e| Failure::new(Exit::Usage, e))?;
+    let result = rehearse(global, &plan, &stage, args).await;
+    stage.stop().await;
+    result
+}
+
+/// The scenario of a file; without one, a healthy world.
+pub fn scenario(path: Option<&Path>, _color: bool) -> Result<Scenario, Failure> {
+    let Some(path) = path else { return Ok(Scenario::default()) };
+    let name = path.display().to_string();
+    let text = std::fs::read_to_string(path).map_err(|e| Failure::new(Exit::Usage, format!("{name}: {e}")))?;
+    Scenario::parse(&name, &text).map_err(|e| Failure::new(Exit::Usage, e))
+}
+
+async fn rehearse(global: &Global, plan: &Plan, stage: &Stage, args: &Rehearse) -> Result<Exit, Failure> {
+    let memory = Memory::new();
+    let store: Arc<dyn Store> = Arc::new(memory.clone());
+    let (balancer, clusters, clock) = (Arc::clone(&stage.balancer), stage.clusters.clone(), Arc::clone(&stage.clock));
+    let metrics = Arc::clone(&stage.metrics);
+    let hooks: Arc<dyn Hooks> = if args.exec { Arc::new(Outside::default()) } else { Arc::clone(&stage.hooks) };
+    let ports = Ports { balancer, clusters, metrics, hooks, clock, store };
+    let prepared = prepare(plan, &ports, 1).await;
+    if let Some(refusal) = prepared.refusal() {
+        term::complain(&check::text(&prepared.report, &term::style_err(global.color)));
+        return Err(refusal);
+    }
+    let started = prepared.started(plan, OWNER, 1, None)?;
+    let settings = settings(plan, &ports, started.groups.len() + started.routes.len().div_ceil(20) + started.load_balancers.len());
+    let run = run_id(&plan.name, ports.clock.now(), &mut fastrand::Rng::with_seed(args.seed));
+    let load_balancers = started.load_balancers.clone();
+    let mut hold = hold::begin(&ports, &settings, plan.marker, &run, started).await.map_err(drive::held)?;
+    let mut inner = listener(global, plan);
+    let mut inner = Rehearsed::new(&mut *inner, plan);
+    let mut telemetry = Telemetry::metrics(plan, &global.metrics).await;
+    let mut inner = Company(vec![&mut inner, &mut telemetry]);
+    let mut rehearsal = Rehearsal::new(&mut inner, stage, memory, &run);
+    for record in ports.store.read(&run).await.map_err(|e| Failure::new(Exit::Internal, e))?.iter() {
+        crate::engine::Audience::record(&mut rehearsal, record);
+    }
+    let ending = loop {
+        match life(plan, &ports, &settings, hold, &mut rehearsal, stage).await.map_err(|e| drive::engine(e, true))? {
+            Life::Ended(ending) => break ending,
+            Life::Crashed(pause) => {
+                ports.clock.sleep(pause).await;
+                hold = hold::take(&ports, &settings, plan.marker, &run, &load_balancers, false).await.map_err(drive::held)?;
+            }
+        }
+    };
+    drive::words(global, &ending);
+    if matches!(ending, Ending::Stopped(..)) {
+        term::complain("A real run would stay like this until somebody resumes it or rolls it back.");
+    }
+    if let Some(file) = &args.report {
+        let records = ports.store.read(&run).await.map_err(|e| Failure::new(Exit::Internal, e))?;
+        report::page(plan, &records, &term::style(global.color), Some(file))?;
+    }
+    telemetry.finish().await;
+    Ok(drive::exit(&ending))
+}
+
+fn settings(plan: &Plan, ports: &Ports, things: usize) -> Settings {
+    let settings = Settings::new(OWNER.into(), "lab".into(), things);
+    // Never so seldom that a guard would not be judged by several looks.
+    let seldom = (length(plan) / LOOKS).min(plan.strategy.gates.guard.for_ / 4);
+    let poll = settings.poll.max(seldom).max(ports.clock.of_real(BREATH).min(BREATH * 1000));
+    let gap = (poll * 3).max(ports.clock.of_real(HICCUP));
+    let fresh = settings.fresh.max(ports.clock.of_real(HICCUP));
+    // A lab that is not real time has no reason to wait long for an answer that does not come.
+    let deadline = if ports.clock.of_real(BREATH) > BREATH { Duration::from_secs(2) } else { settings.deadline };
+    Settings { pid: 0, leave_when_frozen: true, poll, gap, fresh, deadline, ..settings }
+}
+
+/// How a process of the rehearsal came to its end.
+enum Life {
+    Ended(Ending),
+    /// The scenario kills it; it comes back after so long.
+    Crashed(Duration),
+}
+
+async fn life(
+    plan: &Plan,
+    ports: &Ports,
+    settings: &Settings,
+    hold: hold::Hold,
+    rehearsal: &mut Rehearsal<'_>,
+    stage: &Stage,
+) -> Result<Life, EngineError> {
+    let interrupt = Interrupt::default();
+    rehearsal.reborn(interrupt.clone());
+    let mut run = Run::take(plan, ports.clone(), settings.clone(), hold, interrupt.clone(), rehearsal).await?;
+    tokio::select! {
+        biased;
+        pause = crash(stage) => Ok(Life::Crashed(pause)),
+        ending = run.drive() => ending.map(Life::Ended),
+        () = drive::twice(&interrupt, true) => Ok(Life::Ended(Ending::Stopped(crate::domain::run::event::Stop::Interrupted, "left at once".into()))),
+    }
+}
+
+/// Returns when the scenario kills the process.
+async fn crash(stage: &Stage) -> Duration {
+    loop {
+        if let Some(pause) = stage.shell().change(World::crash_due) {
+            return pause;
+        }
+        stage.clock.sleep(Duration::from_secs(1).max(stage.clock.of_real(Duration::from_millis(5)).min(Duration::from_secs(5)))).await;
+    }
+}

@@ -1,0 +1,269 @@
+//! `finalize`: may the old cluster go? Pure, over what the journal says and what was just read.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::goal;
+use crate::domain::decide::{later, old_group, spell};
+use crate::domain::elb::action;
+use crate::domain::elb::balancer::{Listener, LiveRoute};
+use crate::domain::metric::gate::{Question, Seen, Side};
+use crate::domain::run::event::{Event, Outcome, Record};
+use crate::domain::run::state::{Route, State};
+use crate::domain::traffic::{RouteId, Unreadable};
+use crate::plan::model::Plan;
+use crate::plan::model::metric::{CloudWatch, Judge, MetricGate, NoData, Scope, Source};
+
+/// `CloudWatch` is complete after this.
+const LATE: Duration = Duration::from_mins(3);
+
+/// The listeners of a load balancer, each with its routes.
+type Listeners = Vec<(Listener, Vec<LiveRoute>)>;
+
+/// What was read for it.
+#[derive(Debug, Clone, Default)]
+pub struct Facts {
+    /// The run's routes.
+    pub routes: BTreeMap<RouteId, Result<LiveRoute, Unreadable>>,
+    /// Everything that the run's load balancers do, by ARN.
+    pub listeners: BTreeMap<String, Result<Listeners, Unreadable>>,
+    /// Healthy targets of the groups that carry the traffic now, by ARN.
+    pub healthy: BTreeMap<String, Result<u32, Unreadable>>,
+    /// What the groups' own request counts say, by workload.
+    pub requests: BTreeMap<String, Seen>,
+}
+
+/// One thing that has to be so.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Item {
+    /// What it is about: `run`, `shares`, `time`, `requests`, `rules`, `health`.
+    pub what: &'static str,
+    /// Whether it is so.
+    pub stands: Stands,
+    /// In words, with the numbers.
+    pub message: String,
+    /// When it will be, where only time is missing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+}
+
+/// Whether a thing is as it has to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Stands {
+    /// It is.
+    Yes,
+    /// Nobody can tell; a person may say that it is.
+    Unknown,
+    /// Not yet.
+    Wait,
+    /// It is not, and time alone will not change that.
+    No,
+    /// Someone else changed a route.
+    Drift,
+}
+
+/// Why the run itself is in the way, where it is: then nothing else needs to be looked at.
+pub fn unfit(plan: &Plan, state: &State) -> Option<Item> {
+    let no = |message: String| Some(item("run", Stands::No, message));
+    match state.finished {
+        Some(Outcome::Completed) => {}
+        Some(_) => return no("the run went back: the traffic is where it was before it".into()),
+        None => return Some(item("run", Stands::Wait, format!("the run {} is not over", state.run))),
+    }
+    let carries = state.routes.values().find(|route| {
+        let shares = goal::shares_of(route, route.forward());
+        shares.get(&plan.strategy.from).is_some_and(|share| *share > 0.0)
+    });
+    let route = carries?;
+    let share = goal::shares_of(route, route.forward()).get(&plan.strategy.from).copied().unwrap_or(0.0);
+    no(format!("the run left {} at {share:.0} % on {}", plan.strategy.from, route.start.label))
+}
+
+/// What is asked of the target groups' own request counts: about `quiet` before now, as far as they are complete; a question a workload.
+pub fn questions(plan: &Plan, state: &State, quiet: Duration, now: Timestamp) -> Vec<(String, Question)> {
+    let workloads: BTreeSet<&String> = state.routes.values().map(|r| &r.start.workload).collect();
+    let to = back(now, LATE);
+    let ask = |workload: &String| {
+        let routes = || state.routes.values().filter(|r| r.start.workload == *workload);
+        let side =
+            |cluster: &str, groups: BTreeSet<(String, String)>| Side { cluster: cluster.into(), groups: groups.into_iter().collect() };
+        let old = routes().filter_map(|r| Some((old_group(plan, r)?.to_owned(), r.start.load_balancer.clone()))).collect();
+        let new = routes().flat_map(|r| carriers(r).map(|arn| (arn.to_owned(), r.start.load_balancer.clone()))).collect();
+        let gate = MetricGate {
+            name: format!("finalize-{workload}"),
+            scope: Scope::Workload(workload.clone()),
+            raise: false,
+            guard: false,
+            interval: quiet,
+            initial_delay: Duration::ZERO,
+            window: quiet,
+            delay: LATE,
+            no_data: NoData::Hold,
+            min_requests: 1,
+            failure_limit: 0,
+            dry_run: true,
+            source: Source::CloudWatch(CloudWatch { metric: None, latency: String::new() }),
+            judge: Judge::Share { tolerance: 0.0 },
+        };
+        let (old, new) = (side(&plan.strategy.from, old), side(&plan.strategy.to, new));
+        (workload.clone(), Question { gate, from: back(to, quiet), to, old, new })
+    };
+    workloads.into_iter().map(ask).collect()
+}
+
+/// The plan's groups that carry traffic on a route.
+pub fn carriers(route: &Route) -> impl Iterator<Item = &str> {
+    let weight = |arn: &str| route.forward().weight(arn).unwrap_or(0);
+    route.start.groups.values().map(String::as_str).filter(move |arn| weight(arn) > 0)
+}
+
+/// Everything that has to be so, of a run that is fit for it.
+pub fn judge(plan: &Plan, state: &State, records: &[Record], facts: &Facts, quiet: Duration, now: Timestamp) -> Vec<Item> {
+    let mut all = vec![item("run", Stands::Yes, format!("the run {} has completed", state.run))];
+    all.push(shares(plan, state, facts));
+    all.push(time(plan, state, records, now));
+    all.extend(facts.requests.iter().map(|(workload, seen)| requests(plan, workload, seen, quiet)));
+    all.push(rules(plan, state, facts));
+    all.push(health(plan, facts));
+    all
+}
+
+/// What all of it comes to.
+pub fn worst(items: &[Item]) -> Stands {
+    items.iter().map(|item| item.stands).max().unwrap_or(Stands::Yes)
+}
+
+fn shares(plan: &Plan, state: &State, facts: &Facts) -> Item {
+    let (from, routes) = (&plan.strategy.from, state.routes.len());
+    for route in state.routes.values() {
+        let label = &route.start.label;
+        match facts.routes.get(&route.start.id) {
+            Some(Ok(live)) if action::same(&live.actions, &route.known) => {}
+            Some(Ok(live)) => {
+                let shares = live.forward().map(|f| goal::shares_of(route, f)).unwrap_or_default();
+                let shares = shares.iter().map(|(c, share)| format!("{c} {share:.0} %")).collect::<Vec<_>>().join(", ");
+                return item("shares", Stands::Drift, format!("{label} is not as the run left it: {shares}"));
+            }
+            // What forwards nowhere needs no cluster.
+            Some(Err(Unreadable::NotFound(_))) => {}
+            Some(Err(why)) => return item("shares", Stands::Unknown, format!("{label} cannot be read: {why}")),
+            None => return item("shares", Stands::Unknown, format!("{label} was not read")),
+        }
+    }
+    let routes = if routes == 1 { "the route is".into() } else { format!("all {routes} routes are") };
+    item("shares", Stands::Yes, format!("{routes} as the run left them: {from} has no weight"))
+}
+
+/// Whoever was sent to the old groups last is gone: cookies have ended, and so have the connections.
+fn time(plan: &Plan, state: &State, records: &[Record], now: Timestamp) -> Item {
+    let from = &plan.strategy.from;
+    let sticky = state.routes.values().filter(|r| r.original().sticky());
+    let sticky = sticky.filter_map(|r| r.original().target_group_stickiness_config.as_ref()?.duration_seconds).max().unwrap_or(0);
+    let old: BTreeSet<&str> = state.routes.values().filter_map(|r| old_group(plan, r)).collect();
+    let delay = state.started.groups.iter().filter(|(arn, _)| old.contains(arn.as_str())).map(|(_, g)| g.deregistration_delay).max();
+    let (sticky, delay) = (Duration::from_secs(sticky.unsigned_abs().into()), Duration::from_secs(delay.unwrap_or(0).into()));
+    let Some(last) = last_shift(plan, state, records) else {
+        return item("time", Stands::Yes, format!("{from} has had no traffic in this run"));
+    };
+    let (until, parts) = (later(last, sticky + delay), format!("stickiness {} and deregistration {}", spell(sticky), spell(delay)));
+    if until > now {
+        let message = format!("the last shift was at {}, and {parts} are not over", last.strftime("%F %T UTC"));
+        return Item { until: Some(until), ..item("time", Stands::Wait, message) };
+    }
+    item("time", Stands::Yes, format!("{parts} are over since the last shift, at {}", last.strftime("%F %T UTC")))
+}
+
+/// When the old groups last lost a share.
+fn last_shift(plan: &Plan, state: &State, records: &[Record]) -> Option<Timestamp> {
+    let old = |id: &str| state.routes.get(id).and_then(|route| old_group(plan, route));
+    let mut shifting = BTreeSet::new();
+    let mut last = None;
+    for record in records {
+        match &record.event {
+            Event::Intended { writes, .. } => {
+                let loses = |w: &&crate::domain::run::event::Write| {
+                    let weight = |f: &action::Forward| old(&w.route).and_then(|arn| f.weight(arn)).unwrap_or(0);
+                    w.expect.as_ref().is_none_or(|expect| weight(expect) > weight(&w.set))
+                };
+                shifting.extend(writes.iter().filter(loses).map(|w| w.route.as_str()));
+            }
+            Event::Outcome { route, live: Some(_), .. } if shifting.remove(route.as_str()) => last = Some(record.time),
+            _ => {}
+        }
+    }
+    last
+}
+
+fn requests(plan: &Plan, workload: &str, seen: &Seen, quiet: Duration) -> Item {
+    let (from, quiet) = (&plan.strategy.from, spell(quiet));
+    let unknown = |why: &str| {
+        item("requests", Stands::Unknown, format!("{workload}: not known whether {from} was asked anything in the last {quiet}: {why}"))
+    };
+    match seen {
+        Seen::Counts { old, .. } if old.requests > 0 => {
+            let n = old.requests;
+            item("requests", Stands::Wait, format!("{workload}: {from} was asked {n} times in the last {quiet}"))
+        }
+        Seen::Counts { new, .. } if new.requests == 0 => unknown("there is no traffic to compare it with"),
+        Seen::Counts { new, .. } => {
+            let n = new.requests;
+            item("requests", Stands::Yes, format!("{workload}: {from} was asked nothing in the last {quiet}, the others {n} times"))
+        }
+        Seen::Nothing { .. } => unknown("there is no traffic to compare it with"),
+        Seen::Unreadable { message } | Seen::State { message, .. } => unknown(message),
+        Seen::Latencies { .. } | Seen::Value { .. } => unknown("the answer is about something else"),
+    }
+}
+
+/// Other rules of the load balancers may still lead to the old groups, at whatever weight.
+fn rules(plan: &Plan, state: &State, facts: &Facts) -> Item {
+    let old: BTreeSet<String> = state.routes.values().filter_map(|r| old_group(plan, r)).map(str::to_owned).collect();
+    let mut leading = Vec::new();
+    for (load_balancer, listeners) in &facts.listeners {
+        let listeners = match listeners {
+            Ok(listeners) => listeners,
+            Err(why) => return item("rules", Stands::Unknown, format!("the rules of {load_balancer} cannot be read: {why}")),
+        };
+        for (listener, routes) in listeners {
+            if let Some(unread) = listener.unread.iter().find(|u| !state.routes.contains_key(&u.id) && u.may_concern(&old)) {
+                return item("rules", Stands::Unknown, format!("{} cannot be read: {}", unread.label, unread.why));
+            }
+            let others = routes.iter().filter(|r| !state.routes.contains_key(&r.id));
+            let leads = |r: &&LiveRoute| r.forward().is_some_and(|f| f.target_groups.iter().any(|t| old.contains(&t.target_group_arn)));
+            leading.extend(others.filter(leads).map(LiveRoute::label));
+        }
+    }
+    let from = &plan.strategy.from;
+    if leading.is_empty() {
+        return item("rules", Stands::Yes, format!("no other rule forwards to {from}"));
+    }
+    item("rules", Stands::No, format!("these forward to {from} as well, and the plan does not move them: {}", leading.join(", ")))
+}
+
+/// Without the old cluster the others have to stand alone.
+fn health(plan: &Plan, facts: &Facts) -> Item {
+    let name = crate::domain::run::watch::short;
+    if let Some((arn, _)) = facts.healthy.iter().find(|(_, healthy)| matches!(healthy, Ok(0))) {
+        return item("health", Stands::No, format!("{} has no healthy target", name(arn)));
+    }
+    if let Some((arn, why)) = facts.healthy.iter().find_map(|(arn, healthy)| Some((arn, healthy.as_ref().err()?))) {
+        return item("health", Stands::Unknown, format!("the health of {} cannot be read: {why}", name(arn)));
+    }
+    let all = facts.healthy.iter().filter_map(|(arn, healthy)| Some(format!("{} {}", name(arn), healthy.as_ref().ok()?)));
+    let all = all.collect::<Vec<_>>().join(", ");
+    let groups = if all.is_empty() { format!("no group but those of {} carries anything", plan.strategy.from) } else { all };
+    item("health", Stands::Yes, format!("healthy targets: {groups}"))
+}
+
+fn item(what: &'static str, stands: Stands, message: String) -> Item {
+    Item { what, stands, message, until: None }
+}
+
+fn back(at: Timestamp, by: Duration) -> Timestamp {
+    jiff::SignedDuration::try_from(by).ok().and_then(|by| at.checked_sub(by).ok()).unwrap_or(Timestamp::MIN)
+}

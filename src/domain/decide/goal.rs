@@ -1,0 +1,207 @@
+//! What each route's forward is to be: after a step, and after a rollback. Both derive from the original tuples, never from current weights.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::domain::elb::action::{self, Forward};
+use crate::domain::elb::shares::{self, Imprecise};
+use crate::domain::run::event::Started;
+use crate::domain::run::state::{Ramping, Rollback, Route, State};
+use crate::plan::model::{ClusterName, Plan, RollbackStickiness, Shares, StepKind};
+
+/// Whether a cluster ever gets a share, in the plan's steps or by what a rollback returns to.
+pub fn ever_used(plan: &Plan, start: Option<&Shares>, cluster: &str) -> bool {
+    plan.strategy.peak(cluster) > 0 || start.is_some_and(|shares| shares.get(cluster).is_some_and(|share| *share > 0))
+}
+
+/// The managed groups of a route that the run ever uses: those that are in the original action, and those of clusters that ever get a share.
+fn managed(plan: &Plan, start: Option<&Shares>, route: &Route) -> Vec<(ClusterName, String)> {
+    let used = |cluster: &str, arn: &str| ever_used(plan, start, cluster) || route.original().weight(arn).is_some();
+    route.start.groups.iter().filter(|(c, arn)| used(c, arn)).map(|(c, arn)| (c.clone(), arn.clone())).collect()
+}
+
+/// The original forward with these shares. Clusters that the plan never uses here have none, and are not attached for it.
+fn spell(plan: &Plan, begun: &Started, route: &Route, shares: &Shares) -> Result<Forward, Imprecise> {
+    let managed = managed(plan, begun.start.as_ref(), route);
+    let shares =
+        shares.iter().filter(|(c, share)| **share > 0 || managed.iter().any(|(m, _)| m == *c)).map(|(c, s)| (c.clone(), *s)).collect();
+    shares::spell(route.original(), &managed, &shares)
+}
+
+/// The share step that rules at `step`: the last one up to it.
+pub fn ruling(plan: &Plan, step: usize) -> Option<(usize, &Shares)> {
+    plan.strategy.steps.iter().take(step).rev().find_map(|s| match &s.kind {
+        StepKind::Shares(shares) => Some((s.number, shares)),
+        _ => None,
+    })
+}
+
+/// The next share step from `step` on.
+pub fn coming(plan: &Plan, step: usize) -> Option<(usize, &Shares)> {
+    plan.strategy.steps.iter().skip(step.saturating_sub(1)).find_map(|s| match &s.kind {
+        StepKind::Shares(shares) => Some((s.number, shares)),
+        _ => None,
+    })
+}
+
+/// What a route's forward is to be once `step` is done, for a run that began like this.
+pub fn after(plan: &Plan, begun: &Started, route: &Route, step: usize) -> Result<Forward, Imprecise> {
+    if let Some((_, shares)) = ruling(plan, step).filter(|(number, _)| *number >= begun.from_step) {
+        return spell(plan, begun, route, shares);
+    }
+    let bound = plan.strategy.steps.iter().any(|s| s.kind == StepKind::Bind && (begun.from_step..=step).contains(&s.number));
+    Ok(if bound { attached(plan, begun, route) } else { route.original().clone() })
+}
+
+fn attached(plan: &Plan, begun: &Started, route: &Route) -> Forward {
+    let groups = managed(plan, begun.start.as_ref(), route);
+    let arns: Vec<_> = groups.iter().map(|(_, arn)| arn.as_str()).collect();
+    shares::attach(route.original(), &arns)
+}
+
+/// What a route's forward is to be once it is rolled back: the original shares, with the plan's groups that are attached now left attached
+/// at weight 0; or, where stickiness must be broken, without the groups that have no share at the start.
+pub fn back(plan: &Plan, state: &State, route: &Route, rollback: &Rollback, live: &Forward) -> Result<Forward, Imprecise> {
+    if let Some((_, shares)) = rollback.to_step.and_then(|step| ruling(plan, step)) {
+        return spell(plan, &state.started, route, shares);
+    }
+    if let Some(ramp) = rollback.part()
+        && let Some(part) = part(state, route, ramp, live)
+    {
+        return Ok(part);
+    }
+    let start = start(plan, state, route, live)?;
+    let idle: Vec<_> = route.start.groups.values().map(String::as_str).filter(|arn| start.weight(arn).unwrap_or(0) == 0).collect();
+    if breaks(plan, state, route, rollback) {
+        return Ok(shares::detach(&start, &idle).unwrap_or(start));
+    }
+    let kept: Vec<_> = idle.into_iter().filter(|arn| live.weight(arn).is_some()).collect();
+    Ok(shares::attach(&start, &kept))
+}
+
+/// A part of the way back: so many percent of it from where the route was when it began. `None` where that is all of it: a route that has no
+/// way to go, or of which nobody knows in shares where it was. Where a part cannot be spelled in weights, the route waits for the next.
+fn part(state: &State, route: &Route, ramp: &Ramping, live: &Forward) -> Option<Forward> {
+    let begun = ramp.from.get(&route.start.id)?;
+    let from = shares_of(route, begun);
+    let (home, way) = (origin(state, route), f64::from(ramp.percent) / 100.0);
+    let clusters: BTreeSet<_> = from.keys().chain(home.keys()).collect();
+    let of = |all: &BTreeMap<ClusterName, f64>, cluster: &str| all.get(cluster).copied().unwrap_or(0.0);
+    if from.is_empty() || home.is_empty() || clusters.iter().all(|c| (of(&from, c) - of(&home, c)).abs() < 0.5) {
+        return None;
+    }
+    let between = |c: &&ClusterName| ((*c).clone(), (of(&home, c) - of(&from, c)).mul_add(way, of(&from, c)));
+    let shares = rounded(&clusters.iter().map(between).collect());
+    let base = if foreign(route, live) { live } else { route.original() };
+    let attached: Vec<_> = route.start.groups.values().map(String::as_str).filter(|arn| live.weight(arn).is_some()).collect();
+    Some(spell_into(route, base, &shares).map_or_else(|_| begun.clone(), |spelled| shares::attach(&spelled, &attached)))
+}
+
+/// Whole percents that sum to 100; the largest remainders are rounded up.
+fn rounded(shares: &BTreeMap<ClusterName, f64>) -> Shares {
+    let mut all: Vec<_> = shares.iter().map(|(c, share)| (c.clone(), share.max(0.0))).collect();
+    all.sort_by(|(_, a), (_, b)| b.fract().total_cmp(&a.fract()));
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // 0 to 100
+    let whole = |share: f64| share.floor() as u32;
+    let mut missing = 100_u32.saturating_sub(all.iter().map(|(_, share)| whole(*share)).sum());
+    let up = |(cluster, share): (ClusterName, f64)| {
+        let more = u32::from(missing > 0);
+        missing -= more;
+        (cluster, whole(share) + more)
+    };
+    all.into_iter().map(up).collect()
+}
+
+/// Shares in an action whose other groups stay as they are there, which need not be as they were at the start.
+fn spell_into(route: &Route, live: &Forward, shares: &Shares) -> Result<Forward, Imprecise> {
+    let used = route.start.groups.iter().filter(|(c, arn)| live.weight(arn).is_some() || shares.get(*c).is_some_and(|s| *s > 0));
+    let managed: Vec<_> = used.map(|(c, arn)| (c.clone(), arn.clone())).collect();
+    let shares = shares.iter().filter(|(c, _)| managed.iter().any(|(m, _)| m == *c)).map(|(c, s)| (c.clone(), *s)).collect();
+    shares::spell(live, &managed, &shares)
+}
+
+/// Why going back to the shares of an earlier step would lead forward instead, where it would: on some route a cluster would get more than it
+/// has now and more than it had at the start.
+pub fn onward(plan: &Plan, state: &State, step: usize) -> Option<String> {
+    let (number, shares) = ruling(plan, step)?;
+    state.routes.values().filter(|r| !r.gone()).find_map(|route| {
+        let live = route.drift.iter().flatten().find_map(|actions| action::forward(actions)).unwrap_or(route.forward());
+        let (now, before) = (shares_of(route, live), origin(state, route));
+        let of = |all: &BTreeMap<ClusterName, f64>, cluster: &str| all.get(cluster).copied().unwrap_or(0.0);
+        let more = |(cluster, share): &(&ClusterName, &u32)| f64::from(**share) > of(&now, cluster).max(of(&before, cluster)) + 0.5;
+        let (cluster, share) = shares.iter().find(more)?;
+        let (label, has) = (&route.start.label, of(&now, cluster));
+        Some(format!("step {number} has {cluster} at {share} %, and {label} has it at {has:.0} % now; what goes back waits for no gate"))
+    })
+}
+
+/// Whether traffic is, or may be, elsewhere than it was when the run began. Groups that were attached at weight 0 carry none.
+pub fn moved(state: &State) -> bool {
+    let same = |route: &Route| shares_of(route, route.forward()) == shares_of(route, route.original());
+    state.routes.values().any(|r| r.drift.is_some() || r.open.is_some() || !same(r))
+}
+
+/// The shares that a rollback returns a route to, in percent.
+fn origin(state: &State, route: &Route) -> BTreeMap<ClusterName, f64> {
+    let given = state.started.start.as_ref();
+    given.map_or_else(
+        || shares_of(route, route.original()),
+        |shares| shares.iter().map(|(cluster, share)| (cluster.clone(), f64::from(*share))).collect(),
+    )
+}
+
+/// The shares of the start. Where someone else changed the part of the action that is not the plan's, they are spelled into what is live:
+/// that part is not ours to put back.
+fn start(plan: &Plan, state: &State, route: &Route, live: &Forward) -> Result<Forward, Imprecise> {
+    if let (true, Some(shares)) = (foreign(route, live), state.started.start.clone().or_else(|| whole(&shares_of(route, route.original()))))
+    {
+        return spell_into(route, live, &shares);
+    }
+    state.started.start.as_ref().map_or_else(|| Ok(route.original().clone()), |shares| spell(plan, &state.started, route, shares))
+}
+
+/// Whether the part of an action that is not the plan's, or its stickiness, is not what it was at the start.
+fn foreign(route: &Route, live: &Forward) -> bool {
+    let others = |forward: &Forward| -> BTreeMap<String, u64> {
+        let own = |arn: &String| route.start.groups.values().any(|g| g == arn);
+        let all = forward.target_groups.iter().map(|t| &t.target_group_arn).filter(|arn| !own(arn));
+        all.map(|arn| (arn.clone(), forward.weight(arn).unwrap_or(0).into())).collect()
+    };
+    let total = |forward: &Forward| -> u64 {
+        forward.target_groups.iter().map(|t| u64::from(forward.weight(&t.target_group_arn).unwrap_or(0))).sum()
+    };
+    let (was, is) = (others(route.original()), others(live));
+    let (before, now) = (total(route.original()), total(live));
+    let sticky = |f: &Forward| f.target_group_stickiness_config.clone().filter(|s| s.enabled);
+    // Equal as parts of the whole, whatever the weights' scale.
+    let same = was.len() == is.len() && was.iter().all(|(arn, w)| is.get(arn).is_some_and(|v| w * now == v * before));
+    !same || sticky(route.original()) != sticky(live)
+}
+
+/// Shares in whole percents, where they are such.
+fn whole(shares: &BTreeMap<ClusterName, f64>) -> Option<Shares> {
+    let all: Shares = shares.iter().map(|(c, share)| (c.clone(), crate::domain::health::gate::ceil(*share))).collect();
+    (all.values().sum::<u32>() == 100).then_some(all)
+}
+
+/// Whether this rollback drops the new groups from this action: group stickiness is on, cookies may have been given, and nobody chose otherwise.
+pub fn breaks(plan: &Plan, state: &State, route: &Route, rollback: &Rollback) -> bool {
+    sticky_clients(plan, state, route) && rollback.automatic && plan.strategy.rollback_stickiness == RollbackStickiness::Break
+}
+
+/// Whether clients may hold cookies that lead to a group which a rollback puts to 0: it had traffic before the run, or in it.
+pub fn sticky_clients(plan: &Plan, state: &State, route: &Route) -> bool {
+    let carries = |arn: &str| route.original().weight(arn).is_some_and(|w| w > 0);
+    let done = plan.strategy.steps.iter().take(state.step).skip(state.started.from_step - 1);
+    let raised: Vec<_> = done.filter_map(|s| if let StepKind::Shares(shares) = &s.kind { Some(shares) } else { None }).collect();
+    let lost = |(cluster, arn): (&ClusterName, &String)| {
+        let stays = state.started.start.as_ref().map_or(carries(arn), |start| start.get(cluster).is_some_and(|share| *share > 0));
+        !stays && (carries(arn) || raised.iter().any(|shares| shares.get(cluster).is_some_and(|share| *share > 0)))
+    };
+    route.original().sticky() && route.start.groups.iter().any(lost)
+}
+
+/// The managed shares of a forward, in percent by cluster; empty where the managed part carries nothing.
+pub fn shares_of(route: &Route, forward: &Forward) -> BTreeMap<ClusterName, f64> {
+    let groups: Vec<_> = route.start.groups.iter().map(|(c, arn)| (c.clone(), arn.clone())).collect();
+    shares::read(forward, &groups).unwrap_or_default()
+}

@@ -1,0 +1,103 @@
+//! Who else writes to a route: what tags say of it, and what a change that was not ours looks like.
+
+use super::goal;
+use crate::domain::elb::action::{self, Action};
+use crate::domain::elb::balancer::Tags;
+use crate::domain::run::event::{Owner, Tool};
+use crate::domain::run::state::Route;
+
+/// Tags by which the AWS Load Balancer Controller and EKS mark what is theirs; a key that ends in `/` stands for all that begin with it.
+const CONTROLLERS: [&str; 8] = [
+    "elbv2.k8s.aws/cluster",
+    "eks:eks-cluster-name",
+    "ingress.k8s.aws/",
+    "service.k8s.aws/",
+    "gateway.k8s.aws.alb/",
+    "gateway.k8s.aws/",
+    "service.eks.amazonaws.com/",
+    "ingress.eks.amazonaws.com/",
+];
+
+/// What Terraform users put into their code before a cutover.
+pub const IGNORE_CHANGES: &str = "resource \"aws_lb_listener\" \"…\" {\n  lifecycle { ignore_changes = [default_action] }\n}\n\
+    resource \"aws_lb_listener_rule\" \"…\" {\n  lifecycle { ignore_changes = [action] }\n}\n\
+    provider \"aws\" {\n  ignore_tags { key_prefixes = [\"cutover\"] }\n}";
+
+/// Every owner that a resource's tags name, the most insistent first.
+pub fn owners(tags: &Tags) -> Vec<Owner> {
+    let all = [(Tool::Controller, controller(tags)), (Tool::Terraform, terraform(tags)), (Tool::CloudFormation, cloudformation(tags))];
+    all.into_iter().filter_map(|(tool, tag)| Some(Owner { tool, tag: tag? })).collect()
+}
+
+/// The cluster or stack that a controller's tags name.
+fn controller(tags: &Tags) -> Option<String> {
+    let marks = |key: &str| CONTROLLERS.iter().any(|c| if c.ends_with('/') { key.starts_with(c) } else { key == *c });
+    tags.iter().find(|(key, _)| marks(key)).map(|(key, value)| format!("{key}={value}"))
+}
+
+/// Terraform leaves no tag of its own; these are what teams write.
+fn terraform(tags: &Tags) -> Option<String> {
+    let says = |text: &str| ["terraform", "opentofu", "terragrunt"].iter().any(|t| text.to_lowercase().contains(t));
+    let found = tags.iter().find(|(key, value)| {
+        (says(key) && !value.eq_ignore_ascii_case("false")) || (says(value) && !key.starts_with("aws:") && *key != "Name")
+    });
+    found.map(|(key, value)| format!("{key}={value}"))
+}
+
+fn cloudformation(tags: &Tags) -> Option<String> {
+    tags.get("aws:cloudformation:stack-name").map(|stack| format!("aws:cloudformation:stack-name={stack}"))
+}
+
+impl Tool {
+    /// Its name, for people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Controller => "a load balancer controller",
+            Self::Terraform => "Terraform",
+            Self::CloudFormation => "CloudFormation",
+        }
+    }
+
+    /// What keeps it from doing it again.
+    pub fn advice(self) -> String {
+        match self {
+            Self::Controller => "a controller puts its own weights back at every resync: roll back, and move this traffic on a load balancer that no Ingress, \
+                                 Service or Gateway owns"
+                .into(),
+            Self::Terraform => format!("before its next apply, put into the code:\n{IGNORE_CHANGES}"),
+            Self::CloudFormation => "hold the stack's updates until the cutover is over (a stack policy that denies Update:Modify)".into(),
+        }
+    }
+}
+
+/// Who probably changed a drifted route, in words.
+pub fn suspect(route: &Route) -> String {
+    let home = "this looks like a person who takes the traffic back";
+    match (route.start.owners.first(), homeward(route)) {
+        (None, true) => home.into(),
+        // Its code has the shares of before the cutover.
+        (Some(Owner { tool, tag }), true) => format!("{home}, or like {} (tag {tag})", tool.name()),
+        (Some(Owner { tool, tag }), false) => format!("probably {} (tag {tag})", tool.name()),
+        (None, false) => "probably a person: no tag names a tool".into(),
+    }
+}
+
+/// Whether a drift moves traffic back to where it was at the start.
+pub fn homeward(route: &Route) -> bool {
+    let Some(live) = live(route) else { return false };
+    let (was, is) = (goal::shares_of(route, route.forward()), goal::shares_of(route, live));
+    let start = goal::shares_of(route, route.original());
+    // Further from nothing and nearer to the start, cluster by cluster.
+    let distance = |shares: &std::collections::BTreeMap<String, f64>| -> f64 {
+        start.keys().map(|cluster| (start[cluster] - shares.get(cluster).copied().unwrap_or(0.0)).abs()).sum()
+    };
+    !is.is_empty() && distance(&is) < distance(&was)
+}
+
+fn live(route: &Route) -> Option<&action::Forward> {
+    let actions: &Vec<Action> = route.drift.as_ref()?.as_ref()?;
+    action::forward(actions)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,58 @@
+use jiff::Timestamp;
+
+use super::*;
+use crate::domain::fixture;
+use crate::domain::run::event::{Event, Record};
+use crate::domain::run::state::State;
+
+fn tags(key: &str, value: &str) -> Tags {
+    [(key.to_owned(), value.to_owned())].into()
+}
+
+#[test]
+fn terraform_is_recognised_by_what_teams_write() {
+    for (key, value) in [("terraform", "true"), ("managed-by", "OpenTofu"), ("iac", "terraform/edge"), ("TerraformWorkspace", "prod")] {
+        assert!(terraform(&tags(key, value)).is_some(), "{key}={value}");
+    }
+    for (key, value) in [("Terraform", "false"), ("Name", "terraform-demo"), ("team", "edge")] {
+        assert_eq!(terraform(&tags(key, value)), None, "{key}={value}");
+    }
+}
+
+#[test]
+fn a_controllers_tag_is_one_by_its_whole_key_or_its_prefix() {
+    let found = |key| owners(&tags(key, "x")).first().map(|o| o.tool);
+    assert_eq!(found("ingress.k8s.aws/stack"), Some(Tool::Controller));
+    assert_eq!(found("elbv2.k8s.aws/cluster"), Some(Tool::Controller));
+    assert_eq!(found("elbv2.k8s.aws/cluster-of-old"), None);
+    assert_eq!(found("aws:cloudformation:stack-name"), Some(Tool::CloudFormation));
+}
+
+/// A route at half and half, on which someone then put this.
+fn drifted(owners: &[Owner], a: u16, b: u16) -> Route {
+    let mut started = fixture::started(10);
+    started.routes.truncate(1);
+    started.routes[0].owners = owners.to_vec();
+    let record = Record { seq: 1, time: Timestamp::UNIX_EPOCH, run: "alpha-1".into(), event: Event::Started(Box::new(started)) };
+    let mut state = State::fold(&[record]).unwrap().unwrap();
+    let mut route = state.routes.pop_first().unwrap().1;
+    route.known = fixture::forward(&[("webapp-a", 50), ("webapp-b", 50), ("webapp-default", 0)]);
+    route.drift = Some(Some(fixture::forward(&[("webapp-a", a), ("webapp-b", b), ("webapp-default", 0)])));
+    route
+}
+
+#[test]
+fn a_change_towards_the_start_is_read_as_a_person_rolling_back() {
+    let terraform = [Owner { tool: Tool::Terraform, tag: "terraform=true".into() }];
+    assert_eq!(suspect(&drifted(&[], 90, 10)), "this looks like a person who takes the traffic back");
+    assert!(suspect(&drifted(&terraform, 90, 10)).ends_with("or like Terraform (tag terraform=true)"));
+    assert_eq!(suspect(&drifted(&terraform, 10, 90)), "probably Terraform (tag terraform=true)");
+    assert!(suspect(&drifted(&[], 10, 90)).starts_with("probably a person"));
+}
+
+#[test]
+fn a_deleted_rule_leads_nowhere_and_so_not_home() {
+    let mut route = drifted(&[], 0, 100);
+    route.drift = Some(None);
+    assert!(!homeward(&route));
+}

@@ -1,0 +1,264 @@
+use jiff::SignedDuration;
+
+use super::*;
+use crate::domain::elb::action::{self, Action, Stickiness};
+use crate::domain::elb::balancer::{LiveRoute, Target, TargetState};
+use crate::domain::fixture::{forward, group_arn, plan, route, shares, started};
+use crate::domain::run::event::{Freeze, Record, ResumeMode, RouteStart, StepType, WriteResult};
+use crate::domain::run::state::AUTOMATIC;
+use crate::domain::run::watch::Observation;
+use crate::domain::traffic::{Reading, Unreadable};
+
+mod blindness;
+mod lateness;
+
+const ORIGINAL: [(&str, u16); 2] = [("webapp-a", 100), ("webapp-b", 0)];
+const HALF: [(&str, u16); 2] = [("webapp-a", 50), ("webapp-b", 50)];
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::UNIX_EPOCH + SignedDuration::from_secs(1_000_000 + second)
+}
+
+/// A run of the fixture's plan over one route of listener 80, at second 0.
+fn run(actions: Vec<Action>) -> State {
+    let live = route(80, None, actions);
+    let mut started = started(10);
+    let first = started.routes.swap_remove(0);
+    started.routes = vec![RouteStart { label: live.label(), id: live.id, conditions: live.conditions, actions: live.actions, ..first }];
+    started.groups.values_mut().for_each(|group| group.healthy = 10);
+    let record = Record { seq: 1, time: at(0), run: "alpha-1".into(), event: Event::Started(Box::new(started)) };
+    State::fold(&[record]).unwrap().unwrap()
+}
+
+fn id() -> String {
+    route(80, None, Vec::new()).id
+}
+
+fn set(weights: &[(&str, u16)]) -> action::Forward {
+    action::forward(&forward(weights)).unwrap().clone()
+}
+
+impl State {
+    fn did(mut self, second: i64, event: Event) -> Self {
+        self.apply(at(second), &event).unwrap();
+        self
+    }
+
+    /// At step 4 (50 %), whose write was sent and never answered; it may take effect until `deadline`.
+    fn unanswered(self, second: i64, deadline: i64) -> Self {
+        self.did(second, Event::StepStarted { step: 4, kind: StepType::Shares, label: String::new() })
+            .did(second, intended(false, deadline, &HALF))
+            .did(second, outcome(WriteResult::Unknown, None))
+    }
+
+    fn rolling_back(self, second: i64, by: &str) -> Self {
+        self.did(second, Event::RollbackStarted { cause: String::new(), by: by.into(), to_step: None, force: false, request: None })
+    }
+}
+
+fn intended(restore: bool, deadline: i64, to: &[(&str, u16)]) -> Event {
+    Event::Intended { restore, deadline: at(deadline), writes: vec![Write { route: id(), expect: None, set: set(to) }] }
+}
+
+fn outcome(result: WriteResult, live: Option<&[(&str, u16)]>) -> Event {
+    Event::Outcome { route: id(), result, live: live.map(set), detail: None }
+}
+
+fn watch(second: i64) -> Watch {
+    Watch::new(at(second), std::time::Duration::from_secs(5), std::time::Duration::from_secs(90))
+}
+
+trait Seen {
+    fn seen(self, second: i64, value: Result<Vec<Action>, Unreadable>, healthy: [u32; 2]) -> Self;
+}
+
+impl Seen for Watch {
+    /// A look at the route and at the healthy targets of a and b.
+    fn seen(mut self, second: i64, value: Result<Vec<Action>, Unreadable>, healthy: [u32; 2]) -> Self {
+        let value = value.map(|actions| -> LiveRoute { route(80, None, actions) });
+        let target = |i: u32| Target { id: format!("10.0.0.{i}"), port: 80, zone: None, state: TargetState::Healthy, reason: None };
+        let health = ["webapp-a", "webapp-b"].into_iter().zip(healthy);
+        let health = health.map(|(g, n)| (group_arn(g), Reading { at: at(second), value: Ok((0..n).map(target).collect()) }));
+        let routes = [(id(), Reading { at: at(second), value })].into();
+        self.absorb(at(second), Observation { routes, health: health.collect(), ..Observation::default() }, true);
+        self
+    }
+}
+
+fn next(state: &State, watch: &Watch, second: i64) -> Decision {
+    decide(&plan(), state, watch, Orders::default(), at(second))
+}
+
+fn throttled() -> Result<Vec<Action>, Unreadable> {
+    Err(Unreadable::Throttled)
+}
+
+fn ends(decision: &Decision) -> bool {
+    matches!(decision, Decision::Record(events) if events.iter().any(|e| matches!(e, Event::Finished { .. })))
+}
+
+/// What the end of a run names as not back.
+fn left(decision: &Decision) -> String {
+    let Decision::Record(events) = decision else { panic!("{decision:?}") };
+    let [Event::Finished { left, .. }] = events.as_slice() else { panic!("{events:?}") };
+    left.join("; ")
+}
+
+#[test]
+fn a_read_that_fails_before_a_restoring_write_closes_no_older_one() {
+    let state = run(forward(&ORIGINAL)).unanswered(1, 30).rolling_back(2, AUTOMATIC).did(3, outcome(WriteResult::Unread, None));
+    let seen = watch(0).seen(4, Ok(forward(&ORIGINAL)), [10, 10]);
+    assert!(matches!(next(&state, &seen, 4), Decision::Wait(_)), "the write may still come until second 30");
+    let late = seen.seen(31, Ok(forward(&HALF)), [10, 10]);
+    let Decision::Record(events) = next(&state, &late, 31) else { panic!("it came") };
+    assert!(matches!(events[..], [Event::Outcome { result: WriteResult::Applied, .. }]), "{events:?}");
+}
+
+#[test]
+fn a_read_back_that_is_told_of_late_does_not_close_what_may_have_come_since() {
+    let state = run(forward(&ORIGINAL)).unanswered(1, 30).rolling_back(2, AUTOMATIC).did(25, intended(true, 35, &ORIGINAL));
+    // Read at second 27, journalled at 36 with the rest of its chunk.
+    let state = state.did(36, outcome(WriteResult::Applied, Some(&ORIGINAL)));
+    assert!(!ends(&next(&state, &watch(0), 36)));
+    let seen = watch(0).seen(37, Ok(forward(&ORIGINAL)), [10, 10]);
+    let Decision::Record(events) = next(&state, &seen, 37) else { panic!("decided by a read after the deadline") };
+    let state = state.did(37, events[0].clone());
+    let seen = seen.seen(38, Ok(forward(&ORIGINAL)), [10, 10]);
+    assert!(ends(&next(&state, &seen, 38)));
+}
+
+#[test]
+fn a_rollback_does_not_end_on_what_another_process_saw() {
+    let state = run(forward(&ORIGINAL))
+        .rolling_back(2, "alice@mac")
+        .did(3, Event::Claimed { owner: String::new(), pid: 1, tool: String::new(), onward: false });
+    let blind = watch(3).seen(4, throttled(), [10, 10]);
+    assert!(!ends(&next(&state, &blind, 4)), "nothing was read back: {:?}", next(&state, &blind, 4));
+    assert!(ends(&next(&state, &blind.seen(9, Ok(forward(&ORIGINAL)), [10, 10]), 9)));
+}
+
+#[test]
+fn a_rollback_does_not_end_on_a_refused_write_over_someone_elses() {
+    let foreign = Event::Drifted { route: id(), expected: forward(&ORIGINAL), live: Some(forward(&HALF)) };
+    let state = run(forward(&ORIGINAL)).did(1, foreign).rolling_back(2, "alice@mac");
+    let state = state.did(4, intended(true, 14, &ORIGINAL)).did(5, outcome(WriteResult::Failed, None));
+    assert!(!ends(&next(&state, &watch(0).seen(3, Ok(forward(&HALF)), [10, 10]), 5)));
+}
+
+#[test]
+fn a_route_whose_raise_was_refused_and_that_never_moved_is_right() {
+    let state = run(forward(&ORIGINAL)).rolling_back(2, AUTOMATIC);
+    let mut seen = watch(0).seen(3, Ok(forward(&ORIGINAL)), [10, 10]);
+    seen.refused.insert(id(), "AccessDenied".into());
+    assert!(ends(&next(&state, &seen, 3)), "{:?}", next(&state, &seen, 3));
+}
+
+#[test]
+fn a_persons_rollback_names_a_rule_that_forwards_nowhere_and_ends() {
+    let gone = Event::Drifted { route: id(), expected: forward(&ORIGINAL), live: Some(crate::domain::fixture::redirect()) };
+    let state = run(forward(&ORIGINAL)).did(1, gone).rolling_back(2, "alice@mac");
+    let seen = watch(0).seen(3, Ok(crate::domain::fixture::redirect()), [10, 10]);
+    assert!(left(&next(&state, &seen, 3)).contains("forwards nowhere"));
+}
+
+#[test]
+fn a_rollback_ends_without_a_deleted_rule_and_names_it() {
+    for by in ["alice@mac", AUTOMATIC] {
+        let gone = Event::Drifted { route: id(), expected: forward(&ORIGINAL), live: None };
+        let state = run(forward(&ORIGINAL)).did(1, gone).rolling_back(2, by);
+        let unseen = watch(2).seen(3, throttled(), [10, 10]);
+        assert!(matches!(next(&state, &unseen, 3), Decision::Wait(_)), "only a look settles it: {:?}", next(&state, &unseen, 3));
+        let seen = unseen.seen(4, Err(Unreadable::NotFound("RuleNotFound".into())), [10, 10]);
+        assert_eq!(left(&next(&state, &seen, 4)), "80 default: the rule was deleted");
+    }
+}
+
+#[test]
+fn a_write_over_which_someone_else_wrote_is_closed_after_its_deadline() {
+    let foreign = [("webapp-a", 70), ("webapp-b", 30)];
+    let drifted = Event::Drifted { route: id(), expected: forward(&ORIGINAL), live: Some(forward(&foreign)) };
+    let state = run(forward(&ORIGINAL))
+        .did(1, Event::StepStarted { step: 4, kind: StepType::Shares, label: String::new() })
+        .did(1, intended(false, 11, &HALF))
+        .did(2, drifted)
+        .did(3, Event::Frozen { reason: Freeze::Drift, message: String::new() })
+        .did(4, Event::Resumed { by: String::new(), mode: ResumeMode::Reassert, request: None });
+    let seen = watch(0).seen(12, Ok(forward(&foreign)), [10, 10]);
+    let Decision::Record(events) = next(&state, &seen, 12) else { panic!("{:?}", next(&state, &seen, 12)) };
+    let state = state.did(12, events[0].clone());
+    assert!(state.routes[&id()].open.is_none(), "`resume --reassert` can write now");
+}
+
+#[test]
+fn what_is_written_again_is_held_to_the_raise_gate() {
+    let drifted = Event::Drifted { route: id(), expected: forward(&HALF), live: Some(forward(&ORIGINAL)) };
+    let state = run(forward(&HALF))
+        .did(1, Event::StepStarted { step: 4, kind: StepType::Shares, label: String::new() })
+        .did(2, drifted)
+        .did(3, Event::Frozen { reason: Freeze::Drift, message: String::new() })
+        .did(4, Event::Resumed { by: String::new(), mode: ResumeMode::Reassert, request: None });
+    let looks = |b: u32| (1..=8).fold(watch(0), |w, i| w.seen(i * 5, Ok(forward(&ORIGINAL)), [10, b]));
+    assert!(matches!(next(&state, &looks(4), 40), Decision::Wait(_)), "{:?}", next(&state, &looks(4), 40));
+    assert!(matches!(next(&state, &looks(10), 40), Decision::Write(_)), "{:?}", next(&state, &looks(10), 40));
+}
+
+#[test]
+fn the_time_in_which_nobody_worked_does_not_fail_a_step() {
+    let state = run(forward(&ORIGINAL))
+        .did(1, Event::StepStarted { step: 4, kind: StepType::Shares, label: String::new() })
+        .did(1, intended(false, 11, &HALF))
+        .did(2, outcome(WriteResult::Failed, None))
+        .did(9000, Event::Claimed { owner: String::new(), pid: 1, tool: String::new(), onward: false });
+    let seen = (0..8).fold(watch(9000), |w, i| w.seen(9000 + i * 5, Ok(forward(&ORIGINAL)), [10, 10]));
+    assert!(matches!(next(&state, &seen, 9035), Decision::Write(_)), "{:?}", next(&state, &seen, 9035));
+}
+
+#[test]
+fn clients_of_a_run_that_began_in_the_middle_hold_cookies_too() {
+    let mut actions = forward(&HALF);
+    let Action::Forward { forward_config, .. } = &mut actions[0] else { unreachable!() };
+    forward_config.target_group_stickiness_config = Some(Stickiness { enabled: true, duration_seconds: Some(600) });
+    let mut state = run(actions);
+    state.started.from_step = 5;
+    state.started.start = Some(shares(100, 0));
+    state.step = 5;
+    let state = state.rolling_back(2, AUTOMATIC);
+    let route = &state.routes[&id()];
+    let back = goal::back(&plan(), &state, route, state.rollback.as_ref().unwrap(), route.forward()).unwrap();
+    assert_eq!(back.weight(&group_arn("webapp-b")), None, "dropped, so that its cookies are worth nothing");
+}
+
+/// `--baseline` names a cluster that no step uses and that is not attached: the plan's `c`, where the traffic once was.
+#[test]
+fn a_baseline_that_no_step_uses_and_that_is_not_attached_is_gone_back_to() {
+    let mut state = run(forward(&HALF));
+    let route = state.routes.get_mut(&id()).unwrap();
+    route.start.groups.insert("c".into(), group_arn("webapp-c"));
+    state.started.start = Some([("a".into(), 0), ("b".into(), 0), ("c".into(), 100)].into());
+    let state = state.rolling_back(2, "alice@mac");
+    let route = &state.routes[&id()];
+    let back = goal::back(&plan(), &state, route, state.rollback.as_ref().unwrap(), route.forward()).unwrap();
+    assert!(back.weight(&group_arn("webapp-c")).is_some_and(|w| w > 0), "{back:?}");
+    assert_eq!((back.weight(&group_arn("webapp-a")), back.weight(&group_arn("webapp-b"))), (Some(0), Some(0)), "{back:?}");
+}
+
+#[test]
+fn a_rollback_leaves_what_this_build_does_not_know_and_says_so() {
+    let state = run(forward(&ORIGINAL)).unanswered(1, 11).did(12, outcome(WriteResult::Applied, Some(&HALF))).rolling_back(13, AUTOMATIC);
+    let unknown = "80 default: this build does not know QuantumConfig";
+    let seen = watch(0).seen(14, Err(Unreadable::Unrepresentable(unknown.into())), [10, 10]);
+    assert!(matches!(next(&state, &seen, 14), Decision::Leave(Stop::Stuck, why) if why.contains(unknown)), "{:?}", next(&state, &seen, 14));
+}
+
+#[test]
+fn a_rollback_keeps_what_a_third_party_put_into_the_action() {
+    let mine = run(forward(&ORIGINAL)).rolling_back(2, "alice@mac");
+    let (route, rollback) = (&mine.routes[&id()], mine.rollback.as_ref().unwrap());
+    let live = set(&[("webapp-a", 50), ("webapp-b", 50), ("webapp-c", 100)]);
+    let back = goal::back(&plan(), &mine, route, rollback, &live).unwrap();
+    let weight = |name: &str| u32::from(back.weight(&group_arn(name)).unwrap());
+    assert_eq!(weight("webapp-a"), weight("webapp-c"), "half of the whole is the third party's, before and after: {back:?}");
+    assert_eq!(weight("webapp-b"), 0);
+    let ours = set(&[("webapp-a", 5), ("webapp-b", 95)]);
+    assert!(goal::back(&plan(), &mine, route, rollback, &ours).unwrap().same(&set(&ORIGINAL)), "else the original tuples");
+}

@@ -1,0 +1,208 @@
+//! What a load balancer looks like to the rules: plain values that the adapter fills from ELBv2.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::traffic::{RouteId, Unreadable};
+
+use super::action::{self, Action, Forward};
+
+/// AWS tags, by key.
+pub type Tags = BTreeMap<String, String>;
+
+/// A load balancer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LoadBalancer {
+    /// ARN.
+    pub arn: String,
+    /// Name.
+    pub name: String,
+    /// DNS name.
+    pub dns_name: String,
+    /// `application`, `network`, `gateway`.
+    pub kind: String,
+    /// `internal`, `internet-facing`.
+    pub scheme: String,
+    /// `active`, `provisioning`, …
+    pub state: String,
+    /// VPC.
+    pub vpc_id: String,
+    /// `ipv4`, `dualstack`, …
+    pub ip_address_type: String,
+    /// Enabled availability zones.
+    pub zones: Vec<String>,
+    /// Attributes such as `load_balancing.cross_zone.enabled`.
+    pub attributes: BTreeMap<String, String>,
+    /// Tags.
+    pub tags: Tags,
+}
+
+/// A listener, apart from its default action, which is a [`LiveRoute`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Listener {
+    /// ARN.
+    pub arn: String,
+    /// ARN of its load balancer.
+    pub load_balancer: String,
+    /// 1–65535.
+    pub port: u16,
+    /// `HTTP`, `HTTPS`.
+    pub protocol: String,
+    /// Tags.
+    pub tags: Tags,
+    /// Routes of it that could not be read; they are not among those beside it.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub unread: Vec<Unread>,
+    /// Why its tags and its routes' are empty, where they could not be read.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub tags_unread: Option<Unreadable>,
+}
+
+/// A route that could not be read, or all rules of a listener where not even their list could be.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Unread {
+    /// ARN of the rule or listener.
+    pub id: RouteId,
+    /// `443 rule 15`, `443 default`, `443 rules`.
+    pub label: String,
+    /// ARNs of the target groups that it forwards to, as far as can be told; empty: nobody knows.
+    pub groups: Vec<String>,
+    /// Why.
+    pub why: Unreadable,
+}
+
+impl Unread {
+    /// Whether it may forward to one of these groups.
+    pub fn may_concern<'a>(&self, groups: impl IntoIterator<Item = &'a String>) -> bool {
+        self.groups.is_empty() || groups.into_iter().any(|arn| self.groups.contains(arn))
+    }
+}
+
+/// A listener's default action or a rule, as read.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LiveRoute {
+    /// ARN of the listener (default action) or of the rule.
+    pub id: RouteId,
+    /// ARN of the listener.
+    pub listener: String,
+    /// The listener's port.
+    pub port: u16,
+    /// The rule's priority; `None` for the default action.
+    pub priority: Option<u32>,
+    /// Conditions in words, such as `path /api* /ad*`; empty for the default action.
+    pub conditions: String,
+    /// What it does.
+    pub actions: Vec<Action>,
+    /// The rule's own tags (the listener's for a default action); empty where tags were not read.
+    pub tags: Tags,
+}
+
+impl LiveRoute {
+    /// A short name: `443 default`, `443 rule 15`.
+    pub fn label(&self) -> String {
+        match self.priority {
+            None => format!("{} default", self.port),
+            Some(p) => format!("{} rule {p}", self.port),
+        }
+    }
+
+    /// Its forward configuration, if it forwards.
+    pub fn forward(&self) -> Option<&Forward> {
+        action::forward(&self.actions)
+    }
+}
+
+/// A target group.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TargetGroup {
+    /// ARN.
+    pub arn: String,
+    /// Name.
+    pub name: String,
+    /// `HTTP`, `HTTPS`.
+    pub protocol: String,
+    /// `HTTP1`, `HTTP2`, `GRPC`.
+    pub protocol_version: String,
+    /// Default port of its targets.
+    pub port: u16,
+    /// `ip`, `instance`, `lambda`, `alb`.
+    pub target_type: String,
+    /// VPC.
+    pub vpc_id: String,
+    /// `ipv4`, `ipv6`.
+    pub ip_address_type: String,
+    /// How its targets are probed.
+    pub health_check: HealthCheck,
+    /// ARNs of the load balancers that it is attached to.
+    pub load_balancers: Vec<String>,
+    /// Attributes such as `stickiness.enabled`, `deregistration_delay.timeout_seconds`.
+    pub attributes: BTreeMap<String, String>,
+    /// Tags.
+    pub tags: Tags,
+}
+
+/// A target group's health check.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HealthCheck {
+    /// Whether it is on.
+    pub enabled: bool,
+    /// `HTTP`, `HTTPS`.
+    pub protocol: String,
+    /// `traffic-port` or a number.
+    pub port: String,
+    /// Path.
+    pub path: String,
+    /// Expected codes, such as `200-299`.
+    pub matcher: String,
+    /// Seconds between probes, 5–300.
+    pub interval_seconds: u32,
+    /// Seconds until a probe has failed.
+    pub timeout_seconds: u32,
+    /// Passed probes until healthy again, 2–10.
+    pub healthy_threshold: u32,
+    /// Failed probes until unhealthy, 2–10.
+    pub unhealthy_threshold: u32,
+}
+
+/// A target and its health.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Target {
+    /// Address or instance.
+    pub id: String,
+    /// Port.
+    pub port: u16,
+    /// Availability zone, where AWS names it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub zone: Option<String>,
+    /// State.
+    pub state: TargetState,
+    /// Reason code, such as `Target.Timeout`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reason: Option<String>,
+}
+
+/// ELBv2's target states; one that this build does not know is kept as `Unavailable`, which is not healthy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TargetState {
+    /// Passes its checks.
+    Healthy,
+    /// Registering, or not checked yet.
+    Initial,
+    /// Fails its checks.
+    Unhealthy,
+    /// Not checked: the group or the zone is not in use.
+    Unused,
+    /// Deregistering; shown until the whole delay is over.
+    Draining,
+    /// Health checks off, or AWS cannot say.
+    Unavailable,
+}

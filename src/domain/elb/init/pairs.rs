@@ -1,0 +1,133 @@
+//! Which group of `from` belongs with which of `to`: those whose names are equal where the globs have their star.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use wildmatch::WildMatch;
+
+use super::{InitError, Pair, Request, Seen, carrying, label, routes};
+use crate::domain::elb::balancer::TargetGroup;
+
+pub(super) fn find(request: &Request, seen: &Seen) -> Result<Vec<Pair>, InitError> {
+    let attached: Vec<&TargetGroup> = seen.groups.iter().filter(|g| g.load_balancers.contains(&seen.load_balancer.arn)).collect();
+    let free: Vec<&TargetGroup> = seen.groups.iter().filter(|g| g.load_balancers.is_empty()).collect();
+    let old = matching(&request.from, &attached);
+    let new = matching(&request.to, &[attached.as_slice(), free.as_slice()].concat());
+    for (globs, found) in [(&request.from, &old), (&request.to, &new)] {
+        if found.is_empty() {
+            return Err(InitError::NoGroup { globs: globs.clone(), there: names(&attached) });
+        }
+    }
+    let carried = carrying(seen);
+    let carries = |g: &TargetGroup| carried.contains_key(g.arn.as_str());
+    if !old.iter().any(|m| carries(m.group)) {
+        return Err(InitError::CarriesNothing {
+            from: old.iter().map(|m| m.group.name.clone()).collect(),
+            load_balancer: seen.load_balancer.name.clone(),
+            swapped: new.iter().any(|m| carries(m.group)),
+        });
+    }
+    let mut pairs = Vec::new();
+    for matched in old.iter().filter(|m| carries(m.group)) {
+        if let Some(partner) = partner(request, matched, &old, &new) {
+            pairs.push(Pair {
+                workload: String::new(),
+                from: matched.group.clone(),
+                to: partner.clone(),
+                actions: carried.get(matched.group.arn.as_str()).map_or(0, Vec::len),
+            });
+        }
+    }
+    if pairs.is_empty() {
+        let from = old.iter().map(|m| m.group.name.clone()).collect();
+        let there = new.iter().map(|m| m.group.name.clone()).collect();
+        return Err(InitError::NoPair { from, globs: request.to.clone(), there });
+    }
+    name(request, &mut pairs);
+    clean(seen, &pairs)?;
+    Ok(pairs)
+}
+
+/// A group that a glob matches, and what the glob's star stands for in its name.
+struct Matched<'a> {
+    group: &'a TargetGroup,
+    glob: usize,
+    star: Option<String>,
+}
+
+fn matching<'a>(globs: &[String], groups: &[&'a TargetGroup]) -> Vec<Matched<'a>> {
+    let mut found: Vec<Matched<'a>> = Vec::new();
+    for (glob, text) in globs.iter().enumerate() {
+        let pattern = WildMatch::new(text);
+        for group in groups.iter().filter(|g| pattern.matches(&g.name)) {
+            if !found.iter().any(|m| m.group.arn == group.arn) {
+                found.push(Matched { group, glob, star: star(text, &group.name) });
+            }
+        }
+    }
+    found.sort_by(|a, b| a.group.name.cmp(&b.group.name));
+    found
+}
+
+/// What a glob's only star stands for; `None` where it has none, or several wildcards.
+fn star(glob: &str, name: &str) -> Option<String> {
+    let (prefix, suffix) = glob.split_once('*').filter(|(p, s)| !p.contains('?') && !s.contains(['*', '?']))?;
+    Some(name.strip_prefix(prefix)?.strip_suffix(suffix)?.to_owned())
+}
+
+/// Globs pair in order where there are as many on each side; without a star, one group pairs with one.
+fn partner<'a>(request: &Request, matched: &Matched<'_>, old: &[Matched<'_>], new: &[Matched<'a>]) -> Option<&'a TargetGroup> {
+    let in_order = request.from.len() == request.to.len();
+    let side = |m: &&Matched<'_>| !in_order || m.glob == matched.glob;
+    let of: Vec<&Matched<'a>> = new.iter().filter(side).filter(|m| m.group.arn != matched.group.arn).collect();
+    if matched.star.is_some() && of.iter().any(|m| m.star.is_some()) {
+        return of.iter().find(|m| m.star == matched.star).map(|m| m.group);
+    }
+    match (of.as_slice(), old.iter().filter(side).count()) {
+        ([one], 1) => Some(one.group),
+        _ => None,
+    }
+}
+
+/// Workloads are called by what the stars stand for, or by the group.
+fn name(request: &Request, pairs: &mut [Pair]) {
+    let mut used = BTreeSet::new();
+    for pair in pairs {
+        let starred = request.from.iter().find_map(|glob| star(glob, &pair.from.name));
+        let base = label(starred.as_deref().unwrap_or(&pair.from.name), "workload");
+        let mut name = base.clone();
+        let mut number = 2;
+        while !used.insert(name.clone()) {
+            name = format!("{base}-{number}");
+            number += 1;
+        }
+        pair.workload = name;
+    }
+}
+
+/// No action may carry both sides of a pair, nor belong to two pairs.
+fn clean(seen: &Seen, pairs: &[Pair]) -> Result<(), InitError> {
+    let by_from: BTreeMap<&str, &Pair> = pairs.iter().map(|p| (p.from.arn.as_str(), p)).collect();
+    let mut split = Vec::new();
+    for route in routes(seen) {
+        let Some(forward) = route.forward() else { continue };
+        let weight = |arn: &str| forward.weight(arn).unwrap_or(0);
+        let here: Vec<&&Pair> = forward
+            .target_groups
+            .iter()
+            .filter(|t| weight(&t.target_group_arn) > 0)
+            .filter_map(|t| by_from.get(t.target_group_arn.as_str()))
+            .collect();
+        if here.len() > 1 {
+            let groups = here.iter().map(|p| p.from.name.clone()).collect();
+            return Err(InitError::Shared { route: route.label(), groups });
+        }
+        if here.iter().any(|p| weight(&p.to.arn) > 0) {
+            split.push(route.label());
+        }
+    }
+    if split.is_empty() { Ok(()) } else { Err(InitError::Split { routes: split }) }
+}
+
+fn names(groups: &[&TargetGroup]) -> Vec<String> {
+    groups.iter().map(|g| g.name.clone()).collect()
+}

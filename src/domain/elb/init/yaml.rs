@@ -1,0 +1,137 @@
+//! The plan's text.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+
+use serde_json::{Map, Value, json};
+
+use super::{InitError, Pair, Request, Seen, carrying, label, routes};
+use crate::domain::elb::shares;
+use crate::domain::kubernetes::binding::Binding;
+use crate::plan::model::{ClusterAccess, PortRef, ServiceRef};
+
+/// The shares of the usual steps, each with the bake that follows it.
+const STEPS: [(u32, &str); 5] = [(1, "10m"), (5, "10m"), (20, "20m"), (50, "30m"), (100, "1h")];
+
+pub(super) fn write(request: &Request, seen: &Seen, pairs: &[Pair]) -> Result<String, InitError> {
+    let (from, to) = cluster_names(&request.from, &request.to);
+    let part = |index: usize| seen.load_balancer.arn.split(':').nth(index).unwrap_or_default();
+    let name = label(request.name.as_deref().unwrap_or(&seen.load_balancer.name), "cutover");
+    let plan = json!({
+        "apiVersion": "cutover.dev/v1alpha1",
+        "kind": "Cutover",
+        "metadata": {"name": name},
+        "spec": {
+            "aws": {"accountId": part(4), "region": part(3)},
+            "clusters": [cluster(&from, &request.from_cluster), cluster(&to, &request.to_cluster)],
+            "workloads": pairs.iter().map(|p| workload(request, seen, pairs, p, (&from, &to))).collect::<Vec<_>>(),
+            "strategy": {"from": from, "to": to, "steps": steps(seen, pairs, (&from, &to))},
+        },
+    });
+    let yaml = serde_yaml::to_string(&plan).map_err(|e| InitError::Yaml(e.to_string()))?;
+    Ok(comments(request, seen, pairs) + &yaml)
+}
+
+fn comments(request: &Request, seen: &Seen, pairs: &[Pair]) -> String {
+    let mut out = String::new();
+    let mut say = |line: &str| {
+        // Writing to a string cannot fail.
+        let _ = writeln!(out, "# {line}");
+    };
+    say(&format!("Written by `cutover init` from what was live on load balancer {}.", seen.load_balancer.name));
+    say("Read it, then: `cutover check` (what would happen, and what is in the way), `cutover rehearse`, `cutover run`.");
+    let ours: BTreeSet<&str> = pairs.iter().flat_map(|p| [p.from.arn.as_str(), p.to.arn.as_str()]).collect();
+    let others: Vec<&str> = carrying(seen).into_keys().filter(|a| !ours.contains(a)).map(crate::domain::elb::select::short_name).collect();
+    if !others.is_empty() {
+        say(&format!("Not in this plan, and left as they are: {}.", others.join(", ")));
+    }
+    if [&request.from_cluster, &request.to_cluster].contains(&&ClusterAccess::None) {
+        say("No clusters were named, so nothing is bound: the new target groups must have their targets already.");
+        say(
+            "With `eks: NAME` or `kubeContext: NAME` in both clusters and a `service` in each workload, `bind` makes the TargetGroupBindings.",
+        );
+    }
+    say("`expect` is the number of actions that the workload has today; another number refuses the run.");
+    out
+}
+
+/// What tells the two globs apart: `a` and `b` for `*-a` and `*-b`.
+fn cluster_names(from: &[String], to: &[String]) -> (String, String) {
+    let bare = |globs: &[String]| globs.first().map(|g| g.replace(['*', '?'], "")).unwrap_or_default();
+    let (left, right): (Vec<char>, Vec<char>) = (bare(from).chars().collect(), bare(to).chars().collect());
+    let prefix = left.iter().zip(&right).take_while(|(a, b)| a == b).count();
+    let suffix = left[prefix..].iter().rev().zip(right[prefix..].iter().rev()).take_while(|(a, b)| a == b).count();
+    let cut = |text: &[char]| text[prefix..text.len() - suffix].iter().collect::<String>();
+    let (left, right) = (label(&cut(&left), "old"), label(&cut(&right), "new"));
+    if left == right { ("old".to_owned(), "new".to_owned()) } else { (left, right) }
+}
+
+fn cluster(name: &str, access: &ClusterAccess) -> Value {
+    match access {
+        ClusterAccess::Eks(eks) => json!({"name": name, "eks": eks}),
+        ClusterAccess::KubeContext(context) => json!({"name": name, "kubeContext": context}),
+        ClusterAccess::None => json!({"name": name}),
+    }
+}
+
+fn workload(request: &Request, seen: &Seen, pairs: &[Pair], pair: &Pair, (from, to): (&str, &str)) -> Value {
+    let mut all = Map::new();
+    all.insert("name".to_owned(), json!(pair.workload));
+    if let Some(service) = service(request, seen, pairs, pair) {
+        let port = match &service.port {
+            PortRef::Number(number) => json!(number),
+            PortRef::Name(name) => json!(name),
+        };
+        all.insert("service".to_owned(), json!({"namespace": service.namespace, "name": service.name, "port": port}));
+        let owned = seen.to_bindings.iter().find(|b| b.binds(&pair.to)).is_some_and(|b| b.gitops_owner().is_some());
+        let mode = if owned { "verify" } else { "create" };
+        all.insert("binding".to_owned(), json!({"mode": mode, "targetType": pair.to.target_type}));
+    }
+    let groups = Map::from_iter([(from.to_owned(), json!(pair.from.name)), (to.to_owned(), json!(pair.to.name))]);
+    let alb = json!({"loadBalancer": seen.load_balancer.name, "targetGroups": groups, "expect": pair.actions});
+    all.insert("routes".to_owned(), json!([{"alb": alb}]));
+    Value::Object(all)
+}
+
+/// As asked for, or what a binding of either cluster says; only where both clusters can be reached.
+fn service(request: &Request, seen: &Seen, pairs: &[Pair], pair: &Pair) -> Option<ServiceRef> {
+    if [&request.from_cluster, &request.to_cluster].contains(&&ClusterAccess::None) {
+        return None;
+    }
+    if let Some(service) = request.service.as_ref().filter(|_| pairs.len() == 1) {
+        return Some(service.clone());
+    }
+    let bound = |bindings: &[Binding], group| bindings.iter().find(|b| b.binds(group)).cloned();
+    let binding = bound(&seen.from_bindings, &pair.from).or_else(|| bound(&seen.to_bindings, &pair.to))?;
+    Some(ServiceRef { namespace: binding.namespace, name: binding.service, port: binding.port })
+}
+
+/// bind, then every usual share that all actions can spell, each followed by its bake.
+fn steps(seen: &Seen, pairs: &[Pair], (from, to): (&str, &str)) -> Vec<Value> {
+    let mut all = vec![json!({"bind": {}})];
+    let sticky = longest_stickiness(seen, pairs);
+    for (share, bake) in STEPS.into_iter().filter(|(share, _)| spellable(seen, pairs, (from, to), *share)) {
+        let named = all.len() == 1;
+        all.push(if named { json!({"setWeight": share, "name": "first-traffic"}) } else { json!({"setWeight": share}) });
+        let bake = if share == 100 && sticky > 3600 { format!("{sticky}s") } else { bake.to_owned() };
+        all.push(json!({"pause": {"duration": bake}}));
+    }
+    all
+}
+
+fn spellable(seen: &Seen, pairs: &[Pair], (from, to): (&str, &str), share: u32) -> bool {
+    let wanted = [(from.to_owned(), 100 - share), (to.to_owned(), share)].into();
+    pairs.iter().all(|pair| {
+        let managed = [(from.to_owned(), pair.from.arn.clone()), (to.to_owned(), pair.to.arn.clone())];
+        let forwards = routes(seen).filter_map(|r| r.forward());
+        forwards.filter(|f| f.weight(&pair.from.arn).is_some_and(|w| w > 0)).all(|f| shares::spell(f, &managed, &wanted).is_ok())
+    })
+}
+
+/// Seconds.
+fn longest_stickiness(seen: &Seen, pairs: &[Pair]) -> i32 {
+    let ours = |arn: &str| pairs.iter().any(|p| p.from.arn == arn);
+    let forwards =
+        routes(seen).filter_map(|r| r.forward()).filter(|f| f.sticky() && f.target_groups.iter().any(|t| ours(&t.target_group_arn)));
+    forwards.filter_map(|f| f.target_group_stickiness_config.as_ref()?.duration_seconds).max().unwrap_or(0)
+}

@@ -1,0 +1,317 @@
+//! One entry of a plan over one load balancer: which of its actions it selects, and what is wrong with those.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::resolve::{Resolved, unreadable};
+use super::{LiveWorld, SelectedRoute, Selection, Skip, short_name, without_forward};
+use crate::base::finding::{Code, Finding, Severity};
+use crate::domain::elb::balancer::{Listener, LiveRoute};
+use crate::domain::elb::shares;
+use crate::domain::traffic::RouteId;
+use crate::plan::model::{ListenerRef, Plan, RouteEntry, RuleRef, Shares, StepKind};
+
+/// An entry with its resources, about to select.
+pub(super) struct Wanted<'a> {
+    pub plan: &'a Plan,
+    pub start: Option<&'a Shares>,
+    pub spec: &'a RouteEntry,
+    pub workload: &'a str,
+    pub resolved: Resolved,
+}
+
+impl Wanted<'_> {
+    /// Adds this entry's routes and findings; `reasons` collects why others were left, `taken` who has a route already.
+    pub fn select(
+        &self,
+        world: &LiveWorld,
+        selection: &mut Selection,
+        reasons: &mut BTreeMap<RouteId, Skip>,
+        taken: &mut BTreeMap<RouteId, String>,
+    ) {
+        let name = self.resolved.load_balancer.name.clone();
+        let listeners = match world.listeners.get(&self.resolved.load_balancer.arn) {
+            Some(Ok(listeners)) => listeners,
+            Some(Err(why)) => return selection.findings.push(unreadable(&name, &format!("load balancer {name}"), why)),
+            None => return,
+        };
+        self.unread(listeners, selection);
+        self.missing_listeners(listeners, selection);
+        self.missing_rules(listeners, selection);
+        let (mut found, mut at_start) = (0, Vec::new());
+        for (listener, routes) in listeners {
+            for route in routes {
+                match self.verdict(listener, route, selection) {
+                    Ok(()) => {
+                        found += 1;
+                        if self.take(route, selection, taken) {
+                            at_start.push(route);
+                        }
+                    }
+                    Err(skip) => {
+                        let kept = reasons.entry(route.id.clone()).or_insert_with(|| skip.clone());
+                        *kept = kept.clone().max(skip);
+                    }
+                }
+            }
+        }
+        self.count(found, listeners, selection);
+        self.start_shares(&at_start, selection);
+        self.attachment(&at_start, selection);
+    }
+
+    /// Whether the action is to be managed.
+    fn verdict(&self, listener: &Listener, route: &LiveRoute, selection: &mut Selection) -> Result<(), Skip> {
+        let listed = self.spec.rules.as_ref().map(|rules| rules.iter().any(|r| names_route(r, route)));
+        if !self.in_plan(listener) {
+            return Err(Skip::Listener { port: listener.port });
+        }
+        if listed == Some(false) {
+            return Err(Skip::NotListed);
+        }
+        let why = match route.forward() {
+            None => without_forward(route),
+            Some(forward) => {
+                let attached: Vec<&String> = self.resolved.groups.values().filter(|g| forward.weight(g).is_some()).collect();
+                if attached.is_empty() {
+                    Skip::OtherGroups { groups: forward.target_groups.iter().map(|t| short_name(&t.target_group_arn).to_owned()).collect() }
+                } else if self.carries(route) {
+                    return Ok(());
+                } else {
+                    let names = |on: bool| {
+                        let groups = attached.iter().filter(|g| forward.weight(g).is_some_and(|w| (w > 0) == on));
+                        groups.map(|g| short_name(g).to_owned()).collect::<Vec<_>>()
+                    };
+                    let carrying = names(true);
+                    if carrying.is_empty() { Skip::AtZero { groups: names(false) } } else { Skip::Elsewhere { groups: carrying } }
+                }
+            }
+        };
+        if listed == Some(true) {
+            let message = format!("{} is named in `rules`, but it {}", route.label(), phrase(&why));
+            selection.findings.push(
+                Finding::new(Code::CUT045, self.workload, message)
+                    .help("take it out of `rules`, or put its traffic where the plan starts from"),
+            );
+            return Err(Skip::Refused);
+        }
+        Err(why)
+    }
+
+    /// Whether a group that should carry traffic at the start does.
+    fn carries(&self, route: &LiveRoute) -> bool {
+        let Some(forward) = route.forward() else { return false };
+        self.resolved.groups.iter().any(|(cluster, arn)| {
+            self.start.is_none_or(|s| s.get(cluster).is_some_and(|share| *share > 0)) && forward.weight(arn).is_some_and(|w| w > 0)
+        })
+    }
+
+    fn take(&self, route: &LiveRoute, selection: &mut Selection, taken: &mut BTreeMap<RouteId, String>) -> bool {
+        if let Some(other) = taken.get(&route.id) {
+            let message = if other == self.workload {
+                format!("{} is selected twice by workload {other}", route.label())
+            } else {
+                format!("{} is selected by workload {other} and by workload {}", route.label(), self.workload)
+            };
+            selection.findings.push(
+                Finding::new(Code::CUT047, route.label(), message)
+                    .help("name each entry's `listeners` or `rules`, so that no action belongs to two"),
+            );
+            return false;
+        }
+        taken.insert(route.id.clone(), self.workload.to_owned());
+        selection.routes.push(SelectedRoute {
+            route: route.clone(),
+            load_balancer: self.resolved.load_balancer.arn.clone(),
+            workload: self.workload.to_owned(),
+            groups: self.resolved.groups.clone(),
+        });
+        true
+    }
+
+    fn in_plan(&self, listener: &Listener) -> bool {
+        self.spec.listeners.is_empty() || self.spec.listeners.iter().any(|l| names_listener(l, listener))
+    }
+
+    /// What could not be read of the plan's listeners, and may be the plan's: a route that cannot be read cannot be written.
+    fn unread(&self, listeners: &[(Listener, Vec<LiveRoute>)], selection: &mut Selection) {
+        for (listener, _) in listeners.iter().filter(|(l, _)| self.in_plan(l)) {
+            for route in listener.unread.iter().filter(|u| u.may_concern(self.resolved.groups.values())) {
+                selection.findings.push(unreadable(&route.label, &route.label, &route.why));
+            }
+            if let Some(why) = &listener.tags_unread {
+                let what = format!("the tags of listener {} and its rules", listener.port);
+                selection.findings.push(unreadable(self.workload, &what, why));
+            }
+        }
+    }
+
+    fn missing_listeners(&self, listeners: &[(Listener, Vec<LiveRoute>)], selection: &mut Selection) {
+        let ports: Vec<String> = listeners.iter().map(|(l, _)| l.port.to_string()).collect();
+        for wanted in self.spec.listeners.iter().filter(|w| !listeners.iter().any(|(l, _)| names_listener(w, l))) {
+            let name = match wanted {
+                ListenerRef::Port(port) => port.to_string(),
+                ListenerRef::Arn(arn) => arn.clone(),
+            };
+            let load_balancer = &self.resolved.load_balancer.name;
+            selection
+                .findings
+                .push(Finding::new(Code::CUT043, self.workload, format!("load balancer {load_balancer} has no listener {name}")).help(
+                    if ports.is_empty() { "it has no listeners at all".to_owned() } else { format!("it has: {}", ports.join(", ")) },
+                ));
+        }
+    }
+
+    fn missing_rules(&self, listeners: &[(Listener, Vec<LiveRoute>)], selection: &mut Selection) {
+        let inside: Vec<_> = listeners.iter().filter(|(l, _)| self.in_plan(l)).collect();
+        for rule in self.spec.rules.iter().flatten() {
+            let without: Vec<String> =
+                inside.iter().filter(|(_, routes)| !routes.iter().any(|r| names_route(rule, r))).map(|(l, _)| l.port.to_string()).collect();
+            if without.is_empty() || (matches!(rule, RuleRef::Arn(_)) && without.len() < inside.len()) {
+                continue;
+            }
+            let name = rule_name(rule);
+            let finding = if without.len() == inside.len() {
+                let message = format!("no listener of the entry has {name} (looked at {})", without.join(", "));
+                Finding::new(Code::CUT044, self.workload, message)
+                    .help("`cutover status --load-balancer` lists the rules with their priorities and ARNs")
+            } else {
+                let message = format!("{name} is not on listener {}, only on others of the entry", without.join(", "));
+                Finding::new(Code::CUT044, self.workload, message)
+                    .help("name the rule by ARN if only one is meant")
+                    .lowered(Severity::Warning)
+            };
+            selection.findings.push(finding);
+        }
+    }
+
+    /// `expect`, and whether anything is carried at all.
+    fn count(&self, found: usize, listeners: &[(Listener, Vec<LiveRoute>)], selection: &mut Selection) {
+        if found == 0 && self.spec.rules.is_none() {
+            selection.findings.push(self.carries_nothing(listeners));
+        }
+        if let Some(expect) = self.spec.expect.filter(|e| *e != found) {
+            let message = format!("{found} actions of {} are selected, and `expect` says {expect}", self.resolved.load_balancer.name);
+            selection.findings.push(
+                Finding::new(Code::CUT046, self.workload, message).help(
+                    "look at the skipped actions and their reasons below; someone may have added or removed a rule. Correct the plan, or `expect`",
+                ),
+            );
+        }
+    }
+
+    fn carries_nothing(&self, listeners: &[(Listener, Vec<LiveRoute>)]) -> Finding {
+        let load_balancer = &self.resolved.load_balancer.name;
+        let carried = |cluster: &str| {
+            let arn = self.resolved.groups.get(cluster);
+            let routes = listeners.iter().filter(|(l, _)| self.in_plan(l)).flat_map(|(_, r)| r);
+            routes.filter(|r| r.forward().zip(arn).and_then(|(f, a)| f.weight(a)).is_some_and(|w| w > 0)).count()
+        };
+        let (from, to) = (&self.plan.strategy.from, &self.plan.strategy.to);
+        let name = |cluster: &str| self.resolved.groups.get(cluster).map_or("", |a| short_name(a)).to_owned();
+        if self.start.is_none() {
+            return Finding::new(
+                Code::CUT048,
+                self.workload,
+                format!("no action of {load_balancer} forwards anything to a group of the plan"),
+            )
+            .help("check the names of the load balancer, its listeners and the target groups");
+        }
+        let message = format!(
+            "cluster {from} ({}) carries nothing on {load_balancer}, and {to} ({}) is in {} actions",
+            name(from),
+            name(to),
+            carried(to)
+        );
+        Finding::new(Code::CUT048, self.workload, message).help(if carried(to) > 0 {
+            format!("are `from` and `to` swapped? the traffic is on {to}: to move it to {from}, say `from: {to}` and `to: {from}`")
+        } else {
+            "check the names of the load balancer, its listeners and the target groups".to_owned()
+        })
+    }
+
+    /// At the start the managed part must be where the plan begins.
+    fn start_shares(&self, routes: &[&LiveRoute], selection: &mut Selection) {
+        let Some(start) = self.start else { return };
+        let managed: Vec<_> = self.resolved.groups.iter().map(|(c, arn)| (c.clone(), arn.clone())).collect();
+        let mut wrong: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for route in routes {
+            let Some(forward) = route.forward().filter(|f| !shares::holds(f, &managed, start)) else { continue };
+            if let Some(live) = shares::read(forward, &managed) {
+                let text: Vec<String> = live.iter().filter(|(_, s)| **s > 0.0).map(|(c, s)| format!("{c} {}", percent(*s))).collect();
+                wrong.entry(text.join(", ")).or_default().push(route.label());
+            }
+        }
+        let wanted: Vec<String> = start.iter().filter(|(_, s)| **s > 0).map(|(c, s)| format!("{c} {s} %")).collect();
+        for (live, labels) in wrong {
+            let message = format!("the plan starts from {}, and live is {live} on {}", wanted.join(", "), labels.join(", "));
+            selection.findings.push(Finding::new(Code::CUT049, self.workload, message).help(
+                "if a run of this plan was stopped, `cutover resume` or `cutover rollback` it; to begin in the middle, `cutover run --from-step N`; else put the shares where the plan starts",
+            ));
+        }
+    }
+
+    /// Every group that ever gets a share must be attached, or a `bind` step must attach it.
+    fn attachment(&self, routes: &[&LiveRoute], selection: &mut Selection) {
+        let steps = &self.plan.strategy.steps;
+        if steps.iter().any(|s| s.kind == StepKind::Bind) {
+            return;
+        }
+        let ever: BTreeSet<&String> = steps
+            .iter()
+            .filter_map(|s| match &s.kind {
+                StepKind::Shares(shares) => Some(shares.iter().filter(|(_, share)| **share > 0).map(|(c, _)| c)),
+                _ => None,
+            })
+            .flatten()
+            .collect();
+        for cluster in ever {
+            let Some(arn) = self.resolved.groups.get(cluster) else { continue };
+            let lacking: Vec<String> =
+                routes.iter().filter(|r| r.forward().is_some_and(|f| f.weight(arn).is_none())).map(|r| r.label()).collect();
+            if !lacking.is_empty() {
+                let name = short_name(arn);
+                let message =
+                    format!("target group {name} is not attached to {} of {} routes ({})", lacking.len(), routes.len(), lacking.join(", "));
+                selection
+                    .findings
+                    .push(Finding::new(Code::CUT050, name, message).help("begin `steps` with `- bind: {}`, which attaches it at weight 0"));
+            }
+        }
+    }
+}
+
+fn phrase(skip: &Skip) -> String {
+    match skip {
+        Skip::AtZero { groups } => format!("does not carry what the plan starts from ({})", groups.join(", ")),
+        other => other.to_string(),
+    }
+}
+
+fn names_listener(wanted: &ListenerRef, listener: &Listener) -> bool {
+    match wanted {
+        ListenerRef::Port(port) => *port == listener.port,
+        ListenerRef::Arn(arn) => *arn == listener.arn,
+    }
+}
+
+fn names_route(rule: &RuleRef, route: &LiveRoute) -> bool {
+    match rule {
+        RuleRef::Default => route.priority.is_none(),
+        RuleRef::Priority(priority) => route.priority == Some(*priority),
+        RuleRef::Arn(arn) => *arn == route.id,
+    }
+}
+
+fn rule_name(rule: &RuleRef) -> String {
+    match rule {
+        RuleRef::Default => "default action".to_owned(),
+        RuleRef::Priority(priority) => format!("rule {priority}"),
+        RuleRef::Arn(arn) => format!("rule {arn}"),
+    }
+}
+
+/// `2.5 %`, `100 %`.
+fn percent(share: f64) -> String {
+    let rounded = (share * 100.0).round() / 100.0;
+    format!("{rounded} %")
+}

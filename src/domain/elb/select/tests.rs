@@ -1,0 +1,189 @@
+use super::*;
+use crate::base::finding::{Code, Severity};
+use crate::domain::elb::action::{Forward, Tuple};
+use crate::domain::elb::balancer::{Listener, LiveRoute, Unread};
+use crate::domain::fixture::{LB, each_route, forward, group, group_arn, plan, route, shares, world};
+use crate::plan::model::{ListenerRef, RuleRef, StepKind};
+
+fn codes(selection: &Selection) -> Vec<Code> {
+    selection.findings.iter().map(|f| f.code).collect()
+}
+
+fn labels(selection: &Selection) -> Vec<String> {
+    selection.routes.iter().map(|r| r.route.label()).collect()
+}
+
+#[test]
+fn every_action_of_from_is_selected_and_the_others_say_why_not() {
+    let selection = select(&plan(), &world());
+    assert_eq!(codes(&selection), []);
+    assert_eq!(labels(&selection), ["80 default", "80 rule 15", "80 rule 20", "443 default", "443 rule 15", "443 rule 20"]);
+    assert_eq!(selection.routes[0].groups["b"], group_arn("webapp-b"));
+    let why: Vec<_> = selection.skipped.iter().map(|s| format!("{} {}", s.route, s.reason)).collect();
+    assert_eq!(why, ["80 rule 30 redirects", "443 rule 30 forwards to other groups only: third"]);
+}
+
+#[test]
+fn what_sits_at_zero_or_is_elsewhere_or_outside_is_skipped_with_that_reason() {
+    let (mut plan, mut world) = (plan(), world());
+    plan.workloads[0].routes[0].listeners = vec![ListenerRef::Port(443)];
+    each_route(&mut world, |r| match r.priority {
+        Some(15) => r.actions = forward(&[("webapp-a", 0), ("third", 1)]),
+        Some(20) => r.actions = forward(&[("webapp-a", 0), ("webapp-b", 5)]),
+        _ => {}
+    });
+    let selection = select(&plan, &world);
+    assert_eq!(labels(&selection), ["443 default"]);
+    let why: Vec<_> = selection.skipped.iter().filter(|s| s.route != "443 rule 30").map(|s| format!("{} {}", s.route, s.reason)).collect();
+    assert_eq!(why[0], "80 default listener 80 is not in the plan");
+    assert!(why.contains(&"443 rule 15 webapp-a sits at weight 0 beside others".to_owned()), "{why:?}");
+    assert!(why.contains(&"443 rule 20 is on webapp-b already".to_owned()), "{why:?}");
+}
+
+#[test]
+fn a_lone_group_without_a_weight_is_all_of_it() {
+    let mut world = world();
+    each_route(&mut world, |r| r.actions = vec![lone()]);
+    let selection = select(&plan(), &world);
+    assert_eq!(codes(&selection), []);
+    assert_eq!(selection.routes.len(), 8);
+}
+
+fn lone() -> Action {
+    let tuple = Tuple { target_group_arn: group_arn("webapp-a"), weight: None };
+    Action::Forward { order: None, forward_config: Forward { target_groups: vec![tuple], target_group_stickiness_config: None } }
+}
+
+fn listeners_of(world: &mut LiveWorld) -> &mut Vec<(Listener, Vec<LiveRoute>)> {
+    world.listeners.get_mut(LB).and_then(|l| l.as_mut().ok()).expect("listeners")
+}
+
+/// A rule 40 of listener 80 that cannot be read.
+fn unread(world: &mut LiveWorld, groups: &[&str], why: Unreadable) {
+    let id = route(80, Some(40), Vec::new()).id;
+    let groups = groups.iter().map(|g| group_arn(g)).collect();
+    listeners_of(world)[0].0.unread.push(Unread { id, label: "80 rule 40".into(), groups, why });
+}
+
+#[test]
+fn a_route_of_others_that_cannot_be_read_is_in_nobodys_way() {
+    let mut changed = world();
+    unread(&mut changed, &["third"], Unreadable::Unrepresentable("Quantum".into()));
+    assert_eq!(select(&plan(), &changed).findings, select(&plan(), &world()).findings);
+}
+
+/// One mutation, exactly one code.
+#[test]
+fn each_problem_has_its_code() {
+    type Change = fn(&mut Plan, &mut LiveWorld);
+    let cases: &[(&str, Code, Change)] = &[
+        ("no load balancer", Code::CUT040, |p, w| {
+            w.load_balancers.insert(p.workloads[0].routes[0].load_balancer.clone(), Ok(Vec::new()));
+        }),
+        ("two groups", Code::CUT041, |p, w| {
+            w.groups.insert(p.workloads[0].routes[0].target_groups[1].1.clone(), Ok(vec![group("x"), group("y")]));
+        }),
+        ("group unreadable", Code::CUT052, |p, w| {
+            w.groups.insert(p.workloads[0].routes[0].target_groups[1].1.clone(), Err(Unreadable::Throttled));
+        }),
+        ("unknown element", Code::CUT053, |_, w| {
+            w.listeners.insert(LB.to_owned(), Err(Unreadable::Unrepresentable("443 rule 15: Action.QuantumConfig".to_owned())));
+        }),
+        ("one route has an unknown element", Code::CUT053, |_, w| unread(w, &["webapp-a"], Unreadable::Unrepresentable("Quantum".into()))),
+        ("one route cannot be read at all", Code::CUT052, |_, w| unread(w, &[], Unreadable::Throttled)),
+        ("tags cannot be read", Code::CUT052, |_, w| {
+            listeners_of(w)[0].0.tags_unread = Some(Unreadable::Denied("DescribeTags".into()));
+        }),
+        ("no listener 8080", Code::CUT043, |p, _| {
+            p.workloads[0].routes[0].listeners = vec![ListenerRef::Port(80), ListenerRef::Port(8080)];
+        }),
+        ("no rule 99", Code::CUT044, |p, _| {
+            p.workloads[0].routes[0].rules = Some(vec![RuleRef::Priority(15), RuleRef::Priority(99)]);
+        }),
+        ("explicit rule elsewhere", Code::CUT045, |p, w| {
+            p.workloads[0].routes[0].rules = Some(vec![RuleRef::Default, RuleRef::Priority(30)]);
+            each_route(w, |r| {
+                if r.port == 80 && r.priority == Some(30) {
+                    r.actions = forward(&[("webapp-a", 100)]);
+                }
+            });
+        }),
+        ("expect", Code::CUT046, |p, _| p.workloads[0].routes[0].expect = Some(36)),
+        ("swapped", Code::CUT048, |p, _| {
+            std::mem::swap(&mut p.strategy.from, &mut p.strategy.to);
+            p.strategy.start = Some(shares(0, 100));
+        }),
+        ("already moving", Code::CUT049, |_, w| {
+            each_route(w, |r| {
+                if r.port == 80 && r.priority == Some(15) {
+                    r.actions = forward(&[("webapp-a", 99), ("webapp-b", 1)]);
+                }
+            });
+        }),
+        ("not attached", Code::CUT050, |p, w| {
+            p.strategy.steps.retain(|s| s.kind != StepKind::Bind);
+            each_route(w, |r| {
+                if r.priority == Some(20) {
+                    r.actions = forward(&[("webapp-a", 100)]);
+                }
+            });
+        }),
+        ("one group twice", Code::CUT051, |p, w| {
+            w.groups.insert(p.workloads[0].routes[0].target_groups[1].1.clone(), Ok(vec![group("webapp-a")]));
+        }),
+    ];
+    for (name, code, change) in cases {
+        let (mut plan, mut world) = (plan(), world());
+        change(&mut plan, &mut world);
+        let selection = select(&plan, &world);
+        assert_eq!(codes(&selection), [*code], "{name}: {:#?}", selection.findings);
+        assert!(selection.findings[0].help.is_some(), "{name}");
+    }
+}
+
+#[test]
+fn two_workloads_on_one_action_are_an_error_for_each_action() {
+    let (mut plan, world) = (plan(), world());
+    let mut second = plan.workloads[0].clone();
+    second.name = "other".to_owned();
+    plan.workloads.push(second);
+    let found = codes(&select(&plan, &world));
+    assert_eq!(found.iter().filter(|c| **c == Code::CUT047).count(), 6);
+}
+
+#[test]
+fn swapped_clusters_are_asked_about() {
+    let mut plan = plan();
+    std::mem::swap(&mut plan.strategy.from, &mut plan.strategy.to);
+    plan.strategy.start = Some(shares(0, 100));
+    let finding = select(&plan, &world()).findings.remove(0);
+    assert!(finding.help.is_some_and(|h| h.contains("swapped")), "{}", finding.message);
+}
+
+#[test]
+fn a_rule_on_one_of_two_listeners_is_only_a_warning() {
+    let (mut plan, mut world) = (plan(), world());
+    plan.workloads[0].routes[0].rules = Some(vec![RuleRef::Priority(40)]);
+    if let Some(Ok(listeners)) = world.listeners.get_mut(LB) {
+        listeners[1].1.push(route(443, Some(40), forward(&[("webapp-a", 1)])));
+    }
+    let selection = select(&plan, &world);
+    assert_eq!(labels(&selection), ["443 rule 40"]);
+    assert_eq!(selection.findings.iter().map(|f| f.severity).collect::<Vec<_>>(), [Severity::Warning]);
+}
+
+#[test]
+fn a_start_in_the_middle_takes_the_shares_of_that_step() {
+    let mut world = world();
+    each_route(&mut world, |r| {
+        if r.priority != Some(30) {
+            r.actions = forward(&[("webapp-a", 1), ("webapp-b", 1)]);
+        }
+    });
+    let selection = select_at(&plan(), &world, Some(&shares(50, 50)));
+    assert_eq!((codes(&selection), selection.routes.len()), (Vec::new(), 6));
+    assert!(codes(&select_at(&plan(), &world, Some(&shares(95, 5)))).contains(&Code::CUT049));
+    let mut split = plan();
+    split.strategy.start = None;
+    assert_eq!(select(&split, &world).routes.len(), 6);
+}

@@ -1,0 +1,194 @@
+//! The target health gates, over the samples of one group: `raise` before traffic moves, `guard` while it flows.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::domain::elb::balancer::{Target, TargetState};
+use crate::domain::health::Counts;
+use crate::plan::model::{GuardGate, RaiseGate};
+
+/// One look at a group's targets.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sample {
+    /// When it was asked for.
+    pub at: Timestamp,
+    /// All targets.
+    pub counts: Counts,
+    /// Healthy targets by zone, where AWS names zones.
+    pub zones: BTreeMap<String, u32>,
+}
+
+/// Samples of one group, oldest first, without long gaps known to the caller.
+pub type Samples = VecDeque<Sample>;
+
+/// What a raise needs of a group.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Need {
+    /// The group's coming share, in percent.
+    pub share: u32,
+    /// Healthy targets that it must have, all told.
+    pub healthy: u32,
+    /// Healthy targets that each of these zones must have (cross-zone balancing off); empty: no such need.
+    pub zones: BTreeMap<String, u32>,
+    /// Percent of its registered targets that must be healthy.
+    pub percent: f64,
+    /// How long all this must have held.
+    pub stable_for: Duration,
+}
+
+/// Whether a raise may happen.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Raise {
+    /// Yes.
+    Holds,
+    /// Enough, but not for long enough: until then.
+    Since(Timestamp),
+    /// Not enough, and why.
+    Short(String),
+    /// Nobody knows: no fresh sample.
+    Unknown,
+}
+
+/// How a group that carries traffic does.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Guard {
+    /// Well.
+    Fine,
+    /// Below its bounds since then, but not for long enough to fail.
+    Failing(Timestamp, String),
+    /// Failed, and why.
+    Failed(String),
+    /// Nobody knows.
+    Unknown,
+}
+
+/// Samples older than this do not count as fresh, on a clock that is the wall's.
+pub const FRESH: SignedDuration = SignedDuration::from_secs(10);
+
+/// Capacity below this part of what the present share needs fails a guard.
+const GUARD_CAPACITY: f64 = 0.7;
+
+impl Sample {
+    /// Counts targets by state and healthy ones by zone.
+    pub fn of(at: Timestamp, targets: &[Target]) -> Self {
+        let mut sample = Self { at, counts: Counts::default(), zones: BTreeMap::new() };
+        for target in targets {
+            let counts = &mut sample.counts;
+            *match target.state {
+                TargetState::Healthy => &mut counts.healthy,
+                TargetState::Initial => &mut counts.initial,
+                TargetState::Unhealthy => &mut counts.unhealthy,
+                TargetState::Unused => &mut counts.unused,
+                TargetState::Draining => &mut counts.draining,
+                TargetState::Unavailable => &mut counts.unavailable,
+            } += 1;
+            if let (TargetState::Healthy, Some(zone)) = (target.state, &target.zone) {
+                *sample.zones.entry(zone.clone()).or_default() += 1;
+            }
+        }
+        sample
+    }
+
+    /// Registered targets; draining ones do not count at all.
+    pub fn registered(&self) -> u32 {
+        let c = self.counts;
+        c.healthy + c.initial + c.unhealthy + c.unused + c.unavailable
+    }
+
+    fn shortfall(&self, need: &Need) -> Option<String> {
+        let (healthy, registered) = (self.counts.healthy, self.registered());
+        if healthy < need.healthy {
+            return Some(format!("has {healthy} of the {} healthy targets that {} % needs", need.healthy, need.share));
+        }
+        let percent = percentage(healthy, registered);
+        if percent < need.percent {
+            return Some(format!("has {healthy} of {registered} targets healthy, {percent:.0} % where {} % are needed", need.percent));
+        }
+        need.zones.iter().find_map(|(zone, wanted)| {
+            let has = self.zones.get(zone).copied().unwrap_or(0);
+            (has < *wanted).then(|| format!("has {has} of the {wanted} healthy targets in zone {zone} that {} % needs", need.share))
+        })
+    }
+}
+
+/// What `share` percent needs of a group: the larger of `minHealthy` and share × `capacity` × `total`, where `total` is the larger of the
+/// baseline and today's healthy total. `zones` are those that must each hold their part; empty where cross-zone balancing is on.
+pub fn need(gate: &RaiseGate, share: u32, total: u32, zones: &[String], interval: Duration) -> Need {
+    let capacity = gate.capacity * f64::from(share) / 100.0 * f64::from(total);
+    let per_zone = if zones.is_empty() { 0 } else { ceil(capacity / f64::from(u32::try_from(zones.len()).unwrap_or(u32::MAX))) };
+    Need {
+        share,
+        healthy: gate.min_healthy.max(ceil(capacity)),
+        zones: zones.iter().map(|z| (z.clone(), gate.min_healthy.max(per_zone))).collect(),
+        percent: gate.min_healthy_percent,
+        stable_for: gate.stable_for.unwrap_or(interval * 3),
+    }
+}
+
+/// Whether a group may be raised now. Two samples at the least, the last one not older than `fresh`.
+pub fn raise(samples: &Samples, need: &Need, fresh: SignedDuration, now: Timestamp) -> Raise {
+    let Some(last) = samples.back().filter(|s| now.duration_since(s.at) <= fresh) else { return Raise::Unknown };
+    if let Some(short) = last.shortfall(need) {
+        return Raise::Short(short);
+    }
+    let good: Vec<_> = samples.iter().rev().take_while(|s| s.shortfall(need).is_none()).collect();
+    let since = good.last().map_or(last.at, |s| s.at);
+    let until = after(since, need.stable_for);
+    if good.len() >= 2 && until <= now { Raise::Holds } else { Raise::Since(until.max(now)) }
+}
+
+/// How a group with `share` percent of the traffic does. `total` as for [`need`]. `initial` and `unused` targets are neutral.
+pub fn guard(samples: &Samples, gate: &GuardGate, share: u32, total: u32, capacity: f64, now: Timestamp) -> Guard {
+    let Some(last) = samples.back() else { return Guard::Unknown };
+    if last.counts.healthy == 0 {
+        return Guard::Failed(format!("has no healthy target{}", sick(last)));
+    }
+    let bound = capacity * GUARD_CAPACITY * f64::from(share) / 100.0 * f64::from(total);
+    let why = |s: &Sample| -> Option<String> {
+        let judged = s.counts.healthy + s.counts.unhealthy + s.counts.unavailable;
+        let percent = percentage(s.counts.healthy, judged);
+        if percent < gate.min_healthy_percent {
+            return Some(format!(
+                "has {} of {judged} targets healthy, {percent:.0} % where {} % are the least",
+                s.counts.healthy, gate.min_healthy_percent
+            ));
+        }
+        (f64::from(s.counts.healthy) < bound)
+            .then(|| format!("has {} healthy targets; its {share} % of the traffic needs {} at the least", s.counts.healthy, ceil(bound)))
+    };
+    let Some(message) = why(last) else { return Guard::Fine };
+    let since = samples.iter().rev().take_while(|s| why(s).is_some()).last().map_or(last.at, |s| s.at);
+    if after(since, gate.for_) <= now && last.at != since { Guard::Failed(message) } else { Guard::Failing(since, message) }
+}
+
+fn sick(sample: &Sample) -> String {
+    let c = sample.counts;
+    let states = [
+        (c.unhealthy, "unhealthy"),
+        (c.initial, "initial"),
+        (c.unused, "unused"),
+        (c.draining, "draining"),
+        (c.unavailable, "unavailable"),
+    ];
+    let states: Vec<_> = states.iter().filter(|(n, _)| *n > 0).map(|(n, name)| format!("{n} {name}")).collect();
+    if states.is_empty() { String::new() } else { format!(" ({})", states.join(", ")) }
+}
+
+fn percentage(part: u32, whole: u32) -> f64 {
+    if whole == 0 { 0.0 } else { f64::from(part) * 100.0 / f64::from(whole) }
+}
+
+/// Rounds up, forgiving the noise of floating point; 0 to `u32::MAX`.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // saturates, and the value is never negative
+pub fn ceil(value: f64) -> u32 {
+    (value - 1e-9).ceil().max(0.0) as u32
+}
+
+fn after(at: Timestamp, duration: Duration) -> Timestamp {
+    SignedDuration::try_from(duration).ok().and_then(|d| at.checked_add(d).ok()).unwrap_or(Timestamp::MAX)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,159 @@
+//! TargetGroupBindings: the fields that this tool sends and compares.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::elb::balancer::TargetGroup;
+use crate::plan::model::{PortRef, TargetType, Workload};
+
+/// Who this tool is to server-side apply.
+pub const FIELD_MANAGER: &str = "cutover";
+
+/// A TargetGroupBinding, wanted or found.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Binding {
+    /// Namespace.
+    pub namespace: String,
+    /// Name.
+    pub name: String,
+    /// The Service's name.
+    pub service: String,
+    /// The Service's port.
+    pub port: PortRef,
+    /// The group's ARN; may be empty on a found binding that names its group.
+    pub target_group_arn: String,
+    /// `ip` or `instance`; `None` where a found binding does not say.
+    pub target_type: Option<TargetType>,
+    /// Everything else in the `spec`, as JSON.
+    pub extra: serde_json::Map<String, serde_json::Value>,
+    /// Labels (found bindings; empty on a wanted one).
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    /// Annotations (found bindings; empty on a wanted one).
+    #[serde(default)]
+    pub annotations: BTreeMap<String, String>,
+    /// RFC 3339; absent on a wanted one.
+    #[serde(default)]
+    pub created: Option<jiff::Timestamp>,
+    /// Who set fields of its `spec`, as `metadata.managedFields` says (found bindings; empty on a wanted one).
+    #[serde(skip_serializing_if = "BTreeSet::is_empty", default)]
+    pub managers: BTreeSet<String>,
+    /// Which object it is and as of when: its UID and resource version (found bindings).
+    #[serde(skip)]
+    pub identity: Option<(String, String)>,
+}
+
+impl Binding {
+    /// The binding that a workload wants for a group; `None` for a workload without a Service. It is named like the group. What AWS would
+    /// default and nobody may change later (`ipAddressType`, `vpcID`) is said, unless the plan says it.
+    pub fn wanted(workload: &Workload, group: &TargetGroup) -> Option<Self> {
+        let service = workload.service.as_ref()?;
+        let mut extra = workload.binding.extra.clone();
+        for (key, value) in [("ipAddressType", &group.ip_address_type), ("vpcID", &group.vpc_id)] {
+            if !value.is_empty() && !extra.contains_key(key) {
+                extra.insert(key.to_owned(), serde_json::Value::String(value.clone()));
+            }
+        }
+        Some(Self {
+            namespace: service.namespace.clone(),
+            name: group.name.to_ascii_lowercase(),
+            service: service.name.clone(),
+            port: service.port.clone(),
+            target_group_arn: group.arn.clone(),
+            target_type: Some(workload.binding.target_type),
+            extra,
+            labels: BTreeMap::new(),
+            annotations: BTreeMap::new(),
+            created: None,
+            managers: BTreeSet::new(),
+            identity: None,
+        })
+    }
+
+    /// `namespace/name`.
+    pub fn full_name(&self) -> String {
+        format!("{}/{}", self.namespace, self.name)
+    }
+
+    /// Whether a found binding is for this group, by ARN or by name.
+    pub fn binds(&self, group: &TargetGroup) -> bool {
+        if self.target_group_arn.is_empty() {
+            self.extra.get("targetGroupName").and_then(serde_json::Value::as_str) == Some(&group.name)
+        } else {
+            self.target_group_arn == group.arn
+        }
+    }
+
+    /// Whether a found binding shares its group with other clusters on purpose.
+    pub fn multi_cluster(&self) -> bool {
+        self.extra.get("multiClusterTargetGroup").and_then(serde_json::Value::as_bool).unwrap_or(false)
+    }
+
+    /// In what a found binding says otherwise than this wanted one, such as `serviceRef.port 8080 instead of http`. A field that one of
+    /// the two leaves out is not a difference.
+    pub fn differences(&self, found: &Self) -> Vec<String> {
+        let mut all = Vec::new();
+        let mut differ = |field: &str, found: String, wanted: String| {
+            if found != wanted {
+                all.push(format!("{field} {found} instead of {wanted}"));
+            }
+        };
+        differ("namespace", found.namespace.clone(), self.namespace.clone());
+        differ("serviceRef.name", found.service.clone(), self.service.clone());
+        differ("serviceRef.port", found.port.to_string(), self.port.to_string());
+        if !found.target_group_arn.is_empty() {
+            differ("targetGroupARN", found.target_group_arn.clone(), self.target_group_arn.clone());
+        }
+        if let (Some(there), Some(wanted)) = (found.target_type, self.target_type) {
+            differ("targetType", there.name().to_owned(), wanted.name().to_owned());
+        }
+        for (key, wanted) in &self.extra {
+            if let Some(there) = found.extra.get(key) {
+                differ(key, there.to_string(), wanted.to_string());
+            }
+        }
+        all
+    }
+
+    /// Who owns a found binding, as its labels and annotations tell: Argo CD, Flux or Helm.
+    pub fn gitops_owner(&self) -> Option<&'static str> {
+        gitops_owner(&self.labels, &self.annotations)
+    }
+
+    /// Who else has a hand in a found binding than this tool, which says so of what it applies; `None`: nobody.
+    pub fn other_hands(&self) -> Option<String> {
+        if let Some(owner) = self.gitops_owner() {
+            return Some(owner.to_owned());
+        }
+        if self.made_by_controller() {
+            return Some("the load balancer controller".into());
+        }
+        let other = self.managers.iter().find(|manager| *manager != FIELD_MANAGER);
+        other.cloned().or_else(|| self.managers.is_empty().then(|| "somebody".to_owned()))
+    }
+
+    /// Whether the load balancer controller made it for an Ingress of its own.
+    pub fn made_by_controller(&self) -> bool {
+        self.labels.keys().any(|k| k.starts_with("ingress.k8s.aws/stack") || k.starts_with("service.k8s.aws/stack"))
+    }
+}
+
+/// Which GitOps tool tracks an object with these labels and annotations.
+pub fn gitops_owner(labels: &BTreeMap<String, String>, annotations: &BTreeMap<String, String>) -> Option<&'static str> {
+    let label = |key: &str| labels.contains_key(key);
+    if annotations.contains_key("argocd.argoproj.io/tracking-id") {
+        Some("Argo CD")
+    } else if label("kustomize.toolkit.fluxcd.io/name") || label("helm.toolkit.fluxcd.io/name") {
+        Some("Flux")
+    } else if labels.get("app.kubernetes.io/managed-by").is_some_and(|v| v == "Helm")
+        || annotations.keys().any(|k| k.starts_with("meta.helm.sh/release-"))
+    {
+        Some("Helm")
+    } else if label("app.kubernetes.io/instance") {
+        Some("Argo CD (by label app.kubernetes.io/instance)")
+    } else {
+        None
+    }
+}

@@ -1,0 +1,137 @@
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::*;
+use crate::domain::metric::verdict::judge::Call;
+use crate::plan::model::metric::{ErrorRate, Exec, Scope};
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::UNIX_EPOCH + SignedDuration::from_secs(seconds)
+}
+
+fn gate(judge: Judge) -> MetricGate {
+    let minute = Duration::from_mins(1);
+    MetricGate {
+        name: "g".into(),
+        scope: Scope::Plan,
+        raise: true,
+        guard: true,
+        interval: minute,
+        initial_delay: Duration::ZERO,
+        window: minute,
+        delay: Duration::ZERO,
+        no_data: NoData::Hold,
+        min_requests: 100,
+        failure_limit: 0,
+        dry_run: false,
+        source: Source::Exec(Exec { command: vec!["true".into()], timeout: minute }),
+        judge,
+    }
+}
+
+fn most(value: f64) -> MetricGate {
+    gate(Judge::Condition { at_most: Some(value), at_least: None })
+}
+
+/// One measurement a minute, the last one now.
+fn judged(gate: &MetricGate, seen: &[Seen]) -> Verdict {
+    let measured: Vec<_> =
+        (0..).zip(seen).map(|(i, seen)| Measurement { from: at(i * 60), to: at(i * 60 + 60), seen: seen.clone() }).collect();
+    let standing = Standing { sides: Sides { old: "a", new: "b" }, written: 10.0, advisory: None };
+    verdict(gate, &measured, &standing, at(60 * i64::try_from(seen.len()).expect("small")))
+}
+
+fn value(value: f64) -> Seen {
+    Seen::Value { value }
+}
+
+fn nothing() -> Seen {
+    Seen::Nothing { message: "no series".into() }
+}
+
+fn unreadable() -> Seen {
+    Seen::Unreadable { message: "refused".into() }
+}
+
+#[test]
+fn a_threshold_fails_beyond_its_limit_and_not_before() {
+    let once = MetricGate { failure_limit: 1, ..most(0.5) };
+    for (gate, seen, call, why) in [
+        (&most(0.5), vec![value(0.5)], Call::Pass, "0.5 is at most 0.5"),
+        (&most(0.5), vec![value(0.6)], Call::Fail, "0.6 is not at most 0.5"),
+        (&once, vec![value(0.6)], Call::Hold, "1 of its measurements may fail"),
+        (&once, vec![value(0.6), value(0.1)], Call::Pass, "0.1"),
+        (&once, vec![value(0.6), value(0.1), value(0.7)], Call::Fail, "2 of 3 measurements failed"),
+    ] {
+        let verdict = judged(gate, &seen);
+        assert!(verdict.call == call && verdict.why.contains(why), "{seen:?}: {verdict:?}");
+    }
+}
+
+#[test]
+fn no_data_is_what_the_plan_says_and_unreadable_is_no_failure_of_the_service() {
+    let policy = |no_data| MetricGate { no_data, ..most(0.5) };
+    let (hold, fail, pass) = (policy(NoData::Hold), policy(NoData::Fail), policy(NoData::Pass));
+    let calls = |seen: &[Seen]| [judged(&hold, seen).call, judged(&fail, seen).call, judged(&pass, seen).call];
+    assert_eq!(calls(&[]), [Call::Hold; 3], "nothing was asked yet");
+    assert_eq!(calls(&[nothing()]), [Call::Hold, Call::Fail, Call::Pass]);
+    assert_eq!(calls(&[unreadable()]), [Call::Hold, Call::Fail, Call::Hold]);
+    assert_eq!(calls(&[value(0.1), nothing(), value(0.1)]), [Call::Pass, Call::Fail, Call::Pass]);
+    assert_eq!(calls(&[value(0.1), unreadable()]), [Call::Hold, Call::Fail, Call::Hold], "what was good is old");
+}
+
+#[test]
+fn sides_that_are_compared_need_requests_whatever_the_policy() {
+    let rule = ErrorRate { ratio: 1.5, alpha: 0.01, max_difference: 0.01, min_bake: Duration::from_mins(5) };
+    let gate = MetricGate { no_data: NoData::Pass, ..gate(Judge::ErrorRate(rule)) };
+    assert_eq!(judged(&gate, &vec![nothing(); 30]).call, Call::Hold);
+    let counts = |new| Seen::Counts { old: Count { requests: 5400, errors: 54 }, new: Count { requests: 600, errors: new } };
+    assert_eq!(judged(&gate, &vec![counts(6); 10]).call, Call::Pass);
+    assert_eq!(judged(&gate, &[vec![counts(6); 10], vec![nothing()]].concat()).call, Call::Pass);
+    assert_eq!(judged(&gate, &vec![counts(60); 10]).call, Call::Fail);
+    assert_eq!(judged(&gate, &[vec![counts(6); 10], vec![unreadable()]].concat()).call, Call::Hold);
+}
+
+#[test]
+fn a_measurement_that_is_too_old_is_none() {
+    let standing = Standing { sides: Sides { old: "a", new: "b" }, written: 10.0, advisory: None };
+    let measured = [Measurement { from: at(0), to: at(60), seen: value(0.1) }];
+    assert_eq!(verdict(&most(0.5), &measured, &standing, at(200)).call, Call::Pass);
+    assert_eq!(verdict(&most(0.5), &measured, &standing, at(600)).call, Call::Hold);
+}
+
+/// Windows follow each other without gap and overlap, wait for late data, and begin anew where nobody measured for long.
+#[test]
+fn windows_tile_the_time() {
+    let compare = MetricGate { delay: Duration::from_secs(20), ..gate(Judge::Share { tolerance: 2.0 }) };
+    let span = |last: Option<i64>, now: i64| {
+        let last = last.map(|to| Measurement { from: at(to - 60), to: at(to), seen: nothing() });
+        Question::span(&compare, last.as_ref(), at(1000), Duration::ZERO, at(now)).map(|(from, to)| (from.as_second(), to.as_second()))
+    };
+    assert_eq!(span(None, 1079), None);
+    assert_eq!(span(None, 1080), Some((1000, 1060)));
+    assert_eq!(span(Some(1060), 1139), None);
+    assert_eq!(span(Some(1060), 1147), Some((1060, 1120)));
+    assert_eq!(span(Some(1060), 9000), Some((8860, 8920)));
+    let plain = most(1.0);
+    let asked = |last: Option<i64>, now| {
+        let last = last.map(|to| Measurement { from: at(to - 60), to: at(to), seen: nothing() });
+        Question::span(&plain, last.as_ref(), at(1000), Duration::ZERO, at(now)).is_some()
+    };
+    assert!(asked(None, 1000) && !asked(Some(1000), 1059) && asked(Some(1000), 1060));
+}
+
+/// CloudWatch's minutes are whole ones.
+#[test]
+fn cloud_watch_is_asked_for_whole_minutes() {
+    let source = Source::CloudWatch(crate::plan::model::metric::CloudWatch::default());
+    let gate = MetricGate { source, delay: Duration::from_mins(3), ..gate(Judge::Share { tolerance: 2.0 }) };
+    let span = |last: Option<&Measurement>, now| {
+        Question::span(&gate, last, at(1003), Duration::ZERO, at(now)).map(|(from, to)| (from.as_second(), to.as_second()))
+    };
+    assert_eq!(span(None, 1259), None);
+    assert_eq!(span(None, 1260), Some((1020, 1080)));
+    let (from, to) = span(None, 100_007).expect("it is late");
+    assert!(from % 60 == 0 && to - from == 60 && to <= 100_007 - 180, "{from} {to}");
+}

@@ -1,0 +1,4 @@
+//! Metric gates: samples, windows and the statistics that judge them.
+
+pub mod gate;
+pub mod verdict;

@@ -1,0 +1,218 @@
+//! A good world has no findings; one mutation each gives exactly its code.
+
+mod mutations;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::*;
+use crate::base::finding::Severity;
+use crate::domain::elb::action::{Action, Stickiness};
+use crate::domain::elb::balancer::{Target, TargetGroup, TargetState};
+use crate::domain::elb::select::select;
+use crate::domain::fixture::{LB, each_route, forward, group, group_arn, plan, world};
+use crate::domain::kubernetes::binding::Binding;
+use crate::domain::kubernetes::workload::{Hpa, Identity, Owner, Pod, Service};
+use crate::domain::preflight::facts::Caller;
+use crate::plan::model::{Accept, BindingMode, Marker, PortRef};
+
+fn now() -> Timestamp {
+    "2026-11-20T12:00:00Z".parse().unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+fn targets(count: u8, state: TargetState) -> Vec<Target> {
+    let target = |i| Target { id: format!("10.0.0.{i}"), port: 8080, zone: None, state, reason: None };
+    (1..=count).map(target).collect()
+}
+
+fn view(plan: &Plan, cluster: &str) -> WorkloadView {
+    let owner =
+        Owner { kind: "Deployment".to_owned(), name: "webapp".to_owned(), replicas: 10, ready: 10, updated: Some(10), managed_by: None };
+    let (min, current) = if cluster == "a" { (10, 10) } else { (2, 10) };
+    let hpa = Hpa { name: "webapp".to_owned(), target: "Deployment/webapp".to_owned(), min, max: 40, current, desired: current };
+    let pod = |i| Pod {
+        name: format!("webapp-{i}"),
+        ip: Some(format!("10.0.0.{i}")),
+        ready: true,
+        readiness_gates: vec![format!("target-health.elbv2.k8s.aws/webapp-{cluster}")],
+        created: Some(now()),
+        restarts: 0,
+        restarted: None,
+    };
+    WorkloadView {
+        service: Some(Service {
+            name: "webapp".to_owned(),
+            ports: vec![(Some("http".to_owned()), 80)],
+            selector: [("app".to_owned(), "webapp".to_owned())].into(),
+        }),
+        pods: (1..=10).map(pod).collect(),
+        owners: vec![owner],
+        hpas: vec![hpa],
+        bindings: vec![bound(plan, cluster)],
+        namespace_labels: [("elbv2.k8s.aws/pod-readiness-gate-inject".to_owned(), "enabled".to_owned())].into(),
+    }
+}
+
+fn bound(plan: &Plan, cluster: &str) -> Binding {
+    let wanted = Binding::wanted(&plan.workloads[0], &group(&format!("webapp-{cluster}")));
+    let mut binding = wanted.unwrap_or_else(|| panic!("the fixture has a service"));
+    binding.created = Some(now() - jiff::SignedDuration::from_hours(1));
+    binding
+}
+
+fn facts(plan: &Plan) -> Facts {
+    let live = world();
+    let groups = vec![group("webapp-a"), group("webapp-b"), group("webapp-default"), group("third")];
+    let cluster = |name: &str| ClusterFacts {
+        identity: Ok(Identity {
+            uid: format!("uid-{name}"),
+            version: "v1.33".to_owned(),
+            binding_api: Some("elbv2.k8s.aws/v1beta1".to_owned()),
+        }),
+        bindings: Ok(vec![bound(plan, name)]),
+        workloads: [("webapp".to_owned(), Ok(view(plan, name)))].into(),
+        dry_runs: BTreeMap::new(),
+    };
+    Facts {
+        caller: Ok(Caller { account: "123456789012".to_owned(), arn: "arn:aws:iam::123456789012:role/ops".to_owned(), expires: None }),
+        selection: select(plan, &live),
+        live,
+        attached: [(LB.to_owned(), Ok(groups))].into(),
+        health: ["webapp-a", "webapp-b"].map(|g| (group_arn(g), Ok(targets(10, TargetState::Healthy)))).into(),
+        clusters: ["a", "b"].map(|c| (c.to_owned(), cluster(c))).into(),
+        mute: BTreeMap::new(),
+    }
+}
+
+fn group_of<'a>(facts: &'a mut Facts, name: &str) -> &'a mut TargetGroup {
+    let arn = group_arn(name);
+    &mut facts.selection.groups.get_mut(&arn).unwrap_or_else(|| panic!("no group {name}")).group
+}
+
+fn view_of<'a>(facts: &'a mut Facts, cluster: &str) -> &'a mut WorkloadView {
+    let view = facts.clusters.get_mut(cluster).and_then(|c| c.workloads.get_mut("webapp")).and_then(|v| v.as_mut().ok());
+    view.unwrap_or_else(|| panic!("no view of {cluster}"))
+}
+
+fn cluster_of<'a>(facts: &'a mut Facts, cluster: &str) -> &'a mut ClusterFacts {
+    facts.clusters.get_mut(cluster).unwrap_or_else(|| panic!("no cluster {cluster}"))
+}
+
+/// Takes the binding of a cluster away.
+fn unbound(facts: &mut Facts, cluster: &str) {
+    cluster_of(facts, cluster).bindings = Ok(Vec::new());
+}
+
+fn binding_of<'a>(facts: &'a mut Facts, cluster: &str) -> &'a mut Binding {
+    match &mut cluster_of(facts, cluster).bindings {
+        Ok(bindings) => &mut bindings[0],
+        Err(why) => panic!("{why}"),
+    }
+}
+
+fn tag(facts: &mut Facts, key: &str, value: &str) {
+    let load_balancer = facts.selection.load_balancers.get_mut(LB).unwrap_or_else(|| panic!("no load balancer"));
+    load_balancer.tags.insert(key.to_owned(), value.to_owned());
+}
+
+fn stick(facts: &mut Facts, seconds: i32) {
+    for selected in &mut facts.selection.routes {
+        for action in &mut selected.route.actions {
+            if let Action::Forward { forward_config, .. } = action {
+                forward_config.target_group_stickiness_config = Some(Stickiness { enabled: true, duration_seconds: Some(seconds) });
+            }
+        }
+    }
+}
+
+fn set_health(facts: &mut Facts, name: &str, health: Vec<Target>) {
+    facts.health.insert(group_arn(name), Ok(health));
+}
+
+#[test]
+fn a_good_world_has_no_findings() {
+    let plan = plan();
+    assert_eq!(check(&plan, &facts(&plan), now()), []);
+}
+
+#[test]
+fn one_mutation_gives_exactly_its_code() {
+    for (name, code, change) in [mutations::IDENTITY, mutations::BALANCER, mutations::KUBERNETES, mutations::TRAFFIC].concat() {
+        let mut plan = plan();
+        let mut facts = facts(&plan);
+        change(&mut plan, &mut facts);
+        let findings = check(&plan, &facts, now());
+        let mut codes: Vec<Code> = findings.iter().map(|f| f.code).collect();
+        codes.dedup();
+        assert_eq!(codes, [code], "{name}: {findings:#?}");
+        assert!(findings.iter().all(|f| f.help.as_ref().is_some_and(|h| !h.is_empty())), "{name} says what to do");
+    }
+}
+
+#[test]
+fn a_last_pause_shorter_than_stickiness_is_said_beside_it() {
+    let plan = plan();
+    let mut facts = facts(&plan);
+    stick(&mut facts, 7200);
+    let codes: Vec<Code> = check(&plan, &facts, now()).iter().map(|f| f.code).collect();
+    assert_eq!(codes, [Code::CUT042, Code::CUT084]);
+}
+
+#[test]
+fn accepted_warnings_keep_the_reason_and_safety_is_never_accepted() {
+    let mut plan = plan();
+    let reason = "ten minutes are fine here";
+    plan.accept = ["CUT042", "CUT057"].map(|c| Accept { code: c.to_owned(), reason: reason.to_owned() }).into();
+    let mut facts = facts(&plan);
+    stick(&mut facts, 600);
+    if let Ok(identity) = &mut cluster_of(&mut facts, "b").identity {
+        identity.uid = "uid-a".to_owned();
+    }
+    let findings = check(&plan, &facts, now());
+    let by = |code: Code| findings.iter().find(|f| f.code == code).unwrap_or_else(|| panic!("no {code:?}"));
+    assert_eq!(by(Code::CUT042).accepted.as_deref(), Some(reason));
+    assert!(by(Code::CUT057).refuses() && by(Code::CUT089).refuses());
+    assert_eq!(findings[0].severity, Severity::Error, "gravest first");
+}
+
+#[test]
+fn the_hpa_findings_name_the_step_the_numbers_and_the_patch() {
+    let plan = plan();
+    let mut facts = facts(&plan);
+    view_of(&mut facts, "b").hpas[0].max = 8;
+    view_of(&mut facts, "a").hpas[0].min = 2;
+    let findings = check(&plan, &facts, now());
+    // Today's healthy total is 20, so 50 % needs 10.
+    assert!(
+        findings[0].message.starts_with("step 4 (50 % to b) needs 10 healthy targets of webapp, and HPA webapp stops at 8"),
+        "{findings:#?}"
+    );
+    let context = "kubectl --context arn:aws:eks:ap-northeast-2:123456789012:cluster/alpha-kr-";
+    assert!(findings[0].help.as_ref().is_some_and(|h| {
+        h.contains(&format!("{context}b -n webapp patch hpa webapp --type merge -p '{{\"spec\":{{\"maxReplicas\":20}}}}'"))
+    }));
+    assert!(findings[1].help.as_ref().is_some_and(|h| {
+        h.contains(&format!("{context}a -n webapp patch hpa webapp --type merge -p '{{\"spec\":{{\"minReplicas\":10}}}}'"))
+    }));
+}
+
+#[test]
+fn a_plan_takes_its_bakes_and_settles() {
+    assert_eq!(estimate(&plan()), Duration::from_mins(1 + 10 + 60));
+}
+
+#[test]
+fn routes_that_are_not_moved_do_not_count_for_stickiness() {
+    let plan = plan();
+    let mut facts = facts(&plan);
+    each_route(&mut facts.live, |r| {
+        if r.priority == Some(30) {
+            let mut actions = forward(&[("third", 1)]);
+            if let Some(Action::Forward { forward_config, .. }) = actions.first_mut() {
+                forward_config.target_group_stickiness_config = Some(Stickiness { enabled: true, duration_seconds: Some(9) });
+            }
+            r.actions = actions;
+        }
+    });
+    assert_eq!(check(&plan, &facts, now()), []);
+}

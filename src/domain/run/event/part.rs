@@ -1,0 +1,214 @@
+//! What events are made of.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::elb::action::Forward;
+use crate::domain::traffic::RouteId;
+use crate::plan::model::ClusterName;
+
+/// A step's kind, as far as the state of a run cares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum StepType {
+    /// Attach and bind.
+    Bind,
+    /// Move shares.
+    Shares,
+    /// Wait for a time.
+    Bake,
+    /// Wait for a person.
+    Approval,
+    /// Run a command.
+    Exec,
+}
+
+/// One write of a batch.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Write {
+    /// The route.
+    pub route: RouteId,
+    /// What must be there; `None`: whatever is there (a restoring write).
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub expect: Option<Forward>,
+    /// What is to be there.
+    pub set: Forward,
+}
+
+/// A way back in parts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Ramp {
+    /// Percent of the way back, rising, the last one 100.
+    pub percents: Vec<u32>,
+    /// Seconds from the last read-back of one to the next.
+    pub every: u64,
+}
+
+/// What became of a write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum WriteResult {
+    /// Sent, read back and equal.
+    Applied,
+    /// It was there already.
+    Already,
+    /// Sent without an answer, or not read back in time: open until its deadline.
+    Unknown,
+    /// Answered with no, or never sent; nothing changed.
+    Failed,
+    /// The route could not be read, so nothing was sent this time. What was sent before is as open as it was.
+    Unread,
+    /// The rule is gone.
+    Gone,
+}
+
+/// `resume`, and how it treats drift.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ResumeMode {
+    /// Go on; drift stays drift.
+    Plain,
+    /// The live shares are the new truth.
+    KeepLive,
+    /// Ours are written again.
+    Reassert,
+    /// Drift stays drift, and the rules that appeared since the start are moved along.
+    IncludeNew,
+}
+
+/// Why nothing is raised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Freeze {
+    /// Someone else changed a route.
+    Drift,
+    /// Health, routes or the marker could not be read for a while.
+    Unreadable,
+    /// A raise gate did not hold in time.
+    GateTimeout,
+    /// A guard failed and the plan says `pause`.
+    GuardFailed,
+    /// The old cluster is in trouble.
+    FromInTrouble,
+    /// A write failed and the plan says `pause`.
+    WriteFailed,
+    /// A command or a hook failed and the plan says `pause`.
+    HookFailed,
+    /// The way back has no healthy target.
+    NoWayBack,
+    /// The lock or the marker is gone, and nobody else's is there.
+    LockLost,
+}
+
+/// Something that a run waits for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Wait {
+    /// What kind of wait.
+    pub reason: WaitReason,
+    /// In words, with the numbers.
+    pub message: String,
+    /// When it ends by itself, if it does.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub until: Option<Timestamp>,
+}
+
+/// Every reason to wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum WaitReason {
+    /// A write without an answer is open until its deadline.
+    OpenWrite,
+    /// Not enough healthy targets yet, or not for long enough.
+    RaiseGate,
+    /// A metric gate that must pass does not, yet.
+    MetricGate,
+    /// Written and read back; not yet believed.
+    Settle,
+    /// Baking.
+    Bake,
+    /// Someone must approve.
+    Approval,
+    /// Someone paused the run.
+    Paused,
+    /// Frozen.
+    Frozen,
+    /// A guard is failing, but not for long enough yet.
+    GuardFailing,
+    /// Something cannot be read.
+    Unreadable,
+    /// A binding cannot be made yet.
+    Binding,
+    /// A command or a request is under way.
+    Hook,
+    /// The API's rate.
+    Rate,
+    /// The next part of a way back.
+    Ramp,
+    /// The journal cannot be written.
+    Journal,
+    /// It is not the time: `notBefore`, a window, a blackout.
+    Window,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Outcome {
+    /// All steps done.
+    Completed,
+    /// Traffic is back where it started, by itself.
+    RolledBack,
+    /// Traffic is back where it started (or at an earlier step's shares), because someone said so.
+    Aborted,
+}
+
+/// Why a process left a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Stop {
+    /// An approval, a bake, `--until`; exit 8.
+    Waiting,
+    /// `^C`; exit 130.
+    Interrupted,
+    /// Drift; exit 7.
+    Drift,
+    /// Another owner; exit 6.
+    Lock,
+    /// Traffic is not where it should be; exit 5.
+    Stuck,
+}
+
+/// What a rehearsal's clients saw between the end of a step's settling and its end.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Measured {
+    /// The step whose shares were live.
+    pub step: usize,
+    /// Its name or kind, such as `setWeight: 5`.
+    pub label: String,
+    /// Each cluster's part.
+    pub clusters: BTreeMap<ClusterName, MeasuredCluster>,
+    /// All requests, third-party groups' included.
+    pub requests: u64,
+    /// Requests that a client saw fail (no answer, or 5xx).
+    pub client_errors: u64,
+}
+
+/// One cluster's part of [`Measured`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct MeasuredCluster {
+    /// The share that the plan wants, in percent of the managed part.
+    pub planned: f64,
+    /// The share that clients saw, in percent of the managed part.
+    pub seen: f64,
+    /// Requests that it answered.
+    pub requests: u64,
+    /// Of those, with an error.
+    pub client_errors: u64,
+}

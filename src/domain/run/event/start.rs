@@ -1,0 +1,128 @@
+//! What a run remembers of its start: all that it needs to put things back.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::elb::action::Action;
+use crate::domain::kubernetes::binding::Binding;
+use crate::domain::traffic::RouteId;
+use crate::plan::model::{ClusterName, Shares};
+
+/// See [`Event::Started`](super::Event::Started).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Started {
+    /// The plan's name.
+    pub plan: String,
+    /// The plan's text, frozen.
+    pub text: String,
+    /// SHA-256 of the text, hexadecimal.
+    pub hash: String,
+    /// `alice@mac`.
+    pub owner: String,
+    /// The first step to do (`--from-step`), from 1.
+    pub from_step: usize,
+    /// The shares at the start, which a rollback returns to; `None`: what each route had.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub start: Option<Shares>,
+    /// ARNs of the load balancers.
+    pub load_balancers: Vec<String>,
+    /// Every route, with its actions as read.
+    pub routes: Vec<RouteStart>,
+    /// Listeners and rules that were there and are not the run's; `None` in journals that did not keep them.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub others: Option<BTreeSet<RouteId>>,
+    /// Every target group of the plan, by ARN.
+    pub groups: BTreeMap<String, GroupStart>,
+    /// UIDs of the clusters' `kube-system`, by cluster.
+    pub clusters: BTreeMap<ClusterName, String>,
+    /// The bindings that `bind` makes or verifies.
+    pub bindings: Vec<BindingStart>,
+}
+
+/// A binding that `bind` deals with.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct BindingStart {
+    /// In which cluster.
+    pub cluster: ClusterName,
+    /// The workload.
+    pub workload: String,
+    /// Whether it is made where it does not exist, or only compared.
+    pub create: bool,
+    /// What must be there.
+    pub binding: Binding,
+}
+
+/// A route at the start.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RouteStart {
+    /// ARN of the listener (default action) or rule.
+    pub id: RouteId,
+    /// ARN of the load balancer.
+    pub load_balancer: String,
+    /// `443 rule 15`.
+    pub label: String,
+    /// Its conditions in words.
+    #[serde(default)]
+    pub conditions: String,
+    /// The workload that it belongs to.
+    pub workload: String,
+    /// The managed groups: ARN by cluster.
+    pub groups: BTreeMap<ClusterName, String>,
+    /// Its actions as read: what a rollback returns to.
+    pub actions: Vec<Action>,
+    /// What was there when the run began, where that is something else: a rollback that knows the original actions from elsewhere.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub found: Option<Vec<Action>>,
+    /// Who else writes to it, as far as its tags and its load balancer's tell.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub owners: Vec<Owner>,
+}
+
+/// A tool that manages a resource, by a tag of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Owner {
+    /// Which.
+    pub tool: Tool,
+    /// The tag that says so, as `key=value`.
+    pub tag: String,
+}
+
+/// Tools that write to load balancers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Tool {
+    /// The AWS Load Balancer Controller, or EKS Auto Mode's.
+    Controller,
+    /// Terraform or one of its kin.
+    Terraform,
+    /// CloudFormation.
+    CloudFormation,
+}
+
+/// A target group at the start.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct GroupStart {
+    /// Name.
+    pub name: String,
+    /// The cluster that it belongs to.
+    pub cluster: ClusterName,
+    /// Workload.
+    pub workload: String,
+    /// Healthy targets: the baseline.
+    pub healthy: u32,
+    /// Seconds between its health checks.
+    pub interval: u32,
+    /// Whether cross-zone balancing is on for it.
+    pub cross_zone: bool,
+    /// Names of the zones that its load balancer has enabled; empty in journals that did not keep them.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub zones: Vec<String>,
+    /// Seconds of its deregistration delay.
+    pub deregistration_delay: u32,
+}

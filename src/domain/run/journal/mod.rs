@@ -1,0 +1,347 @@
+//! The journal's format: one JSON object a line, in order, each with a checksum chained over all records before it.
+//!
+//! A journal that parses is what was written, or a prefix of it; anything else is refused, because acting on half-believed intents moves traffic.
+//! What a prefix says is a lower bound: the live world has to be read before anything is written.
+
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+
+use super::event::{Event, Record, VERSION};
+
+mod swift;
+
+/// Hexadecimal digits of a checksum.
+const SUM: usize = 16;
+/// What stands before a checksum in its line, and after it.
+const BEFORE: &[u8] = br#","sum":""#;
+const AFTER: &[u8] = br#""}"#;
+
+/// A journal that was read.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Parsed {
+    /// The records, without gaps from 1.
+    pub records: Vec<Record>,
+    /// The checksum of each.
+    pub sums: Vec<String>,
+    /// Whether an incomplete last record was dropped: the process died while writing it, before acting on it.
+    pub torn: bool,
+    /// Bytes that the records take; what follows is the torn part.
+    pub kept: usize,
+    /// Whether the last record is whole but lacks its newline.
+    pub open: bool,
+}
+
+impl Parsed {
+    /// The checksum of the last record, empty before the first.
+    pub fn sum(&self) -> &str {
+        self.sums.last().map_or("", String::as_str)
+    }
+
+    /// Reads what follows in the same journal, which begins with a line. Where it is refused, the line after [`Parsed::records`] is the bad one.
+    ///
+    /// # Errors
+    /// A complete record that is not right.
+    pub fn read_on(&mut self, bytes: &[u8]) -> Result<(), Why> {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let end = rest.iter().position(|b| *b == b'\n');
+            let (line, next_line) = rest.split_at(end.map_or(rest.len(), |end| end + 1));
+            match next(self, line.strip_suffix(b"\n").unwrap_or(line)) {
+                Ok((record, sum)) => {
+                    self.records.push(record);
+                    self.sums.push(sum);
+                    self.kept += line.len();
+                    self.open = end.is_none();
+                }
+                Err(why) if end.is_some() || matches!(why, Why::Newer(_)) => return Err(why),
+                Err(_) => {
+                    self.torn = true;
+                    break;
+                }
+            }
+            rest = next_line;
+        }
+        Ok(())
+    }
+}
+
+/// A journal that must not be believed from this line on.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[error("line {line}: {why}")]
+pub struct Corrupt {
+    /// The first bad line, from 1.
+    pub line: usize,
+    /// What is wrong with it.
+    pub why: Why,
+    /// The records before it: enough to name what the run was about, never to continue it.
+    pub prefix: Vec<Record>,
+}
+
+/// What is wrong with a line.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Why {
+    /// Not a JSON object.
+    #[error("not a JSON object ({0})")]
+    Syntax(String),
+    /// The checksum is missing, or is not that of this record after the ones before it.
+    #[error("its checksum does not match")]
+    Sum,
+    /// Records are missing or out of order.
+    #[error("its sequence number is not {0}")]
+    Sequence(u64),
+    /// The record belongs to another run.
+    #[error("it belongs to the run {0}")]
+    Run(String),
+    /// The version is above [`VERSION`].
+    #[error("a newer cutover wrote it (record version {0}, this one reads up to {VERSION})")]
+    Newer(u64),
+    /// Intact, but not a record that this build knows.
+    #[error("a record that this cutover does not know ({0})")]
+    Unknown(String),
+}
+
+/// A record as `--output json` prints it: the event's own fields beside `v`, `seq`, `time`, `run`; no checksum.
+pub fn to_json(record: &Record) -> Value {
+    match fields(record) {
+        Ok(map) => Value::Object(map),
+        Err(error) => serde_json::json!({ "v": VERSION, "seq": record.seq, "event": "unprintable", "message": error.to_string() }),
+    }
+}
+
+/// A record as a line of the journal, with its newline, and its checksum. `previous` is the checksum of the record before it, empty for the first.
+pub fn line(previous: &str, record: &Record) -> Result<(String, String), serde_json::Error> {
+    let mut line = serde_json::to_string(&fields(record)?)?;
+    line.truncate(line.len() - 1);
+    let sum = checksum(previous, line.as_bytes());
+    line.push_str(r#","sum":""#);
+    line.push_str(&sum);
+    line.push_str("\"}\n");
+    Ok((line, sum))
+}
+
+/// Reads a journal. An incomplete last record is dropped; a complete one that is not right refuses the journal.
+pub fn parse(bytes: &[u8]) -> Result<Parsed, Corrupt> {
+    let mut parsed = Parsed::default();
+    match parsed.read_on(bytes) {
+        Ok(()) => Ok(parsed),
+        Err(why) => Err(Corrupt { line: parsed.records.len() + 1, why, prefix: parsed.records }),
+    }
+}
+
+/// The record and checksum of the line after what was parsed so far.
+fn next(parsed: &Parsed, line: &[u8]) -> Result<(Record, String), Why> {
+    let (record, sum) = match verified(parsed.sum(), line).and_then(|sum| swift::record(line).map(|record| (record, sum))) {
+        Some(read) => read,
+        None => slowly(parsed, line)?,
+    };
+    let expected = parsed.records.last().map_or(1, |r| r.seq + 1);
+    if record.seq != expected {
+        return Err(Why::Sequence(expected));
+    }
+    match parsed.records.first() {
+        Some(first) if first.run != record.run => Err(Why::Run(record.run)),
+        _ => Ok((record, sum)),
+    }
+}
+
+/// The same of any line that there may be, with what is wrong with it.
+fn slowly(parsed: &Parsed, line: &[u8]) -> Result<(Record, String), Why> {
+    let map: Map<String, Value> = serde_json::from_slice(line).map_err(|e| Why::Syntax(e.to_string()))?;
+    // Before the checksum: a newer version may compute it in another way.
+    if let Some(v) = map.get("v").and_then(Value::as_u64).filter(|v| *v > u64::from(VERSION)) {
+        return Err(Why::Newer(v));
+    }
+    let sum = verified(parsed.sum(), line).ok_or(Why::Sum)?;
+    record(map).map(|record| (record, sum)).map_err(Why::Unknown)
+}
+
+/// The checksum at the end of a line, if it is the right one. Bytes are compared, not JSON values, so that no change goes unseen.
+fn verified(previous: &str, line: &[u8]) -> Option<String> {
+    let line = line.strip_suffix(AFTER)?;
+    let (rest, sum) = line.split_at_checked(line.len().checked_sub(SUM)?)?;
+    let expected = checksum(previous, rest.strip_suffix(BEFORE)?);
+    (expected.as_bytes() == sum).then_some(expected)
+}
+
+/// The checksum of a record without its last brace.
+fn checksum(previous: &str, open: &[u8]) -> String {
+    let digest = Sha256::new().chain_update(previous).chain_update(open).chain_update(b"}").finalize();
+    let number = digest.iter().take(SUM / 2).fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
+    format!("{number:016x}")
+}
+
+fn fields(record: &Record) -> Result<Map<String, Value>, serde_json::Error> {
+    let mut map = Map::new();
+    map.insert("v".into(), VERSION.into());
+    map.insert("seq".into(), record.seq.into());
+    map.insert("time".into(), serde_json::to_value(record.time)?);
+    map.insert("run".into(), record.run.clone().into());
+    if let Value::Object(event) = serde_json::to_value(&record.event)? {
+        map.extend(event);
+    }
+    Ok(map)
+}
+
+fn record(mut map: Map<String, Value>) -> Result<Record, String> {
+    let mut take = |key: &str| map.remove(key).ok_or_else(|| format!("no `{key}`"));
+    let number = |value: Value| value.as_u64().ok_or_else(|| format!("{value} is not a number"));
+    let (v, seq, time, run, _) = (number(take("v")?)?, number(take("seq")?)?, take("time")?, take("run")?, take("sum")?);
+    if v != u64::from(VERSION) {
+        return Err(format!("record version {v}"));
+    }
+    Ok(Record {
+        seq,
+        time: serde_json::from_value(time).map_err(|e| e.to_string())?,
+        run: serde_json::from_value(run).map_err(|e| e.to_string())?,
+        event: serde_json::from_value::<Event>(Value::Object(map)).map_err(|e| e.to_string())?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::run::event::{Measured, Outcome, WriteResult};
+
+    fn journal() -> (Vec<Record>, String) {
+        let events = [
+            Event::Claimed { owner: "alice@mac".into(), pid: 7, tool: "0.1.0".into(), onward: false },
+            Event::Settled { step: 1 },
+            Event::Outcome { route: "arn:r".into(), result: WriteResult::Applied, live: None, detail: Some("ü \"quoted\"\n".into()) },
+            Event::Thawed {},
+            Event::Finished { outcome: Outcome::Completed, remarks: vec![], left: Vec::new() },
+        ];
+        let (mut text, mut sum, mut records) = (String::new(), String::new(), vec![]);
+        for (seq, event) in (1..).zip(events) {
+            let record = Record { seq, time: "2026-11-20T21:03:05Z".parse().unwrap(), run: "alpha-1".into(), event };
+            let (line, next) = line(&sum, &record).unwrap();
+            text.push_str(&line);
+            sum = next;
+            records.push(record);
+        }
+        (records, text)
+    }
+
+    #[test]
+    fn a_line_is_flat_and_ends_with_its_checksum() {
+        let (records, text) = journal();
+        let first = text.lines().next().unwrap();
+        let head = r#"{"v":1,"seq":1,"time":"2026-11-20T21:03:05Z","run":"alpha-1","event":"claimed","owner":"alice@mac","pid":7,"tool":"0.1.0","sum":""#;
+        assert!(first.starts_with(head), "{first}");
+        assert_eq!(first.len(), head.len() + SUM + 2);
+        assert_eq!(to_json(&records[0]).to_string(), format!("{}}}", &first[..head.len() - BEFORE.len()]));
+    }
+
+    #[test]
+    fn what_was_written_is_read() {
+        let (records, text) = journal();
+        let parsed = parse(text.as_bytes()).unwrap();
+        assert_eq!(parsed.records, records);
+        assert_eq!((parsed.torn, parsed.open, parsed.kept), (false, false, text.len()));
+        assert_eq!(parse(b"").unwrap(), Parsed::default());
+    }
+
+    #[test]
+    fn every_kind_of_record_is_read_in_one_go() {
+        let all = std::fs::read_to_string("tests/fuzz/corpus/journal/each-kind").unwrap();
+        for line in all.lines().filter_map(|line| line.strip_suffix('}')) {
+            let line = format!("{line},\"sum\":\"0\"}}");
+            let slowly = record(serde_json::from_str(&line).unwrap()).unwrap();
+            assert_eq!(swift::record(line.as_bytes()), Some(slowly), "{line}");
+        }
+        let twice = br#"{"v":1,"seq":1,"seq":2,"time":"2026-11-20T21:03:05Z","run":"r","event":"thawed","sum":"0"}"#;
+        assert_eq!(swift::record(twice), None, "which of them counts is for the slower way to say");
+    }
+
+    #[test]
+    fn every_kind_of_action_survives_the_journal() {
+        let actions = serde_json::json!([
+            { "Type": "authenticate-oidc", "Order": 1, "AuthenticateOidcConfig": { "Issuer": "https://id", "SessionTimeout": 604_800, "UseExistingClientSecret": true } },
+            { "Type": "authenticate-cognito", "Order": 2, "AuthenticateCognitoConfig": { "Extra": { "prompt": "login" } } },
+            { "Type": "jwt-validation", "Order": 3, "JwtValidationConfig": { "Claims": [{ "Values": ["a", "b"] }] } },
+            { "Type": "redirect", "RedirectConfig": { "Port": "#{port}" } },
+            { "Type": "fixed-response", "FixedResponseConfig": { "StatusCode": "503" } },
+            { "Type": "forward", "Order": 50_000, "ForwardConfig": {
+                "TargetGroups": [{ "TargetGroupArn": "arn:a", "Weight": 0 }, { "TargetGroupArn": "arn:b" }],
+                "TargetGroupStickinessConfig": { "Enabled": true, "DurationSeconds": 600 } } },
+        ]);
+        let live: Vec<crate::domain::elb::action::Action> = serde_json::from_value(actions.clone()).unwrap();
+        let forward = crate::domain::elb::action::forward(&live).cloned();
+        let outcome = Event::Outcome { route: "arn:r".into(), result: WriteResult::Unknown, live: forward, detail: None };
+        for event in [Event::Drifted { route: "arn:r".into(), expected: live.clone(), live: Some(live) }, outcome] {
+            let record = Record { seq: 1, time: "2026-11-20T21:03:05.123456789Z".parse().unwrap(), run: "r".into(), event };
+            let (text, _) = line("", &record).unwrap();
+            assert_eq!(parse(text.as_bytes()).unwrap().records, [record]);
+            assert!(!text.contains("drifted") || text.contains(&format!("\"expected\":{actions}")), "as the API spells it: {text}");
+        }
+    }
+
+    #[test]
+    fn cut_anywhere_a_prefix_remains() {
+        let (records, text) = journal();
+        for cut in 0..text.len() {
+            let bytes = &text.as_bytes()[..cut];
+            let parsed = parse(bytes).unwrap();
+            let whole = bytes.split(|b| *b == b'\n').count() - 1;
+            // The newline alone may be missing: then the record is whole.
+            assert_eq!(parsed.records.len(), whole + usize::from(parsed.open), "cut at {cut}");
+            assert_eq!(parsed.records, records[..parsed.records.len()], "cut at {cut}");
+            assert_eq!(parsed.torn, parsed.kept < cut, "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn any_flipped_bit_is_recognised() {
+        let (records, text) = journal();
+        let last = text.trim_end().rfind('\n').unwrap() + 1;
+        for at in 0..text.len() {
+            for bit in 0..8 {
+                let mut bytes = text.clone().into_bytes();
+                bytes[at] ^= 1 << bit;
+                match parse(&bytes) {
+                    // Only the last newline can go without a refusal: then the last record looks torn.
+                    Ok(parsed) => assert_eq!((parsed.records.as_slice(), at), (&records[..4], text.len() - 1), "byte {at} bit {bit}"),
+                    Err(corrupt) => {
+                        let line = text.as_bytes()[..at].split(|b| *b == b'\n').count();
+                        assert_eq!(corrupt.line, line, "byte {at} bit {bit}: {corrupt}");
+                        assert_eq!(corrupt.prefix, records[..line - 1]);
+                        assert!(at < last || line == records.len());
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_line_missing_twice_or_moved_is_refused() {
+        let (_, text) = journal();
+        let lines: Vec<&str> = text.split_inclusive('\n').collect();
+        for order in [vec![1, 2], vec![0, 2, 3], vec![0, 0, 1], vec![0, 2, 1], vec![0, 1, 2, 3, 4, 4]] {
+            let text: String = order.iter().map(|i| lines[*i]).collect();
+            assert!(matches!(parse(text.as_bytes()), Err(Corrupt { why: Why::Sum, .. })), "{order:?}");
+        }
+        assert!(parse(b"\n").is_err());
+    }
+
+    #[test]
+    fn a_newer_version_is_named() {
+        let (_, text) = journal();
+        let newer = format!("{text}{{\"v\":2,\"seq\":6,\"shape\":\"unheard of\"}}");
+        assert_eq!(parse(newer.as_bytes()).unwrap_err().why, Why::Newer(2));
+        assert!(Why::Newer(2).to_string().contains("a newer cutover wrote it"));
+    }
+
+    #[test]
+    fn an_intact_record_of_another_kind_is_refused() {
+        let body = r#"{"v":1,"seq":1,"time":"2026-11-20T21:03:05Z","run":"r","event":"teleported"}"#;
+        let line = format!("{},\"sum\":\"{}\"}}\n", &body[..body.len() - 1], checksum("", &body.as_bytes()[..body.len() - 1]));
+        assert!(matches!(parse(line.as_bytes()), Err(Corrupt { why: Why::Unknown(_), .. })));
+    }
+
+    #[test]
+    fn a_measurement_is_printed_like_any_record() {
+        let measured = Measured { step: 2, label: "setWeight: 5".into(), clusters: [].into(), requests: 9, client_errors: 0 };
+        let record = Record { seq: 3, time: "2026-11-20T21:03:05Z".parse().unwrap(), run: "r".into(), event: Event::Measured(measured) };
+        let json = to_json(&record).to_string();
+        assert!(json.contains(r#""event":"measured","step":2,"#) && json.ends_with(r#""clientErrors":0}"#), "{json}");
+    }
+}

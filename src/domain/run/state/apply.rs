@@ -1,0 +1,316 @@
+//! The fold: what each event does to the state.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::{Detach, Illegal, Open, Phase, Progress, Ramping, Rollback, Route, State};
+use crate::domain::elb::action::{self, Action, Forward};
+use crate::domain::run::event::{Event, Freeze, Ramp, ResumeMode, StepType, Write, WriteResult};
+use crate::domain::run::hook::{HookId, HookResult, Occasion};
+use crate::plan::model::OnTimeout;
+
+impl State {
+    /// Takes an event in, or says that it cannot happen here; then nothing has changed.
+    pub fn apply(&mut self, time: Timestamp, event: &Event) -> Result<(), Illegal> {
+        self.check(event)?;
+        self.last = time;
+        self.heard.extend(event.request().map(str::to_owned));
+        match event {
+            Event::Claimed { onward, .. } => self.claim(time, *onward),
+            Event::StepStarted { step, kind, .. } => self.enter(*step, *kind, time),
+            Event::Bound { cluster, binding, .. } => {
+                self.bound.insert((cluster.clone(), binding.clone()));
+            }
+            Event::Intended { deadline, writes, restore } => self.intend(time, *deadline, writes, *restore),
+            Event::Outcome { route, result, live, .. } => self.outcome(time, route, *result, live.as_ref()),
+            Event::Settled { .. } => self.settle(time),
+            Event::Sampled { gate, measurement } => self.gates.entry(gate.clone()).or_default().0.push(measurement.clone()),
+            Event::Judged { gate, call, .. } => self.gates.entry(gate.clone()).or_default().1 = Some(*call),
+            Event::StepDone { step } => {
+                self.phase = Phase::Ready;
+                self.step = step + 1;
+            }
+            Event::Baked { millis, until, .. } => self.baked = (Duration::from_millis(*millis), *until),
+            Event::Approved { .. } => self.released = true,
+            Event::TimedOut { then, .. } => {
+                self.timed_out = true;
+                self.released |= *then == OnTimeout::Proceed;
+            }
+            Event::Promoted { full, .. } => {
+                self.released = true;
+                self.full |= full;
+            }
+            Event::Paused { by, reason, .. } => self.paused = Some((by.clone(), reason.clone())),
+            Event::Resumed { mode, .. } => self.resume(time, *mode),
+            Event::Frozen { reason, message } => self.frozen = Some((*reason, message.clone(), time)),
+            Event::Thawed {} => self.thaw(time),
+            Event::Drifted { route, live, .. } => self.drift(time, route, live.as_ref()),
+            Event::Appeared { route } => {
+                self.newcomers.insert(route.id.clone(), (**route).clone());
+            }
+            Event::RollbackStarted { cause, by, to_step, force, .. } => {
+                self.go_back(time, (cause, by), *force);
+                self.rollback.iter_mut().for_each(|rollback| rollback.to_step = *to_step);
+            }
+            Event::RampStarted { cause, by, ramp, force, .. } => {
+                self.go_back(time, (cause, by), *force);
+                self.ramp(time, ramp);
+            }
+            Event::Ramped { percent, .. } => {
+                if let Some(ramp) = self.rollback.as_mut().and_then(|r| r.ramp.as_mut()) {
+                    (ramp.percent, ramp.since) = (*percent, time);
+                }
+            }
+            Event::HookStarted { hook, .. } => self.began(*hook, time),
+            Event::HookEnded { hook, result, message } => self.ended(*hook, *result, message, time),
+            Event::DetachStarted { by, bindings, .. } => self.detach(time, by, *bindings),
+            Event::Unbound { cluster, binding, gone, why } => {
+                let left = (!gone).then(|| why.clone());
+                self.detach.iter_mut().for_each(|d| drop(d.dealt.insert((cluster.clone(), binding.clone()), left.clone())));
+            }
+            Event::Finished { outcome, .. } => {
+                self.phase = Phase::Finished;
+                self.finished = Some(*outcome);
+            }
+            Event::Stopped { reason, .. } => self.stopped = Some(*reason),
+            Event::Started(_)
+            | Event::GateFailed { .. }
+            | Event::Waiting { .. }
+            | Event::Health { .. }
+            | Event::Notice { .. }
+            | Event::Kept { .. }
+            | Event::Measured(_)
+            | Event::Notified { .. } => {}
+        }
+        Ok(())
+    }
+
+    /// A new process has seen nothing yet, and its time-outs begin with it: the time in which nobody worked does not count against the step.
+    fn claim(&mut self, time: Timestamp, onward: bool) {
+        self.stopped = None;
+        if !onward {
+            self.gate_since = time;
+        }
+        self.first_write = self.first_write.map(|_| time);
+        self.hooks.retain(|_, progress| !matches!(progress, Progress::Running(_)));
+        self.routes.values_mut().for_each(|route| route.read_back = false);
+        // What another process announced it may never have sent.
+        self.rollback.iter_mut().for_each(|rollback| rollback.wrote = false);
+    }
+
+    fn go_back(&mut self, time: Timestamp, (cause, by): (&str, &str), force: bool) {
+        // What a rollback has under way, or has done, is its own; a step's is over, and a later rollback begins anew.
+        let again = self.phase == Phase::RollingBack;
+        self.hooks.retain(|hook, progress| match progress {
+            Progress::Failed(_) => !hook.at.of_rollback(),
+            Progress::Running(_) => again && hook.at.of_rollback(),
+            Progress::Well => again || !hook.at.of_rollback(),
+        });
+        self.phase = Phase::RollingBack;
+        self.finished = None;
+        self.routes.values_mut().for_each(|route| route.read_back = false);
+        let automatic = by == AUTOMATIC;
+        self.rollback = Some(Rollback {
+            cause: cause.to_owned(),
+            by: by.to_owned(),
+            to_step: None,
+            force,
+            automatic,
+            since: time,
+            ramp: None,
+            wrote: false,
+        });
+    }
+
+    fn detach(&mut self, time: Timestamp, by: &str, bindings: bool) {
+        self.phase = Phase::Detaching;
+        self.finished = None;
+        self.gate_since = time;
+        self.routes.values_mut().for_each(|route| route.read_back = false);
+        self.detach = Some(Detach { by: by.to_owned(), bindings, dealt: BTreeMap::new() });
+    }
+
+    fn ramp(&mut self, time: Timestamp, ramp: &Ramp) {
+        let from = self.routes.iter().map(|(id, route)| (id.clone(), route.forward().clone())).collect();
+        let percent = ramp.percents.first().copied().unwrap_or(100);
+        let ramping = Ramping { ramp: ramp.clone(), percent, since: time, from };
+        self.rollback.iter_mut().for_each(|rollback| rollback.ramp = Some(ramping.clone()));
+    }
+
+    fn enter(&mut self, step: usize, kind: StepType, time: Timestamp) {
+        self.step = step;
+        self.step_since = time;
+        self.gate_since = time;
+        self.first_write = None;
+        self.last_applied = None;
+        self.settled = false;
+        self.baked = (Duration::ZERO, time);
+        self.released = false;
+        self.timed_out = false;
+        self.phase = match kind {
+            StepType::Bind | StepType::Shares => Phase::Moving,
+            StepType::Bake => Phase::Baking,
+            StepType::Approval => Phase::Awaiting,
+            StepType::Exec => Phase::Working,
+        };
+    }
+
+    /// The shares of this step stand; metric gates begin anew.
+    fn settle(&mut self, time: Timestamp) {
+        self.settled = true;
+        self.shares_since = time;
+        self.gates.clear();
+    }
+
+    fn intend(&mut self, time: Timestamp, deadline: Timestamp, writes: &[Write], restore: bool) {
+        if !restore {
+            // What is written over someone else's is no beginning of the step: its hooks, its gates and its hours are still to come.
+            if !writes.iter().all(|write| self.routes.get(&write.route).is_some_and(|route| route.reassert)) {
+                self.first_write.get_or_insert(time);
+            }
+            // Also where it had settled before, and what someone else did is written over.
+            self.settled = false;
+        }
+        self.rollback.iter_mut().for_each(|rollback| rollback.wrote |= restore);
+        for write in writes {
+            let Some(route) = self.routes.get_mut(&write.route) else { continue };
+            route.touched = time;
+            route.read_back = false;
+            let mut open = route.open.take().unwrap_or(Open { sets: Vec::new(), deadline, pending: true });
+            open.sets.push(write.set.clone());
+            open.deadline = open.deadline.max(deadline);
+            open.pending = true;
+            route.open = Some(open);
+        }
+    }
+
+    fn outcome(&mut self, time: Timestamp, id: &str, result: WriteResult, live: Option<&Forward>) {
+        let Some(route) = self.routes.get_mut(id) else { return };
+        route.touched = time;
+        route.read_back = matches!(result, WriteResult::Applied | WriteResult::Already);
+        match result {
+            WriteResult::Applied | WriteResult::Already => {
+                if let Some(forward) = live {
+                    route.replace(action::with_forward(&route.known, forward), time);
+                }
+                route.close();
+                route.drift = None;
+                (route.reassert, route.late) = (false, false);
+                if result == WriteResult::Applied {
+                    self.last_applied = Some(time);
+                }
+            }
+            WriteResult::Unknown => {
+                if let Some(open) = &mut route.open {
+                    open.pending = false;
+                }
+            }
+            WriteResult::Unread => {}
+            WriteResult::Failed => route.unsend(),
+            WriteResult::Gone => {
+                route.open = None;
+                route.drift = Some(None);
+            }
+        }
+    }
+
+    fn drift(&mut self, time: Timestamp, id: &str, live: Option<&Vec<Action>>) {
+        let Some(route) = self.routes.get_mut(id) else { return };
+        route.read_back = false;
+        let back = live.is_some_and(|l| action::same(l, &route.known));
+        if !back && route.drift.is_none() {
+            route.remember(route.forward().clone(), time);
+        }
+        route.drift = if back { None } else { Some(live.cloned()) };
+        route.reassert &= !back;
+    }
+
+    /// A command that was begun is to be taken back, whatever becomes of it.
+    fn began(&mut self, hook: HookId, time: Timestamp) {
+        self.hooks.insert(hook, Progress::Running(time));
+        if hook.at == Occasion::Command {
+            self.done.insert(hook.step);
+        }
+    }
+
+    fn ended(&mut self, hook: HookId, result: HookResult, message: &str, time: Timestamp) {
+        match result {
+            HookResult::Well => drop(self.hooks.insert(hook, Progress::Well)),
+            HookResult::Failed => drop(self.hooks.insert(hook, Progress::Failed(message.to_owned()))),
+            HookResult::Ended => drop(self.hooks.remove(&hook)),
+        }
+        if (hook.at, result) == (Occasion::Undo, HookResult::Well) {
+            self.done.remove(&hook.step);
+        }
+        // Its time is not the gates' time.
+        self.gate_since = time;
+    }
+
+    fn resume(&mut self, time: Timestamp, mode: ResumeMode) {
+        // What failed is tried again.
+        self.hooks.retain(|_, progress| !matches!(progress, Progress::Failed(_)));
+        self.paused = None;
+        self.overruled |= self.frozen.as_ref().is_some_and(|(f, _, _)| *f == Freeze::FromInTrouble);
+        let drift = self.frozen.as_ref().is_some_and(|(f, _, _)| *f == Freeze::Drift);
+        let settles = matches!(mode, ResumeMode::KeepLive | ResumeMode::Reassert);
+        if !drift || settles {
+            self.thaw(time);
+        }
+        if mode == ResumeMode::IncludeNew {
+            self.include(time);
+        }
+        for route in self.routes.values_mut().filter(|_| settles) {
+            match route.drift.clone() {
+                Some(Some(live)) if mode == ResumeMode::KeepLive => {
+                    route.replace(live, time);
+                    route.drift = None;
+                }
+                Some(_) => route.reassert = true,
+                None => {}
+            }
+        }
+    }
+
+    /// Rules that appeared are routes like any other from now on; a rollback puts them back to what they were when they appeared.
+    fn include(&mut self, time: Timestamp) {
+        for (id, start) in std::mem::take(&mut self.newcomers) {
+            self.started.routes.push(start.clone());
+            self.routes.insert(id, Route { reassert: true, late: true, ..Route::new(start, time) });
+        }
+    }
+
+    fn thaw(&mut self, time: Timestamp) {
+        self.frozen = None;
+        self.gate_since = time;
+        // A step whose writes failed gets its whole time again.
+        if self.first_write.is_some() {
+            self.first_write = Some(time);
+        }
+    }
+}
+
+impl Route {
+    /// The forward has been read back. An older write without an answer may still come late, unless it would change nothing; only a read
+    /// after its deadline closes that. (This one may be from before it, whenever it is told of.)
+    fn close(&mut self) {
+        let Some(mut open) = self.open.take() else { return };
+        let now = self.forward();
+        open.sets.retain(|set| !set.same(now));
+        open.pending = false;
+        self.open = Some(open).filter(|o| !o.sets.is_empty());
+    }
+
+    /// The last write was answered with no: it takes no effect.
+    fn unsend(&mut self) {
+        if let Some(open) = &mut self.open {
+            open.sets.pop();
+            open.pending = false;
+        }
+        self.open = self.open.take().filter(|o| !o.sets.is_empty());
+    }
+}
+
+/// Who started an automatic rollback.
+pub const AUTOMATIC: &str = "cutover";

@@ -1,0 +1,143 @@
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use super::*;
+use crate::domain::fixture;
+use crate::domain::run::event::{Freeze, Measured, Outcome, Ramp, Record, ResumeMode, StepType, Stop, WriteResult};
+use crate::domain::run::hook::{HookId, HookResult, Occasion};
+use crate::domain::run::state::Detach;
+
+/// Every phase, and whether the way back has been taken away.
+const PHASES: [(Phase, bool); 9] = [
+    (Phase::Ready, false),
+    (Phase::Moving, false),
+    (Phase::Baking, false),
+    (Phase::Awaiting, false),
+    (Phase::Working, false),
+    (Phase::RollingBack, false),
+    (Phase::Finished, false),
+    (Phase::Detaching, true),
+    (Phase::Finished, true),
+];
+
+/// A run that stands there.
+fn state(stand: Stand) -> State {
+    let event = Event::Started(Box::new(fixture::started(4)));
+    let record = Record { seq: 1, time: Timestamp::UNIX_EPOCH, run: "r".into(), event };
+    let mut state = State::fold(&[record]).expect("legal").expect("a state");
+    state.phase = stand.phase;
+    state.finished = (stand.phase == Phase::Finished).then_some(Outcome::Completed);
+    state.detach = stand.detached.then(|| Detach { by: "alice@mac".into(), bindings: true, dealt: BTreeMap::new() });
+    state.frozen = stand.held.then(|| (Freeze::Drift, "someone".into(), Timestamp::UNIX_EPOCH));
+    state.routes.values_mut().next().expect("a route").reassert = stand.reassert;
+    assert_eq!(state.stand(), stand);
+    state
+}
+
+fn stands() -> impl Iterator<Item = Stand> {
+    let flags = [(false, false), (false, true), (true, false), (true, true)];
+    PHASES.into_iter().flat_map(move |(phase, detached)| flags.map(|(held, reassert)| Stand { phase, held, reassert, detached }))
+}
+
+/// Whether an event may happen where a run stands.
+type Condition = fn(Stand) -> bool;
+
+/// Every kind of event, those whose fields matter twice, with the phases (by their first letters, `B` for the rollback) in which it may
+/// happen, and on which condition.
+fn events() -> Vec<(Event, &'static str, Condition)> {
+    let by = || "alice@mac".to_owned();
+    let route = || fixture::started(4).routes[0].id.clone();
+    let intended = |restore| Event::Intended { restore, deadline: Timestamp::UNIX_EPOCH, writes: vec![] };
+    let always: Condition = |_| true;
+    let free: Condition = |s| !s.held;
+    let moving: Condition = |s| s.reassert || s.phase == Phase::Detaching || (s.phase == Phase::Moving && !s.held);
+    let hook = |at| HookId { at, step: 1, number: 0 };
+    let back: Condition = |s| !s.detached;
+    let ramp = Ramp { percents: vec![50, 100], every: 60 };
+    let measured = Measured { step: 1, label: String::new(), clusters: BTreeMap::new(), requests: 0, client_errors: 0 };
+    vec![
+        (Event::Started(Box::new(fixture::started(4))), "", always),
+        (Event::Measured(measured), "", always),
+        (Event::Notified { to: by(), about: crate::plan::model::notify::Kind::Frozen, text: by() }, "", always),
+        (Event::Claimed { owner: by(), pid: 1, tool: String::new(), onward: false }, "rmbawBfd", always),
+        (Event::RollbackStarted { cause: String::new(), by: by(), to_step: None, force: false, request: None }, "rmbawBf", back),
+        (Event::RampStarted { cause: String::new(), by: by(), ramp, force: false, request: None }, "rmbawBf", back),
+        (Event::HookStarted { hook: hook(Occasion::Command), what: by() }, "rmw", free),
+        (Event::HookStarted { hook: hook(Occasion::Undo), what: by() }, "B", always),
+        (Event::HookEnded { hook: hook(Occasion::Undo), result: HookResult::Well, message: by() }, "rmbawBd", always),
+        (Event::DetachStarted { by: by(), bindings: true, request: None }, "f", always),
+        (Event::Unbound { cluster: by(), binding: by(), gone: true, why: String::new() }, "d", always),
+        (Event::Ramped { percent: 100, early: None }, "B", always),
+        (Event::Notice { message: String::new(), request: None }, "rmbawBfd", always),
+        (Event::Stopped { reason: Stop::Waiting, message: String::new() }, "rmbawBfd", always),
+        (Event::StepStarted { step: 1, kind: StepType::Shares, label: String::new() }, "r", free),
+        (Event::Bound { cluster: by(), binding: by(), result: by() }, "m", always),
+        (Event::Settled { step: 1 }, "m", always),
+        (intended(true), "B", always),
+        (intended(false), "rmbawd", moving),
+        (Event::StepDone { step: 1 }, "mbaw", free),
+        (Event::Baked { step: 1, millis: 1, gap: 0, until: Timestamp::UNIX_EPOCH }, "b", always),
+        (Event::Approved { step: 1, by: by(), request: None }, "a", always),
+        (Event::TimedOut { step: 1, after: 1, then: crate::plan::model::OnTimeout::Pause }, "a", always),
+        (Event::Promoted { step: 1, full: false, by: by(), request: None }, "ba", always),
+        (Event::Promoted { step: 1, full: true, by: by(), request: None }, "rmbaw", always),
+        (Event::Paused { by: by(), reason: String::new(), request: None }, "rmbaw", always),
+        (Event::Resumed { by: by(), mode: ResumeMode::Plain, request: None }, "rmbaw", always),
+        (Event::Frozen { reason: Freeze::Unreadable, message: String::new() }, "rmbaw", always),
+        (Event::Thawed {}, "rmbaw", |s| s.held),
+        (Event::Appeared { route: Box::new(fixture::started(4).routes[0].clone()) }, "rmbaw", always),
+        (Event::Kept { routes: 1, missing: BTreeMap::new() }, "rmbaw", always),
+        (Event::GateFailed { gate: by(), group: by(), message: by() }, "rmbaw", always),
+        (Event::Outcome { route: route(), result: WriteResult::Applied, live: None, detail: None }, "rmbawBd", always),
+        (Event::Drifted { route: route(), expected: vec![], live: None }, "rmbawBd", always),
+        (Event::Waiting { waits: vec![] }, "rmbawBd", always),
+        (Event::Health { groups: BTreeMap::new() }, "rmbawBd", always),
+        (Event::Finished { outcome: Outcome::Completed, remarks: vec![], left: Vec::new() }, "rmbawBd", always),
+    ]
+}
+
+fn letter(phase: Phase) -> char {
+    match phase {
+        Phase::Ready => 'r',
+        Phase::Moving => 'm',
+        Phase::Baking => 'b',
+        Phase::Awaiting => 'a',
+        Phase::Working => 'w',
+        Phase::RollingBack => 'B',
+        Phase::Detaching => 'd',
+        Phase::Finished => 'f',
+    }
+}
+
+/// 36 stands; a change of the rules changes the number.
+#[test]
+fn every_pair_of_stand_and_event_is_judged_and_an_illegal_one_changes_nothing() {
+    let events = events();
+    let kinds: std::collections::BTreeSet<_> = events.iter().map(|(e, _, _)| kind(e)).collect();
+    assert_eq!(kinds.len(), 34, "each kind of event is here");
+    let mut count = 0;
+    for stand in stands() {
+        for (event, phases, condition) in &events {
+            let wanted = phases.contains(letter(stand.phase)) && condition(stand);
+            let before = state(stand);
+            let mut after = before.clone();
+            let result = after.apply(Timestamp::UNIX_EPOCH, event);
+            assert_eq!(result.is_ok(), wanted, "{} in {stand:?}", kind(event));
+            count += usize::from(wanted);
+            if let Err(illegal) = result {
+                assert_eq!((illegal.stand, illegal.event), (Some(stand), kind(event)));
+                assert_eq!(after, before, "{} in {stand:?}", kind(event));
+            }
+        }
+    }
+    assert_eq!(count, 565);
+}
+
+#[test]
+fn a_journal_begins_with_started() {
+    let event = Event::Notice { message: String::new(), request: None };
+    let record = Record { seq: 1, time: Timestamp::UNIX_EPOCH, run: "r".into(), event };
+    assert_eq!(State::fold(&[record]), Err(Illegal { stand: None, event: "notice" }));
+    assert_eq!(State::fold(&[]), Ok(None));
+}

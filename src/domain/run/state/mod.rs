@@ -1,0 +1,337 @@
+//! The state of a run: a fold over its events. An event that a state does not allow is a value, never a panic.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::event::{Event, Freeze, Outcome, Ramp, Record, RouteStart, Started, Stop};
+use super::hook::HookId;
+use crate::domain::elb::action::{self, Action, Forward};
+use crate::domain::metric::gate::Measurement;
+use crate::domain::metric::verdict::judge::Call;
+use crate::domain::traffic::RouteId;
+
+mod apply;
+mod legal;
+
+pub use apply::AUTOMATIC;
+pub use legal::{Illegal, Stand};
+
+/// For this long after a write was read back, an older value is taken for a late read, not for someone's change. ELBv2 is eventually
+/// consistent and publishes no figure; a change that really is someone's is seen as such this much later.
+pub const LATE_READ: SignedDuration = SignedDuration::from_secs(30);
+
+/// Where a run is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// Between two steps.
+    Ready,
+    /// In a `bind` or share step: gates, writes, settle.
+    Moving,
+    /// In a bake.
+    Baking,
+    /// In an approval.
+    Awaiting,
+    /// In a command.
+    Working,
+    /// The traffic goes back.
+    RollingBack,
+    /// The old groups are taken out of the actions.
+    Detaching,
+    /// Over.
+    Finished,
+}
+
+/// A run as its events tell it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct State {
+    /// The run's id.
+    pub run: String,
+    /// What it must remember.
+    pub started: Started,
+    /// When it started.
+    pub since: Timestamp,
+    /// The time of the last record.
+    pub last: Timestamp,
+    /// Where it is.
+    pub phase: Phase,
+    /// The current step, or the next one in [`Phase::Ready`]; from 1.
+    pub step: usize,
+    /// When the current step began.
+    pub step_since: Timestamp,
+    /// The first write of the current step, what is written over someone else's aside.
+    pub first_write: Option<Timestamp>,
+    /// The last write that read back right in the current step.
+    pub last_applied: Option<Timestamp>,
+    /// Whether the current step's writes have settled.
+    pub settled: bool,
+    /// Observed time of the current bake, and up to when it is counted.
+    pub baked: (Duration, Timestamp),
+    /// The current pause is approved or promoted.
+    pub released: bool,
+    /// Nobody approved the current step in time, and what the plan wants then was done.
+    pub timed_out: bool,
+    /// Every pause of the run is promoted.
+    pub full: bool,
+    /// Who paused it, and why.
+    pub paused: Option<(String, String)>,
+    /// Why nothing is raised, in words, since when.
+    pub frozen: Option<(Freeze, String, Timestamp)>,
+    /// A raise-gate time-out that was already acted upon is not acted upon again before this time.
+    pub gate_since: Timestamp,
+    /// A person resumed although the old side is in trouble.
+    pub overruled: bool,
+    /// The rollback under way, or done.
+    pub rollback: Option<Rollback>,
+    /// Every route.
+    pub routes: BTreeMap<RouteId, Route>,
+    /// Rules that someone made since the start, and that the run does not move.
+    pub newcomers: BTreeMap<RouteId, RouteStart>,
+    /// Since when the present shares stand: what metric gates measured before is about others.
+    pub shares_since: Timestamp,
+    /// By the names of metric gates: their measurements since then, oldest first, and what was last said of them.
+    pub gates: BTreeMap<String, (Vec<Measurement>, Option<Call>)>,
+    /// Bindings dealt with, as (cluster, namespace/name).
+    pub bound: BTreeSet<(String, String)>,
+    /// Commands and hooks, as far as they were begun; a process that takes the run in hand finds none of them under way.
+    pub hooks: BTreeMap<HookId, Progress>,
+    /// The steps whose commands were begun, and not taken back since.
+    pub done: BTreeSet<usize>,
+    /// Requests that were heard, by their names in the store.
+    pub heard: BTreeSet<String>,
+    /// The old groups were taken out of the actions, or are being.
+    pub detach: Option<Detach>,
+    /// How it ended.
+    pub finished: Option<Outcome>,
+    /// Why the last process left it, if it did.
+    pub stopped: Option<Stop>,
+}
+
+/// How far a command or a hook is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Progress {
+    /// Under way, since then.
+    Running(Timestamp),
+    /// Over, and well.
+    Well,
+    /// Over, and why that was not well.
+    Failed(String),
+}
+
+/// The end of the way back, as it was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Detach {
+    /// By whom.
+    pub by: String,
+    /// Whether the old cluster's bindings are deleted, too.
+    pub bindings: bool,
+    /// Bindings dealt with, as (cluster, namespace/name), each with why it was left there, if it was.
+    pub dealt: BTreeMap<(String, String), Option<String>>,
+}
+
+/// A rollback, as it was asked for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rollback {
+    /// Why.
+    pub cause: String,
+    /// By whom; `cutover` for an automatic one.
+    pub by: String,
+    /// The earlier share step to return to; `None`: the start.
+    pub to_step: Option<usize>,
+    /// A person insists.
+    pub force: bool,
+    /// Nobody asked: it came by itself.
+    pub automatic: bool,
+    /// When it began: what was read before then is no read-back.
+    pub since: Timestamp,
+    /// In parts, and how far.
+    pub ramp: Option<Ramping>,
+    /// The present process has written something for it.
+    pub wrote: bool,
+}
+
+/// How far a way back in parts is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ramping {
+    /// As it was asked for.
+    pub ramp: Ramp,
+    /// The part that is written, or was: percent of the way.
+    pub percent: u32,
+    /// Since when.
+    pub since: Timestamp,
+    /// Where every route was when it began.
+    pub from: BTreeMap<RouteId, Forward>,
+}
+
+impl Rollback {
+    /// The way that is still in parts; `None`: all of it.
+    pub fn part(&self) -> Option<&Ramping> {
+        self.ramp.as_ref().filter(|ramp| ramp.percent < 100)
+    }
+}
+
+/// A route of the run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Route {
+    /// What it was.
+    pub start: RouteStart,
+    /// Its actions around the forward as last confirmed, the forward included.
+    pub known: Vec<Action>,
+    /// A write that may still take effect.
+    pub open: Option<Open>,
+    /// What someone else put there, if they did; `Some(None)`: the rule is gone.
+    pub drift: Option<Option<Vec<Action>>>,
+    /// The drift may be overwritten (`resume --reassert`), or for a deleted rule, is known of.
+    pub reassert: bool,
+    /// It was taken in after the others had moved on, and has to follow them.
+    pub late: bool,
+    /// The last event about it: a reading from before then says nothing.
+    pub touched: Timestamp,
+    /// The present process read it back as known after its last write, and nothing has happened to it, nor has a rollback begun, since.
+    pub read_back: bool,
+    /// What stood there before the last writes, ours and others', and when each was known to be replaced: a late read may still show it.
+    pub past: Vec<(Forward, Timestamp)>,
+}
+
+/// A write whose effect is not known yet.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Open {
+    /// What was sent; several, where more than one was never answered.
+    pub sets: Vec<Forward>,
+    /// After this time none of them takes effect any more.
+    pub deadline: Timestamp,
+    /// Whether the process that sent it is still about to say what became of it.
+    pub pending: bool,
+}
+
+impl Route {
+    /// A route as it was when the run first knew of it.
+    fn new(start: RouteStart, at: Timestamp) -> Self {
+        Self {
+            known: start.found.clone().unwrap_or_else(|| start.actions.clone()),
+            start,
+            open: None,
+            drift: None,
+            reassert: false,
+            late: false,
+            touched: at,
+            read_back: false,
+            past: Vec::new(),
+        }
+    }
+
+    /// The forward as last confirmed.
+    pub fn forward(&self) -> &Forward {
+        static NONE: Forward = Forward { target_groups: Vec::new(), target_group_stickiness_config: None };
+        action::forward(&self.known).unwrap_or(&NONE)
+    }
+
+    /// The forward at the start of the run.
+    pub fn original(&self) -> &Forward {
+        static NONE: Forward = Forward { target_groups: Vec::new(), target_group_stickiness_config: None };
+        action::forward(&self.start.actions).unwrap_or(&NONE)
+    }
+
+    /// Whether a reading of then that shows this may be of a time before our own last write, or before what someone else did since, which
+    /// were seen: it proves nothing.
+    pub fn outdated(&self, forward: &Forward, at: Timestamp) -> bool {
+        let late = |(past, replaced): &(Forward, Timestamp)| at.duration_since(*replaced) < LATE_READ && past.same(forward);
+        let foreign = self.drift.iter().flatten().find_map(|live| action::forward(live));
+        !foreign.unwrap_or(self.forward()).same(forward) && self.past.iter().any(late)
+    }
+
+    /// What stood there is known to be replaced.
+    fn remember(&mut self, before: Forward, time: Timestamp) {
+        self.past.retain(|(_, replaced)| time.duration_since(*replaced) < LATE_READ);
+        self.past.push((before, time));
+    }
+
+    /// Something else stands there from now on.
+    fn replace(&mut self, actions: Vec<Action>, time: Timestamp) {
+        let before = self.forward().clone();
+        self.known = actions;
+        if !self.forward().same(&before) {
+            self.remember(before, time);
+        }
+    }
+
+    /// Whether the rule was deleted.
+    pub fn gone(&self) -> bool {
+        matches!(self.drift, Some(None))
+    }
+}
+
+impl State {
+    /// The state after a journal's records; `None` for an empty journal.
+    pub fn fold(records: &[Record]) -> Result<Option<Self>, Illegal> {
+        let mut state: Option<Self> = None;
+        for record in records {
+            match &mut state {
+                Some(state) => state.apply(record.time, &record.event)?,
+                None => state = Some(Self::start(record)?),
+            }
+        }
+        Ok(state)
+    }
+
+    fn start(record: &Record) -> Result<Self, Illegal> {
+        let Event::Started(started) = &record.event else {
+            return Err(Illegal { stand: None, event: legal::kind(&record.event) });
+        };
+        let routes = started.routes.iter().map(|start| (start.id.clone(), Route::new(start.clone(), record.time)));
+        Ok(Self {
+            run: record.run.clone(),
+            since: record.time,
+            last: record.time,
+            phase: Phase::Ready,
+            step: started.from_step,
+            step_since: record.time,
+            first_write: None,
+            last_applied: None,
+            settled: false,
+            baked: (Duration::ZERO, record.time),
+            released: false,
+            timed_out: false,
+            full: false,
+            paused: None,
+            frozen: None,
+            gate_since: record.time,
+            overruled: false,
+            rollback: None,
+            routes: routes.collect(),
+            newcomers: BTreeMap::new(),
+            shares_since: record.time,
+            gates: BTreeMap::new(),
+            bound: BTreeSet::new(),
+            hooks: BTreeMap::new(),
+            done: BTreeSet::new(),
+            heard: BTreeSet::new(),
+            detach: None,
+            finished: None,
+            stopped: None,
+            started: (**started).clone(),
+        })
+    }
+
+    /// What a metric gate measured since the present shares stand, oldest first.
+    pub fn measured(&self, gate: &str) -> &[Measurement] {
+        self.gates.get(gate).map_or(&[], |(measured, _)| measured)
+    }
+
+    /// What was last recorded of what a metric gate says.
+    pub fn said(&self, gate: &str) -> Option<Call> {
+        self.gates.get(gate).and_then(|(_, said)| *said)
+    }
+
+    /// Whether raises are held, by a person or by itself.
+    pub fn held(&self) -> bool {
+        self.paused.is_some() || self.frozen.is_some()
+    }
+
+    /// Routes that someone else changed, or deleted.
+    pub fn drifted(&self) -> impl Iterator<Item = &Route> {
+        self.routes.values().filter(|r| r.drift.is_some())
+    }
+}

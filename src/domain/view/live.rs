@@ -1,0 +1,193 @@
+//! A load balancer as it is now, for `status --load-balancer`: read-only, and without a plan.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::domain::decide::rival;
+use crate::domain::elb::action::Action;
+use crate::domain::elb::balancer::{Listener, LiveRoute, LoadBalancer, Tags, Target, TargetGroup, Unread};
+use crate::domain::elb::select::short_name;
+use crate::domain::health::Counts;
+use crate::domain::health::gate::Sample;
+use crate::domain::traffic::Unreadable;
+
+/// Tags of this tool begin like this.
+const OURS: &str = "cutover";
+
+/// A load balancer, its routes and its target groups.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Live {
+    /// When it was looked at.
+    pub at: Timestamp,
+    /// Name.
+    pub name: String,
+    /// ARN.
+    pub arn: String,
+    /// DNS name.
+    pub dns_name: String,
+    /// `active`, …
+    pub state: String,
+    /// The marker of a run, if there is one: this tool's own tags.
+    pub marker: Tags,
+    /// Who else manages the load balancer, as its tags tell.
+    pub owners: Vec<String>,
+    /// Every default action and rule.
+    pub routes: Vec<Line>,
+    /// Every attached target group.
+    pub groups: Vec<Group>,
+}
+
+/// A default action or rule.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Line {
+    /// ARN.
+    pub id: String,
+    /// `443 rule 15`.
+    pub route: String,
+    /// In words; empty for a default action.
+    pub conditions: String,
+    /// What it does besides or instead of forwarding, such as `authenticates` or `redirects`.
+    pub does: Vec<&'static str>,
+    /// The groups that it forwards to, in the action's order.
+    pub shares: Vec<Part>,
+    /// Group stickiness in seconds; absent where it is off.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stickiness_seconds: Option<i32>,
+    /// Who manages it, as tags tell.
+    pub owners: Vec<String>,
+    /// Why it cannot be read, where it cannot; then nothing else is known of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unreadable: Option<String>,
+}
+
+/// A group's part of an action.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Part {
+    /// The group's name.
+    pub group: String,
+    /// 0–999.
+    pub weight: u16,
+    /// Percent of the whole action.
+    pub share: f64,
+}
+
+/// A target group.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Group {
+    /// Name.
+    pub name: String,
+    /// ARN.
+    pub arn: String,
+    /// Targets by state; absent where they could not be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub targets: Option<Counts>,
+    /// Why they could not be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unreadable: Option<String>,
+    /// Why targets are not healthy: reason codes with counts.
+    pub reasons: BTreeMap<String, u32>,
+    /// Whether target stickiness is on.
+    pub sticky: bool,
+}
+
+impl Live {
+    /// From what was read at `at`.
+    pub fn new(
+        at: Timestamp,
+        load_balancer: &LoadBalancer,
+        listeners: &[(Listener, Vec<LiveRoute>)],
+        groups: &[TargetGroup],
+        health: &BTreeMap<String, Result<Vec<Target>, Unreadable>>,
+    ) -> Self {
+        let marker = load_balancer.tags.iter().filter(|(k, _)| k.starts_with(OURS));
+        Self {
+            at,
+            name: load_balancer.name.clone(),
+            arn: load_balancer.arn.clone(),
+            dns_name: load_balancer.dns_name.clone(),
+            state: load_balancer.state.clone(),
+            marker: marker.map(|(k, v)| (k.clone(), v.clone())).collect(),
+            owners: tags_of_owners(&load_balancer.tags),
+            routes: listeners
+                .iter()
+                .flat_map(|(l, routes)| routes.iter().map(|r| line(r, groups)).chain(l.unread.iter().map(unread)))
+                .collect(),
+            groups: groups.iter().map(|g| group(g, health.get(&g.arn), at)).collect(),
+        }
+    }
+}
+
+fn line(route: &LiveRoute, groups: &[TargetGroup]) -> Line {
+    let forward = route.forward();
+    let sticky = forward.and_then(|f| f.target_group_stickiness_config.as_ref()).filter(|s| s.enabled);
+    let weights: Vec<(&str, u16)> = forward
+        .iter()
+        .flat_map(|f| f.target_groups.iter().map(|t| (t.target_group_arn.as_str(), f.weight(&t.target_group_arn).unwrap_or(0))))
+        .collect();
+    let total: u32 = weights.iter().map(|(_, w)| u32::from(*w)).sum();
+    let part = |(arn, weight): &(&str, u16)| Part {
+        group: groups.iter().find(|g| g.arn == *arn).map_or_else(|| short_name(arn), |g| &g.name).to_owned(),
+        weight: *weight,
+        share: if total == 0 { 0.0 } else { f64::from(*weight) * 100.0 / f64::from(total) },
+    };
+    Line {
+        id: route.id.clone(),
+        route: route.label(),
+        conditions: route.conditions.clone(),
+        does: route.actions.iter().filter_map(besides).collect(),
+        shares: weights.iter().map(part).collect(),
+        stickiness_seconds: sticky.map(|s| s.duration_seconds.unwrap_or(0)),
+        owners: tags_of_owners(&route.tags),
+        unreadable: None,
+    }
+}
+
+fn unread(route: &Unread) -> Line {
+    Line {
+        id: route.id.clone(),
+        route: route.label.clone(),
+        conditions: String::new(),
+        does: Vec::new(),
+        shares: Vec::new(),
+        stickiness_seconds: None,
+        owners: Vec::new(),
+        unreadable: Some(route.why.to_string()),
+    }
+}
+
+fn besides(action: &Action) -> Option<&'static str> {
+    match action {
+        Action::Forward { .. } => None,
+        Action::Redirect { .. } => Some("redirects"),
+        Action::FixedResponse { .. } => Some("answers with a fixed response"),
+        Action::AuthenticateOidc { .. } => Some("authenticates (OIDC)"),
+        Action::AuthenticateCognito { .. } => Some("authenticates (Cognito)"),
+        Action::JwtValidation { .. } => Some("validates a JWT"),
+    }
+}
+
+fn group(group: &TargetGroup, health: Option<&Result<Vec<Target>, Unreadable>>, at: Timestamp) -> Group {
+    let targets = health.and_then(|h| h.as_ref().ok());
+    let mut reasons = BTreeMap::new();
+    for reason in targets.into_iter().flatten().filter_map(|t| t.reason.as_ref()) {
+        *reasons.entry(reason.clone()).or_default() += 1;
+    }
+    Group {
+        name: group.name.clone(),
+        arn: group.arn.clone(),
+        targets: targets.map(|t| Sample::of(at, t).counts),
+        unreadable: health.and_then(|h| h.as_ref().err()).map(ToString::to_string),
+        reasons,
+        sticky: group.attributes.get("stickiness.enabled").is_some_and(|v| v == "true"),
+    }
+}
+
+fn tags_of_owners(tags: &Tags) -> Vec<String> {
+    rival::owners(tags).into_iter().map(|owner| owner.tag).collect()
+}

@@ -1,0 +1,257 @@
+//! What `check` says about a plan, as values: its steps, every route × step with the weights that would be written, what is skipped, what was found.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::base::finding::{Finding, Severity};
+use crate::domain::decide::hours;
+use crate::domain::elb::action::Forward;
+use crate::domain::elb::select::{SelectedRoute, Selection, Skipped};
+use crate::domain::elb::shares;
+use crate::domain::preflight::estimate;
+use crate::domain::preflight::facts::Facts;
+use crate::plan::model::hook::Hook;
+use crate::plan::model::{Plan, Shares, Step, StepKind};
+
+/// Everything that `check` prints.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Report {
+    /// The plan's name.
+    pub plan: String,
+    /// Where its text is from.
+    pub source: String,
+    /// `from` and `to`.
+    pub clusters: (String, String),
+    /// Its steps.
+    pub steps: Vec<StepLine>,
+    /// What it has done outside around them.
+    pub hooks: Vec<HookLine>,
+    /// How long it takes at the least.
+    pub estimate: Duration,
+    /// When it ends at the earliest, if it is begun when it is checked.
+    pub ends: Option<Timestamp>,
+    /// When it was checked; `None`: offline, and `routes` and `skipped` are empty for want of a look.
+    pub at: Option<Timestamp>,
+    /// Describe calls that a run's look at everything takes, and how far apart looks are; `None`: offline.
+    pub looks: Option<(usize, Duration)>,
+    /// The routes that it moves.
+    pub routes: Vec<RouteLine>,
+    /// The actions that it leaves alone.
+    pub skipped: Vec<Skipped>,
+    /// All findings, gravest first.
+    pub findings: Vec<Finding>,
+}
+
+/// A step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StepLine {
+    /// From 1.
+    pub number: usize,
+    /// Its name, where it has one.
+    pub name: Option<String>,
+    /// What it does, in words.
+    pub does: String,
+    /// When it begins after the start, at the earliest, where it waits for no window.
+    pub begins: Duration,
+    /// When it begins at the earliest, if the plan is begun when it is checked, in its hours; `None`: not known, or never.
+    pub earliest: Option<Timestamp>,
+    /// The same in words, where the plan has hours.
+    pub clock: Option<String>,
+}
+
+/// A hook.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HookLine {
+    /// `before shift`.
+    pub when: String,
+    /// Its name, where it has one.
+    pub name: Option<String>,
+    /// The command line, or the address without what may be secret in it.
+    pub does: String,
+    /// Whether its failure is the run's.
+    pub must: bool,
+}
+
+/// A route with its weights through the plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RouteLine {
+    /// The load balancer's name.
+    pub load_balancer: String,
+    /// The workload.
+    pub workload: String,
+    /// ARN.
+    pub id: String,
+    /// `443 rule 15`.
+    pub label: String,
+    /// In words.
+    pub conditions: String,
+    /// The weights as they are, then after each step that writes.
+    pub weights: Vec<Weights>,
+}
+
+/// What an action's groups weigh.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Weights {
+    /// After this step; 0: as it is now.
+    pub step: usize,
+    /// Group names and weights in the action's order, or why it cannot be spelled.
+    pub groups: Result<Vec<(String, u16)>, String>,
+}
+
+impl Report {
+    /// A plan alone: its steps, and what its text was found to lack.
+    pub fn offline(plan: &Plan, findings: Vec<Finding>) -> Self {
+        let from_to = (plan.strategy.from.clone(), plan.strategy.to.clone());
+        Self {
+            plan: plan.name.clone(),
+            source: plan.source.clone(),
+            clusters: from_to,
+            steps: steps(plan),
+            hooks: plan.strategy.hooks.iter().map(hook).collect(),
+            estimate: estimate(plan),
+            ends: None,
+            at: None,
+            looks: None,
+            routes: Vec::new(),
+            skipped: Vec::new(),
+            findings,
+        }
+    }
+
+    /// A plan over the facts that were gathered at `now`, with the preflight's findings.
+    pub fn new(plan: &Plan, facts: &Facts, findings: Vec<Finding>, now: Timestamp) -> Self {
+        let selection = &facts.selection;
+        let routes = selection.routes.iter().map(|r| route(plan, selection, r)).collect();
+        Self { at: Some(now), routes, skipped: selection.skipped.clone(), ..Self::offline(plan, findings) }.begun(plan, now)
+    }
+
+    /// The same with the times of a run that begins at `now`.
+    #[must_use]
+    pub fn begun(mut self, plan: &Plan, now: Timestamp) -> Self {
+        let times = hours::schedule(plan, now);
+        let hours = &plan.strategy.hours;
+        for (line, at) in self.steps.iter_mut().zip(&times) {
+            line.earliest = Some(*at);
+            line.clock = (!hours.is_empty()).then(|| hours::spell(hours, *at));
+        }
+        self.ends = times.get(plan.strategy.steps.len()).copied();
+        self
+    }
+
+    /// Whether a run would be refused.
+    pub fn refuses(&self) -> bool {
+        self.findings.iter().any(Finding::refuses)
+    }
+
+    /// Findings of this severity that the plan does not accept.
+    pub fn count(&self, severity: Severity) -> usize {
+        self.findings.iter().filter(|f| f.severity == severity && f.accepted.is_none()).count()
+    }
+
+    /// Routes that share load balancer, workload and all weights, in the order of their first.
+    pub fn grouped(&self) -> Vec<Vec<&RouteLine>> {
+        let mut order: Vec<Vec<&RouteLine>> = Vec::new();
+        let mut places: BTreeMap<(&str, &str, &[Weights]), usize> = BTreeMap::new();
+        for line in &self.routes {
+            let place = *places.entry((&line.load_balancer, &line.workload, &line.weights)).or_insert(order.len());
+            if place == order.len() {
+                order.push(Vec::new());
+            }
+            order[place].push(line);
+        }
+        order
+    }
+
+    /// A step in a few words, `now` for 0: `1 bind`, `2 first-traffic`, `4 a 50 %, b 50 %`.
+    pub fn step_title(&self, number: usize) -> String {
+        let step = self.steps.iter().find(|s| s.number == number);
+        step.map_or_else(
+            || "now".to_owned(),
+            |s| {
+                let does = s.does.split(':').next().unwrap_or_default();
+                format!("{number} {}", s.name.as_deref().unwrap_or(does))
+            },
+        )
+    }
+}
+
+fn steps(plan: &Plan) -> Vec<StepLine> {
+    let mut begins = Duration::ZERO;
+    let mut lines = Vec::new();
+    for step in &plan.strategy.steps {
+        let (name, does) = (step.name.clone(), does(plan, step));
+        lines.push(StepLine { number: step.number, name, does, begins, earliest: None, clock: None });
+        begins += hours::takes(&plan.strategy, step);
+    }
+    lines
+}
+
+fn hook(hook: &Hook) -> HookLine {
+    let (when, does) = (crate::domain::decide::hook_when(hook), crate::domain::decide::errand_line(&hook.action));
+    HookLine { when: when.to_owned(), name: hook.name.clone(), does, must: hook.must }
+}
+
+/// A step in words.
+pub fn does(plan: &Plan, step: &Step) -> String {
+    match &step.kind {
+        StepKind::Bind => format!("bind: attach {}'s groups at weight 0, bind, wait until they are healthy", plan.strategy.to),
+        StepKind::Shares(shares) => shares_in_words(shares),
+        StepKind::Bake(duration) => format!("bake {}", crate::domain::preflight::spoken(*duration)),
+        StepKind::Exec(exec) => {
+            let undo =
+                exec.undo.as_ref().map(|undo| format!("; a rollback takes it back with {}", crate::domain::decide::command_line(undo)));
+            format!("run {}{}", crate::domain::decide::command_line(&exec.command), undo.unwrap_or_default())
+        }
+        StepKind::Approval(text) => {
+            let text = text.as_ref().map(|text| format!(": {text}")).unwrap_or_default();
+            let limit = step.limit.map(|l| format!(" for {}, then {}", crate::domain::preflight::spoken(l.after), hours::then(l.then)));
+            format!("wait for approval{}{text}", limit.unwrap_or_default())
+        }
+    }
+}
+
+/// `a 95 %, b 5 %`.
+fn shares_in_words(shares: &Shares) -> String {
+    shares.iter().map(|(cluster, share)| format!("{cluster} {share} %")).collect::<Vec<_>>().join(", ")
+}
+
+fn route(plan: &Plan, selection: &Selection, selected: &SelectedRoute) -> RouteLine {
+    let load_balancer = selection.load_balancers.get(&selected.load_balancer).map(|lb| lb.name.clone());
+    let live = &selected.route;
+    let mut weights = Vec::new();
+    if let Some(original) = live.forward() {
+        weights.push(Weights { step: 0, groups: Ok(named(selection, original)) });
+        let mut current = original.clone();
+        for step in &plan.strategy.steps {
+            let next = match &step.kind {
+                StepKind::Bind => Ok(shares::attach(&current, &raised(plan, selected))),
+                StepKind::Shares(wanted) => shares::spell(original, &selected.managed(), wanted),
+                _ => continue,
+            };
+            let groups = next.as_ref().map(|f| named(selection, f)).map_err(ToString::to_string);
+            current = next.unwrap_or(current);
+            weights.push(Weights { step: step.number, groups });
+        }
+    }
+    RouteLine {
+        load_balancer: load_balancer.unwrap_or_else(|| crate::domain::elb::select::short_name(&selected.load_balancer).to_owned()),
+        workload: selected.workload.clone(),
+        id: live.id.clone(),
+        label: live.label(),
+        conditions: live.conditions.clone(),
+        weights,
+    }
+}
+
+/// The groups that ever get a share, by ARN.
+fn raised<'a>(plan: &Plan, selected: &'a SelectedRoute) -> Vec<&'a str> {
+    selected.groups.iter().filter(|(cluster, _)| plan.strategy.peak(cluster) > 0).map(|(_, arn)| arn.as_str()).collect()
+}
+
+fn named(selection: &Selection, forward: &Forward) -> Vec<(String, u16)> {
+    let groups = forward.target_groups.iter();
+    groups.map(|t| (selection.group_name(&t.target_group_arn).to_owned(), forward.weight(&t.target_group_arn).unwrap_or(0))).collect()
+}

@@ -1,0 +1,328 @@
+//! A run as a trace: a fold over its records that gives spans (the run, its steps, its rollback, its hooks, its batches of writes) as they end. The ids come of the
+//! run's id, so that what several processes tell of one run is one trace.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use sha2::{Digest, Sha256};
+
+use crate::domain::run::event::{Event, Outcome, Record, StepType, WriteResult};
+use crate::domain::run::hook::HookResult;
+use crate::domain::traffic::RouteId;
+
+/// What is known of a span besides its times.
+pub type Attributes = Vec<(&'static str, Value)>;
+
+/// A value of an attribute.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value {
+    /// A text.
+    Text(String),
+    /// A number.
+    Number(u64),
+    /// Yes or no.
+    Flag(bool),
+}
+
+/// A part of a run, from when to when.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Span {
+    /// The run's.
+    pub trace: [u8; 16],
+    /// Its own.
+    pub id: [u8; 8],
+    /// That of the part that it belongs to; `None`: it is the run.
+    pub parent: Option<[u8; 8]>,
+    /// What it is.
+    pub name: String,
+    /// Whether it is a call of somebody else.
+    pub client: bool,
+    /// From.
+    pub start: Timestamp,
+    /// To.
+    pub end: Timestamp,
+    /// More about it.
+    pub attributes: Attributes,
+    /// What happened meanwhile.
+    pub events: Vec<(Timestamp, &'static str, Attributes)>,
+    /// Why it did not go well.
+    pub error: Option<String>,
+}
+
+/// A span that has not ended.
+#[derive(Debug, Clone)]
+struct Open {
+    id: [u8; 8],
+    name: String,
+    start: Timestamp,
+    attributes: Attributes,
+    events: Vec<(Timestamp, &'static str, Attributes)>,
+}
+
+/// A batch that is being written.
+#[derive(Debug, Clone)]
+struct Batch {
+    open: Open,
+    routes: BTreeSet<RouteId>,
+    results: BTreeMap<&'static str, u64>,
+}
+
+/// The trace of a run so far.
+#[derive(Debug, Clone, Default)]
+pub struct Trace {
+    run: String,
+    root: Option<Open>,
+    /// The run has ended, and was told: what comes now is its taking back.
+    over: bool,
+    step: Option<Open>,
+    /// The step only waits, perhaps for days.
+    pauses: bool,
+    rollback: Option<Open>,
+    batch: Option<Batch>,
+    hook: Option<Open>,
+}
+
+impl Trace {
+    /// The spans that end with this record.
+    pub fn take(&mut self, record: &Record) -> Vec<Span> {
+        let time = record.time;
+        self.note(record);
+        match &record.event {
+            Event::Started(started) => {
+                self.run.clone_from(&record.run);
+                let attributes =
+                    vec![text("cutover.plan", &started.plan), text("cutover.run", &record.run), text("cutover.owner", &started.owner)];
+                self.root = Some(Open { attributes, ..self.open("run", format!("run {}", started.plan), time) });
+                Vec::new()
+            }
+            Event::StepStarted { step, kind, label } => {
+                let number = u64::try_from(*step).unwrap_or_default();
+                let attributes = vec![("cutover.step", Value::Number(number)), text("cutover.label", label)];
+                let ended = self.end_step(time, None);
+                self.step = Some(Open { attributes, ..self.open(&format!("step {}", record.seq), format!("step {step}"), time) });
+                self.pauses = matches!(kind, StepType::Bake | StepType::Approval);
+                ended
+            }
+            Event::StepDone { .. } => self.end_step(time, None),
+            Event::Intended { restore, writes, .. } => {
+                let ended = self.end_batch(time);
+                let open = self.open(&format!("batch {}", record.seq), if *restore { "restore" } else { "write" }.into(), time);
+                let routes = writes.iter().map(|w| w.route.clone()).collect();
+                self.batch = Some(Batch { open, routes, results: BTreeMap::new() });
+                ended
+            }
+            Event::Outcome { route, result, .. } => {
+                let Some(batch) = &mut self.batch else { return Vec::new() };
+                if batch.routes.remove(route) {
+                    *batch.results.entry(word(*result)).or_default() += 1;
+                }
+                if batch.routes.is_empty() { self.end_batch(time) } else { Vec::new() }
+            }
+            Event::RollbackStarted { cause, by, .. } | Event::RampStarted { cause, by, .. } => {
+                let mut ended = self.end_step(time, Some(cause.clone()));
+                ended.extend(self.end_rollback(time, None));
+                let attributes = vec![text("cutover.cause", cause), text("cutover.by", by)];
+                self.rollback = Some(Open { attributes, ..self.open(&format!("rollback {}", record.seq), "rollback".into(), time) });
+                ended
+            }
+            Event::HookStarted { hook, what } => {
+                let attributes = vec![text("cutover.hook", what)];
+                self.hook =
+                    Some(Open { attributes, ..self.open(&format!("hook {}", record.seq), format!("hook {}", hook.at.name()), time) });
+                Vec::new()
+            }
+            Event::HookEnded { result, message, .. } => {
+                let Some(open) = self.hook.take() else { return Vec::new() };
+                let error = (*result != HookResult::Well).then(|| message.clone());
+                let parent = self.rollback.as_ref().or(self.step.as_ref()).or(self.root.as_ref()).map(|open| open.id);
+                vec![self.close(open, parent, time, error)]
+            }
+            Event::Finished { outcome, left, .. } => self.end(time, *outcome, left),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Of what a call is a part that is made now.
+    pub fn parent(&self) -> Option<[u8; 8]> {
+        let batch = self.batch.as_ref().map(|b| &b.open);
+        batch.or(self.rollback.as_ref()).or(self.step.as_ref()).or(self.root.as_ref()).map(|open| open.id)
+    }
+
+    /// Whether the run only waits now.
+    pub fn pauses(&self) -> bool {
+        self.pauses && self.step.is_some() && self.rollback.is_none()
+    }
+
+    /// The run's id.
+    pub fn run(&self) -> &str {
+        &self.run
+    }
+
+    /// The id of the whole.
+    pub fn id(&self) -> [u8; 16] {
+        id(&self.run)
+    }
+
+    fn open(&self, key: &str, name: String, start: Timestamp) -> Open {
+        let id = span_id(&self.run, &format!("{key} {}", start.as_nanosecond()));
+        Open { id, name, start, attributes: Vec::new(), events: Vec::new() }
+    }
+
+    fn close(&self, open: Open, parent: Option<[u8; 8]>, end: Timestamp, error: Option<String>) -> Span {
+        let Open { id, name, start, attributes, events } = open;
+        Span { trace: self.id(), id, parent, name, client: false, start, end, attributes, events, error }
+    }
+
+    fn end_batch(&mut self, time: Timestamp) -> Vec<Span> {
+        let Some(Batch { mut open, routes, results }) = self.batch.take() else { return Vec::new() };
+        let bad: u64 = results.iter().filter(|(word, _)| !["applied", "already"].contains(*word)).map(|(_, n)| n).sum();
+        let error = (bad > 0 || !routes.is_empty()).then(|| format!("{} routes not written", bad + routes.len() as u64));
+        open.attributes.extend(results.into_iter().map(|(word, n)| (word, Value::Number(n))));
+        let parent = self.parent();
+        vec![self.close(open, parent, time, error)]
+    }
+
+    fn end_step(&mut self, time: Timestamp, error: Option<String>) -> Vec<Span> {
+        let mut ended = self.end_batch(time);
+        if let Some(open) = self.step.take() {
+            let root = self.root.as_ref().map(|r| r.id);
+            ended.push(self.close(open, root, time, error));
+        }
+        ended
+    }
+
+    fn end_rollback(&mut self, time: Timestamp, error: Option<String>) -> Vec<Span> {
+        let mut ended = self.end_batch(time);
+        if let Some(open) = self.rollback.take() {
+            let root = self.root.as_ref().map(|r| r.id);
+            ended.push(self.close(open, root, time, error));
+        }
+        ended
+    }
+
+    fn end(&mut self, time: Timestamp, outcome: Outcome, left: &[String]) -> Vec<Span> {
+        let stuck = (!left.is_empty()).then(|| left.join("; "));
+        let mut ended = self.end_step(time, None);
+        ended.extend(self.end_rollback(time, stuck.clone()));
+        let Some(root) = self.root.clone().filter(|_| !self.over) else { return ended };
+        self.over = true;
+        let error = stuck.or_else(|| (outcome == Outcome::RolledBack).then(|| "rolled back".to_owned()));
+        let mut span = self.close(root, None, time, error);
+        let word = match outcome {
+            Outcome::Completed => "completed",
+            Outcome::RolledBack => "rolledBack",
+            Outcome::Aborted => "aborted",
+        };
+        span.attributes.push(text("cutover.outcome", word));
+        ended.push(span);
+        ended
+    }
+
+    /// What happens in a step, at a moment.
+    fn note(&mut self, record: &Record) {
+        let (name, words) = match &record.event {
+            Event::Frozen { message, .. } => ("frozen", message),
+            Event::GateFailed { message, .. } => ("gateFailed", message),
+            Event::Paused { by, .. } => ("paused", by),
+            Event::Resumed { by, .. } => ("resumed", by),
+            Event::Approved { by, .. } => ("approved", by),
+            Event::Promoted { by, .. } => ("promoted", by),
+            Event::Drifted { route, .. } => ("drifted", route),
+            _ => return,
+        };
+        if let Some(open) = self.rollback.as_mut().or(self.step.as_mut()).or(self.root.as_mut()) {
+            open.events.push((record.time, name, vec![text("message", words)]));
+        }
+    }
+}
+
+/// The id of a run's trace.
+fn id(run: &str) -> [u8; 16] {
+    let mut id = [0; 16];
+    id.copy_from_slice(&Sha256::digest(run)[..16]);
+    id
+}
+
+/// The id of a part of a run.
+pub fn span_id(run: &str, key: &str) -> [u8; 8] {
+    let mut id = [0; 8];
+    id.copy_from_slice(&Sha256::digest(format!("{run} {key}"))[..8]);
+    id
+}
+
+fn text(key: &'static str, value: &str) -> (&'static str, Value) {
+    (key, Value::Text(value.to_owned()))
+}
+
+/// What became of a write, as records spell it.
+pub fn word(result: WriteResult) -> &'static str {
+    match result {
+        WriteResult::Applied => "applied",
+        WriteResult::Already => "already",
+        WriteResult::Unknown => "unknown",
+        WriteResult::Failed => "failed",
+        WriteResult::Unread => "unread",
+        WriteResult::Gone => "gone",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::elb::action::Forward;
+    use crate::domain::fixture;
+    use crate::domain::run::event::Write;
+
+    fn records(events: Vec<Event>) -> Vec<Record> {
+        let at = |n: u64| Timestamp::from_second(i64::try_from(n).expect("small")).expect("a time");
+        (1..).zip(events).map(|(seq, event)| Record { seq, time: at(seq), run: "alpha-1".into(), event }).collect()
+    }
+
+    #[test]
+    fn a_run_is_a_tree_that_is_told_once_from_the_leaves_up_whoever_tells_it() {
+        let started = fixture::started(4);
+        let ids: Vec<_> = started.routes.iter().map(|r| r.id.clone()).collect();
+        let set = Forward { target_groups: Vec::new(), target_group_stickiness_config: None };
+        let writes: Vec<_> = ids.iter().map(|id| Write { route: id.clone(), expect: None, set: set.clone() }).collect();
+        let outcome = |id: &RouteId, result| Event::Outcome { route: id.clone(), result, live: None, detail: None };
+        let intended = |restore| Event::Intended { restore, deadline: Timestamp::UNIX_EPOCH, writes: writes[..2].to_vec() };
+        let mut events = vec![
+            Event::Started(Box::new(started)),
+            Event::StepStarted { step: 1, kind: StepType::Shares, label: "setWeight: 5".into() },
+            intended(false),
+            outcome(&ids[0], WriteResult::Applied),
+            outcome(&ids[1], WriteResult::Unknown),
+            Event::StepDone { step: 1 },
+            Event::StepStarted { step: 2, kind: StepType::Bake, label: "pause 10m".into() },
+            Event::GateFailed { gate: "guard".into(), group: String::new(), message: "dead".into() },
+        ];
+        let back = Event::RollbackStarted { cause: "dead".into(), by: "cutover".into(), to_step: None, force: false, request: None };
+        events.extend([back, intended(true), outcome(&ids[0], WriteResult::Applied), outcome(&ids[1], WriteResult::Already)]);
+        events.push(Event::Finished { outcome: Outcome::RolledBack, remarks: Vec::new(), left: Vec::new() });
+        let records = records(events);
+        let mut trace = Trace::default();
+        let spans: Vec<_> = records.iter().flat_map(|r| trace.take(r)).collect();
+        let told: Vec<_> = spans.iter().map(|s| (s.name.as_str(), s.start.as_second(), s.end.as_second(), s.error.as_deref())).collect();
+        let expected = [
+            ("write", 3, 5, Some("1 routes not written")),
+            ("step 1", 2, 6, None),
+            ("step 2", 7, 9, Some("dead")),
+            ("restore", 10, 12, None),
+            ("rollback", 9, 13, None),
+            ("run alpha", 1, 13, Some("rolled back")),
+        ];
+        assert_eq!(told, expected);
+        let of = |name: &str| spans.iter().find(|s| s.name == name).expect(name);
+        assert_eq!((of("write").parent, of("restore").parent), (Some(of("step 1").id), Some(of("rollback").id)));
+        assert_eq!((of("step 2").parent, of("run alpha").parent), (Some(of("run alpha").id), None));
+        assert_eq!(of("step 2").events[0].1, "gateFailed");
+        // Another process, from the same journal.
+        let mut second = Trace::default();
+        let again: Vec<_> = records.iter().flat_map(|r| second.take(r)).collect();
+        assert_eq!(again, spans);
+        let back = Record { seq: 14, time: records[12].time, run: "alpha-1".into(), event: records[8].event.clone() };
+        let end = Record { seq: 15, ..records[12].clone() };
+        let later: Vec<_> = [back, end].iter().flat_map(|r| second.take(r)).map(|s| s.name).collect();
+        assert_eq!(later, ["rollback"], "a run that is taken back is not told twice");
+    }
+}

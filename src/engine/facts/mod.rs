@@ -1,0 +1,190 @@
+//! Gathers what the preflight looks at: in parallel, each thing asked for once, and nothing of it fatal. What cannot be read is kept as such.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use futures::StreamExt;
+use futures::future::join;
+use futures::stream;
+use jiff::Timestamp;
+
+use crate::domain::elb::balancer::TargetGroup;
+use crate::domain::elb::select::{LiveWorld, SelectedGroup, Selection, select_at};
+use crate::domain::kubernetes::binding::Binding;
+use crate::domain::metric::gate::{Question, Seen, Side};
+use crate::domain::preflight::facts::{Caller, ClusterFacts, Facts};
+use crate::domain::traffic::Unreadable;
+use crate::plan::model::metric::{MetricGate, Scope, Source};
+use crate::plan::model::{BindingMode, ClusterName, Plan, Selector, Shares, StepKind};
+use crate::port::{Balancer, Cluster, Metrics};
+
+/// Calls at a time; the seams hold the rates.
+const PARALLEL: usize = 16;
+
+/// The clusters of a plan that have a way to be reached.
+pub type Clusters = BTreeMap<ClusterName, Arc<dyn Cluster>>;
+
+/// Everything for a run from the first step on.
+pub async fn gather(plan: &Plan, balancer: &dyn Balancer, clusters: &Clusters) -> Facts {
+    gather_at(plan, plan.strategy.start.as_ref(), balancer, clusters).await
+}
+
+/// Everything for a run that starts from other shares (`--from-step`); `None`: whatever they are.
+pub async fn gather_at(plan: &Plan, start: Option<&Shares>, balancer: &dyn Balancer, clusters: &Clusters) -> Facts {
+    let (aws, mut reached) = join(aws(plan, start, balancer), reach(plan, clusters)).await;
+    dry_runs(plan, &aws.selection, clusters, &mut reached).await;
+    Facts { clusters: reached, ..aws }
+}
+
+/// Asks the source of every metric gate once, as of now, but runs no commands: why some cannot be read.
+pub async fn mute(plan: &Plan, selection: &Selection, metrics: &dyn Metrics, now: Timestamp) -> BTreeMap<String, String> {
+    let side = |cluster: &str, gate: &MetricGate| {
+        let of_gate = |g: &&SelectedGroup| g.cluster == cluster && !matches!(&gate.scope, Scope::Workload(name) if *name != g.workload);
+        let groups = selection.groups.iter().filter(|(_, g)| of_gate(g)).map(|(arn, g)| (arn.clone(), g.load_balancer.clone()));
+        Side { cluster: cluster.to_owned(), groups: groups.collect() }
+    };
+    let question = |gate: &MetricGate| {
+        let to = now.checked_sub(gate.delay).unwrap_or(now);
+        let from = to.checked_sub(gate.interval.max(gate.window)).unwrap_or(to);
+        Question { gate: gate.clone(), from, to, old: side(&plan.strategy.from, gate), new: side(&plan.strategy.to, gate) }
+    };
+    let gates = plan.strategy.metrics.iter().filter(|gate| !matches!(gate.source, Source::Exec(_)));
+    let questions: Vec<_> = gates.map(question).collect();
+    if questions.is_empty() {
+        return BTreeMap::new();
+    }
+    let seen = metrics.ask(&questions).await;
+    let mute = questions.into_iter().zip(seen).filter_map(|(q, seen)| match seen {
+        Seen::Unreadable { message } => Some((q.gate.name, message)),
+        _ => None,
+    });
+    mute.collect()
+}
+
+/// Lays a plan's selectors over what is live, without the rest of the facts.
+pub async fn live(plan: &Plan, balancer: &dyn Balancer) -> LiveWorld {
+    world(plan, balancer).await.0
+}
+
+async fn aws(plan: &Plan, start: Option<&Shares>, balancer: &dyn Balancer) -> Facts {
+    let (caller, (live, attached)) = join(balancer.caller(), world(plan, balancer)).await;
+    let selection = select_at(plan, &live, start);
+    let known: BTreeSet<&String> = attached.values().flatten().flatten().map(|g| &g.arn).chain(selection.groups.keys()).collect();
+    let groups: Vec<String> = known.into_iter().cloned().collect();
+    let health = balancer.health(&groups).await;
+    let caller = caller.map(|c| Caller { account: c.account, arn: c.arn, expires: c.expires });
+    Facts { caller, live, selection, attached, health, clusters: BTreeMap::new(), mute: BTreeMap::new() }
+}
+
+type Attached = BTreeMap<String, Result<Vec<TargetGroup>, Unreadable>>;
+
+async fn world(plan: &Plan, balancer: &dyn Balancer) -> (LiveWorld, Attached) {
+    let entries = || plan.workloads.iter().flat_map(|w| &w.routes);
+    let selectors: BTreeSet<&Selector> = entries().map(|e| &e.load_balancer).collect();
+    let load_balancers = each(selectors, |s| balancer.load_balancers(s)).await;
+    let arns: BTreeSet<String> = load_balancers.values().flatten().flatten().map(|lb| lb.arn.clone()).collect();
+    let read = |arn: String| async move { join(balancer.listeners(&arn), balancer.target_groups(Some(&arn))).await };
+    let (mut listeners, mut attached) = (BTreeMap::new(), BTreeMap::new());
+    for (arn, (of_listeners, of_groups)) in each(arns, read).await {
+        listeners.insert(arn.clone(), of_listeners);
+        attached.insert(arn, of_groups);
+    }
+    let selectors: BTreeSet<&Selector> = entries().flat_map(|e| &e.target_groups).map(|(_, s)| s).collect();
+    let groups = each(selectors, |selector| {
+        let known = attached.values().flatten().flatten().find(|g| names(selector, g)).cloned();
+        async move {
+            match known {
+                Some(group) => Ok(vec![group]),
+                None => balancer.find_target_groups(selector).await,
+            }
+        }
+    })
+    .await;
+    let live = LiveWorld { load_balancers: owned(load_balancers), listeners, groups: owned(groups) };
+    (live, attached)
+}
+
+fn owned<V>(found: BTreeMap<&Selector, V>) -> BTreeMap<Selector, V> {
+    found.into_iter().map(|(selector, value)| (selector.clone(), value)).collect()
+}
+
+/// Whether a group that is known already is the only one that a selector can mean. Tags may match others too, so they are always asked for.
+fn names(selector: &Selector, group: &TargetGroup) -> bool {
+    match selector {
+        Selector::Name(name) => *name == group.name,
+        Selector::Arn(arn) => *arn == group.arn,
+        Selector::Tags(_) => false,
+    }
+}
+
+/// Asks for each of some things, a few at a time.
+async fn each<K: Ord + Clone, V, F: Future<Output = V>>(keys: BTreeSet<K>, ask: impl Fn(K) -> F) -> BTreeMap<K, V> {
+    let asked = keys.into_iter().map(|key| {
+        let answer = ask(key.clone());
+        async move { (key, answer.await) }
+    });
+    stream::iter(asked).buffer_unordered(PARALLEL).collect().await
+}
+
+async fn reach(plan: &Plan, clusters: &Clusters) -> BTreeMap<ClusterName, ClusterFacts> {
+    let names: BTreeSet<&ClusterName> = clusters.keys().collect();
+    let reached = each(names, |name| {
+        let cluster = Arc::clone(&clusters[name]);
+        async move { one_cluster(plan, cluster.as_ref()).await }
+    })
+    .await;
+    reached.into_iter().map(|(name, facts)| (name.clone(), facts)).collect()
+}
+
+async fn one_cluster(plan: &Plan, cluster: &dyn Cluster) -> ClusterFacts {
+    let identity = match cluster.identity().await {
+        Ok(identity) => identity,
+        // Nothing else will answer either, and each would take its time to say so.
+        Err(why) => {
+            return ClusterFacts { bindings: Err(why.clone()), identity: Err(why), workloads: BTreeMap::new(), dry_runs: BTreeMap::new() };
+        }
+    };
+    let (names, services): (Vec<_>, Vec<_>) = plan.workloads.iter().filter_map(|w| Some((w.name.clone(), w.service.as_ref()?))).unzip();
+    let bindings = async { if identity.binding_api.is_some() { cluster.bindings().await } else { Ok(Vec::new()) } };
+    let (bindings, views) = join(bindings, cluster.workloads(&services)).await;
+    let workloads = names.into_iter().zip(views).collect();
+    ClusterFacts { identity: Ok(identity), bindings, workloads, dry_runs: BTreeMap::new() }
+}
+
+/// A server-side dry-run of each binding that `bind` would make.
+async fn dry_runs(plan: &Plan, selection: &Selection, clusters: &Clusters, facts: &mut BTreeMap<ClusterName, ClusterFacts>) {
+    if !plan.strategy.steps.iter().any(|s| s.kind == StepKind::Bind) {
+        return;
+    }
+    let wanted: Vec<(ClusterName, Binding)> = selection
+        .groups
+        .values()
+        .filter_map(|selected| {
+            let workload = plan.workloads.iter().find(|w| w.name == selected.workload && w.binding.mode == BindingMode::Create)?;
+            let cluster = facts.get(&selected.cluster)?;
+            let bindings = cluster.bindings.as_ref().ok()?;
+            let missing = !bindings.iter().any(|b| b.binds(&selected.group)) && plan.strategy.peak(&selected.cluster) > 0;
+            let served = cluster.identity.as_ref().is_ok_and(|i| i.binding_api.is_some());
+            let binding = Binding::wanted(workload, &selected.group)?;
+            let taken = bindings.iter().any(|b| b.namespace == binding.namespace && b.name == binding.name);
+            let backed = matches!(cluster.workloads.get(&workload.name), Some(Ok(view)) if view.service.is_some());
+            (missing && served && backed && !taken).then(|| (selected.cluster.clone(), binding))
+        })
+        .collect();
+    let tried = wanted.into_iter().filter_map(|(name, binding)| {
+        let cluster = Arc::clone(clusters.get(&name)?);
+        Some(async move {
+            let result = cluster.apply(&binding, true).await.map_err(|e| e.to_string());
+            (name, binding.target_group_arn, result)
+        })
+    });
+    let results: Vec<_> = stream::iter(tried).buffer_unordered(PARALLEL).collect().await;
+    for (name, group, result) in results {
+        if let Some(cluster) = facts.get_mut(&name) {
+            cluster.dry_runs.insert(group, result);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

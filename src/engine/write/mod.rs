@@ -1,0 +1,311 @@
+//! The executor: carries out a part of a batch, and says per route what became of it. It owns concurrency, rate, back-off and re-reading;
+//! it chooses no goals.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures::stream::StreamExt;
+use jiff::{SignedDuration, Timestamp};
+
+use self::restore::Flights;
+use super::limit::Bucket;
+use super::{Ports, Settings};
+use crate::domain::decide::goal;
+use crate::domain::elb::action::{self, Action, Forward};
+use crate::domain::elb::balancer::LiveRoute;
+use crate::domain::run::event::{Event, Write, WriteResult};
+use crate::domain::run::state::State;
+use crate::domain::run::watch::Watch;
+use crate::domain::traffic::{Reading, RouteId, Unreadable};
+use crate::port::WriteError;
+
+pub mod restore;
+
+/// Writes at once.
+const PARALLEL: usize = 10;
+/// The first pause after a failure.
+const LATER: SignedDuration = SignedDuration::from_millis(500);
+/// Routes in one turn: one page of a read by ARN.
+const CHUNK: usize = 20;
+/// A blind write needs an observation that is not older than this.
+const RECENT: SignedDuration = SignedDuration::from_mins(1);
+/// Calls that raises leave in the bucket at all times: what a rollback can send at once even right after a raise.
+const RESERVE: f64 = 8.0;
+/// Refusals in a row until a route counts as refused.
+const REFUSALS: u32 = 3;
+
+/// A write that is about to be sent, with the whole action list.
+pub struct Prepared {
+    pub write: Write,
+    /// What the forward was, for a read-back that is not yet there.
+    before: Forward,
+    actions: Vec<Action>,
+}
+
+/// What the executor remembers between turns.
+pub struct Executor {
+    bucket: Bucket,
+    /// Tries in a row that failed, and when the next may be.
+    later: BTreeMap<RouteId, (u32, Timestamp)>,
+    refusals: BTreeMap<RouteId, u32>,
+    /// What of a rollback is under way.
+    pub flights: Flights,
+}
+
+impl Executor {
+    /// With a full bucket.
+    pub fn new(settings: &Settings, now: Timestamp) -> Self {
+        let flights = Flights::new(settings.modify);
+        Self { bucket: Bucket::new(settings.modify, now), later: BTreeMap::new(), refusals: BTreeMap::new(), flights }
+    }
+
+    /// The part of a batch that may be written now: as many as the rate allows, without those that must wait after a failure.
+    pub fn chunk(&mut self, writes: &[Write], now: Timestamp) -> Vec<Write> {
+        let ready: Vec<_> =
+            writes.iter().filter(|w| self.later.get(&w.route).is_none_or(|(_, at)| *at <= now)).take(CHUNK).cloned().collect();
+        let granted = self.bucket.take_but(RESERVE, ready.len(), now);
+        ready.into_iter().take(granted).collect()
+    }
+
+    /// When something of a batch may be written next.
+    pub fn next(&self, writes: &[Write], now: Timestamp) -> Timestamp {
+        let soon = now + SignedDuration::from_millis(350);
+        let times = writes.iter().map(|w| self.later.get(&w.route).map_or(soon, |(_, at)| *at));
+        times.min().unwrap_or(soon).max(soon)
+    }
+
+    /// Reads the routes and compares them with what is expected: outcomes for those that need no write, and what to write. The watch learns
+    /// what was read: an older reading of its own must not contradict that.
+    pub async fn prepare(&mut self, ports: &Ports, chunk: Vec<Write>, state: &State, watch: &mut Watch) -> (Vec<Event>, Vec<Prepared>) {
+        let ids: Vec<_> = chunk.iter().map(|w| w.route.clone()).collect();
+        let at = ports.clock.now();
+        let mut live = ports.balancer.routes(&ids).await;
+        let now = ports.clock.now();
+        let seen = live.iter().filter(|(_, read)| read.is_ok());
+        watch.routes.extend(seen.map(|(id, read)| (id.clone(), Reading { at, value: read.clone() })));
+        let (mut events, mut prepared) = (Vec::new(), Vec::new());
+        for write in chunk {
+            let read = live.remove(&write.route).unwrap_or_else(|| Err(Unreadable::Unavailable("no answer for this route".into())));
+            match self.compare(write, read, state, watch, now) {
+                Ok(ready) => {
+                    events.extend(overwritten(state, &ready));
+                    prepared.push(ready);
+                }
+                Err(event) => events.extend(event),
+            }
+        }
+        (events, prepared)
+    }
+
+    fn compare(
+        &mut self,
+        write: Write,
+        read: Result<LiveRoute, Unreadable>,
+        state: &State,
+        watch: &Watch,
+        now: Timestamp,
+    ) -> Result<Prepared, Option<Event>> {
+        let restore = write.expect.is_none();
+        let unread = read.as_ref().err().map(ToString::to_string);
+        let actions = match read {
+            Ok(live) => live.actions,
+            Err(Unreadable::NotFound(_)) => {
+                return Err(Some(outcome(&write.route, WriteResult::Gone, None, Some("the rule is gone".into()))));
+            }
+            Err(why) => {
+                let Some(actions) = recent(state, watch, &write.route, now).filter(|_| restore) else {
+                    self.put_off(&write.route, now, LATER);
+                    return Err(Some(outcome(&write.route, WriteResult::Unread, None, Some(format!("not read, so not written: {why}")))));
+                };
+                actions
+            }
+        };
+        let Some(before) = action::forward(&actions).cloned() else {
+            return Err(Some(drifted(state, &write.route, actions)));
+        };
+        // A late read may show what stood there before our own last write, which is just what a rollback wants: then it is written all the same.
+        let outdated = outdated(state, &write.route, &before, now);
+        if before.same(&write.set) && !outdated {
+            // Nothing to write, as far as is known; but that is no read-back.
+            if let Some(why) = unread {
+                self.put_off(&write.route, now, LATER);
+                return Err(Some(outcome(&write.route, WriteResult::Unread, None, Some(format!("not read: {why}")))));
+            }
+            return Err(Some(outcome(&write.route, WriteResult::Already, Some(before), None)));
+        }
+        if write.expect.as_ref().is_some_and(|expect| !before.same(expect)) {
+            if outdated {
+                self.put_off(&write.route, now, LATER);
+                let why = "what was read may be of the time before the last write".to_owned();
+                return Err(Some(outcome(&write.route, WriteResult::Unread, None, Some(why))));
+            }
+            return Err(Some(drifted(state, &write.route, actions)));
+        }
+        if restore && state.rollback.as_ref().is_some_and(|r| r.automatic) && foreign(state, &write.route, &before) {
+            return Err(Some(drifted(state, &write.route, actions)));
+        }
+        let actions = action::with_forward(&actions, &write.set);
+        Ok(Prepared { write, before, actions })
+    }
+
+    /// Sends the writes and reads each back until it is equal, or something else is there, or time is up.
+    pub async fn send(&mut self, ports: &Ports, settings: &Settings, prepared: Vec<Prepared>, state: &State) -> Vec<Event> {
+        let sent: Vec<_> = futures::stream::iter(prepared)
+            .map(async |p| {
+                let answer = ports.balancer.set(&p.write.route, &p.actions, settings.deadline).await;
+                (p, answer)
+            })
+            .buffer_unordered(PARALLEL)
+            .collect()
+            .await;
+        let mut events = Vec::new();
+        let mut open = Vec::new();
+        for (prepared, answer) in sent {
+            match answer {
+                Ok(()) => open.push((prepared, None)),
+                Err(WriteError::Unknown(why)) => open.push((prepared, Some(why))),
+                Err(error) => {
+                    self.put_off(&prepared.write.route, ports.clock.now(), LATER);
+                    events.push(self.refused(&prepared.write.route, error));
+                }
+            }
+        }
+        events.extend(self.read_back(ports, open, state).await);
+        events
+    }
+
+    async fn read_back(&mut self, ports: &Ports, mut open: Vec<(Prepared, Option<String>)>, state: &State) -> Vec<Event> {
+        let mut events = Vec::new();
+        let mut pause = Duration::from_millis(200);
+        let until = ports.clock.now() + SignedDuration::from_secs(10);
+        loop {
+            let ids: Vec<_> = open.iter().map(|(p, _)| p.write.route.clone()).collect();
+            if ids.is_empty() {
+                return events;
+            }
+            let mut live = ports.balancer.routes(&ids).await;
+            let now = ports.clock.now();
+            let last = now >= until;
+            open.retain(|(prepared, answer)| {
+                match self.verdict(prepared, answer.as_deref(), live.remove(&prepared.write.route), (now, last), state) {
+                    Some(event) => {
+                        events.push(event);
+                        false
+                    }
+                    None => true,
+                }
+            });
+            if !open.is_empty() {
+                ports.clock.sleep(pause).await;
+                pause = (pause * 2).min(Duration::from_secs(2));
+            }
+        }
+    }
+
+    fn verdict(
+        &mut self,
+        prepared: &Prepared,
+        answer: Option<&str>,
+        read: Option<Result<LiveRoute, Unreadable>>,
+        (now, last): (Timestamp, bool),
+        state: &State,
+    ) -> Option<Event> {
+        let id = &prepared.write.route;
+        let outdated = |live: &LiveRoute| live.forward().is_some_and(|forward| outdated(state, id, forward, now));
+        let why = |fallback: &str| Some(answer.map_or_else(|| fallback.to_owned(), |a| format!("no answer to the write: {a}")));
+        match read {
+            // What stood there before the last write may be just what this one is to restore: without an answer, a late read proves nothing.
+            Some(Ok(live)) if answer.is_some() && outdated(&live) => {
+                last.then(|| outcome(id, WriteResult::Unknown, None, why("not read back")))
+            }
+            Some(Ok(live)) if action::same(&live.actions, &prepared.actions) => {
+                self.later.remove(id);
+                self.refusals.remove(id);
+                Some(outcome(id, WriteResult::Applied, Some(prepared.write.set.clone()), None))
+            }
+            Some(Ok(live)) if live.forward().is_some_and(|f| f.same(&prepared.before)) || outdated(&live) => {
+                last.then(|| outcome(id, WriteResult::Unknown, None, why("the write was accepted and is not to be seen yet")))
+            }
+            Some(Ok(live)) => Some(drifted(state, id, live.actions)),
+            Some(Err(Unreadable::NotFound(_))) => Some(outcome(id, WriteResult::Gone, None, Some("the rule is gone".into()))),
+            Some(Err(error)) => last.then(|| outcome(id, WriteResult::Unknown, None, why(&format!("not read back: {error}")))),
+            None => last.then(|| outcome(id, WriteResult::Unknown, None, why("not read back"))),
+        }
+    }
+
+    fn refused(&mut self, id: &RouteId, error: WriteError) -> Event {
+        let result = match &error {
+            WriteError::NotFound(_) => WriteResult::Gone,
+            WriteError::Throttled => {
+                self.bucket.drain();
+                WriteResult::Failed
+            }
+            _ => WriteResult::Failed,
+        };
+        if matches!(error, WriteError::Refused(_)) {
+            *self.refusals.entry(id.clone()).or_default() += 1;
+        }
+        outcome(id, result, None, Some(error.to_string()))
+    }
+
+    /// Routes that were refused so often in a row that trying goes on in vain.
+    pub fn given_up(&self) -> impl Iterator<Item = &RouteId> {
+        self.refusals.iter().filter(|(_, n)| **n >= REFUSALS).map(|(id, _)| id)
+    }
+
+    /// Forgets refusals: something has changed, or something else is to be written.
+    pub fn forgive(&mut self) {
+        self.refusals.clear();
+    }
+
+    /// `first` after the first failure, twice as long after each further one, sixteen times as long at the most.
+    fn put_off(&mut self, id: &RouteId, now: Timestamp, first: SignedDuration) {
+        let (tries, at) = self.later.entry(id.clone()).or_insert((0, now));
+        *at = now + first * (1 << (*tries).min(4));
+        *tries += 1;
+    }
+}
+
+/// What was seen there less than a minute ago, if it equals what we last confirmed: the ground for a blind write.
+fn recent(state: &State, watch: &Watch, id: &RouteId, now: Timestamp) -> Option<Vec<Action>> {
+    let route = state.routes.get(id)?;
+    let reading = watch.routes.get(id).filter(|r| now.duration_since(r.at) < RECENT)?;
+    let live = reading.value.as_ref().ok()?;
+    action::same(&live.actions, &route.known).then(|| live.actions.clone())
+}
+
+/// Whether a forward is neither what we last confirmed, nor what stood there before, nor anything that we sent.
+fn foreign(state: &State, id: &RouteId, forward: &Forward) -> bool {
+    let Some(route) = state.routes.get(id) else { return false };
+    let sent = route.open.iter().flat_map(|o| &o.sets).chain(route.past.iter().map(|(past, _)| past));
+    !sent.chain([route.forward()]).any(|ours| ours.same(forward))
+}
+
+/// Whether a reading that shows this proves nothing, as its route knows.
+fn outdated(state: &State, id: &RouteId, forward: &Forward, now: Timestamp) -> bool {
+    state.routes.get(id).is_some_and(|route| route.outdated(forward, now))
+}
+
+/// What a person's rollback overwrites is named, and the run knows from then on that a late read may show the time before it.
+fn overwritten(state: &State, prepared: &Prepared) -> Vec<Event> {
+    let id = &prepared.write.route;
+    let Some(route) = state.routes.get(id).filter(|_| prepared.write.expect.is_none() && foreign(state, id, &prepared.before)) else {
+        return Vec::new();
+    };
+    let live = action::with_forward(&prepared.actions, &prepared.before);
+    let known = matches!(&route.drift, Some(Some(drift)) if action::same(drift, &live));
+    let shares = goal::shares_of(route, &prepared.before);
+    let there = shares.iter().map(|(cluster, share)| format!("{cluster} {share:.0} %")).collect::<Vec<_>>().join(", ");
+    let message = format!("{}: overwrites what someone else put there ({there})", route.start.label);
+    let seen = (!known).then(|| drifted(state, id, live));
+    seen.into_iter().chain([Event::Notice { message, request: None }]).collect()
+}
+
+fn outcome(route: &RouteId, result: WriteResult, live: Option<Forward>, detail: Option<String>) -> Event {
+    Event::Outcome { route: route.clone(), result, live, detail }
+}
+
+fn drifted(state: &State, route: &RouteId, live: Vec<Action>) -> Event {
+    let expected = state.routes.get(route).map(|r| r.known.clone()).unwrap_or_default();
+    Event::Drifted { route: route.clone(), expected, live: Some(live) }
+}

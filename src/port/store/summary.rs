@@ -1,0 +1,109 @@
+//! What a journal says about its run at a glance: for lists, for finding a run by its plan's name, and for the emergency command.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::elb::action::forward;
+use crate::domain::run::event::{Event, Outcome, Record, Started, Stop};
+
+/// A run at a glance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RunSummary {
+    /// Its id.
+    pub id: String,
+    /// The plan's name; empty where a damaged journal does not tell.
+    pub plan: String,
+    /// When it began; `None` where a damaged journal does not tell.
+    pub started: Option<Timestamp>,
+    /// When the last record was written.
+    pub last: Option<Timestamp>,
+    /// How it ended; `None`: unfinished. A rollback or `finalize --detach` of a finished run makes it unfinished until that ends.
+    pub finished: Option<Outcome>,
+    /// Why the last process left it; `None`: one has it in hand, or died.
+    pub stopped: Option<Stop>,
+    /// ARNs of its load balancers.
+    pub load_balancers: Vec<String>,
+    /// Why its journal is not to be believed; then the rest is what the intact part says.
+    pub damaged: Option<String>,
+}
+
+impl RunSummary {
+    /// Folds a journal's records.
+    pub fn of(id: &str, records: &[Record]) -> Self {
+        let mut run = Self {
+            id: id.to_owned(),
+            plan: String::new(),
+            started: records.first().map(|r| r.time),
+            last: records.last().map(|r| r.time),
+            finished: None,
+            stopped: None,
+            load_balancers: vec![],
+            damaged: None,
+        };
+        for record in records {
+            run.take(&record.event);
+        }
+        run
+    }
+
+    /// Folds the record after those that it knows.
+    pub fn add(&mut self, record: &Record) {
+        self.started = self.started.or(Some(record.time));
+        self.last = Some(record.time);
+        self.take(&record.event);
+    }
+
+    fn take(&mut self, event: &Event) {
+        match event {
+            Event::Started(started) => {
+                self.plan.clone_from(&started.plan);
+                self.load_balancers.clone_from(&started.load_balancers);
+            }
+            Event::Claimed { .. } => self.stopped = None,
+            Event::RollbackStarted { .. } | Event::RampStarted { .. } | Event::DetachStarted { .. } => self.finished = None,
+            Event::Finished { outcome, .. } => self.finished = Some(*outcome),
+            Event::Stopped { reason, .. } => self.stopped = Some(*reason),
+            _ => {}
+        }
+    }
+}
+
+/// The command that puts the traffic back without a journal, with the names that the records know.
+///
+/// One line for each load balancer; several groups are joined by commas. Placeholders stand where the records do not tell.
+pub fn emergency(records: &[Record]) -> String {
+    let started = records.iter().find_map(|r| match &r.event {
+        Event::Started(started) => Some(started.as_ref()),
+        _ => None,
+    });
+    let commands = started.map(commands).unwrap_or_default();
+    if commands.is_empty() { "cutover rollback --load-balancer LB --from GROUPS --to GROUPS".into() } else { commands.join("\n  ") }
+}
+
+/// Empty where the start does not say which groups had the traffic, or not the same on every route.
+fn commands(started: &Started) -> Vec<String> {
+    let mut groups: BTreeMap<&str, [BTreeSet<&str>; 2]> = BTreeMap::new();
+    for route in &started.routes {
+        let sides = groups.entry(&route.load_balancer).or_default();
+        for (cluster, arn) in &route.groups {
+            let name = started.groups.get(arn).map_or(arn.as_str(), |g| &g.name);
+            let carried = match &started.start {
+                Some(start) => start.get(cluster).is_some_and(|share| *share > 0),
+                None => forward(&route.actions).and_then(|f| f.weight(arn)).is_some_and(|weight| weight > 0),
+            };
+            sides[usize::from(!carried)].insert(name);
+        }
+    }
+    if groups.values().any(|[from, to]| from.is_empty() || to.is_empty() || !from.is_disjoint(to)) {
+        return vec![];
+    }
+    let join = |names: &BTreeSet<&str>| names.iter().copied().collect::<Vec<_>>().join(",");
+    let name = |arn: &str| arn.split('/').nth(2).unwrap_or(arn).to_owned();
+    groups
+        .into_iter()
+        .map(|(lb, [from, to])| format!("cutover rollback --load-balancer {} --from {} --to {}", name(lb), join(&from), join(&to)))
+        .collect()
+}
