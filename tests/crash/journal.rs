@@ -105,7 +105,7 @@ pub async fn samples(bytes: &[u8], emergency: &str) -> usize {
 #[tokio::test]
 async fn a_recorded_journal_is_recovered_or_refused_wherever_it_is_damaged() {
     let bytes = std::fs::read("tests/journals/v1.jsonl").expect("a recorded journal");
-    let tried = damage(&bytes, cutover::whole());
+    let tried = damage(&bytes, crate::whole());
     let lines = samples(&bytes, "cutover rollback --load-balancer shop --from shop-a --to shop-b").await;
     println!("crash: the journal of version 1: {} cuts, {} flipped bits, {lines} refusals by the store", tried.cuts, tried.flips);
     assert_eq!(tried.cuts, bytes.len());

@@ -21,13 +21,13 @@ fn cases(requests: usize, every: usize) -> Vec<Case> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_run_goes_on_or_goes_back() {
-    let lanes = if cutover::whole() { 96 } else { 8 };
+    let lanes = if crate::whole() { 96 } else { 8 };
     let lab = Lab::start(lanes);
     let mut all = join_all((0..lanes).map(|number| Lane::open(&lab, number))).await;
     let (unhurt, _) = all[0].try_case(Case { strike: None, ending: Ending::Resume }).await;
     assert_eq!(unhurt, Found::Unhurt);
     let (requests, recorded) = (all[0].requests(), all[0].journal().await);
-    let mut cases = cases(requests.len(), if cutover::whole() { 1 } else { 29 });
+    let mut cases = cases(requests.len(), if crate::whole() { 1 } else { 29 });
     let (count, all_lanes) = (cases.len(), lanes);
     let mut turns: Vec<Vec<Case>> = vec![Vec::new(); lanes];
     // Dealt out, so that every lane has some of each part of the run.
@@ -53,9 +53,9 @@ async fn a_killed_run_goes_on_or_goes_back() {
     let killed = found.iter().filter(|((_, struck), _)| struck.is_some()).count();
     println!("crash: {killed} kills at {} requests of a run, then resume or rollback: {sums:?}", requests.len());
     assert_eq!(found.len(), count + all_lanes);
-    assert!(!cutover::whole() || killed >= 200, "{killed} kills");
+    assert!(!crate::whole() || killed >= 200, "{killed} kills");
     assert!(sums[&Found::Unfinished].iter().all(|n| *n > 0));
-    let tried = journal::damage(&recorded, cutover::whole());
+    let tried = journal::damage(&recorded, crate::whole());
     journal::samples(&recorded, "cutover rollback --load-balancer shop0 --from shop0-a --to shop0-b").await;
     println!("crash: the journal of a run: {} cuts, {} flipped bits", tried.cuts, tried.flips);
 }
