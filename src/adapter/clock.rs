@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
+use crate::base::time::later;
 use crate::port::Clock;
 
 /// The machine's own clock, as it was when the process first looked, and from then on as time passes: where someone sets the machine's, or NTP
@@ -52,8 +53,7 @@ impl Steady {
 
     /// The time, where the monotonic clock shows `passed`.
     pub fn now(&self, passed: Duration) -> Timestamp {
-        let since = SignedDuration::try_from(passed.saturating_sub(self.passed)).unwrap_or_default();
-        self.wall.saturating_add(since).unwrap_or(Timestamp::MAX)
+        later(self.wall, passed.saturating_sub(self.passed))
     }
 }
 
@@ -140,8 +140,7 @@ impl Scaled {
 #[async_trait]
 impl Clock for Scaled {
     fn now(&self) -> Timestamp {
-        let elapsed = self.gone().mul_f64(self.speed);
-        SignedDuration::try_from(elapsed).ok().and_then(|d| self.start.checked_add(d).ok()).unwrap_or(Timestamp::MAX)
+        later(self.start, self.gone().mul_f64(self.speed))
     }
 
     async fn sleep(&self, duration: Duration) {

@@ -1,3 +1,6 @@
 //! Small vocabulary that every room may use. It imports nothing of this crate.
 
+pub mod duration;
 pub mod finding;
+pub mod hours;
+pub mod time;

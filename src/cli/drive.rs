@@ -31,7 +31,7 @@ pub fn often(settings: &Settings, calls: usize) -> String {
     let seconds = settings.poll.as_secs_f64();
     #[allow(clippy::cast_precision_loss)] // a number of calls
     let rate = calls as f64 / seconds;
-    format!("looks every {seconds:.0} s: {calls} describe calls each time, {rate:.1} a second (spec.aws.apiBudget, --api-budget)")
+    format!("looks every {seconds:.0}s: {calls} describe calls each time, {rate:.1} a second (spec.aws.apiBudget, --api-budget)")
 }
 
 /// Drives a run to its ending. `^C` once leaves it paused; twice leaves it at once.

@@ -5,12 +5,11 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use jiff::SignedDuration;
-
 use super::render::dashboard::{Dashboard, screen};
 use super::render::style::Style;
 use super::render::view::View;
 use super::term;
+use crate::base::time::later;
 
 /// Nobody reads faster than this.
 const FASTEST: Duration = Duration::from_millis(100);
@@ -72,8 +71,7 @@ fn draw(shared: &Shared, style: &Style) {
     let mut dashboard = Dashboard::new(term::bars().clone());
     while let Some((mut view, at)) = next(shared) {
         // Between two looks the clock goes on.
-        let passed = SignedDuration::try_from(at.elapsed()).unwrap_or_default();
-        view.now = view.now.checked_add(passed).unwrap_or(view.now);
+        view.now = later(view.now, at.elapsed());
         term::picture(true);
         dashboard.show(&screen(&view, term::width(), style));
         drop(wait(shared, shared.lock(), FASTEST, |latest| !latest.over));

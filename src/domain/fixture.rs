@@ -54,7 +54,7 @@ pub fn plan() -> Plan {
             on_failure: OnFailure::Rollback,
             rollback_stickiness: RollbackStickiness::Break,
             observe_every: None,
-            hours: crate::plan::hours::Hours::default(),
+            hours: crate::base::hours::Hours::default(),
             gates: gates(),
             metrics: Vec::new(),
             hooks: Vec::new(),

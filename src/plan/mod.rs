@@ -7,14 +7,13 @@
 mod check;
 mod decode;
 pub mod diagnostic;
-pub mod duration;
 mod extra;
 mod file;
 mod hooks;
-pub mod hours;
 pub mod model;
 mod render;
 mod scalar;
+pub mod schedule;
 mod schema;
 mod suggest;
 pub mod template;

@@ -7,11 +7,11 @@ use schemars::json_schema;
 
 use super::decode::{Decode, clip, note};
 use super::diagnostic::Diagnostic;
-use super::duration;
 use super::model::notify::Kind as TellKind;
 use super::model::{ListenerRef, PortRef, Selector};
 use super::suggest::closest;
 use super::yaml::{Node, Value};
+use crate::base::duration;
 use crate::base::finding::Code;
 
 /// Declares a value with its reading and its schema.

@@ -7,11 +7,11 @@ use schemars::json_schema;
 
 use super::decode::{Decode, clip, note};
 use super::diagnostic::Diagnostic;
-use super::hours::{zone, zones};
 use super::scalar::{one_of, scalar, word};
 use super::suggest::closest;
 use super::yaml::Node;
 use crate::base::finding::Code;
+use crate::base::hours::{zone, zones};
 
 word! {
     /// A day of the week.

@@ -77,7 +77,7 @@ fn strategy() -> Strategy {
         on_failure: OnFailure::Rollback,
         rollback_stickiness: RollbackStickiness::Break,
         observe_every: None,
-        hours: cutover::plan::hours::Hours::default(),
+        hours: cutover::base::hours::Hours::default(),
         gates: TargetHealthGates { raise, guard, timeout: minute, on_timeout: OnFailure::Pause },
         start: None,
         steps: vec![Step { number: 1, name: None, kind: StepKind::Bake(minute), limit: None }],

@@ -66,7 +66,7 @@ pub fn plan() -> Plan {
             on_failure: OnFailure::Rollback,
             rollback_stickiness: RollbackStickiness::Break,
             observe_every: None,
-            hours: cutover::plan::hours::Hours::default(),
+            hours: cutover::base::hours::Hours::default(),
             gates,
             start: Some(shares(100, 0)),
             steps,

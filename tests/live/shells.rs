@@ -52,7 +52,7 @@ fn plan() -> Plan {
             on_failure: OnFailure::Rollback,
             rollback_stickiness: RollbackStickiness::Break,
             observe_every: None,
-            hours: cutover::plan::hours::Hours::default(),
+            hours: cutover::base::hours::Hours::default(),
             gates: TargetHealthGates {
                 raise: RaiseGate { min_healthy: 1, min_healthy_percent: 95.0, capacity: 1.0, stable_for: None },
                 guard: GuardGate { min_healthy_percent: 70.0, for_: Duration::from_secs(90) },

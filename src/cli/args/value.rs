@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use crate::plan::duration;
+use crate::base::duration;
 use crate::plan::model::{ClusterAccess, PortRef, ServiceRef, Shares, StatePlace, Step};
 
 /// A step, by its number (from 1) or its name.

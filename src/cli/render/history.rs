@@ -4,7 +4,8 @@ use jiff::Timestamp;
 
 use super::events::Lines;
 use super::names::balancer;
-use super::style::{Style, Tone, duration};
+use super::style::{Style, Tone};
+use crate::base::duration::brief;
 use crate::domain::run::event::{Outcome, Record};
 use crate::port::store::RunSummary;
 
@@ -27,7 +28,7 @@ pub fn list(runs: &[RunSummary], style: &Style) -> String {
 
 fn row(run: &RunSummary, style: &Style) -> ([String; 5], Tone) {
     let began = |at: Timestamp| at.to_zoned(style.zone.clone()).strftime("%Y-%m-%d %H:%M").to_string();
-    let took = run.started.zip(run.last).map_or_else(String::new, |(began, last)| duration(last.duration_since(began)));
+    let took = run.started.zip(run.last).map_or_else(String::new, |(began, last)| brief(last.duration_since(began)));
     let (ended, tone) = match (&run.damaged, run.finished) {
         (Some(_), _) => ("damaged journal", Tone::Bad),
         (None, Some(Outcome::Completed)) => ("completed", Tone::Good),

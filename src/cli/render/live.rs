@@ -5,6 +5,7 @@ use std::fmt::Write;
 use serde_json::{Map, Value};
 
 use super::style::{self, Style, Tone};
+use crate::base::duration;
 use crate::domain::health::Counts;
 use crate::domain::view::live::{Group, Line, Live};
 
@@ -46,7 +47,7 @@ fn route(line: &Line, width: usize, style: &Style) -> String {
         said.push(parts.collect::<Vec<_>>().join(", "));
     }
     if let Some(seconds) = line.stickiness_seconds {
-        said.push(style.paint(Tone::Warn, &format!("sticky for {}", style::duration(jiff::SignedDuration::from_secs(seconds.into())))));
+        said.push(style.paint(Tone::Warn, &format!("sticky for {}", duration::brief(jiff::SignedDuration::from_secs(seconds.into())))));
     }
     said.extend(line.unreadable.iter().map(|why| style.paint(Tone::Bad, &format!("cannot be read: {why}"))));
     said.extend(line.owners.iter().map(|o| style.paint(Tone::Warn, &format!("owner tag {o}"))));

@@ -122,7 +122,7 @@ pub fn balancer(arn: &str) -> &str {
 
 fn sticky(forward: &Forward) -> String {
     match forward.target_group_stickiness_config.as_ref().filter(|s| s.enabled) {
-        Some(s) => s.duration_seconds.map_or_else(|| "on".into(), |d| format!("{d} s")),
+        Some(s) => s.duration_seconds.map_or_else(|| "on".into(), |d| format!("{d}s")),
         None => "off".into(),
     }
 }

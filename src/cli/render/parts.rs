@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::events::{add, counts, wait};
-use super::style::{Style, Tone, count, duration, percent};
+use super::style::{Style, Tone, count, percent};
 use super::view::{Back, Drift, Guard, Health, Split, View};
+use crate::base::duration::brief;
 use crate::domain::health::Counts;
 use crate::domain::run::event::{Freeze, Outcome, Stop, Wait, WaitReason};
 
@@ -199,7 +200,7 @@ fn dressed(c: Counts, style: &Style) -> String {
 }
 
 fn with_rest(view: &View, w: &Wait, style: &Style) -> String {
-    let rest = w.until.filter(|u| *u > view.now).map(|u| format!(" ({})", duration(u.duration_since(view.now))));
+    let rest = w.until.filter(|u| *u > view.now).map(|u| format!(" ({})", brief(u.duration_since(view.now))));
     format!("{}{}", wait(w, style), rest.unwrap_or_default())
 }
 
@@ -218,8 +219,8 @@ fn way_back(back: &Back, style: &Style) -> String {
 fn guard(view: &View, style: &Style) -> String {
     match &view.guard {
         Guard::Watched { by, at, every } => {
-            let every = every.map_or_else(String::new, |seconds| format!(", looks every {seconds} s"));
-            format!("{by}, last look {} ago{every}", duration(view.now.duration_since(*at)))
+            let every = every.map_or_else(String::new, |seconds| format!(", looks every {seconds}s"));
+            format!("{by}, last look {} ago{every}", brief(view.now.duration_since(*at)))
         }
         Guard::Unguarded { since } => style.paint(Tone::Bad, &format!("UNGUARDED since {}", style.since(*since, view.now))),
         Guard::Over => "nobody, the run is over".into(),

@@ -1,7 +1,7 @@
 //! How text is dressed: colour, sparingly, where it can be shown; bars of letters where it cannot; times of day in one zone.
 
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp};
 
 use crate::cli::args::Color;
 
@@ -105,25 +105,6 @@ pub fn percent(value: f64) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-/// A duration in its two largest units: `45 s`, `9 m 48 s`, `1 h 30 m`, `2 d 3 h`.
-pub fn duration(duration: SignedDuration) -> String {
-    let seconds = duration.as_secs().max(0);
-    let units = [(86_400, "d"), (3_600, "h"), (60, "m"), (1, "s")];
-    let first = units.iter().position(|(size, _)| seconds >= *size).unwrap_or(3);
-    let mut rest = seconds;
-    let parts: Vec<_> = units
-        .iter()
-        .skip(first)
-        .take(2)
-        .filter_map(|(size, unit)| {
-            let count = rest / size;
-            rest %= size;
-            (count > 0 || seconds == 0).then(|| format!("{count} {unit}"))
-        })
-        .collect();
-    parts.join(" ")
-}
-
 /// `1 route`, `36 routes`.
 pub fn count(number: usize, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
@@ -157,9 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_and_durations_read_well() {
+    fn percentages_have_no_needless_digits() {
         assert_eq!([5.0, 0.1, 100.0 / 3.0, 100.0].map(percent), ["5", "0.1", "33.33", "100"]);
-        let seconds = [0, 45, 60, 588, 5400, 183_600, -3].map(|s| duration(SignedDuration::from_secs(s)));
-        assert_eq!(seconds, ["0 s", "45 s", "1 m", "9 m 48 s", "1 h 30 m", "2 d 3 h", "0 s"]);
     }
 }

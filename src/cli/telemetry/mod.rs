@@ -15,6 +15,7 @@ use super::render::metrics::Gauges;
 use crate::adapter::calls::{self, Call, Outcome};
 use crate::adapter::http::Courier;
 use crate::adapter::telemetry::{self as otlp, Collector};
+use crate::base::time::later;
 use crate::domain::elb::action;
 use crate::domain::run::event::{Event, Record, Wait};
 use crate::domain::run::state::State;
@@ -221,7 +222,7 @@ impl Tracer {
 
     fn span(&self, call: Call, parent: [u8; 8]) -> Span {
         let Call { service, operation, outcome, began, took } = call;
-        let end = began.checked_add(SignedDuration::try_from(took).unwrap_or_default()).unwrap_or(began);
+        let end = later(began, took);
         let key = format!("{service} {operation} {} {}", began.as_nanosecond(), fastrand::u64(..));
         Span {
             trace: self.trace.id(),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use crate::base::time::later;
 use crate::cli::args::{Abort, Global, Named, Promote, Resume, Steer};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::find::Found;
@@ -13,7 +14,7 @@ use crate::cli::render::view::View;
 use crate::cli::verbs::rollback_live;
 use crate::cli::verbs::run::{leaves, step};
 use crate::cli::{drive, find, follow, identity, owner, place, term, world};
-use crate::domain::decide::{Orders, later};
+use crate::domain::decide::Orders;
 use crate::domain::run::event::ResumeMode;
 use crate::domain::run::state::{Phase, State};
 use crate::domain::run::watch::Marker;

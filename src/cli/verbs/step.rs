@@ -5,6 +5,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::base::time::later;
 use crate::cli::args::{Global, Step};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::find::Found;
@@ -12,7 +13,7 @@ use crate::cli::prepare::prepare;
 use crate::cli::verbs::run::{Beginning, begin, may_begin};
 use crate::cli::verbs::steer::state;
 use crate::cli::{drive, find, identity, place, term, world};
-use crate::domain::decide::{Orders, later};
+use crate::domain::decide::Orders;
 use crate::domain::run::event::{Event, Record};
 use crate::engine::hold::{self, HoldError};
 use crate::engine::{Ending, Ports, Settings, Subject};

@@ -3,7 +3,8 @@
 
 use jiff::Timestamp;
 
-use super::{Batch, Decision, later, wait};
+use super::{Batch, Decision, wait};
+use crate::base::time::later;
 use crate::domain::elb::shares;
 use crate::domain::run::event::{BindingStart, Event, Outcome, Stop, WaitReason, Write};
 use crate::domain::run::state::{Detach, Route, State};

@@ -7,7 +7,9 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::goal;
-use crate::domain::decide::{later, old_group, spell};
+use crate::base::duration;
+use crate::base::time::{earlier, later};
+use crate::domain::decide::old_group;
 use crate::domain::elb::action;
 use crate::domain::elb::balancer::{Listener, LiveRoute};
 use crate::domain::metric::gate::{Question, Seen, Side};
@@ -87,7 +89,7 @@ pub fn unfit(plan: &Plan, state: &State) -> Option<Item> {
 /// What is asked of the target groups' own request counts: about `quiet` before now, as far as they are complete; a question a workload.
 pub fn questions(plan: &Plan, state: &State, quiet: Duration, now: Timestamp) -> Vec<(String, Question)> {
     let workloads: BTreeSet<&String> = state.routes.values().map(|r| &r.start.workload).collect();
-    let to = back(now, LATE);
+    let to = earlier(now, LATE);
     let ask = |workload: &String| {
         let routes = || state.routes.values().filter(|r| r.start.workload == *workload);
         let side =
@@ -111,7 +113,7 @@ pub fn questions(plan: &Plan, state: &State, quiet: Duration, now: Timestamp) ->
             judge: Judge::Share { tolerance: 0.0 },
         };
         let (old, new) = (side(&plan.strategy.from, old), side(&plan.strategy.to, new));
-        (workload.clone(), Question { gate, from: back(to, quiet), to, old, new })
+        (workload.clone(), Question { gate, from: earlier(to, quiet), to, old, new })
     };
     workloads.into_iter().map(ask).collect()
 }
@@ -170,7 +172,8 @@ fn time(plan: &Plan, state: &State, records: &[Record], now: Timestamp) -> Item 
     let Some(last) = last_shift(plan, state, records) else {
         return item("time", Stands::Yes, format!("{from} has had no traffic in this run"));
     };
-    let (until, parts) = (later(last, sticky + delay), format!("stickiness {} and deregistration {}", spell(sticky), spell(delay)));
+    let (until, parts) =
+        (later(last, sticky + delay), format!("stickiness {} and deregistration {}", duration::show(sticky), duration::show(delay)));
     if until > now {
         let message = format!("the last shift was at {}, and {parts} are not over", last.strftime("%F %T UTC"));
         return Item { until: Some(until), ..item("time", Stands::Wait, message) };
@@ -200,7 +203,7 @@ fn last_shift(plan: &Plan, state: &State, records: &[Record]) -> Option<Timestam
 }
 
 fn requests(plan: &Plan, workload: &str, seen: &Seen, quiet: Duration) -> Item {
-    let (from, quiet) = (&plan.strategy.from, spell(quiet));
+    let (from, quiet) = (&plan.strategy.from, duration::show(quiet));
     let unknown = |why: &str| {
         item("requests", Stands::Unknown, format!("{workload}: not known whether {from} was asked anything in the last {quiet}: {why}"))
     };
@@ -262,8 +265,4 @@ fn health(plan: &Plan, facts: &Facts) -> Item {
 
 fn item(what: &'static str, stands: Stands, message: String) -> Item {
     Item { what, stands, message, until: None }
-}
-
-fn back(at: Timestamp, by: Duration) -> Timestamp {
-    jiff::SignedDuration::try_from(by).ok().and_then(|by| at.checked_sub(by).ok()).unwrap_or(Timestamp::MIN)
 }

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Decision, guard, later, steps};
+use super::{Decision, guard, steps};
+use crate::base::time::later;
 use crate::domain::decide::goal;
 use crate::domain::decide::rival;
 use crate::domain::health::gate::Guard;

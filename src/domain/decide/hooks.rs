@@ -2,7 +2,8 @@
 
 use jiff::Timestamp;
 
-use super::{Decision, later, steps, wait};
+use super::{Decision, steps, wait};
+use crate::base::time::later;
 use crate::domain::decide::goal;
 use crate::domain::run::event::{Freeze, WaitReason};
 use crate::domain::run::hook::{Errand, HookId, Occasion, Told};

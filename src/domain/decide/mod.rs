@@ -34,7 +34,7 @@ pub use guard::{carrying, family_total};
 pub use hold::blind;
 pub use hooks::{action as errand_line, errand, line as command_line, when as hook_when};
 pub use leaving::{carries_on, stop};
-pub use steps::{label, spell};
+pub use steps::label;
 pub use way_back::{WayBack, carriers, way_back};
 
 /// What to do now.
@@ -117,11 +117,6 @@ fn next(plan: &Plan, state: &State, watch: &Watch, orders: Orders, now: Timestam
 
 fn wait(reason: WaitReason, message: impl Into<String>, until: Option<Timestamp>) -> Decision {
     Decision::Wait(vec![Wait { reason, message: message.into(), until }])
-}
-
-/// A time later by a duration, saturating.
-pub fn later(at: Timestamp, duration: std::time::Duration) -> Timestamp {
-    jiff::SignedDuration::try_from(duration).ok().and_then(|d| at.checked_add(d).ok()).unwrap_or(Timestamp::MAX)
 }
 
 #[cfg(test)]

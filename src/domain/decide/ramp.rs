@@ -7,7 +7,8 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
-use super::{Decision, guard, later, wait, way_back};
+use super::{Decision, guard, wait, way_back};
+use crate::base::time::later;
 use crate::domain::health::gate::{self, Guard};
 use crate::domain::run::event::{Event, WaitReason};
 use crate::domain::run::state::{Ramping, State};

@@ -4,6 +4,7 @@
 use jiff::Timestamp;
 
 use super::{Batch, Decision, hold, hooks, ramp, wait, way_back};
+use crate::base::duration;
 use crate::domain::decide::goal;
 use crate::domain::elb::action::{self, Action, Forward};
 use crate::domain::run::event::{Event, Outcome, Stop, WaitReason, Write};
@@ -179,7 +180,7 @@ fn remarks(plan: &Plan, state: &State, rollback: &Rollback) -> Vec<String> {
         .map(|s| {
             format!(
                 "weights restored, clients with a cookie stay on {to} for up to {}",
-                super::steps::spell(std::time::Duration::from_secs(s.unsigned_abs().into()))
+                duration::show(std::time::Duration::from_secs(s.unsigned_abs().into()))
             )
         })
         .into_iter()

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Batch, Decision, Orders, guard, hold, hooks, later, metrics, wait};
+use super::{Batch, Decision, Orders, guard, hold, hooks, metrics, wait};
+use crate::base::duration;
+use crate::base::hours::opened;
+use crate::base::time::later;
 use crate::domain::decide::goal;
 use crate::domain::decide::hours;
 use crate::domain::elb::action::Forward;
@@ -35,21 +38,13 @@ pub fn label(step: &Step) -> String {
     let what = match &step.kind {
         StepKind::Bind => "bind".into(),
         StepKind::Shares(shares) => shares.iter().map(|(c, s)| format!("{c} {s} %")).collect::<Vec<_>>().join(", "),
-        StepKind::Bake(d) => format!("pause {}", spell(*d)),
+        StepKind::Bake(d) => format!("pause {}", duration::show(*d)),
         StepKind::Exec(exec) => format!("exec {}", hooks::line(&exec.command)),
         StepKind::Approval(None) => "pause until promoted".into(),
         StepKind::Approval(Some(text)) => format!("approval: {text}"),
     };
-    let what = step.limit.map_or(what.clone(), |l| format!("{what} ({}, then {})", spell(l.after), hours::then(l.then)));
+    let what = step.limit.map_or(what.clone(), |l| format!("{what} ({}, then {})", duration::show(l.after), l.then.word()));
     step.name.as_ref().map_or(what.clone(), |name| format!("{name} ({what})"))
-}
-
-/// A duration as plans spell it: `1h30m`, `90s`.
-pub fn spell(duration: Duration) -> String {
-    let all = duration.as_secs();
-    let parts = [(all / 3600, "h"), (all % 3600 / 60, "m"), (all % 60, "s")];
-    let parts: Vec<_> = parts.iter().filter(|(n, _)| *n > 0).map(|(n, unit)| format!("{n}{unit}")).collect();
-    if parts.is_empty() { "0s".into() } else { parts.concat() }
 }
 
 fn begin(plan: &Plan, state: &State, watch: &Watch, orders: Orders, now: Timestamp) -> Decision {
@@ -108,7 +103,7 @@ fn awaiting(plan: &Plan, state: &State, watch: &Watch, now: Timestamp) -> Decisi
 
 fn nobody_approved(state: &State, watch: &Watch, Limit { after, then }: Limit) -> Vec<Event> {
     let millis = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
-    let message = format!("nobody approved within {}", spell(after));
+    let message = format!("nobody approved within {}", duration::show(after));
     let effect = match then {
         OnTimeout::Proceed => Vec::new(),
         OnTimeout::Pause => vec![Event::Paused { by: AUTOMATIC.into(), reason: message, request: None }],
@@ -131,7 +126,7 @@ fn baking(plan: &Plan, state: &State, watch: &Watch, now: Timestamp) -> Decision
     }
     let until = later(until, length.saturating_sub(observed));
     let mut waits = hold::failing(plan, state, watch, now);
-    waits.push(Wait { reason: WaitReason::Bake, message: format!("baking for {}", spell(*length)), until: Some(until) });
+    waits.push(Wait { reason: WaitReason::Bake, message: format!("baking for {}", duration::show(*length)), until: Some(until) });
     Decision::Wait(waits)
 }
 
@@ -232,7 +227,7 @@ fn shift(plan: &Plan, state: &State, watch: &Watch, pending: Vec<(&Route, Forwar
             plan,
             state,
             watch,
-            format!("{} could not be written within {}", route.start.label, spell(plan.strategy.gates.timeout)),
+            format!("{} could not be written within {}", route.start.label, duration::show(plan.strategy.gates.timeout)),
         );
     }
     if let Some((why, route)) = pending.iter().find_map(|(r, _)| watch.refused.get(&r.start.id).map(|why| (why, r))) {
@@ -364,7 +359,7 @@ fn raise(plan: &Plan, state: &State, watch: &Watch, groups: &[String], step: usi
         look => return Some(look),
     };
     // While a window is closed nothing is late.
-    let opened = hours::opened(&plan.strategy.hours, now).filter(|_| state.step == step);
+    let opened = opened(&plan.strategy.hours, now).filter(|_| state.step == step);
     let timeout = later(opened.map_or(state.gate_since, |at| at.max(state.gate_since)), plan.strategy.gates.timeout);
     if timeout > now {
         waits[0].until = waits[0].until.or(Some(timeout));
@@ -412,7 +407,7 @@ pub fn short(plan: &Plan, state: &State, watch: &Watch, groups: &[String], step:
 }
 
 fn timed_out(plan: &Plan, state: &State, watch: &Watch, groups: &[String], why: String) -> Decision {
-    let message = format!("not ready within {}: {why}", spell(plan.strategy.gates.timeout));
+    let message = format!("not ready within {}: {why}", duration::show(plan.strategy.gates.timeout));
     if plan.strategy.gates.on_timeout == OnFailure::Pause {
         return frozen(Freeze::GateTimeout, message);
     }

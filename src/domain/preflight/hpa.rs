@@ -1,6 +1,7 @@
 //! Scale: can the new cluster reach what each step needs, and does the old one stay large enough for the way back?
 
-use super::{Context, finding, spoken};
+use super::{Context, finding};
+use crate::base::duration;
 use crate::base::finding::{Code, Finding};
 use crate::domain::elb::select::SelectedEntry;
 use crate::domain::health::gate;
@@ -57,7 +58,7 @@ fn ceiling(context: &Context<'_>, workload: &Workload, cluster: &str, view: &Wor
     );
     let help = format!(
         "the run would wait at step {step} for {}, then freeze. Raise it first:\n{}",
-        spoken(gates.timeout),
+        duration::show(gates.timeout),
         raise_commands(context, workload, cluster, view, at_peak).join("\n")
     );
     findings.push(finding(Code::CUT082, cluster, message, help));

@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Context, estimate, finding, listed, named_arns, reachable, spoken, unread};
+use super::{Context, estimate, finding, listed, named_arns, reachable, unread};
+use crate::base::duration::show;
 use crate::base::finding::{Code, Finding, Severity};
-use crate::domain::decide::hours;
 use crate::domain::traffic::Unreadable;
 use crate::plan::model::{ClusterAccess, Marker, StatePlace};
+use crate::plan::schedule;
 
 pub(super) fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
     account(context, findings);
@@ -53,12 +54,12 @@ fn regions(context: &Context<'_>, findings: &mut Vec<Finding>) {
 
 fn credentials(context: &Context<'_>, findings: &mut Vec<Finding>) {
     let Ok(caller) = &context.facts.caller else { return };
-    let end = hours::schedule(context.plan, context.now).last().copied();
+    let end = schedule::starts(context.plan, context.now).last().copied();
     let duration = end.map_or(estimate(context.plan), |end| end.duration_since(context.now).unsigned_abs());
     if let (Some(expires), Some(end)) = (caller.expires, end)
         && expires < end
     {
-        let message = format!("the credentials end at {expires}, and the plan takes {} at the least, until {end}", spoken(duration));
+        let message = format!("the credentials end at {expires}, and the plan takes {} at the least, until {end}", show(duration));
         let help = "log in again just before, take credentials that renew themselves (an instance profile, IRSA), or plan to: \
                     on expiry the run freezes, and goes on by itself when they are back";
         findings.push(finding(Code::CUT056, "aws", message, help));

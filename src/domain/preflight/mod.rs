@@ -20,12 +20,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::base::finding::{Code, Finding};
-use crate::domain::decide::hours;
 use crate::domain::elb::select::{SelectedEntry, SelectedGroup};
 use crate::domain::kubernetes::workload::WorkloadView;
 use crate::domain::preflight::facts::{ClusterFacts, Facts};
 use crate::domain::traffic::Unreadable;
 use crate::plan::model::{ClusterAccess, ClusterName, Plan, RouteEntry, Selector, StepKind, Workload};
+use crate::plan::schedule;
 
 /// All findings, the selection's own included, gravest first, with `accept` applied. `now` is when the facts were gathered.
 pub fn check(plan: &Plan, facts: &Facts, now: Timestamp) -> Vec<Finding> {
@@ -52,7 +52,7 @@ pub fn check(plan: &Plan, facts: &Facts, now: Timestamp) -> Vec<Finding> {
 
 /// How long a plan takes at the least: its bakes, and the settling after each of its writes. Approvals and gates come on top.
 pub fn estimate(plan: &Plan) -> Duration {
-    plan.strategy.steps.iter().map(|step| hours::takes(&plan.strategy, step)).sum()
+    plan.strategy.steps.iter().map(|step| schedule::takes(&plan.strategy, step)).sum()
 }
 
 /// What every rule sees.
@@ -147,14 +147,6 @@ fn listed<T: AsRef<str>>(all: &[T]) -> String {
     let shown: Vec<&str> = all.iter().take(SHOWN).map(AsRef::as_ref).collect();
     let more = all.len().saturating_sub(SHOWN);
     if more == 0 { shown.join(", ") } else { format!("{} and {more} more", shown.join(", ")) }
-}
-
-/// `10m`, `1h 30m`.
-pub(crate) fn spoken(duration: Duration) -> String {
-    let seconds = duration.as_secs();
-    let parts = [(seconds / 3600, "h"), (seconds % 3600 / 60, "m"), (seconds % 60, "s")];
-    let said: Vec<String> = parts.iter().filter(|(n, _)| *n > 0).map(|(n, unit)| format!("{n}{unit}")).collect();
-    if said.is_empty() { "0s".to_owned() } else { said.join(" ") }
 }
 
 /// Selectors of an entry that are ARNs.

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::{Context, finding, listed, spoken};
+use super::{Context, finding, listed};
+use crate::base::duration;
 use crate::base::finding::{Code, Finding};
 use crate::domain::elb::action::Forward;
 use crate::domain::elb::select::{SelectedRoute, short_name};
@@ -31,7 +32,7 @@ fn group_stickiness(context: &Context<'_>, findings: &mut Vec<Finding>) {
     }
     let Some(longest) = by_duration.keys().max().copied() else { return };
     let (count, all) = (by_duration.values().map(Vec::len).sum::<usize>(), context.facts.selection.routes.len());
-    let said: Vec<String> = by_duration.iter().map(|(d, labels)| format!("{} on {}", spoken(*d), listed(labels))).collect();
+    let said: Vec<String> = by_duration.iter().map(|(d, labels)| format!("{} on {}", duration::show(*d), listed(labels))).collect();
     let message = format!("{count} of {all} routes have group stickiness: clients stay with their group for up to {}", said.join("; "));
     let back = match context.plan.strategy.rollback_stickiness {
         RollbackStickiness::Break => "an automatic rollback drops the new group from those actions, so that cookies stop working",
@@ -61,13 +62,11 @@ fn last_pause(context: &Context<'_>, longest: Duration, findings: &mut Vec<Findi
     if bake < longest {
         let message = format!(
             "after the last share the plan bakes {}, and clients may stay with the old group for {}",
-            spoken(bake),
-            spoken(longest)
+            duration::show(bake),
+            duration::show(longest)
         );
-        let help = format!(
-            "end `steps` with `- pause: {{duration: {}}}` or longer, and keep the old cluster until then",
-            spoken(longest).replace(' ', "")
-        );
+        let help =
+            format!("end `steps` with `- pause: {{duration: {}}}` or longer, and keep the old cluster until then", duration::show(longest));
         findings.push(finding(Code::CUT084, "stickiness", message, help));
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::event::Wait;
+use crate::base::time::signed;
 use crate::domain::elb::balancer::{LiveRoute, Target};
 use crate::domain::health::gate::{FRESH, Sample, Samples};
 use crate::domain::traffic::{Reading, RouteId, Unreadable};
@@ -256,10 +257,6 @@ impl Watch {
         let first = all.first()?;
         Some(if all.len() == 1 { first.clone() } else { format!("{first}, and {} more", all.len() - 1) })
     }
-}
-
-fn signed(duration: Duration) -> SignedDuration {
-    SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX)
 }
 
 /// A deleted rule is something seen, not blindness.

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::base::duration;
 use crate::base::finding::{Finding, Severity};
-use crate::domain::decide::hours;
+use crate::base::hours;
 use crate::domain::elb::action::Forward;
 use crate::domain::elb::select::{SelectedRoute, Selection, Skipped};
 use crate::domain::elb::shares;
@@ -14,6 +15,7 @@ use crate::domain::preflight::estimate;
 use crate::domain::preflight::facts::Facts;
 use crate::plan::model::hook::Hook;
 use crate::plan::model::{Plan, Shares, Step, StepKind};
+use crate::plan::schedule;
 
 /// Everything that `check` prints.
 #[derive(Debug, Clone, PartialEq)]
@@ -131,7 +133,7 @@ impl Report {
     /// The same with the times of a run that begins at `now`.
     #[must_use]
     pub fn begun(mut self, plan: &Plan, now: Timestamp) -> Self {
-        let times = hours::schedule(plan, now);
+        let times = schedule::starts(plan, now);
         let hours = &plan.strategy.hours;
         for (line, at) in self.steps.iter_mut().zip(&times) {
             line.earliest = Some(*at);
@@ -184,7 +186,7 @@ fn steps(plan: &Plan) -> Vec<StepLine> {
     for step in &plan.strategy.steps {
         let (name, does) = (step.name.clone(), does(plan, step));
         lines.push(StepLine { number: step.number, name, does, begins, earliest: None, clock: None });
-        begins += hours::takes(&plan.strategy, step);
+        begins += schedule::takes(&plan.strategy, step);
     }
     lines
 }
@@ -199,7 +201,7 @@ pub fn does(plan: &Plan, step: &Step) -> String {
     match &step.kind {
         StepKind::Bind => format!("bind: attach {}'s groups at weight 0, bind, wait until they are healthy", plan.strategy.to),
         StepKind::Shares(shares) => shares_in_words(shares),
-        StepKind::Bake(duration) => format!("bake {}", crate::domain::preflight::spoken(*duration)),
+        StepKind::Bake(time) => format!("bake {}", duration::show(*time)),
         StepKind::Exec(exec) => {
             let undo =
                 exec.undo.as_ref().map(|undo| format!("; a rollback takes it back with {}", crate::domain::decide::command_line(undo)));
@@ -207,7 +209,7 @@ pub fn does(plan: &Plan, step: &Step) -> String {
         }
         StepKind::Approval(text) => {
             let text = text.as_ref().map(|text| format!(": {text}")).unwrap_or_default();
-            let limit = step.limit.map(|l| format!(" for {}, then {}", crate::domain::preflight::spoken(l.after), hours::then(l.then)));
+            let limit = step.limit.map(|l| format!(" for {}, then {}", duration::show(l.after), l.then.word()));
             format!("wait for approval{}{text}", limit.unwrap_or_default())
         }
     }

@@ -3,6 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::Run;
+use crate::base::time::signed;
 use crate::domain::run::event::{Wait, WaitReason};
 use crate::domain::run::state::Phase;
 use crate::engine::{Settings, look};
@@ -26,7 +27,7 @@ impl Run<'_> {
     }
 
     pub(super) fn poll(&self) -> SignedDuration {
-        SignedDuration::try_from(self.ease.apart(self.settings.poll)).unwrap_or(SignedDuration::MAX)
+        signed(self.ease.apart(self.settings.poll))
     }
 
     pub(super) async fn look(&mut self) {

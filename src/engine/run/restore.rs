@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::Run;
+use crate::base::time::later;
 use crate::domain::decide::Batch;
 use crate::domain::elb::action;
 use crate::domain::run::event::Event;
@@ -66,8 +67,7 @@ impl Run<'_> {
 
     /// When a write that is sent now and never answered takes no effect any more.
     pub(super) fn deadline(&self) -> Timestamp {
-        let wait = self.ports.clock.of_real(self.settings.deadline);
-        SignedDuration::try_from(wait).ok().and_then(|d| self.ports.clock.now().checked_add(d).ok()).unwrap_or(Timestamp::MAX)
+        later(self.ports.clock.now(), self.ports.clock.of_real(self.settings.deadline))
     }
 
     /// Whether the last look saw every route as the journal says, and nobody else's marker. Routes with writes under way are known not to be.

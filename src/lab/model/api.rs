@@ -7,7 +7,8 @@ use hyper::body::Bytes;
 use jiff::Timestamp;
 
 use super::queue::Due;
-use super::{Answer, Caller, Fate, KubeAnswer, World, after};
+use super::{Answer, Caller, Fate, KubeAnswer, World};
+use crate::base::time::{earlier, later};
 use crate::lab::wire::query::Query;
 use crate::lab::wire::{cloudwatch, eks, elbv2, kube, sts};
 
@@ -106,7 +107,7 @@ impl World {
                 (response, Fate::Lost, format!("{outcome}, answer lost"))
             }
             Some(Some(delay)) => {
-                let at = after(self.now, delay);
+                let at = later(self.now, delay);
                 self.queue.plan(at, Due::Late(Box::new(query)));
                 (Response::default(), Fate::AppliedLate(at), "late".into())
             }
@@ -133,8 +134,7 @@ impl World {
 
     /// The time as of which reads answer.
     pub(crate) fn as_of(&self) -> Timestamp {
-        let lag = jiff::SignedDuration::try_from(self.faults.stale).unwrap_or_default();
-        self.now.checked_sub(lag).unwrap_or(self.now)
+        earlier(self.now, self.faults.stale)
     }
 
     fn eks_clusters(&self) -> Vec<eks::Described> {

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::routing::{Effective, What};
-use super::{ClientRequest, Condition, Due, Outcome, Pick, PodId, Route, World, after};
+use super::{ClientRequest, Condition, Due, Outcome, Pick, PodId, Route, World};
+use crate::base::time::later;
 
 impl World {
     /// Sends a client's request somewhere, as the load balancer does.
@@ -90,7 +91,7 @@ impl World {
         let effective = Effective::read(&self.routes[route].actions, &self.group_index, phase);
         let (low, high) = (self.latency.propagation_min.0, self.latency.propagation_max.0);
         let delay = low + high.saturating_sub(low).mul_f64(self.random.f64());
-        let at = after(self.now, delay).max(self.routes[route].propagates);
+        let at = later(self.now, delay).max(self.routes[route].propagates);
         self.routes[route].propagates = at;
         self.queue.plan(at, Due::Propagate { route, effective: Box::new(effective) });
     }

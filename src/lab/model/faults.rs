@@ -10,7 +10,8 @@ use super::build::resolve;
 use super::cluster::Place;
 use super::pod::{Failing, Phase};
 use super::queue::Due;
-use super::{OperatorRequest, PodId, World, after};
+use super::{OperatorRequest, PodId, World};
+use crate::base::time::later;
 use crate::lab::scenario::fault::{Fault, Says, ShareReached};
 
 /// The faults of a scenario, and what of them is in force.
@@ -306,7 +307,7 @@ impl World {
 
     /// How late something happens from now.
     pub(super) fn later(&self, delay: Duration) -> Timestamp {
-        after(self.now, delay)
+        later(self.now, delay)
     }
 }
 

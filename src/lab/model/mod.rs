@@ -27,7 +27,7 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 pub(crate) use balancer::{Balancer, Listener, Pairs, Route, number, weights};
 pub(crate) use bucket::Bucket;
@@ -37,6 +37,7 @@ pub use inspect::Snapshot;
 pub use seam::*;
 pub use traffic::{Counted, Served};
 
+use crate::base::time::later;
 use crate::lab::scenario::model::{Latency, Load};
 use crate::plan::model::{ClusterAccess, Plan};
 use cluster::Cluster;
@@ -188,7 +189,7 @@ impl World {
     }
 
     fn plan_in(&mut self, delay: Duration, due: Due) {
-        let at = after(self.now, delay);
+        let at = later(self.now, delay);
         self.queue.plan(at, due);
     }
 
@@ -221,8 +222,3 @@ impl World {
 
 /// A run of days reads millions of times: so many reads are kept in the log of calls.
 const READS: usize = 10_000;
-
-/// A time so much later.
-fn after(time: Timestamp, delay: Duration) -> Timestamp {
-    SignedDuration::try_from(delay).ok().and_then(|d| time.checked_add(d).ok()).unwrap_or(Timestamp::MAX)
-}

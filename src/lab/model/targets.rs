@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::group::{Registered, State};
 use super::queue::{Due, TargetRef};
-use super::{World, after, weights};
+use super::{World, weights};
+use crate::base::time::later;
 
 impl World {
     /// Registers a target; one that is registered already stays as it is, one that drains comes back.
@@ -33,7 +34,7 @@ impl World {
 
     /// Deregisters a target: it drains for the group's whole delay, or is gone at once where the group is not in use.
     pub(crate) fn deregister(&mut self, group: usize, id: &str, port: u16) {
-        let until = after(self.now, self.groups[group].deregistration_delay());
+        let until = later(self.now, self.groups[group].deregistration_delay());
         let delay = self.groups[group].deregistration_delay();
         let key = (Arc::<str>::from(id), port);
         let Some(target) = self.groups[group].targets.get_mut(&key) else { return };

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
-use crate::domain::decide::hours;
+use crate::base::hours::fits;
+use crate::base::time::{earlier, later};
 use crate::domain::preflight::estimate;
 use crate::plan::model::{Plan, Shares, StepKind};
+use crate::plan::schedule;
 
 /// How long a live rehearsal takes, in real time, where nobody asked for a speed.
 pub const LENGTH: Duration = Duration::from_secs(28);
@@ -34,14 +36,14 @@ pub fn length(plan: &Plan) -> Duration {
 
 /// When a rehearsal begins that could begin at `at`: where nothing moves for long, so much later that attaching and binding are done by then.
 pub fn opening(plan: &Plan, at: Timestamp) -> Timestamp {
-    let first = plan.strategy.steps.iter().find(|s| hours::raises(&plan.strategy, s.number));
-    let opens = first.and_then(|s| hours::schedule(plan, at).get(s.number - 1).copied());
-    opens.and_then(|opens| opens.checked_sub(SignedDuration::try_from(BIND * 4).ok()?).ok()).map_or(at, |early| early.max(at))
+    let first = plan.strategy.steps.iter().find(|s| schedule::raises(&plan.strategy, s.number));
+    let opens = first.and_then(|s| schedule::starts(plan, at).get(s.number - 1).copied());
+    opens.and_then(|opens| Some(earlier(opens, BIND * 4))).map_or(at, |early| early.max(at))
 }
 
 /// What the hours of a plan add, about, where it begins at `at`.
 fn waits(plan: &Plan, at: Timestamp) -> Duration {
-    let end = hours::schedule(plan, at).last().map_or(Duration::ZERO, |end| end.duration_since(at).unsigned_abs());
+    let end = schedule::starts(plan, at).last().map_or(Duration::ZERO, |end| end.duration_since(at).unsigned_abs());
     end.saturating_sub(estimate(plan))
 }
 
@@ -63,9 +65,9 @@ pub fn stands(plan: &Plan, step: usize, at: Timestamp) -> Duration {
     });
     let long = waits.sum::<Duration>().max(plan.strategy.settle);
     // And until the next ones may come.
-    let next = plan.strategy.steps.iter().find(|s| s.number > step && hours::raises(&plan.strategy, s.number));
-    let over = at.saturating_add(SignedDuration::try_from(long).unwrap_or_default()).unwrap_or(at);
-    let opens = next.and_then(|s| hours::fits(&plan.strategy.hours, over, hours::need(&plan.strategy, s.number)));
+    let next = plan.strategy.steps.iter().find(|s| s.number > step && schedule::raises(&plan.strategy, s.number));
+    let over = later(at, long);
+    let opens = next.and_then(|s| fits(&plan.strategy.hours, over, schedule::need(&plan.strategy, s.number)));
     opens.map_or(long, |opens| opens.duration_since(at).unsigned_abs())
 }
 

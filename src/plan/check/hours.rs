@@ -4,12 +4,12 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::{At, Diagnostic, note};
+use crate::base::duration;
 use crate::base::finding::Code;
-use crate::domain::decide::hours::{fits, need, raises};
-use crate::plan::duration;
+use crate::base::hours::{self, Hours, fits};
 use crate::plan::file::{Blackout, Strategy, Window};
-use crate::plan::hours::{self, Hours};
 use crate::plan::model;
+use crate::plan::schedule::{need, raises};
 use crate::plan::time::{Moment, When};
 
 /// Some Monday: which one does not matter to what comes back every week.

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::{At, Diagnostic, Scope, Unique, hooks, hours, is_shares, note};
+use crate::base::duration;
 use crate::base::finding::Code;
 use crate::plan::decode::{Table, list};
-use crate::plan::duration;
 use crate::plan::file::{Pause, Step, Strategy, TargetHealth};
 use crate::plan::model::metric::MetricGate;
 use crate::plan::model::{

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::hours::Hours;
+use crate::base::hours::Hours;
 
 /// A cluster's name in the plan. It means nothing outside the plan.
 pub type ClusterName = String;
@@ -331,6 +331,17 @@ pub enum OnTimeout {
     Pause,
     /// Go on as if it had been approved.
     Proceed,
+}
+
+impl OnTimeout {
+    /// The word of the plan file.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Rollback => "rollback",
+            Self::Pause => "pause",
+            Self::Proceed => "proceed",
+        }
+    }
 }
 
 /// What a step does.

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::{cell, columns, grade, heading, looks, tally, verdict};
-use crate::domain::preflight::spoken;
+use crate::base::duration::show;
 use crate::domain::view::report::{Report, RouteLine};
 
 /// The whole report; ends with a newline.
@@ -12,7 +12,7 @@ pub fn markdown(report: &Report) -> String {
     let mut out = String::new();
     put(&mut out, &format!("## cutover: {} (`{from}` → `{to}`)\n", escape(&report.plan)));
     let ends = report.ends.map(|t| format!(", until {t} if begun when this was checked")).unwrap_or_default();
-    put(&mut out, &format!("**{}** · {} · takes at least {}{ends}\n", tally(report), verdict(report), spoken(report.estimate)));
+    put(&mut out, &format!("**{}** · {} · takes at least {}{ends}\n", tally(report), verdict(report), show(report.estimate)));
     if let Some(looks) = looks(report) {
         put(&mut out, &format!("{looks}\n"));
     }
@@ -63,7 +63,7 @@ fn steps(report: &Report, out: &mut String) {
     put(out, &format!("### Steps\n\n| step | name | what | {when} |\n|--:|---|---|--:|"));
     for step in &report.steps {
         let name = step.name.as_deref().map(escape).unwrap_or_default();
-        let when = step.clock.clone().unwrap_or_else(|| if timed { "never".into() } else { spoken(step.begins) });
+        let when = step.clock.clone().unwrap_or_else(|| if timed { "never".into() } else { show(step.begins) });
         row(out, &[step.number.to_string(), name, escape(&step.does), when]);
     }
     put(out, "");

@@ -77,7 +77,7 @@ fn looks(report: &Report) -> Option<String> {
     let seconds = every.as_secs_f64();
     #[allow(clippy::cast_precision_loss)] // a number of calls
     let rate = calls as f64 / seconds;
-    Some(format!("looks every {seconds:.0} s: {calls} describe calls each time, {rate:.1} a second (spec.aws.apiBudget)"))
+    Some(format!("looks every {seconds:.0}s: {calls} describe calls each time, {rate:.1} a second (spec.aws.apiBudget)"))
 }
 
 #[cfg(test)]

@@ -4,8 +4,8 @@ use std::fmt::Write;
 
 use super::super::style::{self, Style, Tone};
 use super::{cell, columns, grade, heading, looks, tally, verdict};
+use crate::base::duration::show;
 use crate::base::finding::Finding;
-use crate::domain::preflight::spoken;
 use crate::domain::view::report::{Report, RouteLine};
 
 /// The whole report; ends with a newline.
@@ -33,7 +33,7 @@ fn head(report: &Report, style: &Style) -> String {
     let mut out = String::new();
     put(&mut out, &format!("{} ({}): {from} {} {to}", style.paint(Tone::Strong, &report.plan), report.source, style.mark("→", "->")));
     let ends = report.ends.map(|t| format!(", until {} if begun now", t.to_zoned(style.zone.clone()).strftime("%Y-%m-%d %H:%M %Z")));
-    put(&mut out, &format!("takes at least {}{}", spoken(report.estimate), ends.unwrap_or_default()));
+    put(&mut out, &format!("takes at least {}{}", show(report.estimate), ends.unwrap_or_default()));
     if let Some(looks) = looks(report) {
         put(&mut out, &looks);
     }
@@ -70,7 +70,7 @@ fn steps(report: &Report, style: &Style, out: &mut String) {
     for step in &report.steps {
         let name = step.name.as_ref().map(|n| format!("{n}: ")).unwrap_or_default();
         let timed = report.steps.iter().any(|s| s.clock.is_some());
-        let begins = step.clock.clone().unwrap_or_else(|| if timed { "never".into() } else { format!("+{}", spoken(step.begins)) });
+        let begins = step.clock.clone().unwrap_or_else(|| if timed { "never".into() } else { format!("+{}", show(step.begins)) });
         let begins = style.paint(Tone::Faint, &begins);
         put(out, &format!("  {:>2}  {name}{}  {begins}", step.number, step.does));
     }

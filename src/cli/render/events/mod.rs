@@ -5,8 +5,8 @@ mod batch;
 use std::collections::BTreeMap;
 
 use super::names::{Names, shares};
-use super::style::{Style, Tone, count, duration, percent};
-use crate::domain::decide::hours;
+use super::style::{Style, Tone, count, percent};
+use crate::base::duration::brief;
 use crate::domain::health::Counts;
 use crate::domain::metric::verdict::judge::Call;
 use crate::domain::run::event::{Event, Measured, Outcome, Record, ResumeMode, RouteStart, Started, Wait, WaitReason};
@@ -139,11 +139,11 @@ fn text(event: &Event, run: &str, names: &Names, style: &Style) -> Option<Text> 
         Event::StepDone { step } => Text::new(Tone::Good, "✓", format!("step {step}  done")),
         Event::Baked { gap: 0, .. } | Event::Sampled { .. } => return None,
         Event::Baked { gap, .. } => {
-            Text::new(Tone::Warn, "!", format!("nobody looked for {}: the bake is that much longer", duration(millis(*gap))))
+            Text::new(Tone::Warn, "!", format!("nobody looked for {}: the bake is that much longer", brief(millis(*gap))))
         }
         Event::Approved { step, by, .. } => Text::new(Tone::Good, "✓", format!("step {step}  approved by {by}")),
         Event::TimedOut { step, after, then } => {
-            let what = format!("step {step}  nobody approved within {}: {}", duration(millis(*after)), hours::then(*then));
+            let what = format!("step {step}  nobody approved within {}: {}", brief(millis(*after)), then.word());
             Text::new(Tone::Warn, "!", what)
         }
         Event::Promoted { step, full: false, by, .. } => {
@@ -167,7 +167,7 @@ fn text(event: &Event, run: &str, names: &Names, style: &Style) -> Option<Text> 
         Event::RollbackStarted { cause, by, to_step, force, .. } => Text::new(Tone::Bad, "↩", rollback(cause, by, *to_step, *force)),
         Event::RampStarted { cause, by, ramp, force, .. } => {
             let parts = ramp.percents.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
-            let every = duration(millis(ramp.every.saturating_mul(1000)));
+            let every = brief(millis(ramp.every.saturating_mul(1000)));
             let whole = rollback(cause, by, None, *force);
             Text::new(Tone::Bad, "↩", format!("{whole}; in parts, {parts} % of the way, each {every} after the one before"))
         }

@@ -80,6 +80,6 @@ fn a_change_says_what_shares_do_not() {
     assert_eq!(change(&crate::domain::fixture::redirect()), "it does not forward any more; its actions from forward to redirect");
     let mut sticky = set(99, 1);
     sticky.target_group_stickiness_config = Some(action::Stickiness { enabled: true, duration_seconds: Some(600) });
-    assert_eq!(change(&action::with_forward(&weights(99, 1), &sticky)), "stickiness from off to 600 s");
+    assert_eq!(change(&action::with_forward(&weights(99, 1), &sticky)), "stickiness from off to 600s");
     assert_eq!(change(&weights(99, 1)), "");
 }

@@ -16,8 +16,9 @@ pub use markdown::markdown;
 use super::events::words;
 use super::names::{Names, balancer};
 use super::parts::{standing, traffic};
-use super::style::{Style, count, duration};
+use super::style::{Style, count};
 use super::view::View;
+use crate::base::duration::brief;
 use crate::domain::metric::verdict::judge::Call;
 use crate::domain::run::event::{Event, Outcome, Record, WaitReason};
 use crate::domain::run::hook::{HookResult, Occasion};
@@ -84,7 +85,7 @@ impl<'a> Told<'a> {
         let state = &self.history.state;
         let at = self.history.turned.and_then(|n| self.history.steps.iter().find(|s| s.number == n));
         let at = at.map(|s| format!(" at step {} ({})", s.number, s.label)).unwrap_or_default();
-        let took = duration(self.history.length());
+        let took = brief(self.history.length());
         let began = match (state.finished, &state.rollback) {
             (Some(Outcome::Completed), _) => format!("All {} steps are done, after {took}.", self.history.steps.len()),
             (_, Some(back)) if back.automatic => format!("It went back by itself{at}, {took} in all: {}.", sentence(&back.cause)),
@@ -128,7 +129,7 @@ impl<'a> Told<'a> {
             ("begun by", state.started.owner.clone()),
             ("began", self.stamp(self.history.time.0)),
             (if state.finished.is_some() { "ended" } else { "last record" }, self.stamp(self.history.time.1)),
-            ("took", duration(self.history.length())),
+            ("took", brief(self.history.length())),
             ("load balancer", balancers.join(", ")),
             ("routes", state.routes.len().to_string()),
             ("writes", format!("{} sent, {} read back right{already}{open}{failed}", w.intended, w.applied)),
@@ -189,7 +190,7 @@ impl<'a> Told<'a> {
     fn notes(step: &Step) -> Vec<String> {
         let asked = |reason: &WaitReason| !matches!(reason, WaitReason::Settle | WaitReason::Bake);
         let waited = step.waited.iter().filter(|(reason, _, time)| asked(reason) && *time > SignedDuration::ZERO);
-        waited.map(|(_, message, time)| format!("{message} ({})", duration(*time))).chain(step.people.iter().cloned()).collect()
+        waited.map(|(_, message, time)| format!("{message} ({})", brief(*time))).chain(step.people.iter().cloned()).collect()
     }
 
     /// What the metric gates saw: each one's name, and in words how often it was measured, what it said last and how often it failed.
@@ -210,7 +211,7 @@ impl<'a> Told<'a> {
     /// When a step began and how long it took.
     fn took(&self, step: &Step) -> (String, String) {
         let began = step.time.0.map_or_else(String::new, |at| self.time(at));
-        let end = |began: Timestamp| step.time.1.map_or_else(String::new, |end| duration(end.duration_since(began)));
+        let end = |began: Timestamp| step.time.1.map_or_else(String::new, |end| brief(end.duration_since(began)));
         (began, step.time.0.map_or_else(String::new, end))
     }
 }

@@ -3,6 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::adapter::store::memory::Memory;
+use crate::base::time::later;
 use crate::domain::run::event::{Event, Record, ResumeMode, Stop, Wait};
 use crate::domain::run::state::{Phase, State};
 use crate::domain::run::watch::Watch;
@@ -36,8 +37,7 @@ impl<'a> Rehearsal<'a> {
     }
 
     fn approve(&mut self, state: &State, now: Timestamp) {
-        let granted = SignedDuration::try_from(APPROVAL).unwrap_or_default();
-        if state.phase == Phase::Awaiting && self.approved != state.step && now.duration_since(state.step_since) >= granted {
+        if state.phase == Phase::Awaiting && self.approved != state.step && now >= later(state.step_since, APPROVAL) {
             self.approved = state.step;
             // `pause: {}` takes either; in memory this cannot fail.
             let _ = self.store.ask(&self.run, &Request::Approve { by: "rehearsal@lab".into() });

@@ -3,8 +3,8 @@
 use jiff::civil::{Weekday, time};
 
 use super::*;
+use crate::base::hours::{Window, zone};
 use crate::domain::run::state::AUTOMATIC;
-use crate::plan::hours::{Window, zone};
 use crate::plan::model::{Limit, OnTimeout};
 
 impl Sim {

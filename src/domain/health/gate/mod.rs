@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::base::time::later;
 use crate::domain::elb::balancer::{Target, TargetState};
 use crate::domain::health::Counts;
 use crate::plan::model::{GuardGate, RaiseGate};
@@ -135,7 +136,7 @@ pub fn raise(samples: &Samples, need: &Need, fresh: SignedDuration, now: Timesta
     }
     let good: Vec<_> = samples.iter().rev().take_while(|s| s.shortfall(need).is_none()).collect();
     let since = good.last().map_or(last.at, |s| s.at);
-    let until = after(since, need.stable_for);
+    let until = later(since, need.stable_for);
     if good.len() >= 2 && until <= now { Raise::Holds } else { Raise::Since(until.max(now)) }
 }
 
@@ -160,7 +161,7 @@ pub fn guard(samples: &Samples, gate: &GuardGate, share: u32, total: u32, capaci
     };
     let Some(message) = why(last) else { return Guard::Fine };
     let since = samples.iter().rev().take_while(|s| why(s).is_some()).last().map_or(last.at, |s| s.at);
-    if after(since, gate.for_) <= now && last.at != since { Guard::Failed(message) } else { Guard::Failing(since, message) }
+    if later(since, gate.for_) <= now && last.at != since { Guard::Failed(message) } else { Guard::Failing(since, message) }
 }
 
 fn sick(sample: &Sample) -> String {
@@ -184,10 +185,6 @@ fn percentage(part: u32, whole: u32) -> f64 {
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // saturates, and the value is never negative
 pub fn ceil(value: f64) -> u32 {
     (value - 1e-9).ceil().max(0.0) as u32
-}
-
-fn after(at: Timestamp, duration: Duration) -> Timestamp {
-    SignedDuration::try_from(duration).ok().and_then(|d| at.checked_add(d).ok()).unwrap_or(Timestamp::MAX)
 }
 
 #[cfg(test)]

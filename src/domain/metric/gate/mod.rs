@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::base::time::{earlier, later, signed};
 use crate::domain::metric::verdict::judge::{self, Sides, Verdict};
 use crate::domain::metric::verdict::{Count, Window};
 use crate::plan::model::metric::{Judge, MetricGate, NoData, Source};
@@ -213,18 +214,6 @@ fn bounds(judge: &Judge) -> String {
         Judge::Condition { at_least: Some(least), .. } => format!("at least {least}"),
         _ => "as it should be".into(),
     }
-}
-
-fn signed(duration: Duration) -> SignedDuration {
-    SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX)
-}
-
-fn later(at: Timestamp, duration: Duration) -> Timestamp {
-    at.checked_add(signed(duration)).unwrap_or(Timestamp::MAX)
-}
-
-fn earlier(at: Timestamp, duration: Duration) -> Timestamp {
-    at.checked_sub(signed(duration)).unwrap_or(Timestamp::MIN)
 }
 
 #[cfg(test)]

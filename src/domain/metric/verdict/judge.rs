@@ -93,7 +93,7 @@ pub fn errors(rule: &ErrorRate, min_requests: u64, length: Duration, windows: &[
     }
     if baked < rule.min_bake {
         let (seen, wanted) = (baked.as_secs(), rule.min_bake.as_secs());
-        return Verdict::hold(format!("{told}; compared for {seen} s of the {wanted} s that a verdict needs"));
+        return Verdict::hold(format!("{told}; compared for {seen}s of the {wanted}s that a verdict needs"));
     }
     let most = bound::difference(rates.old, rates.new);
     let bounds = format!(
@@ -190,7 +190,7 @@ mod tests {
         };
         said(&[], Call::Hold, "b has answered 0 of the 100 requests");
         said(&[((0, 0), (0, 0)); 30], Call::Hold, "0 of the 100");
-        said(&[((540, 5), (60, 0)); 3], Call::Hold, "compared for 180 s of the 300 s");
+        said(&[((540, 5), (60, 0)); 3], Call::Hold, "compared for 180s of the 300s");
         said(&[((0, 0), (600, 6)); 10], Call::Hold, "a has no requests to compare with");
         said(&[((54, 0), (6, 0)); 20], Call::Hold, "are allowed");
         said(&[((5400, 54), (600, 6)); 10], Call::Pass, "at most 0.30 percentage points more");

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use jiff::SignedDuration;
+
 /// The longest duration of a plan: thirty days.
 pub const MAX: Duration = Duration::from_hours(30 * 24);
 /// What a duration looks like, as a regular expression.
@@ -33,9 +35,20 @@ pub fn parse(text: &str) -> Result<Duration, &'static str> {
 /// A duration as a plan writes it, in whole seconds: `1h30m`, `90s` as `1m30s`.
 pub fn show(duration: Duration) -> String {
     let seconds = duration.as_secs();
-    let parts = [(seconds / 3600, 'h'), (seconds / 60 % 60, 'm'), (seconds % 60, 's')];
-    let shown: Vec<String> = parts.iter().filter(|(n, _)| *n > 0).map(|(n, unit)| format!("{n}{unit}")).collect();
-    if shown.is_empty() { "0s".to_owned() } else { shown.concat() }
+    join(&[(seconds / 3600, 'h'), (seconds / 60 % 60, 'm'), (seconds % 60, 's')])
+}
+
+/// A duration that passed, in its two largest units: `45s`, `9m48s`, `1h30m`, `2d3h`; `0s` for a negative one.
+pub fn brief(duration: SignedDuration) -> String {
+    let seconds = u64::try_from(duration.as_secs()).unwrap_or_default();
+    let parts = [(seconds / 86_400, 'd'), (seconds / 3600 % 24, 'h'), (seconds / 60 % 60, 'm'), (seconds % 60, 's')];
+    let first = parts.iter().position(|(n, _)| *n > 0).unwrap_or(3);
+    join(&parts[first..(first + 2).min(4)])
+}
+
+fn join(parts: &[(u64, char)]) -> String {
+    let shown: String = parts.iter().filter(|(n, _)| *n > 0).map(|(n, unit)| format!("{n}{unit}")).collect();
+    if shown.is_empty() { "0s".to_owned() } else { shown }
 }
 
 #[cfg(test)]
@@ -52,5 +65,11 @@ mod tests {
         {
             assert!(parse(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_duration_that_passed_has_two_units() {
+        let seconds = [0, 45, 60, 588, 5400, 183_600, -3].map(|s| brief(SignedDuration::from_secs(s)));
+        assert_eq!(seconds, ["0s", "45s", "1m", "9m48s", "1h30m", "2d3h", "0s"]);
     }
 }

