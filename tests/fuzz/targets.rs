@@ -1,4 +1,4 @@
-//! What is fuzzed: bytes that come from outside, and what must hold whatever they are. `tests/corpus.rs` replays the corpora with `cargo test`.
+//! What is fuzzed: bytes that come from outside, and what must hold whatever they are. `tests/pure/corpus.rs` replays the corpora with `cargo test`.
 
 #![allow(dead_code)] // each program uses one of them
 

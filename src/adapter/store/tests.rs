@@ -212,10 +212,11 @@ fn a_take_over_is_seen_by_the_loser() {
     });
 }
 
-/// The child of the next test: holds the lock until it is killed.
+/// Holds the lock until it is killed.
 #[test]
+#[ignore = "the child of the next test"]
 fn child_that_holds_a_lock() {
-    let Some(root) = std::env::var_os("CUTOVER_TEST_LOCK") else { return };
+    let root = std::env::var_os("CUTOVER_TEST_LOCK").unwrap();
     let store = Local::open(Some(root.into())).unwrap();
     let _held = now(store.lock(&[LB.to_owned()], &holder("child"))).unwrap();
     eprintln!("locked");
@@ -227,7 +228,7 @@ fn child_that_holds_a_lock() {
 fn a_killed_process_holds_nothing() {
     let (dir, store, _) = local();
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "--nocapture", "adapter::store::tests::child_that_holds_a_lock"])
+        .args(["--exact", "--ignored", "--nocapture", "adapter::store::tests::child_that_holds_a_lock"])
         .env("CUTOVER_TEST_LOCK", dir.path())
         .stdin(Stdio::piped())
         .stdout(Stdio::null())

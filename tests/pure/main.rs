@@ -1,0 +1,12 @@
+//! What needs nothing: no clock, no socket, no process. What plans mean, what the pages say, the rules by themselves, and the shape of this tree.
+
+mod contracts;
+mod corpus;
+mod examples;
+mod plan;
+mod protocol;
+mod readme;
+#[path = "../support/mod.rs"]
+mod support;
+mod tree;
+mod verdicts;

@@ -1,0 +1,104 @@
+//! The shape of `tests/`: programs, files and tiers.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+fn read(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+/// The root files of the test programs, as `Cargo.toml` names them.
+fn programs() -> Vec<PathBuf> {
+    let manifest = read(Path::new("Cargo.toml"));
+    let sections = manifest.split("\n[").filter_map(|section| section.strip_prefix("[test]]\n"));
+    let path = |section: &str| section.lines().find_map(|line| line.strip_prefix("path = \"")?.strip_suffix('"').map(PathBuf::from));
+    sections.map(|section| path(section).expect("a path")).collect()
+}
+
+/// All `.rs` files below a folder; `tests/fuzz` is a crate of its own.
+fn files(folder: &Path, all: &mut BTreeSet<PathBuf>) {
+    for entry in std::fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() && path != Path::new("tests/fuzz") {
+            files(&path, all);
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            all.insert(path);
+        }
+    }
+}
+
+/// Adds a file and those that its `mod NAME;` lines lead to.
+fn reach(file: &Path, all: &mut BTreeSet<PathBuf>) {
+    if !all.insert(file.to_owned()) {
+        return;
+    }
+    let is_root = file.file_name().is_some_and(|name| name == "main.rs" || name == "mod.rs");
+    let folder = file.parent().expect("a folder");
+    let text = read(file);
+    let mut named = None;
+    for line in text.lines().map(str::trim) {
+        if let Some(path) = line.strip_prefix("#[path = \"").and_then(|rest| rest.strip_suffix("\"]")) {
+            named = Some(folder.join(path));
+        } else if let Some(name) = line.strip_suffix(';').and_then(|line| line.strip_prefix("mod ").or(line.strip_prefix("pub mod "))) {
+            let children = if is_root { folder.to_owned() } else { file.with_extension("") };
+            let choices = [named.take().unwrap_or_default(), children.join(format!("{name}.rs")), children.join(name).join("mod.rs")];
+            let found = choices.iter().find(|path| path.is_file()).unwrap_or_else(|| panic!("{}: mod {name}", file.display()));
+            reach(&plain(found), all);
+        }
+    }
+}
+
+/// Without `..`.
+fn plain(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for part in path {
+        if part == ".." {
+            plain.pop();
+        } else {
+            plain.push(part);
+        }
+    }
+    plain
+}
+
+#[test]
+fn each_file_belongs_to_one_of_at_most_five_programs() {
+    let programs = programs();
+    assert!((1..=5).contains(&programs.len()), "{programs:?}");
+    let (mut found, mut reached) = (BTreeSet::new(), BTreeSet::new());
+    files(Path::new("tests"), &mut found);
+    programs.iter().for_each(|root| reach(root, &mut reached));
+    let forgotten: Vec<_> = found.difference(&reached).collect();
+    assert!(forgotten.is_empty(), "no program has these: a `mod` is missing\n{forgotten:#?}");
+}
+
+/// The tiers of `tests/run`.
+fn tiers() -> Vec<String> {
+    let run = read(Path::new("tests/run"));
+    let tiers = run.lines().find_map(|line| line.strip_prefix("tiers=(")?.strip_suffix(')')).expect("tiers=(...)");
+    tiers.split_whitespace().map(str::to_owned).collect()
+}
+
+#[test]
+fn a_test_in_the_folder_of_a_tier_is_ignored_without_it_and_no_other_is() {
+    let tiers = tiers();
+    let mut all = BTreeSet::new();
+    files(Path::new("tests/wire"), &mut all);
+    let mut counts = std::collections::BTreeMap::<String, usize>::new();
+    let mut wrong = Vec::new();
+    for file in all {
+        let top = file.components().nth(2).expect("below tests/wire").as_os_str().to_string_lossy().into_owned();
+        let wanted = tiers.contains(&top) && top != "crash";
+        let text = read(&file);
+        let lines: Vec<_> = text.lines().map(|line| line.trim().trim_start_matches("$(")).collect();
+        for (n, _) in lines.iter().enumerate().filter(|(_, line)| line.starts_with("#[test]") || line.starts_with("#[tokio::test")) {
+            let ignored = lines[n + 1] == format!("#[ignore = \"tier {top}\"]");
+            if wanted != ignored || (!wanted && lines[n + 1].starts_with("#[ignore")) {
+                wrong.push(format!("{}:{}: {}", file.display(), n + 1, lines[n + 1]));
+            }
+            *counts.entry(top.clone()).or_default() += usize::from(ignored);
+        }
+    }
+    assert!(wrong.is_empty(), "the tier of the folder, and only that, is the reason under a test's attribute:\n{}", wrong.join("\n"));
+    assert!(["contract", "kubectl", "prometheus", "stack"].iter().all(|tier| counts[*tier] > 0), "{counts:?}");
+}

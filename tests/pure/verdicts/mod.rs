@@ -1,0 +1,181 @@
+//! What the sequential test of error rates does in thousands of bakes, beside what is usual: "twice the old side's rate" and "a fixed threshold",
+//! each looked at every minute.
+//!
+//! `CUTOVER_VERDICTS=full cargo test --profile simulation --test pure verdicts -- --nocapture` does 4,000 bakes a row; a run of the tests does fewer,
+//! whose bounds allow for that. Every bake has its own seed, printed with its row; the same seed gives the same bake.
+
+mod chance;
+
+use std::time::Duration;
+
+use chance::Chance;
+use cutover::domain::metric::verdict::judge::{Call, Sides, errors};
+use cutover::domain::metric::verdict::{Count, Window};
+use cutover::plan::model::metric::ErrorRate;
+
+use crate::support::asked;
+
+/// Ten requests a second, looked at every minute.
+const REQUESTS: f64 = 600.0;
+const RULE: ErrorRate = ErrorRate { ratio: 1.5, alpha: 0.01, max_difference: 0.01, min_bake: Duration::from_mins(5) };
+const SEED: u64 = 20_261_121;
+
+/// Bakes of one kind.
+#[derive(Clone, Copy)]
+struct Row {
+    name: &'static str,
+    /// The new side's, 0–1.
+    share: f64,
+    old: f64,
+    new: f64,
+    /// Of two errors within a minute and a side.
+    correlation: f64,
+    looks: u32,
+}
+
+#[derive(Default)]
+struct Tally {
+    failed: u32,
+    twice: u32,
+    fixed: u32,
+    promoted: u32,
+    looks: u32,
+}
+
+fn bakes() -> u32 {
+    if asked::<String>("CUTOVER_VERDICTS").is_some_and(|value| value == "full") { 4000 } else { 400 }
+}
+
+impl Row {
+    fn minute(&self, chance: &mut Chance) -> Window {
+        let mut side = |share: f64, rate: f64| {
+            let requests = chance.poisson(REQUESTS * share);
+            let rate = if self.correlation > 0.0 { chance.beta(rate, self.correlation) } else { rate };
+            Count { requests, errors: chance.binomial(requests, rate) }
+        };
+        Window { old: side(1.0 - self.share, self.old), new: side(self.share, self.new) }
+    }
+
+    fn bake(&self, seed: u64, tally: &mut Tally) {
+        let mut chance = Chance::new(seed);
+        let mut windows = Vec::new();
+        let (mut failed, mut twice, mut fixed, mut promoted) = (false, false, false, false);
+        for look in 1..=self.looks {
+            let window = self.minute(&mut chance);
+            windows.push(window);
+            twice |= window.new.requests > 0 && window.new.rate() > 2.0 * window.old.rate();
+            fixed |= window.new.rate() > 0.05;
+            if !failed {
+                let verdict = errors(&RULE, 100, Duration::from_mins(1), &windows, Sides { old: "a", new: "b" });
+                failed = verdict.call == Call::Fail;
+                promoted |= verdict.call == Call::Pass;
+                tally.looks += look * u32::from(failed);
+            }
+        }
+        tally.failed += u32::from(failed);
+        tally.twice += u32::from(twice);
+        tally.fixed += u32::from(fixed);
+        tally.promoted += u32::from(promoted);
+    }
+
+    /// In percent of all bakes: put back by the verdict, by "twice blue", by a fixed threshold of 5 %.
+    fn play(&self) -> (f64, Tally) {
+        let mut tally = Tally::default();
+        let bakes = bakes();
+        for bake in 0..bakes {
+            self.bake(SEED + u64::from(bake), &mut tally);
+        }
+        let percent = |n: u32| f64::from(n) * 100.0 / f64::from(bakes);
+        println!(
+            "verdicts: {:<58} {:>6.2} % put back{}, twice blue {:>6.2} %, fixed 5 % {:>6.2} %, let through {:>6.2} %  (seeds {SEED}–{})",
+            self.name,
+            percent(tally.failed),
+            if tally.failed > 0 { format!(" after {:.1} min", f64::from(tally.looks) / f64::from(tally.failed)) } else { String::new() },
+            percent(tally.twice),
+            percent(tally.fixed),
+            percent(tally.promoted),
+            SEED + u64::from(bakes) - 1,
+        );
+        (percent(tally.failed), tally)
+    }
+}
+
+/// What a bound on a rate in percent is for the number of bakes that were done: three standard deviations more where they are few.
+fn at_most(percent: f64) -> f64 {
+    let (p, n) = (percent / 100.0, f64::from(bakes()));
+    if bakes() >= 4000 { percent } else { (p + 3.0 * (p * (1.0 - p) / n).sqrt()) * 100.0 }
+}
+
+fn at_least(percent: f64) -> f64 {
+    100.0 - at_most(100.0 - percent)
+}
+
+const EQUAL: Row = Row { name: "", share: 0.1, old: 0.01, new: 0.01, correlation: 0.0, looks: 30 };
+
+#[test]
+fn sides_that_are_equal_are_left_alone() {
+    for (name, rate, share) in [
+        ("equal, 0.2 % errors, 10 % share, 30 looks", 0.002, 0.1),
+        ("equal, 1 % errors, 10 % share, 30 looks", 0.01, 0.1),
+        ("equal, 1 % errors, 50 % share, 30 looks", 0.01, 0.5),
+    ] {
+        let (put_back, tally) = Row { name, share, old: rate, new: rate, ..EQUAL }.play();
+        assert!(put_back <= at_most(1.0), "{name}: {put_back} %");
+        assert!(tally.twice * 4 > bakes(), "the usual rule does no better: the row proves nothing");
+    }
+    let edge = Row { name: "one and a half times as many errors, which is allowed", new: 0.015, ..EQUAL };
+    assert!(edge.play().0 <= at_most(1.0));
+}
+
+#[test]
+fn errors_in_bursts_are_no_trend() {
+    for (name, rate, share) in [
+        ("equal, 0.2 % errors, correlated 0.02, 10 % share, 30 looks", 0.002, 0.1),
+        ("equal, 1 % errors, correlated 0.02, 10 % share, 30 looks", 0.01, 0.1),
+        ("equal, 1 % errors, correlated 0.02, 50 % share, 30 looks", 0.01, 0.5),
+    ] {
+        let (put_back, _) = Row { name, share, old: rate, new: rate, correlation: 0.02, ..EQUAL }.play();
+        assert!(put_back <= at_most(4.0), "{name}: {put_back} %");
+    }
+}
+
+#[test]
+fn ten_times_as_many_errors_are_found_in_ten_minutes() {
+    let row = Row { name: "ten times 1 %, 5 % share, 10 looks", share: 0.05, new: 0.1, looks: 10, ..EQUAL };
+    let (found, tally) = row.play();
+    assert!(found >= at_least(95.0), "{found} %");
+    assert_eq!(tally.promoted, 0, "none of them got more traffic first");
+    // What there is too little data for is said as it is: not found in this time, and not let through either.
+    let (_, tally) = Row { name: "ten times 0.2 %, 5 % share, 10 looks: too few errors", old: 0.002, new: 0.02, ..row }.play();
+    assert!(f64::from(tally.promoted) * 100.0 / f64::from(bakes()) <= at_most(2.0), "{} let through", tally.promoted);
+    let later = Row { name: "ten times 0.2 %, 5 % share, 30 looks", old: 0.002, new: 0.02, looks: 30, ..row };
+    assert!(later.play().0 >= at_least(90.0));
+}
+
+#[test]
+fn a_side_that_fails_most_requests_is_found_in_the_first_minute() {
+    for (name, share) in [("60 % fail, 5 % share, 1 look", 0.05), ("60 % fail, 10 % share, 1 look", 0.1)] {
+        let (found, _) = Row { name, share, new: 0.6, looks: 1, ..EQUAL }.play();
+        // With thirty requests a minute at 5 %, chance leaves some at half or below: all of them have failed a look later.
+        assert!(found >= at_least(80.0), "{name}: {found} %");
+        let (found, _) = Row { name: "   the same, 75 %", share, new: 0.75, looks: 1, ..EQUAL }.play();
+        assert!(found >= at_least(95.0), "{name}: {found} %");
+    }
+}
+
+#[test]
+fn no_data_never_promotes() {
+    for (name, share, requests) in [("no requests at all", 0.1, 0.0), ("nobody reaches the new side", 0.0, REQUESTS)] {
+        let windows: Vec<Window> = (0..1000)
+            .map(|_| Window {
+                old: Count { requests: chance::whole(requests * (1.0 - share)), errors: 0 },
+                new: Count { requests: chance::whole(requests * share), errors: 0 },
+            })
+            .collect();
+        for seen in 0..windows.len() {
+            let verdict = errors(&RULE, 0, Duration::from_mins(1), &windows[..seen], Sides { old: "a", new: "b" });
+            assert_eq!(verdict.call, Call::Hold, "{name}: {verdict:?}");
+        }
+        println!("verdicts: {name:<58}   held for 1000 looks");
+    }
+}

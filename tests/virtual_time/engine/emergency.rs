@@ -1,0 +1,290 @@
+//! What a rollback must work without: one test for each row of the emergency invariant, named after it.
+//!
+//! `CUTOVER_SEEDS=1000 cargo test --test virtual_time engine::emergency` tries the bad API with as many seeds.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use cutover::adapter::store::memory::Memory;
+use cutover::domain::elb::action::Action;
+use cutover::domain::elb::balancer::{Listener, LiveRoute, LoadBalancer, Tags, Target, TargetGroup};
+use cutover::domain::emergency::{self, Seen, Wanted, kept, weights};
+use cutover::domain::run::event::{Event, Record, Started, Wait};
+use cutover::domain::run::state::State;
+use cutover::domain::run::watch::Watch;
+use cutover::domain::traffic::{RouteId, Unreadable};
+use cutover::engine::{Audience, Ending, Interrupt, Ports, Run, hold, live};
+use cutover::plan::model::{Plan, Selector};
+use cutover::port::store::{Request, Store};
+use cutover::port::{Balancer, Caller, WriteError};
+use jiff::Timestamp;
+
+use super::small;
+use super::theatre::{Theatre, scenario, word};
+use crate::support::asked;
+
+struct Nobody;
+
+impl Audience for Nobody {
+    fn record(&mut self, _: &Record) {}
+    fn turn(&mut self, _: &State, _: &Watch, _: &[Wait], _: Timestamp) {}
+}
+
+/// A run that has moved half of six routes' traffic, and that nobody has in hand.
+async fn half(spec: &str) -> Theatre {
+    let plan = small::many_routes("", "[{bind: {}}, {setWeight: 50}, {setWeight: 100}]");
+    let mut theatre = Theatre::begin_with(plan, &scenario(spec), |s| s.orders.until = Some(2)).await;
+    assert_eq!(word(&theatre.run().await), "waiting", "{}", theatre.lines());
+    theatre.assert_shares(50, &[]);
+    theatre
+}
+
+/// `rollback RUN` in a process of its own.
+async fn roll_back(theatre: &Theatre, ports: Ports, take_over: bool) -> Ending {
+    let lbs = &theatre.started().load_balancers;
+    let hold = hold::take_to_restore(&ports, &theatre.settings, theatre.plan.marker, &theatre.run, lbs, take_over, None).await;
+    let mut nobody = Nobody;
+    let hold = hold.unwrap_or_else(|e| panic!("{e}"));
+    let run = Run::take(&theatre.plan, ports, theatre.settings.clone(), hold, Interrupt::default(), &mut nobody);
+    let mut run = run.await.expect("it is taken");
+    let request = Request::Rollback { by: "bob@lab".into(), force: false };
+    run.begin(&request).await.expect("journalled").expect("it begins");
+    run.drive().await.expect("it ends")
+}
+
+/// A rollback on another machine, whose journal begins with it.
+async fn elsewhere(theatre: &Theatre, plan: &Plan, started: Started) -> Ending {
+    let store: Arc<dyn Store> = Arc::new(Memory::new());
+    let balancer = Arc::clone(&theatre.stage.balancer);
+    let metrics = Arc::clone(&theatre.stage.metrics);
+    let ports = Ports {
+        balancer,
+        clusters: BTreeMap::new(),
+        metrics,
+        hooks: Arc::clone(&theatre.stage.hooks),
+        clock: Arc::clone(&theatre.stage.clock),
+        store,
+    };
+    let lbs = started.load_balancers.clone();
+    let cause = Event::RollbackStarted { cause: "test".into(), by: "bob@lab".into(), to_step: None, force: false, request: None };
+    ports.store.create("elsewhere").await.expect("made");
+    for event in [Event::Started(Box::new(started)), cause] {
+        ports.store.append("elsewhere", ports.clock.now(), &event).await.expect("written");
+    }
+    let hold = hold::take_to_restore(&ports, &theatre.settings, plan.marker, "elsewhere", &lbs, true, None).await;
+    let mut nobody = Nobody;
+    let hold = hold.unwrap_or_else(|e| panic!("{e}"));
+    let run = Run::take(plan, ports, theatre.settings.clone(), hold, Interrupt::default(), &mut nobody);
+    run.await.expect("it is taken").drive().await.expect("it ends")
+}
+
+async fn seen(theatre: &Theatre) -> Seen {
+    let balancer = &*theatre.stage.balancer;
+    let lb = live::one(&theatre.plan.workloads[0].routes[0].load_balancer, balancer).await.expect("one");
+    live::read(lb, balancer, &*theatre.stage.clock).await.expect("readable")
+}
+
+/// Back, and nothing of ours stays.
+fn is_back(theatre: &Theatre, ending: &Ending) {
+    assert_eq!(word(ending), "aborted", "{ending:?}");
+    theatre.assert_original(&[]);
+    assert!(theatre.world().tags.values().flat_map(BTreeMap::keys).all(|key| !key.starts_with("cutover.dev/")), "a tag stays behind");
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_journal() {
+    let theatre = half("{}").await;
+    let told = kept::started(&[seen(&theatre).await], None).expect("tags");
+    assert_eq!((told.run.as_str(), told.untold.len()), (theatre.run.as_str(), 0));
+    is_back(&theatre, &elsewhere(&theatre, &told.plan, told.started).await);
+}
+
+/// The tags do not depend on it; and one of them that somebody damaged is told by the others.
+#[tokio::test(start_paused = true)]
+async fn a_corrupt_journal() {
+    let theatre = half("{}").await;
+    let mut bytes = theatre.ledger.memory.journal(&theatre.run);
+    bytes[100] ^= 1;
+    theatre.ledger.memory.set_journal(&theatre.run, bytes);
+    assert!(theatre.ledger.read(&theatre.run).await.is_err(), "it is refused");
+    let damaged: Tags = [(weights::KEY.to_owned(), "1 small nonsense".to_owned())].into();
+    theatre.stage.balancer.tag(&theatre.started().routes[1].id, &damaged).await.expect("tagged");
+    let told = kept::started(&[seen(&theatre).await], None).expect("tags");
+    is_back(&theatre, &elsewhere(&theatre, &told.plan, told.started).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_plan() {
+    let theatre = half("{}").await;
+    let seen = seen(&theatre).await;
+    let (from, to) = (["*-a".to_owned()], ["*-b".to_owned()]);
+    let (load_balancer, listeners, groups, health) = (&seen.load_balancer, &seen.listeners, &seen.groups, &seen.health);
+    let wanted = Wanted { from: &from, to: &to, load_balancer, listeners, groups, health };
+    let (plan, started) = emergency::started(&wanted).expect("pairs");
+    is_back(&theatre, &elsewhere(&theatre, &plan, started).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_cluster_access() {
+    let theatre = half("{}").await;
+    let ports = Ports { clusters: BTreeMap::new(), ..theatre.ports.clone() };
+    is_back(&theatre, &roll_back(&theatre, ports, false).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_metrics() {
+    let theatre = half("{}").await;
+    let ports = bad(&theatre, 0, 0, true, 1);
+    is_back(&theatre, &roll_back(&theatre, ports, false).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_lock_held() {
+    let theatre = half("{}").await;
+    let lbs = &theatre.started().load_balancers;
+    let (ports, settings) = (&theatre.ports, &theatre.settings);
+    let other = hold::take(ports, settings, theatre.plan.marker, &theatre.run, lbs, false).await.unwrap_or_else(|e| panic!("{e}"));
+    let refused = hold::take_to_restore(ports, settings, theatre.plan.marker, &theatre.run, lbs, false, None).await;
+    assert!(refused.is_err(), "not without being asked to");
+    is_back(&theatre, &roll_back(&theatre, ports.clone(), true).await);
+    drop(other);
+}
+
+#[tokio::test(start_paused = true)]
+async fn half_the_calls_throttled() {
+    for seed in 0..seeds() {
+        let theatre = half("{}").await;
+        let ports = bad(&theatre, 50, 0, false, seed);
+        let ending = roll_back(&theatre, ports, false).await;
+        assert_eq!(word(&ending), "aborted", "seed {seed}: {ending:?}");
+        theatre.assert_original(&[]);
+    }
+    println!("emergency: {} rollbacks with half the calls throttled: every route is back", seeds());
+}
+
+/// And half throttled: every rule, whatever the seed.
+#[tokio::test(start_paused = true)]
+async fn a_fifth_failing() {
+    for seed in 0..seeds() {
+        let theatre = half("{}").await;
+        let ports = bad(&theatre, 50, 20, false, seed);
+        let ending = roll_back(&theatre, ports, false).await;
+        assert_eq!(word(&ending), "aborted", "seed {seed}: {ending:?}");
+        theatre.assert_original(&[]);
+    }
+    println!("emergency: {} rollbacks with half the calls throttled and a fifth failing: every route is back", seeds());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_disk() {
+    let theatre = half("{}").await;
+    theatre.ledger.memory.set_full(true);
+    let ports = Ports { balancer: Arc::clone(&theatre.stage.balancer), ..theatre.ports.clone() };
+    is_back(&theatre, &roll_back(&theatre, ports, false).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deleted_rule() {
+    let theatre = half("{faults: [{at: {share: {cluster: to, atLeast: 50}, after: 30s}, delete-rule: {listener: 443}}]}").await;
+    theatre.sleep(Duration::from_secs(40)).await;
+    let routes = theatre.world().routes;
+    let gone: Vec<_> = theatre.started().routes.iter().map(|r| r.id.as_str()).filter(|id| !routes.contains_key(*id)).collect();
+    assert_eq!(gone.len(), 1);
+    let ending = roll_back(&theatre, theatre.ports.clone(), false).await;
+    assert!(matches!(&ending, Ending::Finished { left, .. } if left.len() == 1), "it is named: {ending:?}");
+    theatre.assert_original(&gone);
+}
+
+fn seeds() -> u64 {
+    asked("CUTOVER_SEEDS").unwrap_or(5)
+}
+
+/// The run's ports over an API that throttles and fails so many percent of the calls, and tells no health.
+fn bad(theatre: &Theatre, throttled: u32, failing: u32, unhealthy: bool, seed: u64) -> Ports {
+    let random = Mutex::new(fastrand::Rng::with_seed(seed));
+    let balancer = Bad { inner: Arc::clone(&theatre.ports.balancer), random, throttled, failing, unhealthy };
+    Ports { balancer: Arc::new(balancer), ..theatre.ports.clone() }
+}
+
+struct Bad {
+    inner: Arc<dyn Balancer>,
+    random: Mutex<fastrand::Rng>,
+    throttled: u32,
+    failing: u32,
+    unhealthy: bool,
+}
+
+impl Bad {
+    fn strikes(&self, percent: u32) -> bool {
+        self.random.lock().unwrap_or_else(PoisonError::into_inner).u32(..100) < percent
+    }
+
+    /// What a read fails with, if it does.
+    fn read(&self) -> Result<(), Unreadable> {
+        match (self.strikes(self.throttled), self.strikes(self.failing)) {
+            (true, _) => Err(Unreadable::Throttled),
+            (_, true) => Err(Unreadable::Unavailable("HTTP 500".into())),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[async_trait]
+impl Balancer for Bad {
+    async fn set(&self, id: &RouteId, actions: &[Action], deadline: Duration) -> Result<(), WriteError> {
+        if self.strikes(self.throttled) {
+            return Err(WriteError::Throttled);
+        }
+        if self.strikes(self.failing) {
+            // Half of them have an effect all the same.
+            if self.strikes(50) {
+                self.inner.set(id, actions, deadline).await?;
+            }
+            return Err(WriteError::Unknown("HTTP 500".into()));
+        }
+        self.inner.set(id, actions, deadline).await
+    }
+    async fn caller(&self) -> Result<Caller, Unreadable> {
+        self.inner.caller().await
+    }
+    async fn load_balancers(&self, selector: &Selector) -> Result<Vec<LoadBalancer>, Unreadable> {
+        self.read()?;
+        self.inner.load_balancers(selector).await
+    }
+    async fn listeners(&self, load_balancer: &str) -> Result<Vec<(Listener, Vec<LiveRoute>)>, Unreadable> {
+        self.read()?;
+        self.inner.listeners(load_balancer).await
+    }
+    async fn routes(&self, ids: &[RouteId]) -> BTreeMap<RouteId, Result<LiveRoute, Unreadable>> {
+        match self.read() {
+            Ok(()) => self.inner.routes(ids).await,
+            Err(why) => ids.iter().map(|id| (id.clone(), Err(why.clone()))).collect(),
+        }
+    }
+    async fn target_groups(&self, load_balancer: Option<&str>) -> Result<Vec<TargetGroup>, Unreadable> {
+        self.read()?;
+        self.inner.target_groups(load_balancer).await
+    }
+    async fn find_target_groups(&self, selector: &Selector) -> Result<Vec<TargetGroup>, Unreadable> {
+        self.read()?;
+        self.inner.find_target_groups(selector).await
+    }
+    async fn health(&self, groups: &[String]) -> BTreeMap<String, Result<Vec<Target>, Unreadable>> {
+        if self.unhealthy {
+            return groups.iter().map(|g| (g.clone(), Err(Unreadable::Denied("no".into())))).collect();
+        }
+        self.inner.health(groups).await
+    }
+    async fn tags(&self, arn: &str) -> Result<Tags, Unreadable> {
+        self.read()?;
+        self.inner.tags(arn).await
+    }
+    async fn tag(&self, arn: &str, tags: &Tags) -> Result<(), WriteError> {
+        if self.strikes(self.throttled) { Err(WriteError::Throttled) } else { self.inner.tag(arn, tags).await }
+    }
+    async fn untag(&self, arn: &str, keys: &[String]) -> Result<(), WriteError> {
+        if self.strikes(self.throttled) { Err(WriteError::Throttled) } else { self.inner.untag(arn, keys).await }
+    }
+}

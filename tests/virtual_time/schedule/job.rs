@@ -1,0 +1,286 @@
+//! The job: each call does as the verb does, with a host's own adapters, and no more state than what it finds.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use cutover::adapter::aws;
+use cutover::adapter::aws::elb::Alb;
+use cutover::adapter::clock::Scaled;
+use cutover::adapter::kubernetes::K8s;
+use cutover::adapter::metric::Nobody;
+use cutover::adapter::store::kubernetes::Shared;
+use cutover::base::time::later;
+use cutover::cli::drive;
+use cutover::cli::exit::Exit;
+use cutover::cli::find::Found;
+use cutover::cli::prepare::prepare;
+use cutover::cli::verbs::step::{Due, due};
+use cutover::domain::decide::Orders;
+use cutover::domain::run::event::{Event, Record, Wait};
+use cutover::domain::run::state::State;
+use cutover::domain::run::watch::Watch;
+use cutover::engine::hold::{self, Hold, HoldError};
+use cutover::engine::{Audience, Interrupt, Ports, Run, Settings};
+use cutover::lab::model::World;
+use cutover::lab::paused::Lab;
+use cutover::lab::scenario::Scenario;
+use cutover::plan::model::Plan;
+use cutover::port::store::{LockError, Request, Store, run_id};
+use cutover::port::{Balancer, Clock, Cluster};
+use jiff::Timestamp;
+
+use crate::schedule::host::{Host, Kill, Line, Process, Road, Write};
+
+/// A Saturday, one in the morning in Berlin.
+const START: Timestamp = Timestamp::constant(1_774_656_000, 0);
+const HOUR: u64 = 3600;
+const EVERY: Duration = Duration::from_mins(5);
+
+const PLAN: &str = "apiVersion: cutover.dev/v1alpha1
+kind: Cutover
+metadata: {name: small}
+spec:
+  aws: {accountId: \"123456789012\", region: eu-central-1}
+  clusters: [{name: a, kubeContext: a}, {name: b, kubeContext: b}]
+  workloads:
+    - name: shop
+      service: {namespace: shop, name: shop, port: 8080}
+      routes:
+        - alb:
+            loadBalancer: shop
+            listeners: [443]
+            targetGroups: {a: shop-a, b: shop-b}
+            rules: [{priority: 10}, {priority: 11}]
+  strategy:
+    from: a
+    to: b
+    notBefore: 2026-03-28T13:02:00+01:00
+    windows: [{from: \"22:00\", to: \"04:00\", zone: Europe/Berlin}]
+    blackouts: [{from: \"2026-03-28T23:00\", to: \"2026-03-29T00:30\", zone: Europe/Berlin, reason: a match}]
+    observeEvery: 11m
+    steps:
+      - bind: {}
+      - setWeight: 20
+      - pause: {duration: 90m}
+      - pause: {approval: on-call has slept, timeout: 20h, onTimeout: rollback}
+      - setWeight: 60
+      - pause: {duration: 3h}
+      - setWeight: 100
+      - pause: {duration: 1h}
+";
+
+/// Two days that are about to happen.
+pub struct Days {
+    plan: Plan,
+    lab: Lab,
+    clock: Scaled,
+    hosts: [Arc<Host>; 2],
+    writes: Arc<Mutex<Vec<Write>>>,
+}
+
+/// What happened in them.
+#[derive(Debug, Default)]
+pub struct Played {
+    pub writes: Vec<Write>,
+    pub routes: Vec<String>,
+    /// The new cluster's share of the managed part at the end, by route.
+    pub shares: Vec<(String, u32)>,
+    /// Tags of ours that are still there.
+    pub tags: usize,
+    pub runs: Vec<String>,
+    pub events: Vec<(Timestamp, Event)>,
+    pub exits: Vec<Exit>,
+    pub requests: [u64; 2],
+    pub busy: [Vec<u64>; 2],
+    pub killed: bool,
+}
+
+impl Played {
+    pub fn story(&self) -> String {
+        let said = |e: &Event| !matches!(e, Event::Health { .. } | Event::Claimed { .. } | Event::Stopped { .. } | Event::Started(_));
+        let events = self.events.iter().filter(|(_, e)| said(e)).map(|(at, e)| format!("{at} {e:?}"));
+        let writes = self.writes.iter().map(|w| format!("{} host {} writes {} %", w.at, w.host, w.share));
+        events.chain(writes).map(|line| line.chars().take(300).collect::<String>()).collect::<Vec<_>>().join("\n")
+    }
+}
+
+struct Deaf;
+
+impl Audience for Deaf {
+    fn record(&mut self, _: &Record) {}
+    fn turn(&mut self, _: &State, _: &Watch, _: &[Wait], _: Timestamp) {}
+}
+
+impl Days {
+    /// Inside a runtime whose time is paused.
+    pub fn new(kill: Option<Kill>) -> Self {
+        let plan = cutover::plan::parse("days", PLAN.as_bytes()).unwrap_or_else(|e| panic!("{}", cutover::plan::render(&e, false)));
+        let scenario = "apiVersion: cutover.dev/v1alpha1\nkind: Scenario\nmetadata: {name: days}\nspec: {}\n";
+        let scenario = Scenario::parse("days", scenario).unwrap_or_else(|e| panic!("{e}"));
+        let clock = Scaled::new(START, 1.0);
+        let world = World::new(&plan, &scenario, 1, START).unwrap_or_else(|e| panic!("{e}"));
+        let lab = Lab::start(world, clock.clone());
+        let writes = Arc::new(Mutex::new(Vec::new()));
+        let host = |number| {
+            let (writes, clock) = (Arc::clone(&writes), clock.clone());
+            Arc::new(Host { number, kill, requests: AtomicU64::new(0), writes, busy: Mutex::default(), clock })
+        };
+        Self { plan, lab, clock: clock.clone(), hosts: [host(0), host(1)], writes }
+    }
+
+    /// Both hosts, and the person who approves on Sunday morning; until an hour after the plan's end.
+    pub async fn play(self) -> Played {
+        let days = Rc::new(self);
+        let hosts = [0, 1].map(|number| tokio::task::spawn_local(Rc::clone(&days).cron(number)));
+        let person = tokio::task::spawn_local(Rc::clone(&days).person());
+        let mut played = Played::default();
+        for host in hosts {
+            let (exits, killed) = host.await.expect("no panic");
+            played.exits.extend(exits);
+            played.killed |= killed;
+        }
+        person.await.expect("no panic");
+        days.account(&mut played).await;
+        played
+    }
+
+    async fn person(self: Rc<Self>) {
+        tokio::time::sleep(Duration::from_secs(32 * HOUR)).await;
+        let store = self.store(self.lab.kube_transport("a"));
+        let run = store.runs().await.expect("readable").remove(0);
+        store.put_request(&run.id, &Request::Approve { by: "carol@phone".into() }).await.expect("room");
+    }
+
+    /// Every five minutes, on a host that is a little late.
+    async fn cron(self: Rc<Self>, number: usize) -> (Vec<Exit>, bool) {
+        let (mut exits, mut killed) = (Vec::new(), false);
+        let begun = tokio::time::Instant::now();
+        for call in 1..=(49 * HOUR / EVERY.as_secs()) {
+            let due = begun + EVERY * u32::try_from(call).expect("few") + Duration::from_millis(40 * number as u64);
+            // Not again while the last one is under way.
+            if due < tokio::time::Instant::now() {
+                continue;
+            }
+            tokio::time::sleep_until(due).await;
+            let process = Process::new(Arc::clone(&self.hosts[number]));
+            tokio::select! {
+                biased;
+                () = process.died.notified() => killed = true,
+                exit = self.step(&process) => exits.push(exit),
+            }
+        }
+        (exits, killed)
+    }
+
+    fn store(&self, transport: cutover::lab::paused::KubeTransport) -> Arc<dyn Store> {
+        let clock: Arc<dyn Clock> = Arc::new(self.clock.clone());
+        Arc::new(Shared::new(kube::Client::new(transport, "default"), "shop", "namespace shop of a", "kubectl -n shop", clock))
+    }
+
+    async fn ports(&self, process: &Arc<Process>) -> Ports {
+        let config = aws::config(&self.lab.aws_settings()).await;
+        let inner: Arc<dyn Balancer> = Arc::new(Alb::new(&config));
+        let line = |cluster: &str| {
+            let line = Line { process: Arc::clone(process), inner: self.lab.kube_transport(cluster) };
+            tower::util::BoxCloneSyncService::new(line)
+        };
+        let mut clusters: BTreeMap<_, Arc<dyn Cluster>> = BTreeMap::new();
+        for cluster in &self.plan.clusters {
+            clusters.insert(cluster.name.clone(), Arc::new(K8s::new(kube::Client::new(line(&cluster.name), "default"))));
+        }
+        let balancer = Arc::new(Road { process: Arc::clone(process), inner });
+        let metrics = Arc::new(Nobody);
+        Ports {
+            balancer,
+            clusters,
+            metrics,
+            hooks: Arc::new(cutover::adapter::hook::Nobody),
+            clock: Arc::new(self.clock.clone()),
+            store: self.store(line("a")),
+        }
+    }
+
+    /// A call of `cutover step`, as the verb makes it.
+    async fn step(&self, process: &Arc<Process>) -> Exit {
+        let ports = self.ports(process).await;
+        match due(&*ports.store, &self.plan).await.unwrap_or_else(|e| panic!("{e}")) {
+            Due::Over(_, exit) => exit,
+            Due::GoOn(found) if ports.store.holder(&found.run.id).await.is_some() => Exit::Waiting,
+            Due::GoOn(found) => self.go_on(process, ports, &found).await,
+            Due::Begin(known) => {
+                let prepared = prepare(&self.plan, &ports, 1).await;
+                if prepared.taken().is_some() {
+                    return Exit::Waiting;
+                }
+                if let Some(refusal) = prepared.refusal() {
+                    panic!("{refusal}");
+                }
+                let started = prepared.started(&self.plan, "cron@host", 1, None).unwrap_or_else(|e| panic!("{e}"));
+                let run = run_id(&self.plan.name, ports.clock.now(), &mut fastrand::Rng::new());
+                let settings = self.settings(process);
+                let held = hold::begin_where(&ports, &settings, self.plan.marker, &run, started, Some(&known)).await;
+                self.drive(ports, settings, held).await
+            }
+        }
+    }
+
+    async fn go_on(&self, process: &Process, ports: Ports, found: &Found) -> Exit {
+        let settings = self.settings(process);
+        let held = hold::take(&ports, &settings, self.plan.marker, &found.run.id, &found.run.load_balancers, false).await;
+        self.drive(ports, settings, held).await
+    }
+
+    fn settings(&self, process: &Process) -> Settings {
+        let number = process.host.number;
+        let mut settings = Settings::new(format!("cron@{number}"), number.to_string(), 4);
+        settings.pid = 1;
+        settings.orders = Orders { until: None, leave: Some(later(self.clock.now(), Duration::ZERO)) };
+        settings
+    }
+
+    async fn drive(&self, ports: Ports, settings: Settings, held: Result<Hold, HoldError>) -> Exit {
+        let hold = match held {
+            Ok(hold) => hold,
+            Err(HoldError::Lock(LockError::HeldBy(_)) | HoldError::Begun(_)) => return Exit::Waiting,
+            Err(error) => panic!("{error}"),
+        };
+        let mut deaf = Deaf;
+        let mut run = Run::take(&self.plan, ports, settings, hold, Interrupt::default(), &mut deaf).await.unwrap_or_else(|e| panic!("{e}"));
+        let ending = run.drive().await.unwrap_or_else(|e| panic!("{e}"));
+        run.release().await;
+        drive::exit(&ending)
+    }
+
+    async fn account(&self, played: &mut Played) {
+        let store = self.store(self.lab.kube_transport("a"));
+        for run in store.runs().await.expect("readable") {
+            for record in store.read(&run.id).await.expect("readable").iter() {
+                if let Event::Started(started) = &record.event {
+                    played.routes = started.routes.iter().map(|r| r.id.clone()).collect();
+                }
+                played.events.push((record.time, record.event.clone()));
+            }
+            let records = store.read(&run.id).await.expect("readable");
+            let state = State::fold(&records).expect("legal").expect("begun");
+            let config = aws::config(&self.lab.aws_settings()).await;
+            let ids: Vec<_> = state.routes.keys().cloned().collect();
+            for (id, live) in Alb::new(&config).routes(&ids).await {
+                let live = live.expect("readable");
+                let route = &state.routes[&id];
+                let shares = cutover::domain::decide::goal::shares_of(route, live.forward().expect("a forward"));
+                let share = cutover::domain::health::gate::ceil(shares.get("b").copied().unwrap_or(0.0));
+                played.shares.push((route.start.label.clone(), share));
+            }
+            played.runs.push(run.id);
+        }
+        played.shares.sort();
+        let snapshot = self.lab.shell().call(|world, _| world.snapshot());
+        played.tags = snapshot.tags.values().flat_map(|tags| tags.keys()).filter(|k| k.starts_with("cutover.dev/")).count();
+        played.writes.clone_from(&self.writes.lock().unwrap_or_else(PoisonError::into_inner));
+        played.requests = [0, 1].map(|n| self.hosts[n].requests.load(Ordering::Relaxed));
+        played.busy = [0, 1].map(|n| self.hosts[n].busy.lock().unwrap_or_else(PoisonError::into_inner).clone());
+    }
+}

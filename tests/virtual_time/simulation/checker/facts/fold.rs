@@ -1,0 +1,176 @@
+//! Taking in a history, entry by entry.
+
+use cutover::domain::elb::action::{Action, forward, same, with_forward};
+use cutover::domain::run::event::{Event, Ramp, Record, ResumeMode, RouteStart, WriteResult};
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Facts, Intent, Past, Sight, Way};
+use crate::simulation::face;
+use crate::simulation::history::{By, Entry, Verb, What};
+
+impl Facts {
+    pub fn fold(&mut self, entry: &Entry) {
+        self.deeds.fold(entry);
+        match &entry.what {
+            What::Started(started) => {
+                self.original = started.routes.iter().map(|r| (r.id.clone(), face::typed(&r.actions))).collect();
+                for (id, face) in &self.original {
+                    // What someone else did before is no change of what was found.
+                    if self.world.entry(id.clone()).or_insert_with(|| Some(face.clone())).as_ref() == Some(face) {
+                        self.foreign.remove(id);
+                    }
+                }
+                let forwards = started.routes.iter().filter_map(|r| Some((r.id.clone(), vec![forward(&r.actions)?.clone()])));
+                self.ours = forwards.collect();
+                self.started = Some(started.clone());
+            }
+            What::Begins(verb) => {
+                // A new run's own preflight is told apart only because it must not change anything.
+                if (self.verb, *verb) != (Verb::Check, Verb::Run) {
+                    self.seen.clear();
+                    self.read.clear();
+                    self.health.clear();
+                    self.written.clear();
+                    self.restored.clear();
+                    self.marker = None;
+                    self.caller = None;
+                    self.clusters.clear();
+                }
+                self.process = entry.process;
+                self.verb = *verb;
+            }
+            What::Ends(..) | What::Died => {
+                self.alive.remove(&entry.process);
+            }
+            What::Jumped(by) => self.hurried = Some(entry.at).filter(|_| *by > 0).or(self.hurried),
+            What::SawMarker(value) => self.marker = Some((entry.at, value.clone())),
+            What::SawCaller(account) => self.caller = Some(account.clone().ok_or(())),
+            What::SawCluster { cluster, uid: Some(uid) } => {
+                self.clusters.insert(cluster.clone(), uid.clone());
+            }
+            What::Applied { by, route, before, after } => {
+                let past = Past { face: before.clone(), at: entry.at, known: false };
+                self.replaced.entry(route.clone()).or_default().push(past);
+                self.world.insert(route.clone(), after.clone());
+                if *by == By::Us {
+                    self.applied.insert(route.clone(), entry.at);
+                    self.foreign.remove(route);
+                } else {
+                    self.foreign.insert(route.clone());
+                    self.noticed.remove(route);
+                    self.agreed.remove(route);
+                }
+            }
+            What::Set { route, actions } => {
+                self.right.remove(route);
+                self.written.insert(route.clone());
+                self.restored.extend(self.rollback.is_some().then(|| route.clone()));
+                self.alive.insert(entry.process);
+                self.ours.entry(route.clone()).or_default().extend(forward(actions).cloned());
+                self.set.extend(forward(actions).map(|f| (route.clone(), f.clone())));
+            }
+            What::SawRoute { route, asked, live, gone } => self.saw(route, *asked, entry.at, live.as_ref(), *gone),
+            What::SawHealth { group, asked, counts } => self.health.entry(group.clone()).or_default().push((*asked, *counts)),
+            What::Journalled(record) => self.record(entry.at, record, true),
+            What::Told(record) => self.record(entry.at, record, false),
+            _ => {}
+        }
+    }
+
+    fn saw(&mut self, route: &str, asked: Timestamp, at: Timestamp, live: Option<&Vec<Action>>, gone: bool) {
+        let as_set = live.and_then(|l| forward(l)).zip(self.set.get(route)).is_some_and(|(live, set)| live.same(set));
+        if as_set && self.applied.get(route).is_some_and(|applied| *applied <= asked) {
+            self.right.entry(route.to_owned()).or_insert((at, self.process));
+        }
+        let seen = live.map(|l| face::typed(l));
+        if self.world.get(route).is_some_and(|world| *world == seen) {
+            self.noticed.insert(route.to_owned());
+        }
+        self.written.remove(route);
+        if live.is_some() || gone {
+            self.read.insert(route.to_owned(), Sight { asked, at, live: live.cloned() });
+        }
+        self.seen.insert(route.to_owned(), Sight { asked, at, live: live.cloned() });
+    }
+
+    fn record(&mut self, at: Timestamp, record: &Record, durable: bool) {
+        self.run = Some(record.run.clone());
+        match &record.event {
+            Event::StepStarted { step, .. } => self.step = *step,
+            Event::Intended { restore, writes, .. } => {
+                for write in writes {
+                    let durable = durable || self.intents.get(&write.route).is_some_and(|i| i.durable && i.write == *write);
+                    self.intents.insert(write.route.clone(), Intent { restore: *restore, write: write.clone(), durable });
+                }
+            }
+            Event::Outcome { route, result, live, .. } => {
+                self.intents.remove(route);
+                if matches!(result, WriteResult::Applied | WriteResult::Already) {
+                    let face = self.route(route).zip(live.as_ref()).map(|(r, live)| face::typed(&with_forward(&r.actions, live)));
+                    self.confirmed.extend(face.map(|face| (route.clone(), face)));
+                    self.drift.remove(route);
+                    self.learned(route, at);
+                }
+            }
+            Event::RollbackStarted { by, to_step, .. } => {
+                self.go_back(at, (by, *to_step), durable);
+                self.way = None;
+            }
+            Event::RampStarted { by, ramp, .. } => {
+                self.go_back(at, (by, None), durable);
+                if !durable || self.way.is_none() {
+                    self.way = Some(self.way(ramp));
+                }
+            }
+            Event::Ramped { percent, .. } => {
+                if let Some(way) = &mut self.way {
+                    way.percent = way.percent.max(*percent);
+                    way.told = if durable { way.told } else { *percent };
+                }
+            }
+            Event::Drifted { route, live: Some(live), expected } if !same(live, expected) => {
+                self.drift.insert(route.clone(), face::typed(live));
+                self.learned(route, at);
+            }
+            Event::Drifted { route, .. } => drop(self.drift.remove(route)),
+            Event::Resumed { mode: mode @ (ResumeMode::Reassert | ResumeMode::KeepLive), .. } => {
+                self.agreed.extend(self.drift.clone());
+                if *mode == ResumeMode::KeepLive {
+                    self.confirmed.extend(self.drift.clone());
+                }
+            }
+            Event::Notice { message, .. } => self.notices.push(message.clone()),
+            Event::GateFailed { gate, group, .. } => self.failed = Some((gate.clone(), group.clone())),
+            Event::Finished { outcome, .. } => self.finished = Some(*outcome),
+            Event::DetachStarted { .. } => (self.detaching, self.finished) = (true, None),
+            _ => {}
+        }
+    }
+
+    fn go_back(&mut self, at: Timestamp, (by, to_step): (&str, Option<usize>), durable: bool) {
+        self.rollback = Some((by.to_owned(), to_step));
+        if !durable {
+            self.restored.clear();
+        }
+        // A full disk lets it be told first, and written much later.
+        self.since = Some(at).filter(|_| !durable || self.since.is_none()).or(self.since);
+        self.finished = None;
+    }
+
+    fn way(&self, ramp: &Ramp) -> Way {
+        let from = |route: &RouteStart| {
+            let known = self.confirmed.get(&route.id).or(self.original.get(&route.id)).cloned();
+            (route.id.clone(), [self.world.get(&route.id).cloned().flatten(), known])
+        };
+        let percent = ramp.percents.first().copied().unwrap_or(100);
+        let every = SignedDuration::from_secs(i64::try_from(ramp.every).unwrap_or(i64::MAX));
+        Way { every, percent, told: percent, from: self.routes().iter().map(from).collect() }
+    }
+
+    /// The run knows what stands on a route.
+    fn learned(&mut self, route: &str, at: Timestamp) {
+        for past in self.replaced.get_mut(route).into_iter().flatten().filter(|past| !past.known) {
+            (past.at, past.known) = (at, true);
+        }
+    }
+}

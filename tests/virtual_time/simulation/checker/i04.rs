@@ -1,0 +1,25 @@
+//! At most one plan step separates any two routes of a run, even after a crash, rollback excepted.
+
+use super::facts::Facts;
+use super::parts::part;
+use super::{Found, ensure};
+use crate::simulation::history::{By, Entry, What};
+use cutover::plan::model::StepKind;
+
+pub fn holds(facts: &Facts, entry: &Entry) -> Found {
+    let What::Applied { by: By::Us, route: written, after, .. } = &entry.what else { return Ok(()) };
+    let strategy = &facts.plan.strategy;
+    let (None, Some(start)) = (&facts.rollback, &strategy.start) else { return Ok(()) };
+    let shares = strategy.steps.iter().filter_map(|s| if let StepKind::Shares(shares) = &s.kind { Some(shares) } else { None });
+    let mut steps: Vec<_> = [start].into_iter().chain(shares).map(|s| f64::from(s.get(&strategy.to).copied().unwrap_or(0))).collect();
+    steps.dedup();
+    let places = facts.routes().iter().filter(|r| !facts.foreign.contains(&r.id)).filter_map(|route| {
+        let face = if route.id == *written { after.as_ref() } else { facts.world.get(&route.id)?.as_ref() };
+        let share = part(route, &strategy.to, face?);
+        let ranks: Vec<_> = (0..steps.len()).filter(|i| (steps[*i] - share).abs() <= 0.5).collect();
+        Some((route.label.clone(), share, ranks))
+    });
+    let places: Vec<_> = places.collect();
+    let near = (0..steps.len()).any(|i| places.iter().all(|(_, _, ranks)| ranks.iter().any(|r| *r == i || *r == i + 1)));
+    ensure(near, || format!("routes are more than a step apart: {places:?}"))
+}

@@ -1,0 +1,44 @@
+//! A torn, truncated or flipped journal is recognised, never half believed, and the message names the emergency command.
+
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::facts::Facts;
+use super::{Found, ensure};
+use crate::simulation::history::{Entry, What};
+
+pub fn holds(_: &Facts, entry: &Entry) -> Found {
+    let What::Opened { bytes, read } = &entry.what else { return Ok(()) };
+    match (intact(bytes), read) {
+        (Ok((least, most)), Ok(believed)) => {
+            ensure((least..=most).contains(believed), || format!("{believed} records are believed, {least} to {most} are whole"))
+        }
+        (Ok(_), Err(why)) => Err(format!("a journal that is whole is refused: {why}")),
+        (Err(line), Ok(believed)) => Err(format!("line {line} is damaged, and {believed} records are believed")),
+        (Err(line), Err(why)) => {
+            ensure(why.contains("cutover rollback"), || format!("line {line} is damaged; the message names no way back: {why}"))
+        }
+    }
+}
+
+/// How many records are whole: all that end with their line, and perhaps a last one without; or the first damaged line.
+fn intact(bytes: &[u8]) -> Result<(usize, usize), usize> {
+    let mut sum = String::new();
+    let lines: Vec<&[u8]> = bytes.split(|b| *b == b'\n').collect();
+    let (last, whole) = lines.split_last().map_or((&[][..], &[][..]), |(last, whole)| (*last, whole));
+    for (index, line) in whole.iter().enumerate() {
+        sum = next(&sum, line).ok_or(index + 1)?;
+    }
+    let open = next(&sum, last).is_some();
+    Ok((whole.len() + usize::from(open), whole.len() + usize::from(open)))
+}
+
+/// The checksum of a line, if it is the one that the line has.
+fn next(before: &str, line: &[u8]) -> Option<String> {
+    let text = std::str::from_utf8(line).ok()?;
+    serde_json::from_str::<Value>(text).ok()?;
+    let (record, sum) = text.strip_suffix("\"}")?.split_once(",\"sum\":\"")?;
+    let digest = Sha256::new().chain_update(before).chain_update(record).chain_update("}").finalize();
+    let own = digest.iter().take(8).fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
+    (own == sum).then_some(own)
+}

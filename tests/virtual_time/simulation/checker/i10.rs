@@ -1,0 +1,33 @@
+//! Two runs over one load balancer never both write: raises need the marker, read just before; restoring writes stop where it is another's. And
+//! one process at a time writes.
+
+use cutover::plan::model::Marker;
+use jiff::SignedDuration;
+
+use super::facts::Facts;
+use super::{Found, ensure};
+use crate::simulation::history::{Entry, What};
+
+/// The marker is read again before each batch; a batch is done within so long.
+const RECENT: SignedDuration = SignedDuration::from_secs(16);
+
+pub fn holds(facts: &Facts, entry: &Entry) -> Found {
+    let What::Set { route, .. } = &entry.what else { return Ok(()) };
+    if let Some(other) = facts.alive.iter().find(|p| **p != entry.process) {
+        return Err(format!("{route} is written by process {} while process {other} lives", entry.process));
+    }
+    if facts.plan.marker != Marker::Tag {
+        return Ok(());
+    }
+    let run = facts.run.as_deref().unwrap_or_default();
+    let ours = |value: &Option<String>| value.as_ref().is_some_and(|v| v.split(' ').next() == Some(run));
+    match (&facts.rollback, &facts.marker) {
+        (None, Some((at, Ok(value)))) => {
+            ensure(ours(value), || format!("{route} is written, and the marker is {value:?}"))?;
+            ensure(entry.at.duration_since(*at) <= RECENT, || format!("{route} is written at {}, the marker was read at {at}", entry.at))
+        }
+        (None, _) => Err(format!("{route} is written without a reading of the marker")),
+        (Some(_), Some((_, Ok(value @ Some(_))))) => ensure(ours(value), || format!("{route} is written, and the marker is {value:?}")),
+        (Some(_), _) => Ok(()),
+    }
+}

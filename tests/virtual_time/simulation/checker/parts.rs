@@ -1,0 +1,27 @@
+//! What two faces of a route differ in, and the parts of its traffic.
+
+use std::collections::BTreeSet;
+
+use cutover::domain::run::event::RouteStart;
+
+use crate::simulation::face::Face;
+
+/// Whether anything but the plan's groups is different.
+pub fn others(route: &RouteStart, before: &Face, after: &Face) -> Option<String> {
+    if before.rest != after.rest {
+        return Some(format!("{}: {:?} became {:?}", route.label, before.rest, after.rest));
+    }
+    let third =
+        |f: &Face| -> BTreeSet<String> { f.weights.keys().filter(|g| !route.groups.values().any(|own| own == *g)).cloned().collect() };
+    if third(before) != third(after) {
+        return Some(format!("{}: other groups {:?} became {:?}", route.label, third(before), third(after)));
+    }
+    let changed = third(before).into_iter().find(|g| (before.part(g) - after.part(g)).abs() > 1e-9);
+    changed.map(|g| format!("{}: the part of {g} changed from {} to {}", route.label, before.part(&g), after.part(&g)))
+}
+
+/// The share of a cluster on a route, in percent of the managed part.
+pub fn part(route: &RouteStart, cluster: &str, face: &Face) -> f64 {
+    let managed: Vec<_> = route.groups.values().map(String::as_str).collect();
+    route.groups.get(cluster).map_or(0.0, |group| face.share(group, &managed))
+}

@@ -1,0 +1,107 @@
+//! An endpoint with a load balancer to test against.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cutover::adapter::aws::elb::Alb;
+use cutover::adapter::aws::{Settings, config};
+use cutover::lab::live::Lab;
+use serde_json::Value;
+
+use crate::contract::aws::lab;
+use crate::contract::moto::{ELBV2, Moto};
+use crate::programs::{python, script};
+
+/// An endpoint, and the load balancer `PREFIX-web` there with two listeners and the groups a, b and c.
+pub struct World {
+    /// The endpoint.
+    pub url: String,
+    /// What its resources' names begin with.
+    pub prefix: String,
+    /// ARN.
+    pub load_balancer: String,
+    /// ARN of the listener with 20 rules of all kinds.
+    pub https: String,
+    /// ARN of the listener with as many rules as were asked for.
+    pub http: String,
+    /// ARNs by letter.
+    pub groups: BTreeMap<String, String>,
+    python: PathBuf,
+    _server: Server,
+}
+
+/// Serves as long as it is held.
+enum Server {
+    Moto(#[expect(dead_code)] Arc<Moto>),
+    Lab(#[expect(dead_code)] Box<Lab>),
+}
+
+impl World {
+    /// A load balancer of one's own in a moto that the tests of this program share.
+    pub async fn moto(test: &str, rules: u32) -> Self {
+        let python = python();
+        let moto = Moto::shared(&python);
+        let (url, prefix) = (moto.url.clone(), prefix(test));
+        script(&python, ELBV2, &["create", &url, &prefix], "");
+        Self::furnished(python, url, prefix, rules, Server::Moto(moto))
+    }
+
+    /// A lab of one's own.
+    pub async fn lab(test: &str, rules: u32) -> Self {
+        let prefix = prefix(test);
+        let lab = lab::start(&prefix).await;
+        Self::furnished(python(), lab.aws_url(), prefix, rules, Server::Lab(Box::new(lab)))
+    }
+
+    fn furnished(python: PathBuf, url: String, prefix: String, rules: u32, server: Server) -> Self {
+        let made: Value =
+            serde_json::from_slice(&script(&python, ELBV2, &["furnish", &url, &prefix, &rules.to_string()], "")).expect("JSON");
+        let text = |key: &str| made[key].as_str().expect("an ARN").to_owned();
+        Self {
+            load_balancer: text("loadBalancer"),
+            https: text("https"),
+            http: text("http"),
+            groups: serde_json::from_value(made["groups"].clone()).expect("ARNs by letter"),
+            url,
+            prefix,
+            python,
+            _server: server,
+        }
+    }
+
+    /// The adapter, straight at the endpoint.
+    pub async fn alb(&self) -> Alb {
+        alb(&self.url).await
+    }
+
+    /// Listeners, rules and tags, by ARN, as botocore reads them.
+    pub fn show(&self) -> BTreeMap<String, Value> {
+        serde_json::from_slice(&script(&self.python, ELBV2, &["show", &self.url, &self.load_balancer], "")).expect("an object")
+    }
+}
+
+/// The adapter at any endpoint, with credentials that open nothing.
+pub async fn alb(url: &str) -> Alb {
+    alb_asking_again_after(url, None).await
+}
+
+/// The same with another pause before a read is tried again.
+pub async fn alb_asking_again_after(url: &str, pause: Option<Duration>) -> Alb {
+    let keys = aws_credential_types::Credentials::new("test", "test", None, None, "test");
+    let settings = Settings {
+        region: Some("us-east-1".to_owned()),
+        endpoint_url: Some(url.to_owned()),
+        credentials: Some(keys),
+        ..Settings::default()
+    };
+    let config = config(&settings).await;
+    pause.map_or_else(|| Alb::new(&config), |pause| Alb::asking_again_after(&config, pause))
+}
+
+/// Names are at most 32 characters.
+fn prefix(test: &str) -> String {
+    let letters = test.trim_start_matches("lab_like_").trim_start_matches("moto_");
+    letters.chars().filter(char::is_ascii_alphanumeric).take(20).collect()
+}

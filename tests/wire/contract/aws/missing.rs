@@ -1,0 +1,37 @@
+//! Things that are not there: told apart from everything else that can be wrong.
+
+use std::time::Duration;
+
+use cutover::domain::elb::action::Action;
+use cutover::domain::traffic::Unreadable;
+use cutover::port::{Balancer, WriteError};
+use serde_json::json;
+
+use crate::contract::aws::endpoint::World;
+
+/// The last four characters of an ARN's resource ID are others.
+fn other(arn: &str) -> String {
+    format!("{}0000", &arn[..arn.len() - 4])
+}
+
+/// A load balancer, listener, rule or target group that does not exist is not found, to read and to write; and nothing else is the matter.
+pub async fn things(world: &World) {
+    let alb = world.alb().await;
+    let rule = format!("{}/0000000000000000", world.https.replace(":listener/", ":listener-rule/"));
+    let (listener, group) = (other(&world.https), other(&world.groups["a"]));
+    let missing = |why: &Unreadable| matches!(why, Unreadable::NotFound(_));
+    let found = alb.listeners(&other(&world.load_balancer)).await;
+    assert!(found.as_ref().is_err_and(missing), "{found:?}");
+    let routes = alb.routes(&[rule.clone(), listener.clone()]).await;
+    assert!(routes.len() == 2 && routes.values().all(|r| r.as_ref().is_err_and(missing)), "{routes:?}");
+    let health = alb.health(std::slice::from_ref(&group)).await;
+    assert!(health[&group].as_ref().is_err_and(missing), "{health:?}");
+    let actions: Vec<Action> = serde_json::from_value(
+        json!([{"Type": "forward", "ForwardConfig": {"TargetGroups": [{"TargetGroupArn": world.groups["a"], "Weight": 1}]}}]),
+    )
+    .expect("actions");
+    for id in [rule, listener] {
+        let written = alb.set(&id, &actions, Duration::from_secs(10)).await;
+        assert!(matches!(written, Err(WriteError::NotFound(_))), "{id}: {written:?}");
+    }
+}

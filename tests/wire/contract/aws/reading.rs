@@ -1,0 +1,105 @@
+//! What is read: all of it, whatever the size of a page or a batch.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cutover::domain::traffic::Unreadable;
+use cutover::plan::model::Selector;
+use cutover::port::Balancer;
+
+use crate::contract::aws::endpoint::World;
+
+/// 2 listeners with 82 routes, more than a page of rules and more than a batch of tags.
+pub async fn everything(world: &World) {
+    let alb = world.alb().await;
+    let caller = alb.caller().await.expect("a caller");
+    assert_eq!((caller.account.as_str(), caller.expires), ("123456789012", None));
+
+    let listeners = alb.listeners(&world.load_balancer).await.expect("listeners");
+    let shape: Vec<_> = listeners.iter().map(|(l, routes)| (l.port, l.protocol.as_str(), routes.len())).collect();
+    assert_eq!(shape, [(80, "HTTP", 61), (443, "HTTPS", 21)]);
+    assert_eq!(listeners[0].0.arn, world.http);
+    let (https, routes) = &listeners[1];
+    assert_eq!(
+        (&https.arn, &https.load_balancer, https.tags.get("listener").map(String::as_str)),
+        (&world.https, &world.load_balancer, Some("https"))
+    );
+    assert_eq!(routes[0].label(), "443 default");
+    assert_eq!(routes.iter().skip(1).map(|r| r.priority).collect::<Vec<_>>(), (1..=20).map(|n| Some(n * 10)).collect::<Vec<_>>());
+    assert_eq!(routes[2].conditions, "path /2/* /also-2 and host n2.example.com");
+    let numbers: BTreeSet<_> = listeners[0].1.iter().filter_map(|r| r.tags.get("number").cloned()).collect();
+    assert_eq!(numbers.len(), 60, "every rule's tags are read");
+    let kept = serde_json::to_string(&listeners).expect("JSON");
+    assert!(!kept.contains("S3CRET"), "a client secret is kept");
+
+    let ids: Vec<_> = listeners.iter().flat_map(|(_, routes)| routes.iter().map(|r| r.id.clone())).collect();
+    // The same client: a rule says which listener it is of, and the port is known from there.
+    let again = alb.routes(&ids).await;
+    assert_eq!(again.len(), 82);
+    for route in listeners.iter().flat_map(|(_, routes)| routes) {
+        let mut untagged = route.clone();
+        untagged.tags.clear();
+        assert_eq!(again[&route.id], Ok(untagged));
+    }
+    groups(world).await;
+}
+
+async fn groups(world: &World) {
+    let alb = world.alb().await;
+    let name = |n: &str| Selector::Name(format!("{}-{n}", world.prefix));
+    let tag = |pairs: &[(&str, &str)]| Selector::Tags(pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect());
+    let lb = alb.load_balancers(&name("web")).await.expect("load balancers");
+    assert_eq!(
+        lb.iter().map(|l| (&l.arn, l.kind.as_str(), l.zones.len() > 1)).collect::<Vec<_>>(),
+        [(&world.load_balancer, "application", true)]
+    );
+    assert!(lb[0].attributes.contains_key("load_balancing.cross_zone.enabled") && lb[0].tags.get("team") == Some(&world.prefix));
+    assert_eq!(alb.load_balancers(&tag(&[("team", &world.prefix)])).await.expect("load balancers"), lb);
+    assert_eq!(alb.load_balancers(&Selector::Arn(world.load_balancer.clone())).await.expect("load balancers"), lb);
+    assert_eq!(alb.load_balancers(&name("nothing")).await, Ok(vec![]));
+    assert_eq!(alb.find_target_groups(&name("nothing")).await, Ok(vec![]));
+
+    let b = alb.find_target_groups(&name("b")).await.expect("target groups");
+    assert_eq!(
+        b.iter().map(|g| (&g.arn, g.target_type.as_str(), g.health_check.path.as_str())).collect::<Vec<_>>(),
+        [(&world.groups["b"], "ip", "/health_check")]
+    );
+    assert!(b[0].attributes.contains_key("deregistration_delay.timeout_seconds") && b[0].load_balancers == [world.load_balancer.clone()]);
+    assert_eq!(alb.find_target_groups(&tag(&[("team", &world.prefix), ("color", "b")])).await.expect("target groups"), b);
+    let of: BTreeSet<_> = alb.target_groups(Some(&world.load_balancer)).await.expect("target groups").into_iter().map(|g| g.arn).collect();
+    assert_eq!(of, world.groups.values().cloned().collect());
+    assert!(matches!(alb.target_groups(Some(&format!("{}00", world.load_balancer))).await, Err(Unreadable::NotFound(_))));
+    let all = alb.target_groups(None).await.expect("target groups");
+    assert!(world.groups.values().all(|arn| all.iter().any(|g| g.arn == *arn && g.tags.contains_key("color"))));
+}
+
+/// Routes and groups that are not there fail alone.
+pub async fn one_bad_route(world: &World) {
+    let alb = world.alb().await;
+    let listeners = alb.listeners(&world.load_balancer).await.expect("listeners");
+    let good: Vec<_> = listeners.iter().flat_map(|(_, routes)| routes.iter().map(|r| r.id.clone())).collect();
+    let gone = [format!("{}00", good[1]), format!("{}00", world.https)];
+    let read = alb.routes(&[good.clone(), gone.to_vec()].concat()).await;
+    assert!(good.iter().all(|id| read[id].is_ok()), "{read:?}");
+    assert!(gone.iter().all(|id| matches!(read[id], Err(Unreadable::NotFound(_)))), "{read:?}");
+    assert!(matches!(alb.listeners(&format!("{}00", world.load_balancer)).await, Err(Unreadable::NotFound(_))));
+
+    let nothing = format!("{}00", world.groups["a"]);
+    let health = alb.health(&[world.groups["c"].clone(), nothing.clone(), world.groups["b"].clone()]).await;
+    // The four that were registered; a lab has more, and whether they are healthy is the endpoint's business.
+    let targets = health[&world.groups["c"]].as_ref().expect("readable");
+    assert_eq!(targets.iter().filter(|t| t.id.starts_with("172.31.0.") && t.port == 8080).count(), 4, "{targets:?}");
+    assert!(health[&world.groups["b"]].is_ok(), "{health:?}");
+    assert!(matches!(health[&nothing], Err(Unreadable::NotFound(_))), "{health:?}");
+}
+
+/// A marker is put, seen and taken away, the other tags stay.
+pub async fn tags(world: &World) {
+    let alb = world.alb().await;
+    let before = alb.tags(&world.load_balancer).await.expect("tags");
+    let marker = BTreeMap::from([("cutover".to_owned(), "run-1 alice@mac".to_owned())]);
+    alb.tag(&world.load_balancer, &marker).await.expect("a write");
+    let marked: BTreeMap<_, _> = before.clone().into_iter().chain(marker).collect();
+    assert_eq!(alb.tags(&world.load_balancer).await, Ok(marked));
+    alb.untag(&world.load_balancer, &["cutover".to_owned()]).await.expect("a write");
+    assert_eq!(alb.tags(&world.load_balancer).await, Ok(before));
+}

@@ -1,0 +1,78 @@
+//! An element that this build does not know, inside an action: refused by name, and only where it is.
+
+use cutover::domain::elb::action::Forward;
+use cutover::domain::elb::balancer::{Listener, LiveRoute};
+use cutover::domain::traffic::Unreadable;
+use cutover::port::Balancer;
+
+use crate::contract::aws::endpoint::{World, alb};
+use crate::proxy::{Proxy, Reply};
+
+const PATH: &str = "Actions/member/ForwardConfig/TargetGroupStickinessConfig/QuantumConfig";
+
+fn named(why: &Unreadable, path: &str, arn: &str) -> bool {
+    matches!(why, Unreadable::Unrepresentable(t) if t.contains(path) && t.contains(arn))
+}
+
+/// The first sticky forward of each answer gets an element of the future: only the rules that have it are not read.
+pub async fn refused(world: &World) {
+    let straight = world.alb().await.listeners(&world.load_balancer).await.expect("listeners");
+    let proxy = Proxy::start(&world.url, |asked| match asked["Action"].as_str() {
+        "DescribeRules" => Reply::Change(|xml| {
+            xml.replacen("<DurationSeconds>600<", "<QuantumConfig><Spin>up</Spin></QuantumConfig><DurationSeconds>600<", 1)
+        }),
+        _ => Reply::Pass,
+    });
+    let proxy = proxy.await;
+    let alb = alb(&proxy.url).await;
+    let all = alb.listeners(&world.load_balancer).await.expect("all the others");
+    let concerned = |r: &LiveRoute| r.priority.is_some() && r.forward().is_some_and(Forward::sticky);
+    apart(&straight, &all, concerned, PATH);
+
+    let ids: Vec<_> = straight.iter().flat_map(|(_, r)| r).map(|r| r.id.clone()).collect();
+    let sticky: Vec<_> = straight.iter().flat_map(|(_, r)| r).filter(|r| concerned(r)).collect();
+    for (id, read) in alb.routes(&ids).await {
+        match read {
+            Ok(_) => assert!(sticky.iter().all(|r| r.id != id), "{id} was read without its element"),
+            Err(e) => assert!(named(&e, PATH, &id), "{id}: {e}"),
+        }
+    }
+    assert!(proxy.asked().iter().all(|a| a["Action"].starts_with("Describe")));
+}
+
+/// The same of a default action, which another call reads.
+pub async fn refused_by_default(world: &World) {
+    let straight = world.alb().await.listeners(&world.load_balancer).await.expect("listeners");
+    let proxy = Proxy::start(&world.url, |asked| match asked["Action"].as_str() {
+        "DescribeListeners" => {
+            Reply::Change(|xml| xml.replacen("<Type>forward</Type>", "<Type>forward</Type><QuantumConfig>up</QuantumConfig>", 1))
+        }
+        _ => Reply::Pass,
+    });
+    let proxy = proxy.await;
+    let all = alb(&proxy.url).await.listeners(&world.load_balancer).await.expect("all the others");
+    apart(&straight, &all, |r| r.priority.is_none() && r.forward().is_some(), "DefaultActions/member/QuantumConfig");
+    assert!(proxy.asked().iter().all(|a| a["Action"].starts_with("Describe")));
+}
+
+type Listeners = [(Listener, Vec<LiveRoute>)];
+
+/// Those concerned are named with their element and the groups that can be told; all others are as they are.
+fn apart(straight: &Listeners, all: &Listeners, concerned: impl Fn(&LiveRoute) -> bool, path: &str) {
+    let mut met = 0;
+    assert_eq!(straight.len(), all.len());
+    for ((_, there), (listener, read)) in straight.iter().zip(all) {
+        let others: Vec<_> = there.iter().filter(|r| !concerned(r)).cloned().collect();
+        assert_eq!(*read, others);
+        let missing: Vec<_> = there.iter().filter(|r| concerned(r)).collect();
+        assert_eq!(listener.unread.len(), missing.len(), "{:?}", listener.unread);
+        for route in missing {
+            let unread = listener.unread.iter().find(|u| u.id == route.id).expect("it is named");
+            assert!(named(&unread.why, path, &route.id), "{unread:?}");
+            let groups: Vec<_> = route.forward().expect("a forward").target_groups.iter().map(|t| t.target_group_arn.clone()).collect();
+            assert!(unread.label == route.label() && groups.iter().all(|g| unread.groups.contains(g)), "{unread:?}");
+            met += 1;
+        }
+    }
+    assert!(met > 0, "nothing was concerned");
+}

@@ -1,0 +1,35 @@
+//! What a write looks like on the wire.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use cutover::port::Balancer;
+
+use crate::contract::aws::endpoint::{World, alb};
+use crate::proxy::{Proxy, Reply};
+
+/// ModifyListener for the default action, ModifyRule for a rule: one request, the ARN and the actions, an explicit weight 0, stickiness, no secret.
+pub async fn writes(world: &World) {
+    let proxy = Proxy::start(&world.url, |_| Reply::Pass).await;
+    let alb = alb(&proxy.url).await;
+    let listeners = alb.listeners(&world.load_balancer).await.expect("listeners");
+    let routes = &listeners.iter().find(|(l, _)| l.arn == world.https).expect("the listener").1;
+    for (route, action, arn, list) in
+        [(&routes[0], "ModifyListener", "ListenerArn", "DefaultActions"), (&routes[12], "ModifyRule", "RuleArn", "Actions")]
+    {
+        proxy.asked();
+        alb.set(&route.id, &route.actions, Duration::from_secs(10)).await.expect("a write");
+        let asked = proxy.asked();
+        assert_eq!(asked.len(), 1, "{asked:?}");
+        assert_eq!((asked[0]["Action"].as_str(), &asked[0][arn]), (action, &route.id));
+        let kinds: BTreeSet<_> = asked[0].keys().map(|k| k.split('.').next().unwrap_or_default()).collect();
+        assert_eq!(kinds, BTreeSet::from(["Action", "Version", arn, list]));
+        let last = format!("{list}.member.{}.ForwardConfig", route.actions.len());
+        assert_eq!(asked[0][&format!("{last}.TargetGroups.member.2.Weight")], "0");
+        assert_eq!(asked[0][&format!("{last}.TargetGroups.member.3.Weight")], "25");
+        assert_eq!(asked[0][&format!("{last}.TargetGroupStickinessConfig.DurationSeconds")], "600");
+        assert!(!asked[0].keys().any(|k| k.ends_with(".ClientSecret")), "{asked:?}");
+        let keeps = asked[0].get(&format!("{list}.member.1.AuthenticateOidcConfig.UseExistingClientSecret"));
+        assert_eq!(keeps.map(String::as_str), (route.actions.len() == 2).then_some("true"));
+    }
+}

@@ -1,0 +1,43 @@
+//! boto3 reads the lab's CloudWatch.
+
+use std::time::Duration;
+
+use cutover::lab::rehearsal::{Options, Stage};
+use cutover::lab::scenario::Scenario;
+
+use crate::live::metrics::{CLOUDWATCH, plan};
+use crate::programs::{python, script};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "tier contract"]
+async fn moto_boto3_reads_the_labs_cloudwatch() {
+    let python = python();
+    let plan = plan(CLOUDWATCH, "60m");
+    let stage =
+        Stage::live(plan, &Scenario::default(), 1, Options { speed: Some(60.0), rate: Some(5.0) }).await.unwrap_or_else(|e| panic!("{e}"));
+    stage.clock.sleep(Duration::from_mins(4)).await;
+    let now = stage.clock.now();
+    let group = stage.balancer.find_target_groups(&cutover::plan::model::Selector::Name("shop-a".into())).await.expect("groups").remove(0);
+    let tail = |arn: &str, kind: &str| arn.split_once(kind).expect("an ARN").1.to_owned();
+    let balancer = stage.balancer.load_balancers(&cutover::plan::model::Selector::Name("shop".into())).await.expect("one").remove(0);
+    let dimensions = serde_json::json!([
+        {"Name": "LoadBalancer", "Value": tail(&balancer.arn, ":loadbalancer/")},
+        {"Name": "TargetGroup", "Value": format!("targetgroup/{}", tail(&group.arn, ":targetgroup/"))},
+    ]);
+    let metric = |name: &str| serde_json::json!({"Metric": {"Namespace": "AWS/ApplicationELB", "MetricName": name, "Dimensions": dimensions}, "Period": 60, "Stat": "Sum"});
+    let queries = serde_json::json!([{"Id": "requests", "MetricStat": metric("RequestCount")}, {"Id": "errors", "MetricStat": metric("HTTPCode_Target_5XX_Count")}]);
+    let calls = serde_json::json!([
+        ["cloudwatch", "get_metric_data", {"MetricDataQueries": queries, "StartTime": now.as_second() - 600, "EndTime": now.as_second()}],
+        ["cloudwatch", "describe_alarms", {"AlarmNames": ["shop-5xx"]}],
+    ]);
+    let url = stage.live_lab().expect("a live one").aws_url();
+    let told =
+        tokio::task::spawn_blocking(move || script(&python, "tests/support/boto.py", &[&url], &calls.to_string())).await.expect("it ends");
+    let told: serde_json::Value = serde_json::from_slice(&told).expect("JSON");
+    let results = &told[0]["MetricDataResults"];
+    let requests: f64 = results[0]["Values"].as_array().expect("values").iter().filter_map(serde_json::Value::as_f64).sum();
+    assert!(requests > 0.0 && results[0]["StatusCode"] == "Complete", "{told}");
+    assert_eq!(results[1]["Values"], serde_json::json!([]), "no errors are no data, not zero");
+    assert_eq!(told[1]["MetricAlarms"][0]["StateValue"], "OK");
+    stage.stop().await;
+}

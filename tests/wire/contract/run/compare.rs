@@ -1,0 +1,103 @@
+//! What may differ between two readings of a load balancer, and what the weights in one of them say.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::contract::run::world::World;
+
+/// A reading by ARN.
+pub type Reading = BTreeMap<String, Value>;
+
+/// Weights of a, b and c by ARN of the route; a group that is not there is `None`.
+pub type Weights = BTreeMap<String, [Option<u64>; 3]>;
+
+/// Asserts that nothing but the tuples of the plan's groups differs.
+pub fn only_tuples_differ(world: &World, before: &Reading, after: &Reading, stage: &str) {
+    assert_eq!(before.keys().collect::<Vec<_>>(), after.keys().collect::<Vec<_>>(), "{stage}");
+    for (arn, was) in before {
+        assert_eq!(masked(world, was), masked(world, &after[arn]), "{arn} at {stage}");
+    }
+}
+
+/// Asserts that every action is what it was, field by field; only a secret's name and a lone group have two spellings.
+pub fn equal(before: &Reading, after: &Reading) {
+    for (arn, was) in before {
+        let actions = |r: &Value| {
+            let r = spelled(r);
+            [r["Actions"].clone(), r["DefaultActions"].clone()]
+        };
+        assert_eq!(actions(was), actions(&after[arn]), "{arn}");
+    }
+}
+
+/// Weights of every route whose actions forward.
+pub fn weights(world: &World, reading: &Reading) -> Weights {
+    let of = |resource: &Value| {
+        let resource = spelled(resource);
+        let tuples = actions(&resource).find_map(|a| a["ForwardConfig"]["TargetGroups"].as_array().cloned())?;
+        let weight = |name: &str| {
+            let tuple = tuples.iter().find(|t| t["TargetGroupArn"] == world.groups[name].as_str())?;
+            tuple["Weight"].as_u64()
+        };
+        Some(["a", "b", "c"].map(weight))
+    };
+    // A listener's default rule says the same as the listener, and is not written by itself.
+    let routes = reading.iter().filter(|(_, r)| r["IsDefault"] != true);
+    routes.filter_map(|(arn, resource)| Some((arn.clone(), of(resource)?))).collect()
+}
+
+/// Asserts that each route gives `share` percent of its managed part to b, and c the same part of the whole as before; both to the last digit.
+pub fn shares_are(before: &Weights, now: &Weights, share: u64) {
+    assert_eq!(before.keys().collect::<Vec<_>>(), now.keys().collect::<Vec<_>>());
+    for (arn, [a, b, c]) in now {
+        let [a, b] = [a, b].map(|w| w.unwrap_or_else(|| panic!("{arn} lacks a group at {share} %")));
+        assert_eq!(b * (100 - share), a * share, "{arn} at {share} %: a {a}, b {b}");
+        assert!(a + b > 0 && a.max(b) <= 999);
+        let [was_a, was_b, was_c] = before[arn];
+        let managed = was_a.unwrap_or(0) + was_b.unwrap_or(0);
+        assert_eq!(c.is_some(), was_c.is_some());
+        assert_eq!(c.unwrap_or(0) * managed, was_c.unwrap_or(0) * (a + b), "{arn} at {share} %: c {c:?}, was {was_c:?} beside {managed}");
+    }
+}
+
+fn actions(resource: &Value) -> impl Iterator<Item = &Value> {
+    ["Actions", "DefaultActions"].into_iter().flat_map(|key| resource[key].as_array().into_iter().flatten())
+}
+
+/// Without the tuples that the plan moves and the weights of others, which have to change for their share to stay.
+fn masked(world: &World, resource: &Value) -> Value {
+    let mut resource = spelled(resource);
+    if let Some(tags) = resource["Tags"].as_array_mut() {
+        tags.retain(|t| t["Key"] != "cutover.dev/weights");
+    }
+    let managed = [json!(world.groups["a"]), json!(world.groups["b"])];
+    for key in ["Actions", "DefaultActions"] {
+        for action in resource[key].as_array_mut().into_iter().flatten() {
+            let Some(tuples) = action["ForwardConfig"]["TargetGroups"].as_array_mut() else { continue };
+            tuples.retain(|t| !managed.contains(&t["TargetGroupArn"]));
+            tuples.iter_mut().filter_map(Value::as_object_mut).for_each(|t| drop(t.remove("Weight")));
+        }
+    }
+    resource
+}
+
+/// In one spelling: a lone group always as `ForwardConfig`; without the secret, which a write must not repeat.
+fn spelled(resource: &Value) -> Value {
+    let mut resource = resource.clone();
+    for key in ["Actions", "DefaultActions"] {
+        for action in resource[key].as_array_mut().into_iter().flatten() {
+            let Some(fields) = action.as_object_mut() else { continue };
+            if let Some(arn) = fields.remove("TargetGroupArn") {
+                let lone =
+                    json!({"TargetGroups": [{"TargetGroupArn": arn, "Weight": 1}], "TargetGroupStickinessConfig": {"Enabled": false}});
+                fields.insert("ForwardConfig".into(), lone);
+            }
+            if let Some(oidc) = fields.get_mut("AuthenticateOidcConfig").and_then(Value::as_object_mut) {
+                oidc.remove("ClientSecret");
+                oidc.remove("UseExistingClientSecret");
+            }
+        }
+    }
+    resource
+}

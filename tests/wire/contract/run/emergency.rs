@@ -1,0 +1,174 @@
+//! Half-way, and back: with a run, with a journal that is damaged, and with none at all.
+
+use crate::child::{Ended, run};
+use crate::contract::run::compare::{Reading, Weights, only_tuples_differ, shares_are, weights};
+use crate::contract::run::world::World;
+
+fn ends(world: &World, args: &[&str], code: i32) -> Ended {
+    run(world.cutover(args)).exits(code)
+}
+
+#[test]
+#[ignore = "tier contract"]
+fn moto_a_run_stops_where_asked_and_a_new_one_begins_there() {
+    let world = World::new("halfway");
+    let before = world.show();
+    let was = weights(&world, &before);
+    let plan = world.plan("{bind: {}}, {setWeight: 50, name: half}, {setWeight: 100}");
+    let plan = plan.as_str();
+    let stopped = ends(&world, &["run", plan, "--yes", "--until", "half"], 8);
+    assert!(stopped.err.contains("cutover resume") && stopped.err.contains("cutover rollback"), "{}", stopped.err);
+    shares_are(&was, &weights(&world, &world.show()), 50);
+
+    let refused = ends(&world, &["run", plan, "--yes"], 3);
+    assert!(refused.err.contains("unfinished") && refused.err.contains("cutover resume halfway-"), "{}", refused.err);
+    let status = ends(&world, &["status", plan], 0).out;
+    assert!(status.contains("a 50 %") && status.contains("UNGUARDED") && !status.contains("settling"), "{status}");
+
+    damage(&world);
+    let tags = world.boto(&serde_json::json!([["elbv2", "describe_tags", {"ResourceArns": [world.https]}]]));
+    assert!(tags[0].to_string().contains("cutover.dev/weights"), "{tags:?}");
+    untag(&world, "cutover.dev/weights");
+    for args in [&["rollback", plan, "--yes"][..], &["rollback", "--yes"], &["status", plan]] {
+        let said = ends(&world, args, 5).err;
+        assert!(said.contains("cutover rollback --load-balancer halfway-web --from halfway-a --to halfway-b"), "{said}");
+    }
+    shares_are(&was, &weights(&world, &world.show()), 50);
+
+    // On another machine: the plan, and nothing else.
+    let elsewhere = world.folder.path().join("elsewhere");
+    let there = |args: &[&str], code: i32| {
+        let mut command = world.cutover(args);
+        command.env("CUTOVER_STATE_DIR", &elsewhere);
+        run(command).exits(code)
+    };
+    let marked = there(&["run", plan, "--yes", "--from-step", "3"], 6).err;
+    assert!(marked.contains("alice@") && marked.contains("halfway-"), "{marked}");
+    let emergency = ["rollback", "--load-balancer", "halfway-web", "--from", "*-a", "--to", "*-b", "--yes", "--take-over"];
+    let back = there(&emergency, 0);
+    assert!(back.out.contains("21 of 21 routes restored"), "{}", back.out);
+    let now = world.show();
+    only_tuples_differ(&world, &before, &now, "the end");
+    shares_are(&was, &weights(&world, &now), 0);
+
+    let live = there(&["run", plan, "--yes", "--from-step", "3"], 3).err;
+    assert!(live.contains("CUT049") && live.contains("50 %"), "{live}");
+}
+
+/// One bit of the third record of the only journal.
+fn damage(world: &World) {
+    let run = std::fs::read_dir(world.state().join("runs")).expect("runs").next().expect("a run").expect("a folder");
+    let path = run.path().join("journal.jsonl");
+    let mut bytes = std::fs::read(&path).expect("a journal");
+    let third = bytes.iter().enumerate().filter(|(_, b)| **b == b'\n').nth(1).expect("two records").0;
+    bytes[third + 20] ^= 1;
+    std::fs::write(&path, bytes).expect("written");
+}
+
+#[test]
+#[ignore = "tier contract"]
+fn moto_without_any_journal_the_traffic_goes_back() {
+    let world = World::new("nojournal");
+    let before = world.show();
+    let was = weights(&world, &before);
+    let plan = world.plan("{bind: {}}, {setWeight: 50}, {setWeight: 100}");
+    ends(&world, &["run", &plan, "--yes", "--until", "2"], 8);
+    // A run from the middle to its end, once nobody is in the way.
+    std::fs::remove_dir_all(world.state()).expect("the state");
+    let emergency = ["rollback", "--load-balancer", "nojournal-web", "--from", "*-a", "--to", "*-b", "--yes"];
+    ends(&world, &emergency, 6);
+    unmark(&world);
+    let status = ends(&world, &["status", "--load-balancer", "nojournal-web"], 0).out;
+    assert!(status.contains("nojournal-a 40 %, nojournal-b 40 %, nojournal-c 20 %"), "{status}");
+    let whole = ends(&world, &["run", &plan, "--yes", "--from-step", "3", "--output", "json"], 0).records();
+    assert!(whole.iter().all(|r| r["event"] != "stepStarted" || r["step"] == 3), "{whole:?}");
+    shares_are(&was, &weights(&world, &world.show()), 100);
+
+    std::fs::remove_dir_all(world.state()).expect("the state");
+    ends(&world, &emergency, 0);
+    let now = world.show();
+    only_tuples_differ(&world, &before, &now, "the end");
+    shares_are(&was, &weights(&world, &now), 0);
+    let left = std::fs::read_dir(world.state().join("runs")).expect("runs").count();
+    assert_eq!(left, 1, "the rollback's own journal, and nothing else");
+}
+
+fn unmark(world: &World) {
+    untag(world, "cutover.dev/run");
+}
+
+/// Removes a tag from the load balancer, its listeners and rules.
+fn untag(world: &World, key: &str) {
+    let routes = world.show().into_iter().filter(|(_, r)| r["IsDefault"] != true).map(|(arn, _)| arn);
+    let arns: Vec<_> = routes.chain([world.load_balancer.clone()]).collect();
+    let calls: Vec<_> =
+        arns.chunks(20).map(|some| serde_json::json!(["elbv2", "remove_tags", {"ResourceArns": some, "TagKeys": [key]}])).collect();
+    world.boto(&serde_json::json!(calls));
+}
+
+/// Everything of the weights that a run put there is gone.
+fn untagged(world: &World) {
+    assert!(!world.show().values().any(|r| r["Tags"].to_string().contains("cutover.dev")), "no tag stays behind");
+}
+
+/// Half-way, with weights in tags and a marker; and where it all was.
+fn halfway(prefix: &str) -> (World, Weights, Reading) {
+    let world = World::new(prefix);
+    let before = world.show();
+    let was = weights(&world, &before);
+    let plan = world.plan("{bind: {}}, {setWeight: 50}, {setWeight: 100}");
+    ends(&world, &["run", &plan, "--yes", "--until", "2"], 8);
+    shares_are(&was, &weights(&world, &world.show()), 50);
+    (world, was, before)
+}
+
+/// Every route is where it was, and nothing of ours stays.
+fn back(world: &World, was: &Weights, before: &Reading) {
+    let now = world.show();
+    only_tuples_differ(world, before, &now, "the end");
+    shares_are(was, &weights(world, &now), 0);
+    untagged(world);
+}
+
+#[test]
+#[ignore = "tier contract"]
+fn moto_from_the_tags_of_a_load_balancer_with_its_name_alone() {
+    let (world, was, before) = halfway("tagged");
+    std::fs::remove_dir_all(world.state()).expect("the state");
+    let refused = ends(&world, &["rollback", "--load-balancer", "tagged-web", "--yes"], 6);
+    assert!(refused.err.contains("alice@") && refused.err.contains("--take-over"), "{}", refused.err);
+    let said = ends(&world, &["rollback", "--load-balancer", "tagged-web", "--yes", "--take-over"], 0);
+    assert!(said.err.contains("way back: tagged-a has 4 healthy targets"), "{}", said.err);
+    assert!(said.out.contains("21 of 21 routes restored"), "{}", said.out);
+    back(&world, &was, &before);
+}
+
+#[test]
+#[ignore = "tier contract"]
+fn moto_from_a_corrupt_journal_to_the_tags() {
+    let (world, was, before) = halfway("corrupt");
+    damage(&world);
+    let said = ends(&world, &["rollback", "--yes"], 0);
+    assert!(said.err.contains("asking the load balancer's tags instead"), "{}", said.err);
+    back(&world, &was, &before);
+}
+
+/// With a plan on another machine, and there with nothing but credentials: one region, whose only marker is this run's.
+#[test]
+#[ignore = "tier contract"]
+fn moto_from_a_plan_on_another_machine() {
+    let (world, was, before) = halfway("elsewhere");
+    std::fs::remove_dir_all(world.state()).expect("the state");
+    let plan = world.folder.path().join("123456789012.yaml");
+    ends(&world, &["rollback", plan.to_str().expect("UTF-8"), "--yes", "--take-over"], 0);
+    back(&world, &was, &before);
+}
+
+#[test]
+#[ignore = "tier contract"]
+fn moto_by_the_marker_of_a_plan_with_nothing_but_credentials() {
+    let (world, was, before) = halfway("marked-run");
+    std::fs::remove_dir_all(world.state()).expect("the state");
+    ends(&world, &["rollback", "marked-run", "--yes", "--take-over"], 0);
+    back(&world, &was, &before);
+}

@@ -1,0 +1,64 @@
+//! The old groups leave the actions.
+
+use serde_json::{Value, json};
+
+use crate::child::run;
+use crate::contract::run::compare::{only_tuples_differ, weights};
+use crate::contract::run::world::{SECRET, World};
+
+#[test]
+#[ignore = "tier contract"]
+fn moto_the_old_groups_leave_every_action_and_nothing_else_changes() {
+    let world = World::new("finalized");
+    let_go_at_once(&world);
+    let plan = world.plan("{bind: {}}, {setWeight: 100}");
+    run(world.cutover(&["run", &plan, "--yes"])).exits(0);
+    let (done, surroundings) = (world.show(), world.surroundings());
+    let shares = weights(&world, &done);
+    assert!(shares.len() == 21 && shares.values().all(|[a, b, _]| *a == Some(0) && *b > Some(0)), "{shares:?}");
+
+    // moto knows of no requests, so that the old groups' silence is not known.
+    let refused = run(world.cutover(&["finalize", &plan, "--detach", "--yes"])).exits(3);
+    assert!(refused.err.contains("--force"), "{}", refused.err);
+    assert_eq!(world.show(), done);
+
+    run(world.cutover(&["finalize", &plan, "--detach", "--force", "--yes"])).exits(0);
+    let gone = world.show();
+    only_tuples_differ(&world, &done, &gone, "the end");
+    for (arn, [_, b, c]) in &shares {
+        let now = weights(&world, &gone)[arn];
+        // A group that is left alone may have any weight.
+        assert!(now == [None, *b, *c] || (c.is_none() && now[0].is_none() && now[1] > Some(0)), "{arn}: {now:?}");
+    }
+    assert_eq!(world.surroundings(), surroundings, "a, its targets and all else stay");
+
+    let back = run(world.cutover(&["rollback", &plan, "--yes"])).exits(3);
+    assert!(back.err.contains("finalize"), "{}", back.err);
+    assert_eq!(world.show(), gone);
+}
+
+/// Nothing keeps clients or connections at the old targets.
+fn let_go_at_once(world: &World) {
+    let delay = json!([{"Key": "deregistration_delay.timeout_seconds", "Value": "0"}]);
+    let mut calls = vec![json!(["elbv2", "modify_target_group_attributes", {"TargetGroupArn": world.groups["a"], "Attributes": delay}])];
+    for (arn, resource) in world.show() {
+        let key = if arn.contains(":listener-rule/") { "Actions" } else { "DefaultActions" };
+        let mut actions = resource[key].clone();
+        let mut sticky = false;
+        for action in actions.as_array_mut().into_iter().flatten().filter_map(Value::as_object_mut) {
+            if action.get("ForwardConfig").is_some_and(|f| f["TargetGroupStickinessConfig"]["Enabled"] == true) {
+                sticky = true;
+                action["ForwardConfig"]["TargetGroupStickinessConfig"] = json!({"Enabled": false});
+            }
+            if let Some(oidc) = action.get_mut("AuthenticateOidcConfig") {
+                oidc["ClientSecret"] = SECRET.into();
+            }
+        }
+        match key {
+            _ if !sticky || resource["IsDefault"] == true => {}
+            "Actions" => calls.push(json!(["elbv2", "modify_rule", {"RuleArn": arn, "Actions": actions}])),
+            _ => calls.push(json!(["elbv2", "modify_listener", {"ListenerArn": arn, "DefaultActions": actions}])),
+        }
+    }
+    world.boto(&json!(calls));
+}

@@ -1,0 +1,92 @@
+//! A whole cutover, and all of it back.
+
+use serde_json::{Value, json};
+
+use crate::child::{follow, run};
+use crate::contract::run::compare::{only_tuples_differ, shares_are, weights};
+use crate::contract::run::world::{SECRET, World};
+
+/// Ends of the pauses after which the load balancer is looked at: step → percent.
+const STAGES: [(u64, u64); 4] = [(2, 0), (4, 1), (6, 50), (8, 100)];
+
+#[test]
+#[ignore = "tier contract"]
+fn moto_a_whole_cutover_and_all_of_it_back() {
+    let world = World::new("staged");
+    let odd = odd_weights(&world);
+    let before = world.show();
+    let was = weights(&world, &before);
+    // 18 of the 20 rules, the default action beside them, and the two rules of the other listener.
+    assert_eq!(was.len(), 21);
+    let surroundings = world.surroundings();
+    let plan =
+        world.plan("{bind: {}}, {pause: {}}, {setWeight: 1}, {pause: {}}, {setWeight: 50}, {pause: {}}, {setWeight: 100}, {pause: {}}");
+    let plan = plan.as_str();
+    let mut looked = Vec::new();
+
+    let mut command = world.cutover(&["run", plan, "--yes", "--output", "json", "--log-level", "trace"]);
+    let ended = follow(&mut command, |line| {
+        let record: Value = serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"));
+        if record["event"] != "stepStarted" || record["kind"] != "approval" {
+            return;
+        }
+        let (step, share) = STAGES[looked.len()];
+        assert_eq!(record["step"], step);
+        let now = world.show();
+        only_tuples_differ(&world, &before, &now, &format!("{share} %"));
+        let now = weights(&world, &now);
+        shares_are(&was, &now, share);
+        looked.push(now[&odd]);
+        run(world.cutover(&["promote", plan])).exits(0);
+    });
+    let ended = ended.exits(0);
+    let weight = |a, b, c| [Some(a), Some(b), Some(c)];
+    assert_eq!(looked, [weight(7, 0, 3), weight(693, 7, 300), weight(7, 7, 6), weight(0, 7, 3)]);
+    assert_eq!(world.surroundings(), surroundings, "nothing stays behind at the end of a run");
+    records(&ended.records());
+
+    let back = run(world.cutover(&["rollback", plan, "--yes", "--log-level", "trace"])).exits(0);
+    let now = world.show();
+    only_tuples_differ(&world, &before, &now, "the end");
+    let back_to = weights(&world, &now);
+    shares_are(&was, &back_to, 0);
+    for (arn, [was_a, was_b, was_c]) in &was {
+        // A lone group is spelled anew with the other beside it; everything else has its very weights again.
+        assert!(was_b.is_none() || back_to[arn] == [*was_a, Some(0), *was_c], "{arn}: {:?}", back_to[arn]);
+    }
+    assert_eq!(world.surroundings(), surroundings);
+
+    assert!(ended.err.contains("DEBUG") || ended.err.contains("TRACE"), "a log was asked for");
+    let journals = journals(&world);
+    assert!(journals.contains("authenticate-oidc"), "the journal has the actions");
+    for (place, text) in [("journal", journals), ("stdout", ended.out + &back.out), ("stderr", ended.err + &back.err)] {
+        assert!(!text.contains(SECRET), "the client secret is in the {place}");
+    }
+}
+
+/// One rule gets weights that no round total fits; its ARN.
+fn odd_weights(world: &World) -> String {
+    let rules = world.boto(&json!([["elbv2", "describe_rules", {"ListenerArn": world.https}]])).remove(0);
+    let rule = rules["Rules"].as_array().expect("rules").iter().find(|r| r["Priority"] == "120").expect("rule 12");
+    let mut actions = rule["Actions"].clone();
+    assert_eq!(actions[0]["Type"], "authenticate-oidc");
+    actions[0]["AuthenticateOidcConfig"]["ClientSecret"] = json!(SECRET);
+    let tuples = [("a", 7), ("b", 0), ("c", 3)].map(|(name, weight)| json!({"TargetGroupArn": world.groups[name], "Weight": weight}));
+    actions[1]["ForwardConfig"]["TargetGroups"] = json!(tuples);
+    world.boto(&json!([["elbv2", "modify_rule", {"RuleArn": rule["RuleArn"], "Actions": actions}]]));
+    rule["RuleArn"].as_str().expect("an ARN").to_owned()
+}
+
+/// The stream is the journal's own records, from the first to the last.
+fn records(records: &[Value]) {
+    for (record, seq) in records.iter().zip(1..) {
+        assert_eq!((&record["v"], &record["seq"], &record["run"]), (&json!(1), &json!(seq), &records[0]["run"]), "{record}");
+        assert!(record["time"].is_string() && record["event"].is_string(), "{record}");
+    }
+    assert_eq!((&records[0]["event"], &records[records.len() - 1]["event"]), (&json!("started"), &json!("finished")));
+}
+
+fn journals(world: &World) -> String {
+    let runs = std::fs::read_dir(world.state().join("runs")).expect("runs");
+    runs.map(|run| std::fs::read_to_string(run.expect("a run").path().join("journal.jsonl")).expect("a journal")).collect()
+}

@@ -1,0 +1,149 @@
+//! A load balancer in moto as boto3 made it, and the binary pointed at it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use crate::contract::moto::{ELBV2, Moto};
+use crate::programs::{python, script};
+
+/// What the furnishing script gives its OIDC actions; nobody may ever repeat it.
+pub const SECRET: &str = "S3CRET-of-the-shop";
+
+/// The load balancer `PREFIX-web` with the groups a, b and c, four targets registered with each; and a folder of this test's own.
+pub struct World {
+    /// moto.
+    pub url: String,
+    /// What its resources' names begin with; also the name of the plans.
+    pub prefix: String,
+    /// ARN.
+    pub load_balancer: String,
+    /// ARN of the listener with 20 rules of all kinds.
+    pub https: String,
+    /// ARNs by letter.
+    pub groups: BTreeMap<String, String>,
+    /// Plans, homes and state.
+    pub folder: tempfile::TempDir,
+    python: PathBuf,
+    _moto: Arc<Moto>,
+}
+
+impl World {
+    /// A new one, whose resources' names begin with `prefix`.
+    pub fn new(prefix: &str) -> Self {
+        let python = python();
+        let moto = Moto::shared(&python);
+        let url = moto.url.clone();
+        script(&python, ELBV2, &["create", &url, prefix], "");
+        let made: Value = serde_json::from_slice(&script(&python, ELBV2, &["furnish", &url, prefix, "2"], "")).expect("JSON");
+        let text = |key: &str| made[key].as_str().expect("an ARN").to_owned();
+        let world = Self {
+            load_balancer: text("loadBalancer"),
+            https: text("https"),
+            groups: serde_json::from_value(made["groups"].clone()).expect("ARNs by letter"),
+            url,
+            prefix: prefix.to_owned(),
+            folder: tempfile::tempdir().expect("a folder"),
+            python,
+            _moto: moto,
+        };
+        let targets = |net: u8| (10..14).map(|n| json!({"Id": format!("172.31.{net}.{n}"), "Port": 8080})).collect::<Vec<_>>();
+        let register =
+            |(group, net)| json!(["elbv2", "register_targets", {"TargetGroupArn": world.groups[group], "Targets": targets(net)}]);
+        world.boto(&json!([register(("a", 1)), register(("b", 2))]));
+        world
+    }
+
+    /// The folder of the virtual environment's programs.
+    pub fn tools(&self) -> String {
+        self.python.parent().expect("a folder").display().to_string()
+    }
+
+    /// What boto3 answers to `[[service, method, parameters], ...]`.
+    pub fn boto(&self, calls: &Value) -> Vec<Value> {
+        let out = script(&self.python, "tests/support/boto.py", &[&self.url], &calls.to_string());
+        serde_json::from_slice(&out).expect("a list of answers")
+    }
+
+    /// Listeners, rules and their tags, by ARN, as botocore reads them.
+    pub fn show(&self) -> BTreeMap<String, Value> {
+        let out = script(&self.python, ELBV2, &["show", &self.url, &self.load_balancer], "");
+        serde_json::from_slice(&out).expect("an object")
+    }
+
+    /// All else that a run might change: the load balancer, its tags, the groups, their attributes, tags and targets.
+    pub fn surroundings(&self) -> Vec<Value> {
+        let arns: Vec<_> = self.groups.values().collect();
+        let mut calls = vec![
+            json!(["elbv2", "describe_load_balancers", {"LoadBalancerArns": [self.load_balancer]}]),
+            json!(["elbv2", "describe_load_balancer_attributes", {"LoadBalancerArn": self.load_balancer}]),
+            json!(["elbv2", "describe_tags", {"ResourceArns": [self.load_balancer, arns[0], arns[1], arns[2]]}]),
+        ];
+        for arn in arns {
+            calls.push(json!(["elbv2", "describe_target_groups", {"TargetGroupArns": [arn]}]));
+            calls.push(json!(["elbv2", "describe_target_group_attributes", {"TargetGroupArn": arn}]));
+            calls.push(json!(["elbv2", "describe_target_health", {"TargetGroupArn": arn}]));
+        }
+        self.boto(&json!(calls))
+    }
+
+    /// Writes a plan for this load balancer with these steps, and returns its path.
+    pub fn plan(&self, steps: &str) -> String {
+        self.plan_for(steps, "123456789012")
+    }
+
+    /// The same for another account.
+    pub fn plan_for(&self, steps: &str, account: &str) -> String {
+        let prefix = &self.prefix;
+        let text = format!(
+            "apiVersion: cutover.dev/v1alpha1
+kind: Cutover
+metadata: {{name: {prefix}}}
+spec:
+  aws: {{accountId: \"{account}\", region: us-east-1}}
+  clusters: [{{name: a}}, {{name: b}}]
+  workloads:
+    - name: web
+      routes: [{{alb: {{loadBalancer: {prefix}-web, targetGroups: {{a: {prefix}-a, b: {prefix}-b}}}}}}]
+  strategy:
+    from: a
+    to: b
+    settle: 1s
+    gates: {{targetHealth: {{raise: {{stableFor: 1s}}, timeout: 1m}}}}
+    steps: [{steps}]
+"
+        );
+        self.file(&format!("{account}.yaml"), &text)
+    }
+
+    /// A file in this test's folder; its path.
+    pub fn file(&self, name: &str, text: &str) -> String {
+        let path = self.folder.path().join(name);
+        std::fs::write(&path, text).expect("the file is written");
+        path.to_str().expect("UTF-8").to_owned()
+    }
+
+    /// Where the runs are kept.
+    pub fn state(&self) -> PathBuf {
+        self.folder.path().join("state")
+    }
+
+    /// The binary, pointed at `url`, with credentials that open nothing and no terminal.
+    pub fn cutover_at(&self, url: &str, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cutover"));
+        command.args(args).env_clear().env("PATH", "/usr/bin:/bin").env("HOME", self.folder.path()).env("USER", "alice");
+        command.env("CUTOVER_STATE_DIR", self.state()).env("TZ", "UTC").env("AWS_EC2_METADATA_DISABLED", "true");
+        command.envs([("AWS_ENDPOINT_URL", url), ("AWS_REGION", "us-east-1")]);
+        command.envs([("AWS_ACCESS_KEY_ID", "test"), ("AWS_SECRET_ACCESS_KEY", "test")]);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    /// The same, straight at moto.
+    pub fn cutover(&self, args: &[&str]) -> Command {
+        self.cutover_at(&self.url, args)
+    }
+}

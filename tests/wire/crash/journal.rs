@@ -1,0 +1,112 @@
+//! A journal cut at every byte and flipped at every bit: recovered to what was written up to there, or refused with the emergency command.
+
+use cutover::adapter::store::fs::Local;
+use cutover::domain::run::event::Record;
+use cutover::domain::run::journal::{Parsed, Why, parse};
+use cutover::port::store::{Store, StoreError};
+use tempfile::TempDir;
+
+/// What was tried.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Tried {
+    pub cuts: usize,
+    pub flips: usize,
+    refused: usize,
+}
+
+/// A journal that was damaged on purpose.
+struct Victim<'a> {
+    bytes: &'a [u8],
+    records: Vec<Record>,
+    /// Where each line begins, and where the last one ends.
+    bounds: Vec<usize>,
+}
+
+/// Cuts `bytes` before every byte and flips bits of every byte: all eight, or one, each time another. What was read of the lines before the
+/// damaged one is the same in every case and is read once; [`samples`] goes the whole way.
+pub fn damage(bytes: &[u8], every_bit: bool) -> Tried {
+    let bounds: Vec<_> = [0].into_iter().chain(bytes.iter().enumerate().filter(|(_, b)| **b == b'\n').map(|(at, _)| at + 1)).collect();
+    let victim = Victim { bytes, records: parse(bytes).expect("a journal").records, bounds };
+    assert_eq!(victim.records.len() + 1, victim.bounds.len(), "every line is a record");
+    let mut tried = Tried::default();
+    let mut before = Parsed::default();
+    for line in 0..victim.records.len() {
+        assert_eq!(before.records, victim.records[..line], "what stands before the damage is believed");
+        for at in victim.bounds[line]..victim.bounds[line + 1] {
+            victim.cut(&before, at);
+            tried.cuts += 1;
+            for bit in if every_bit { 0..8 } else { at % 8..at % 8 + 1 } {
+                tried.refused += usize::from(victim.flipped(&mut before, line, at, bit));
+                tried.flips += 1;
+            }
+        }
+        before.read_on(&bytes[victim.bounds[line]..victim.bounds[line + 1]]).expect("an intact line");
+    }
+    // Without the last newline the last record is torn; nothing else goes without a refusal.
+    assert_eq!(tried.refused, if every_bit { tried.flips - 8 } else { tried.flips - 1 });
+    tried
+}
+
+impl Victim<'_> {
+    /// The records up to there; the one in the middle is dropped, unless it lacks only its newline.
+    fn cut(&self, before: &Parsed, at: usize) {
+        let line = before.records.len();
+        let begun = &self.bytes[self.bounds[line]..at];
+        let mut parsed = Parsed { sums: before.sums.clone(), ..Parsed::default() };
+        // One record stands for all: its number and its run are what the next is held against.
+        parsed.records.extend(before.records.last().cloned());
+        let held = parsed.records.len();
+        parsed.read_on(begun).unwrap_or_else(|why| panic!("cut at {at}: {why}"));
+        let whole = at + 1 == self.bounds[line + 1];
+        assert_eq!(parsed.records[held..], self.records[line..line + usize::from(whole)], "cut at {at}");
+        assert_eq!((parsed.torn, parsed.open), (!begun.is_empty() && !whole, whole), "cut at {at}");
+    }
+
+    /// Whether it was refused; the records before the damaged line are all that is ever believed.
+    fn flipped(&self, before: &mut Parsed, line: usize, at: usize, bit: usize) -> bool {
+        // The line after it too: a newline that is none any more joins them.
+        let end = self.bounds.get(line + 2).or(self.bounds.last()).copied().unwrap_or_default();
+        let mut bytes = self.bytes[self.bounds[line]..end].to_vec();
+        bytes[at - self.bounds[line]] ^= 1 << bit;
+        let read = before.read_on(&bytes);
+        assert_eq!(before.records.len(), line, "byte {at} bit {bit}: a damaged record was believed");
+        let torn = std::mem::take(&mut before.torn);
+        match read {
+            Ok(()) => assert!(torn && at + 1 == self.bytes.len(), "byte {at} bit {bit}: it was taken for a torn one"),
+            Err(Why::Newer(version)) => assert_ne!(version, 1, "byte {at} bit {bit}"),
+            Err(_) => {}
+        }
+        read.is_err()
+    }
+}
+
+/// One flip a line through the store, as every verb reads it: refused, with the command that needs no journal.
+pub async fn samples(bytes: &[u8], emergency: &str) -> usize {
+    let records = parse(bytes).expect("a journal").records;
+    let (folder, store) = (tempfile::tempdir().expect("a folder"), |folder: &TempDir| Local::open(Some(folder.path().to_owned())));
+    let run = folder.path().join("runs").join(&records[0].run);
+    std::fs::create_dir_all(&run).expect("a run's folder");
+    let store = store(&folder).expect("a store");
+    let mut start = 0;
+    for (line, text) in bytes.split_inclusive(|b| *b == b'\n').enumerate() {
+        let mut damaged = bytes.to_vec();
+        damaged[start + (line * 7 + 11) % (text.len() - 1)] ^= 1 << (line % 8);
+        start += text.len();
+        std::fs::write(run.join("journal.jsonl"), &damaged).expect("its journal");
+        let refused = store.read(&records[0].run).await.expect_err("it is refused");
+        let StoreError::Corrupt { line: named, .. } = &refused else { panic!("line {}: {refused}", line + 1) };
+        let command = if line == 0 { "cutover rollback --load-balancer LB --from GROUPS --to GROUPS" } else { emergency };
+        assert_eq!(*named, line + 1);
+        assert!(refused.to_string().contains(command), "line {}: {refused}", line + 1);
+    }
+    records.len()
+}
+
+#[tokio::test]
+async fn a_recorded_journal_is_recovered_or_refused_wherever_it_is_damaged() {
+    let bytes = std::fs::read("tests/journals/v1.jsonl").expect("a recorded journal");
+    let tried = damage(&bytes, crate::crash::whole());
+    let lines = samples(&bytes, "cutover rollback --load-balancer shop --from shop-a --to shop-b").await;
+    println!("crash: the journal of version 1: {} cuts, {} flipped bits, {lines} refusals by the store", tried.cuts, tried.flips);
+    assert_eq!(tried.cuts, bytes.len());
+}

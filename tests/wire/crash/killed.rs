@@ -1,0 +1,61 @@
+//! The program, killed at every request that it makes: `resume` goes on to the goal, `rollback` back to the beginning, exactly, and nothing is
+//! written twice.
+
+use std::collections::BTreeMap;
+
+use futures::future::join_all;
+
+use crate::crash::journal;
+use crate::crash::lab::Lab;
+use crate::crash::lane::{Case, Ending, Found, Lane};
+use crate::crash::wire::Moment;
+
+const MOMENTS: [Moment; 3] = [Moment::Sent, Moment::Applied, Moment::Answered];
+
+/// Every point: each request, and each moment of it, with the two endings in turn; the sample takes every so many.
+fn cases(requests: usize, every: usize) -> Vec<Case> {
+    let points = (0..requests).flat_map(|n| MOMENTS.map(|moment| (n, moment))).step_by(every);
+    let endings = [Ending::Resume, Ending::Rollback].into_iter().cycle();
+    points.zip(endings).map(|(strike, ending)| Case { strike: Some(strike), ending }).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_run_goes_on_or_goes_back() {
+    let lanes = if crate::crash::whole() { 96 } else { 8 };
+    let lab = Lab::start(lanes);
+    let mut all = join_all((0..lanes).map(|number| Lane::open(&lab, number))).await;
+    let (unhurt, _) = all[0].try_case(Case { strike: None, ending: Ending::Resume }).await;
+    assert_eq!(unhurt, Found::Unhurt);
+    let (requests, recorded) = (all[0].requests(), all[0].journal().await);
+    let mut cases = cases(requests.len(), if crate::crash::whole() { 1 } else { 29 });
+    let (count, all_lanes) = (cases.len(), lanes);
+    let mut turns: Vec<Vec<Case>> = vec![Vec::new(); lanes];
+    // Dealt out, so that every lane has some of each part of the run.
+    for (i, case) in cases.drain(..).enumerate() {
+        turns[i % lanes].push(case);
+    }
+    // Whatever the last kill of a lane left behind, the next run is not held up by it.
+    for turn in &mut turns {
+        turn.push(Case { strike: None, ending: Ending::Rollback });
+    }
+    let lanes = all.iter_mut().zip(turns).map(async |(lane, turn)| {
+        let mut found = Vec::new();
+        for case in turn {
+            found.push((lane.try_case(case).await, case.ending));
+        }
+        found
+    });
+    let found: Vec<_> = join_all(lanes).await.into_iter().flatten().collect();
+    let mut sums: BTreeMap<Found, [usize; 2]> = BTreeMap::new();
+    for ((what, _), ending) in &found {
+        sums.entry(*what).or_default()[usize::from(*ending == Ending::Rollback)] += 1;
+    }
+    let killed = found.iter().filter(|((_, struck), _)| struck.is_some()).count();
+    println!("crash: {killed} kills at {} requests of a run, then resume or rollback: {sums:?}", requests.len());
+    assert_eq!(found.len(), count + all_lanes);
+    assert!(!crate::crash::whole() || killed >= 200, "{killed} kills");
+    assert!(sums[&Found::Unfinished].iter().all(|n| *n > 0));
+    let tried = journal::damage(&recorded, crate::crash::whole());
+    journal::samples(&recorded, "cutover rollback --load-balancer shop0 --from shop0-a --to shop0-b").await;
+    println!("crash: the journal of a run: {} cuts, {} flipped bits", tried.cuts, tried.flips);
+}

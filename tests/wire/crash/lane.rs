@@ -1,0 +1,293 @@
+//! A lane: a load balancer, its plan, and one case after another on it, each from the same beginning.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::io::Read;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_credential_types::Credentials;
+use cutover::adapter::aws;
+use cutover::adapter::aws::elb::Alb;
+use cutover::adapter::store::fs::Local;
+use cutover::domain::elb::action::{Action, forward};
+use cutover::domain::run::event::Outcome;
+use cutover::engine::marker;
+use cutover::plan::model::Selector;
+use cutover::port::Balancer;
+use cutover::port::store::Store;
+use http_body_util::{Empty, Full};
+use hyper::body::Bytes;
+use hyper::{Request, StatusCode};
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
+
+use crate::crash::lab::{self, Lab};
+use crate::crash::wire::{Moment, Wire, Written, name};
+
+/// How a case ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// The run goes on to its goal.
+    Resume,
+    /// The traffic goes back.
+    Rollback,
+}
+
+/// Where a killed run stood.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Found {
+    /// It came to its end before the request at which it was to die.
+    Unhurt,
+    /// Dead before there was a run.
+    Nothing,
+    /// Dead in the middle.
+    Unfinished,
+    /// Dead after its last record.
+    Finished,
+}
+
+/// One case.
+#[derive(Debug, Clone, Copy)]
+pub struct Case {
+    pub strike: Option<(usize, Moment)>,
+    pub ending: Ending,
+}
+
+pub struct Lane {
+    number: usize,
+    /// Its plan, its kubeconfig, and the places of its runs.
+    pub folder: PathBuf,
+    /// What the program finds in its environment.
+    pub environment: Vec<(String, String)>,
+    /// What it is on.
+    pub wire: Arc<Wire>,
+    /// The lab's own endpoint.
+    aws: String,
+    balancer: Alb,
+    binding: String,
+    load_balancer: String,
+    /// What stood on each route at the beginning.
+    original: BTreeMap<String, Vec<Action>>,
+}
+
+/// What a process that ended has said; `None`: killed.
+pub struct Said {
+    pub code: Option<i32>,
+    pub out: String,
+    pub text: String,
+}
+
+impl Lane {
+    pub async fn open(lab: &Lab, number: usize) -> Self {
+        let folder = lab.folder().join(format!("lane{number}"));
+        std::fs::create_dir(&folder).expect("a folder");
+        std::fs::write(folder.join("plan.yaml"), lab::plan(number)).expect("the plan is written");
+        let wire = Arc::<Wire>::default();
+        let (a, b) = (wire.lay(&lab.cluster("a")).await, wire.lay(&lab.cluster("b")).await);
+        let kubeconfig = std::fs::read_to_string(lab.variable("KUBECONFIG")).expect("a kubeconfig");
+        let kubeconfig = kubeconfig.replace(&lab.cluster("a"), &a).replace(&lab.cluster("b"), &b);
+        std::fs::write(folder.join("kubeconfig"), kubeconfig).expect("the kubeconfig is written");
+        let environment = [
+            ("AWS_ENDPOINT_URL", wire.lay(lab.variable("AWS_ENDPOINT_URL")).await),
+            ("AWS_ACCESS_KEY_ID", "lab".into()),
+            ("AWS_SECRET_ACCESS_KEY", "lab".into()),
+            ("AWS_EC2_METADATA_DISABLED", "true".into()),
+            ("KUBECONFIG", folder.join("kubeconfig").display().to_string()),
+            ("HOME", folder.display().to_string()),
+            ("USER", "alice".into()),
+        ];
+        let settings = aws::Settings {
+            region: Some("eu-central-1".into()),
+            endpoint_url: Some(lab.variable("AWS_ENDPOINT_URL").to_owned()),
+            credentials: Some(Credentials::new("lab", "lab", None, None, "test")),
+            ..aws::Settings::default()
+        };
+        let balancer = Alb::new(&aws::config(&settings).await);
+        let found = balancer.load_balancers(&Selector::Name(format!("shop{number}"))).await.expect("the load balancer");
+        let binding = format!("apis/elbv2.k8s.aws/v1beta1/namespaces/shop/targetgroupbindings/shop{number}-b");
+        let mut lane = Self {
+            number,
+            folder,
+            environment: environment.map(|(name, value)| (name.to_owned(), value)).to_vec(),
+            wire,
+            aws: lab.variable("AWS_ENDPOINT_URL").to_owned(),
+            balancer,
+            binding: format!("{}/{binding}", lab.cluster("b")),
+            load_balancer: found[0].arn.clone(),
+            original: BTreeMap::new(),
+        };
+        lane.original = lane.live().await;
+        lane
+    }
+
+    /// What is live on the two routes.
+    async fn live(&self) -> BTreeMap<String, Vec<Action>> {
+        let listeners = self.balancer.listeners(&self.load_balancer).await.expect("the listeners");
+        let routes = listeners.into_iter().flat_map(|(_, routes)| routes);
+        routes.filter(|r| matches!(r.priority, None | Some(11))).map(|r| (r.id, r.actions)).collect()
+    }
+
+    /// From now on the second route asks an OIDC provider first, and every answer that describes it tells the client secret, as no AWS does.
+    pub async fn authenticate(&mut self, secret: &str) {
+        let (route, actions) = self.original.iter().find(|(id, _)| id.contains("listener-rule/")).expect("a rule");
+        let oidc = "Actions.member.1.AuthenticateOidcConfig";
+        let mut form = format!(
+            "Action=ModifyRule&Version=2015-12-01&RuleArn={route}&Actions.member.1.Type=authenticate-oidc&Actions.member.1.Order=1\
+             &{oidc}.Issuer=https://id.example&{oidc}.AuthorizationEndpoint=https://id.example/a&{oidc}.TokenEndpoint=https://id.example/t\
+             &{oidc}.UserInfoEndpoint=https://id.example/u&{oidc}.ClientId=shop&{oidc}.ClientSecret={secret}\
+             &Actions.member.2.Type=forward&Actions.member.2.Order=2"
+        );
+        for (i, group) in forward(actions).expect("a forward").target_groups.iter().enumerate() {
+            let at = format!("Actions.member.2.ForwardConfig.TargetGroups.member.{}", i + 1);
+            let (arn, weight) = (&group.target_group_arn, group.weight.unwrap_or(1));
+            write!(form, "&{at}.TargetGroupArn={arn}&{at}.Weight={weight}").expect("a string grows");
+        }
+        let asked = Request::post(&self.aws).header("content-type", "application/x-www-form-urlencoded").body(Full::<Bytes>::from(form));
+        let client = Client::builder(TokioExecutor::new()).build_http();
+        let answer = client.request(asked.expect("a request")).await.expect("an answer");
+        assert_eq!(answer.status(), StatusCode::OK);
+        self.original = self.live().await;
+        self.wire.tell("<ClientId>shop</ClientId>", &format!("<ClientId>shop</ClientId><ClientSecret>{secret}</ClientSecret>"));
+    }
+
+    /// A new case: the routes as they were, and no binding in the new cluster.
+    pub async fn reset(&mut self) {
+        for (route, actions) in &self.original {
+            self.balancer.set(route, actions, Duration::from_secs(10)).await.expect("the route is reset");
+        }
+        let delete = Request::delete(&self.binding).body(Empty::<Bytes>::new()).expect("a request");
+        let answer = Client::builder(TokioExecutor::new()).build_http().request(delete).await.expect("an answer");
+        assert!(matches!(answer.status(), StatusCode::OK | StatusCode::NOT_FOUND), "{}", answer.status());
+        self.wire.written();
+    }
+
+    /// Where its runs are, those of all its cases.
+    fn state(&self) -> PathBuf {
+        self.folder.join("state")
+    }
+
+    /// The journal of this case.
+    pub async fn journal(&self) -> Vec<u8> {
+        let runs = self.store().runs().await.expect("the runs");
+        std::fs::read(self.state().join("runs").join(&runs[0].id).join("journal.jsonl")).expect("a journal")
+    }
+
+    /// What the last program asked for.
+    pub fn requests(&self) -> Vec<String> {
+        self.wire.requests()
+    }
+
+    fn store(&self) -> Local {
+        Local::open(Some(self.state())).expect("a store")
+    }
+
+    /// Runs the program to its end, or to its death at this request.
+    pub async fn cutover(&self, words: &str, strike: Option<(usize, Moment)>) -> (Said, Option<String>) {
+        let mut command = Command::new(lab::program());
+        command.env_clear().envs(self.environment.iter().cloned()).env("CUTOVER_STATE_DIR", self.state());
+        command.args(words.split_whitespace()).current_dir(&self.folder).stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut child = command.stderr(Stdio::piped()).spawn().expect("cutover starts");
+        let (mut stdout, mut stderr) = (child.stdout.take().expect("its stdout"), child.stderr.take().expect("its stderr"));
+        self.wire.hold(child, strike);
+        let out = tokio::task::spawn_blocking(move || {
+            let mut text = String::new();
+            stdout.read_to_string(&mut text).map(|_| text)
+        });
+        let text = tokio::task::spawn_blocking(move || {
+            let mut text = String::new();
+            stderr.read_to_string(&mut text).map(|_| text)
+        });
+        let text = text.await.expect("no panic").expect("text");
+        let out = out.await.expect("no panic").expect("text");
+        let (mut child, struck) = self.wire.release().await;
+        let code = child.wait().expect("it ended").code();
+        (Said { code, out, text }, struck)
+    }
+
+    /// One case from beginning to end. What was found after the kill, and at which request it died.
+    pub async fn try_case(&mut self, case: Case) -> (Found, Option<String>) {
+        self.reset().await;
+        let before = self.store().runs().await.expect("the runs").len();
+        let (said, struck) = self.cutover("run plan.yaml --yes", case.strike).await;
+        let label = format!("lane {} {case:?} at {struck:?}\n{}", self.number, said.text);
+        let runs = self.store().runs().await.expect("the runs");
+        let found = match (said.code, runs.first().filter(|_| runs.len() > before).map(|run| run.finished)) {
+            (Some(0), _) => Found::Unhurt,
+            (None, None) => Found::Nothing,
+            (None, Some(None)) => Found::Unfinished,
+            (None, Some(Some(_))) => Found::Finished,
+            (Some(code), _) => panic!("exit {code}: {label}"),
+        };
+        let mut next = match (found, case.ending) {
+            // Whoever sees that there is no run begins it again.
+            (Found::Nothing, Ending::Resume) => vec!["run plan.yaml --yes"],
+            (Found::Nothing, Ending::Rollback) => vec!["run plan.yaml --yes", "rollback plan.yaml --yes"],
+            (Found::Unfinished, Ending::Resume) => vec!["resume plan.yaml --yes"],
+            (Found::Unhurt | Found::Finished, Ending::Resume) => vec![],
+            (_, Ending::Rollback) => vec!["rollback plan.yaml --yes"],
+        };
+        let mut label = label;
+        for words in next.drain(..) {
+            let (said, _) = self.cutover(words, None).await;
+            label = format!("{label}\nthen {words}:\n{}", said.text);
+            assert_eq!(said.code, Some(0), "{label}");
+        }
+        self.judge(case.ending, &label).await;
+        (found, struck)
+    }
+
+    /// No double writes, the final weights exact, no run left unfinished, no marker left behind.
+    async fn judge(&self, ending: Ending, label: &str) {
+        let written = self.wire.written();
+        let runs = self.store().runs().await.expect("the runs");
+        let outcome = runs.first().and_then(|run| run.finished);
+        assert!(runs.iter().all(|run| run.finished.is_some()), "a run is left unfinished: {label}");
+        let live = self.live().await;
+        let tags = self.balancer.tags(&self.load_balancer).await.expect("its tags");
+        if let Some(left) = tags.get(marker::KEY) {
+            // Dead after its last record: the next run finds the marker, and goes on.
+            assert!(marker::abandoned(&self.store(), left).await, "a marker was left: {label}");
+        }
+        for (route, actions) in &self.original {
+            let now = weights(&live[route]);
+            let before = weights(actions);
+            let story: Vec<_> = written.iter().filter(|w| w.route == *route).map(|w: &Written| w.weights.clone()).collect();
+            let wanted = expected(ending, &before, &story);
+            assert_eq!(story, wanted, "what was written to {route}: {label}");
+            assert_eq!(now, *story.last().unwrap_or(&before), "what is live on {route}: {label}");
+        }
+        if ending == Ending::Resume {
+            assert_eq!(outcome, Some(Outcome::Completed), "{label}");
+        }
+    }
+}
+
+/// The writes that a route may have seen: each step's once and in order, and at the end the goal, or what stood there with the new group at 0.
+fn expected(ending: Ending, before: &[(String, u16)], story: &[Vec<(String, u16)>]) -> Vec<Vec<(String, u16)>> {
+    let with = |a: u16, b: u16| {
+        let mut weights: BTreeMap<String, u16> = before.iter().cloned().collect();
+        weights.extend([("a".to_owned(), a), ("b".to_owned(), b)]);
+        weights.into_iter().collect::<Vec<_>>()
+    };
+    let steps = [with(100, 0), with(50, 50), with(0, 100)];
+    match ending {
+        Ending::Resume => steps.to_vec(),
+        Ending::Rollback => {
+            let reached = story.iter().zip(&steps).take_while(|(seen, step)| seen == step).count();
+            let back = if reached > 1 { &steps[..1] } else { &[] };
+            // A route that was never written may have been given the group, so that its health stays visible.
+            let attached = if reached == 0 && story.is_empty() { &[] } else { &steps[..reached] };
+            [attached, back].concat()
+        }
+    }
+}
+
+fn weights(actions: &[Action]) -> Vec<(String, u16)> {
+    let groups = forward(actions).map(|f| f.target_groups.as_slice()).unwrap_or_default();
+    let mut weights: Vec<_> = groups.iter().map(|g| (name(&g.target_group_arn), g.weight.unwrap_or(1))).collect();
+    weights.sort();
+    weights
+}

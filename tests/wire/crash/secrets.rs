@@ -1,0 +1,99 @@
+//! Credentials that would be known anywhere: through runs with refusals that quote them, none is in what the program says or leaves behind.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::crash::lab::{self, Lab};
+use crate::crash::lane::Lane;
+
+const SECRET: &str = "Canary0SecretAccessKey0wJalrXUtnFEMI0000";
+const SESSION: &str = "Canary1SessionToken1IQoJb3JpZ2luX2VjEAAa1111";
+const TOKEN: &str = "Canary2KubeconfigToken2eyJhbGciOiJSUzI1NiJ92222";
+const CLIENT: &str = "Canary3ClientSecret3OfAnOidcAction3333";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_credential_is_said_written_or_left_behind() {
+    let lab = Lab::start(1);
+    let mut lane = Lane::open(&lab, 0).await;
+    for (name, value) in &mut lane.environment {
+        match name.as_str() {
+            "AWS_SECRET_ACCESS_KEY" => SECRET.clone_into(value),
+            "AWS_ACCESS_KEY_ID" => "AKIACANARY0000000000".clone_into(value),
+            _ => {}
+        }
+    }
+    lane.environment.push(("AWS_SESSION_TOKEN".into(), SESSION.into()));
+    let kubeconfig = lane.folder.join("kubeconfig");
+    let text = std::fs::read_to_string(&kubeconfig).expect("a kubeconfig");
+    assert!(text.contains("token: lab"));
+    std::fs::write(&kubeconfig, text.replace("token: lab", &format!("token: {TOKEN}"))).expect("the kubeconfig is written");
+    lane.authenticate(CLIENT).await;
+
+    let mut said = Vec::new();
+    // One request in so many is refused: some runs end in the middle, some go through.
+    for one_in in [2, 3, 7, 11, 29] {
+        lane.reset().await;
+        lane.wire.quote(Some(one_in));
+        for words in ["check", "run --yes --on-freeze exit", "status", "rollback --yes", "resume --yes --on-freeze exit"] {
+            let (verb, flags) = words.split_once(' ').unwrap_or((words, ""));
+            let (ended, _) = lane.cutover(&format!("{verb} plan.yaml {flags} --log-level trace"), None).await;
+            said.extend([ended.out, ended.text]);
+        }
+        lane.wire.quote(None);
+        let (ended, _) = lane.cutover("rollback plan.yaml --yes --take-over --log-level trace", None).await;
+        said.extend([ended.out, ended.text]);
+    }
+    lane.reset().await;
+    let (ended, _) = lane.cutover("run plan.yaml --yes --output json --log-level trace", None).await;
+    assert_eq!(ended.code, Some(0), "{}", ended.text);
+    said.extend([ended.out, ended.text]);
+
+    let mut credentials = lane.wire.credentials();
+    assert!(credentials.len() > 50 && credentials.contains(SESSION) && credentials.contains(TOKEN), "they were in use");
+    credentials.extend([SECRET.to_owned(), CLIENT.to_owned()]);
+    let places = [("what was said".to_owned(), said.concat())].into_iter().chain(files(&lane.folder));
+    let mut looked = 0;
+    for (place, text) in places.filter(|(place, _)| !place.ends_with("kubeconfig")) {
+        for credential in &credentials {
+            assert!(!text.contains(credential.as_str()), "{credential} is in {place}");
+        }
+        looked += 1;
+    }
+    println!("crash: {} credentials looked for in {looked} texts", credentials.len());
+    assert!(looked > 5, "journals and break-glass scripts are among them");
+}
+
+/// Every file below a folder.
+fn files(folder: &Path) -> Vec<(String, String)> {
+    let mut all = Vec::new();
+    for entry in std::fs::read_dir(folder).expect("a folder").map(|e| e.expect("an entry").path()) {
+        if entry.is_dir() {
+            all.extend(files(&entry));
+        } else {
+            all.push((entry.display().to_string(), String::from_utf8_lossy(&std::fs::read(&entry).expect("a file")).into_owned()));
+        }
+    }
+    all
+}
+
+/// On Linux: no core file, by limit, and none through a pipe either: the process is not dumpable, so that even its own user cannot read its
+/// environment, where the credentials are.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_process_leaves_no_core_dump() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("lab.yaml"), lab::plan(0)).expect("the plan is written");
+    let mut command = Command::new(lab::program());
+    command.args(["lab", "lab.yaml"]).current_dir(folder.path()).env("TMPDIR", folder.path()).stdin(Stdio::null());
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the lab starts");
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(child.stdout.take().expect("its stdout")), &mut line).expect("a line");
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", child.id()));
+    let owner = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(format!("/proc/{}/environ", child.id())).expect("its environment"));
+    child.kill().expect("it is killed");
+    child.wait().expect("it ended");
+    let limits = limits.expect("its limits");
+    let core = limits.lines().find(|l| l.starts_with("Max core file size")).expect("a limit").split_whitespace().collect::<Vec<_>>();
+    assert_eq!(core[4..6], ["0", "0"], "{limits}");
+    assert_eq!(owner, 0, "what is not dumpable belongs to root");
+}

@@ -1,0 +1,112 @@
+//! Answers that are none, or not what was hoped for: told apart by what they say about the world, without quoting them.
+
+use std::time::Duration;
+
+use cutover::adapter::aws::elb::Alb;
+use cutover::domain::elb::action::Action;
+use cutover::domain::traffic::Unreadable;
+use cutover::port::{Balancer, WriteError};
+use serde_json::json;
+
+use crate::contract::aws::endpoint::alb_asking_again_after;
+use crate::proxy::{Proxy, Reply};
+
+const RULE: &str = "arn:aws:elasticloadbalancing:us-east-1:123456789012:listener-rule/app/web/1/2/3";
+const GROUP: &str = "arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/a/1";
+
+macro_rules! error {
+    ($code:literal, $message:literal) => {
+        concat!(
+            "<ErrorResponse><Error><Type>Sender</Type><Code>",
+            $code,
+            "</Code><Message>",
+            $message,
+            "</Message></Error><RequestId>1</RequestId></ErrorResponse>"
+        )
+    };
+}
+
+/// The adapter, with hardly a pause before a read is tried again.
+async fn alb(url: &str) -> Alb {
+    alb_asking_again_after(url, Some(Duration::from_millis(1))).await
+}
+
+fn forward() -> Vec<Action> {
+    serde_json::from_value(json!([{"Type": "forward", "ForwardConfig": {"TargetGroups": [{"TargetGroupArn": GROUP}]}}])).expect("actions")
+}
+
+/// What a read and a write make of the same answer, and how often they asked.
+async fn both(reply: fn() -> Reply) -> (Unreadable, WriteError) {
+    let proxy = Proxy::start("http://127.0.0.1:1", move |_| reply()).await;
+    let alb = alb(&proxy.url).await;
+    let write = alb.set(&RULE.to_owned(), &forward(), Duration::from_millis(200)).await.expect_err("a failure");
+    assert_eq!(proxy.asked().len(), 1, "a write is sent once");
+    let read = alb.health(&[GROUP.to_owned()]).await.remove(GROUP).expect("a result").expect_err("a failure");
+    let tries = if matches!(read, Unreadable::Throttled | Unreadable::Unavailable(_)) { 1..=5 } else { 1..=1 };
+    assert!(tries.contains(&proxy.asked().len()), "only what may pass is read again: {} tries, {read:?}", proxy.asked().len());
+    (read, write)
+}
+
+#[tokio::test]
+async fn answers_are_told_apart() {
+    let text = |t: &str| t.to_owned();
+    assert_eq!(both(|| Reply::Answer(400, error!("Throttling", "Rate exceeded"))).await, (Unreadable::Throttled, WriteError::Throttled));
+    assert_eq!(
+        both(|| Reply::Answer(403, error!("ExpiredToken", "The security token included in the request is expired"))).await,
+        (Unreadable::Credentials(text("ExpiredToken")), WriteError::Credentials(text("ExpiredToken")))
+    );
+    assert_eq!(
+        both(|| Reply::Answer(403, error!("AccessDenied", "User x is not authorized"))).await,
+        (
+            Unreadable::Denied(text("AccessDenied: User x is not authorized")),
+            WriteError::Refused(text("access denied: AccessDenied: User x is not authorized"))
+        )
+    );
+    assert_eq!(
+        both(|| Reply::Answer(400, error!("RuleNotFound", "gone"))).await,
+        (Unreadable::NotFound(text("RuleNotFound: gone")), WriteError::NotFound(text("RuleNotFound: gone")))
+    );
+    assert_eq!(
+        both(|| Reply::Answer(400, error!("InvalidConfigurationRequest", "no"))).await,
+        (Unreadable::Unavailable(text("InvalidConfigurationRequest: no")), WriteError::Refused(text("InvalidConfigurationRequest: no")))
+    );
+    assert_eq!(
+        both(|| Reply::Answer(500, error!("InternalFailure", "oops"))).await,
+        (Unreadable::Unavailable(text("InternalFailure: oops")), WriteError::Unknown(text("InternalFailure: oops")))
+    );
+}
+
+#[tokio::test]
+async fn what_may_have_been_applied_is_unknown() {
+    for reply in [
+        || Reply::Answer(503, "<html><body>S3CRET</body></html>"),
+        || Reply::Answer(403, "<html><body>S3CRET</body></html>"),
+        || Reply::Answer(200, "S3CRET, but not XML"),
+        || Reply::Close,
+    ] {
+        let (read, write) = both(reply).await;
+        assert!(matches!(write, WriteError::Unknown(_)), "{write:?}");
+        assert!(!format!("{read:?} {write:?}").contains("S3CRET"), "{read:?} {write:?}");
+    }
+}
+
+/// A write brings its own deadline; a read's is longer than a test should take.
+#[tokio::test]
+async fn a_write_that_nobody_answers_is_unknown_after_its_deadline() {
+    let proxy = Proxy::start("http://127.0.0.1:1", |_| Reply::Hang).await;
+    let write = alb(&proxy.url).await.set(&RULE.to_owned(), &forward(), Duration::from_millis(200)).await;
+    assert!(matches!(write, Err(WriteError::Unknown(_))), "{write:?}");
+    assert_eq!(proxy.asked().len(), 1, "a write is sent once");
+}
+
+#[tokio::test]
+async fn what_was_certainly_not_sent_is_refused() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port");
+    let alb = alb(&format!("http://{free}")).await;
+    let redirect: Vec<Action> =
+        serde_json::from_value(json!([{"Type": "redirect", "RedirectConfig": {"StatusCode": "HTTP_301"}}])).expect("actions");
+    let write = alb.set(&RULE.to_owned(), &redirect, Duration::from_secs(10)).await;
+    assert_eq!(write, Err(WriteError::NotSent("cannot connect to the endpoint".to_owned())));
+    assert_eq!(alb.caller().await, Err(Unreadable::Unavailable("cannot connect to the endpoint".to_owned())));
+    assert!(matches!(alb.set(&RULE.to_owned(), &[], Duration::from_secs(10)).await, Err(WriteError::Refused(_))));
+}

@@ -1,0 +1,82 @@
+//! How a Kubernetes API server answers what the tool asks, and what it must refuse: the same cases against the lab's and against a real one.
+//!
+//! The lab's column is beside this folder, the one of a real API server with the real load balancer controller in `tests/wire/stack`.
+
+mod bindings;
+mod leases;
+mod lists;
+mod refusals;
+
+pub use bindings::*;
+pub use leases::*;
+pub use lists::*;
+pub use refusals::*;
+
+use http::Request;
+use http_body_util::BodyExt;
+use kube::client::Body;
+use serde_json::{Value, json};
+
+/// An API server, and a namespace of a case's own that is there and empty but for a Service `web` with a port `http` on 80.
+pub struct Subject {
+    /// As someone who may do everything.
+    pub client: kube::Client,
+    /// The namespace.
+    pub namespace: String,
+    /// ARNs of two target groups that nothing is bound to, both of targets by IP.
+    pub groups: [String; 2],
+}
+
+/// What was answered: HTTP status, content type, and the body, as text where it is no JSON.
+pub type Answer = (u16, String, Value);
+
+pub const APPLY: &str = "application/apply-patch+yaml";
+pub const MERGE: &str = "application/merge-patch+json";
+pub const JSON: &str = "application/json";
+
+impl Subject {
+    /// Sends one request; nothing interprets the answer.
+    pub async fn ask(&self, method: &str, path: &str, kind: &str, body: Option<Value>) -> Answer {
+        let body = body.map_or_else(Vec::new, |b| b.to_string().into_bytes());
+        let request = Request::builder().method(method).uri(path).header("content-type", kind).header("accept", JSON);
+        let answer = self.client.send(request.body(Body::from(body)).expect("a request")).await.expect("an answer");
+        let (parts, body) = answer.into_parts();
+        let bytes = body.collect().await.expect("a body").to_bytes();
+        let kind = parts.headers.get("content-type").and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned();
+        let value = serde_json::from_slice(&bytes).unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&bytes).into_owned()));
+        (parts.status.as_u16(), kind, value)
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.ask("GET", path, JSON, None).await
+    }
+
+    pub async fn post(&self, path: &str, body: Value) -> Answer {
+        self.ask("POST", path, JSON, Some(body)).await
+    }
+
+    pub async fn put(&self, path: &str, body: Value) -> Answer {
+        self.ask("PUT", path, JSON, Some(body)).await
+    }
+
+    /// The collection of this kind in the namespace.
+    pub fn of(&self, plural: &str) -> String {
+        let root = match plural {
+            "leases" => "/apis/coordination.k8s.io/v1",
+            "deployments" => "/apis/apps/v1",
+            "targetgroupbindings" => "/apis/elbv2.k8s.aws/v1beta1",
+            _ => "/api/v1",
+        };
+        format!("{root}/namespaces/{}/{plural}", self.namespace)
+    }
+}
+
+/// Asserts a refusal: status, reason (empty: none), message, details (null: none).
+pub fn refused(answer: &Answer, code: u16, reason: &str, message: &str, details: &Value) {
+    let (status, _, body) = answer;
+    assert_eq!(*status, code, "{body}");
+    assert_eq!((&body["kind"], &body["status"], &body["code"]), (&json!("Status"), &json!("Failure"), &json!(code)), "{body}");
+    assert_eq!(body["reason"].as_str().unwrap_or_default(), reason, "{body}");
+    assert_eq!(body["message"], message, "{body}");
+    assert_eq!(&body["details"], details, "{body}");
+}

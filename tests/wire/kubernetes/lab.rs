@@ -1,0 +1,72 @@
+//! The lab's column: its API in this process, without sockets.
+
+use std::sync::{Arc, Mutex};
+
+use cutover::lab::objects::{Kind, Objects};
+use cutover::lab::wire::kube::Server;
+use http::Request;
+use http_body_util::BodyExt;
+use jiff::Timestamp;
+use kube::client::Body;
+use serde_json::json;
+use tower::{BoxError, service_fn};
+
+use super::cases::{self, Subject};
+
+fn subject() -> Subject {
+    let now = Timestamp::now();
+    let mut objects = Objects::new(11, false, now);
+    objects.put(Kind::Namespace, json!({"metadata": {"name": "here"}}), now);
+    let spec = json!({"selector": {"app": "web"}, "ports": [{"name": "http", "port": 80}]});
+    objects.put(Kind::Service, json!({"metadata": {"name": "web", "namespace": "here"}, "spec": spec}), now);
+    let (world, server) = (Arc::new(Mutex::new(objects)), Arc::new(Server::open("v1.36.3")));
+    let service = service_fn(move |request: Request<Body>| {
+        let (world, server) = (Arc::clone(&world), Arc::clone(&server));
+        async move {
+            let (parts, body) = request.into_parts();
+            let request = Request::from_parts(parts, body.collect().await.map_err(|e| e.to_string())?.to_bytes());
+            let mut objects = world.lock().expect("no panic");
+            Ok::<_, BoxError>(server.answer(&mut objects, &request, Timestamp::now()).whole(&objects).map(Body::from))
+        }
+    });
+    let group = |name: &str| format!("arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/{name}/0123456789abcdef");
+    Subject { client: kube::Client::new(service, "default"), namespace: "here".to_owned(), groups: [group("one"), group("two")] }
+}
+
+macro_rules! column {
+    ($($test:ident = $case:ident;)*) => {
+        $(#[tokio::test]
+        async fn $test() {
+            cases::$case(&subject()).await;
+        })*
+    };
+}
+
+column! {
+    lab_a_missing_object_is_named = a_missing_object_is_named;
+    lab_a_group_that_is_not_served_is_plain_text = a_group_that_is_not_served_is_plain_text;
+    lab_a_namespace_that_is_not_there_is_empty_to_read_and_missing_to_write = a_namespace_that_is_not_there_is_empty_to_read_and_missing_to_write;
+    lab_what_is_there_already_is_not_made_again = what_is_there_already_is_not_made_again;
+    lab_a_new_object_with_a_version_is_refused = a_new_object_with_a_version_is_refused;
+    lab_names_are_checked = names_are_checked;
+    lab_body_and_path_must_agree = body_and_path_must_agree;
+    lab_strict_validation_names_an_unknown_field = strict_validation_names_an_unknown_field;
+    lab_a_stale_version_is_refused = a_stale_version_is_refused;
+    lab_replacing_by_the_same_changes_nothing = replacing_by_the_same_changes_nothing;
+    lab_a_lease_is_not_replaced_without_its_version = a_lease_is_not_replaced_without_its_version;
+    lab_a_lease_that_is_gone_is_made_by_replacing_it = a_lease_that_is_gone_is_made_by_replacing_it;
+    lab_a_lease_that_is_gone_is_not_made_by_replacing_that_very_one = a_lease_that_is_gone_is_not_made_by_replacing_that_very_one;
+    lab_a_lease_lasts_at_least_a_second = a_lease_lasts_at_least_a_second;
+    lab_pages_hold_every_object_once = pages_hold_every_object_once;
+    lab_items_of_a_list_do_not_repeat_their_kind = items_of_a_list_do_not_repeat_their_kind;
+    lab_a_page_that_cannot_be_is_refused = a_page_that_cannot_be_is_refused;
+    lab_a_dry_run_makes_nothing = a_dry_run_makes_nothing;
+    lab_applying_twice_is_applying_once = applying_twice_is_applying_once;
+    lab_a_field_of_another_owner_is_a_conflict = a_field_of_another_owner_is_a_conflict;
+    lab_a_field_that_the_schema_does_not_have_is_refused = a_field_that_the_schema_does_not_have_is_refused;
+    lab_a_value_that_the_schema_does_not_have_is_refused = a_value_that_the_schema_does_not_have_is_refused;
+    lab_an_apply_needs_a_manager = an_apply_needs_a_manager;
+    lab_the_webhook_keeps_what_a_binding_is_for = the_webhook_keeps_what_a_binding_is_for;
+    lab_the_webhook_refuses_a_second_binding_of_a_group = the_webhook_refuses_a_second_binding_of_a_group;
+    lab_the_webhook_fills_in_the_kind_of_addresses = the_webhook_fills_in_the_kind_of_addresses;
+}

@@ -1,0 +1,164 @@
+//! Metric gates over real sockets, under whole runs.
+
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cutover::adapter::aws;
+use cutover::adapter::metric::Sources;
+use cutover::adapter::store::memory::Memory;
+use cutover::cli::prepare::prepare;
+use cutover::domain::metric::gate::Seen;
+use cutover::domain::metric::verdict::judge::Call;
+use cutover::domain::run::event::{Event, Outcome, Record, Wait};
+use cutover::domain::run::state::State;
+use cutover::domain::run::watch::Watch;
+use cutover::engine::{Audience, Ending, Interrupt, Ports, Run, Settings, hold};
+use cutover::lab::rehearsal::{Options, Stage};
+use cutover::lab::scenario::Scenario;
+use cutover::plan::model::Plan;
+use cutover::port::Metrics;
+use cutover::port::store::{Store, run_id};
+use jiff::Timestamp;
+
+/// A green side that fails a quarter of what it serves once it has half of the traffic.
+pub const FAULTY: &str = "apiVersion: cutover.dev/v1alpha1
+kind: Scenario
+metadata: {name: faulty}
+spec:
+  faults: [{at: {share: {cluster: to, atLeast: 50}}, error: {cluster: to, requests: 25, clientsOnly: true}}]
+";
+
+/// Binds, gives `b` 50 %, pauses, and gives it all, with these gates.
+pub fn plan(gates: &str, pause: &str) -> Plan {
+    let text = format!(
+        "apiVersion: cutover.dev/v1alpha1
+kind: Cutover
+metadata: {{name: shop}}
+spec:
+  aws: {{accountId: \"123456789012\", region: eu-central-1}}
+  clusters: [{{name: a, eks: shop-a}}, {{name: b, eks: shop-b}}]
+  workloads:
+    - name: shop
+      service: {{namespace: shop, name: shop, port: 8080}}
+      routes: [{{alb: {{loadBalancer: shop, listeners: [443], targetGroups: {{a: shop-a, b: shop-b}}, rules: [{{priority: 10}}]}}}}]
+  strategy:
+    from: a
+    to: b
+    settle: 2s
+    gates:
+      targetHealth: {{raise: {{stableFor: 1s}}, guard: {{for: 20s}}}}
+      metrics: [{gates}]
+    steps: [{{bind: {{}}}}, {{setWeight: 50}}, {{pause: {{duration: {pause}}}}}, {{setWeight: 100}}]
+"
+    );
+    cutover::plan::parse("shop.yaml", text.as_bytes()).unwrap_or_else(|e| panic!("{e}"))
+}
+
+struct Follower<'a>(&'a Stage, Vec<Record>);
+
+impl Audience for Follower<'_> {
+    fn record(&mut self, record: &Record) {
+        self.0.follow(&record.event);
+        self.1.push(record.clone());
+    }
+
+    fn turn(&mut self, _: &State, _: &Watch, _: &[Wait], _: Timestamp) {}
+}
+
+/// Runs a plan over a live lab, with the sources of production; what was journalled.
+pub async fn run(plan: &Plan, stage: &Stage) -> (Ending, Vec<Record>) {
+    let config = aws::config(&stage.live_lab().expect("a live one").aws_settings()).await;
+    let metrics: Arc<dyn Metrics> = Arc::new(Sources::new(plan, &config, &stage.clusters));
+    let store: Arc<dyn Store> = Arc::new(Memory::new());
+    let ports = Ports {
+        balancer: Arc::clone(&stage.balancer),
+        clusters: stage.clusters.clone(),
+        metrics,
+        hooks: Arc::clone(&stage.hooks),
+        clock: Arc::clone(&stage.clock),
+        store,
+    };
+    let prepared = prepare(plan, &ports, 1).await;
+    assert!(prepared.refusal().is_none(), "{:?}", prepared.report.findings);
+    let started = prepared.started(plan, "alice@mac", 1, None).unwrap_or_else(|e| panic!("{e}"));
+    let settings =
+        Settings { gap: Duration::from_mins(5), fresh: Duration::from_mins(1), ..Settings::new("alice@mac".into(), "mac".into(), 3) };
+    let id = run_id(&plan.name, ports.clock.now(), &mut fastrand::Rng::with_seed(1));
+    let hold = hold::begin(&ports, &settings, plan.marker, &id, started).await.unwrap_or_else(|e| panic!("{e}"));
+    let mut follower = Follower(stage, Vec::new());
+    let mut run = Run::take(plan, ports, settings, hold, Interrupt::default(), &mut follower).await.unwrap_or_else(|e| panic!("{e}"));
+    let ending = tokio::time::timeout(Duration::from_mins(5), run.drive()).await;
+    drop(run);
+    let told = || follower.1.iter().map(|r| cutover::domain::run::journal::to_json(r).to_string() + "\n").collect::<String>();
+    let ending = ending.unwrap_or_else(|_| panic!("it does not end\n{}", told())).unwrap_or_else(|e| panic!("{e}\n{}", told()));
+    (ending, follower.1)
+}
+
+/// The run went back by itself because the gate `errors` failed on what the source counted, not on anything else.
+pub fn assert_put_back(ending: &Ending, records: &[Record]) {
+    let events = || records.iter().map(|r| &r.event);
+    assert!(matches!(ending, Ending::Finished { outcome: Outcome::RolledBack, .. }), "{ending:?} {records:#?}");
+    let failed = events().any(|e| matches!(e, Event::GateFailed { message, .. } if message.starts_with("gate errors: b fails ")));
+    let said = events().any(|e| matches!(e, Event::Judged { gate, call: Call::Fail, .. } if gate == "errors"));
+    let counted = events().filter(
+        |e| matches!(e, Event::Sampled { measurement, .. } if matches!(&measurement.seen, Seen::Counts { new, .. } if new.errors > 0)),
+    );
+    assert!(failed && said && counted.count() >= 3, "{records:#?}");
+}
+
+/// Answers what a probe expects this often, and then with 503.
+fn probed(well: usize) -> String {
+    use std::io::{Read, Write};
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("an address");
+    std::thread::spawn(move || {
+        for (n, stream) in listener.incoming().enumerate() {
+            let Ok(mut stream) = stream else { return };
+            let _ = stream.read(&mut [0; 2048]);
+            let (status, body) = if n < well { ("200 OK", "all fine") } else { ("503 Service Unavailable", "") };
+            let answer = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len());
+            let _ = stream.write_all(answer.as_bytes());
+        }
+    });
+    format!("http://{address}/health")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_command_a_probe_and_a_rollout_are_asked() {
+    let gates = format!(
+        "{{name: smoke, interval: 5s, exec: {{command: [sh, -c, 'echo \"{{\\\"value\\\": $0}}\"', '3']}}, successCondition: {{atMost: 5}}}},          {{name: rollout, interval: 5s, kubernetes: {{maxRestarts: 0}}}},          {{name: front, interval: 5s, http: {{url: \"{}\", body: fine}}, failureLimit: 1}}",
+        probed(3)
+    );
+    let plan = plan(&gates, "30m");
+    let options = Options { speed: Some(10.0), rate: Some(5.0) };
+    let stage = Stage::live(plan.clone(), &Scenario::default(), 1, options).await.unwrap_or_else(|e| panic!("{e}"));
+    let (ending, records) = run(&plan, &stage).await;
+    let last = |name: &str| {
+        let said =
+            |e: &Event| if let Event::Judged { gate, call, why, .. } = e { (gate == name).then(|| (*call, why.clone())) } else { None };
+        records.iter().filter_map(|r| said(&r.event)).next_back().unwrap_or_else(|| panic!("{name} said nothing: {records:#?}"))
+    };
+    assert!(matches!(ending, Ending::Finished { outcome: Outcome::RolledBack, .. }), "{ending:?} {records:#?}");
+    assert_eq!((last("smoke").0, last("rollout").0), (Call::Pass, Call::Pass), "{records:#?}");
+    let (call, why) = last("front");
+    assert!(call == Call::Fail && why.contains("it answers 503, and 200 is expected"), "{why}");
+    assert!(last("rollout").1.contains("pods ready"), "{}", last("rollout").1);
+    stage.stop().await;
+}
+
+/// The gates of CloudWatch.
+pub const CLOUDWATCH: &str = "{name: errors, delay: 1m, cloudWatch: {}, errorRate: {}}, {name: trusted, cloudWatchAlarms: [shop-5xx]}";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cloudwatch_fails_the_gate_of_a_faulty_green() {
+    let scenario = Scenario::parse("faulty", FAULTY).expect("a scenario");
+    let plan = plan(CLOUDWATCH, "60m");
+    let stage =
+        Stage::live(plan.clone(), &scenario, 1, Options { speed: Some(40.0), rate: Some(5.0) }).await.unwrap_or_else(|e| panic!("{e}"));
+    let (ending, records) = run(&plan, &stage).await;
+    assert_put_back(&ending, &records);
+    let trusted = |e: &Event| matches!(e, Event::Judged { gate, call: Call::Pass, .. } if gate == "trusted");
+    assert!(records.iter().any(|r| trusted(&r.event)), "{records:#?}");
+    stage.stop().await;
+}

@@ -1,0 +1,71 @@
+//! A real Prometheus that scrapes the lab, under a whole run.
+
+use std::net::TcpListener;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use cutover::lab::rehearsal::{Options, Stage};
+use cutover::lab::scenario::Scenario;
+
+use crate::live::metrics::{FAULTY, assert_put_back, plan, run};
+use crate::programs::variable;
+
+struct Prometheus {
+    child: Child,
+    url: String,
+    _folder: tempfile::TempDir,
+}
+
+impl Prometheus {
+    async fn scraping(url: &str) -> Self {
+        let program = variable("CUTOVER_PROMETHEUS");
+        let folder = tempfile::tempdir().expect("a folder");
+        let config = folder.path().join("prometheus.yml");
+        let target = url.trim_start_matches("http://");
+        let text =
+            format!("global: {{scrape_interval: 1s}}\nscrape_configs: [{{job_name: lab, static_configs: [{{targets: ['{target}']}}]}}]\n");
+        std::fs::write(&config, text).expect("a file");
+        let address = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port");
+        let mut command = Command::new(program);
+        command
+            .arg(format!("--config.file={}", config.display()))
+            .arg(format!("--storage.tsdb.path={}", folder.path().join("data").display()));
+        command.arg(format!("--web.listen-address={address}")).arg("--log.level=error").stdin(Stdio::null());
+        let child = command.spawn().expect("Prometheus runs");
+        let this = Self { child, url: format!("http://{address}"), _folder: folder };
+        for _ in 0..300 {
+            if tokio::net::TcpStream::connect(address).await.is_ok() {
+                return this;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!("Prometheus does not answer");
+    }
+}
+
+impl Drop for Prometheus {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "tier prometheus"]
+async fn prometheus_fails_the_gate_of_a_faulty_green() {
+    let scenario = Scenario::parse("faulty", FAULTY).expect("a scenario");
+    let stage =
+        Stage::live(plan("", "1m"), &scenario, 1, Options { speed: Some(1.0), rate: Some(60.0) }).await.unwrap_or_else(|e| panic!("{e}"));
+    let lab = stage.live_lab().expect("a live one");
+    let prometheus = Prometheus::scraping(&lab.metrics_url()).await;
+    let gates = format!(
+        "{{name: errors, interval: 6s, delay: 2s, prometheus: {{address: \"{}\", \
+          requests: 'sum(increase(lab_requests_total{{cluster=\"{{{{cluster}}}}\"}}[{{{{window}}}}]))', \
+          errors: 'sum(increase(lab_requests_total{{cluster=\"{{{{cluster}}}}\",code=\"5xx\"}}[{{{{window}}}}]))'}}, errorRate: {{}}}}",
+        prometheus.url
+    );
+    let plan = plan(&gates, "10m");
+    let (ending, records) = run(&plan, &stage).await;
+    assert_put_back(&ending, &records);
+    stage.stop().await;
+}

@@ -1,0 +1,47 @@
+//! boto3 in a process of its own that serves all tests, `boto.py`. It ends when its pipe from here is closed.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+
+use serde_json::{Value, json};
+
+/// One call at a time.
+pub struct Boto {
+    pipes: Mutex<(ChildStdin, BufReader<ChildStdout>)>,
+    _child: Child,
+}
+
+impl Boto {
+    /// Of this Python.
+    pub fn start(python: &Path) -> Self {
+        let mut command = Command::new(python);
+        let mut child = command.arg("tests/wire/stack/boto.py").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("python runs");
+        let pipes = (child.stdin.take().expect("its stdin"), BufReader::new(child.stdout.take().expect("its stdout")));
+        Self { pipes: Mutex::new(pipes), _child: child }
+    }
+
+    /// What the endpoint at `url` answers to `[[service, method, parameters], ...]`.
+    pub fn call(&self, url: &str, calls: &Value) -> Vec<Value> {
+        let answers = self.ask(&json!({"url": url, "calls": calls}));
+        answers.as_array().expect("answers").clone()
+    }
+
+    /// Makes there what `create` of `tests/support/elbv2.py` makes.
+    pub fn create(&self, url: &str, prefix: &str) {
+        self.ask(&json!({"url": url, "create": prefix}));
+    }
+
+    fn ask(&self, question: &Value) -> Value {
+        let mut answer = String::new();
+        {
+            let mut pipes = self.pipes.lock().unwrap_or_else(PoisonError::into_inner);
+            writeln!(pipes.0, "{question}").expect("boto listens");
+            pipes.1.read_line(&mut answer).expect("boto answers");
+        }
+        let mut answer: Value = serde_json::from_str(&answer).unwrap_or_else(|e| panic!("{question}: {e}: {answer:?}"));
+        assert!(answer["error"].is_null(), "{question}: {}", answer["error"].as_str().unwrap_or_default());
+        answer["answers"].take()
+    }
+}

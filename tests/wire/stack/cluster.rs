@@ -1,0 +1,296 @@
+//! One Kubernetes cluster: etcd, an API server, a controller manager and the AWS Load Balancer Controller. Its nodes and pods are objects only;
+//! `kubelet.rs` says of them what a kubelet would.
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tokio::runtime::Handle;
+
+use super::api::Api;
+use super::keeper::Keeper;
+use super::setup;
+
+/// A process of a cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// The store of the API server.
+    Etcd,
+    /// The API server.
+    ApiServer,
+    /// Deployments, ReplicaSets, EndpointSlices, garbage.
+    Manager,
+    /// The AWS Load Balancer Controller: reconciler and webhooks.
+    Controller,
+}
+
+/// All, with the names of their programs.
+pub const PARTS: [(Part, &str); 4] = [
+    (Part::Etcd, "etcd"),
+    (Part::ApiServer, "kube-apiserver"),
+    (Part::Manager, "kube-controller-manager"),
+    (Part::Controller, "aws-load-balancer-controller"),
+];
+
+/// A running cluster.
+pub struct Cluster {
+    /// Also its context in the kubeconfig.
+    pub name: &'static str,
+    /// As an administrator.
+    pub api: Api,
+    /// `https://127.0.0.1:PORT`.
+    pub url: String,
+    programs: Vec<(Part, Vec<String>)>,
+    webhooks: u16,
+    aws_key: String,
+    keeper: Arc<Keeper>,
+    /// Its API was away: who follows it waits longer and longer before it asks again.
+    shaken: AtomicBool,
+}
+
+/// What a cluster needs to know of its surroundings.
+pub struct Site<'a> {
+    /// Where the programs and the controller's files are.
+    pub stack: &'a Path,
+    /// The AWS endpoint.
+    pub aws: &'a str,
+    /// Of the pods.
+    pub vpc: &'a str,
+    /// Says whose an EKS token is.
+    pub authenticator: &'a str,
+    /// For the API's clients.
+    pub runtime: &'a Handle,
+    /// Starts the processes.
+    pub keeper: &'a Arc<Keeper>,
+}
+
+impl Cluster {
+    /// Starts everything; returns once the controller's webhooks answer.
+    pub fn start(name: &'static str, site: &Site<'_>) -> Self {
+        let [etcd, peer, secure, manager, webhooks, health] = ports();
+        let folder = site.keeper.folder.join(name);
+        let url = format!("https://127.0.0.1:{secure}");
+        let kubeconfig = |user: &str| setup::kubeconfig(&[(name, &url)], user, Some(&site.keeper.folder.join("ca.crt")));
+        for user in ["admin", "manager", "controller"] {
+            std::fs::write(folder.join(format!("{user}.kubeconfig")), kubeconfig(user)).expect("a kubeconfig");
+        }
+        setup::server_files(&folder, site.authenticator);
+        let at = |port: u16| format!("http://127.0.0.1:{port}");
+        let bin = site.stack.join("bin");
+        let programs = vec![
+            (Part::Etcd, etcd_arguments(&bin, &folder, &at(etcd), &at(peer))),
+            (Part::ApiServer, server_arguments(&bin, &folder, &at(etcd), secure)),
+            (Part::Manager, manager_arguments(&bin, &folder, manager)),
+            (Part::Controller, controller_arguments(&bin, &folder, name, site, [webhooks, health])),
+        ];
+        let api = Api::new(&kubeconfig("admin"), name, site.runtime.clone());
+        let cluster = Self {
+            name,
+            api,
+            url,
+            programs,
+            webhooks,
+            aws_key: format!("controller-{name}"),
+            keeper: Arc::clone(site.keeper),
+            shaken: AtomicBool::new(false),
+        };
+        cluster.revive(Part::Etcd);
+        cluster.revive(Part::ApiServer);
+        setup::install(&cluster.api, site.stack, &site.keeper.folder, webhooks);
+        cluster.revive(Part::Manager);
+        cluster.revive(Part::Controller);
+        cluster
+    }
+
+    /// `kill -9`.
+    pub fn kill(&self, part: Part) {
+        self.shaken.fetch_or(matches!(part, Part::Etcd | Part::ApiServer), Ordering::Relaxed);
+        self.keeper.kill(&self.process(part));
+    }
+
+    /// Makes it what it was before anything was killed. Revives what a test that failed has left; and after an API that was away, starts anew who follows
+    /// it: a follower tries again after 30 to 60 seconds then, each of its kinds of objects by itself, and the manager's slices wait longer still.
+    /// In a cluster in use both lose their leadership in such an absence, end, and are started anew as well; here nobody else could lead.
+    pub fn mend(&self) {
+        if self.shaken.swap(false, Ordering::Relaxed) {
+            self.kill(Part::Manager);
+            self.kill(Part::Controller);
+        }
+        for (part, _) in PARTS {
+            self.thaw(part);
+            if self.ended(part).is_some() {
+                self.revive(part);
+            }
+            if part == Part::ApiServer {
+                self.wait(part, || self.api.ready());
+            }
+        }
+    }
+
+    /// SIGSTOP: it is there and answers nothing.
+    pub fn freeze(&self, part: Part) {
+        self.shaken.fetch_or(matches!(part, Part::Etcd | Part::ApiServer), Ordering::Relaxed);
+        self.keeper.freeze(&self.process(part));
+    }
+
+    /// SIGCONT.
+    pub fn thaw(&self, part: Part) {
+        self.keeper.thaw(&self.process(part));
+    }
+
+    /// Starts what was killed, as it was, and waits until it answers.
+    pub fn revive(&self, part: Part) {
+        let (_, argv) = self.programs.iter().find(|(p, _)| *p == part).expect("all parts");
+        let mut env = vec![("PATH", "/usr/bin:/bin".to_owned()), ("HOME", "/nonexistent".to_owned())];
+        if part == Part::Controller {
+            env.extend([("AWS_ACCESS_KEY_ID", self.aws_key.clone()), ("AWS_SECRET_ACCESS_KEY", "test".to_owned())]);
+            env.push(("AWS_EC2_METADATA_DISABLED", "true".to_owned()));
+        }
+        self.keeper.start(&self.process(part), argv, &env);
+        self.wait(part, || match part {
+            Part::ApiServer => self.api.ready(),
+            Part::Controller => self.webhooks_answer(),
+            Part::Etcd | Part::Manager => true,
+        });
+    }
+
+    fn wait(&self, part: Part, answers: impl Fn() -> bool) {
+        let began = Instant::now();
+        while !answers() {
+            self.keeper.must_live(&self.process(part));
+            assert!(began.elapsed() < Duration::from_mins(3), "{} does not answer:\n{}", self.process(part), self.log(part));
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    /// What a part said, at its end.
+    pub fn log(&self, part: Part) -> String {
+        self.keeper.tail(&self.process(part))
+    }
+
+    /// The exit code of a part that ended; it was killed, if that is negative.
+    pub fn ended(&self, part: Part) -> Option<i64> {
+        self.keeper.ended(&self.process(part))
+    }
+
+    /// What the API server wrote down, in order: events of `audit.k8s.io/v1`, without bodies, of this user.
+    pub fn audit(&self, user: &str) -> Vec<Value> {
+        let text = std::fs::read_to_string(self.keeper.folder.join(self.name).join("audit.log")).unwrap_or_default();
+        let events = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        events.filter(|e| e["user"]["username"] == user || e["impersonatedUser"]["username"] == user).collect()
+    }
+
+    fn process(&self, part: Part) -> String {
+        let name = PARTS.iter().find(|(p, _)| *p == part).expect("all parts").1;
+        format!("{name}-{}", self.name)
+    }
+
+    /// A dry run of a Service goes through one of them.
+    fn webhooks_answer(&self) -> bool {
+        if std::net::TcpStream::connect(("127.0.0.1", self.webhooks)).is_err() {
+            return false;
+        }
+        let probe = json!({"metadata": {"name": "probe"}, "spec": {"ports": [{"port": 80}]}});
+        self.api.call("POST", "/api/v1/namespaces/default/services?dryRun=All", Some(&probe)).is_ok()
+    }
+}
+
+/// Free, and below those that systems give to outgoing connections, so that a part which is killed finds its own free again.
+fn ports<const N: usize>() -> [u16; N] {
+    let mut held = Vec::new();
+    while held.len() < N {
+        held.extend(TcpListener::bind(("127.0.0.1", fastrand::u16(20_000..32_000))));
+    }
+    std::array::from_fn(|i| held[i].local_addr().expect("an address").port())
+}
+
+fn arguments(program: PathBuf, flags: &[(&str, String)]) -> Vec<String> {
+    let flags = flags.iter().map(|(name, value)| format!("--{name}={value}"));
+    std::iter::once(program.display().to_string()).chain(flags).collect()
+}
+
+fn etcd_arguments(bin: &Path, folder: &Path, client: &str, peer: &str) -> Vec<String> {
+    let flags = [
+        ("data-dir", folder.join("etcd").display().to_string()),
+        ("listen-client-urls", client.to_owned()),
+        ("advertise-client-urls", client.to_owned()),
+        ("listen-peer-urls", peer.to_owned()),
+        ("initial-advertise-peer-urls", peer.to_owned()),
+        ("initial-cluster", format!("default={peer}")),
+        // What a killed process wrote, the system keeps.
+        ("unsafe-no-fsync", "true".to_owned()),
+    ];
+    arguments(bin.join("etcd"), &flags)
+}
+
+fn server_arguments(bin: &Path, folder: &Path, etcd: &str, port: u16) -> Vec<String> {
+    let file = |name: &str| folder.join(name).display().to_string();
+    let flags = [
+        ("etcd-servers", etcd.to_owned()),
+        ("bind-address", "127.0.0.1".to_owned()),
+        ("advertise-address", "127.0.0.1".to_owned()),
+        ("secure-port", port.to_string()),
+        ("endpoint-reconciler-type", "none".to_owned()),
+        ("service-cluster-ip-range", "10.96.0.0/16".to_owned()),
+        ("authorization-mode", "RBAC".to_owned()),
+        ("token-auth-file", file("tokens.csv")),
+        ("authentication-token-webhook-config-file", file("authenticator.yaml")),
+        ("authentication-token-webhook-version", "v1".to_owned()),
+        ("authentication-token-webhook-cache-ttl", "1s".to_owned()),
+        ("tls-cert-file", file("tls.crt")),
+        ("tls-private-key-file", file("tls.key")),
+        ("service-account-issuer", "https://kubernetes.default.svc".to_owned()),
+        ("service-account-key-file", file("../tokens.key")),
+        ("service-account-signing-key-file", file("../tokens.key")),
+        // Pods are objects only: none needs an account.
+        ("disable-admission-plugins", "ServiceAccount".to_owned()),
+        ("audit-policy-file", file("audit.yaml")),
+        ("audit-log-path", file("audit.log")),
+    ];
+    arguments(bin.join("kube-apiserver"), &flags)
+}
+
+/// Only controllers that need no kubelet: the others would evict the pods of nodes that say nothing.
+fn manager_arguments(bin: &Path, folder: &Path, port: u16) -> Vec<String> {
+    let controllers = "deployment-controller,replicaset-controller,statefulset-controller,endpointslice-controller,endpoints-controller,\
+                       namespace-controller,serviceaccount-controller,garbage-collector-controller,disruption-controller";
+    let flags = [
+        ("kubeconfig", folder.join("manager.kubeconfig").display().to_string()),
+        ("controllers", controllers.to_owned()),
+        ("leader-elect", "false".to_owned()),
+        ("bind-address", "127.0.0.1".to_owned()),
+        ("secure-port", port.to_string()),
+        ("cert-dir", folder.join("manager").display().to_string()),
+        ("service-account-private-key-file", folder.join("../tokens.key").display().to_string()),
+    ];
+    arguments(bin.join("kube-controller-manager"), &flags)
+}
+
+fn controller_arguments(bin: &Path, folder: &Path, name: &str, site: &Site<'_>, [webhooks, health]: [u16; 2]) -> Vec<String> {
+    let services = ["EC2", "Elastic Load Balancing v2", "STS", "ACM", "WAFV2", "WAF Regional", "Shield", "Resource Groups Tagging API"];
+    let flags = [
+        ("kubeconfig", folder.join("controller.kubeconfig").display().to_string()),
+        ("cluster-name", format!("cluster-{name}")),
+        ("aws-region", "us-east-1".to_owned()),
+        ("aws-vpc-id", site.vpc.to_owned()),
+        ("aws-api-endpoints", services.map(|s| format!("{s}={}", site.aws)).join(",")),
+        ("aws-max-retries", "2".to_owned()),
+        ("enable-leader-election", "false".to_owned()),
+        ("metrics-bind-addr", "0".to_owned()),
+        ("health-probe-bind-addr", format!("127.0.0.1:{health}")),
+        ("webhook-bind-port", webhooks.to_string()),
+        ("webhook-cert-dir", folder.join("../webhooks").display().to_string()),
+        ("webhook-cert-file", "tls.crt".to_owned()),
+        ("webhook-key-file", "tls.key".to_owned()),
+        ("enable-shield", "false".to_owned()),
+        ("enable-waf", "false".to_owned()),
+        ("enable-wafv2", "false".to_owned()),
+        // How often it looks whether gated pods have become healthy, and how long it waits after a failure.
+        ("targetgroupbinding-requeue-duration", "2s".to_owned()),
+        ("targetgroupbinding-max-exponential-backoff-delay", "5s".to_owned()),
+    ];
+    arguments(bin.join("aws-load-balancer-controller"), &flags)
+}

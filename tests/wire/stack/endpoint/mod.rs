@@ -1,0 +1,164 @@
+//! The AWS endpoint of the stack: moto behind a proxy that writes down who asked for what, and does what moto does not (FACTS: moto).
+//!
+//! What is injected, and nothing else:
+//! - a target of a group that no listener or rule forwards to is `unused`, as in AWS; in moto it is `healthy`;
+//! - weights outside 0–999, or all zero, and more than five groups in an action are refused, as in AWS; moto takes them;
+//! - an EKS cluster's endpoint and authority are those of an API server here; in moto they lead nowhere;
+//! - what a test asks for: other health of a group's targets, refused calls.
+//!
+//! Who asked is the access key of the signature: each program of the stack has its own.
+
+mod wire;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use serde_json::{Value, json};
+use tokio::runtime::Handle;
+
+pub use wire::Asked;
+
+/// An error of AWS: HTTP status, code, message.
+#[derive(Clone, Copy)]
+pub struct Refusal(pub u16, pub &'static str, pub &'static str);
+
+/// The error of a call that came too often.
+pub const THROTTLED: Refusal = Refusal(400, "Throttling", "Rate exceeded");
+
+/// Whether a call is refused.
+type Rule = Box<dyn FnMut(&Asked) -> Option<Refusal> + Send>;
+
+#[derive(Default)]
+struct Inside {
+    asked: Vec<Asked>,
+    /// By target group ARN: state and reason.
+    health: BTreeMap<String, (String, String)>,
+    /// By listener or rule ARN: the groups that it forwards to.
+    forwards: BTreeMap<String, Vec<String>>,
+    /// By name of an EKS cluster: endpoint and base64 of its authority.
+    clusters: BTreeMap<String, (String, String)>,
+    /// By the name under which a test made it.
+    rules: Vec<Rule>,
+}
+
+/// Where all programs of the stack find AWS.
+#[derive(Clone)]
+pub struct Endpoint {
+    /// `http://127.0.0.1:PORT`.
+    pub url: String,
+    inside: Arc<Mutex<Inside>>,
+}
+
+impl Endpoint {
+    /// Before moto at `upstream`.
+    pub fn start(upstream: &str, runtime: &Handle) -> Self {
+        let inside = Arc::default();
+        let url = wire::serve(upstream, Arc::clone(&inside), runtime);
+        Self { url, inside }
+    }
+
+    /// What this access key asked for so far, in order.
+    pub fn asked(&self, key: &str) -> Vec<Asked> {
+        self.inside().asked.iter().filter(|a| a.key == key).cloned().collect()
+    }
+
+    /// Where this cluster's API server is, and the PEM of its authority.
+    pub fn eks(&self, name: &str, url: &str, authority: &[u8]) {
+        let authority = BASE64_STANDARD.encode(authority);
+        self.inside().clusters.insert(name.to_owned(), (url.to_owned(), authority));
+    }
+
+    /// From now on every registered target of this group is in this state; `healthy`: as moto says.
+    pub fn health(&self, group: &str, state: &str, reason: &str) {
+        let mut inside = self.inside();
+        if state == "healthy" {
+            inside.health.remove(group);
+        } else {
+            inside.health.insert(group.to_owned(), (state.to_owned(), reason.to_owned()));
+        }
+    }
+
+    /// From now on, calls for which `rule` says so are refused.
+    pub fn refuse(&self, rule: impl FnMut(&Asked) -> Option<Refusal> + Send + 'static) {
+        self.inside().rules.push(Box::new(rule));
+    }
+
+    fn inside(&self) -> MutexGuard<'_, Inside> {
+        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inside {
+    /// Writes it down, and says whether it is refused.
+    fn hear(&mut self, asked: Asked) -> Option<Refusal> {
+        let refused = self.rules.iter_mut().find_map(|rule| rule(&asked)).or_else(|| limits(&asked));
+        self.asked.push(asked);
+        refused
+    }
+
+    /// The answer that AWS would have given in place of this one.
+    fn correct(&mut self, asked: &Asked, answer: String) -> String {
+        match asked.action.as_str() {
+            "CreateListener" | "ModifyListener" | "CreateRule" | "ModifyRule" => self.attach(&answer),
+            "DeleteListener" | "DeleteRule" => {
+                self.forwards.remove(asked.parameters.get("RuleArn").or(asked.parameters.get("ListenerArn")).map_or("", String::as_str));
+            }
+            "DescribeTargetHealth" => return self.diagnose(asked.parameters.get("TargetGroupArn").map_or("", String::as_str), answer),
+            action => {
+                let cluster = action.strip_prefix("GET /clusters/").and_then(|name| self.clusters.get(name));
+                return cluster.map_or(answer.clone(), |(url, authority)| locate(&answer, url, authority));
+            }
+        }
+        answer
+    }
+
+    fn attach(&mut self, answer: &str) {
+        let Ok(document) = roxmltree::Document::parse(answer) else { return };
+        for resource in document.descendants().filter(|n| n.tag_name().name() == "member") {
+            let child = |name: &str| resource.children().find(|n| n.tag_name().name() == name).and_then(|n| n.text());
+            if let Some(arn) = child("RuleArn").or(child("ListenerArn")) {
+                let groups = resource.descendants().filter(|n| n.tag_name().name() == "TargetGroupArn").filter_map(|n| n.text());
+                self.forwards.insert(arn.to_owned(), groups.map(str::to_owned).collect());
+            }
+        }
+    }
+
+    fn diagnose(&self, group: &str, answer: String) -> String {
+        let attached = self.forwards.values().flatten().any(|g| g == group);
+        let unused = || ("unused".to_owned(), "Target.NotInUse".to_owned());
+        let Some((state, reason)) = self.health.get(group).cloned().or_else(|| (!attached).then(unused)) else { return answer };
+        let injected = format!("<State>{state}</State><Reason>{reason}</Reason><Description>injected by the test</Description>");
+        answer.replace("<State>healthy</State>", &injected)
+    }
+}
+
+/// An answer of DescribeCluster, with an API server that is there.
+fn locate(answer: &str, url: &str, authority: &str) -> String {
+    let mut answer: Value = serde_json::from_str(answer).unwrap_or_default();
+    answer["cluster"]["endpoint"] = json!(url);
+    answer["cluster"]["certificateAuthority"]["data"] = json!(authority);
+    answer.to_string()
+}
+
+/// What AWS does not take and moto does.
+fn limits(asked: &Asked) -> Option<Refusal> {
+    if !matches!(asked.action.as_str(), "CreateListener" | "ModifyListener" | "CreateRule" | "ModifyRule") {
+        return None;
+    }
+    let ends =
+        |end: &'static str| asked.parameters.iter().filter(move |(k, _)| k.contains(".ForwardConfig.TargetGroups.") && k.ends_with(end));
+    let weights: Vec<i64> = ends(".Weight").map(|(_, v)| v.parse().unwrap_or(-1)).collect();
+    let wrong = |why| Some(Refusal(400, "ValidationError", why));
+    if weights.iter().any(|w| !(0..=999).contains(w)) {
+        return wrong("Target group weight must be between 0 and 999");
+    }
+    if !weights.is_empty() && weights.iter().all(|w| *w == 0) {
+        return wrong("At least one target group must have a weight above 0");
+    }
+    if ends(".TargetGroupArn").count() > 5 {
+        return Some(Refusal(400, "TooManyTargetGroups", "More than five target groups in an action"));
+    }
+    None
+}

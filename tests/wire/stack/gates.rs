@@ -1,0 +1,28 @@
+//! Pods with the controller's readiness gate: not ready before the load balancer calls them healthy, which it does not before their group is attached.
+
+use serde_json::{Value, json};
+
+use crate::stack::watch;
+use crate::stack::world::{REPLICAS, World, until};
+
+#[test]
+#[ignore = "tier stack"]
+fn stack_gated_pods_become_ready_because_the_group_is_attached_first() {
+    let world = World::new("gated");
+    let b = &world.stack.b;
+    let label = json!({"metadata": {"labels": {"elbv2.k8s.aws/pod-readiness-gate-inject": "enabled"}}});
+    b.api.merge("/api/v1/namespaces/gated", &label);
+    world.bind(b, "b");
+    let pods = "/api/v1/namespaces/gated/pods";
+    b.api.delete(pods);
+    let gated = |pod: &Value| pod["spec"]["readinessGates"][0]["conditionType"] == "target-health.elbv2.k8s.aws/gated-b";
+    let all = || b.api.get(pods)["items"].as_array().cloned().unwrap_or_default();
+    until("there are gated pods in place of the others", || all().len() == REPLICAS && all().iter().all(gated));
+    until("the controller has registered them", || world.targets("b").len() == REPLICAS);
+    assert!(world.pods(b).is_empty(), "nothing forwards to their group");
+
+    let plan = world.plan("{bind: {}}, {setWeight: 100}");
+    watch::run(&world, &plan, |_| {}).exits(0);
+    world.share_is(100);
+    assert_eq!(world.targets("b"), world.pods(b), "all are ready");
+}

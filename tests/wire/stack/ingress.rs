@@ -1,0 +1,56 @@
+//! A load balancer that the real controller made for an Ingress, and would put right again whatever we write: refused.
+
+use serde_json::json;
+
+use crate::child::run;
+use crate::stack::world::{World, until};
+
+#[test]
+#[ignore = "tier stack"]
+fn stack_a_load_balancer_of_an_ingress_is_refused() {
+    let world = World::new("ingress");
+    let api = &world.stack.a.api;
+    let subnets = world.stack.boto(&json!([["ec2", "describe_subnets", {}]])).remove(0);
+    let subnets: Vec<_> = (0..2).filter_map(|n| subnets["Subnets"][n]["SubnetId"].as_str().map(str::to_owned)).collect();
+    api.create(
+        "/apis/networking.k8s.io/v1/ingressclasses",
+        &json!({"metadata": {"name": "alb"}, "spec": {"controller": "ingress.k8s.aws/alb"}}),
+    );
+    let backend = json!({"service": {"name": "web", "port": {"name": "http"}}});
+    let annotations = json!({
+        "alb.ingress.kubernetes.io/subnets": subnets.join(","),
+        "alb.ingress.kubernetes.io/target-type": "ip",
+        "alb.ingress.kubernetes.io/load-balancer-name": "ingress-made",
+    });
+    let ingress =
+        json!({"metadata": {"name": "web", "annotations": annotations}, "spec": {"ingressClassName": "alb", "defaultBackend": backend}});
+    api.create("/apis/networking.k8s.io/v1/namespaces/ingress/ingresses", &ingress);
+    let made = || {
+        let found = world.stack.boto(&json!([["elbv2", "describe_load_balancers", {}]])).remove(0);
+        found["LoadBalancers"].as_array().is_some_and(|all| all.iter().any(|l| l["LoadBalancerName"] == "ingress-made"))
+    };
+    until("the controller makes a load balancer", made);
+    let group = || {
+        let found = world.stack.boto(&json!([["elbv2", "describe_target_groups", {}]])).remove(0);
+        let groups = found["TargetGroups"].as_array().cloned().unwrap_or_default();
+        groups.into_iter().find_map(|g| g["TargetGroupName"].as_str().filter(|n| n.starts_with("k8s-ingress-")).map(str::to_owned))
+    };
+    until("and a target group", || group().is_some());
+
+    let plan = world.plan("{bind: {}}, {setWeight: 100}");
+    let text = std::fs::read_to_string(&plan).expect("the plan");
+    let text = text
+        .replace("ingress-web", "ingress-made")
+        .replace("a: ingress-a", &format!("a: {}", group().expect("a group")))
+        .replace(", expect: 3", "");
+    std::fs::write(&plan, text).expect("the plan");
+    let ended = run(world.cutover(&["run", &plan, "--yes"])).exits(3);
+    let said = ended.out + &ended.err;
+    assert!(said.contains("CUT060") && said.contains("elbv2.k8s.aws/cluster"), "{said}");
+    assert!(
+        world.stack.endpoint.asked("cutover").iter().all(|a| a
+            .parameters
+            .get("LoadBalancerArn")
+            .is_none_or(|arn| !arn.contains("ingress-made") || a.action.starts_with("Describe")))
+    );
+}

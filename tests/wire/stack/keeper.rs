@@ -1,0 +1,81 @@
+//! Processes that cannot outlive this one: `keeper.py` starts them, and kills them when its pipe from here is closed, however that came about.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+
+use serde_json::{Value, json};
+
+/// Starts and kills by name. What a process says is in `FOLDER/NAME.log`.
+pub struct Keeper {
+    /// Removed at the end.
+    pub folder: PathBuf,
+    pipes: Mutex<(ChildStdin, BufReader<ChildStdout>)>,
+    _child: Child,
+}
+
+impl Keeper {
+    /// With a new folder.
+    pub fn new(python: &Path) -> Self {
+        let folder = tempfile::Builder::new().prefix("cutover-stack-").tempdir().expect("a folder").keep();
+        let mut command = Command::new(python);
+        command.arg("tests/wire/stack/keeper.py").arg(&folder).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().expect("python runs");
+        let pipes = (child.stdin.take().expect("its stdin"), BufReader::new(child.stdout.take().expect("its stdout")));
+        Self { folder, pipes: Mutex::new(pipes), _child: child }
+    }
+
+    /// Starts a program with this environment only.
+    pub fn start(&self, name: &str, argv: &[String], env: &[(&str, String)]) {
+        let env: serde_json::Map<_, _> = env.iter().map(|(k, v)| ((*k).to_owned(), json!(v))).collect();
+        self.ask(&json!({"start": name, "argv": argv, "env": env}));
+    }
+
+    /// `kill -9`; returns when it is gone.
+    pub fn kill(&self, name: &str) {
+        self.ask(&json!({"kill": name}));
+    }
+
+    /// It is there and answers nothing, until [`Self::thaw`].
+    pub fn freeze(&self, name: &str) {
+        self.ask(&json!({"stop": name}));
+    }
+
+    /// After [`Self::freeze`].
+    pub fn thaw(&self, name: &str) {
+        self.ask(&json!({"continue": name}));
+    }
+
+    /// Panics with the end of its log if the process ended by itself.
+    pub fn must_live(&self, name: &str) {
+        let ended = self.ended(name);
+        assert!(ended.is_none(), "{name} ended with {ended:?}:\n{}", self.tail(name));
+    }
+
+    /// The exit code of a process that ended, by itself or not; a signal is negative.
+    pub fn ended(&self, name: &str) -> Option<i64> {
+        self.ask(&json!({"ended": name}))["code"].as_i64()
+    }
+
+    /// The last lines that it said.
+    pub fn tail(&self, name: &str) -> String {
+        let said = self.log(name);
+        let lines: Vec<_> = said.lines().collect();
+        lines[lines.len().saturating_sub(30)..].join("\n")
+    }
+
+    /// All that it said, over all its lives.
+    pub fn log(&self, name: &str) -> String {
+        String::from_utf8_lossy(&std::fs::read(self.folder.join(format!("{name}.log"))).unwrap_or_default()).into_owned()
+    }
+
+    fn ask(&self, question: &Value) -> Value {
+        let mut pipes = self.pipes.lock().unwrap_or_else(PoisonError::into_inner);
+        let (stdin, stdout) = &mut *pipes;
+        writeln!(stdin, "{question}").expect("the keeper listens");
+        let mut answer = String::new();
+        stdout.read_line(&mut answer).expect("the keeper answers");
+        serde_json::from_str(&answer).unwrap_or_else(|e| panic!("{question}: {e}: {answer:?}"))
+    }
+}

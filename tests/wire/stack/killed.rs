@@ -1,0 +1,117 @@
+//! `kill -9` of what a cluster is made of, and SIGSTOP, in the middle of a run. The run waits for what it needs of it, and goes on when it is back.
+
+use serde_json::json;
+
+use crate::stack::cluster::Part;
+use crate::stack::watch;
+use crate::stack::world::{REPLICAS, World, until};
+
+/// Killed in the new cluster when `bind` begins; revived once the run has said that it waits for the cluster.
+fn killed_at_bind(name: &str, part: Part) {
+    let world = World::alone(name);
+    let plan = world.plan("{bind: {}}, {setWeight: 50}, {pause: {duration: 1s}}, {setWeight: 100}");
+    let mut waited = false;
+    let ended = watch::run(&world, &plan, |record| {
+        if watch::begins(record, 1) {
+            world.stack.b.kill(part);
+        }
+        if !waited && watch::waits_for(record, "cluster b") {
+            waited = true;
+            world.share_is(0);
+            world.stack.b.revive(part);
+        }
+    });
+    ended.exits(0);
+    assert!(waited, "the run said that it waits");
+    world.share_is(100);
+    assert_eq!(world.targets("b"), world.pods(&world.stack.b));
+}
+
+#[test]
+#[ignore = "tier stack"]
+fn stack_an_api_server_killed_at_bind() {
+    killed_at_bind("api-killed", Part::ApiServer);
+}
+
+#[test]
+#[ignore = "tier stack"]
+fn stack_an_etcd_killed_at_bind() {
+    killed_at_bind("etcd-killed", Part::Etcd);
+}
+
+#[test]
+#[ignore = "tier stack"]
+fn stack_a_controller_killed_at_bind() {
+    killed_at_bind("lbc-killed", Part::Controller);
+}
+
+#[test]
+#[ignore = "tier stack"]
+fn stack_an_api_server_frozen_at_bind() {
+    let world = World::alone("frozen");
+    let plan = world.plan("{bind: {}}, {setWeight: 100}");
+    let mut waited = false;
+    let ended = watch::run(&world, &plan, |record| {
+        if watch::begins(record, 1) {
+            world.stack.b.freeze(Part::ApiServer);
+        }
+        if !waited && watch::waits_for(record, "cluster b") {
+            waited = true;
+            world.share_is(0);
+            world.stack.b.thaw(Part::ApiServer);
+        }
+    });
+    ended.exits(0);
+    assert!(waited, "the run said that it waits");
+    world.share_is(100);
+}
+
+#[test]
+#[ignore = "tier stack"]
+fn stack_a_controller_killed_before_it_registered_the_targets() {
+    let world = World::alone("unregistered");
+    let b = &world.stack.b;
+    let deployment = format!("/apis/apps/v1/namespaces/{}/deployments/web", world.name);
+    b.api.merge(&deployment, &json!({"spec": {"replicas": 0}}));
+    until("the pods of b are gone", || world.pods(b).is_empty());
+    let plan = world.plan("{bind: {}}, {setWeight: 100}");
+    let mut waited = false;
+    let ended = watch::run(&world, &plan, |record| {
+        if !waited && watch::waits_for(record, "healthy targets") {
+            waited = true;
+            b.kill(Part::Controller);
+            b.api.merge(&deployment, &json!({"spec": {"replicas": REPLICAS}}));
+            until("the pods of b are ready", || world.pods(b).len() == REPLICAS);
+            assert!(world.targets("b").is_empty());
+            b.revive(Part::Controller);
+        }
+    });
+    ended.exits(0);
+    assert!(waited);
+    world.share_is(100);
+    assert_eq!(world.targets("b"), world.pods(b));
+}
+
+#[test]
+#[ignore = "tier stack"]
+fn stack_traffic_moves_and_comes_back_without_any_api_server() {
+    let world = World::alone("headless");
+    let plan = world.plan("{bind: {}}, {setWeight: 10}, {pause: {duration: 1s}}, {setWeight: 50}, {pause: {duration: 10m}}");
+    let clusters = [&world.stack.a, &world.stack.b];
+    let ended = watch::run(&world, &plan, |record| {
+        if watch::begins(record, 3) {
+            for cluster in clusters {
+                cluster.kill(Part::ApiServer);
+            }
+        }
+        if watch::begins(record, 5) {
+            world.share_is(50);
+            world.stack.endpoint.health(&world.groups["b"], "unhealthy", "Target.FailedHealthChecks");
+        }
+    });
+    for cluster in clusters {
+        cluster.revive(Part::ApiServer);
+    }
+    ended.exits(4);
+    world.share_is(0);
+}

@@ -1,0 +1,118 @@
+//! `examples/iam-policy.json` as IAM would judge by it: as much of its language as that file uses. What it does not know, it refuses to read.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+use wildmatch::WildMatch;
+
+use crate::stack::endpoint::{Asked, Refusal};
+
+/// Statements that allow.
+#[derive(Clone)]
+pub struct Policy {
+    statements: Vec<Value>,
+    without: BTreeSet<String>,
+}
+
+impl Policy {
+    /// The example with the names of one test in place of its own.
+    pub fn example(load_balancer: &str) -> Self {
+        let text = std::fs::read_to_string("examples/iam-policy.json").expect("the policy");
+        let text = text.replace("ap-northeast-2", "us-east-1").replace("alpha-webapp", load_balancer).replace("alpha-kr-", "stack-");
+        let policy: Value = serde_json::from_str(&text).expect("JSON");
+        let statements = policy["Statement"].as_array().expect("statements").clone();
+        Self { statements, without: BTreeSet::new() }
+    }
+
+    /// Less one action.
+    pub fn without(&self, action: &str) -> Self {
+        let mut less = self.clone();
+        less.without.insert(action.to_owned());
+        less
+    }
+
+    /// Everything that it allows.
+    pub fn actions(&self) -> BTreeSet<String> {
+        self.statements.iter().flat_map(|s| texts(&s["Action"])).filter(|a| !self.without.contains(a)).collect()
+    }
+
+    /// What IAM would answer; `None`: it is allowed.
+    pub fn refuses(&self, asked: &Asked) -> Option<Refusal> {
+        let action = action(asked);
+        if action == "sts:GetCallerIdentity" {
+            return None;
+        }
+        let resources = resources(asked);
+        let allowed = |resource: &String| self.statements.iter().any(|s| self.allows(s, &action, resource, asked));
+        let wrong = resources.iter().find(|r| !allowed(r))?;
+        // As AWS says it.
+        let text = format!(
+            "User: arn:aws:iam::123456789012:user/{} is not authorized to perform: {action} on resource: {wrong} because no identity-based policy allows the {action} action",
+            asked.key
+        );
+        Some(Refusal(403, "AccessDenied", text.leak()))
+    }
+
+    fn allows(&self, statement: &Value, action: &str, resource: &str, asked: &Asked) -> bool {
+        assert_eq!(statement["Effect"], "Allow");
+        !self.without.contains(action)
+            && texts(&statement["Action"]).iter().any(|a| a == action)
+            && texts(&statement["Resource"]).iter().any(|pattern| WildMatch::new(pattern).matches(resource))
+            && conditions(&statement["Condition"], asked)
+    }
+}
+
+fn conditions(all: &Value, asked: &Asked) -> bool {
+    all.as_object().into_iter().flatten().all(|(operator, keys)| {
+        keys.as_object().expect("keys").iter().all(|(key, wanted)| {
+            let given = match key.as_str() {
+                "aws:RequestedRegion" => vec!["us-east-1".to_owned()],
+                "aws:TagKeys" => tag_keys(asked),
+                other => panic!("{other}"),
+            };
+            let like = |text: &String| texts(wanted).iter().any(|pattern| WildMatch::new(pattern).matches(text));
+            match operator.as_str() {
+                "StringEquals" => given.iter().any(|g| texts(wanted).contains(g)),
+                "ForAllValues:StringLike" => given.iter().all(like),
+                "Null" => given.is_empty() == (wanted == "true"),
+                other => panic!("{other}"),
+            }
+        })
+    })
+}
+
+/// As IAM spells it.
+pub fn action(asked: &Asked) -> String {
+    if asked.action.starts_with("GET /clusters/") {
+        "eks:DescribeCluster".to_owned()
+    } else {
+        format!("{}:{}", asked.service, asked.action)
+    }
+}
+
+/// What it is about, where IAM goes by that.
+fn resources(asked: &Asked) -> Vec<String> {
+    if let Some(name) = asked.action.strip_prefix("GET /clusters/") {
+        return vec![format!("arn:aws:eks:us-east-1:123456789012:cluster/{name}")];
+    }
+    let of = |wanted: &dyn Fn(&str) -> bool| asked.parameters.iter().filter(|(k, _)| wanted(k)).map(|(_, v)| v.clone()).collect();
+    match asked.action.as_str() {
+        "ModifyListener" => of(&|k| k == "ListenerArn"),
+        "ModifyRule" => of(&|k| k == "RuleArn"),
+        "AddTags" | "RemoveTags" => of(&|k| k.starts_with("ResourceArns.")),
+        _ => vec!["*".to_owned()],
+    }
+}
+
+fn tag_keys(asked: &Asked) -> Vec<String> {
+    let key = |k: &str| k.starts_with("TagKeys.") || (k.starts_with("Tags.") && k.ends_with(".Key"));
+    asked.parameters.iter().filter(|(k, _)| key(k)).map(|(_, v)| v.clone()).collect()
+}
+
+fn texts(value: &Value) -> Vec<String> {
+    match value {
+        Value::Array(all) => all.iter().flat_map(texts).collect(),
+        Value::String(text) => vec![text.clone()],
+        other => panic!("{other}"),
+    }
+}

@@ -1,0 +1,104 @@
+//! Schedulers before a real API server: what `examples/schedulers` makes there, and calls of `step` that find their run in a namespace of it.
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::child::run;
+use crate::stack::world::World;
+
+#[test]
+#[ignore = "tier stack"]
+fn stack_the_schedulers_objects_are_accepted_by_a_real_api_server() {
+    let world = World::new("schedulers");
+    let mut kinds = Vec::new();
+    for file in ["cronjob", "job"] {
+        let text = std::fs::read_to_string(format!("examples/schedulers/{file}.yaml")).expect("the example");
+        for document in serde_yaml::Deserializer::from_str(&text) {
+            let mut object = Value::deserialize(document).expect("YAML");
+            let (group, resource) = match object["kind"].as_str() {
+                Some("CronJob") => ("/apis/batch/v1", "cronjobs"),
+                Some("Job") => ("/apis/batch/v1", "jobs"),
+                Some("ServiceAccount") => ("/api/v1", "serviceaccounts"),
+                other => panic!("{other:?}"),
+            };
+            object["metadata"]["namespace"] = world.name.clone().into();
+            let path = format!("{group}/namespaces/{}/{resource}?dryRun=All&fieldValidation=Strict", world.name);
+            let made = world.stack.a.api.create(&path, &object);
+            assert!(made["metadata"]["uid"].is_string(), "{made}");
+            kinds.push(made["kind"].as_str().unwrap_or_default().to_owned());
+        }
+    }
+    assert_eq!(kinds, ["ServiceAccount", "CronJob", "Job"]);
+}
+
+/// `examples/shared-state-role.yaml`, here and for the user of these tests.
+fn allowed(world: &World) {
+    let text = std::fs::read_to_string("examples/shared-state-role.yaml").expect("the example");
+    for document in serde_yaml::Deserializer::from_str(&text) {
+        let mut object = Value::deserialize(document).expect("YAML");
+        object["metadata"]["namespace"] = world.name.clone().into();
+        let binding = object["kind"] == "RoleBinding";
+        if binding {
+            object["subjects"] = json!([{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "cutover"}]);
+        }
+        let resource = if binding { "rolebindings" } else { "roles" };
+        world.stack.a.api.create(&format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{}/{resource}", world.name), &object);
+    }
+}
+
+/// The Job of `run --detach` on a real API server, and a process that does what its pod would.
+#[test]
+#[ignore = "tier stack"]
+fn stack_a_run_is_handed_to_a_job() {
+    let _alone = crate::stack::tokens::alone();
+    let world = World::new("handed");
+    allowed(&world);
+    let plan = world.plan("{bind: {}}, {setWeight: 100}");
+    let text = std::fs::read_to_string(&plan).expect("the plan").replace("kubeContext: ", "eks: stack-");
+    std::fs::write(&plan, text).expect("the plan");
+    let detach = ["run", &plan, "--yes", "--state", "eks:stack-a/handed", "--detach", "--image", "registry.example.com/cutover:0.1.0"];
+    let refused = run(world.cutover(&detach)).exits(3);
+    assert!(refused.err.contains("jobs") && refused.err.contains("nothing was touched"), "{}", refused.err);
+    let rbac = "/apis/rbac.authorization.k8s.io/v1/namespaces/handed";
+    let api = "rbac.authorization.k8s.io";
+    let rules = json!([{"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["create"]}]);
+    world.stack.a.api.create(&format!("{rbac}/roles"), &json!({"metadata": {"name": "hand"}, "rules": rules}));
+    let subjects = json!([{"apiGroup": api, "kind": "User", "name": "cutover"}]);
+    let role = json!({"apiGroup": api, "kind": "Role", "name": "hand"});
+    world
+        .stack
+        .a
+        .api
+        .create(&format!("{rbac}/rolebindings"), &json!({"metadata": {"name": "hand"}, "roleRef": role, "subjects": subjects}));
+    run(world.cutover(&detach)).exits(8);
+    world.share_is(0);
+    let jobs = world.stack.a.api.get("/apis/batch/v1/namespaces/handed/jobs");
+    let arguments = jobs["items"][0]["spec"]["template"]["spec"]["containers"][0]["args"].as_array().expect("its arguments");
+    let arguments: Vec<_> = arguments.iter().filter_map(Value::as_str).collect();
+    let mut pod = world.cutover(&arguments);
+    pod.env("CUTOVER_STATE_DIR", world.folder.path().join("pod"));
+    run(pod).exits(0);
+    world.share_is(100);
+}
+
+/// Two at a time, from two machines that share a namespace: one does what is due, and the other does nothing.
+#[test]
+#[ignore = "tier stack"]
+fn stack_calls_of_a_scheduler_bring_a_plan_to_its_end() {
+    let world = World::new("called");
+    allowed(&world);
+    let plan = world.plan_with("{bind: {}}, {setWeight: 20}, {pause: {duration: 3s}}, {setWeight: 100}", "    observeEvery: 2m\n");
+    let state = format!("kubernetes:a/{}", world.name);
+    let call = || world.cutover(&["step", &plan, "--yes", "--state", &state]);
+    for _ in 0..40 {
+        let both = [call().spawn().expect("a process"), call().spawn().expect("a process")];
+        let ended = both.map(|child| child.wait_with_output().expect("it ends"));
+        let codes = ended.each_ref().map(|e| e.status.code().unwrap_or(-1));
+        let said = || ended.iter().map(|e| String::from_utf8_lossy(&e.stderr).into_owned()).collect::<Vec<_>>().join("\n---\n");
+        assert!(codes.iter().all(|code| [0, 8].contains(code)), "{codes:?}\n{}", said());
+        if codes == [0, 0] {
+            return world.share_is(100);
+        }
+    }
+    panic!("it never comes to its end");
+}

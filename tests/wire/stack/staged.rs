@@ -1,0 +1,104 @@
+//! A whole cutover and all of it back, and one that puts itself back.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use crate::child::run;
+use crate::stack::endpoint::THROTTLED;
+use crate::stack::watch;
+use crate::stack::world::World;
+
+#[test]
+#[ignore = "tier stack"]
+fn stack_a_whole_cutover_and_all_of_it_back() {
+    let world = World::new("staged");
+    let before = world.weights();
+    assert!(world.targets("b").is_empty());
+    let plan = world.plan("{bind: {}}, {setWeight: 10}, {pause: {}}, {setWeight: 100}, {pause: {}}");
+    let mut looked = Vec::new();
+    let ended = watch::run(&world, &plan, |record| {
+        if record["event"] != "stepStarted" || record["kind"] != "approval" {
+            return;
+        }
+        // It was the controller of b, and not cutover, that registered these.
+        assert_eq!(world.targets("b"), world.pods(&world.stack.b));
+        let share = [10, 100][looked.len()];
+        world.share_is(share);
+        looked.push(share);
+        run(world.cutover(&["promote", &plan])).exits(0);
+    });
+    ended.exits(0);
+    assert_eq!(looked, [10, 100]);
+
+    run(world.cutover(&["rollback", &plan, "--yes"])).exits(0);
+    world.share_is(0);
+    let strangers = |all: &[BTreeMap<String, u64>]| all.iter().map(|w| w.contains_key("c")).collect::<Vec<_>>();
+    assert_eq!(strangers(&before), strangers(&world.weights()));
+    assert_eq!(world.targets("a"), world.pods(&world.stack.a), "the old cluster's targets were there all the time");
+    assert_eq!(world.targets("b"), world.pods(&world.stack.b), "and the new one's stay");
+}
+
+#[test]
+#[ignore = "tier stack"]
+fn stack_unhealthy_targets_put_the_traffic_back() {
+    let world = World::new("sick");
+    let plan = world.plan("{bind: {}}, {setWeight: 50}, {pause: {duration: 10m}}");
+    let ended = watch::run(&world, &plan, |record| {
+        if watch::begins(record, 3) {
+            world.share_is(50);
+            // moto knows no unhealthy target: the endpoint says so.
+            world.stack.endpoint.health(&world.groups["b"], "unhealthy", "Target.FailedHealthChecks");
+        }
+    });
+    ended.exits(4);
+    world.share_is(0);
+    assert_eq!(world.targets("a"), world.pods(&world.stack.a));
+}
+
+#[test]
+#[ignore = "tier stack"]
+fn stack_throttled_calls_are_made_again_until_they_come_through() {
+    let world = World::new("throttled");
+    let plan = world.plan("{bind: {}}, {setWeight: 50}, {setWeight: 100}");
+    let (refused, mut calls) = (Arc::new(Mutex::new(BTreeMap::<&str, u32>::new())), [0_u32; 2]);
+    let counted = Arc::clone(&refused);
+    // Of the reads of this run every third, of the writes every other one; moto throttles nothing.
+    world.stack.endpoint.refuse(move |asked| {
+        let (kind, nth, every) = match &asked.action {
+            action if asked.key == "throttled" && action.starts_with("Modify") => ("writes", 0, 2),
+            action if asked.key == "throttled" && action.starts_with("Describe") => ("reads", 1, 3),
+            _ => return None,
+        };
+        calls[nth] += 1;
+        (calls[nth] % every == 1).then(|| {
+            *counted.lock().unwrap().entry(kind).or_default() += 1;
+            THROTTLED
+        })
+    });
+    let mut command = world.cutover(&["run", &plan, "--yes"]);
+    command.env("AWS_ACCESS_KEY_ID", "throttled");
+    run(command).exits(0);
+    world.share_is(100);
+    let refused = refused.lock().unwrap();
+    assert!(refused["writes"] >= 3 && refused["reads"] >= 3, "{refused:?}");
+}
+
+#[test]
+#[ignore = "tier stack"]
+fn stack_targets_that_are_not_healthy_yet_get_no_traffic() {
+    let world = World::new("slow");
+    let (endpoint, group) = (&world.stack.endpoint, &world.groups["b"]);
+    endpoint.health(group, "initial", "Elb.InitialHealthChecking");
+    let plan = world.plan("{bind: {}}, {setWeight: 100}");
+    let mut waited = false;
+    let ended = watch::run(&world, &plan, |record| {
+        if !waited && watch::waits_for(record, "healthy targets") && world.targets("b").len() == crate::stack::world::REPLICAS {
+            world.share_is(0);
+            waited = true;
+            endpoint.health(group, "healthy", "");
+        }
+    });
+    ended.exits(0);
+    assert!(waited);
+    world.share_is(100);
+}

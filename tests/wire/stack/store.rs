@@ -1,0 +1,70 @@
+//! Runs that are kept in a namespace of a real API server, for machines that do not share a disk.
+
+use std::process::Command;
+
+use serde_json::json;
+
+use crate::child::run;
+use crate::stack::watch;
+use crate::stack::world::World;
+
+const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1/namespaces/kept";
+
+/// Lets `cutover` keep its runs in the namespace.
+fn grant(world: &World) {
+    let verbs = ["get", "list", "create", "update", "delete"];
+    let rules = json!([
+        {"apiGroups": [""], "resources": ["configmaps"], "verbs": verbs},
+        {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": verbs},
+    ]);
+    let api = "rbac.authorization.k8s.io";
+    let binding = json!({
+        "metadata": {"name": "store"},
+        "roleRef": {"apiGroup": api, "kind": "Role", "name": "store"},
+        "subjects": [{"apiGroup": api, "kind": "User", "name": "cutover"}],
+    });
+    world.stack.a.api.create(&format!("{RBAC}/roles"), &json!({"metadata": {"name": "store"}, "rules": rules}));
+    world.stack.a.api.create(&format!("{RBAC}/rolebindings"), &binding);
+}
+
+/// The binary on another machine, with nothing of the first one's disk.
+fn elsewhere(world: &World, args: &[&str]) -> Command {
+    let mut command = world.cutover(args);
+    command.env("CUTOVER_STATE_DIR", world.folder.path().join("elsewhere")).env("USER", "bob");
+    command
+}
+
+#[test]
+#[ignore = "tier stack"]
+fn stack_a_run_that_is_kept_in_a_cluster_is_followed_and_led_from_elsewhere() {
+    let world = World::new("kept");
+    grant(&world);
+    let plan = world.plan("{pause: {}}, {bind: {}}, {setWeight: 100}");
+    let text = std::fs::read_to_string(&plan).expect("the plan");
+    let text = text.replace("  strategy:", "  state: {kubernetes: {kubeContext: a, namespace: kept}}\n  strategy:");
+    std::fs::write(&plan, &text).expect("the plan");
+    let other = world.folder.path().join("other.yaml");
+    std::fs::write(&other, text.replace("metadata: {name: kept}", "metadata: {name: other}")).expect("a plan");
+    let mut led = false;
+    let ended = watch::run(&world, &plan, |record| {
+        if led || record["event"] != "waiting" {
+            return;
+        }
+        led = true;
+        let refused = run(elsewhere(&world, &["run", other.to_str().expect("UTF-8"), "--yes"])).exits(6);
+        assert!((refused.out + &refused.err).contains("alice"), "it names who has it");
+        let status = run(elsewhere(&world, &["status", "kept", "--state", "kubernetes:a/kept"])).exits(0).out;
+        assert!(status.contains("alice"), "{status}");
+        run(elsewhere(&world, &["promote", &plan])).exits(0);
+    });
+    ended.exits(0);
+    assert!(led);
+    world.share_is(100);
+    let status = run(elsewhere(&world, &["status", &plan])).exits(0).out;
+    assert!(status.contains("completed"), "{status}");
+    let leases = world.stack.a.api.get("/apis/coordination.k8s.io/v1/namespaces/kept/leases");
+    let held = |lease: &serde_json::Value| lease["spec"]["holderIdentity"].as_str().is_some_and(|h| !h.is_empty());
+    assert!(leases["items"].as_array().is_some_and(|all| !all.is_empty() && !all.iter().any(held)), "given back: {leases}");
+    run(elsewhere(&world, &["rollback", &plan, "--yes"])).exits(0);
+    world.share_is(0);
+}

@@ -1,0 +1,77 @@
+//! Bindings before the controller's real webhooks.
+
+use serde_json::{Value, json};
+
+use crate::child::run;
+use crate::stack::watch;
+use crate::stack::world::{World, until};
+
+#[test]
+#[ignore = "tier stack"]
+fn stack_check_asks_the_webhooks_and_changes_nothing() {
+    let world = World::new("asked");
+    let before = world.weights();
+    let plan = world.plan("{bind: {}}, {setWeight: 100}");
+    run(world.cutover(&["check", &plan])).exits(0);
+    let path = format!("{}/asked-b", world.bindings());
+    assert!(world.stack.b.api.find(&path).is_none());
+    assert_eq!(world.weights(), before);
+    let written = |e: &Value| !["get", "list", "watch"].contains(&e["verb"].as_str().unwrap_or_default());
+    let own = |e: &Value| e["objectRef"]["namespace"] == "asked" && written(e);
+    let patched: Vec<_> = world.stack.b.audit("cutover").into_iter().filter(own).collect();
+    assert!(!patched.is_empty(), "the webhooks were asked");
+    for event in patched {
+        assert!(event["requestURI"].as_str().is_some_and(|uri| uri.contains("dryRun=All")), "{event}");
+    }
+}
+
+#[test]
+#[ignore = "tier stack"]
+fn stack_a_binding_that_the_webhooks_refuse_is_a_finding() {
+    let world = World::new("refused");
+    let plan = world.plan("{bind: {}}, {setWeight: 100}");
+    let text = std::fs::read_to_string(&plan).expect("the plan").replace("targetType: ip}", "targetType: ip, ipAddressType: ipv6}");
+    std::fs::write(&plan, text).expect("the plan");
+    let ended = run(world.cutover(&["run", &plan, "--yes"])).exits(3);
+    let said = ended.out + &ended.err;
+    assert!(said.contains("CUT075") && said.contains("invalid IP address type"), "{said}");
+    world.share_is(0);
+    assert!(world.stack.b.api.find(&format!("{}/refused-b", world.bindings())).is_none());
+}
+
+/// A binding that `manager` made with this metadata: the run goes on with it, and changes nothing of it.
+fn left_as_it_is(name: &str, manager: &str, metadata: Value) {
+    let world = World::new(name);
+    let api = &world.stack.b.api;
+    let mut binding = world.binding("b");
+    binding["metadata"].as_object_mut().expect("metadata").extend(metadata.as_object().expect("metadata").clone());
+    api.create(&format!("{}?fieldManager={manager}", world.bindings()), &binding);
+    let path = format!("{}/{name}-b", world.bindings());
+    until("the controller has registered the pods", || world.targets("b") == world.pods(&world.stack.b));
+    let plan = world.plan("{bind: {}}, {setWeight: 100}");
+    watch::run(&world, &plan, |_| {}).exits(0);
+    world.share_is(100);
+    let after = api.get(&path);
+    let managers = after["metadata"]["managedFields"].to_string();
+    assert!(!managers.contains("\"cutover\"") && managers.contains(manager), "{managers}");
+    for (kind, keys) in metadata.as_object().expect("metadata") {
+        for (key, value) in keys.as_object().expect("keys") {
+            assert_eq!(&after["metadata"][kind][key], value, "{key}");
+        }
+    }
+}
+
+#[test]
+#[ignore = "tier stack"]
+fn stack_a_binding_made_by_someone_else_is_left_as_it_is() {
+    let tracking = json!({"argocd.argoproj.io/tracking-id": "shop:elbv2.k8s.aws/TargetGroupBinding:theirs/theirs-b"});
+    left_as_it_is("theirs", "argocd-controller", json!({"annotations": tracking}));
+}
+
+/// As `helm install` leaves it: the chart's object, with the ownership that Helm adds. Helm itself is not run.
+#[test]
+#[ignore = "tier stack"]
+fn stack_a_binding_made_by_helm_is_left_as_it_is() {
+    let release = json!({"meta.helm.sh/release-name": "shop", "meta.helm.sh/release-namespace": "helmed"});
+    left_as_it_is("helmed", "helm", json!({"annotations": release, "labels": {"app.kubernetes.io/managed-by": "Helm"}}));
+}

@@ -1,0 +1,252 @@
+//! What a test has: a namespace `NAME` in both clusters with a Deployment and a Service `web`, a load balancer `NAME-web` of three routes, target groups
+//! `NAME-a` and `NAME-b`, and in `a` the binding of `NAME-a`, whose targets the controller has registered.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::cluster::Cluster;
+use super::report::report;
+use super::stack::Stack;
+
+/// Pods of the Deployment in each cluster.
+pub const REPLICAS: usize = 4;
+
+/// One test's own part of the stack.
+pub struct World {
+    /// Of all tests.
+    pub stack: &'static Stack,
+    /// Namespace, plan, and what names in AWS begin with.
+    pub name: String,
+    /// ARNs of the target groups `a`, `b` and `c`; `c` is not the plan's.
+    pub groups: BTreeMap<String, String>,
+    /// ARNs of the listener on 443, whose default action is a route, and of its two rules.
+    pub routes: Vec<String>,
+    /// Of this test's own: plans and state.
+    pub folder: tempfile::TempDir,
+    /// Of the stack whose parts are killed.
+    turn: Option<MutexGuard<'static, ()>>,
+}
+
+impl World {
+    /// Beside other tests.
+    pub fn new(name: &str) -> Self {
+        Self::make(Stack::shared(), name, None)
+    }
+
+    /// On a stack that no other test uses meanwhile: for killing its parts.
+    pub fn alone(name: &str) -> Self {
+        static TURN: Mutex<()> = Mutex::new(());
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        Self::make(Stack::fragile(), name, Some(turn))
+    }
+
+    fn make(stack: &'static Stack, name: &str, turn: Option<MutexGuard<'static, ()>>) -> Self {
+        for cluster in [&stack.a, &stack.b] {
+            furnish(cluster, name);
+        }
+        stack.furnish(name);
+        let describe = |what: &str| json!(["elbv2", format!("describe_{what}"), {"Names": [format!("{name}-web")]}]);
+        let found = stack.boto(&json!([describe("load_balancers"), ["elbv2", "describe_target_groups", {}]]));
+        let load_balancer = text(&found[0]["LoadBalancers"][0]["LoadBalancerArn"]);
+        let all = found[1]["TargetGroups"].as_array().expect("groups");
+        let named = |letter: &str| all.iter().find(|g| g["TargetGroupName"] == format!("{name}-{letter}")).expect("a group");
+        let groups: BTreeMap<_, _> = ["a", "b", "c"].map(|l| (l.to_owned(), text(&named(l)["TargetGroupArn"]))).into();
+        let routes = routes(stack, &load_balancer, &groups);
+        let folder = tempfile::tempdir().expect("a folder");
+        let world = Self { stack, name: name.to_owned(), groups, routes, folder, turn };
+        world.bind(&stack.a, "a");
+        world.until("the controller of a registers its pods", || world.targets("a").len() == REPLICAS);
+        world
+    }
+
+    /// As [`until`]; says what there is instead if that never comes.
+    pub fn until(&self, what: &str, holds: impl FnMut() -> bool) {
+        if let Err(never) = wait(what, holds) {
+            panic!("{never}\n{}", report(self));
+        }
+    }
+
+    /// Makes the binding of group `letter` to the Service in this cluster, as an administrator would.
+    pub fn bind(&self, cluster: &Cluster, letter: &str) {
+        cluster.api.create(&self.bindings(), &self.binding(letter));
+    }
+
+    /// That binding, as an object.
+    pub fn binding(&self, letter: &str) -> Value {
+        let spec = json!({"serviceRef": {"name": "web", "port": "http"}, "targetGroupARN": self.groups[letter], "targetType": "ip"});
+        let kind = json!({"apiVersion": "elbv2.k8s.aws/v1beta1", "kind": "TargetGroupBinding"});
+        json!({"apiVersion": kind["apiVersion"], "kind": kind["kind"], "metadata": {"name": format!("{}-{letter}", self.name)}, "spec": spec})
+    }
+
+    /// The path of this test's bindings.
+    pub fn bindings(&self) -> String {
+        format!("/apis/elbv2.k8s.aws/v1beta1/namespaces/{}/targetgroupbindings", self.name)
+    }
+
+    /// The addresses registered in a group, sorted.
+    pub fn targets(&self, letter: &str) -> Vec<String> {
+        let health = self.stack.boto(&json!([["elbv2", "describe_target_health", {"TargetGroupArn": self.groups[letter]}]])).remove(0);
+        let all = health["TargetHealthDescriptions"].as_array().expect("targets");
+        let mut ips: Vec<_> = all.iter().map(|t| text(&t["Target"]["Id"])).collect();
+        ips.sort();
+        ips
+    }
+
+    /// The addresses of the ready pods in a cluster, sorted.
+    pub fn pods(&self, cluster: &Cluster) -> Vec<String> {
+        let list = cluster.api.get(&format!("/api/v1/namespaces/{}/pods", self.name));
+        let ready = |pod: &&Value| {
+            pod["status"]["conditions"].as_array().is_some_and(|all| all.iter().any(|c| c["type"] == "Ready" && c["status"] == "True"))
+        };
+        let mut ips: Vec<_> = list["items"].as_array().expect("pods").iter().filter(ready).map(|p| text(&p["status"]["podIP"])).collect();
+        ips.sort();
+        ips
+    }
+
+    /// Each route's weights: group letter → weight.
+    pub fn weights(&self) -> Vec<BTreeMap<String, u64>> {
+        let calls = [
+            json!(["elbv2", "describe_listeners", {"ListenerArns": [self.routes[0]]}]),
+            json!(["elbv2", "describe_rules", {"RuleArns": self.routes[1..]}]),
+        ];
+        let found = self.stack.boto(&json!(calls));
+        let rules = found[1]["Rules"].as_array().expect("rules");
+        let actions = std::iter::once(&found[0]["Listeners"][0]["DefaultActions"])
+            .chain(self.routes[1..].iter().map(|arn| &rules.iter().find(|r| r["RuleArn"] == **arn).expect("a rule")["Actions"]));
+        actions.map(|a| self.tuples(&a[0]["ForwardConfig"]["TargetGroups"])).collect()
+    }
+
+    fn tuples(&self, groups: &Value) -> BTreeMap<String, u64> {
+        let letter = |arn: &Value| self.groups.iter().find(|(_, a)| **a == *arn).expect("a known group").0.clone();
+        groups.as_array().expect("groups").iter().map(|t| (letter(&t["TargetGroupArn"]), t["Weight"].as_u64().expect("a weight"))).collect()
+    }
+
+    /// Asserts that every route gives `share` percent of the managed part to `b`.
+    pub fn share_is(&self, share: u64) {
+        for weights in self.weights() {
+            let [a, b] = ["a", "b"].map(|l| weights.get(l).copied().unwrap_or(0));
+            assert_eq!(b * 100, share * (a + b), "{weights:?} is not {share} %");
+        }
+    }
+
+    /// Writes the plan of this test with these steps, and returns its path.
+    pub fn plan(&self, steps: &str) -> String {
+        self.plan_with(steps, "")
+    }
+
+    /// The same with more lines under `strategy:`, indented by four.
+    pub fn plan_with(&self, steps: &str, strategy: &str) -> String {
+        let name = &self.name;
+        let text = format!(
+            "apiVersion: cutover.dev/v1alpha1
+kind: Cutover
+metadata: {{name: {name}}}
+spec:
+  aws: {{accountId: \"123456789012\", region: us-east-1}}
+  clusters: [{{name: a, kubeContext: a}}, {{name: b, kubeContext: b}}]
+  workloads:
+    - name: web
+      service: {{namespace: {name}, name: web, port: http}}
+      binding: {{mode: create, targetType: ip}}
+      routes: [{{alb: {{loadBalancer: {name}-web, targetGroups: {{a: {name}-a, b: {name}-b}}, expect: 3}}}}]
+  strategy:
+    from: a
+    to: b
+    settle: 1s
+    gates: {{targetHealth: {{raise: {{stableFor: 1s}}, guard: {{for: 2s}}, timeout: 2m}}}}
+{strategy}    steps: [{steps}]
+"
+        );
+        let path = self.folder.path().join("plan.yaml");
+        std::fs::write(&path, text).expect("the plan is written");
+        path.to_str().expect("UTF-8").to_owned()
+    }
+
+    /// Where the runs are kept.
+    pub fn state(&self) -> PathBuf {
+        self.folder.path().join("state")
+    }
+
+    /// The binary, with the stack as its AWS and its clusters, and no terminal. It signs with the access key `cutover`.
+    pub fn cutover(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cutover"));
+        command.args(args).env_clear().env("PATH", "/usr/bin:/bin").env("HOME", self.folder.path()).env("USER", "alice");
+        command.env("CUTOVER_STATE_DIR", self.state()).env("TZ", "UTC").env("AWS_EC2_METADATA_DISABLED", "true");
+        command.env("KUBECONFIG", &self.stack.kubeconfig);
+        command.envs([("AWS_ENDPOINT_URL", self.stack.endpoint.url.as_str()), ("AWS_REGION", "us-east-1")]);
+        command.envs([("AWS_ACCESS_KEY_ID", "cutover"), ("AWS_SECRET_ACCESS_KEY", "test")]);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+}
+
+/// Waits for what the stack does in its own time; fails after a minute and a half.
+pub fn until(what: &str, holds: impl FnMut() -> bool) {
+    wait(what, holds).unwrap_or_else(|never| panic!("{never}"));
+}
+
+fn wait(what: &str, mut holds: impl FnMut() -> bool) -> Result<(), String> {
+    let began = Instant::now();
+    while !holds() {
+        if began.elapsed() > Duration::from_secs(90) {
+            return Err(format!("never: {what}"));
+        }
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    Ok(())
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if self.turn.is_none() {
+            return;
+        }
+        // A cluster that does not come back fails the tests after this one, and says why.
+        std::thread::scope(|scope| {
+            let threads = [&self.stack.a, &self.stack.b].map(|cluster| scope.spawn(|| cluster.mend()));
+            for thread in threads {
+                let _ = thread.join();
+            }
+        });
+    }
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_else(|| panic!("not text: {value}")).to_owned()
+}
+
+/// A namespace, a Deployment with ready pods, and its Service.
+fn furnish(cluster: &Cluster, name: &str) {
+    cluster.api.create("/api/v1/namespaces", &json!({"metadata": {"name": name}}));
+    let container = json!({"name": "web", "image": "web:1", "ports": [{"name": "http", "containerPort": 8080}]});
+    let template = json!({"metadata": {"labels": {"app": "web"}}, "spec": {"nodeName": "node-1", "containers": [container]}});
+    let spec = json!({"replicas": REPLICAS, "selector": {"matchLabels": {"app": "web"}}, "template": template});
+    cluster.api.create(&format!("/apis/apps/v1/namespaces/{name}/deployments"), &json!({"metadata": {"name": "web"}, "spec": spec}));
+    let ports = json!([{"name": "http", "port": 80, "targetPort": 8080}]);
+    let service = json!({"metadata": {"name": "web"}, "spec": {"selector": {"app": "web"}, "ports": ports}});
+    cluster.api.create(&format!("/api/v1/namespaces/{name}/services"), &service);
+}
+
+/// On 443 a default action and two rules: one that knows only `a`, one where a stranger has a fifth of the whole.
+fn routes(stack: &Stack, load_balancer: &str, groups: &BTreeMap<String, String>) -> Vec<String> {
+    let listeners = stack.boto(&json!([["elbv2", "describe_listeners", {"LoadBalancerArn": load_balancer}]])).remove(0);
+    let listener = listeners["Listeners"].as_array().expect("listeners").iter().find(|l| l["Port"] == 443).expect("443");
+    let https = text(&listener["ListenerArn"]);
+    let forward = |weights: &[(&str, u64)]| {
+        let tuples: Vec<_> = weights.iter().map(|(l, w)| json!({"TargetGroupArn": groups[*l], "Weight": w})).collect();
+        json!([{"Type": "forward", "ForwardConfig": {"TargetGroups": tuples, "TargetGroupStickinessConfig": {"Enabled": false}}}])
+    };
+    let rule = |priority: u64, weights: &[(&str, u64)]| {
+        let path = json!([{"Field": "path-pattern", "PathPatternConfig": {"Values": [format!("/{priority}/*")]}}]);
+        json!(["elbv2", "create_rule", {"ListenerArn": https, "Priority": priority, "Conditions": path, "Actions": forward(weights)}])
+    };
+    let default = json!(["elbv2", "modify_listener", {"ListenerArn": https, "DefaultActions": forward(&[("a", 100)])}]);
+    // Through the proxy, which must know what is attached.
+    let made = stack.aws(&json!([default, rule(1, &[("a", 1)]), rule(2, &[("a", 80), ("c", 20)])]));
+    vec![https, text(&made[1]["Rules"][0]["RuleArn"]), text(&made[2]["Rules"][0]["RuleArn"])]
+}

@@ -1,0 +1,89 @@
+//! What cannot be done is refused at once, with an exit code and the command to type; nothing waits for a terminal that is not there.
+
+use crate::terminal::support::{Lab, PLAN};
+
+#[test]
+fn init_and_check_work_and_nothing_waits_for_a_terminal() {
+    let lab = Lab::start();
+    let init = lab.cutover_with(&[
+        "init",
+        "--load-balancer",
+        "alpha-webapp",
+        "--from",
+        "*-a",
+        "--to",
+        "*-b",
+        "--from-cluster",
+        "alpha-kr-a",
+        "--to-cluster",
+        "alpha-kr-b",
+        "--service",
+        "webapp/webapp:http",
+    ]);
+    assert_eq!(init.code, 0, "{init:?}");
+    std::fs::write(lab.folder().join("written.yaml"), &init.out).expect("the plan is written");
+    let check = lab.cutover("check written.yaml");
+    assert_eq!(check.code, 0, "what init writes is accepted: {check:?}");
+    assert!(!check.out.contains('\u{1b}'), "no colour into a pipe: {check:?}");
+    assert!(lab.cutover("check plan.yaml --output json").records().len() > 3);
+
+    let unasked = lab.cutover("run plan.yaml");
+    assert_eq!((unasked.code, unasked.err.contains("add --yes")), (2, true), "{unasked:?}");
+    for (words, code) in [
+        ("status", 2),
+        ("status nosuch", 2),
+        ("promote two-terminals", 2),
+        ("pause two-terminals", 2),
+        ("approve plan.yaml", 2),
+        ("abort two-terminals --yes", 2),
+        ("resume two-terminals-20260101-000000-bcdf --yes", 2),
+        ("rollback", 2),
+        ("run nosuch.yaml --yes", 2),
+        ("run plan.yaml --yes --until nosuch", 2),
+        ("status --load-balancer nosuch", 2),
+    ] {
+        let said = lab.cutover(words);
+        assert_eq!(said.code, code, "{words}: {said:?}");
+        assert!(said.out.is_empty() && said.err.starts_with("error: "), "{words}: {said:?}");
+    }
+    let json = lab.cutover("status --load-balancer alpha-webapp --output json").records();
+    assert!(json[0]["marker"].as_object().is_some_and(serde_json::Map::is_empty), "nothing was touched: {json:?}");
+}
+
+#[test]
+fn a_changed_plan_and_another_runs_marker_are_named() {
+    let lab = Lab::start();
+    assert_eq!(lab.cutover("run plan.yaml --yes --until 1").code, 8);
+    std::fs::write(lab.folder().join("plan.yaml"), PLAN.replace("setWeight: 5", "setWeight: 7")).expect("the plan is changed");
+    let changed = lab.cutover("resume plan.yaml --yes");
+    assert_eq!(changed.code, 2, "{changed:?}");
+    assert!(changed.err.contains("-      - setWeight: 5") && changed.err.contains("+      - setWeight: 7"), "{changed:?}");
+    assert_eq!(lab.shares(), [0.0; 6]);
+
+    // Another plan over the same load balancer finds the first one's marker.
+    std::fs::write(lab.folder().join("other.yaml"), PLAN.replace("name: two-terminals", "name: other")).expect("another plan");
+    let other = lab.cutover("run other.yaml --yes");
+    assert_eq!(other.code, 6, "{other:?}");
+    assert!(other.err.contains("two-terminals-"), "it names the other run: {other:?}");
+    assert_eq!(lab.cutover("status").code, 0, "the refused one left no run behind");
+}
+
+#[test]
+fn two_unfinished_runs_are_named_where_one_must_be_said() {
+    let lab = Lab::start();
+    // Without markers two runs can be left over one load balancer.
+    for name in ["first", "second"] {
+        let plan = PLAN.replace("name: two-terminals", &format!("name: {name}")).replace("spec:\n", "spec:\n  marker: none\n");
+        std::fs::write(lab.folder().join("plan.yaml"), plan).expect("the plan is written");
+        let left = lab.cutover("run plan.yaml --yes --until 1");
+        assert_eq!(left.code, 8, "{left:?}");
+    }
+    for verb in ["status", "rollback"] {
+        let said = lab.cutover(verb);
+        assert_eq!(said.code, 2, "{verb}: {said:?}");
+        assert!(said.err.contains("2 unfinished runs") && said.err.contains("say which"), "{verb}: {said:?}");
+        let named = |plan: &str| said.err.lines().any(|l| l.trim_start().starts_with(&format!("{plan}-")) && l.ends_with("unfinished"));
+        assert!(named("first") && named("second"), "{verb}: {said:?}");
+    }
+    assert_eq!(lab.cutover("status first").code, 0);
+}

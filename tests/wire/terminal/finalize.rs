@@ -1,0 +1,53 @@
+//! The old cluster, let go from the command line.
+
+use serde_json::Value;
+
+use crate::terminal::support::Lab;
+
+/// Connections to the old targets end at once.
+const AT_ONCE: &str = r#"{targetGroups: [{cluster: from, attributes: {deregistration_delay.timeout_seconds: "0"}}]}"#;
+
+fn stands(answer: &Value) -> Vec<(&str, &str)> {
+    let items = answer["items"].as_array().expect("items");
+    items.iter().map(|i| (i["what"].as_str().unwrap_or_default(), i["stands"].as_str().unwrap_or_default())).collect()
+}
+
+#[test]
+fn an_old_cluster_is_let_go_once_nothing_is_in_the_way_and_then_nothing_leads_back() {
+    let lab = Lab::start_in(AT_ONCE);
+    let mut run = lab.follow("run plan.yaml --yes");
+    run.until_step(3);
+    let early = lab.cutover("finalize two-terminals --output json");
+    assert_eq!((early.code, stands(&early.json())), (8, vec![("run", "wait")]), "{early:?}");
+    assert_eq!(lab.cutover("promote two-terminals --full").code, 0);
+    run.until_event("finished");
+    assert_eq!(run.end().0, 0);
+
+    // Nobody sends requests to this lab, so that nothing can be said about them.
+    let asked = lab.cutover("finalize plan.yaml --output json");
+    let (answer, wanted) =
+        (asked.json(), [("run", "yes"), ("shares", "yes"), ("time", "yes"), ("requests", "unknown"), ("rules", "yes"), ("health", "yes")]);
+    assert_eq!((asked.code, stands(&answer), &answer["canGo"]), (3, wanted.to_vec(), &false.into()), "{asked:?}");
+    let refused = lab.cutover("finalize two-terminals --detach --yes");
+    assert!(refused.code == 3 && refused.err.contains("--force") && refused.err.contains("not known"), "{refused:?}");
+    let unasked = lab.cutover("finalize two-terminals --detach --force");
+    assert!(unasked.code == 2 && unasked.err.contains("--yes"), "{unasked:?}");
+    assert_eq!(lab.shares(), [100.0; 6]);
+
+    let gone = lab.cutover("finalize two-terminals --detach --bindings --force --yes");
+    assert_eq!(gone.code, 0, "{gone:?}");
+    assert!(gone.out.contains("left there") && !gone.err.contains("cutover rollback"), "{gone:?}");
+    let live = lab.cutover("status --load-balancer alpha-webapp --output json").out;
+    let routes = live.lines().filter(|line| line.contains("liveRoute"));
+    assert!(routes.clone().count() == 6 && routes.clone().all(|line| !line.contains("alpha-webapp-a")), "{live}");
+    assert_eq!(lab.shares(), [100.0; 6]);
+
+    for back in ["rollback two-terminals --yes", "rollback plan.yaml --yes --force", "rollback plan.yaml --ramp 50,100 --yes"] {
+        let back = lab.cutover(back);
+        assert!(back.code == 3 && back.err.contains("finalize") && back.err.contains("nothing was touched"), "{back:?}");
+    }
+    assert_eq!(lab.cutover("abort two-terminals --yes").code, 2);
+    let told = lab.cutover("history two-terminals").out;
+    assert!(told.contains("completed"), "{told}");
+    assert_eq!(lab.stop(), Some(0));
+}

@@ -1,0 +1,10 @@
+//! Two terminals: `cutover lab` in one, everything else in the other. Real processes, real sockets, the environment exactly as it is printed.
+
+mod errors;
+mod finalize;
+mod hooks;
+mod notify;
+mod shared;
+mod steering;
+pub mod support;
+mod telemetry;

@@ -1,0 +1,87 @@
+//! Who is told of a run, over sockets: once for each event, whichever process journals it; and what never answers holds up nobody.
+
+use serde_json::Value;
+
+use crate::terminal::hooks::Hooks;
+use crate::terminal::support::{Lab, PLAN};
+
+/// The plan of these tests with notifications.
+fn plan(lab: &Lab, notifications: &str) {
+    let plan = PLAN.replace("  strategy:\n", &format!("  notifications:\n{notifications}  strategy:\n"));
+    std::fs::write(lab.folder().join("told.yaml"), plan).expect("the plan is written");
+}
+
+#[test]
+fn each_event_is_told_once_whichever_process_journals_it() {
+    let lab = Lab::start();
+    let (hooks, url) = Hooks::start();
+    let all = "[started, stepStarted, approvalNeeded, approved, paused, resumed, rollbackStarted, finished, stopped]";
+    std::fs::write(lab.folder().join("secret"), format!("{url}/slack\n")).expect("a secret");
+    plan(
+        &lab,
+        &format!(
+            "    - webhook: {{url: \"{url}/all\"}}\n      on: {all}\n    - webhook: {{url: \"{url}/busy\"}}\n      on: [started]\n    \
+             - slack: {{urlFrom: {{file: secret}}}}\n      on: [paused]\n      template: \"<!here> {{{{message}}}}\"\n    \
+             - exec: {{command: [sh, -c, \"cat >> told; echo >> told\"]}}\n      on: [approved]\n    \
+             - slack: {{urlFrom: {{env: NOT_SET_ANYWHERE}}}}\n      on: [frozen]\n"
+        ),
+    );
+    let mut run = lab.follow("run told.yaml --yes");
+    run.until_step(3);
+    run.process.signal("INT");
+    let (code, said) = run.end();
+    assert_eq!(code, 130, "{said}");
+    assert!(said.contains("notifications to slack cannot be delivered: the environment has no NOT_SET_ANYWHERE"), "{said}");
+    // Nobody has it in hand: this process journals, and tells.
+    assert_eq!(lab.cutover("promote two-terminals").code, 0);
+    let waiting = lab.cutover("resume two-terminals --yes --max-wait 0s");
+    assert_eq!(waiting.code, 8, "{waiting:?}");
+    assert_eq!(lab.cutover("approve two-terminals").code, 0);
+    let done = lab.cutover("resume two-terminals --yes");
+    assert_eq!(done.code, 0, "{done:?}");
+    assert_eq!(lab.cutover("rollback two-terminals --yes").code, 0);
+    let expected = [
+        "started",
+        "stepStarted",
+        "stepStarted",
+        "stepStarted",
+        "paused",
+        "stopped",
+        "approved",
+        "resumed",
+        "approvalNeeded",
+        "approved",
+        "stepStarted",
+        "finished",
+        "rollbackStarted",
+        "finished",
+    ];
+    assert_eq!(hooks.at("/all", "event"), expected);
+    assert_eq!(hooks.at("/busy", "event"), ["started", "started"], "refused once, and tried again");
+    let slack = hooks.at("/slack", "text");
+    assert!(slack.len() == 1 && slack[0].starts_with("<!here> paused by alice@") && slack[0].ends_with(": interrupted"), "{slack:?}");
+    let told = std::fs::read_to_string(lab.folder().join("told")).expect("the command ran");
+    let by: Vec<Value> = told.lines().map(|l| serde_json::from_str(l).expect("JSON")).collect();
+    assert!(by.len() == 2 && by.iter().all(|b| b["event"] == "approved" && b["steps"] == 5), "{told}");
+    for text in [&said, &done.err, &done.out] {
+        assert!(!text.contains(&format!("{url}/slack")), "a secret is printed: {text}");
+    }
+}
+
+#[test]
+fn a_webhook_that_never_answers_changes_nothing_of_a_run() {
+    let lab = Lab::start();
+    let (hooks, url) = Hooks::start();
+    plan(&lab, &format!("    - webhook: {{url: \"{url}/hang\"}}\n    - exec: {{command: [sleep, \"1000\"], timeout: 900s}}\n"));
+    let mut run = lab.follow("run told.yaml --yes");
+    run.until_step(3);
+    assert_eq!(lab.cutover("rollback two-terminals --yes").code, 0);
+    let finished = run.until_event("finished");
+    assert_eq!(finished["outcome"], "aborted");
+    let (code, said) = run.end();
+    assert_eq!(code, 4, "{said}");
+    assert_eq!(lab.shares(), [0.0; 6]);
+    assert_eq!(hooks.at("/hang", "event")[0], "started");
+    assert!(said.contains("notifications to webhook: 3 not delivered when this process ended"), "{said}");
+    assert!(said.contains("notifications to exec: 3 not delivered when this process ended"), "{said}");
+}

@@ -1,0 +1,115 @@
+//! Runs kept in a cluster: two machines that share nothing else.
+
+use crate::terminal::support::{Lab, PLAN};
+
+/// The plan of these tests, its runs kept in the old cluster.
+fn shared(lab: &Lab) {
+    let plan = PLAN.replace("spec:\n", "spec:\n  state: {kubernetes: {eks: alpha-kr-a, namespace: webapp}}\n");
+    std::fs::write(lab.folder().join("shared.yaml"), plan).expect("the plan is written");
+}
+
+#[test]
+fn a_run_that_is_kept_in_a_cluster_is_steered_and_taken_back_from_another_machine() {
+    let lab = Lab::start();
+    shared(&lab);
+    let mut run = lab.follow("run shared.yaml --yes");
+    run.until_step(3);
+    // Another machine has neither the plan nor this machine's folder: only the place.
+    let elsewhere = |words: &str| lab.cutover(&format!("{words} --state-dir elsewhere --state eks:alpha-kr-a/webapp"));
+    assert_eq!(lab.cutover("status two-terminals --state-dir elsewhere").code, 2, "nothing is kept on a machine");
+    let status = elsewhere("status two-terminals --output json").json();
+    assert_eq!((&status["phase"], &status["guard"]["state"]), (&"baking".into(), &"watched".into()));
+    assert_eq!(lab.cutover("run shared.yaml --yes --state-dir elsewhere").code, 6);
+    assert_eq!(elsewhere("promote two-terminals").code, 0);
+    run.until_step(4);
+    let approve = elsewhere("approve two-terminals");
+    assert_eq!((approve.code, approve.out.contains("arn:aws:sts::123456789012:")), (0, true), "{approve:?}");
+    let approved = run.until_event("approved");
+    assert!(approved["by"].as_str().is_some_and(|by| by.starts_with("arn:aws:") && by.contains("(alice@")), "{approved}");
+    run.until_event("finished");
+    let (code, said) = run.end();
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains("kubectl -n webapp get configmap cutover-two-terminals-"), "{said}");
+    let back = elsewhere("rollback two-terminals --yes");
+    assert_eq!(back.code, 0, "{back:?}");
+    assert_eq!(lab.shares(), [0.0; 6]);
+    let other = lab.cutover("status shared.yaml --state eks:alpha-kr-b/webapp");
+    assert_eq!((other.code, other.err.contains("eks:alpha-kr-a/webapp")), (2, true), "{other:?}");
+}
+
+/// A Job of the lab's old cluster, as any other client reads it.
+fn job(lab: &Lab, name: &str) -> serde_json::Value {
+    let config = lab.environment("KUBECONFIG");
+    let config = kube::config::Kubeconfig::read_from(config).expect("a kubeconfig");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let options = kube::config::KubeConfigOptions { context: Some("alpha-kr-a".into()), ..Default::default() };
+        let config = kube::Config::from_custom_kubeconfig(config, &options).await.expect("a context");
+        let client = kube::Client::try_from(config).expect("a client");
+        let jobs: kube::Api<k8s_openapi::api::batch::v1::Job> = kube::Api::namespaced(client, "webapp");
+        serde_json::to_value(jobs.get(name).await.expect("the job")).expect("JSON")
+    })
+}
+
+#[test]
+fn a_run_that_is_handed_to_a_job_is_gone_on_with_by_what_the_job_says() {
+    let lab = Lab::start();
+    shared(&lab);
+    let no_context = |plan: &str| plan.replace("eks: alpha-kr-b", "kubeContext: b");
+    let text = std::fs::read_to_string(lab.folder().join("shared.yaml")).expect("the plan");
+    std::fs::write(lab.folder().join("context.yaml"), no_context(&text)).expect("the plan is written");
+    for (words, why) in [
+        ("run plan.yaml --yes --detach --image i", "spec.state"),
+        ("run context.yaml --yes --detach --image i", "kubeconfig context b"),
+        ("run shared.yaml --yes --detach", "--image"),
+    ] {
+        let said = lab.cutover(words);
+        assert_eq!((said.code, said.err.contains(why)), (2, true), "{words}: {said:?}");
+    }
+    let said = lab.cutover("run shared.yaml --yes --detach --image registry.example.com/cutover:0.1.0 --output json");
+    assert_eq!(said.code, 8, "{said:?}");
+    let handed = said.json();
+    let run = handed["run"].as_str().expect("a run");
+    assert_eq!(lab.shares(), [0.0; 6], "nothing was moved from here");
+    let status = lab.cutover(&format!("status {run} --state eks:alpha-kr-a/webapp --output json"));
+    assert_eq!(status.json()["phase"], "ready", "{status:?}");
+    let job = job(&lab, handed["job"].as_str().expect("a job"));
+    let pod = &job["spec"]["template"]["spec"];
+    assert_eq!(pod["serviceAccountName"], "cutover");
+    let arguments = pod["containers"][0]["args"].as_array().expect("arguments");
+    let arguments: Vec<_> = arguments.iter().filter_map(|a| a.as_str()).collect();
+    // As its pod would, on a machine that has nothing of this one; an evicted pod's successor calls the same.
+    let words = arguments.join(" ");
+    let mut pod = lab.follow(&format!("{} --state-dir pod", words.replace("--output json", "")));
+    pod.until_step(3);
+    let again = lab.cutover("run shared.yaml --yes --detach --image i");
+    assert_eq!(again.code, 6, "{again:?}");
+    assert_eq!(lab.cutover("promote shared.yaml --state-dir elsewhere").code, 0);
+    pod.until_step(4);
+    assert_eq!(lab.cutover("approve shared.yaml --state-dir elsewhere").code, 0);
+    pod.until_event("finished");
+    assert_eq!(pod.end().0, 0);
+    let over = lab.cutover(&words);
+    assert_eq!((over.code, over.err.contains("is over")), (0, true), "{over:?}");
+}
+
+#[test]
+fn a_place_that_cannot_be_reached_is_refused_and_no_local_one_is_used() {
+    let lab = Lab::start();
+    let config =
+        "{apiVersion: v1, kind: Config, clusters: [{name: gone, cluster: {server: \"http://127.0.0.1:9\"}}], users: [{name: me, user: {}}],
+        contexts: [{name: gone, context: {cluster: gone, user: me}}], current-context: gone}";
+    std::fs::write(lab.folder().join("gone.yaml"), config).expect("the kubeconfig is written");
+    let plan = PLAN.replace("spec:\n", "spec:\n  state: {kubernetes: {kubeContext: gone, namespace: cutover}}\n");
+    std::fs::write(lab.folder().join("shared.yaml"), plan).expect("the plan is written");
+    for words in ["run shared.yaml --yes", "status two-terminals --state kubernetes:gone/cutover", "rollback shared.yaml --yes"] {
+        let mut command = lab.command(env!("CARGO_BIN_EXE_cutover"));
+        let said =
+            crate::terminal::support::Said::of(command.env("KUBECONFIG", "gone.yaml").args(words.split(' ')).output().expect("it runs"));
+        assert_eq!(said.code, 3, "{words}: {said:?}");
+        assert!(said.err.contains("namespace cutover of the cluster of context gone"), "{words}: {said:?}");
+        assert!(said.err.contains("cutover rollback --load-balancer"), "{words}: {said:?}");
+    }
+    assert_eq!(lab.shares(), [0.0; 6]);
+    assert_eq!(lab.cutover("status two-terminals").code, 2, "nothing was kept on this machine");
+}

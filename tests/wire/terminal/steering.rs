@@ -1,0 +1,118 @@
+//! A run, steered from a second terminal to its end and back.
+
+use crate::terminal::support::Lab;
+
+#[test]
+fn a_run_is_steered_from_another_terminal_to_its_end_and_back() {
+    let lab = Lab::start();
+    let mut run = lab.follow("run plan.yaml --yes");
+    assert_eq!(run.until("the start", |_| true)["event"], "started", "the stream begins with the run's beginning");
+    run.until_step(3);
+    assert_eq!(lab.shares(), [5.0; 6]);
+
+    let second = lab.cutover("run plan.yaml --yes");
+    assert_eq!(second.code, 6, "{second:?}");
+    assert!(second.err.contains("alice@") && second.err.contains(&format!("cutover rollback {}", run.run)), "{second:?}");
+
+    let status = lab.cutover("status --output json").json();
+    assert_eq!((&status["phase"], &status["guard"]["state"]), (&"baking".into(), &"watched".into()));
+    assert_eq!(status["traffic"][0]["shares"], serde_json::json!([["a", 95.0], ["b", 5.0]]));
+
+    let approve = lab.cutover("approve two-terminals");
+    assert_eq!(approve.code, 2, "a bake waits for nobody's approval: {approve:?}");
+    let pause = lab.cutover("pause two-terminals");
+    assert_eq!((pause.code, pause.out.contains("paused by alice@")), (0, true), "{pause:?}");
+    run.until_event("paused");
+    let paused = lab.cutover("status two-terminals").out;
+    assert!(paused.contains("paused by alice@") && paused.contains(&format!("cutover resume {}", run.run)), "{paused}");
+    assert_eq!(lab.cutover("resume two-terminals --yes").code, 0);
+    run.until_event("resumed");
+
+    let promote = lab.cutover("promote plan.yaml");
+    assert_eq!(promote.code, 0, "{promote:?}");
+    run.until_step(4);
+    assert_eq!(lab.cutover("approve two-terminals").code, 0);
+    run.until_event("finished");
+    let (code, said) = run.end();
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains("cutover rollback two-terminals-"), "{said}");
+    assert_eq!(lab.shares(), [100.0; 6]);
+
+    let back = lab.cutover("rollback two-terminals --yes");
+    assert_eq!(back.code, 0, "{back:?}");
+    assert_eq!(lab.shares(), [0.0; 6]);
+    told_afterwards(&lab);
+    assert_eq!(lab.stop(), Some(0));
+}
+
+/// The run above, for whoever was not there.
+fn told_afterwards(lab: &Lab) {
+    let list = lab.cutover("history --output json").json();
+    let id = list["id"].as_str().expect("an id").to_owned();
+    assert_eq!((&list["plan"], &list["finished"]), (&"two-terminals".into(), &"aborted".into()));
+    let table = lab.cutover("history plan.yaml").out;
+    assert!(table.contains(&id) && table.contains("aborted"), "{table}");
+    let records = lab.cutover(&format!("history {id} --output json")).records();
+    let intended = |r: &&serde_json::Value| r["event"] == "intended";
+    let writes: usize = records.iter().filter(intended).map(|r| r["writes"].as_array().expect("writes").len()).sum();
+    assert!(lab.cutover(&format!("history {id}")).out.contains("approved by alice@"));
+
+    let report = lab.cutover("report");
+    let file = lab.folder().join(format!("cutover-report-{id}.html"));
+    assert_eq!((report.code, report.out.trim()), (0, format!("cutover-report-{id}.html").as_str()), "{report:?}");
+    let page = std::fs::read_to_string(file).expect("the page");
+    for said in [">Aborted<", "paused by alice@", "approved by alice@", "6 routes at a 100 %, b 0 %", &format!("{writes} sent, ")] {
+        assert!(page.contains(said), "{said}\n{page}");
+    }
+    let ticket = lab.cutover("report two-terminals --output markdown").out;
+    assert!(ticket.starts_with("## cutover: two-terminals") && ticket.contains(&format!("{writes} sent, ")), "{ticket}");
+    assert_eq!(lab.cutover("report nobody").code, 2);
+}
+
+#[test]
+fn an_interrupted_run_says_what_is_live_and_is_aborted_from_another_terminal() {
+    let lab = Lab::start();
+    let mut run = lab.follow("run plan.yaml --yes");
+    run.until_step(3);
+    run.process.signal("INT");
+    run.until_event("stopped");
+    let id = run.run.clone();
+    let (code, said) = run.end();
+    assert_eq!(code, 130, "{said}");
+    for part in ["b 5 %", "nobody watches this traffic now", &format!("cutover resume {id}"), &format!("cutover rollback {id}")] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    let status = lab.cutover("status --output json").json();
+    assert_eq!((&status["guard"]["state"], &status["stopped"]), (&"unguarded".into(), &"interrupted".into()));
+    let again = lab.cutover("run plan.yaml --yes");
+    assert_eq!(again.code, 3, "an unfinished run that nobody has in hand: {again:?}");
+
+    let mut resumed = lab.follow("resume two-terminals --yes");
+    resumed.until_event("resumed");
+    resumed.until("a bake that goes on", |r| r["event"] == "waiting" && r["waits"][0]["reason"] == "bake");
+    let abort = lab.cutover("abort two-terminals --yes");
+    assert_eq!(abort.code, 0, "{abort:?}");
+    let (code, said) = resumed.end();
+    assert_eq!(code, 4, "{said}");
+    assert_eq!(lab.shares(), [0.0; 6]);
+}
+
+#[test]
+fn a_terminal_that_closes_leaves_the_run_as_control_c_does() {
+    let lab = Lab::start();
+    let mut run = lab.follow("run plan.yaml --yes --until first-traffic");
+    run.until_step(1);
+    run.process.signal("HUP");
+    assert_eq!(run.until_event("stopped")["reason"], "interrupted");
+    assert_eq!(run.end().0, 130);
+
+    let until = lab.cutover("resume two-terminals --yes --until first-traffic");
+    assert_eq!(until.code, 8, "{until:?}");
+    assert!(until.err.contains("nobody watches this traffic now"), "{until:?}");
+    let back = lab.cutover_with(&["rollback", "--load-balancer", "alpha-webapp", "--from", "*-a", "--to", "*-b", "--yes"]);
+    assert_eq!(back.code, 6, "the marker of an unfinished run is there: {back:?}");
+    let taken = ["rollback", "--load-balancer", "alpha-webapp", "--from", "*-a", "--to", "*-b", "--yes", "--take-over"];
+    let back = lab.cutover_with(&taken);
+    assert_eq!(back.code, 0, "{back:?}");
+    assert_eq!(lab.shares(), [0.0; 6]);
+}
