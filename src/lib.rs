@@ -3,6 +3,7 @@
 //! The rooms of the crate. A room may use those below it in this list, and none above it; `tests/` holds the code to that.
 //!
 //! - [`cli`]: the command line, one file a verb.
+//! - [`app`]: what the command line, a scheduler's call, a controller and a page share: wiring, finding, preparing, beginning, following.
 //! - [`lab`]: the embedded world for rehearsals, which the same adapters reach over the same wire protocols.
 //! - [`adapter`]: the real things behind the seams.
 //! - [`engine`]: the loop: observe, decide, journal, write, read back.
@@ -12,6 +13,7 @@
 //! - [`base`]: small vocabulary that imports nothing of this crate.
 
 pub mod adapter;
+pub mod app;
 pub mod base;
 pub mod cli;
 pub mod domain;

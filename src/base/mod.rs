@@ -3,4 +3,5 @@
 pub mod duration;
 pub mod finding;
 pub mod hours;
+pub mod number;
 pub mod time;

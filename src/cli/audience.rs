@@ -1,52 +1,85 @@
-//! Who follows a run from here: standard output as JSON, or a person at a terminal or in a log.
+//! The command line as a [`Surface`]: standard output as JSON, or a person at a terminal or in a log.
 
 use std::time::{Duration, Instant};
 
+use futures::stream::{self, BoxStream, StreamExt};
 use jiff::Timestamp;
 
 use super::args::{Global, Output};
 use super::picture::Picture;
-use super::render::events::Lines;
-use super::render::view::View;
+use super::render::events::{self, Lines};
+use super::render::status;
+use super::render::style::Style;
+use super::signals::Signals;
 use super::term;
+use crate::app::names::Words;
+use crate::app::surface::Surface;
+use crate::app::telemetry::Outlets;
+use crate::app::view::View;
 use crate::domain::run::event::{Record, Wait};
 use crate::domain::run::journal;
 use crate::domain::run::state::State;
 use crate::domain::run::watch::Watch;
-use crate::engine::Audience;
+use crate::engine::{Audience, Ending};
 use crate::plan::model::Plan;
 
-/// An audience as `--output` and the terminal say.
-pub fn audience<'a>(global: &Global, plan: &'a Plan) -> Box<dyn Audience + 'a> {
-    match global.output {
-        Output::Json => Box::new(Json),
-        _ => Box::new(Person::new(global, plan, true)),
+impl Surface for Global {
+    fn audience<'a>(&self, plan: &'a Plan) -> Box<dyn Audience + 'a> {
+        audience(self, plan, true)
+    }
+
+    fn say(&self, message: &str) {
+        term::complain(message);
+    }
+
+    fn ended(&self, ending: &Ending) {
+        // A terminal has seen its record as a line.
+        if self.output == Output::Text && term::stdout() {
+            return;
+        }
+        match ending {
+            Ending::Finished { remarks, left, .. } => {
+                let left = left.iter().map(|route| format!("NOT back: {route}"));
+                for line in remarks.iter().cloned().chain(left) {
+                    term::complain(&line);
+                }
+            }
+            Ending::Stopped(_, message) => term::complain(message),
+        }
+    }
+
+    fn left(&self, view: &View) -> Vec<String> {
+        status::left(view, &term::style_err(self.color))
+    }
+
+    fn words(&self) -> Words {
+        |record, names| events::words(record, names, &Style::plain())
+    }
+
+    fn stops(&self) -> BoxStream<'static, ()> {
+        let Ok(signals) = Signals::listen() else { return stream::pending().boxed() };
+        stream::unfold(signals, |mut signals| async {
+            signals.next().await;
+            Some(((), signals))
+        })
+        .boxed()
+    }
+
+    fn outlets(&self) -> &Outlets {
+        &self.outlets
     }
 }
 
-/// The same for a rehearsal, which no verb reaches.
-pub fn rehearsal<'a>(global: &Global, plan: &'a Plan) -> Box<dyn Audience + 'a> {
+/// Follows a run as `--output` and the terminal say. `reachable`: verbs typed elsewhere reach the run, unlike a rehearsal.
+pub fn audience<'a>(global: &Global, plan: &'a Plan, reachable: bool) -> Box<dyn Audience + 'a> {
     match global.output {
         Output::Json => Box::new(Json),
-        _ => Box::new(Person::new(global, plan, false)),
-    }
-}
-
-/// Several who follow.
-pub struct Company<'a>(pub Vec<&'a mut dyn Audience>);
-
-impl Audience for Company<'_> {
-    fn record(&mut self, record: &Record) {
-        self.0.iter_mut().for_each(|one| one.record(record));
-    }
-
-    fn turn(&mut self, state: &State, watch: &Watch, waits: &[Wait], now: Timestamp) {
-        self.0.iter_mut().for_each(|one| one.turn(state, watch, waits, now));
+        _ => Box::new(Person::new(global, plan, reachable)),
     }
 }
 
 /// One JSON object a line.
-pub struct Json;
+struct Json;
 
 impl Audience for Json {
     fn record(&mut self, record: &Record) {

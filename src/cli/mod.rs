@@ -1,31 +1,22 @@
 //! The command line: one small file a verb; rendering is pure.
 
 pub mod args;
+pub mod ask;
 pub mod audience;
-pub mod drive;
-pub mod exit;
-pub mod find;
-pub mod follow;
-pub mod identity;
 pub mod log;
-pub mod notify;
-pub mod owner;
 pub mod picture;
-pub mod place;
-pub mod prepare;
 pub mod render;
 pub mod secrecy;
 mod signals;
-pub mod telemetry;
 pub mod term;
 pub mod verbs;
-pub mod world;
 
 use std::ffi::OsString;
 
 use args::{Cutover, Verb};
-use exit::{Exit, Failure};
 use tokio::runtime::Runtime;
+
+use crate::app::exit::{Exit, Failure};
 
 /// Reads the command line, does what it says, and tells standard error what went wrong.
 pub fn run(argv: impl IntoIterator<Item = OsString>) -> Exit {

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use super::render::dashboard::{Dashboard, screen};
 use super::render::style::Style;
-use super::render::view::View;
 use super::term;
+use crate::app::view::View;
 use crate::base::time::later;
 
 /// Nobody reads faster than this.

@@ -7,8 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use indicatif::{MultiProgress, ProgressDrawTarget};
 use jiff::tz::TimeZone;
 
-use super::args::Color;
-use super::render::style::Style;
+use super::render::style::{Color, Style};
 
 /// Nobody can be asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use cutover::app::exit::Exit;
 use cutover::base::finding::{Code, Severity};
 use cutover::cli::args::Cutover;
-use cutover::cli::exit::Exit;
 use cutover::domain::preflight::ACCEPTABLE_ERRORS;
 use cutover::domain::run::event::{Event, Outcome, Record};
 use cutover::domain::run::state::{Phase, State};

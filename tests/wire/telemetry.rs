@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cutover::adapter::calls::Outcome;
-use cutover::cli::render::metrics::{Dialect, Gauges, text};
+use cutover::app::telemetry::metrics::{Dialect, Gauges, text};
 use cutover::domain::health::Counts;
 use cutover::domain::metric::verdict::judge::Call;
 use cutover::domain::run::event::{Record, WaitReason};

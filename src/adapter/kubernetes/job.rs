@@ -1,10 +1,11 @@
 //! A Job that goes on with a run, in the namespace that keeps it.
 
 use k8s_openapi::api::batch::v1::Job;
+use kube::Api;
 use kube::api::PostParams;
-use kube::{Api, Client};
 use serde_json::json;
 
+use super::K8s;
 use super::error::write;
 use crate::port::WriteError;
 
@@ -79,10 +80,10 @@ impl Handed<'_> {
 ///
 /// # Errors
 /// The API's; one that is there already is refused.
-pub async fn create(client: Client, namespace: &str, handed: &Handed<'_>, dry: bool) -> Result<(), WriteError> {
+pub async fn create(cluster: &K8s, namespace: &str, handed: &Handed<'_>, dry: bool) -> Result<(), WriteError> {
     let job = handed.job().map_err(|e| WriteError::Refused(e.to_string()))?;
     let params = PostParams { dry_run: dry, field_manager: Some(super::FIELD_MANAGER.to_owned()) };
-    let api = Api::namespaced(client, namespace);
+    let api = Api::namespaced(cluster.client(), namespace);
     let made = tokio::time::timeout(super::DEADLINE, api.create(&params, &job));
     made.await.map_err(|_| WriteError::Unknown("the Kubernetes API did not answer in time".into()))?.map(drop).map_err(|e| write(&e))
 }

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::options::help;
 use super::value;
-use crate::cli::exit::Exit;
+use crate::app::exit::Exit;
 
 /// `finalize`.
 #[derive(Debug, Clone, PartialEq, Args)]

@@ -14,9 +14,11 @@ pub use options::{
     Abort, Check, Completions, History, Init, Lab, Man, Named, OnFreeze, Promote, Rehearse, Report, Resume, Rollback, Run, Status, Steer,
     Step,
 };
-pub use value::{Parts, StepRef};
+pub use value::{Parts, StepRef, number};
 
-use crate::cli::telemetry::Metrics;
+use crate::app::place::Given;
+use crate::app::telemetry::Outlets;
+use crate::cli::render::style::Color;
 use crate::plan::model::StatePlace;
 
 /// Moves production traffic from one Kubernetes cluster to the next, step by step, at an AWS Application Load Balancer.
@@ -56,7 +58,14 @@ pub struct Global {
     pub state: Option<StatePlace>,
     /// What the verb says of metrics, for whoever drives a run.
     #[arg(skip)]
-    pub metrics: Metrics,
+    pub outlets: Outlets,
+}
+
+impl Global {
+    /// Where runs are kept, as far as the command line says.
+    pub fn kept(&self) -> Given {
+        Given { dir: self.state_dir.clone(), state: self.state.clone() }
+    }
 }
 
 /// `--output`.
@@ -70,18 +79,6 @@ pub enum Output {
     /// For a pull request or a ticket; only `check` and `report`.
     #[value(hide = true)]
     Markdown,
-}
-
-/// `--color`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub enum Color {
-    /// On a terminal that can, unless `NO_COLOR` is set.
-    #[default]
-    Auto,
-    /// Even into a pipe.
-    Always,
-    /// Never.
-    Never,
 }
 
 /// `--log-level`.
@@ -147,14 +144,14 @@ pub enum Verb {
 
 impl Verb {
     /// What it says of metrics, where it runs a run.
-    fn metrics(&self) -> Metrics {
+    fn outlets(&self) -> Outlets {
         match self {
-            Self::Rehearse(args) => args.metrics.clone(),
-            Self::Run(args) => args.metrics.clone(),
-            Self::Step(args) => args.metrics.clone(),
-            Self::Resume(args) => args.metrics.clone(),
-            Self::Rollback(args) => Metrics { metrics_file: args.metrics_file.clone(), metrics_listen: args.metrics_listen },
-            _ => Metrics::default(),
+            Self::Rehearse(args) => args.metrics.outlets(),
+            Self::Run(args) => args.metrics.outlets(),
+            Self::Step(args) => args.metrics.outlets(),
+            Self::Resume(args) => args.metrics.outlets(),
+            Self::Rollback(args) => Outlets { file: args.metrics_file.clone(), listen: args.metrics_listen },
+            _ => Outlets::default(),
         }
     }
 }
@@ -178,7 +175,7 @@ impl Cutover {
         let mut command = Self::definition(Path::new(argv.first().map_or("cutover".as_ref(), OsString::as_os_str)));
         let matches = command.try_get_matches_from_mut(argv)?;
         let mut read = Self::from_arg_matches(&matches).map_err(|e| e.format(&mut command))?;
-        read.global.metrics = read.verb.metrics();
+        read.global.outlets = read.verb.outlets();
         if read.global.output == Output::Markdown && !matches!(read.verb, Verb::Check(_) | Verb::Report(_)) {
             let message = "`--output markdown` is for `check` and `report` only; here it is `text` or `json`";
             return Err(command.error(clap::error::ErrorKind::InvalidValue, message));

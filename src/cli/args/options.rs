@@ -6,8 +6,8 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use super::value::{self, Parts, StepRef};
-use crate::cli::exit::Exit;
-use crate::cli::telemetry::Metrics;
+use crate::app::exit::Exit;
+use crate::app::telemetry::Outlets;
 use crate::plan::model::{ServiceRef, Shares};
 
 /// `init`.
@@ -232,6 +232,13 @@ pub enum OnFreeze {
     Wait,
 }
 
+impl OnFreeze {
+    /// Whether this process leaves a frozen run; by default it guards it for as long as somebody may be looking.
+    pub fn leaves(choice: Option<Self>, watched: bool) -> bool {
+        choice.map_or(!watched, |choice| choice == Self::Exit)
+    }
+}
+
 /// A run, by one of its names.
 #[derive(Debug, Clone, PartialEq, Args)]
 pub struct Named {
@@ -377,4 +384,22 @@ pub struct Man {
 
 pub(super) fn help(examples: &str, codes: &[Exit]) -> String {
     format!("{examples}\n\nExit codes:\n{}", Exit::table(codes))
+}
+
+/// Where metrics go, of verbs that drive a run.
+#[derive(Debug, Clone, Default, PartialEq, Args)]
+pub struct Metrics {
+    /// Keep metrics in this file, as node_exporter reads them (a name that ends with .prom)
+    #[arg(long, value_name = "FILE")]
+    pub metrics_file: Option<PathBuf>,
+    /// Serve metrics at this address, such as 127.0.0.1:9464, under /metrics
+    #[arg(long, value_name = "ADDRESS")]
+    pub metrics_listen: Option<std::net::SocketAddr>,
+}
+
+impl Metrics {
+    /// As `app` takes them.
+    pub fn outlets(&self) -> Outlets {
+        Outlets { file: self.metrics_file.clone(), listen: self.metrics_listen }
+    }
 }

@@ -5,8 +5,9 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::app::exit::{Exit, Failure};
 use crate::base::duration;
-use crate::plan::model::{ClusterAccess, PortRef, ServiceRef, Shares, StatePlace, Step};
+use crate::plan::model::{ClusterAccess, Plan, PortRef, ServiceRef, Shares, StatePlace, Step};
 
 /// A step, by its number (from 1) or its name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +27,19 @@ impl StepRef {
             Self::Number(n) => by_name(&n.to_string()).or_else(|| steps.iter().find(|s| s.number == *n).map(|s| s.number)),
         }
     }
+}
+
+/// The number of a step that the command line names.
+///
+/// # Errors
+/// The plan has no such step (exit 2).
+pub fn number(plan: &Plan, reference: Option<&StepRef>) -> Result<Option<usize>, Failure> {
+    let Some(reference) = reference else { return Ok(None) };
+    let steps = &plan.strategy.steps;
+    let names = || steps.iter().filter_map(|s| s.name.as_deref()).collect::<Vec<_>>().join(", ");
+    reference.find(steps).map(Some).ok_or_else(|| {
+        Failure::new(Exit::Usage, format!("no step {reference}: the plan has 1 to {}, and the names {}", steps.len(), names()))
+    })
 }
 
 impl FromStr for StepRef {

@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 
 use super::events::Lines;
-use super::names::balancer;
 use super::style::{Style, Tone};
+use crate::app::names::balancer;
 use crate::base::duration::brief;
 use crate::domain::run::event::{Outcome, Record};
 use crate::port::store::RunSummary;

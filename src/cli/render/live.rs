@@ -4,8 +4,9 @@ use std::fmt::Write;
 
 use serde_json::{Map, Value};
 
-use super::style::{self, Style, Tone};
-use crate::base::duration;
+use super::style::{Style, Tone};
+use crate::base::duration::brief;
+use crate::base::number::percent;
 use crate::domain::health::Counts;
 use crate::domain::view::live::{Group, Line, Live};
 
@@ -41,13 +42,13 @@ fn route(line: &Line, width: usize, style: &Style) -> String {
     let mut said: Vec<String> = line.does.iter().map(|d| (*d).to_owned()).collect();
     if !line.shares.is_empty() {
         let parts = line.shares.iter().map(|p| {
-            let text = format!("{} {} %", p.group, style::percent(p.share));
+            let text = format!("{} {} %", p.group, percent(p.share));
             if p.weight == 0 { style.paint(Tone::Faint, &text) } else { text }
         });
         said.push(parts.collect::<Vec<_>>().join(", "));
     }
     if let Some(seconds) = line.stickiness_seconds {
-        said.push(style.paint(Tone::Warn, &format!("sticky for {}", duration::brief(jiff::SignedDuration::from_secs(seconds.into())))));
+        said.push(style.paint(Tone::Warn, &format!("sticky for {}", brief(jiff::SignedDuration::from_secs(seconds.into())))));
     }
     said.extend(line.unreadable.iter().map(|why| style.paint(Tone::Bad, &format!("cannot be read: {why}"))));
     said.extend(line.owners.iter().map(|o| style.paint(Tone::Warn, &format!("owner tag {o}"))));

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::events::{add, counts, wait};
-use super::style::{Style, Tone, count, percent};
-use super::view::{Back, Drift, Guard, Health, Split, View};
+use super::style::{Style, Tone};
+use crate::app::view::{Back, Drift, Guard, Health, Split, View};
 use crate::base::duration::brief;
+use crate::base::number::{count, percent};
 use crate::domain::health::Counts;
 use crate::domain::run::event::{Freeze, Outcome, Stop, Wait, WaitReason};
 

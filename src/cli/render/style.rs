@@ -1,9 +1,20 @@
 //! How text is dressed: colour, sparingly, where it can be shown; bars of letters where it cannot; times of day in one zone.
 
+use clap::ValueEnum;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use crate::cli::args::Color;
+/// `--color`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal that can, unless `NO_COLOR` is set.
+    #[default]
+    Auto,
+    /// Even into a pipe.
+    Always,
+    /// Never.
+    Never,
+}
 
 /// What the reader's end can show.
 #[derive(Debug, Clone, PartialEq)]
@@ -99,17 +110,6 @@ fn cells(percent: f64, width: usize) -> usize {
     }
 }
 
-/// A percentage without needless digits: `5`, `0.1`, `33.33`.
-pub fn percent(value: f64) -> String {
-    let text = format!("{value:.2}");
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
-}
-
-/// `1 route`, `36 routes`.
-pub fn count(number: usize, noun: &str) -> String {
-    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -135,10 +135,5 @@ mod tests {
         assert_eq!(style.bar(50.0, 8), "[####....]");
         assert_eq!(style.bar(99.9, 8), "[#######.]");
         assert_eq!(style.bar(100.0, 8), "[########]");
-    }
-
-    #[test]
-    fn percentages_have_no_needless_digits() {
-        assert_eq!([5.0, 0.1, 100.0 / 3.0, 100.0].map(percent), ["5", "0.1", "33.33", "100"]);
     }
 }

@@ -1,10 +1,12 @@
 //! `cutover check`: lint, preflight, every route × step with its weights. Changes nothing.
 
 use crate::adapter::store::memory::Memory;
+use crate::app::exit::{Exit, Failure};
+use crate::app::prepare::prepare;
+use crate::app::{find, world};
 use crate::cli::args::{Check, Global, Output};
-use crate::cli::exit::{Exit, Failure};
-use crate::cli::prepare::prepare;
-use crate::cli::{find, render::check, term, world};
+use crate::cli::render::check;
+use crate::cli::term;
 use crate::domain::view::report::Report;
 
 /// `--offline`: the plan alone.

@@ -1,7 +1,7 @@
 //! `cutover completions`: a completion script on standard output.
 
+use crate::app::exit::{Exit, Failure};
 use crate::cli::args::{Completions, Cutover};
-use crate::cli::exit::{Exit, Failure};
 use crate::cli::term;
 
 /// Prints the script for a shell.

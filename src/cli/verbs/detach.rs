@@ -1,9 +1,9 @@
 //! `cutover run --detach`: begins a run here, with a person looking at the preflight, and hands it to a Job that goes on with it.
 
 use crate::adapter::kubernetes::job::{Handed, create};
+use crate::app::exit::{Exit, Failure};
+use crate::app::place::{self, Namespace};
 use crate::cli::args::{Global, Output, Run};
-use crate::cli::exit::{Exit, Failure};
-use crate::cli::place::{self, Namespace};
 use crate::cli::term;
 use crate::engine::hold::Hold;
 use crate::plan::model::{ClusterAccess, Plan, StatePlace};
@@ -22,7 +22,7 @@ pub async fn taker<'a>(global: &Global, args: &'a Run, plan: &'a Plan) -> Result
     if !args.detach {
         return Ok(None);
     }
-    let state = place::said(global, plan)?;
+    let state = place::said(&global.kept(), plan)?;
     let wrong = |why: String| Failure::new(Exit::Usage, why);
     let StatePlace::Kubernetes { access, namespace } = &state else {
         return Err(wrong(
@@ -56,7 +56,7 @@ impl Taker<'_> {
             account: service_account,
             arguments: &arguments,
         };
-        create(self.namespace.client.clone(), &self.namespace.name, &handed, dry).await.map(|()| handed.name())
+        create(&self.namespace.cluster, &self.namespace.name, &handed, dry).await.map(|()| handed.name())
     }
 
     /// Gives the locks back, and makes the Job.

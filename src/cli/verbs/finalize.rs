@@ -3,12 +3,12 @@
 use serde_json::json;
 
 use crate::adapter::patient::Patient;
+use crate::app::exit::{Exit, Failure};
+use crate::app::find::Found;
+use crate::app::{drive, find, identity, owner, place, world};
 use crate::cli::args::{Finalize, Global, Output};
-use crate::cli::exit::{Exit, Failure};
-use crate::cli::find::Found;
 use crate::cli::render::style::{Style, Tone};
-use crate::cli::verbs::steer::state;
-use crate::cli::{drive, find, identity, owner, place, term, world};
+use crate::cli::term;
 use crate::domain::decide::finalize::{Item, Stands, judge, unfit, worst};
 use crate::domain::run::state::{Phase, State};
 use crate::engine::{Ports, finalize, hold};
@@ -16,9 +16,9 @@ use crate::port::store::Request;
 
 /// Runs the verb.
 pub async fn run(global: &Global, args: &Finalize) -> Result<Exit, Failure> {
-    let store = place::named(global, Some(&args.target)).await?;
+    let store = place::named(&global.kept(), Some(&args.target)).await?;
     let found = find::run(&*store, Some(&args.target), term::style_err(global.color).color).await?;
-    let state = state(&found)?;
+    let state = found.state()?;
     let begun = state.phase == Phase::Detaching;
     let ports = world::ports(&found.plan, store).await;
     identity::account(&found.plan, &ports).await?;

@@ -1,16 +1,17 @@
 //! `cutover history`: the runs that are kept, or one of them, event by event.
 
+use crate::app::exit::{Exit, Failure};
+use crate::app::{find, place};
 use crate::cli::args::{Global, History, Output};
-use crate::cli::exit::{Exit, Failure};
 use crate::cli::render::history::{json, list, story};
-use crate::cli::{find, place, term};
+use crate::cli::term;
 use crate::domain::run::journal;
 
 /// Runs the verb.
 pub async fn run(global: &Global, args: &History) -> Result<Exit, Failure> {
     let style = term::style(global.color);
     let target = args.target.as_deref();
-    let store = place::named(global, target).await?;
+    let store = place::named(&global.kept(), target).await?;
     let mut runs = find::past(&*store, target, style.color).await?;
     let one = runs.len() == 1 && target == Some(runs[0].id.as_str());
     let text = match (one, global.output) {

@@ -1,8 +1,9 @@
 //! `cutover init`: writes a plan from a live load balancer, on standard output.
 
+use crate::app::exit::{Exit, Failure};
+use crate::app::world;
 use crate::cli::args::{Global, Init};
-use crate::cli::exit::{Exit, Failure};
-use crate::cli::{term, world};
+use crate::cli::term;
 use crate::domain::elb::init::{InitError, Request};
 use crate::engine::init::init;
 use crate::plan::{model::ClusterAccess, selector};

@@ -5,11 +5,12 @@ use std::path::Path;
 
 use crate::adapter::clock::Scaled;
 use crate::adapter::store::fs::Local;
+use crate::app::exit::{Exit, Failure};
+use crate::app::find;
 use crate::cli::args::{Global, Lab, Output};
-use crate::cli::exit::{Exit, Failure};
 use crate::cli::signals::Signals;
+use crate::cli::term;
 use crate::cli::verbs::rehearse::scenario;
-use crate::cli::{find, term};
 use crate::lab::live;
 use crate::lab::model::World;
 use crate::port::store::Store;

@@ -2,8 +2,8 @@
 
 use clap_mangen::Man as Page;
 
+use crate::app::exit::{Exit, Failure};
 use crate::cli::args::{Cutover, Man};
-use crate::cli::exit::{Exit, Failure};
 use crate::cli::term;
 
 /// Prints the tool's page, or a verb's.

@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::app::exit::{Exit, Failure};
+use crate::app::{find, place};
 use crate::cli::args::{Global, Output, Report};
-use crate::cli::exit::{Exit, Failure};
 use crate::cli::render::report::{Told, html, markdown};
 use crate::cli::render::style::Style;
-use crate::cli::{find, place, term};
+use crate::cli::term;
 use crate::domain::run::event::Record;
 use crate::domain::run::journal;
 use crate::domain::view::history::History;
@@ -16,7 +17,7 @@ use crate::plan::model::Plan;
 pub async fn run(global: &Global, args: &Report) -> Result<Exit, Failure> {
     let style = term::style(global.color);
     let target = args.target.as_deref();
-    let store = place::named(global, target).await?;
+    let store = place::named(&global.kept(), target).await?;
     let runs = find::past(&*store, target, style.color).await?;
     let Some(run) = runs.into_iter().next() else {
         return Err(Failure::new(Exit::Usage, format!("no runs in {}", store.place())));

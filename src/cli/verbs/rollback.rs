@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::adapter::store::memory::Memory;
+use crate::app::exit::{Exit, Failure};
+use crate::app::find::Found;
+use crate::app::{find, follow, owner, place, steer};
 use crate::cli::args::{Global, Rollback};
-use crate::cli::exit::{Exit, Failure};
-use crate::cli::find::Found;
-use crate::cli::verbs::{rollback_live, steer};
-use crate::cli::{find, follow, owner, place, term};
+use crate::cli::term;
+use crate::cli::verbs::rollback_live;
 use crate::domain::run::event::Ramp;
 use crate::engine::request::DETACHED;
 use crate::port::store::{Request, Store};
@@ -21,7 +22,7 @@ pub async fn run(global: &Global, args: &Rollback) -> Result<Exit, Failure> {
     if let Some(load_balancer) = &args.load_balancer {
         return Box::pin(rollback_live::run(global, args, load_balancer)).await;
     }
-    let store = match place::named(global, args.target.as_deref()).await {
+    let store = match place::named(&global.kept(), args.target.as_deref()).await {
         Ok(store) => store,
         // Where the runs are kept cannot be reached; what the load balancer's tags say can.
         Err(failure) => return Box::pin(rollback_live::without(global, args, &Memory::new(), failure)).await,
@@ -34,7 +35,7 @@ pub async fn run(global: &Global, args: &Rollback) -> Result<Exit, Failure> {
 
 /// With the journal at hand.
 pub async fn by_journal(global: &Global, args: &Rollback, store: Arc<dyn Store>, found: Found) -> Result<Exit, Failure> {
-    if steer::state(&found)?.detach.is_some() {
+    if found.state()?.detach.is_some() {
         return Err(detached(&found));
     }
     term::complain(&what(&found)?);
@@ -73,9 +74,9 @@ pub fn ramp(args: &Rollback) -> Option<Ramp> {
 
 /// What would be put back.
 fn what(found: &Found) -> Result<String, Failure> {
-    let state = steer::state(found)?;
+    let state = found.state()?;
     let lines = state.routes.values().take(3).map(|r| {
-        let shares = |f| super::super::render::names::shares(&crate::domain::decide::goal::shares_of(r, f));
+        let shares = |f| crate::app::names::shares(&crate::domain::decide::goal::shares_of(r, f));
         format!("  {}: {} → {}", r.start.label, shares(r.forward()), shares(r.original()))
     });
     let more = state.routes.len().saturating_sub(3);

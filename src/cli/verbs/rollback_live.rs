@@ -5,17 +5,18 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use aws_config::SdkConfig;
 use futures::future::join_all;
 
+use crate::adapter::aws::SdkConfig;
 use crate::adapter::aws::elb::Alb;
 use crate::adapter::clock::System;
 use crate::adapter::store::memory::Memory;
+use crate::app::exit::{Exit, Failure};
+use crate::app::find::{self, Found};
+use crate::app::{self, drive, names, owner, steer, world};
 use crate::cli::args::{Global, Rollback};
-use crate::cli::exit::{Exit, Failure};
-use crate::cli::find::{self, Found};
+use crate::cli::term;
 use crate::cli::verbs::rollback;
-use crate::cli::{drive, owner, render, term, world};
 use crate::domain::elb::action::{self, Action};
 use crate::domain::elb::balancer::{LoadBalancer, Unread};
 use crate::domain::elb::select::spelled;
@@ -41,7 +42,7 @@ pub async fn run(global: &Global, args: &Rollback, load_balancer: &str) -> Resul
     if !args.from.is_empty() {
         return Box::pin(by_groups(global, args, &selector)).await;
     }
-    let store = crate::cli::place::named(global, None).await.ok();
+    let store = app::place::named(&global.kept(), None).await.ok();
     if let Some(store) = &store
         && let Some(found) = on(&**store, &selector, false).await
     {
@@ -186,7 +187,7 @@ fn picture(told: &Told, seen: &[Seen]) -> String {
             .and_then(|f| shares::read(f, &route.groups.iter().map(|(c, arn)| (c.clone(), arn.clone())).collect::<Vec<_>>()));
         let name =
             |cluster: &String| route.groups.get(cluster).and_then(|arn| told.started.groups.get(arn)).map_or("", |g| &g.name).to_owned();
-        render::names::shares(&all.unwrap_or_default().into_iter().map(|(c, share)| (name(&c), share)).collect())
+        names::shares(&all.unwrap_or_default().into_iter().map(|(c, share)| (name(&c), share)).collect())
     };
     let routes = &told.started.routes;
     let line = |r: &RouteStart| format!("  {}: {} → {}", r.label, share(r, r.found.as_deref().unwrap_or(&r.actions)), share(r, &r.actions));
@@ -274,7 +275,7 @@ async fn go(global: &Global, args: &Rollback, back: Back, cause: &str) -> Result
     // Held first: one that is refused must not look like a run that somebody has to finish.
     let there = Some(marker.map_or(There::Missing, There::Other));
     let hold = hold::take_to_restore(&ports, &settings, plan.marker, &run, &load_balancers, take_over, there).await;
-    let hold = hold.map_err(|e| over(drive::held(e), "the same command with --take-over"))?;
+    let hold = hold.map_err(|e| steer::over(drive::held(e), "the same command with --take-over"))?;
     let health = Event::Health { groups: seen.iter().flat_map(Seen::counts).collect() };
     let events = [Event::Started(Box::new(started)), health, cause];
     if let Err(error) = journal(&ports, &run, &events).await {
@@ -300,22 +301,17 @@ async fn go(global: &Global, args: &Rollback, back: Back, cause: &str) -> Result
     };
     // Without it everything is read once more.
     let _ = ports.store.put_look(&run, &look).await;
-    let exit = drive::drive(global, &plan, ports, settings, hold).await.map(super::steer::done_if_back)?;
+    let exit = drive::drive(global, &plan, ports, settings, hold).await.map(Exit::done_if_back)?;
     for route in &unknown {
         term::complain(&format!("NOT known to be back: {route}"));
     }
     Ok(if exit == Exit::Done && !unknown.is_empty() { Exit::Stuck } else { exit })
 }
 
-/// Someone else's run is no reason to be helpless at 3 a.m.
-pub fn over(failure: Failure, command: &str) -> Failure {
-    if failure.exit == Exit::Locked { failure.next(format!("to take the load balancer out of their hands: {command}")) } else { failure }
-}
-
 /// The store of this machine with a place for the run; where that cannot be had (a full disk, no home), memory does.
 async fn place(global: &Global, run: &str) -> Arc<dyn Store> {
     let made = async {
-        let store = crate::cli::place::named(global, None).await?;
+        let store = app::place::named(&global.kept(), None).await?;
         store.create(run).await.map_err(|e| Failure::new(Exit::Internal, e))?;
         Ok::<_, Failure>(store)
     };

@@ -1,6 +1,6 @@
 //! `cutover schema`: the JSON Schema of plans, made from the types that read them.
 
-use crate::cli::exit::{Exit, Failure};
+use crate::app::exit::{Exit, Failure};
 use crate::cli::term;
 
 /// Runs the verb.

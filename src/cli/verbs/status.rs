@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
+use crate::app::exit::{Exit, Failure};
+use crate::app::find::Found;
+use crate::app::view::View;
+use crate::app::{find, place, world};
 use crate::cli::args::{Global, Output, Status};
-use crate::cli::exit::{Exit, Failure};
-use crate::cli::find::Found;
 use crate::cli::render::live;
 use crate::cli::render::status::{json, text};
 use crate::cli::render::style::Style;
-use crate::cli::render::view::View;
 use crate::cli::signals::Signals;
-use crate::cli::verbs::steer::state;
-use crate::cli::{find, place, term, world};
+use crate::cli::term;
 use crate::domain::run::event::Event;
 use crate::domain::run::watch::Watch;
 use crate::domain::view::live::Live;
@@ -33,7 +33,9 @@ pub async fn run(global: &Global, args: &Status) -> Result<Exit, Failure> {
     // The run that was meant stays the one that is watched, whatever begins or ends meanwhile.
     let target = match &args.load_balancer {
         Some(_) => None,
-        None => Some(find::run(&*place::named(global, args.target.as_deref()).await?, args.target.as_deref(), style.color).await?.run.id),
+        None => Some(
+            find::run(&*place::named(&global.kept(), args.target.as_deref()).await?, args.target.as_deref(), style.color).await?.run.id,
+        ),
     };
     let mut signals = Signals::listen().map_err(|e| Failure::new(Exit::Internal, e))?;
     loop {
@@ -95,7 +97,7 @@ fn rendered(global: &Global, live: &Live, style: &Style) -> String {
 }
 
 async fn of_run(global: &Global, target: Option<&str>, style: &Style) -> Result<(String, bool), Failure> {
-    let store = place::named(global, target).await?;
+    let store = place::named(&global.kept(), target).await?;
     let found = find::run(&*store, target, style.color).await?;
     let ports = world::ports(&found.plan, store).await;
     let view = view(&found, &ports).await?;
@@ -105,7 +107,7 @@ async fn of_run(global: &Global, target: Option<&str>, style: &Style) -> Result<
 
 /// The run as its journal and one look at the world tell it.
 async fn view(found: &Found, ports: &Ports) -> Result<View, Failure> {
-    let state = state(found)?;
+    let state = found.state()?;
     let subject = Subject::of(&found.plan, &state);
     let mut watch = Watch::new(ports.clock.now(), Duration::from_secs(5), Duration::from_mins(1));
     let seen = world_look::whole(&subject, &*ports.balancer, &ports.clusters, &*ports.clock).await;

@@ -1,6 +1,6 @@
 //! Metric gates in whole runs: what the lab's load balancer counts decides.
 
-use cutover::cli::exit::Exit;
+use cutover::app::exit::Exit;
 use cutover::domain::metric::verdict::judge::Call;
 use cutover::domain::run::event::{Event, WaitReason};
 use cutover::lab::rehearsal::Options;

@@ -6,8 +6,8 @@
 use std::path::Path;
 
 use cutover::adapter::store::fs::Local;
+use cutover::app::view::View;
 use cutover::cli::render::style::Style;
-use cutover::cli::render::view::View;
 use cutover::cli::render::{events::Lines, status};
 use cutover::domain::run::journal::{Why, parse};
 use cutover::domain::run::state::State;

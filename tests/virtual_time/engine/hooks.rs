@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use cutover::cli::exit::Exit;
+use cutover::app::exit::Exit;
 use cutover::domain::run::event::{Event, Freeze, Record, ResumeMode, WriteResult};
 use cutover::domain::run::hook::{Errand, HookResult, Occasion};
 use cutover::domain::run::state::Phase;

@@ -1,7 +1,7 @@
 //! A staged plan in every scenario under `examples/scenarios/`, and every plan under `plans/`: how each ends, read back from the lab's model,
 //! and for the telling ones what a person reads meanwhile.
 
-use cutover::cli::exit::Exit;
+use cutover::app::exit::Exit;
 use cutover::domain::run::journal::to_json;
 use cutover::lab::rehearsal::Options;
 use cutover::plan::model::Plan;

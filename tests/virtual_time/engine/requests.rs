@@ -1,6 +1,6 @@
 //! People: what they may ask of a run from elsewhere, and that it is heard.
 
-use cutover::cli::exit::Exit;
+use cutover::app::exit::Exit;
 use cutover::domain::run::event::{Event, ResumeMode, Started};
 use cutover::domain::run::state::{Phase, State};
 use cutover::engine::{Ending, Rate};

@@ -6,9 +6,10 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use cutover::cli::exit::Exit;
-use cutover::cli::prepare::prepare;
-use cutover::cli::{drive, render};
+use cutover::app::drive;
+use cutover::app::exit::Exit;
+use cutover::app::prepare::prepare;
+use cutover::cli::render;
 use cutover::domain::run::event::{Event, Outcome, Record, ResumeMode, Started, Stop, Wait};
 use cutover::domain::run::state::{Phase, State};
 use cutover::domain::run::watch::Watch;

@@ -10,7 +10,7 @@ use cutover::adapter::clock::Scaled;
 use cutover::adapter::kubernetes::K8s;
 use cutover::adapter::metric::Nobody;
 use cutover::adapter::store::kubernetes::Shared;
-use cutover::cli::prepare::prepare;
+use cutover::app::prepare::prepare;
 use cutover::domain::run::event::{Record, Started, Wait};
 use cutover::domain::run::state::State;
 use cutover::domain::run::watch::Watch;

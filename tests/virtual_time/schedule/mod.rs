@@ -8,7 +8,7 @@
 mod host;
 mod job;
 
-use cutover::cli::exit::Exit;
+use cutover::app::exit::Exit;
 use cutover::domain::run::event::{Event, Outcome};
 use host::Kill;
 use jiff::Timestamp;

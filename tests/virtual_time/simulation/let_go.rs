@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cutover::adapter::patient::Patient;
-use cutover::cli::exit::Exit;
+use cutover::app::exit::Exit;
 use cutover::domain::decide::finalize::{Stands, judge, worst};
 use cutover::domain::run::state::{Phase, State};
 use cutover::engine::{Ports, finalize};

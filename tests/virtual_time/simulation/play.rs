@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use cutover::adapter::clock::Scaled;
 use cutover::adapter::store::memory::Memory;
-use cutover::cli::exit::Exit;
+use cutover::app::exit::Exit;
 use cutover::domain::run::event::Outcome;
 use cutover::engine::marker;
 use cutover::lab::model::World;

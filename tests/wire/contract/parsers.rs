@@ -1,7 +1,7 @@
 //! What the parsers of Prometheus and OpenTelemetry make of metrics and traces.
 
 use cutover::adapter::telemetry::Collector;
-use cutover::cli::render::metrics::{Dialect, text};
+use cutover::app::telemetry::metrics::{Dialect, text};
 use cutover::domain::view::trace::{Span, Trace};
 use serde_json::Value;
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use cutover::adapter::aws;
 use cutover::adapter::metric::Sources;
 use cutover::adapter::store::memory::Memory;
-use cutover::cli::prepare::prepare;
+use cutover::app::prepare::prepare;
 use cutover::domain::metric::gate::Seen;
 use cutover::domain::metric::verdict::judge::Call;
 use cutover::domain::run::event::{Event, Outcome, Record, Wait};

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-use cutover::cli::render::metrics::{Dialect, text};
+use cutover::app::telemetry::metrics::{Dialect, text};
 
 use crate::programs::variable;
 use crate::telemetry::gauges;

@@ -9,17 +9,14 @@ pub use markdown::markdown;
 pub use text::text;
 
 use crate::base::finding::Severity;
+use crate::base::number::count;
 use crate::domain::view::report::{Report, RouteLine, Weights};
 
 /// `3 errors, 1 warning`, or `no findings`.
 fn tally(report: &Report) -> String {
     let kinds = [(Severity::Error, "error"), (Severity::Warning, "warning"), (Severity::Info, "note")];
-    let mut said: Vec<String> = kinds
-        .iter()
-        .map(|(s, noun)| (report.count(*s), noun))
-        .filter(|(n, _)| *n > 0)
-        .map(|(n, noun)| super::style::count(n, noun))
-        .collect();
+    let mut said: Vec<String> =
+        kinds.iter().map(|(s, noun)| (report.count(*s), noun)).filter(|(n, _)| *n > 0).map(|(n, noun)| count(n, noun)).collect();
     let accepted = report.findings.iter().filter(|f| f.accepted.is_some()).count();
     if accepted > 0 {
         said.push(format!("{accepted} accepted"));
@@ -41,7 +38,7 @@ fn grade(finding: &crate::base::finding::Finding) -> &'static str {
 fn heading(lines: &[&RouteLine]) -> String {
     let first = lines.first();
     let (load_balancer, workload) = first.map_or(("", ""), |l| (&l.load_balancer, &l.workload));
-    format!("{} on {load_balancer}, workload {workload}", super::style::count(lines.len(), "route"))
+    format!("{} on {load_balancer}, workload {workload}", count(lines.len(), "route"))
 }
 
 /// All group names of these weights, in the order in which they first appear.

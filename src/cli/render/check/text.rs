@@ -2,10 +2,11 @@
 
 use std::fmt::Write;
 
-use super::super::style::{self, Style, Tone};
 use super::{cell, columns, grade, heading, looks, tally, verdict};
 use crate::base::duration::show;
 use crate::base::finding::Finding;
+use crate::base::number::count;
+use crate::cli::render::style::{Style, Tone};
 use crate::domain::view::report::{Report, RouteLine};
 
 /// The whole report; ends with a newline.
@@ -117,7 +118,7 @@ fn skipped(report: &Report, style: &Style, out: &mut String) {
     if report.skipped.is_empty() {
         return;
     }
-    put(out, &format!("\n{}", style.paint(Tone::Strong, &format!("{} left alone", style::count(report.skipped.len(), "action")))));
+    put(out, &format!("\n{}", style.paint(Tone::Strong, &format!("{} left alone", count(report.skipped.len(), "action")))));
     for skipped in &report.skipped {
         put(out, &format!("  {} {}: {}", skipped.load_balancer, skipped.route, skipped.reason));
     }

@@ -5,7 +5,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use super::parts::{lay_out, parts, standing};
 use super::status::on;
 use super::style::{Style, Tone};
-use super::view::View;
+use crate::app::view::View;
 
 /// Steps shown at once; of longer plans those around the current one.
 const STEPS: usize = 9;

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 
 use super::Text;
-use crate::cli::render::names::Names;
-use crate::cli::render::style::{Tone, count};
+use crate::app::names::Names;
+use crate::base::number::count;
+use crate::cli::render::style::Tone;
 use crate::domain::elb::action::Forward;
 use crate::domain::run::event::{Event, Record, Write, WriteResult};
 

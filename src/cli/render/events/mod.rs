@@ -4,9 +4,10 @@ mod batch;
 
 use std::collections::BTreeMap;
 
-use super::names::{Names, shares};
-use super::style::{Style, Tone, count, percent};
+use super::style::{Style, Tone};
+use crate::app::names::{Names, shares};
 use crate::base::duration::brief;
+use crate::base::number::{count, percent};
 use crate::domain::health::Counts;
 use crate::domain::metric::verdict::judge::Call;
 use crate::domain::run::event::{Event, Measured, Outcome, Record, ResumeMode, RouteStart, Started, Wait, WaitReason};

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use maud::{Markup, html};
 
 use super::{Kind, Told};
-use crate::cli::render::style::percent;
+use crate::base::number::percent;
 
 /// The picture's own units from left to right.
 const WIDTH: f64 = 1000.0;

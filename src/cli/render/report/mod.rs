@@ -14,11 +14,12 @@ pub use html::html;
 pub use markdown::markdown;
 
 use super::events::words;
-use super::names::{Names, balancer};
 use super::parts::{standing, traffic};
-use super::style::{Style, count};
-use super::view::View;
+use super::style::Style;
+use crate::app::names::{Names, balancer};
+use crate::app::view::View;
 use crate::base::duration::brief;
+use crate::base::number::{count, percent};
 use crate::domain::metric::verdict::judge::Call;
 use crate::domain::run::event::{Event, Outcome, Record, WaitReason};
 use crate::domain::run::hook::{HookResult, Occasion};
@@ -102,8 +103,8 @@ impl<'a> Told<'a> {
     /// What the routes carry after the last record.
     fn live(&self) -> String {
         let plain = Style { unicode: false, ..self.style.clone() };
-        let share = |(cluster, share): &(String, f64)| format!("{cluster} {} %", super::style::percent(*share));
-        let split = |split: &super::view::Split| {
+        let share = |(cluster, share): &(String, f64)| format!("{cluster} {} %", percent(*share));
+        let split = |split: &crate::app::view::Split| {
             let shares = split.shares.iter().map(share).collect::<Vec<_>>().join(", ");
             let routes = count(split.routes.len(), "route");
             if shares.is_empty() { format!("{routes} give the plan's groups nothing") } else { format!("{routes} at {shares}") }

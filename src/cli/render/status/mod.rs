@@ -2,7 +2,7 @@
 
 use super::parts::{Part, lay_out, parts, standing, traffic};
 use super::style::{Style, Tone};
-use super::view::{Guard, View};
+use crate::app::view::{Guard, View};
 use crate::domain::run::event::{Freeze, Outcome};
 
 /// The text, without a last newline.

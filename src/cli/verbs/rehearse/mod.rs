@@ -10,15 +10,18 @@ use audience::Rehearsal;
 
 use crate::adapter::hook::Outside;
 use crate::adapter::store::memory::Memory;
+use crate::app::audience::Company;
+use crate::app::exit::{Exit, Failure};
+use crate::app::notify::Rehearsed;
+use crate::app::prepare::prepare;
+use crate::app::surface::Surface;
+use crate::app::telemetry::Telemetry;
+use crate::app::{drive, find};
 use crate::cli::args::{Global, Rehearse};
-use crate::cli::audience::{Company, rehearsal as listener};
-use crate::cli::exit::{Exit, Failure};
-use crate::cli::notify::Rehearsed;
-use crate::cli::prepare::prepare;
+use crate::cli::audience::audience as listener;
 use crate::cli::render::check;
-use crate::cli::telemetry::Telemetry;
+use crate::cli::term;
 use crate::cli::verbs::report;
-use crate::cli::{drive, find, term};
 use crate::engine::{Ending, EngineError, Interrupt, Ports, Run, Settings, hold};
 use crate::lab::model::World;
 use crate::lab::rehearsal::{Options, Stage, length};
@@ -81,16 +84,16 @@ async fn rehearse(global: &Global, plan: &Plan, stage: &Stage, args: &Rehearse) 
     let run = run_id(&plan.name, ports.clock.now(), &mut fastrand::Rng::with_seed(args.seed));
     let load_balancers = started.load_balancers.clone();
     let mut hold = hold::begin(&ports, &settings, plan.marker, &run, started).await.map_err(drive::held)?;
-    let mut inner = listener(global, plan);
-    let mut inner = Rehearsed::new(&mut *inner, plan);
-    let mut telemetry = Telemetry::metrics(plan, &global.metrics).await;
+    let mut inner = listener(global, plan, false);
+    let mut inner = Rehearsed::new(&mut *inner, plan, global.words());
+    let mut telemetry = Telemetry::metrics(plan, global.outlets()).await;
     let mut inner = Company(vec![&mut inner, &mut telemetry]);
     let mut rehearsal = Rehearsal::new(&mut inner, stage, memory, &run);
     for record in ports.store.read(&run).await.map_err(|e| Failure::new(Exit::Internal, e))?.iter() {
         crate::engine::Audience::record(&mut rehearsal, record);
     }
     let ending = loop {
-        match life(plan, &ports, &settings, hold, &mut rehearsal, stage).await.map_err(|e| drive::engine(e, true))? {
+        match life(global, plan, &ports, &settings, hold, &mut rehearsal, stage).await.map_err(|e| drive::engine(e, true))? {
             Life::Ended(ending) => break ending,
             Life::Crashed(pause) => {
                 ports.clock.sleep(pause).await;
@@ -98,7 +101,7 @@ async fn rehearse(global: &Global, plan: &Plan, stage: &Stage, args: &Rehearse) 
             }
         }
     };
-    drive::words(global, &ending);
+    global.ended(&ending);
     if matches!(ending, Ending::Stopped(..)) {
         term::complain("A real run would stay like this until somebody resumes it or rolls it back.");
     }
@@ -130,6 +133,7 @@ enum Life {
 }
 
 async fn life(
+    global: &Global,
     plan: &Plan,
     ports: &Ports,
     settings: &Settings,
@@ -144,7 +148,7 @@ async fn life(
         biased;
         pause = crash(stage) => Ok(Life::Crashed(pause)),
         ending = run.drive() => ending.map(Life::Ended),
-        () = drive::twice(&interrupt, true) => Ok(Life::Ended(Ending::Stopped(crate::domain::run::event::Stop::Interrupted, "left at once".into()))),
+        () = drive::twice(global, &interrupt, true) => Ok(Life::Ended(Ending::Stopped(crate::domain::run::event::Stop::Interrupted, "left at once".into()))),
     }
 }
 

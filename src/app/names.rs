@@ -2,12 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::style::percent;
+use crate::base::number::percent;
 use crate::domain::elb::action::{self, Action, Forward};
 use crate::domain::elb::shares;
-use crate::domain::run::event::{RouteStart, Started};
+use crate::domain::run::event::{Record, RouteStart, Started};
 use crate::domain::run::watch::short;
 use crate::plan::model::ClusterName;
+
+/// A record in words, as a surface says it; `None`: nothing that people need to read.
+pub type Words = fn(&Record, &Names) -> Option<String>;
 
 /// The names of a run's routes and groups.
 #[derive(Debug, Clone, Default)]

@@ -16,8 +16,16 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch::{self, Receiver, Sender};
 use tokio::task::{JoinHandle, JoinSet};
 
-use super::Metrics;
-use crate::cli::render::metrics::{Dialect, Gauges, text};
+use super::metrics::{Dialect, Gauges, text};
+
+/// Where metrics go; nowhere by default.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Outlets {
+    /// The file that holds the latest.
+    pub file: Option<PathBuf>,
+    /// The address that serves them.
+    pub listen: Option<SocketAddr>,
+}
 
 /// Between two writes of the file.
 const EVERY: Duration = Duration::from_secs(1);
@@ -40,10 +48,10 @@ pub struct Publisher {
 
 impl Publisher {
     /// Begins. What cannot be served is said in the log.
-    pub async fn begin(metrics: &Metrics) -> Self {
+    pub async fn begin(outlets: &Outlets) -> Self {
         let (told, follow) = watch::channel(None);
-        let file = metrics.metrics_file.clone().map(|path| tokio::spawn(keep(path, follow.clone())));
-        let server = match metrics.metrics_listen {
+        let file = outlets.file.clone().map(|path| tokio::spawn(keep(path, follow.clone())));
+        let server = match outlets.listen {
             None => None,
             Some(address) => listen(address, follow).await,
         };

@@ -8,11 +8,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::render::events;
-use super::render::names::Names;
-use super::render::style::{Style, count};
+use super::names::{Names, Words};
 use crate::adapter::http::Courier;
 use crate::adapter::notify::{self, Message, PATIENCE};
+use crate::base::number::count;
 use crate::domain::run::event::{Event, Record, StepType, Stop, Wait};
 use crate::domain::run::hook::HookResult;
 use crate::domain::run::state::State;
@@ -65,6 +64,7 @@ impl Tale {
 
 /// Makes messages of records.
 struct Teller {
+    words: Words,
     names: Names,
     plan: String,
     steps: usize,
@@ -79,9 +79,9 @@ struct Teller {
 }
 
 impl Teller {
-    fn new(plan: &Plan, reachable: bool) -> Self {
+    fn new(plan: &Plan, words: Words, reachable: bool) -> Self {
         let (plan, steps) = (plan.name.clone(), plan.strategy.steps.len());
-        Self { names: Names::default(), plan, steps, step: None, owner: String::new(), drifted: None, left: None, reachable }
+        Self { words, names: Names::default(), plan, steps, step: None, owner: String::new(), drifted: None, left: None, reachable }
     }
 
     /// What is due with this record.
@@ -133,7 +133,7 @@ impl Teller {
     }
 
     fn message(&self, record: &Record, event: Kind) -> Message {
-        let words = events::words(record, &self.names, &Style::plain()).unwrap_or_default();
+        let words = (self.words)(record, &self.names).unwrap_or_default();
         let command = self.reachable && matches!(record.event, Event::StepStarted { kind: StepType::Approval, .. });
         let message = if command { format!("{words}\ncutover approve {}", record.run) } else { words };
         let (step, label) = self.step.clone().unzip();
@@ -150,9 +150,9 @@ pub struct Bells {
 
 impl Bells {
     /// Those of a plan, in a runtime.
-    pub fn of(plan: &Plan) -> Self {
+    pub fn of(plan: &Plan, words: Words) -> Self {
         let outlets = plan.notifications.iter().map(|n| (n.clone(), notify::courier(n, PATIENCE)));
-        Self { teller: Teller::new(plan, true), outlets: outlets.collect() }
+        Self { teller: Teller::new(plan, words, true), outlets: outlets.collect() }
     }
 
     /// Says at once what is known to be in the way of a delivery, perhaps hours before there is anything to deliver.
@@ -223,8 +223,8 @@ pub struct Rehearsed<'a> {
 
 impl<'a> Rehearsed<'a> {
     /// Before the first record.
-    pub fn new(inner: &'a mut dyn Audience, plan: &'a Plan) -> Self {
-        Self { inner, teller: Teller::new(plan, false), notifications: &plan.notifications }
+    pub fn new(inner: &'a mut dyn Audience, plan: &'a Plan, words: Words) -> Self {
+        Self { inner, teller: Teller::new(plan, words, false), notifications: &plan.notifications }
     }
 
     fn show(&mut self, tales: impl IntoIterator<Item = Tale>) {
@@ -265,13 +265,21 @@ mod tests {
         tales.into_iter().map(|t| (t.kinds[0], t.message.message)).collect()
     }
 
+    fn said(record: &Record, names: &Names) -> Option<String> {
+        match &record.event {
+            Event::Drifted { route, .. } => Some(format!("{} has changed", names.route(route))),
+            Event::StepStarted { step, label, .. } => Some(format!("step {step}  {label}")),
+            _ => None,
+        }
+    }
+
     fn words(told: &[(Kind, String)]) -> Vec<&'static str> {
         told.iter().map(|(kind, _)| kind.word()).collect()
     }
 
     #[test]
     fn a_change_of_many_routes_is_told_once_and_before_what_follows_from_it() {
-        let mut teller = Teller::new(&fixture::plan(), true);
+        let mut teller = Teller::new(&fixture::plan(), said, true);
         let started = fixture::started(4);
         let drifted = |route: &str| Event::Drifted { route: route.into(), expected: fixture::forward(&[("webapp-a", 100)]), live: None };
         let mut events: Vec<_> = started.routes.iter().map(|r| drifted(&r.id)).collect();
@@ -280,13 +288,13 @@ mod tests {
         events.push(Event::Frozen { reason: Freeze::Drift, message: "changed".into() });
         let told = told(&mut teller, &events);
         assert_eq!(words(&told), ["started", "drifted", "frozen"]);
-        assert!(told[1].1.ends_with("someone deleted the rule\nand 1 more route"), "{told:?}");
+        assert!(told[1].1.ends_with(" has changed\nand 1 more route"), "{told:?}");
         assert!(teller.pending().is_none());
     }
 
     #[test]
     fn a_scheduler_whose_every_call_leaves_for_the_same_reason_is_told_of_once() {
-        let mut teller = Teller::new(&fixture::plan(), true);
+        let mut teller = Teller::new(&fixture::plan(), said, true);
         let stopped = |reason, message: &str| Event::Stopped { reason, message: message.into() };
         let claimed = Event::Claimed { owner: "bob@pc".into(), pid: 1, tool: String::new(), onward: true };
         let drift = stopped(Stop::Drift, "443 is not as we left it");
@@ -300,7 +308,7 @@ mod tests {
     #[test]
     fn an_approval_names_the_command_where_that_reaches_the_run() {
         let step = Event::StepStarted { step: 5, kind: StepType::Approval, label: "approval: dashboards".into() };
-        let of = |reachable| told(&mut Teller::new(&fixture::plan(), reachable), std::slice::from_ref(&step)).remove(0);
+        let of = |reachable| told(&mut Teller::new(&fixture::plan(), said, reachable), std::slice::from_ref(&step)).remove(0);
         assert_eq!(of(true), (Kind::ApprovalNeeded, "step 5  approval: dashboards\ncutover approve alpha-1".into()));
         assert_eq!(of(false).1, "step 5  approval: dashboards");
     }

@@ -6,9 +6,9 @@ use std::fmt::Write;
 
 use jiff::Timestamp;
 
-use super::names::balancer;
-use super::view;
 use crate::adapter::calls;
+use crate::app::names::balancer;
+use crate::app::view;
 use crate::domain::elb::action::Forward;
 use crate::domain::health::Counts;
 use crate::domain::metric::verdict::judge::Call;

@@ -226,7 +226,8 @@ impl From<decide::WayBack> for Back {
     }
 }
 
-pub(super) fn phase(phase: Phase) -> &'static str {
+/// The word for a phase, as `status --output json` and the metrics spell it.
+pub fn phase(phase: Phase) -> &'static str {
     match phase {
         Phase::Ready => "ready",
         Phase::Moving => "moving",

@@ -3,10 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use aws_config::SdkConfig;
-
-use crate::adapter::aws::eks;
 use crate::adapter::aws::elb::Alb;
+use crate::adapter::aws::{SdkConfig, eks};
 use crate::adapter::patient::Patient;
 use crate::adapter::{aws, clock, hook, kubernetes as kube, metric};
 use crate::domain::traffic::Unreadable;

@@ -4,6 +4,8 @@ use std::error::Error;
 use std::fmt;
 use std::process::ExitCode;
 
+use crate::port::store::StoreError;
+
 /// How the process ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
@@ -66,6 +68,12 @@ impl Exit {
         }
     }
 
+    /// How `abort` and `rollback` exit: 0 when the traffic is back.
+    #[must_use]
+    pub fn done_if_back(self) -> Self {
+        if self == Self::RolledBack { Self::Done } else { self }
+    }
+
     /// The table for these codes, one a line, as help texts show it.
     pub fn table(codes: &[Self]) -> String {
         let rows: Vec<_> = codes.iter().map(|e| format!("  {:>3}  {}", e.code(), e.meaning())).collect();
@@ -119,6 +127,16 @@ impl fmt::Display for Failure {
             cause = error.source();
         }
         self.next.iter().try_for_each(|line| write!(f, "\n  {line}"))
+    }
+}
+
+/// Why the store did not do what was asked before anything was touched.
+pub fn unusable(error: StoreError) -> Failure {
+    match error {
+        StoreError::Unusable { .. } => Failure::new(Exit::Refused, error)
+            .next("nothing was touched; no other lock or journal stands in for it")
+            .next("to put the traffic back without it: cutover rollback --load-balancer LB --from GROUPS --to GROUPS"),
+        other => Failure::new(Exit::Internal, other),
     }
 }
 

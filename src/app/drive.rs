@@ -1,16 +1,15 @@
 //! Driving a run from here: `^C`, the audience, and what the ending means for the exit code.
 
+use futures::StreamExt;
 use jiff::Timestamp;
 
-use super::args::{Global, Output};
-use super::audience::{Company, audience};
+use super::audience::Company;
 use super::exit::{Exit, Failure};
 use super::notify::Bells;
-use super::render::status;
-use super::render::view::View;
-use super::signals::Signals;
+use super::owner;
+use super::surface::Surface;
 use super::telemetry::Telemetry;
-use super::term;
+use super::view::View;
 use crate::domain::decide::goal;
 use crate::domain::run::event::{Event, Outcome, Stop};
 use crate::domain::run::state::State;
@@ -21,7 +20,7 @@ use crate::port::store::{LockError, Request, StoreError, emergency};
 
 /// Settings for a run that this process drives.
 pub fn settings(plan: &Plan, state: &State) -> Settings {
-    let (owner, host) = super::owner::owner();
+    let (owner, host) = owner::owner();
     let calls = Subject::of(plan, state).size();
     Settings::new(owner, host, calls).spending(plan.api_budget, calls)
 }
@@ -35,25 +34,25 @@ pub fn often(settings: &Settings, calls: usize) -> String {
 }
 
 /// Drives a run to its ending. `^C` once leaves it paused; twice leaves it at once.
-pub async fn drive(global: &Global, plan: &Plan, ports: Ports, settings: Settings, hold: Hold) -> Result<Exit, Failure> {
-    begin(global, plan, ports, settings, hold, None).await
+pub async fn drive(surface: &dyn Surface, plan: &Plan, ports: Ports, settings: Settings, hold: Hold) -> Result<Exit, Failure> {
+    begin(surface, plan, ports, settings, hold, None).await
 }
 
 /// The same, beginning with what this process was asked for: a rollback, which must not depend on a request that is left and found again.
 pub async fn begin(
-    global: &Global,
+    surface: &dyn Surface,
     plan: &Plan,
     ports: Ports,
     settings: Settings,
     hold: Hold,
     request: Option<&Request>,
 ) -> Result<Exit, Failure> {
-    Box::pin(followed(global, plan, ports, settings, hold, request)).await
+    Box::pin(followed(surface, plan, ports, settings, hold, request)).await
 }
 
 /// From the first word to the last, with everybody who follows.
 async fn followed(
-    global: &Global,
+    surface: &dyn Surface,
     plan: &Plan,
     ports: Ports,
     settings: Settings,
@@ -62,14 +61,14 @@ async fn followed(
 ) -> Result<Exit, Failure> {
     let interrupt = Interrupt::default();
     let stays = settings.orders.leave.is_none();
-    let mut listener = audience(global, plan);
-    let mut bells = Bells::of(plan);
+    let mut listener = surface.audience(plan);
+    let mut bells = Bells::of(plan, surface.words());
     bells.warn();
     // It names everything that later records are about, and was journalled before there was anybody to tell.
     let before = ports.store.read(hold.run()).await.unwrap_or_default();
     before.iter().take_while(|r| !matches!(r.event, Event::Claimed { .. })).for_each(|record| listener.record(record));
     bells.before(&before);
-    let mut telemetry = Telemetry::begin(plan, &global.metrics).await;
+    let mut telemetry = Telemetry::begin(plan, surface.outlets()).await;
     telemetry.before(&before);
     let mut company = Company(vec![&mut *listener, &mut bells, &mut telemetry]);
     // What only memory keeps is found by no later process.
@@ -82,7 +81,7 @@ async fn followed(
     }
     let ending = tokio::select! {
         ending = run.drive() => Some(ending),
-        () = twice(&interrupt, stays) => None,
+        () = twice(surface, &interrupt, stays) => None,
     };
     let moved = written(run.state());
     let view = View { without_journal: lost, ..View::of(plan, run.state(), None, &[], Timestamp::now()) };
@@ -90,26 +89,26 @@ async fn followed(
     drop(run);
     drop(listener);
     let Some(ending) = ending else {
-        term::complain(&format!("left at once, as asked\n{}", status::left(&view, &term::style_err(global.color)).join("\n")));
+        surface.say(&format!("left at once, as asked\n{}", surface.left(&view).join("\n")));
         return Ok(Exit::Interrupted);
     };
-    let exit = told(global, ending, moved, &view);
+    let exit = told(surface, ending, moved, &view);
     tokio::select! {
         _ = async { tokio::join!(bells.finish(), telemetry.finish()) } => {}
         // Whoever is at the terminal has seen how it ended.
-        () = again() => {}
+        () = again(surface) => {}
     }
     exit
 }
 
 /// What came of a run, said to whoever is at this process.
-fn told(global: &Global, ending: Result<Ending, EngineError>, moved: bool, view: &View) -> Result<Exit, Failure> {
+fn told(surface: &dyn Surface, ending: Result<Ending, EngineError>, moved: bool, view: &View) -> Result<Exit, Failure> {
     match ending {
         Err(error) => {
-            let left = status::left(view, &term::style_err(global.color));
+            let left = surface.left(view);
             Err(left.iter().fold(engine(error, moved), |failure, line| failure.next(line.trim_start_matches("  "))))
         }
-        Ok(ending) => Ok(said(global, &ending, view)),
+        Ok(ending) => Ok(said(surface, &ending, view)),
     }
 }
 
@@ -119,26 +118,10 @@ fn written(state: &State) -> bool {
 }
 
 /// What an ending means: on stderr what is live now and what to type next, and the exit code.
-pub fn said(global: &Global, ending: &Ending, view: &View) -> Exit {
-    words(global, ending);
-    term::complain(&status::left(view, &term::style_err(global.color)).join("\n"));
+pub fn said(surface: &dyn Surface, ending: &Ending, view: &View) -> Exit {
+    surface.ended(ending);
+    surface.say(&surface.left(view).join("\n"));
     exit(ending)
-}
-
-/// The words of an ending, for those who did not see its record as a line on their terminal.
-pub fn words(global: &Global, ending: &Ending) {
-    if global.output == Output::Text && term::stdout() {
-        return;
-    }
-    match ending {
-        Ending::Finished { remarks, left, .. } => {
-            let left = left.iter().map(|route| format!("NOT back: {route}"));
-            for line in remarks.iter().cloned().chain(left) {
-                term::complain(&line);
-            }
-        }
-        Ending::Stopped(_, message) => term::complain(message),
-    }
 }
 
 /// The exit code of an ending.
@@ -158,22 +141,19 @@ pub fn exit(ending: &Ending) -> Exit {
     }
 }
 
-/// Returns at the second `^C` (or its like); the first raises the flag. `pauses`: the run is left paused then.
-pub async fn twice(interrupt: &Interrupt, pauses: bool) {
-    let Ok(mut signals) = Signals::listen() else { return std::future::pending().await };
-    signals.next().await;
+/// Returns at the second request to stop; the first raises the flag. `pauses`: the run is left paused then.
+pub async fn twice(surface: &dyn Surface, interrupt: &Interrupt, pauses: bool) {
+    let mut stops = surface.stops();
+    stops.next().await;
     interrupt.raise(Stop::Interrupted, "interrupted: no new batch was begun");
     let left = if pauses { "the run is left paused" } else { "the next call goes on" };
-    term::complain(&format!("stopping: no new batch, and {left} (^C again: leave at once)"));
-    signals.next().await;
+    surface.say(&format!("stopping: no new batch, and {left} (^C again: leave at once)"));
+    stops.next().await;
 }
 
-/// Returns at the next `^C` (or its like).
-async fn again() {
-    match Signals::listen() {
-        Ok(mut signals) => signals.next().await,
-        Err(_) => std::future::pending().await,
-    }
+/// Returns at the next request to stop.
+async fn again(surface: &dyn Surface) {
+    surface.stops().next().await;
 }
 
 /// A run that could not go on: nothing was written, or a person is needed.

@@ -1,17 +1,17 @@
 //! What a process tells of itself to machines: metrics in a file or at a port, and traces. Off unless asked for, beside the engine, and at nobody's expense:
 //! what cannot be written, served or sent is a line in the log.
 
+pub mod metrics;
 mod publish;
 
+pub use publish::Outlets;
+
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use clap::Args;
 use jiff::{SignedDuration, Timestamp};
 
-use super::render::metrics::Gauges;
 use crate::adapter::calls::{self, Call, Outcome};
 use crate::adapter::http::Courier;
 use crate::adapter::telemetry::{self as otlp, Collector};
@@ -24,6 +24,7 @@ use crate::domain::view::trace;
 use crate::domain::view::trace::{Span, Trace, Value, span_id};
 use crate::engine::Audience;
 use crate::plan::model::Plan;
+use metrics::Gauges;
 use publish::Publisher;
 
 /// How often metrics are made anew, at most.
@@ -32,17 +33,6 @@ const FRESH: Duration = Duration::from_millis(500);
 /// How long a process waits at its end for traces that are not sent yet.
 const DRAIN: Duration = Duration::from_secs(5);
 
-/// What of it was asked for on the command line.
-#[derive(Debug, Clone, Default, PartialEq, Args)]
-pub struct Metrics {
-    /// Keep metrics in this file, as node_exporter reads them (a name that ends with .prom)
-    #[arg(long, value_name = "FILE")]
-    pub metrics_file: Option<PathBuf>,
-    /// Serve metrics at this address, such as 127.0.0.1:9464, under /metrics
-    #[arg(long, value_name = "ADDRESS")]
-    pub metrics_listen: Option<std::net::SocketAddr>,
-}
-
 /// Follows a run for machines.
 pub struct Telemetry {
     meter: Option<Meter>,
@@ -50,18 +40,18 @@ pub struct Telemetry {
 }
 
 impl Telemetry {
-    /// As the command line and the environment say.
-    pub async fn begin(plan: &Plan, metrics: &Metrics) -> Self {
+    /// As the surface and the environment say.
+    pub async fn begin(plan: &Plan, outlets: &Outlets) -> Self {
         let collector = Collector::of(|name| std::env::var(name).ok()).unwrap_or_else(|why| {
             tracing::warn!("no traces: {why}");
             None
         });
-        Self { tracer: collector.map(Tracer::to), ..Self::metrics(plan, metrics).await }
+        Self { tracer: collector.map(Tracer::to), ..Self::metrics(plan, outlets).await }
     }
 
     /// Metrics only: the times of a rehearsal are no times for a trace.
-    pub async fn metrics(plan: &Plan, metrics: &Metrics) -> Self {
-        let meter = if *metrics == Metrics::default() { None } else { Some(Meter::new(plan, Publisher::begin(metrics).await)) };
+    pub async fn metrics(plan: &Plan, outlets: &Outlets) -> Self {
+        let meter = if *outlets == Outlets::default() { None } else { Some(Meter::new(plan, Publisher::begin(outlets).await)) };
         Self { meter, tracer: None }
     }
 

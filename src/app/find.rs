@@ -4,9 +4,9 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use super::exit::{Exit, Failure};
-use super::place::unusable;
+use super::exit::{Exit, Failure, unusable};
 use crate::domain::run::event::{Event, Record};
+use crate::domain::run::state::State;
 use crate::plan::{self, model::Plan};
 use crate::port::store::{RunSummary, Store};
 
@@ -19,6 +19,17 @@ pub struct Found {
     pub records: Arc<Vec<Record>>,
     /// Its plan.
     pub plan: Plan,
+}
+
+impl Found {
+    /// The state that its records fold to.
+    ///
+    /// # Errors
+    /// Records that contradict each other, or none (exit 5).
+    pub fn state(&self) -> Result<State, Failure> {
+        let folded = State::fold(&self.records).map_err(|e| Failure::new(Exit::Stuck, e))?;
+        folded.ok_or_else(|| Failure::new(Exit::Stuck, format!("the run {} has no records", self.run.id)))
+    }
 }
 
 /// Reads a plan file; `-` is standard input.

@@ -3,24 +3,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::args::{Global, Output};
-use super::audience::audience;
-use super::drive;
 use super::exit::{Exit, Failure};
 use super::find::Found;
 use super::notify::Bells;
-use super::render::events::Lines;
-use super::render::view::View;
-use super::term;
-use super::verbs::steer::{done_if_back, state};
+use super::surface::Surface;
+use super::view::View;
+use super::{drive, owner};
 use crate::domain::run::event::{Event, Outcome, Record};
 use crate::domain::run::state::State;
 use crate::engine::{Audience, Ending, request};
 use crate::port::store::{Holder, Store};
 
 /// Shows a run's new records until its traffic is back; `None` where the process that had it in hand is gone before that.
-pub async fn to_the_end(global: &Global, store: &Arc<dyn Store>, found: &Found) -> Result<Option<Exit>, Failure> {
-    let mut listener = audience(global, &found.plan);
+pub async fn to_the_end(surface: &dyn Surface, store: &Arc<dyn Store>, found: &Found) -> Result<Option<Exit>, Failure> {
+    let mut listener = surface.audience(&found.plan);
     if let Some(first) = found.records.first() {
         // Names come from the first record; people have seen it long ago.
         listener.record(first);
@@ -35,15 +31,15 @@ pub async fn to_the_end(global: &Global, store: &Arc<dyn Store>, found: &Found) 
         }
         if let Some(ending) = fresh.iter().find_map(back) {
             let now = State::fold(&records).ok().flatten().map(|state| View::of(&found.plan, &state, None, &[], jiff::Timestamp::now()));
-            let exit = now.map_or_else(|| drive::exit(&ending), |view| drive::said(global, &ending, &view));
-            return Ok(Some(done_if_back(exit)));
+            let exit = now.map_or_else(|| drive::exit(&ending), |view| drive::said(surface, &ending, &view));
+            return Ok(Some(exit.done_if_back()));
         }
         if let Some(why) = fresh.iter().find_map(not_done) {
             return Err(Failure::new(Exit::Usage, why));
         }
         seen = records.len();
         if gone {
-            term::complain("the process that had the run in hand is gone; this one goes on");
+            surface.say("the process that had the run in hand is gone; this one goes on");
             return Ok(None);
         }
         tokio::time::sleep(Duration::from_millis(500)).await;
@@ -76,49 +72,54 @@ fn not_done(record: &Record) -> Option<String> {
 const HEARD: Duration = Duration::from_secs(5);
 
 /// Waits until the process that has the run in hand has heard what was just asked of it, and shows what it made of that.
-pub async fn heard(global: &Global, store: &Arc<dyn Store>, found: &Found, holder: &Holder) -> Result<Exit, Failure> {
+pub async fn heard(surface: &dyn Surface, store: &Arc<dyn Store>, found: &Found, holder: &Holder) -> Result<Exit, Failure> {
     let who = format!("{} (process {}), who has the run {} in hand", holder.owner, holder.pid, found.run.id);
     let wrong = |e| Failure::new(Exit::Stuck, e);
     let begun = tokio::time::Instant::now();
     while !store.requests(&found.run.id).await.map_err(wrong)?.is_empty() {
         if begun.elapsed() > HEARD {
-            term::complain(&format!("asked {who}; no answer yet. See: cutover status {}", found.run.id));
+            surface.say(&format!("asked {who}; no answer yet. See: cutover status {}", found.run.id));
             return Ok(Exit::Done);
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     let records = store.read(&found.run.id).await.map_err(wrong)?;
-    let mut lines = Lines::new(term::style(global.color));
+    let mut listener = surface.audience(&found.plan);
     let answers = |e: &Event| {
         matches!(e, Event::Paused { .. } | Event::Resumed { .. } | Event::Approved { .. } | Event::Promoted { .. } | Event::Notice { .. })
     };
     for record in records.iter().skip(found.records.len()).filter(|r| answers(&r.event)) {
-        match (&record.event, global.output) {
-            (Event::Notice { message, .. }, _) => return Err(Failure::new(Exit::Usage, message.clone())),
-            (_, Output::Json) => super::audience::Json.record(record),
-            _ => lines.take(record).iter().for_each(|line| drop(term::print(line))),
+        if let Event::Notice { message, .. } = &record.event {
+            return Err(Failure::new(Exit::Usage, message.clone()));
         }
+        listener.record(record);
     }
-    term::complain(&format!("heard by {who}"));
+    surface.say(&format!("heard by {who}"));
     Ok(Exit::Done)
 }
 
 /// Journals the requests of a run that nobody has in hand, under its lock.
-pub async fn journal_requests(found: &Found, store: &Arc<dyn Store>) -> Result<(), Failure> {
-    let (owner, host) = super::owner::owner();
+pub async fn journal_requests(surface: &dyn Surface, store: &Arc<dyn Store>, found: &Found) -> Result<(), Failure> {
+    let (owner, host) = owner::owner();
     let now = jiff::Timestamp::now();
     let holder = Holder { owner, host, pid: std::process::id(), since: now, run: found.run.id.clone() };
     let held = store.lock(&found.run.load_balancers, &holder).await.map_err(|e| drive::held(e.into()))?;
-    let mut bells = Bells::of(&found.plan);
+    let mut bells = Bells::of(&found.plan, surface.words());
     bells.learn(&found.records);
-    let noted = journal_held(found, store, now, &mut bells).await;
+    let noted = journal_held(surface, found, store, now, &mut bells).await;
     held.release().await;
     bells.finish().await;
     noted
 }
 
-async fn journal_held(found: &Found, store: &Arc<dyn Store>, now: jiff::Timestamp, bells: &mut Bells) -> Result<(), Failure> {
-    let mut state = state(found)?;
+async fn journal_held(
+    surface: &dyn Surface,
+    found: &Found,
+    store: &Arc<dyn Store>,
+    now: jiff::Timestamp,
+    bells: &mut Bells,
+) -> Result<(), Failure> {
+    let mut state = found.state()?;
     let wrong = |e| Failure::new(Exit::Internal, e);
     for (name, asked) in store.requests(&found.run.id).await.map_err(wrong)? {
         if state.heard.contains(&name) {
@@ -134,7 +135,7 @@ async fn journal_held(found: &Found, store: &Arc<dyn Store>, now: jiff::Timestam
             return Err(Failure::new(Exit::Usage, message.clone()));
         }
     }
-    term::complain(&format!(
+    surface.say(&format!(
         "noted; nobody has the run in hand, so nothing happens until the next `cutover step`, or: cutover resume {}",
         found.run.id
     ));

@@ -1,0 +1,125 @@
+//! Beginning a run: may it, from where, and the first hold on it.
+
+use super::drive::{held, often};
+use super::exit::{Exit, Failure};
+use super::owner;
+use super::prepare::{Prepared, calls};
+use super::steer::Going;
+use super::surface::Surface;
+use crate::engine::hold::{self, Hold, HoldError};
+use crate::engine::marker::{self, KEY};
+use crate::engine::{Ports, Settings};
+use crate::plan::model::{Plan, Shares};
+use crate::port::store::{RunSummary, Store, run_id};
+
+/// Refuses while a run of the plan is unfinished. `runs`: those of the plan.
+///
+/// # Errors
+/// Exit 6 where a process drives that run, else 3.
+pub async fn none_unfinished(store: &dyn Store, runs: &[RunSummary]) -> Result<(), Failure> {
+    let Some(open) = runs.iter().find(|r| r.finished.is_none()) else { return Ok(()) };
+    let (exit, who) = match store.holder(&open.id).await {
+        Some(h) => (
+            Exit::Locked,
+            format!("and {} (process {} on {}) has it in hand since {}", h.owner, h.pid, h.host, h.since.strftime("%F %T UTC")),
+        ),
+        None => (Exit::Refused, "and nobody has it in hand".into()),
+    };
+    let failure = Failure::new(exit, format!("the run {} of this plan is unfinished, {who}; nothing was touched", open.id));
+    Err(failure
+        .next(format!("see it: cutover status {}", open.id))
+        .next(format!("go on: cutover resume {}", open.id))
+        .next(format!("go back: cutover rollback {}", open.id)))
+}
+
+/// Refuses where another run's marker is on one of the load balancers.
+///
+/// # Errors
+/// Exit 6.
+pub async fn unmarked(ports: &Ports, prepared: &Prepared) -> Result<(), Failure> {
+    match prepared.taken() {
+        Some(other) if !marker::abandoned(&*ports.store, other).await => {
+            let failure = Failure::new(Exit::Locked, format!("this load balancer is being moved by another run: {other}"));
+            Err(failure
+                .next(format!("what is live: cutover status --load-balancer NAME; a marker that nobody owns any more is the tag {KEY}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Where a rollback goes: what each route has now, or for a run that begins in the middle, all on `from` unless said otherwise.
+///
+/// # Errors
+/// `given` names a cluster that the plan does not have (exit 2).
+pub fn baseline(plan: &Plan, from_step: usize, given: Option<Shares>) -> Result<Option<Shares>, Failure> {
+    let whole = |cluster: &str| plan.clusters.iter().map(|c| (c.name.clone(), if c.name == cluster { 100 } else { 0 })).collect();
+    let Some(mut shares) = given else { return Ok((from_step > 1).then(|| whole(&plan.strategy.from))) };
+    if let Some(unknown) = shares.keys().find(|name| plan.clusters.iter().all(|c| c.name != **name)) {
+        return Err(Failure::new(Exit::Usage, format!("--baseline names `{unknown}`, which is no cluster of the plan")));
+    }
+    for cluster in &plan.clusters {
+        shares.entry(cluster.name.clone()).or_insert(0);
+    }
+    Ok(Some(shares))
+}
+
+/// How a run begins.
+pub struct Beginning<'a> {
+    /// Its first step, from 1.
+    pub from_step: usize,
+    /// Where a rollback goes, where that is not what each route has now.
+    pub start: Option<Shares>,
+    /// The runs of the plan that there were when it was decided to begin another one.
+    pub known: &'a [RunSummary],
+}
+
+/// A run that has begun and is held by this process.
+pub struct Begun {
+    /// How this process runs it.
+    pub settings: Settings,
+    /// The locks.
+    pub hold: Hold,
+}
+
+/// Why a run was not begun.
+pub enum NotBegun {
+    /// Before anything was written.
+    Refused(Failure),
+    /// It could not be held.
+    Unheld(HoldError),
+}
+
+impl From<NotBegun> for Failure {
+    fn from(error: NotBegun) -> Self {
+        match error {
+            NotBegun::Refused(failure) => failure,
+            NotBegun::Unheld(error) => held(error),
+        }
+    }
+}
+
+/// Begins the run: its journal, its locks, its marker.
+///
+/// # Errors
+/// Something cannot be read before the start, or the run cannot be held.
+pub async fn begin(
+    surface: &dyn Surface,
+    plan: &Plan,
+    ports: &Ports,
+    prepared: &Prepared,
+    beginning: Beginning<'_>,
+    going: Going,
+) -> Result<Begun, NotBegun> {
+    let Beginning { from_step, start, known } = beginning;
+    let (owner, host) = owner::owner();
+    let started = prepared.started(plan, &owner, from_step, start).map_err(NotBegun::Refused)?;
+    let things = calls(started.groups.len(), started.routes.len(), started.load_balancers.len());
+    let settings = going.settings(Settings::new(owner, host, things).spending(plan.api_budget, things), things);
+    surface.say(&often(&settings, things));
+    let run = run_id(&plan.name, ports.clock.now(), &mut fastrand::Rng::new());
+    let hold = hold::begin_where(ports, &settings, plan.marker, &run, started, Some(known)).await.map_err(NotBegun::Unheld)?;
+    if let Some(script) = hold.script() {
+        surface.say(&format!("without this program, everything goes back with: {script}"));
+    }
+    Ok(Begun { settings, hold })
+}

@@ -1,0 +1,114 @@
+//! Steering a run: a process that drives it is asked; without one, this process takes the lock and acts itself.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::exit::{Exit, Failure};
+use super::find::Found;
+use super::surface::Surface;
+use super::{drive, follow, identity, owner, world};
+use crate::domain::decide::Orders;
+use crate::domain::run::event::ResumeMode;
+use crate::domain::run::state::{Phase, State};
+use crate::domain::run::watch::Marker;
+use crate::engine::{Ports, Settings, Subject, hold, seen};
+use crate::port::store::{Request, Store};
+
+/// How this process goes on with a run.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Going {
+    /// The step after which it stops, from 1.
+    pub until: Option<usize>,
+    /// Leaves from this time on, once there is only waiting left.
+    pub leave: Option<Timestamp>,
+    /// Describe calls a second to spend on looking.
+    pub api_budget: Option<f64>,
+    /// Leaves a frozen run.
+    pub leave_when_frozen: bool,
+}
+
+impl Going {
+    /// The settings of this process, for a run of so many things to look at.
+    pub fn settings(self, settings: Settings, things: usize) -> Settings {
+        let orders = Orders { until: self.until, leave: self.leave };
+        Settings { orders, leave_when_frozen: self.leave_when_frozen, ..settings.spending(self.api_budget, things) }
+    }
+}
+
+/// What a process needs to take an unfinished run.
+pub async fn taking(found: &Found, state: &State, store: Arc<dyn Store>, going: Going) -> Result<(Ports, Settings), Failure> {
+    let ports = world::ports(&found.plan, store).await;
+    identity::account(&found.plan, &ports).await?;
+    let settings = going.settings(drive::settings(&found.plan, state), Subject::of(&found.plan, state).size());
+    Ok((ports, settings))
+}
+
+/// Leaves a request, and waits until it is heard. Where no process drives the run this one journals it, and leaves the run as it is.
+pub async fn ask(surface: &dyn Surface, store: &Arc<dyn Store>, found: &Found, request: &Request) -> Result<Exit, Failure> {
+    store.put_request(&found.run.id, request).await.map_err(|e| Failure::new(Exit::Internal, e))?;
+    match store.holder(&found.run.id).await {
+        Some(holder) => follow::heard(surface, store, found, &holder).await,
+        None => follow::journal_requests(surface, store, found).await.map(|()| Exit::Done),
+    }
+}
+
+/// Goes on with a run: the process that drives it is asked to, else this one takes it.
+pub async fn resume(surface: &dyn Surface, store: Arc<dyn Store>, found: &Found, mode: ResumeMode, going: Going) -> Result<Exit, Failure> {
+    let state = found.state()?;
+    let (by, _) = owner::owner();
+    if state.phase != Phase::RollingBack && (state.held() || mode != ResumeMode::Plain) {
+        store.put_request(&found.run.id, &Request::Resume { by, mode }).await.map_err(|e| Failure::new(Exit::Internal, e))?;
+    }
+    if let Some(holder) = store.holder(&found.run.id).await {
+        return follow::heard(surface, &store, found, &holder).await;
+    }
+    let (ports, settings) = taking(found, &state, store, going).await?;
+    surface.say(&drive::often(&settings, Subject::of(&found.plan, &state).size()));
+    let hold = hold::take(&ports, &settings, found.plan.marker, &found.run.id, &found.run.load_balancers, false).await;
+    let hold = hold.map_err(|e| drive::held_again(e, &state))?;
+    drive::drive(surface, &found.plan, ports, settings, hold).await
+}
+
+/// Puts the traffic of a run back: the process that drives it is asked to, and followed to the end; else this one does it.
+pub async fn restore(surface: &dyn Surface, store: Arc<dyn Store>, found: &Found, request: &Request) -> Result<Exit, Failure> {
+    if store.holder(&found.run.id).await.is_some() {
+        store.put_request(&found.run.id, request).await.map_err(|e| Failure::new(Exit::Internal, e))?;
+        if let Some(exit) = follow::to_the_end(surface, &store, found).await? {
+            return Ok(exit);
+        }
+    }
+    restoring(surface, store, found, false, request).await
+}
+
+/// Drives a run whose rollback has been asked for, as an emergency: nothing but another owner stops it. The verb itself exits 0 then.
+pub async fn restoring(
+    surface: &dyn Surface,
+    store: Arc<dyn Store>,
+    found: &Found,
+    take_over: bool,
+    request: &Request,
+) -> Result<Exit, Failure> {
+    let state = found.state()?;
+    // Where everything was seen a moment ago, nothing is asked before the first write: what it writes to names account and region itself.
+    let seen = seen(&*store, &found.records, &state, Timestamp::now()).await.is_some();
+    let ports = world::balancer_of(&found.plan, store).await;
+    if !seen {
+        identity::account(&found.plan, &ports).await?;
+    }
+    let settings = drive::settings(&found.plan, &state);
+    let there = seen.then_some(Marker::Ours);
+    let hold = hold::take_to_restore(&ports, &settings, found.plan.marker, &found.run.id, &found.run.load_balancers, take_over, there);
+    let hold = hold.await.map_err(|e| over(drive::held_again(e, &state), &format!("cutover rollback {} --take-over", found.run.id)))?;
+    let asked = ports.clone();
+    let exit = drive::begin(surface, &found.plan, ports, settings, hold, Some(request)).await.map(Exit::done_if_back)?;
+    if exit != Exit::Done && seen {
+        identity::account(&found.plan, &asked).await?;
+    }
+    Ok(exit)
+}
+
+/// Someone else's run is no reason to be helpless at 3 a.m.
+pub fn over(failure: Failure, command: &str) -> Failure {
+    if failure.exit == Exit::Locked { failure.next(format!("to take the load balancer out of their hands: {command}")) } else { failure }
+}
