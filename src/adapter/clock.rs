@@ -4,7 +4,7 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::base::time::later;
@@ -36,6 +36,10 @@ impl Clock for System {
     async fn sleep(&self, duration: Duration) {
         tokio::time::sleep(duration).await;
     }
+
+    fn of_real(&self, real: Duration) -> Duration {
+        real
+    }
 }
 
 /// A clock that nobody sets, made from one that anybody may.
@@ -54,35 +58,6 @@ impl Steady {
     /// The time, where the monotonic clock shows `passed`.
     pub fn now(&self, passed: Duration) -> Timestamp {
         later(self.wall, passed.saturating_sub(self.passed))
-    }
-}
-
-/// A clock that is so much ahead of another: where a journal was written by a machine, or at a time, whose clock was ahead of ours.
-pub struct Ahead {
-    inner: Arc<dyn Clock>,
-    by: SignedDuration,
-}
-
-impl Ahead {
-    /// The same clock, or where it has not come to `last` yet, one that has.
-    pub fn of(inner: Arc<dyn Clock>, last: Timestamp) -> Arc<dyn Clock> {
-        let by = last.duration_since(inner.now());
-        if by.is_positive() { Arc::new(Self { inner, by }) } else { inner }
-    }
-}
-
-#[async_trait]
-impl Clock for Ahead {
-    fn now(&self) -> Timestamp {
-        self.inner.now().saturating_add(self.by).unwrap_or(Timestamp::MAX)
-    }
-
-    async fn sleep(&self, duration: Duration) {
-        self.inner.sleep(duration).await;
-    }
-
-    fn of_real(&self, real: Duration) -> Duration {
-        self.inner.of_real(real)
     }
 }
 
@@ -178,6 +153,8 @@ fn lock(beat: &Mutex<Beat>) -> MutexGuard<'_, Beat> {
 
 #[cfg(test)]
 mod tests {
+    use jiff::SignedDuration;
+
     use super::*;
 
     #[test]

@@ -10,6 +10,8 @@ use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use crate::base::retry::DELIVER;
+
 /// Why a delivery failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Trouble {
@@ -35,8 +37,6 @@ pub struct Patience {
     pub at_once: usize,
     /// How long it waits for more before each delivery.
     pub gather: Duration,
-    /// Pauses before it tries again.
-    pub pauses: [Duration; 3],
 }
 
 /// Takes parcels from one who does not wait.
@@ -91,7 +91,7 @@ async fn work<T: Send + Sync>(name: String, patience: Patience, to: impl Deliver
         if !patience.gather.is_zero() && !taken.is_closed() && parcels.len() < patience.at_once {
             gather(&mut taken, &mut parcels, patience).await;
         }
-        if let Err(why) = patiently(&to, &parcels, patience).await {
+        if let Err(why) = patiently(&to, &parcels).await {
             let more = if parcels.len() > 1 { format!("{} of them ", parcels.len()) } else { String::new() };
             tracing::warn!("{name}: {more}not delivered: {why}");
         }
@@ -112,8 +112,8 @@ async fn gather<T>(taken: &mut Receiver<T>, parcels: &mut Vec<T>, patience: Pati
     }
 }
 
-async fn patiently<T: Sync>(to: &impl Deliver<T>, parcels: &[T], patience: Patience) -> Result<(), String> {
-    for pause in patience.pauses {
+async fn patiently<T: Sync>(to: &impl Deliver<T>, parcels: &[T]) -> Result<(), String> {
+    for pause in DELIVER.pauses() {
         match to.deliver(parcels).await {
             Ok(()) => return Ok(()),
             Err(Trouble::Lasting(why)) => return Err(why),
@@ -125,7 +125,7 @@ async fn patiently<T: Sync>(to: &impl Deliver<T>, parcels: &[T], patience: Patie
     }
     match to.deliver(parcels).await {
         Ok(()) => Ok(()),
-        Err(Trouble::Lasting(why) | Trouble::Passing(why)) => Err(format!("{why} ({} tries)", patience.pauses.len() + 1)),
+        Err(Trouble::Lasting(why) | Trouble::Passing(why)) => Err(format!("{why} ({} tries)", DELIVER.count())),
     }
 }
 
@@ -135,12 +135,7 @@ mod tests {
 
     use super::*;
 
-    const PATIENCE: Patience = Patience {
-        queue: 4,
-        at_once: 1,
-        gather: Duration::ZERO,
-        pauses: [Duration::from_secs(1), Duration::from_secs(3), Duration::from_secs(9)],
-    };
+    const PATIENCE: Patience = Patience { queue: 4, at_once: 1, gather: Duration::ZERO };
 
     /// Answers with these, one after the other, and then for ever with nothing at all.
     #[derive(Clone)]

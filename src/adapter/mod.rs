@@ -8,7 +8,6 @@ pub mod http;
 pub mod kubernetes;
 pub mod metric;
 pub mod notify;
-pub mod patient;
 mod process;
 pub mod store;
 pub mod telemetry;

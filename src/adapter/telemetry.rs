@@ -14,12 +14,7 @@ use crate::adapter::http::{Courier, Deliver, Patience, Trouble};
 use crate::domain::view::trace::{Attributes, Span, Value};
 
 /// What may wait, and how much goes into one request.
-pub const PATIENCE: Patience = Patience {
-    queue: 4096,
-    at_once: 512,
-    gather: Duration::from_secs(2),
-    pauses: [Duration::from_secs(1), Duration::from_secs(3), Duration::from_secs(9)],
-};
+pub const PATIENCE: Patience = Patience { queue: 4096, at_once: 512, gather: Duration::from_secs(2) };
 
 /// Where traces go.
 #[derive(Debug, Clone, PartialEq)]

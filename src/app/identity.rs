@@ -6,7 +6,6 @@ use super::exit::{Exit, Failure};
 use super::{owner, world};
 use crate::engine::Ports;
 use crate::plan::model::{Plan, StatePlace};
-use crate::port::Balancer;
 
 /// A request does not wait for STS longer than this.
 const SOON: Duration = Duration::from_secs(5);
@@ -18,7 +17,7 @@ pub async fn asker(plan: &Plan) -> String {
         return owner;
     }
     let balancer = world::patient(&world::aws(Some(&plan.region)).await);
-    match tokio::time::timeout(SOON, balancer.caller()).await {
+    match tokio::time::timeout(SOON, balancer.inventory.caller()).await {
         Ok(Ok(caller)) => format!("{} ({owner})", caller.arn),
         _ => owner,
     }
@@ -26,7 +25,7 @@ pub async fn asker(plan: &Plan) -> String {
 
 /// Refuses credentials of another account. Unknown is no evidence: a rollback must not wait for STS.
 pub async fn account(plan: &Plan, ports: &Ports) -> Result<(), Failure> {
-    match ports.balancer.caller().await {
+    match ports.balancer.inventory.caller().await {
         Ok(caller) if caller.account != plan.account_id => {
             let message = format!("the credentials ({}) are of account {}, the run is of {}", caller.arn, caller.account, plan.account_id);
             Err(Failure::new(Exit::Refused, message)

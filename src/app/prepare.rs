@@ -1,9 +1,6 @@
 //! What comes before the first write: facts, preflight, and the start of a run made from them.
 
-use std::sync::Arc;
-
 use super::exit::{Exit, Failure};
-use crate::adapter::patient::Patient;
 use crate::base::finding::Severity;
 use crate::domain::decide::goal;
 use crate::domain::preflight;
@@ -12,6 +9,7 @@ use crate::domain::run::event::Started;
 use crate::domain::view::report::Report;
 use crate::engine::facts::{gather_at, mute};
 use crate::engine::marker::KEY;
+use crate::engine::retry::patient;
 use crate::engine::start::{Beginning, started};
 use crate::engine::{LOOKS, Ports, interval};
 use crate::plan::model::{Plan, Shares};
@@ -27,8 +25,8 @@ pub struct Prepared {
 /// Gathers and judges. `from_step`: where the run begins, from 1.
 pub async fn prepare(plan: &Plan, ports: &Ports, from_step: usize) -> Prepared {
     let live = goal::ruling(plan, from_step - 1).map(|(_, shares)| shares).or(plan.strategy.start.as_ref());
-    let balancer = Patient::new(Arc::clone(&ports.balancer), Arc::clone(&ports.clock));
-    let mut facts = gather_at(plan, live, &balancer, &ports.clusters).await;
+    let balancer = patient(&ports.balancer, &ports.clock);
+    let mut facts = gather_at(plan, live, &*balancer.inventory, &*balancer.traffic, &ports.clusters).await;
     let now = ports.clock.now();
     facts.mute = mute(plan, &facts.selection, &*ports.metrics, now).await;
     let findings = preflight::check(plan, &facts, now);

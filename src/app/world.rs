@@ -5,13 +5,12 @@ use std::sync::Arc;
 
 use crate::adapter::aws::elb::Alb;
 use crate::adapter::aws::{SdkConfig, eks};
-use crate::adapter::patient::Patient;
 use crate::adapter::{aws, clock, hook, kubernetes as kube, metric};
 use crate::domain::traffic::Unreadable;
-use crate::engine::Ports;
+use crate::engine::{Ports, retry};
 use crate::plan::model::{ClusterAccess, ClusterName, Plan, Selector};
-use crate::port::Cluster;
 use crate::port::store::Store;
+use crate::port::{Balancer, Clock, Cluster};
 
 /// AWS as the SDK's standard chain finds it, in this region (`None`: the chain's own).
 pub async fn aws(region: Option<&str>) -> SdkConfig {
@@ -30,8 +29,9 @@ fn region(selector: &Selector) -> Option<&str> {
 }
 
 /// The load balancers' API, for looking once.
-pub fn patient(config: &SdkConfig) -> Patient {
-    Patient::new(Arc::new(Alb::new(config)), Arc::new(clock::System))
+pub fn patient(config: &SdkConfig) -> Balancer {
+    let clock: Arc<dyn Clock> = Arc::new(clock::System);
+    retry::patient(&Balancer::new(Alb::new(config)), &clock)
 }
 
 /// Everything that a plan needs to reach.
@@ -40,13 +40,13 @@ pub async fn ports(plan: &Plan, store: Arc<dyn Store>) -> Ports {
     let clusters = clusters(plan, &config).await;
     let metrics = Arc::new(metric::Sources::new(plan, &config, &clusters));
     let hooks = Arc::new(hook::Outside::default());
-    Ports { balancer: Arc::new(Alb::new(&config)), clusters, metrics, hooks, clock: Arc::new(clock::System), store }
+    Ports { balancer: Balancer::new(Alb::new(&config)), clusters, metrics, hooks, clock: Arc::new(clock::System), store }
 }
 
 /// The load balancers of a plan, and what takes its commands back: what a rollback needs.
 pub async fn balancer_of(plan: &Plan, store: Arc<dyn Store>) -> Ports {
     let config = aws(Some(&plan.region)).await;
-    let balancer = Arc::new(Alb::new(&config));
+    let balancer = Balancer::new(Alb::new(&config));
     let (metrics, hooks) = (Arc::new(metric::Nobody), Arc::new(hook::Outside::default()));
     Ports { balancer, clusters: BTreeMap::new(), metrics, hooks, clock: Arc::new(clock::System), store }
 }

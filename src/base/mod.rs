@@ -4,4 +4,5 @@ pub mod duration;
 pub mod finding;
 pub mod hours;
 pub mod number;
+pub mod retry;
 pub mod time;

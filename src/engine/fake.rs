@@ -11,7 +11,7 @@ use crate::domain::elb::action::Action;
 use crate::domain::elb::balancer::{Listener, LiveRoute, LoadBalancer, Tags, Target, TargetGroup};
 use crate::domain::traffic::{RouteId, Unreadable};
 use crate::plan::model::Selector;
-use crate::port::{Balancer, Caller, WriteError};
+use crate::port::{Caller, Detail, Groups, Inventory, Marks, Traffic, WriteError};
 
 /// See the module.
 #[derive(Default)]
@@ -59,25 +59,10 @@ impl Fake {
 }
 
 #[async_trait]
-impl Balancer for Fake {
-    async fn caller(&self) -> Result<Caller, Unreadable> {
-        Err(Unreadable::Throttled)
-    }
-    async fn load_balancers(&self, _: &Selector) -> Result<Vec<LoadBalancer>, Unreadable> {
-        Err(Unreadable::Throttled)
-    }
-    async fn listeners(&self, _: &str) -> Result<Vec<(Listener, Vec<LiveRoute>)>, Unreadable> {
-        Err(Unreadable::Throttled)
-    }
+impl Traffic for Fake {
     async fn routes(&self, ids: &[RouteId]) -> BTreeMap<RouteId, Result<LiveRoute, Unreadable>> {
         self.calls.fetch_add(ids.len().div_ceil(20), Relaxed);
         BTreeMap::new()
-    }
-    async fn target_groups(&self, _: Option<&str>) -> Result<Vec<TargetGroup>, Unreadable> {
-        Err(Unreadable::Throttled)
-    }
-    async fn find_target_groups(&self, _: &Selector) -> Result<Vec<TargetGroup>, Unreadable> {
-        Err(Unreadable::Throttled)
     }
     async fn health(&self, groups: &[String]) -> BTreeMap<String, Result<Vec<Target>, Unreadable>> {
         self.calls.fetch_add(groups.len(), Relaxed);
@@ -86,21 +71,47 @@ impl Balancer for Fake {
     async fn set(&self, _: &RouteId, _: &[Action], _: Duration) -> Result<(), WriteError> {
         Err(WriteError::Throttled)
     }
-    async fn tags(&self, arn: &str) -> Result<Tags, Unreadable> {
-        self.calls.fetch_add(1, Relaxed);
-        let mut found = Tags::new();
-        self.change(arn, |tags| found.clone_from(tags));
+}
+
+#[async_trait]
+impl Inventory for Fake {
+    async fn caller(&self) -> Result<Caller, Unreadable> {
+        Err(Unreadable::Throttled)
+    }
+    async fn load_balancers(&self, _: &Selector, _: Detail) -> Result<Vec<LoadBalancer>, Unreadable> {
+        Err(Unreadable::Throttled)
+    }
+    async fn listeners(&self, _: &str, _: Detail) -> Result<Vec<(Listener, Vec<LiveRoute>)>, Unreadable> {
+        Err(Unreadable::Throttled)
+    }
+    async fn target_groups(&self, _: Groups<'_>, _: Detail) -> Result<Vec<TargetGroup>, Unreadable> {
+        Err(Unreadable::Throttled)
+    }
+}
+
+#[async_trait]
+impl Marks for Fake {
+    async fn tags(&self, arns: &[String]) -> Result<BTreeMap<String, Tags>, Unreadable> {
+        self.calls.fetch_add(arns.len().div_ceil(20), Relaxed);
+        let mut found = BTreeMap::new();
+        for arn in arns {
+            self.change(arn, |tags| drop(found.insert(arn.clone(), tags.clone())));
+        }
         if self.unreadable { Err(Unreadable::Throttled) } else { Ok(found) }
     }
-    async fn tag(&self, arn: &str, tags: &Tags) -> Result<(), WriteError> {
-        if self.refusing.contains(arn) {
-            return Err(WriteError::Throttled);
+    async fn put(&self, arns: &[String], tags: &Tags) -> Result<(), WriteError> {
+        for arn in arns {
+            if self.refusing.contains(arn) {
+                return Err(WriteError::Throttled);
+            }
+            self.change(arn, |there| there.extend(tags.clone()));
         }
-        self.change(arn, |there| there.extend(tags.clone()));
         Ok(())
     }
-    async fn untag(&self, arn: &str, keys: &[String]) -> Result<(), WriteError> {
-        self.change(arn, |tags| tags.retain(|key, _| !keys.contains(key)));
+    async fn remove(&self, arns: &[String], keys: &[String]) -> Result<(), WriteError> {
+        for arn in arns {
+            self.change(arn, |tags| tags.retain(|key, _| !keys.contains(key)));
+        }
         Ok(())
     }
 }

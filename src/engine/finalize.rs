@@ -8,19 +8,19 @@ use crate::domain::decide::finalize::{Facts, carriers, questions};
 use crate::domain::health::gate::Sample;
 use crate::domain::run::state::State;
 use crate::plan::model::Plan;
-use crate::port::Balancer;
+use crate::port::{Balancer, Detail};
 
 /// Reads what [`crate::domain::decide::finalize::judge`] judges: what is live, and what was asked of the old groups in the last `quiet`. `balancer`: one
 /// that tries again.
-pub async fn look(plan: &Plan, state: &State, ports: &Ports, balancer: &dyn Balancer, quiet: Duration) -> Facts {
+pub async fn look(plan: &Plan, state: &State, ports: &Ports, balancer: &Balancer, quiet: Duration) -> Facts {
     let ids: Vec<_> = state.routes.keys().cloned().collect();
     let carrying: BTreeSet<String> = state.routes.values().flat_map(carriers).map(str::to_owned).collect();
     let carrying: Vec<_> = carrying.into_iter().collect();
     let (workloads, asked): (Vec<_>, Vec<_>) = questions(plan, state, quiet, ports.clock.now()).into_iter().unzip();
-    let (routes, health, seen) = tokio::join!(balancer.routes(&ids), balancer.health(&carrying), ports.metrics.ask(&asked));
+    let (routes, health, seen) = tokio::join!(balancer.traffic.routes(&ids), balancer.traffic.health(&carrying), ports.metrics.ask(&asked));
     let mut listeners = std::collections::BTreeMap::new();
     for load_balancer in &state.started.load_balancers {
-        listeners.insert(load_balancer.clone(), balancer.listeners(load_balancer).await);
+        listeners.insert(load_balancer.clone(), balancer.inventory.listeners(load_balancer, Detail::Whole).await);
     }
     let now = ports.clock.now();
     let healthy = health.into_iter().map(|(arn, targets)| (arn, targets.map(|targets| Sample::of(now, &targets).counts.healthy)));

@@ -7,13 +7,13 @@ use jiff::Timestamp;
 
 use super::keep;
 use super::marker::{self, MarkerError};
+use super::retry::patient;
 use super::{Ports, Settings};
-use crate::adapter::patient::Patient;
 use crate::domain::emergency::script::script;
 use crate::domain::run::event::{Event, Started};
 use crate::domain::run::watch::Marker as There;
 use crate::plan::model::Marker;
-use crate::port::Balancer;
+use crate::port::Marks;
 use crate::port::store::{Held, Holder, LockError, RunSummary, Store, StoreError};
 
 /// The right to write: locks held, marker put.
@@ -97,7 +97,7 @@ pub async fn begin_where(
             Ok(hold)
         }
         Err(error) => {
-            marker::remove(&*ports.balancer, &*ports.clock, &started.load_balancers, run).await;
+            marker::remove(&*ports.balancer.marks, &*ports.clock, &started.load_balancers, run).await;
             hold.held.release().await;
             Err(error.into())
         }
@@ -116,7 +116,7 @@ async fn none_since(store: &dyn Store, plan: &str, known: &[RunSummary]) -> Resu
 /// Ways back that need no journal: the script, and the weights in tags. They only help; a run does not depend on them. The script's path.
 async fn leave_ways_back(ports: &Ports, policy: Marker, run: &str, started: &Started) -> Option<String> {
     if policy == Marker::Tag {
-        let kept = keep::put(&*ports.balancer, &*ports.clock, run, started).await;
+        let kept = keep::put(&*ports.balancer.marks, &*ports.clock, run, started).await;
         if let Err(error) = ports.store.append(run, ports.clock.now(), &kept).await {
             tracing::warn!("{error}");
         }
@@ -173,8 +173,8 @@ async fn marked(
 ) -> Result<Hold, HoldError> {
     if policy == Marker::Tag {
         // Who is in no hurry asks again what AWS did not answer.
-        let patient = Patient::new(Arc::clone(&ports.balancer), Arc::clone(&ports.clock));
-        if let Err(error) = mark(&patient, &*ports.store, settings, run, load_balancers, ports.clock.now(), take_over).await {
+        let marks = patient(&ports.balancer, &ports.clock).marks;
+        if let Err(error) = mark(&*marks, &*ports.store, settings, run, load_balancers, ports.clock.now(), take_over).await {
             held.release().await;
             return Err(error.into());
         }
@@ -210,7 +210,7 @@ pub async fn take_to_restore(
         Some(there) => Ok(there),
         // Whoever takes it over need not know from whom.
         None if take_over => Ok(There::Missing),
-        None => marker::read(&*ports.balancer, load_balancers, run).await,
+        None => marker::read(&*ports.balancer.marks, load_balancers, run).await,
     };
     let over = match &there {
         // Whoever put it died before the run began.
@@ -224,9 +224,9 @@ pub async fn take_to_restore(
             return Err(MarkerError::Other(other).into());
         }
         Ok(_) => {
-            let (balancer, load_balancers, run) = (Arc::clone(&ports.balancer), load_balancers.to_vec(), run.to_owned());
+            let (marks, load_balancers, run) = (Arc::clone(&ports.balancer.marks), load_balancers.to_vec(), run.to_owned());
             let value = marker::value(&run, &settings.owner, ports.clock.now());
-            let put = async move { marker::put(&*balancer, &load_balancers, &run, &value, over).await };
+            let put = async move { marker::put(&*marks, &load_balancers, &run, &value, over).await };
             hold.marking = Some(Box::pin(put));
         }
         Err(why) => tracing::warn!("the marker tag could not be read: {why}; the rollback goes on"),
@@ -236,7 +236,7 @@ pub async fn take_to_restore(
 
 /// The locks are held: where a marker's run was never begun in this store, or is over, whoever put it is gone.
 async fn mark(
-    balancer: &dyn Balancer,
+    marks: &dyn Marks,
     store: &dyn Store,
     settings: &Settings,
     run: &str,
@@ -245,10 +245,10 @@ async fn mark(
     take_over: bool,
 ) -> Result<(), MarkerError> {
     let value = marker::value(run, &settings.owner, since);
-    match marker::put(balancer, load_balancers, run, &value, take_over).await {
+    match marker::put(marks, load_balancers, run, &value, take_over).await {
         Err(MarkerError::Other(other)) if !take_over && marker::abandoned(store, &other).await => {
             tracing::warn!("the marker of a run that died before it began, or at its very end, is replaced: {other}");
-            marker::put(balancer, load_balancers, run, &value, true).await
+            marker::put(marks, load_balancers, run, &value, true).await
         }
         put => put,
     }

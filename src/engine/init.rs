@@ -1,9 +1,12 @@
 //! `init`: looks at a load balancer and lets the rules write a plan from it.
 
+use std::collections::BTreeMap;
+
 use crate::domain::elb::init::{InitError, Request, Seen, write};
 use crate::domain::elb::select::spelled;
 use crate::domain::kubernetes::binding::Binding;
-use crate::port::{Balancer, Cluster};
+use crate::plan::model::Selector;
+use crate::port::{Cluster, Detail, Groups, Inventory};
 
 /// The YAML of a plan for what is live. The clusters are those behind `from` and `to`, where the request names any.
 ///
@@ -11,7 +14,7 @@ use crate::port::{Balancer, Cluster};
 /// [`InitError`] says what was found where the request does not fit.
 pub async fn init(
     request: &Request,
-    balancer: &dyn Balancer,
+    inventory: &dyn Inventory,
     from: Option<&dyn Cluster>,
     to: Option<&dyn Cluster>,
 ) -> Result<String, InitError> {
@@ -20,7 +23,7 @@ pub async fn init(
         move |why| InitError::Unreadable { what, why }
     };
     let selector = spelled(&request.load_balancer);
-    let mut found = match balancer.load_balancers(&request.load_balancer).await {
+    let mut found = match inventory.load_balancers(&request.load_balancer, Detail::Whole).await {
         Err(crate::domain::traffic::Unreadable::NotFound(_)) => Vec::new(),
         other => other.map_err(unreadable(&format!("load balancer {selector}")))?,
     };
@@ -31,15 +34,16 @@ pub async fn init(
             return Err(InitError::LoadBalancer { selector, found });
         }
     };
-    let (listeners, attached, all, from_bindings, to_bindings) = futures::join!(
-        balancer.listeners(&load_balancer.arn),
-        balancer.target_groups(Some(&load_balancer.arn)),
-        balancer.target_groups(None),
+    let all = Selector::Tags(BTreeMap::new());
+    let (listeners, attached, known, from_bindings, to_bindings) = futures::join!(
+        inventory.listeners(&load_balancer.arn, Detail::Whole),
+        inventory.target_groups(Groups::Of(&load_balancer.arn), Detail::Whole),
+        inventory.target_groups(Groups::Matching(&all), Detail::Listed),
         bindings(from, "from"),
         bindings(to, "to"),
     );
     let mut groups = attached.map_err(unreadable("its target groups"))?;
-    let free = all.map_err(unreadable("the account's target groups"))?.into_iter().filter(|g| g.load_balancers.is_empty());
+    let free = known.map_err(unreadable("the account's target groups"))?.into_iter().filter(|g| g.load_balancers.is_empty());
     groups.extend(free);
     let listeners = listeners.map_err(unreadable("its listeners"))?;
     if let Some(unread) = listeners.iter().find_map(|(l, _)| l.unread.first()) {

@@ -11,7 +11,7 @@ use crate::domain::emergency::{Seen, weights};
 use crate::domain::traffic::Unreadable;
 use crate::domain::view::live::Live;
 use crate::plan::model::Selector;
-use crate::port::{Balancer, Clock};
+use crate::port::{Balancer, Clock, Detail, Groups, Inventory};
 
 /// Why a load balancer cannot be shown.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -41,8 +41,8 @@ pub enum LookError {
 ///
 /// # Errors
 /// [`LookError`].
-pub async fn one(selector: &Selector, balancer: &dyn Balancer) -> Result<LoadBalancer, LookError> {
-    only(selector, balancer.load_balancers(selector).await)
+pub async fn one(selector: &Selector, inventory: &dyn Inventory) -> Result<LoadBalancer, LookError> {
+    only(selector, inventory.load_balancers(selector, Detail::Whole).await)
 }
 
 fn only(selector: &Selector, found: Result<Vec<LoadBalancer>, Unreadable>) -> Result<LoadBalancer, LookError> {
@@ -61,17 +61,17 @@ fn only(selector: &Selector, found: Result<Vec<LoadBalancer>, Unreadable>) -> Re
 ///
 /// # Errors
 /// [`LookError`].
-pub async fn read(load_balancer: LoadBalancer, balancer: &dyn Balancer, clock: &dyn Clock) -> Result<Seen, LookError> {
+pub async fn read(load_balancer: LoadBalancer, balancer: &Balancer, clock: &dyn Clock) -> Result<Seen, LookError> {
     let at = clock.now();
     let groups = async {
-        let groups = balancer.target_groups(Some(&load_balancer.arn)).await.unwrap_or_else(|why| {
+        let groups = balancer.inventory.target_groups(Groups::Of(&load_balancer.arn), Detail::Whole).await.unwrap_or_else(|why| {
             tracing::warn!("target groups of {} cannot be read: {why}", load_balancer.name);
             Vec::new()
         });
-        let health = balancer.health(&groups.iter().map(|g| g.arn.clone()).collect::<Vec<_>>()).await;
+        let health = balancer.traffic.health(&groups.iter().map(|g| g.arn.clone()).collect::<Vec<_>>()).await;
         (groups, health)
     };
-    let (listeners, (groups, health)) = futures::join!(balancer.listeners(&load_balancer.arn), groups);
+    let (listeners, (groups, health)) = futures::join!(balancer.inventory.listeners(&load_balancer.arn, Detail::Whole), groups);
     let listeners = listeners.map_err(|why| LookError::Unreadable { what: format!("listeners of {}", load_balancer.name), why })?;
     Ok(Seen { at, load_balancer, listeners, groups, health })
 }
@@ -90,9 +90,9 @@ struct Around {
 ///
 /// # Errors
 /// [`LookError`].
-pub async fn read_fast(selector: &Selector, balancer: &dyn Balancer, clock: &dyn Clock, tags: bool) -> Result<Seen, LookError> {
+pub async fn read_fast(selector: &Selector, balancer: &Balancer, clock: &dyn Clock, tags: bool) -> Result<Seen, LookError> {
     let at = clock.now();
-    let listed = async || only(selector, balancer.listed(selector).await);
+    let listed = async || only(selector, balancer.inventory.load_balancers(selector, Detail::Listed).await);
     let (load_balancer, parts) = if let Selector::Arn(arn) = selector {
         futures::join!(listed(), parts(arn, balancer, tags))
     } else {
@@ -110,13 +110,16 @@ pub async fn read_fast(selector: &Selector, balancer: &dyn Balancer, clock: &dyn
     Ok(Seen { at, load_balancer, listeners, groups, health })
 }
 
-async fn parts(arn: &String, balancer: &dyn Balancer, wants_tags: bool) -> Result<Around, LookError> {
+async fn parts(arn: &String, balancer: &Balancer, wants_tags: bool) -> Result<Around, LookError> {
     let unreadable = |what: &str| {
         let what = format!("{what} of {arn}");
         move |why| LookError::Unreadable { what, why }
     };
     let beside = async {
-        let (tags, groups) = futures::join!(balancer.tags_of(std::slice::from_ref(arn)), balancer.listed_groups(arn));
+        let (tags, groups) = futures::join!(
+            balancer.marks.tags(std::slice::from_ref(arn)),
+            balancer.inventory.target_groups(Groups::Of(arn), Detail::Listed)
+        );
         let groups = groups.unwrap_or_else(|why| {
             tracing::warn!("target groups of {arn} cannot be read: {why}");
             Vec::new()
@@ -124,10 +127,10 @@ async fn parts(arn: &String, balancer: &dyn Balancer, wants_tags: bool) -> Resul
         let tags = tags.map(|mut all| all.remove(arn).unwrap_or_default());
         let whole = tags.as_ref().ok().and_then(spoken_for).filter(|_| wants_tags);
         let asked = groups.iter().map(|g| &g.arn).filter(|arn| whole.as_ref().is_none_or(|w| w.manages(arn))).cloned();
-        let health = balancer.health(&asked.collect::<Vec<_>>()).await;
+        let health = balancer.traffic.health(&asked.collect::<Vec<_>>()).await;
         (tags, groups, health, whole)
     };
-    let (listeners, (tags, groups, health, whole)) = futures::join!(balancer.untagged_listeners(arn), beside);
+    let (listeners, (tags, groups, health, whole)) = futures::join!(balancer.inventory.listeners(arn, Detail::Listed), beside);
     let (listeners, tags) = (listeners.map_err(unreadable("listeners"))?, tags.map_err(unreadable("tags"))?);
     Ok(Around { tags, listeners, groups, health, whole })
 }
@@ -140,11 +143,11 @@ fn spoken_for(tags: &Tags) -> Option<Whole> {
 }
 
 /// The tags of the routes that forward somewhere, and the health that was not asked for yet. Tags that cannot be read tell nothing.
-async fn own_tags(parts: &mut Around, balancer: &dyn Balancer) {
+async fn own_tags(parts: &mut Around, balancer: &Balancer) {
     let routes = parts.listeners.iter().flat_map(|(_, routes)| routes);
     let ids: Vec<_> = routes.filter(|r| r.forward().is_some()).map(|r| r.id.clone()).collect();
     let rest: Vec<_> = parts.groups.iter().map(|g| g.arn.clone()).filter(|arn| !parts.health.contains_key(arn)).collect();
-    let (tags, health) = futures::join!(balancer.tags_of(&ids), balancer.health(&rest));
+    let (tags, health) = futures::join!(balancer.marks.tags(&ids), balancer.traffic.health(&rest));
     parts.health.extend(health);
     let mut tags = tags.unwrap_or_else(|why| {
         tracing::warn!("the tags of the routes cannot be read: {why}");
@@ -159,16 +162,19 @@ async fn own_tags(parts: &mut Around, balancer: &dyn Balancer) {
 ///
 /// # Errors
 /// [`LookError`].
-pub async fn look(selector: &Selector, balancer: &dyn Balancer, now: Timestamp) -> Result<Live, LookError> {
+pub async fn look(selector: &Selector, balancer: &Balancer, now: Timestamp) -> Result<Live, LookError> {
     let name = spelled(selector);
     let unreadable = |what: &str| {
         let what = format!("{what} {name}");
         move |why| LookError::Unreadable { what, why }
     };
-    let load_balancer = &one(selector, balancer).await?;
-    let (listeners, groups) = futures::join!(balancer.listeners(&load_balancer.arn), balancer.target_groups(Some(&load_balancer.arn)));
+    let load_balancer = &one(selector, &*balancer.inventory).await?;
+    let (listeners, groups) = futures::join!(
+        balancer.inventory.listeners(&load_balancer.arn, Detail::Whole),
+        balancer.inventory.target_groups(Groups::Of(&load_balancer.arn), Detail::Whole)
+    );
     let (listeners, groups) = (listeners.map_err(unreadable("listeners of"))?, groups.map_err(unreadable("target groups of"))?);
     let arns: Vec<String> = groups.iter().map(|g| g.arn.clone()).collect();
-    let health = balancer.health(&arns).await;
+    let health = balancer.traffic.health(&arns).await;
     Ok(Live::new(now, load_balancer, &listeners, &groups, &health))
 }

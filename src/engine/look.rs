@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
+use jiff::Timestamp;
 
-use super::marker;
+use super::{marker, retry};
+use crate::base::retry::LOOK;
 use crate::domain::decide::goal;
 use crate::domain::elb::balancer::{LiveRoute, Target};
 use crate::domain::kubernetes::workload::WorkloadView;
@@ -15,14 +17,10 @@ use crate::domain::run::state::State;
 use crate::domain::run::watch::{Marker, Observation};
 use crate::domain::traffic::{Reading, RouteId, Unreadable};
 use crate::plan::model::{self, ClusterName, Plan, ServiceRef, TargetType};
-use crate::port::{Balancer, Clock, Cluster};
+use crate::port::{Balancer, Clock, Cluster, Detail, Inventory, Marks, Traffic};
 
 /// What only explains a wait may hold up the guard for no longer than this.
 const SOON: Duration = Duration::from_secs(2);
-
-/// Pauses before what was throttled is asked for again, within one look: where four of ten calls are refused, hardly anything would be seen
-/// often enough otherwise. Less than half a poll, so that no guard waits for it.
-const AGAIN: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(1)];
 
 /// What a look at everything looks at.
 #[derive(Debug, Clone)]
@@ -86,35 +84,35 @@ impl Subject {
 /// Looks at everything.
 pub async fn whole(
     subject: &Subject,
-    balancer: &dyn Balancer,
+    balancer: &Balancer,
     clusters: &BTreeMap<ClusterName, Arc<dyn Cluster>>,
     clock: &dyn Clock,
 ) -> Observation {
     let replicas = behind(&subject.replicas, clusters, |view| Some(view.owners.iter().map(|o| o.ready).sum()));
     let (routes, health, marker, replicas) = tokio::join!(
-        routes(&subject.routes, balancer, clock),
-        targets(&subject.groups, balancer, clock),
-        marker(subject, balancer, clock),
+        routes(&subject.routes, &*balancer.traffic, clock),
+        targets(&subject.groups, &*balancer.traffic, clock),
+        marker(subject, &*balancer.marks, clock),
         replicas
     );
     Observation { routes, health, replicas, marker, census: Vec::new() }
 }
 
 /// The marker, where the plan wants one and it is not just being put.
-pub async fn marker(subject: &Subject, balancer: &dyn Balancer, clock: &dyn Clock) -> Option<Reading<Marker>> {
+pub async fn marker(subject: &Subject, marks: &dyn Marks, clock: &dyn Clock) -> Option<Reading<Marker>> {
     if !subject.tagged || subject.marking {
         return None;
     }
     let at = clock.now();
-    Some(Reading { at, value: marker::read(balancer, &subject.load_balancers, &subject.run).await })
+    Some(Reading { at, value: marker::read(marks, &subject.load_balancers, &subject.run).await })
 }
 
 /// Every route of the load balancers, as far as they can be read: whoever makes a rule does not ask us.
-pub async fn census(subject: &Subject, balancer: &dyn Balancer) -> Vec<(String, LiveRoute)> {
+pub async fn census(subject: &Subject, inventory: &dyn Inventory) -> Vec<(String, LiveRoute)> {
     let mut all = Vec::new();
     for load_balancer in &subject.load_balancers {
         // What cannot be read now is counted the next time; nothing depends on it.
-        let listeners = balancer.listeners(load_balancer).await.unwrap_or_default();
+        let listeners = inventory.listeners(load_balancer, Detail::Whole).await.unwrap_or_default();
         all.extend(listeners.into_iter().flat_map(|(_, routes)| routes).map(|route| (load_balancer.clone(), route)));
     }
     all
@@ -145,44 +143,37 @@ async fn behind(
 }
 
 /// Looks at the health of some groups only.
-pub async fn health(groups: &[String], balancer: &dyn Balancer, clock: &dyn Clock) -> Observation {
-    Observation { health: targets(groups, balancer, clock).await, ..Observation::default() }
+pub async fn health(groups: &[String], traffic: &dyn Traffic, clock: &dyn Clock) -> Observation {
+    Observation { health: targets(groups, traffic, clock).await, ..Observation::default() }
 }
 
-async fn routes(ids: &[RouteId], balancer: &dyn Balancer, clock: &dyn Clock) -> BTreeMap<RouteId, Reading<LiveRoute>> {
-    patiently(ids, clock, async |ids: &[RouteId]| balancer.routes(ids).await).await
-}
-
-async fn targets(groups: &[String], balancer: &dyn Balancer, clock: &dyn Clock) -> BTreeMap<String, Reading<Vec<Target>>> {
-    patiently(groups, clock, async |groups: &[String]| balancer.health(groups).await).await
-}
-
-/// Reads many things, those again that were throttled. Each reading is as old as the call that brought it.
-async fn patiently<T>(
-    keys: &[String],
-    clock: &dyn Clock,
-    ask: impl AsyncFn(&[String]) -> BTreeMap<String, Result<T, Unreadable>>,
-) -> BTreeMap<String, Reading<T>> {
-    let asked = async |keys: &[String]| {
+async fn routes(ids: &[RouteId], traffic: &dyn Traffic, clock: &dyn Clock) -> BTreeMap<RouteId, Reading<LiveRoute>> {
+    let ask = |ids: Vec<RouteId>| async move {
         let at = clock.now();
-        ask(keys).await.into_iter().map(move |(key, value)| (key, Reading { at, value }))
+        dated(at, traffic.routes(&ids).await)
     };
-    let mut all: BTreeMap<_, _> = asked(keys).await.collect();
-    for pause in AGAIN {
-        let again: Vec<_> = all.iter().filter(|(_, r)| matches!(r.value, Err(Unreadable::Throttled))).map(|(k, _)| k.clone()).collect();
-        if again.is_empty() {
-            break;
-        }
-        clock.sleep(pause).await;
-        all.extend(asked(&again).await);
-    }
-    all
+    retry::each(LOOK, clock, throttled, ids, ask).await
+}
+
+async fn targets(groups: &[String], traffic: &dyn Traffic, clock: &dyn Clock) -> BTreeMap<String, Reading<Vec<Target>>> {
+    let ask = |groups: Vec<String>| async move {
+        let at = clock.now();
+        dated(at, traffic.health(&groups).await)
+    };
+    retry::each(LOOK, clock, throttled, groups, ask).await
+}
+
+/// Each reading is as old as the call that brought it.
+fn dated<K: Ord, T>(at: Timestamp, read: BTreeMap<K, Result<T, Unreadable>>) -> BTreeMap<K, Reading<T>> {
+    read.into_iter().map(|(key, value)| (key, Reading { at, value })).collect()
+}
+
+fn throttled<T>(reading: &Reading<T>) -> bool {
+    matches!(reading.value, Err(Unreadable::Throttled))
 }
 
 #[cfg(test)]
 mod tests {
-    use jiff::Timestamp;
-
     use super::*;
     use crate::domain::fixture;
     use crate::domain::run::event::{Event, Record};
@@ -215,10 +206,11 @@ mod tests {
         let clock = crate::adapter::clock::Scaled::new(Timestamp::UNIX_EPOCH, 1.0);
         for (budget, most) in [(None, 0.2 * 50.0), (Some(2.0), 2.0)] {
             let settings = super::super::Settings::new("alice@mac".into(), "mac".into(), subject.size()).spending(budget, subject.size());
-            let fake = Fake::default();
+            let fake = Arc::new(Fake::default());
+            let balancer = Balancer { traffic: Arc::clone(&fake) as _, inventory: Arc::clone(&fake) as _, marks: Arc::clone(&fake) as _ };
             let end = clock.now() + jiff::SignedDuration::from_hours(1);
             while clock.now() < end {
-                whole(&subject, &fake, &BTreeMap::new(), &clock).await;
+                whole(&subject, &balancer, &BTreeMap::new(), &clock).await;
                 clock.sleep(settings.poll).await;
             }
             let calls = f64::from(u32::try_from(fake.calls()).expect("not that many"));

@@ -3,15 +3,17 @@
 //! ELBv2 has no conditional write, and tags are not one either: two runs that put their markers within the same second may both read their
 //! own back before the other's write lands. The next batch of the loser then stops.
 
-use std::time::Duration;
+use std::slice;
 
 use futures::future::join_all;
 
+use super::retry::again;
+use crate::base::retry::UNMARK;
 use crate::domain::elb::balancer::Tags;
 use crate::domain::run::watch::Marker;
 use crate::domain::traffic::Unreadable;
 use crate::port::store::{RunSummary, Store};
-use crate::port::{Balancer, Clock, WriteError};
+use crate::port::{Clock, Marks, WriteError};
 
 /// The tag's key.
 pub const KEY: &str = "cutover.dev/run";
@@ -23,12 +25,16 @@ pub fn value(run: &str, owner: &str, since: jiff::Timestamp) -> String {
 }
 
 /// Whose marker is there. Another run's on one load balancer is told even where a second one cannot be read.
-pub async fn read(balancer: &dyn Balancer, load_balancers: &[String], run: &str) -> Result<Marker, Unreadable> {
-    whose(&tags(balancer, load_balancers).await, run)
+pub async fn read(marks: &dyn Marks, load_balancers: &[String], run: &str) -> Result<Marker, Unreadable> {
+    whose(&tags(marks, load_balancers).await, run)
 }
 
-async fn tags(balancer: &dyn Balancer, load_balancers: &[String]) -> Vec<Result<Tags, Unreadable>> {
-    join_all(load_balancers.iter().map(|arn| balancer.tags(arn))).await
+async fn tags(marks: &dyn Marks, load_balancers: &[String]) -> Vec<Result<Tags, Unreadable>> {
+    join_all(load_balancers.iter().map(|arn| tags_of(marks, arn))).await
+}
+
+async fn tags_of(marks: &dyn Marks, arn: &String) -> Result<Tags, Unreadable> {
+    Ok(marks.tags(slice::from_ref(arn)).await?.remove(arn).unwrap_or_default())
 }
 
 fn whose(all: &[Result<Tags, Unreadable>], run: &str) -> Result<Marker, Unreadable> {
@@ -72,19 +78,19 @@ pub enum MarkerError {
 
 /// Puts our marker where nobody else's is (or over it, with `take_over`), and reads it back. On an error nothing that it put stays behind,
 /// as far as AWS lets it: what was ours before stays ours, and what was another run's is put back. Without `take_over` nothing is put where nobody knows what is there.
-pub async fn put(balancer: &dyn Balancer, load_balancers: &[String], run: &str, value: &str, take_over: bool) -> Result<(), MarkerError> {
-    let before = tags(balancer, load_balancers).await;
+pub async fn put(marks: &dyn Marks, load_balancers: &[String], run: &str, value: &str, take_over: bool) -> Result<(), MarkerError> {
+    let before = tags(marks, load_balancers).await;
     match whose(&before, run) {
         Ok(Marker::Other(other)) if !take_over => return Err(MarkerError::Other(other)),
         Err(why) if !take_over => return Err(MarkerError::Read(why.to_string())),
         _ => {}
     }
-    let result = put_all(balancer, load_balancers, run, value).await;
+    let result = put_all(marks, load_balancers, run, value).await;
     if result.is_err() {
         let ours = |tags: &Result<Tags, Unreadable>| tags.as_ref().is_ok_and(|t| t.get(KEY).is_some_and(|v| names(v, run)));
         for (arn, tags) in load_balancers.iter().zip(&before).filter(|(_, tags)| !ours(tags)) {
             let previous = tags.as_ref().ok().and_then(|tags| tags.get(KEY));
-            if let Err(error) = put_back(balancer, arn, run, previous).await {
+            if let Err(error) = put_back(marks, arn, run, previous).await {
                 tracing::warn!("the marker tag {KEY} may stay on {arn}: {error}");
             }
         }
@@ -92,12 +98,12 @@ pub async fn put(balancer: &dyn Balancer, load_balancers: &[String], run: &str, 
     result
 }
 
-async fn put_all(balancer: &dyn Balancer, load_balancers: &[String], run: &str, value: &str) -> Result<(), MarkerError> {
+async fn put_all(marks: &dyn Marks, load_balancers: &[String], run: &str, value: &str) -> Result<(), MarkerError> {
     let tags: Tags = [(KEY.to_owned(), value.to_owned())].into();
     for arn in load_balancers {
-        balancer.tag(arn, &tags).await?;
+        marks.put(slice::from_ref(arn), &tags).await?;
     }
-    match read(balancer, load_balancers, run).await {
+    match read(marks, load_balancers, run).await {
         Ok(Marker::Ours) => Ok(()),
         Ok(Marker::Other(other)) => Err(MarkerError::Other(other)),
         Ok(Marker::Missing) => Err(MarkerError::Read("it is not there".into())),
@@ -105,42 +111,31 @@ async fn put_all(balancer: &dyn Balancer, load_balancers: &[String], run: &str, 
     }
 }
 
-/// Tries until a marker that cannot be removed is left behind.
-const TRIES: u32 = 6;
-
 /// Removes our marker; another run's is left alone.
-pub async fn remove(balancer: &dyn Balancer, clock: &dyn Clock, load_balancers: &[String], run: &str) {
+pub async fn remove(marks: &dyn Marks, clock: &dyn Clock, load_balancers: &[String], run: &str) {
     for arn in load_balancers {
-        let mut result = remove_one(balancer, arn, run).await;
-        for attempt in 0..TRIES {
-            if result.is_ok() {
-                break;
-            }
-            clock.sleep(Duration::from_millis(500 << attempt)).await;
-            result = remove_one(balancer, arn, run).await;
-        }
-        if let Err(error) = result {
+        if let Err(error) = again(UNMARK, clock, |_| true, || remove_one(marks, arn, run)).await {
             tracing::warn!("the marker tag {KEY} stays on {arn}: {error}");
         }
     }
 }
 
 /// Puts back what stood where our marker stands.
-async fn put_back(balancer: &dyn Balancer, arn: &str, run: &str, previous: Option<&String>) -> Result<(), String> {
-    let Some(value) = previous else { return remove_one(balancer, arn, run).await };
-    let tags = balancer.tags(arn).await.map_err(|e| e.to_string())?;
+async fn put_back(marks: &dyn Marks, arn: &String, run: &str, previous: Option<&String>) -> Result<(), String> {
+    let Some(value) = previous else { return remove_one(marks, arn, run).await };
+    let tags = tags_of(marks, arn).await.map_err(|e| e.to_string())?;
     if tags.get(KEY).is_none_or(|v| !names(v, run)) {
         return Ok(());
     }
-    balancer.tag(arn, &[(KEY.to_owned(), value.clone())].into()).await.map_err(|e| e.to_string())
+    marks.put(slice::from_ref(arn), &[(KEY.to_owned(), value.clone())].into()).await.map_err(|e| e.to_string())
 }
 
-async fn remove_one(balancer: &dyn Balancer, arn: &str, run: &str) -> Result<(), String> {
-    let tags = balancer.tags(arn).await.map_err(|e| e.to_string())?;
+async fn remove_one(marks: &dyn Marks, arn: &String, run: &str) -> Result<(), String> {
+    let tags = tags_of(marks, arn).await.map_err(|e| e.to_string())?;
     if tags.get(KEY).is_none_or(|v| !names(v, run)) {
         return Ok(());
     }
-    balancer.untag(arn, &[KEY.to_owned()]).await.map_err(|e| e.to_string())
+    marks.remove(slice::from_ref(arn), &[KEY.to_owned()]).await.map_err(|e| e.to_string())
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! One serial loop ([`Run::drive`]) owns a run: between any two of its turns the journal says all there is to know, so a crash is no
 //! special case. Batches are written in chunks, a chunk a turn, so that requests and guards are heard in the middle of a batch.
 
+mod ahead;
 mod bind;
 pub mod facts;
 #[cfg(test)]
@@ -17,6 +18,7 @@ pub mod live;
 pub mod look;
 pub mod marker;
 pub mod request;
+pub mod retry;
 mod run;
 pub mod start;
 mod write;
@@ -46,7 +48,7 @@ pub use write::restore::seen;
 #[derive(Clone)]
 pub struct Ports {
     /// The load balancers.
-    pub balancer: Arc<dyn Balancer>,
+    pub balancer: Balancer,
     /// The clusters that the plan gives access to.
     pub clusters: BTreeMap<ClusterName, Arc<dyn Cluster>>,
     /// Where the numbers of metric gates come from.

@@ -2,6 +2,7 @@
 
 #![allow(dead_code)] // each program uses one of them
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use aws_credential_types::Credentials;
@@ -21,7 +22,7 @@ use cutover::domain::run::state::State;
 use cutover::domain::view::report::Report;
 use cutover::plan::model::{PortRef, Selector, ServiceRef};
 use cutover::port::store::{RunSummary, emergency};
-use cutover::port::{Balancer, Cluster};
+use cutover::port::{Cluster, Detail, Groups, Inventory, Marks, Traffic};
 use sha2::{Digest, Sha256};
 
 /// A plan file: it is read or refused in words, and a plan that was read says the same when it is read again.
@@ -118,21 +119,21 @@ async fn elbv2(status: u16, body: Vec<u8>) {
         http_client: Some(SharedHttpClient::new(Always { status, body })),
         ..aws::Settings::default()
     };
-    let alb = Alb::asking_again_after(&aws::config(&settings).await, Duration::from_millis(1));
+    let alb = Alb::hurried(&aws::config(&settings).await, 300.0);
     let lb = "arn:aws:elasticloadbalancing:us-east-1:123456789012:loadbalancer/app/web/0123456789abcdef";
     let listener = "arn:aws:elasticloadbalancing:us-east-1:123456789012:listener/app/web/0123456789abcdef/0123456789abcdef";
     let rule = format!("{}/0123456789abcdef", listener.replace(":listener/", ":listener-rule/"));
     let _ = alb.caller().await;
-    let _ = alb.load_balancers(&Selector::Name("web".into())).await;
-    let _ = alb.marked("cutover.dev/run").await;
-    let _ = alb.listeners(lb).await;
+    let _ = alb.load_balancers(&Selector::Name("web".into()), Detail::Whole).await;
+    let _ = alb.load_balancers(&Selector::Tags(BTreeMap::new()), Detail::Listed).await;
+    let _ = alb.listeners(lb, Detail::Whole).await;
     let asked = [listener.to_owned(), rule.clone()];
     assert!(alb.routes(&asked).await.keys().all(|id| asked.contains(id)), "nobody asked for that");
-    let _ = alb.target_groups(Some(lb)).await;
+    let _ = alb.target_groups(Groups::Of(lb), Detail::Whole).await;
     let _ = alb.health(&["arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/a/0123456789abcdef".to_owned()]).await;
-    let _ = alb.tags(lb).await;
+    let _ = alb.tags(&[lb.to_owned()]).await;
     let _ = alb.set(&rule, &[], Duration::from_secs(1)).await;
-    let _ = alb.untag(lb, &["key".to_owned()]).await;
+    let _ = alb.remove(&[lb.to_owned()], &["key".to_owned()]).await;
 }
 
 /// And every call of a cluster.
@@ -144,7 +145,8 @@ async fn kube(status: u16, body: Vec<u8>) {
     let cluster = K8s::new(kube::Client::new(service, "default"));
     let _ = cluster.identity().await;
     let _ = cluster.bindings().await;
-    let _ = cluster.workload(&ServiceRef { namespace: "shop".into(), name: "shop".into(), port: PortRef::Number(80) }).await;
+    let service = ServiceRef { namespace: "shop".into(), name: "shop".into(), port: PortRef::Number(80) };
+    let _ = cluster.workloads(&[&service]).await;
 }
 
 /// Answers everything in one way.

@@ -5,10 +5,10 @@ use std::time::Duration;
 use cutover::adapter::aws::elb::Alb;
 use cutover::domain::elb::action::Action;
 use cutover::domain::traffic::Unreadable;
-use cutover::port::{Balancer, WriteError};
+use cutover::port::{Inventory, Traffic, WriteError};
 use serde_json::json;
 
-use crate::contract::aws::endpoint::alb_asking_again_after;
+use crate::contract::aws::endpoint::hurried_alb;
 use crate::proxy::{Proxy, Reply};
 
 const RULE: &str = "arn:aws:elasticloadbalancing:us-east-1:123456789012:listener-rule/app/web/1/2/3";
@@ -28,7 +28,7 @@ macro_rules! error {
 
 /// The adapter, with hardly a pause before a read is tried again.
 async fn alb(url: &str) -> Alb {
-    alb_asking_again_after(url, Some(Duration::from_millis(1))).await
+    hurried_alb(url, 300.0).await
 }
 
 fn forward() -> Vec<Action> {

@@ -29,4 +29,8 @@ impl Cluster for Unreached {
     async fn apply(&self, _: &Binding, _: bool) -> Result<(), WriteError> {
         Err(WriteError::Refused(self.0.to_string()))
     }
+
+    async fn delete(&self, _: &Binding) -> Result<(), WriteError> {
+        Err(WriteError::Refused(self.0.to_string()))
+    }
 }

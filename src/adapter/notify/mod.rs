@@ -16,12 +16,7 @@ use crate::plan::model::notify::{Address, Destination, Kind, Notification, Secre
 use crate::plan::template;
 
 /// What may wait for one destination, and when it is tried again.
-pub const PATIENCE: Patience = Patience {
-    queue: 64,
-    at_once: 1,
-    gather: Duration::ZERO,
-    pauses: [Duration::from_secs(1), Duration::from_secs(3), Duration::from_secs(9)],
-};
+pub const PATIENCE: Patience = Patience { queue: 64, at_once: 1, gather: Duration::ZERO };
 
 /// For one try over HTTP.
 const TIMEOUT: Duration = Duration::from_secs(10);

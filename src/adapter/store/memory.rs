@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -10,7 +11,7 @@ use jiff::Timestamp;
 use crate::adapter::store::is_run_id;
 use crate::domain::run::event::{Event, Record};
 use crate::domain::run::journal::{Corrupt, line, parse};
-use crate::port::store::{Held, Holder, Lock, LockError, Look, Request, RunSummary, Store, StoreError};
+use crate::port::store::{Held, Holder, Lock, LockError, Look, Request, RunSummary, Store, StoreError, meant};
 
 /// A store in memory. Clones share it.
 #[derive(Debug, Clone, Default)]
@@ -102,6 +103,14 @@ impl Lock for Taken {
     fn usurper(&self) -> Option<Holder> {
         let shelf = self.store.shelf();
         self.load_balancers.iter().find_map(|lb| shelf.locks.get(lb).filter(|(t, _)| *t != self.taking).map(|(_, h)| h.clone()))
+    }
+
+    fn lapsed(&self, _: Duration) -> Option<String> {
+        None
+    }
+
+    async fn confirm(&self) -> bool {
+        self.usurper().is_none()
     }
 
     async fn release(&self) {
@@ -196,6 +205,10 @@ impl Store for Memory {
         Ok(runs)
     }
 
+    async fn find(&self, reference: &str) -> Result<Vec<RunSummary>, StoreError> {
+        Ok(meant(self.runs().await?, reference))
+    }
+
     async fn put_request(&self, run: &str, request: &Request) -> Result<(), StoreError> {
         self.ask(run, request)
     }
@@ -216,6 +229,10 @@ impl Store for Memory {
 
     async fn look(&self, run: &str) -> Option<Look> {
         self.shelf().folder(run).ok()?.look.clone()
+    }
+
+    async fn put_script(&self, _: &str, _: &str) -> Result<Option<String>, StoreError> {
+        Ok(None)
     }
 
     async fn lock(&self, load_balancers: &[String], holder: &Holder) -> Result<Held, LockError> {

@@ -38,6 +38,15 @@ fn each(check: impl AsyncFn(&dyn Store)) {
     });
 }
 
+/// Reads and removes all requests.
+pub(super) async fn take_requests(store: &dyn Store, run: &str) -> Vec<Request> {
+    let requests = store.requests(run).await.unwrap();
+    for (name, _) in &requests {
+        store.drop_request(run, name).await.unwrap();
+    }
+    requests.into_iter().map(|(_, request)| request).collect()
+}
+
 fn started(plan: &str) -> Event {
     let group = |name: &str, cluster: &str| {
         let (name, cluster, workload) = (name.into(), cluster.into(), "web".into());
@@ -149,8 +158,8 @@ fn requests_come_in_order_and_once() {
         assert_eq!(first, all[0]);
         store.drop_request(RUN, &name).await.unwrap();
         store.drop_request(RUN, &name).await.unwrap();
-        assert_eq!(store.take_requests(RUN).await.unwrap(), all[1..]);
-        assert_eq!(store.take_requests(RUN).await.unwrap(), []);
+        assert_eq!(take_requests(store, RUN).await, all[1..]);
+        assert_eq!(take_requests(store, RUN).await, []);
         assert!(matches!(store.put_request("nobody", &all[0]).await, Err(StoreError::NoSuchRun { .. })));
     });
 }
@@ -336,9 +345,9 @@ fn an_unreadable_request_is_set_aside() {
     now(store.put_request(RUN, &Request::Approve { by: "eve".into() })).unwrap();
     fs::write(requests.join("0.json"), "{\"request\":\"explode\"}").unwrap();
     fs::write(requests.join(".draft.json"), "{").unwrap();
-    assert_eq!(now(store.take_requests(RUN)).unwrap(), [Request::Approve { by: "eve".into() }]);
+    assert_eq!(now(take_requests(&store, RUN)), [Request::Approve { by: "eve".into() }]);
     assert!(requests.join("0.json.unreadable").exists());
-    assert_eq!(now(store.take_requests(RUN)).unwrap(), []);
+    assert_eq!(now(take_requests(&store, RUN)), []);
 }
 
 #[test]

@@ -2,7 +2,6 @@
 
 use serde_json::json;
 
-use crate::adapter::patient::Patient;
 use crate::app::exit::{Exit, Failure};
 use crate::app::find::Found;
 use crate::app::{drive, find, identity, owner, place, world};
@@ -11,7 +10,7 @@ use crate::cli::render::style::{Style, Tone};
 use crate::cli::term;
 use crate::domain::decide::finalize::{Item, Stands, judge, unfit, worst};
 use crate::domain::run::state::{Phase, State};
-use crate::engine::{Ports, finalize, hold};
+use crate::engine::{Ports, finalize, hold, retry};
 use crate::port::store::Request;
 
 /// Runs the verb.
@@ -45,7 +44,7 @@ async fn look(args: &Finalize, found: &Found, state: &State, ports: &Ports) -> V
     if let Some(unfit) = unfit(&found.plan, state) {
         return vec![unfit];
     }
-    let patient = Patient::new(ports.balancer.clone(), ports.clock.clone());
+    let patient = retry::patient(&ports.balancer, &ports.clock);
     let facts = finalize::look(&found.plan, state, ports, &patient, args.quiet_for).await;
     judge(&found.plan, state, &found.records, &facts, args.quiet_for, ports.clock.now())
 }

@@ -25,7 +25,7 @@ pub async fn run(_: &Global, args: &Init) -> Result<Exit, Failure> {
         name: args.name.clone(),
     };
     let (from, to) = (from.as_deref().map(|c| c as &dyn Cluster), to.as_deref().map(|c| c as &dyn Cluster));
-    let text = init(&request, &world::patient(&config), from, to).await.map_err(failed)?;
+    let text = init(&request, &*world::patient(&config).inventory, from, to).await.map_err(failed)?;
     let _ = term::print(text.trim_end());
     term::complain("written; look it over, then: cutover check PLAN");
     Ok(Exit::Done)

@@ -31,7 +31,7 @@ use crate::engine::{Ports, Settings, hold};
 use crate::plan::model::{Plan, Selector};
 use crate::plan::selector;
 use crate::port::store::{Look, RunSummary, Store, StoreError, run_id};
-use crate::port::{Balancer, Clock};
+use crate::port::{Balancer, Clock, Detail};
 
 /// Routes that are shown before a rollback.
 const SHOWN: usize = 8;
@@ -107,11 +107,13 @@ pub async fn without(global: &Global, args: &Rollback, store: &dyn Store, failur
 
 /// The load balancers of the region that are marked by one run, or by one of the named plan. Several runs have to be told apart by a person.
 async fn marked(plan: Option<&str>) -> Result<Vec<Selector>, Failure> {
-    let found = world::patient(&world::aws(None).await).marked(KEY).await;
-    let found = found.unwrap_or_else(|why| {
+    let balancer = world::patient(&world::aws(None).await);
+    let found = balancer.inventory.load_balancers(&Selector::Tags(BTreeMap::new()), Detail::Listed).await;
+    let mut found = found.unwrap_or_else(|why| {
         term::complain(&format!("load balancers with a marker cannot be looked for: {why}"));
         Vec::new()
     });
+    found.retain(|lb| lb.tags.contains_key(KEY));
     let run = |lb: &LoadBalancer| lb.tags.get(KEY).and_then(|v| v.split(' ').next()).unwrap_or_default().to_owned();
     let meant = |run: &str| plan.is_none_or(|plan| run == plan || run.strip_prefix(plan).is_some_and(|rest| rest.len() == 21));
     let mut runs: BTreeMap<String, Vec<LoadBalancer>> = BTreeMap::new();
@@ -259,7 +261,7 @@ async fn go(global: &Global, args: &Rollback, back: Back, cause: &str) -> Result
     let settings = Settings::new(owner.clone(), host.clone(), started.groups.len());
     let run = run_id(&plan.name, System.now(), &mut fastrand::Rng::new());
     let mut ports = Ports {
-        balancer: Arc::new(Alb::new(&config)),
+        balancer: Balancer::new(Alb::new(&config)),
         clusters: BTreeMap::new(),
         metrics: Arc::new(crate::adapter::metric::Nobody),
         hooks: Arc::new(crate::adapter::hook::Nobody),

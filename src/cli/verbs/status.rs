@@ -110,7 +110,7 @@ async fn view(found: &Found, ports: &Ports) -> Result<View, Failure> {
     let state = found.state()?;
     let subject = Subject::of(&found.plan, &state);
     let mut watch = Watch::new(ports.clock.now(), Duration::from_secs(5), Duration::from_mins(1));
-    let seen = world_look::whole(&subject, &*ports.balancer, &ports.clusters, &*ports.clock).await;
+    let seen = world_look::whole(&subject, &ports.balancer, &ports.clusters, &*ports.clock).await;
     let now = ports.clock.now();
     watch.absorb(now, seen, true);
     // What was waited for before the last thing that was done is waited for no longer.

@@ -16,7 +16,7 @@ use crate::domain::preflight::facts::{Caller, ClusterFacts, Facts};
 use crate::domain::traffic::Unreadable;
 use crate::plan::model::metric::{MetricGate, Scope, Source};
 use crate::plan::model::{BindingMode, ClusterName, Plan, Selector, Shares, StepKind};
-use crate::port::{Balancer, Cluster, Metrics};
+use crate::port::{Cluster, Detail, Groups, Inventory, Metrics, Traffic};
 
 /// Calls at a time; the seams hold the rates.
 const PARALLEL: usize = 16;
@@ -25,13 +25,19 @@ const PARALLEL: usize = 16;
 pub type Clusters = BTreeMap<ClusterName, Arc<dyn Cluster>>;
 
 /// Everything for a run from the first step on.
-pub async fn gather(plan: &Plan, balancer: &dyn Balancer, clusters: &Clusters) -> Facts {
-    gather_at(plan, plan.strategy.start.as_ref(), balancer, clusters).await
+pub async fn gather(plan: &Plan, inventory: &dyn Inventory, traffic: &dyn Traffic, clusters: &Clusters) -> Facts {
+    gather_at(plan, plan.strategy.start.as_ref(), inventory, traffic, clusters).await
 }
 
 /// Everything for a run that starts from other shares (`--from-step`); `None`: whatever they are.
-pub async fn gather_at(plan: &Plan, start: Option<&Shares>, balancer: &dyn Balancer, clusters: &Clusters) -> Facts {
-    let (aws, mut reached) = join(aws(plan, start, balancer), reach(plan, clusters)).await;
+pub async fn gather_at(
+    plan: &Plan,
+    start: Option<&Shares>,
+    inventory: &dyn Inventory,
+    traffic: &dyn Traffic,
+    clusters: &Clusters,
+) -> Facts {
+    let (aws, mut reached) = join(aws(plan, start, inventory, traffic), reach(plan, clusters)).await;
     dry_runs(plan, &aws.selection, clusters, &mut reached).await;
     Facts { clusters: reached, ..aws }
 }
@@ -62,28 +68,30 @@ pub async fn mute(plan: &Plan, selection: &Selection, metrics: &dyn Metrics, now
 }
 
 /// Lays a plan's selectors over what is live, without the rest of the facts.
-pub async fn live(plan: &Plan, balancer: &dyn Balancer) -> LiveWorld {
-    world(plan, balancer).await.0
+pub async fn live(plan: &Plan, inventory: &dyn Inventory) -> LiveWorld {
+    world(plan, inventory).await.0
 }
 
-async fn aws(plan: &Plan, start: Option<&Shares>, balancer: &dyn Balancer) -> Facts {
-    let (caller, (live, attached)) = join(balancer.caller(), world(plan, balancer)).await;
+async fn aws(plan: &Plan, start: Option<&Shares>, inventory: &dyn Inventory, traffic: &dyn Traffic) -> Facts {
+    let (caller, (live, attached)) = join(inventory.caller(), world(plan, inventory)).await;
     let selection = select_at(plan, &live, start);
     let known: BTreeSet<&String> = attached.values().flatten().flatten().map(|g| &g.arn).chain(selection.groups.keys()).collect();
     let groups: Vec<String> = known.into_iter().cloned().collect();
-    let health = balancer.health(&groups).await;
+    let health = traffic.health(&groups).await;
     let caller = caller.map(|c| Caller { account: c.account, arn: c.arn, expires: c.expires });
     Facts { caller, live, selection, attached, health, clusters: BTreeMap::new(), mute: BTreeMap::new() }
 }
 
 type Attached = BTreeMap<String, Result<Vec<TargetGroup>, Unreadable>>;
 
-async fn world(plan: &Plan, balancer: &dyn Balancer) -> (LiveWorld, Attached) {
+async fn world(plan: &Plan, inventory: &dyn Inventory) -> (LiveWorld, Attached) {
     let entries = || plan.workloads.iter().flat_map(|w| &w.routes);
     let selectors: BTreeSet<&Selector> = entries().map(|e| &e.load_balancer).collect();
-    let load_balancers = each(selectors, |s| balancer.load_balancers(s)).await;
+    let load_balancers = each(selectors, |s| inventory.load_balancers(s, Detail::Whole)).await;
     let arns: BTreeSet<String> = load_balancers.values().flatten().flatten().map(|lb| lb.arn.clone()).collect();
-    let read = |arn: String| async move { join(balancer.listeners(&arn), balancer.target_groups(Some(&arn))).await };
+    let read = |arn: String| async move {
+        join(inventory.listeners(&arn, Detail::Whole), inventory.target_groups(Groups::Of(&arn), Detail::Whole)).await
+    };
     let (mut listeners, mut attached) = (BTreeMap::new(), BTreeMap::new());
     for (arn, (of_listeners, of_groups)) in each(arns, read).await {
         listeners.insert(arn.clone(), of_listeners);
@@ -95,7 +103,7 @@ async fn world(plan: &Plan, balancer: &dyn Balancer) -> (LiveWorld, Attached) {
         async move {
             match known {
                 Some(group) => Ok(vec![group]),
-                None => balancer.find_target_groups(selector).await,
+                None => inventory.target_groups(Groups::Matching(selector), Detail::Whole).await,
             }
         }
     })

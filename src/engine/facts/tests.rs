@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use super::*;
 use crate::base::finding::Code;
 use crate::domain::elb::action::Action;
-use crate::domain::elb::balancer::{Listener, LiveRoute, LoadBalancer, Tags, Target};
+use crate::domain::elb::balancer::{Listener, LiveRoute, LoadBalancer, Target};
 use crate::domain::fixture::{LB, group, load_balancer, plan, world};
 use crate::domain::preflight;
 use crate::domain::traffic::RouteId;
@@ -26,39 +26,38 @@ impl Frugal {
 }
 
 #[async_trait]
-impl Balancer for Frugal {
+impl Inventory for Frugal {
     async fn caller(&self) -> Result<Identified, Unreadable> {
         Ok(self.ask(Identified { account: "123456789012".to_owned(), arn: "arn:x".to_owned(), expires: None }))
     }
-    async fn load_balancers(&self, _: &Selector) -> Result<Vec<LoadBalancer>, Unreadable> {
+    async fn load_balancers(&self, _: &Selector, _: Detail) -> Result<Vec<LoadBalancer>, Unreadable> {
         Ok(self.ask(vec![load_balancer()]))
     }
-    async fn listeners(&self, _: &str) -> Result<Vec<(Listener, Vec<LiveRoute>)>, Unreadable> {
+    async fn listeners(&self, _: &str, _: Detail) -> Result<Vec<(Listener, Vec<LiveRoute>)>, Unreadable> {
         Ok(self.ask(world().listeners.into_values().flatten().flatten().collect()))
     }
+    async fn target_groups(&self, groups: Groups<'_>, _: Detail) -> Result<Vec<TargetGroup>, Unreadable> {
+        let found = match groups {
+            Groups::Of(LB) => vec![group("webapp-a"), group("webapp-default")],
+            Groups::Of(_) => Vec::new(),
+            Groups::Matching(selector) => {
+                assert_eq!(*selector, Selector::Name("webapp-b".to_owned()), "what is attached is known already");
+                vec![group("webapp-b")]
+            }
+        };
+        Ok(self.ask(found))
+    }
+}
+
+#[async_trait]
+impl Traffic for Frugal {
     async fn routes(&self, _: &[RouteId]) -> BTreeMap<RouteId, Result<LiveRoute, Unreadable>> {
         BTreeMap::new()
-    }
-    async fn target_groups(&self, of: Option<&str>) -> Result<Vec<TargetGroup>, Unreadable> {
-        Ok(self.ask(if of == Some(LB) { vec![group("webapp-a"), group("webapp-default")] } else { Vec::new() }))
-    }
-    async fn find_target_groups(&self, selector: &Selector) -> Result<Vec<TargetGroup>, Unreadable> {
-        assert_eq!(*selector, Selector::Name("webapp-b".to_owned()), "what is attached is known already");
-        Ok(self.ask(vec![group("webapp-b")]))
     }
     async fn health(&self, groups: &[String]) -> BTreeMap<String, Result<Vec<Target>, Unreadable>> {
         groups.iter().map(|g| (g.clone(), Err(Unreadable::Throttled))).collect()
     }
     async fn set(&self, _: &RouteId, _: &[Action], _: Duration) -> Result<(), WriteError> {
-        panic!("looking changes nothing")
-    }
-    async fn tags(&self, _: &str) -> Result<Tags, Unreadable> {
-        Ok(self.ask(Tags::new()))
-    }
-    async fn tag(&self, _: &str, _: &Tags) -> Result<(), WriteError> {
-        panic!("looking changes nothing")
-    }
-    async fn untag(&self, _: &str, _: &[String]) -> Result<(), WriteError> {
         panic!("looking changes nothing")
     }
 }
@@ -70,7 +69,7 @@ async fn each_thing_is_asked_for_once_and_what_cannot_be_read_is_a_finding() {
     second.name = "other".to_owned();
     plan.workloads.push(second);
     let balancer = Frugal::default();
-    let facts = gather(&plan, &balancer, &Clusters::new()).await;
+    let facts = gather(&plan, &balancer, &balancer, &Clusters::new()).await;
     // Caller, load balancer, listeners, its groups, the one group that is attached nowhere: two workloads ask no more than one.
     assert_eq!(balancer.asked.load(Ordering::Relaxed), 5);
     assert_eq!(facts.selection.routes.len(), 6);

@@ -53,7 +53,7 @@ impl Run<'_> {
         if !self.watch.marker_stale(self.ports.clock.now()) {
             return true; // so it was decided
         }
-        let Some(marker) = look::marker(&self.subject, &*self.ports.balancer, &*self.ports.clock).await else { return true };
+        let Some(marker) = look::marker(&self.subject, &*self.ports.balancer.marks, &*self.ports.clock).await else { return true };
         self.watch.absorb(self.ports.clock.now(), Observation { marker: Some(marker), ..Observation::default() }, false);
         self.watch.marked()
     }

@@ -69,8 +69,8 @@ impl Run<'_> {
         self.executor.flights.marked().await;
         self.seen = None;
         if self.plan.marker == crate::plan::model::Marker::Tag {
-            keep::remove(&*self.ports.balancer, &*self.ports.clock, &self.state.started).await;
-            marker::remove(&*self.ports.balancer, &*self.ports.clock, &self.state.started.load_balancers, &self.state.run).await;
+            keep::remove(&*self.ports.balancer.marks, &*self.ports.clock, &self.state.started).await;
+            marker::remove(&*self.ports.balancer.marks, &*self.ports.clock, &self.state.started.load_balancers, &self.state.run).await;
         }
         self.sign(self.ports.clock.now(), false, "finished".into()).await;
         self.held.release().await;

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::ahead::Ahead;
 use super::hold::Hold;
 use super::journal::Journal;
 use super::limit::Ease;
 use super::write::Executor;
 use super::write::restore as sight;
 use super::{Audience, Ending, EngineError, Interrupt, Ports, Settings, look, request};
-use crate::adapter::clock::Ahead;
 use crate::domain::decide::{Decision, carries_on, decide};
 use crate::domain::health::Counts;
 use crate::domain::run::event::{Event, Outcome, Stop, Wait};
@@ -179,7 +179,7 @@ impl<'a> Run<'a> {
                     }
                 }
                 Decision::Look(groups) => {
-                    let seen = look::health(&groups, &*self.ports.balancer, &*self.ports.clock).await;
+                    let seen = look::health(&groups, &*self.ports.balancer.traffic, &*self.ports.clock).await;
                     let now = self.ports.clock.now();
                     self.watch.absorb(now, seen, false);
                     // Where even this cannot be fresh enough, there is a next look.

@@ -32,13 +32,13 @@ impl Run<'_> {
 
     pub(super) async fn look(&mut self) {
         let at = self.ports.clock.now();
-        let mut seen = look::whole(&self.subject, &*self.ports.balancer, &self.ports.clusters, &*self.ports.clock).await;
+        let mut seen = look::whole(&self.subject, &self.ports.balancer, &self.ports.clusters, &*self.ports.clock).await;
         let begun = self.ports.clock.now();
         if self.counted.is_none_or(|at| begun.duration_since(at) >= CENSUS)
             && !matches!(self.state.phase, Phase::RollingBack | Phase::Detaching)
         {
             self.counted = Some(begun);
-            seen.census = look::census(&self.subject, &*self.ports.balancer).await;
+            seen.census = look::census(&self.subject, &*self.ports.balancer.inventory).await;
         }
         let now = self.ports.clock.now();
         self.ease.looked(seen.throttled());

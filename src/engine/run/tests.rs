@@ -9,6 +9,7 @@ use crate::domain::run::event::{Record, Started, StepType, Stop};
 use crate::engine::fake::Fake;
 use crate::engine::hold;
 use crate::plan::model::Marker;
+use crate::port::Balancer;
 use crate::port::store::{Holder, Store};
 
 struct Deaf;
@@ -27,9 +28,8 @@ fn started() -> Started {
 async fn a_baking_run_that_was_taken_over_leaves_and_hears_no_request() {
     let plan = Plan { marker: Marker::None, ..fixture::plan() };
     let store = Arc::new(Memory::new());
-    let balancer = Arc::new(Fake::default());
     let ports = Ports {
-        balancer,
+        balancer: Balancer::new(Fake::default()),
         clusters: [].into(),
         metrics: Arc::new(Nobody),
         hooks: Arc::new(crate::adapter::hook::Nobody),

@@ -2,7 +2,6 @@
 //! it chooses no goals.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use futures::stream::StreamExt;
 use jiff::{SignedDuration, Timestamp};
@@ -10,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use self::restore::Flights;
 use super::limit::Bucket;
 use super::{Ports, Settings};
+use crate::base::retry::{self, Schedule};
 use crate::domain::decide::goal;
 use crate::domain::elb::action::{self, Action, Forward};
 use crate::domain::elb::balancer::LiveRoute;
@@ -23,8 +23,6 @@ pub mod restore;
 
 /// Writes at once.
 const PARALLEL: usize = 10;
-/// The first pause after a failure.
-const LATER: SignedDuration = SignedDuration::from_millis(500);
 /// Routes in one turn: one page of a read by ARN.
 const CHUNK: usize = 20;
 /// A blind write needs an observation that is not older than this.
@@ -79,7 +77,7 @@ impl Executor {
     pub async fn prepare(&mut self, ports: &Ports, chunk: Vec<Write>, state: &State, watch: &mut Watch) -> (Vec<Event>, Vec<Prepared>) {
         let ids: Vec<_> = chunk.iter().map(|w| w.route.clone()).collect();
         let at = ports.clock.now();
-        let mut live = ports.balancer.routes(&ids).await;
+        let mut live = ports.balancer.traffic.routes(&ids).await;
         let now = ports.clock.now();
         let seen = live.iter().filter(|(_, read)| read.is_ok());
         watch.routes.extend(seen.map(|(id, read)| (id.clone(), Reading { at, value: read.clone() })));
@@ -114,7 +112,7 @@ impl Executor {
             }
             Err(why) => {
                 let Some(actions) = recent(state, watch, &write.route, now).filter(|_| restore) else {
-                    self.put_off(&write.route, now, LATER);
+                    self.put_off(&write.route, now, retry::WRITE);
                     return Err(Some(outcome(&write.route, WriteResult::Unread, None, Some(format!("not read, so not written: {why}")))));
                 };
                 actions
@@ -128,14 +126,14 @@ impl Executor {
         if before.same(&write.set) && !outdated {
             // Nothing to write, as far as is known; but that is no read-back.
             if let Some(why) = unread {
-                self.put_off(&write.route, now, LATER);
+                self.put_off(&write.route, now, retry::WRITE);
                 return Err(Some(outcome(&write.route, WriteResult::Unread, None, Some(format!("not read: {why}")))));
             }
             return Err(Some(outcome(&write.route, WriteResult::Already, Some(before), None)));
         }
         if write.expect.as_ref().is_some_and(|expect| !before.same(expect)) {
             if outdated {
-                self.put_off(&write.route, now, LATER);
+                self.put_off(&write.route, now, retry::WRITE);
                 let why = "what was read may be of the time before the last write".to_owned();
                 return Err(Some(outcome(&write.route, WriteResult::Unread, None, Some(why))));
             }
@@ -152,7 +150,7 @@ impl Executor {
     pub async fn send(&mut self, ports: &Ports, settings: &Settings, prepared: Vec<Prepared>, state: &State) -> Vec<Event> {
         let sent: Vec<_> = futures::stream::iter(prepared)
             .map(async |p| {
-                let answer = ports.balancer.set(&p.write.route, &p.actions, settings.deadline).await;
+                let answer = ports.balancer.traffic.set(&p.write.route, &p.actions, settings.deadline).await;
                 (p, answer)
             })
             .buffer_unordered(PARALLEL)
@@ -165,7 +163,7 @@ impl Executor {
                 Ok(()) => open.push((prepared, None)),
                 Err(WriteError::Unknown(why)) => open.push((prepared, Some(why))),
                 Err(error) => {
-                    self.put_off(&prepared.write.route, ports.clock.now(), LATER);
+                    self.put_off(&prepared.write.route, ports.clock.now(), retry::WRITE);
                     events.push(self.refused(&prepared.write.route, error));
                 }
             }
@@ -176,14 +174,14 @@ impl Executor {
 
     async fn read_back(&mut self, ports: &Ports, mut open: Vec<(Prepared, Option<String>)>, state: &State) -> Vec<Event> {
         let mut events = Vec::new();
-        let mut pause = Duration::from_millis(200);
+        let mut pauses = retry::READ_BACK.pauses();
         let until = ports.clock.now() + SignedDuration::from_secs(10);
         loop {
             let ids: Vec<_> = open.iter().map(|(p, _)| p.write.route.clone()).collect();
             if ids.is_empty() {
                 return events;
             }
-            let mut live = ports.balancer.routes(&ids).await;
+            let mut live = ports.balancer.traffic.routes(&ids).await;
             let now = ports.clock.now();
             let last = now >= until;
             open.retain(|(prepared, answer)| {
@@ -196,8 +194,7 @@ impl Executor {
                 }
             });
             if !open.is_empty() {
-                ports.clock.sleep(pause).await;
-                pause = (pause * 2).min(Duration::from_secs(2));
+                ports.clock.sleep(pauses.next().unwrap_or_default()).await;
             }
         }
     }
@@ -258,11 +255,10 @@ impl Executor {
         self.refusals.clear();
     }
 
-    /// `first` after the first failure, twice as long after each further one, sixteen times as long at the most.
-    fn put_off(&mut self, id: &RouteId, now: Timestamp, first: SignedDuration) {
+    fn put_off(&mut self, id: &RouteId, now: Timestamp, schedule: Schedule) {
         let (tries, at) = self.later.entry(id.clone()).or_insert((0, now));
-        *at = now + first * (1 << (*tries).min(4));
         *tries += 1;
+        *at = now + schedule.after(*tries);
     }
 }
 

@@ -13,6 +13,7 @@ use futures::stream::{FuturesUnordered, StreamExt};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Executor, Prepared, RECENT, outcome, outdated, recent};
+use crate::base::retry::{READ_BACK_SOON, RESTORE};
 use crate::domain::decide::carriers;
 use crate::domain::elb::action;
 use crate::domain::elb::balancer::LiveRoute;
@@ -36,9 +37,6 @@ const SEEN: SignedDuration = SignedDuration::from_secs(10);
 /// Accepted writes are read back once no answer is outstanding, or after this long: some answers take their whole deadline.
 const PATIENCE: SignedDuration = SignedDuration::from_millis(250);
 
-/// The first pause after a failed write; traffic is being lost.
-const SOON: SignedDuration = SignedDuration::from_millis(200);
-
 /// Something that came back.
 enum Landed {
     Answer(Box<Prepared>, Result<(), WriteError>),
@@ -54,7 +52,8 @@ struct Check {
     since: Timestamp,
     /// The next read.
     due: Timestamp,
-    pause: SignedDuration,
+    /// Reads so far.
+    reads: u32,
 }
 
 /// What of a rollback is under way.
@@ -132,9 +131,9 @@ impl Executor {
     pub fn launch(&mut self, ports: &Ports, settings: &Settings, prepared: Vec<Prepared>) {
         for prepared in prepared {
             self.flights.sent.insert(prepared.write.route.clone());
-            let (balancer, deadline) = (Arc::clone(&ports.balancer), settings.deadline);
+            let (traffic, deadline) = (Arc::clone(&ports.balancer.traffic), settings.deadline);
             let sent = async move {
-                let answer = balancer.set(&prepared.write.route, &prepared.actions, deadline).await;
+                let answer = traffic.set(&prepared.write.route, &prepared.actions, deadline).await;
                 Landed::Answer(Box::new(prepared), answer)
             };
             self.flights.landing.push(sent.boxed());
@@ -182,9 +181,9 @@ impl Executor {
             return;
         }
         let ids: Vec<_> = flights.checks.iter().filter(|c| c.due <= now).map(|c| c.prepared.write.route.clone()).collect();
-        let balancer = Arc::clone(&ports.balancer);
+        let traffic = Arc::clone(&ports.balancer.traffic);
         flights.reading = true;
-        flights.landing.push(async move { Landed::Read(balancer.routes(&ids).await.into_iter().collect()) }.boxed());
+        flights.landing.push(async move { Landed::Read(traffic.routes(&ids).await.into_iter().collect()) }.boxed());
     }
 
     fn take(&mut self, landed: Option<Landed>, state: &State, now: Timestamp, turn: &mut Turn) {
@@ -215,14 +214,14 @@ impl Executor {
                 return Some(outcome(&prepared.write.route, WriteResult::Failed, None, Some(WriteError::Throttled.to_string())));
             }
             Err(error) => {
-                self.put_off(&prepared.write.route, now, SOON);
+                self.put_off(&prepared.write.route, now, RESTORE);
                 return Some(self.refused(&prepared.write.route, error));
             }
         };
         if unanswered.is_none() {
             self.flights.pace.accepted();
         }
-        self.flights.checks.push(Check { prepared, unanswered, since: now, due: now, pause: SignedDuration::from_millis(100) });
+        self.flights.checks.push(Check { prepared, unanswered, since: now, due: now, reads: 0 });
         None
     }
 
@@ -237,13 +236,13 @@ impl Executor {
         let last = now.duration_since(check.since) >= SEEN || (open && check.unanswered.is_some());
         let event = self.verdict(&check.prepared, check.unanswered.as_deref(), Some(read), (now, last), state);
         let Some(event) = event else {
-            check.due = now + check.pause;
-            check.pause = (check.pause * 2).min(SignedDuration::from_secs(2));
+            check.reads += 1;
+            check.due = now + READ_BACK_SOON.after(check.reads);
             self.flights.checks.push(check);
             return None;
         };
         if matches!(event, Event::Outcome { result: WriteResult::Unknown, .. }) {
-            self.put_off(id, now, SOON);
+            self.put_off(id, now, RESTORE);
         }
         state.routes.get(id).is_some_and(|r| r.open.is_some()).then_some(event)
     }

@@ -61,7 +61,7 @@ pub struct Stage {
     /// The plan.
     pub plan: Plan,
     /// The load balancer's API.
-    pub balancer: Arc<dyn Balancer>,
+    pub balancer: Balancer,
     /// The clusters' APIs, for those that the plan gives access to.
     pub clusters: BTreeMap<ClusterName, Arc<dyn Cluster>>,
     /// What metric gates see.

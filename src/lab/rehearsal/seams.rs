@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::StageError;
 use crate::adapter::aws;
 use crate::adapter::aws::eks;
-use crate::adapter::aws::elb::{Alb, BACKOFF};
+use crate::adapter::aws::elb::Alb;
 use crate::adapter::kubernetes::{K8s, limit};
 use crate::lab::{live, paused};
 use crate::plan::model::{ClusterAccess, ClusterName, Plan};
@@ -14,7 +14,7 @@ use crate::port::{Balancer, Cluster};
 
 /// What reaches a lab.
 pub struct Seams {
-    pub balancer: Arc<dyn Balancer>,
+    pub balancer: Balancer,
     pub clusters: BTreeMap<ClusterName, Arc<dyn Cluster>>,
 }
 
@@ -31,8 +31,7 @@ pub async fn live(plan: &Plan, lab: &live::Lab, speed: f64) -> Result<Seams, Sta
         clusters.insert(cluster.name.clone(), Arc::new(reached));
     }
     // Pauses of the SDK's are of real time: five tries would take half an hour of the lab's.
-    let balancer = Alb::asking_again_after(&config, BACKOFF.div_f64(speed));
-    Ok(Seams { balancer: Arc::new(balancer), clusters })
+    Ok(Seams { balancer: Balancer::new(Alb::hurried(&config, speed)), clusters })
 }
 
 /// In process.
@@ -48,7 +47,7 @@ pub async fn paused(plan: &Plan, lab: &paused::Lab) -> Result<Seams, StageError>
         };
         clusters.insert(cluster.name.clone(), Arc::new(reached));
     }
-    Ok(Seams { balancer: Arc::new(Alb::new(&config)), clusters })
+    Ok(Seams { balancer: Balancer::new(Alb::new(&config)), clusters })
 }
 
 fn at(url: String) -> Result<K8s, StageError> {

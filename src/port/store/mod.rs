@@ -24,9 +24,7 @@ pub trait Store: Send + Sync {
     /// Where it is, for messages.
     fn place(&self) -> String;
     /// Whether what it keeps outlives this process.
-    fn lasts(&self) -> bool {
-        true
-    }
+    fn lasts(&self) -> bool;
     /// Makes an empty run. [`StoreError::Exists`] if it is there.
     async fn create(&self, run: &str) -> Result<(), StoreError>;
     /// Adds a record, numbered after the last. It is durable when this returns; after an error it is not part of the journal, or as good as never acted on.
@@ -38,11 +36,7 @@ pub trait Store: Send + Sync {
     async fn runs(&self) -> Result<Vec<RunSummary>, StoreError>;
 
     /// The run with this id, or the runs of the plan with this name, newest first.
-    async fn find(&self, reference: &str) -> Result<Vec<RunSummary>, StoreError> {
-        let runs = self.runs().await?;
-        let by_id: Vec<_> = runs.iter().filter(|r| r.id == reference).cloned().collect();
-        Ok(if by_id.is_empty() { runs.into_iter().filter(|r| r.plan == reference).collect() } else { by_id })
-    }
+    async fn find(&self, reference: &str) -> Result<Vec<RunSummary>, StoreError>;
 
     /// Leaves a durable request for whoever runs this run.
     async fn put_request(&self, run: &str, request: &Request) -> Result<(), StoreError>;
@@ -52,24 +46,13 @@ pub trait Store: Send + Sync {
     /// Removes a request that was dealt with (journalled, so that a crash neither loses nor repeats it). One that is gone already is no error.
     async fn drop_request(&self, run: &str, name: &str) -> Result<(), StoreError>;
 
-    /// Reads and removes all requests.
-    async fn take_requests(&self, run: &str) -> Result<Vec<Request>, StoreError> {
-        let requests = self.requests(run).await?;
-        for (name, _) in &requests {
-            self.drop_request(run, name).await?;
-        }
-        Ok(requests.into_iter().map(|(_, request)| request).collect())
-    }
-
     /// Replaces the sign of life of the process that runs this run. Not durable: it means nothing after a crash.
     async fn put_look(&self, run: &str, look: &Look) -> Result<(), StoreError>;
     /// The last sign of life.
     async fn look(&self, run: &str) -> Option<Look>;
 
     /// Keeps a run's break-glass script beside its journal, for its owner to run; the command that does, or `None` where nobody could run it from.
-    async fn put_script(&self, _run: &str, _text: &str) -> Result<Option<String>, StoreError> {
-        Ok(None)
-    }
+    async fn put_script(&self, run: &str, text: &str) -> Result<Option<String>, StoreError>;
 
     /// Takes the locks of these load balancers (ARNs), all or none, for as long as the returned value lives.
     async fn lock(&self, load_balancers: &[String], holder: &Holder) -> Result<Held, LockError>;
@@ -188,13 +171,9 @@ pub trait Lock: Send + Sync {
     fn usurper(&self) -> Option<Holder>;
     /// Why they may be somebody else's within `need` from now, though nobody else is known to have one: they could not be renewed for too long.
     /// A lock of this machine does not lapse.
-    fn lapsed(&self, _need: Duration) -> Option<String> {
-        None
-    }
+    fn lapsed(&self, need: Duration) -> Option<String>;
     /// Asks the place whether they are ours, now; whether it said so. Afterwards the other two say what came of it. Bounded.
-    async fn confirm(&self) -> bool {
-        self.usurper().is_none()
-    }
+    async fn confirm(&self) -> bool;
     /// Frees those that are ours.
     async fn release(&self);
 }
@@ -249,7 +228,21 @@ impl Lock for Nothing {
         None
     }
 
+    fn lapsed(&self, _: Duration) -> Option<String> {
+        None
+    }
+
+    async fn confirm(&self) -> bool {
+        true
+    }
+
     async fn release(&self) {}
+}
+
+/// Those of these runs that a reference means, in their order: the one with this id, else those of the plan with this name.
+pub fn meant(runs: Vec<RunSummary>, reference: &str) -> Vec<RunSummary> {
+    let by_id: Vec<_> = runs.iter().filter(|r| r.id == reference).cloned().collect();
+    if by_id.is_empty() { runs.into_iter().filter(|r| r.plan == reference).collect() } else { by_id }
 }
 
 /// An id for a new run, such as `alpha-webapp-20261120-210305-k3f9`: sorts by time within a plan, and is safe as a folder's name.

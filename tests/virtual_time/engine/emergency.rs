@@ -18,7 +18,7 @@ use cutover::domain::traffic::{RouteId, Unreadable};
 use cutover::engine::{Audience, Ending, Interrupt, Ports, Run, hold, live};
 use cutover::plan::model::{Plan, Selector};
 use cutover::port::store::{Request, Store};
-use cutover::port::{Balancer, Caller, WriteError};
+use cutover::port::{Balancer, Caller, Detail, Groups, Inventory, Marks, Traffic, WriteError};
 use jiff::Timestamp;
 
 use super::small;
@@ -57,7 +57,7 @@ async fn roll_back(theatre: &Theatre, ports: Ports, take_over: bool) -> Ending {
 /// A rollback on another machine, whose journal begins with it.
 async fn elsewhere(theatre: &Theatre, plan: &Plan, started: Started) -> Ending {
     let store: Arc<dyn Store> = Arc::new(Memory::new());
-    let balancer = Arc::clone(&theatre.stage.balancer);
+    let balancer = theatre.stage.balancer.clone();
     let metrics = Arc::clone(&theatre.stage.metrics);
     let ports = Ports {
         balancer,
@@ -81,8 +81,8 @@ async fn elsewhere(theatre: &Theatre, plan: &Plan, started: Started) -> Ending {
 }
 
 async fn seen(theatre: &Theatre) -> Seen {
-    let balancer = &*theatre.stage.balancer;
-    let lb = live::one(&theatre.plan.workloads[0].routes[0].load_balancer, balancer).await.expect("one");
+    let balancer = &theatre.stage.balancer;
+    let lb = live::one(&theatre.plan.workloads[0].routes[0].load_balancer, &*balancer.inventory).await.expect("one");
     live::read(lb, balancer, &*theatre.stage.clock).await.expect("readable")
 }
 
@@ -110,7 +110,7 @@ async fn a_corrupt_journal() {
     theatre.ledger.memory.set_journal(&theatre.run, bytes);
     assert!(theatre.ledger.read(&theatre.run).await.is_err(), "it is refused");
     let damaged: Tags = [(weights::KEY.to_owned(), "1 small nonsense".to_owned())].into();
-    theatre.stage.balancer.tag(&theatre.started().routes[1].id, &damaged).await.expect("tagged");
+    theatre.stage.balancer.marks.put(&[theatre.started().routes[1].id.clone()], &damaged).await.expect("tagged");
     let told = kept::started(&[seen(&theatre).await], None).expect("tags");
     is_back(&theatre, &elsewhere(&theatre, &told.plan, told.started).await);
 }
@@ -181,7 +181,7 @@ async fn a_fifth_failing() {
 async fn a_full_disk() {
     let theatre = half("{}").await;
     theatre.ledger.memory.set_full(true);
-    let ports = Ports { balancer: Arc::clone(&theatre.stage.balancer), ..theatre.ports.clone() };
+    let ports = Ports { balancer: theatre.stage.balancer.clone(), ..theatre.ports.clone() };
     is_back(&theatre, &roll_back(&theatre, ports, false).await);
 }
 
@@ -204,12 +204,12 @@ fn seeds() -> u64 {
 /// The run's ports over an API that throttles and fails so many percent of the calls, and tells no health.
 fn bad(theatre: &Theatre, throttled: u32, failing: u32, unhealthy: bool, seed: u64) -> Ports {
     let random = Mutex::new(fastrand::Rng::with_seed(seed));
-    let balancer = Bad { inner: Arc::clone(&theatre.ports.balancer), random, throttled, failing, unhealthy };
-    Ports { balancer: Arc::new(balancer), ..theatre.ports.clone() }
+    let balancer = Bad { inner: theatre.ports.balancer.clone(), random, throttled, failing, unhealthy };
+    Ports { balancer: Balancer::new(balancer), ..theatre.ports.clone() }
 }
 
 struct Bad {
-    inner: Arc<dyn Balancer>,
+    inner: Balancer,
     random: Mutex<fastrand::Rng>,
     throttled: u32,
     failing: u32,
@@ -232,7 +232,7 @@ impl Bad {
 }
 
 #[async_trait]
-impl Balancer for Bad {
+impl Traffic for Bad {
     async fn set(&self, id: &RouteId, actions: &[Action], deadline: Duration) -> Result<(), WriteError> {
         if self.strikes(self.throttled) {
             return Err(WriteError::Throttled);
@@ -240,51 +240,55 @@ impl Balancer for Bad {
         if self.strikes(self.failing) {
             // Half of them have an effect all the same.
             if self.strikes(50) {
-                self.inner.set(id, actions, deadline).await?;
+                self.inner.traffic.set(id, actions, deadline).await?;
             }
             return Err(WriteError::Unknown("HTTP 500".into()));
         }
-        self.inner.set(id, actions, deadline).await
-    }
-    async fn caller(&self) -> Result<Caller, Unreadable> {
-        self.inner.caller().await
-    }
-    async fn load_balancers(&self, selector: &Selector) -> Result<Vec<LoadBalancer>, Unreadable> {
-        self.read()?;
-        self.inner.load_balancers(selector).await
-    }
-    async fn listeners(&self, load_balancer: &str) -> Result<Vec<(Listener, Vec<LiveRoute>)>, Unreadable> {
-        self.read()?;
-        self.inner.listeners(load_balancer).await
+        self.inner.traffic.set(id, actions, deadline).await
     }
     async fn routes(&self, ids: &[RouteId]) -> BTreeMap<RouteId, Result<LiveRoute, Unreadable>> {
         match self.read() {
-            Ok(()) => self.inner.routes(ids).await,
+            Ok(()) => self.inner.traffic.routes(ids).await,
             Err(why) => ids.iter().map(|id| (id.clone(), Err(why.clone()))).collect(),
         }
-    }
-    async fn target_groups(&self, load_balancer: Option<&str>) -> Result<Vec<TargetGroup>, Unreadable> {
-        self.read()?;
-        self.inner.target_groups(load_balancer).await
-    }
-    async fn find_target_groups(&self, selector: &Selector) -> Result<Vec<TargetGroup>, Unreadable> {
-        self.read()?;
-        self.inner.find_target_groups(selector).await
     }
     async fn health(&self, groups: &[String]) -> BTreeMap<String, Result<Vec<Target>, Unreadable>> {
         if self.unhealthy {
             return groups.iter().map(|g| (g.clone(), Err(Unreadable::Denied("no".into())))).collect();
         }
-        self.inner.health(groups).await
+        self.inner.traffic.health(groups).await
     }
-    async fn tags(&self, arn: &str) -> Result<Tags, Unreadable> {
+}
+
+#[async_trait]
+impl Inventory for Bad {
+    async fn caller(&self) -> Result<Caller, Unreadable> {
+        self.inner.inventory.caller().await
+    }
+    async fn load_balancers(&self, selector: &Selector, detail: Detail) -> Result<Vec<LoadBalancer>, Unreadable> {
         self.read()?;
-        self.inner.tags(arn).await
+        self.inner.inventory.load_balancers(selector, detail).await
     }
-    async fn tag(&self, arn: &str, tags: &Tags) -> Result<(), WriteError> {
-        if self.strikes(self.throttled) { Err(WriteError::Throttled) } else { self.inner.tag(arn, tags).await }
+    async fn listeners(&self, load_balancer: &str, detail: Detail) -> Result<Vec<(Listener, Vec<LiveRoute>)>, Unreadable> {
+        self.read()?;
+        self.inner.inventory.listeners(load_balancer, detail).await
     }
-    async fn untag(&self, arn: &str, keys: &[String]) -> Result<(), WriteError> {
-        if self.strikes(self.throttled) { Err(WriteError::Throttled) } else { self.inner.untag(arn, keys).await }
+    async fn target_groups(&self, groups: Groups<'_>, detail: Detail) -> Result<Vec<TargetGroup>, Unreadable> {
+        self.read()?;
+        self.inner.inventory.target_groups(groups, detail).await
+    }
+}
+
+#[async_trait]
+impl Marks for Bad {
+    async fn tags(&self, arns: &[String]) -> Result<BTreeMap<String, Tags>, Unreadable> {
+        self.read()?;
+        self.inner.marks.tags(arns).await
+    }
+    async fn put(&self, arns: &[String], tags: &Tags) -> Result<(), WriteError> {
+        if self.strikes(self.throttled) { Err(WriteError::Throttled) } else { self.inner.marks.put(arns, tags).await }
+    }
+    async fn remove(&self, arns: &[String], keys: &[String]) -> Result<(), WriteError> {
+        if self.strikes(self.throttled) { Err(WriteError::Throttled) } else { self.inner.marks.remove(arns, keys).await }
     }
 }

@@ -35,7 +35,7 @@ async fn said(theatre: &Theatre) -> Vec<(&'static str, Stands)> {
     if let Some(item) = unfit(&theatre.plan, &state) {
         return vec![(item.what, item.stands)];
     }
-    let facts = finalize::look(&theatre.plan, &state, &theatre.ports, &*theatre.ports.balancer, QUIET).await;
+    let facts = finalize::look(&theatre.plan, &state, &theatre.ports, &theatre.ports.balancer, QUIET).await;
     let items = judge(&theatre.plan, &state, &records, &facts, QUIET, theatre.ports.clock.now());
     assert!(worst(&items) == Stands::Yes || items.iter().any(|i| i.stands == worst(&items)));
     items.into_iter().filter(|i| i.stands != Stands::Yes).map(|i| (i.what, i.stands)).collect()
@@ -63,7 +63,7 @@ async fn the_old_cluster_may_go_once_nothing_leads_to_it_and_nobody_asks_it() {
     assert_eq!(said(&theatre).await, [("rules", Stands::No)]);
     // Someone sends everything back to the old cluster.
     let route = &theatre.started().routes[0];
-    theatre.stage.balancer.set(&route.id, &route.actions, Duration::from_secs(5)).await.expect("written");
+    theatre.stage.balancer.traffic.set(&route.id, &route.actions, Duration::from_secs(5)).await.expect("written");
     assert_eq!(said(&theatre).await, [("shares", Stands::Drift), ("rules", Stands::No)]);
     theatre.sleep(Duration::from_mins(10)).await;
     assert_eq!(said(&theatre).await, [("shares", Stands::Drift), ("requests", Stands::Wait), ("rules", Stands::No)]);

@@ -26,11 +26,11 @@ async fn half() -> Theatre {
 
 /// What its tags tell, read in a hurry; how many rounds that took; and the same read at leisure, every tag asked for.
 async fn both(theatre: &Theatre, selector: &Selector) -> (Started, i64, Started) {
-    let (balancer, clock) = (&*theatre.stage.balancer, &*theatre.stage.clock);
+    let (balancer, clock) = (&theatre.stage.balancer, &*theatre.stage.clock);
     let before = clock.now();
     let fast = live::read_fast(selector, balancer, clock, true).await.expect("readable");
     let rounds = clock.now().duration_since(before).as_millis() / ROUND.as_millis();
-    let slow = live::read(live::one(selector, balancer).await.expect("one"), balancer, clock).await.expect("readable");
+    let slow = live::read(live::one(selector, &*balancer.inventory).await.expect("one"), balancer, clock).await.expect("readable");
     let [fast, slow] = [fast, slow].map(|seen| kept::started(&[seen], Some(&theatre.run)).expect("tags").started);
     (fast, i64::try_from(rounds).expect("few"), slow)
 }
@@ -63,11 +63,11 @@ async fn what_one_tag_cannot_tell_the_others_do() {
                 let rule = started.routes.iter().find(|r| r.id.contains("listener-rule")).expect("a rule");
                 let closed = [("StatusCode".to_owned(), "404".into())].into();
                 let actions = [Action::FixedResponse { order: None, fixed_response_config: closed }];
-                balancer.set(&rule.id, &actions, Duration::from_secs(10)).await.expect("written");
+                balancer.traffic.set(&rule.id, &actions, Duration::from_secs(10)).await.expect("written");
             }
-            "the tag is damaged" => balancer.tag(&lb, &damaged).await.expect("tagged"),
-            "the tag is gone" => balancer.untag(&lb, &[weights::KEY.to_owned()]).await.expect("untagged"),
-            _ => balancer.untag(&lb, &["cutover.dev/run".to_owned()]).await.expect("untagged"),
+            "the tag is damaged" => balancer.marks.put(&[lb], &damaged).await.expect("tagged"),
+            "the tag is gone" => balancer.marks.remove(&[lb], &[weights::KEY.to_owned()]).await.expect("untagged"),
+            _ => balancer.marks.remove(&[lb], &["cutover.dev/run".to_owned()]).await.expect("untagged"),
         }
         let (fast, rounds, slow) = both(&theatre, &by_name(&theatre)).await;
         assert_eq!((&fast, rounds), (&slow, 4), "{what}");

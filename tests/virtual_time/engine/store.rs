@@ -76,6 +76,12 @@ impl Store for Ledger {
     fn place(&self) -> String {
         self.memory.place()
     }
+    fn lasts(&self) -> bool {
+        true
+    }
+    async fn find(&self, reference: &str) -> Result<Vec<RunSummary>, StoreError> {
+        self.memory.find(reference).await
+    }
     async fn create(&self, run: &str) -> Result<(), StoreError> {
         self.memory.create(run).await
     }

@@ -18,6 +18,7 @@ use cutover::lab::model::{OperatorRequest, Snapshot, World};
 use cutover::lab::rehearsal::{Options, Stage};
 use cutover::lab::scenario::Scenario;
 use cutover::plan::model::Plan;
+use cutover::port::Balancer;
 use cutover::port::store::{Request, Store, run_id};
 use futures::FutureExt;
 use jiff::{SignedDuration, Timestamp};
@@ -97,7 +98,7 @@ impl Theatre {
         let before = stage.shell().call(|w, _| w.snapshot());
         let ledger = Ledger::default();
         let witness = Arc::new(Witness {
-            inner: Arc::clone(&stage.balancer),
+            inner: Arc::clone(&stage.balancer.traffic),
             shell: stage.shell().clone(),
             plan: plan.clone(),
             ledger: ledger.clone(),
@@ -107,7 +108,7 @@ impl Theatre {
         let store: Arc<dyn Store> = Arc::new(ledger.clone());
         let (clusters, metrics) = (stage.clusters.clone(), Arc::clone(&stage.metrics));
         let ports = Ports {
-            balancer: Arc::clone(&witness) as _,
+            balancer: Balancer { traffic: Arc::clone(&witness) as _, ..stage.balancer.clone() },
             clusters,
             metrics,
             hooks: Arc::clone(&stage.hooks),

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use cutover::domain::elb::action::{Action, forward};
-use cutover::domain::elb::balancer::{Listener, LiveRoute, LoadBalancer, Tags, Target, TargetGroup};
+use cutover::domain::elb::balancer::{LiveRoute, Target};
 use cutover::domain::run::event::{Event, ResumeMode, RouteStart, Started, Write};
 use cutover::domain::traffic::{RouteId, Unreadable};
 use cutover::lab::model::Snapshot;
 use cutover::lab::shell::Shell;
-use cutover::plan::model::{Plan, Selector, StepKind};
-use cutover::port::{Balancer, Caller, WriteError};
+use cutover::plan::model::{Plan, StepKind};
+use cutover::port::{Traffic, WriteError};
 use jiff::Timestamp;
 
 use super::face::Face;
@@ -20,7 +20,7 @@ use super::store::Ledger;
 
 /// See the module.
 pub struct Witness {
-    pub inner: Arc<dyn Balancer>,
+    pub inner: Arc<dyn Traffic>,
     pub shell: Shell,
     pub plan: Plan,
     pub ledger: Ledger,
@@ -173,40 +173,15 @@ impl Witness {
 }
 
 #[async_trait]
-impl Balancer for Witness {
+impl Traffic for Witness {
     async fn set(&self, id: &RouteId, actions: &[Action], deadline: Duration) -> Result<(), WriteError> {
         self.judge(id, actions);
         self.inner.set(id, actions, deadline).await
     }
-
-    async fn caller(&self) -> Result<Caller, Unreadable> {
-        self.inner.caller().await
-    }
-    async fn load_balancers(&self, selector: &Selector) -> Result<Vec<LoadBalancer>, Unreadable> {
-        self.inner.load_balancers(selector).await
-    }
-    async fn listeners(&self, load_balancer: &str) -> Result<Vec<(Listener, Vec<LiveRoute>)>, Unreadable> {
-        self.inner.listeners(load_balancer).await
-    }
     async fn routes(&self, ids: &[RouteId]) -> BTreeMap<RouteId, Result<LiveRoute, Unreadable>> {
         self.inner.routes(ids).await
     }
-    async fn target_groups(&self, load_balancer: Option<&str>) -> Result<Vec<TargetGroup>, Unreadable> {
-        self.inner.target_groups(load_balancer).await
-    }
-    async fn find_target_groups(&self, selector: &Selector) -> Result<Vec<TargetGroup>, Unreadable> {
-        self.inner.find_target_groups(selector).await
-    }
     async fn health(&self, groups: &[String]) -> BTreeMap<String, Result<Vec<Target>, Unreadable>> {
         self.inner.health(groups).await
-    }
-    async fn tags(&self, arn: &str) -> Result<Tags, Unreadable> {
-        self.inner.tags(arn).await
-    }
-    async fn tag(&self, arn: &str, tags: &Tags) -> Result<(), WriteError> {
-        self.inner.tag(arn, tags).await
-    }
-    async fn untag(&self, arn: &str, keys: &[String]) -> Result<(), WriteError> {
-        self.inner.untag(arn, keys).await
     }
 }

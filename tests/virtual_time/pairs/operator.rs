@@ -154,9 +154,11 @@ impl Pair {
     async fn ports(&self, part: Part, real: bool) -> Ports {
         let config = aws::config(&self.lab.aws_settings()).await;
         let machine = Arc::clone(self.machine(part));
-        let inner: Arc<dyn Balancer> = Arc::new(Alb::new(&config));
+        let mut balancer = Balancer::new(Alb::new(&config));
         let green = self.started.groups.iter().filter(|(_, g)| g.cluster == "b").map(|(arn, _)| arn.clone()).collect();
-        let balancer = if real { Arc::new(Road { machine: Arc::clone(&machine), inner, green }) } else { inner };
+        if real {
+            balancer.traffic = Arc::new(Road { machine: Arc::clone(&machine), inner: balancer.traffic, green });
+        }
         let mut clusters: BTreeMap<_, Arc<dyn Cluster>> = BTreeMap::new();
         for cluster in &self.plan.clusters {
             clusters.insert(cluster.name.clone(), Arc::new(K8s::new(kube::Client::new(self.lab.kube_transport(&cluster.name), "default"))));

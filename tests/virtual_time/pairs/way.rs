@@ -9,11 +9,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use cutover::adapter::clock::Scaled;
 use cutover::domain::elb::action::{Action, forward};
-use cutover::domain::elb::balancer::{Listener, LiveRoute, LoadBalancer, Tags, Target, TargetGroup};
+use cutover::domain::elb::balancer::{LiveRoute, Target};
 use cutover::domain::traffic::{RouteId, Unreadable};
 use cutover::lab::paused::KubeTransport;
-use cutover::plan::model::Selector;
-use cutover::port::{Balancer, Caller, Clock, WriteError};
+use cutover::port::{Clock, Traffic, WriteError};
 use http::{Method, Request, Response};
 use http_body_util::BodyExt;
 use kube::client::Body;
@@ -141,13 +140,13 @@ impl Service<Request<Body>> for Line {
 /// The way to the load balancer: a write is under way for a while, and a machine may be stopped then.
 pub struct Road {
     pub machine: Arc<Machine>,
-    pub inner: Arc<dyn Balancer>,
+    pub inner: Arc<dyn Traffic>,
     /// Target groups of the new cluster.
     pub green: Vec<String>,
 }
 
 #[async_trait]
-impl Balancer for Road {
+impl Traffic for Road {
     async fn set(&self, id: &RouteId, actions: &[Action], deadline: Duration) -> Result<(), WriteError> {
         let sent = self.machine.clock.now();
         self.machine.leaves();
@@ -161,34 +160,10 @@ impl Balancer for Road {
         self.inner.set(id, actions, deadline).await
     }
 
-    async fn caller(&self) -> Result<Caller, Unreadable> {
-        self.inner.caller().await
-    }
-    async fn load_balancers(&self, selector: &Selector) -> Result<Vec<LoadBalancer>, Unreadable> {
-        self.inner.load_balancers(selector).await
-    }
-    async fn listeners(&self, load_balancer: &str) -> Result<Vec<(Listener, Vec<LiveRoute>)>, Unreadable> {
-        self.inner.listeners(load_balancer).await
-    }
     async fn routes(&self, ids: &[RouteId]) -> BTreeMap<RouteId, Result<LiveRoute, Unreadable>> {
         self.inner.routes(ids).await
     }
-    async fn target_groups(&self, load_balancer: Option<&str>) -> Result<Vec<TargetGroup>, Unreadable> {
-        self.inner.target_groups(load_balancer).await
-    }
-    async fn find_target_groups(&self, selector: &Selector) -> Result<Vec<TargetGroup>, Unreadable> {
-        self.inner.find_target_groups(selector).await
-    }
     async fn health(&self, groups: &[String]) -> BTreeMap<String, Result<Vec<Target>, Unreadable>> {
         self.inner.health(groups).await
-    }
-    async fn tags(&self, arn: &str) -> Result<Tags, Unreadable> {
-        self.inner.tags(arn).await
-    }
-    async fn tag(&self, arn: &str, tags: &Tags) -> Result<(), WriteError> {
-        self.inner.tag(arn, tags).await
-    }
-    async fn untag(&self, arn: &str, keys: &[String]) -> Result<(), WriteError> {
-        self.inner.untag(arn, keys).await
     }
 }

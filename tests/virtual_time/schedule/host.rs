@@ -15,7 +15,7 @@ use cutover::domain::elb::balancer::{Listener, LiveRoute, LoadBalancer, Tags, Ta
 use cutover::domain::traffic::{RouteId, Unreadable};
 use cutover::lab::paused::KubeTransport;
 use cutover::plan::model::Selector;
-use cutover::port::{Balancer, Caller, Clock, WriteError};
+use cutover::port::{Balancer, Caller, Clock, Detail, Groups, Inventory, Marks, Traffic, WriteError};
 use http::{Request, Response};
 use jiff::Timestamp;
 use kube::client::Body;
@@ -136,11 +136,11 @@ impl Service<Request<Body>> for Line {
 /// The way to the load balancer.
 pub struct Road {
     pub process: Arc<Process>,
-    pub inner: Arc<dyn Balancer>,
+    pub inner: Balancer,
 }
 
 #[async_trait]
-impl Balancer for Road {
+impl Traffic for Road {
     async fn set(&self, id: &RouteId, actions: &[Action], deadline: Duration) -> Result<(), WriteError> {
         let host = &self.process.host;
         let arrives = async {
@@ -154,39 +154,44 @@ impl Balancer for Road {
             let lock = |e: PoisonError<_>| -> std::sync::MutexGuard<'_, Vec<Write>> { e.into_inner() };
             host.writes.lock().unwrap_or_else(lock).push(Write { at: now, host: host.number, route: id.clone(), share });
             host.busy.lock().unwrap_or_else(PoisonError::into_inner).push(host.requests.load(Ordering::Relaxed));
-            self.inner.set(id, actions, deadline).await
+            self.inner.traffic.set(id, actions, deadline).await
         };
         self.process.ask(arrives).await
     }
 
-    async fn caller(&self) -> Result<Caller, Unreadable> {
-        self.process.ask(self.inner.caller()).await
-    }
-    async fn load_balancers(&self, selector: &Selector) -> Result<Vec<LoadBalancer>, Unreadable> {
-        self.process.ask(self.inner.load_balancers(selector)).await
-    }
-    async fn listeners(&self, load_balancer: &str) -> Result<Vec<(Listener, Vec<LiveRoute>)>, Unreadable> {
-        self.process.ask(self.inner.listeners(load_balancer)).await
-    }
     async fn routes(&self, ids: &[RouteId]) -> BTreeMap<RouteId, Result<LiveRoute, Unreadable>> {
-        self.process.ask(self.inner.routes(ids)).await
-    }
-    async fn target_groups(&self, load_balancer: Option<&str>) -> Result<Vec<TargetGroup>, Unreadable> {
-        self.process.ask(self.inner.target_groups(load_balancer)).await
-    }
-    async fn find_target_groups(&self, selector: &Selector) -> Result<Vec<TargetGroup>, Unreadable> {
-        self.process.ask(self.inner.find_target_groups(selector)).await
+        self.process.ask(self.inner.traffic.routes(ids)).await
     }
     async fn health(&self, groups: &[String]) -> BTreeMap<String, Result<Vec<Target>, Unreadable>> {
-        self.process.ask(self.inner.health(groups)).await
+        self.process.ask(self.inner.traffic.health(groups)).await
     }
-    async fn tags(&self, arn: &str) -> Result<Tags, Unreadable> {
-        self.process.ask(self.inner.tags(arn)).await
+}
+
+#[async_trait]
+impl Inventory for Road {
+    async fn caller(&self) -> Result<Caller, Unreadable> {
+        self.process.ask(self.inner.inventory.caller()).await
     }
-    async fn tag(&self, arn: &str, tags: &Tags) -> Result<(), WriteError> {
-        self.process.ask(self.inner.tag(arn, tags)).await
+    async fn load_balancers(&self, selector: &Selector, detail: Detail) -> Result<Vec<LoadBalancer>, Unreadable> {
+        self.process.ask(self.inner.inventory.load_balancers(selector, detail)).await
     }
-    async fn untag(&self, arn: &str, keys: &[String]) -> Result<(), WriteError> {
-        self.process.ask(self.inner.untag(arn, keys)).await
+    async fn listeners(&self, load_balancer: &str, detail: Detail) -> Result<Vec<(Listener, Vec<LiveRoute>)>, Unreadable> {
+        self.process.ask(self.inner.inventory.listeners(load_balancer, detail)).await
+    }
+    async fn target_groups(&self, groups: Groups<'_>, detail: Detail) -> Result<Vec<TargetGroup>, Unreadable> {
+        self.process.ask(self.inner.inventory.target_groups(groups, detail)).await
+    }
+}
+
+#[async_trait]
+impl Marks for Road {
+    async fn tags(&self, arns: &[String]) -> Result<BTreeMap<String, Tags>, Unreadable> {
+        self.process.ask(self.inner.marks.tags(arns)).await
+    }
+    async fn put(&self, arns: &[String], tags: &Tags) -> Result<(), WriteError> {
+        self.process.ask(self.inner.marks.put(arns, tags)).await
+    }
+    async fn remove(&self, arns: &[String], keys: &[String]) -> Result<(), WriteError> {
+        self.process.ask(self.inner.marks.remove(arns, keys)).await
     }
 }

@@ -29,7 +29,7 @@ use cutover::lab::paused::Lab;
 use cutover::lab::scenario::Scenario;
 use cutover::plan::model::Plan;
 use cutover::port::store::{LockError, Request, Store, run_id};
-use cutover::port::{Balancer, Clock, Cluster};
+use cutover::port::{Balancer, Clock, Cluster, Traffic};
 use jiff::Timestamp;
 
 use crate::schedule::host::{Host, Kill, Line, Process, Road, Write};
@@ -182,7 +182,6 @@ impl Days {
 
     async fn ports(&self, process: &Arc<Process>) -> Ports {
         let config = aws::config(&self.lab.aws_settings()).await;
-        let inner: Arc<dyn Balancer> = Arc::new(Alb::new(&config));
         let line = |cluster: &str| {
             let line = Line { process: Arc::clone(process), inner: self.lab.kube_transport(cluster) };
             tower::util::BoxCloneSyncService::new(line)
@@ -191,7 +190,7 @@ impl Days {
         for cluster in &self.plan.clusters {
             clusters.insert(cluster.name.clone(), Arc::new(K8s::new(kube::Client::new(line(&cluster.name), "default"))));
         }
-        let balancer = Arc::new(Road { process: Arc::clone(process), inner });
+        let balancer = Balancer::new(Road { process: Arc::clone(process), inner: Balancer::new(Alb::new(&config)) });
         let metrics = Arc::new(Nobody);
         Ports {
             balancer,

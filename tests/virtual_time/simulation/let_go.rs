@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use cutover::adapter::patient::Patient;
 use cutover::app::exit::Exit;
 use cutover::domain::decide::finalize::{Stands, judge, worst};
 use cutover::domain::run::state::{Phase, State};
-use cutover::engine::{Ports, finalize};
+use cutover::engine::{Ports, finalize, retry};
 use cutover::port::store::Request;
 
 use super::life::{Life, Theatre};
@@ -23,7 +22,7 @@ impl Theatre {
         if state.phase == Phase::Detaching {
             return Ok(None);
         }
-        let patient = Patient::new(ports.balancer.clone(), ports.clock.clone());
+        let patient = retry::patient(&ports.balancer, &ports.clock);
         let facts = finalize::look(&self.told, &state, ports, &patient, QUIET).await;
         let mut items = judge(&self.told, &state, &records, &facts, QUIET, ports.clock.now());
         items.retain(|item| item.what != "requests");

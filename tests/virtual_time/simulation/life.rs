@@ -22,8 +22,8 @@ use cutover::engine::{Ending, Ports, Run, Settings, hold, marker};
 use cutover::lab::model::World;
 use cutover::lab::paused::Lab;
 use cutover::plan::model::{ClusterAccess, Plan};
-use cutover::port::Cluster;
 use cutover::port::store::{Request, Store, run_id};
+use cutover::port::{Balancer, Cluster};
 use futures::FutureExt;
 use jiff::Timestamp;
 use tower::util::BoxCloneSyncService;
@@ -158,7 +158,7 @@ impl Theatre {
                 Arc::new(Cell { inner: Arc::new(reached), wire: self.wire.clone(), name: cluster.name.clone() }),
             );
         }
-        let balancer = Arc::new(Seen { inner: Arc::new(Alb::new(&config)), wire: self.wire.clone() });
+        let balancer = Balancer::new(Seen { inner: Balancer::new(Alb::new(&config)), wire: self.wire.clone() });
         let clock = Arc::new(Jumpy::new(self.clock.clone(), self.wire.offset()));
         (self.wrap)(Ports {
             balancer,

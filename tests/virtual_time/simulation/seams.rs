@@ -14,7 +14,7 @@ use cutover::domain::kubernetes::workload::{Identity, WorkloadView};
 use cutover::domain::traffic::{RouteId, Unreadable};
 use cutover::engine::marker;
 use cutover::plan::model::{Selector, ServiceRef};
-use cutover::port::{Balancer, Caller, Clock, Cluster, WriteError};
+use cutover::port::{Balancer, Caller, Clock, Cluster, Detail, Groups, Inventory, Marks, Traffic, WriteError};
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
@@ -23,29 +23,15 @@ use super::wire::Wire;
 
 /// Notes everything at the balancer's seam.
 pub struct Seen {
-    pub inner: Arc<dyn Balancer>,
+    pub inner: Balancer,
     pub wire: Wire,
 }
 
 #[async_trait]
-impl Balancer for Seen {
-    async fn caller(&self) -> Result<Caller, Unreadable> {
-        let caller = self.inner.caller().await;
-        self.wire.note(What::SawCaller(caller.as_ref().ok().map(|c| c.account.clone())));
-        caller
-    }
-
-    async fn load_balancers(&self, selector: &Selector) -> Result<Vec<LoadBalancer>, Unreadable> {
-        self.inner.load_balancers(selector).await
-    }
-
-    async fn listeners(&self, load_balancer: &str) -> Result<Vec<(Listener, Vec<LiveRoute>)>, Unreadable> {
-        self.inner.listeners(load_balancer).await
-    }
-
+impl Traffic for Seen {
     async fn routes(&self, ids: &[RouteId]) -> BTreeMap<RouteId, Result<LiveRoute, Unreadable>> {
         let asked = self.wire.now();
-        let all = self.inner.routes(ids).await;
+        let all = self.inner.traffic.routes(ids).await;
         for (route, live) in &all {
             let gone = matches!(live, Err(Unreadable::NotFound(_)));
             self.wire.note(What::SawRoute { route: route.clone(), asked, live: live.as_ref().ok().map(|l| l.actions.clone()), gone });
@@ -53,17 +39,9 @@ impl Balancer for Seen {
         all
     }
 
-    async fn target_groups(&self, load_balancer: Option<&str>) -> Result<Vec<TargetGroup>, Unreadable> {
-        self.inner.target_groups(load_balancer).await
-    }
-
-    async fn find_target_groups(&self, selector: &Selector) -> Result<Vec<TargetGroup>, Unreadable> {
-        self.inner.find_target_groups(selector).await
-    }
-
     async fn health(&self, groups: &[String]) -> BTreeMap<String, Result<Vec<Target>, Unreadable>> {
         let asked = self.wire.now();
-        let all = self.inner.health(groups).await;
+        let all = self.inner.traffic.health(groups).await;
         for (group, targets) in &all {
             let counts = targets.as_ref().ok().map(|t| Sample::of(asked, t).counts);
             self.wire.note(What::SawHealth { group: group.clone(), asked, counts });
@@ -73,23 +51,48 @@ impl Balancer for Seen {
 
     async fn set(&self, id: &RouteId, actions: &[Action], deadline: Duration) -> Result<(), WriteError> {
         self.wire.note(What::Set { route: id.clone(), actions: actions.to_vec() });
-        self.inner.set(id, actions, deadline).await
+        self.inner.traffic.set(id, actions, deadline).await
+    }
+}
+
+#[async_trait]
+impl Inventory for Seen {
+    async fn caller(&self) -> Result<Caller, Unreadable> {
+        let caller = self.inner.inventory.caller().await;
+        self.wire.note(What::SawCaller(caller.as_ref().ok().map(|c| c.account.clone())));
+        caller
     }
 
-    async fn tags(&self, arn: &str) -> Result<Tags, Unreadable> {
-        let tags = self.inner.tags(arn).await;
-        if arn.contains(":loadbalancer/") {
-            self.wire.note(What::SawMarker(tags.as_ref().map(|t| t.get(marker::KEY).cloned()).map_err(|_| ())));
+    async fn load_balancers(&self, selector: &Selector, detail: Detail) -> Result<Vec<LoadBalancer>, Unreadable> {
+        self.inner.inventory.load_balancers(selector, detail).await
+    }
+
+    async fn listeners(&self, load_balancer: &str, detail: Detail) -> Result<Vec<(Listener, Vec<LiveRoute>)>, Unreadable> {
+        self.inner.inventory.listeners(load_balancer, detail).await
+    }
+
+    async fn target_groups(&self, groups: Groups<'_>, detail: Detail) -> Result<Vec<TargetGroup>, Unreadable> {
+        self.inner.inventory.target_groups(groups, detail).await
+    }
+}
+
+#[async_trait]
+impl Marks for Seen {
+    async fn tags(&self, arns: &[String]) -> Result<BTreeMap<String, Tags>, Unreadable> {
+        let all = self.inner.marks.tags(arns).await;
+        for arn in arns.iter().filter(|arn| arn.contains(":loadbalancer/")) {
+            let marker = all.as_ref().map(|all| all.get(arn).and_then(|tags| tags.get(marker::KEY)).cloned());
+            self.wire.note(What::SawMarker(marker.map_err(|_| ())));
         }
-        tags
+        all
     }
 
-    async fn tag(&self, arn: &str, tags: &Tags) -> Result<(), WriteError> {
-        self.inner.tag(arn, tags).await
+    async fn put(&self, arns: &[String], tags: &Tags) -> Result<(), WriteError> {
+        self.inner.marks.put(arns, tags).await
     }
 
-    async fn untag(&self, arn: &str, keys: &[String]) -> Result<(), WriteError> {
-        self.inner.untag(arn, keys).await
+    async fn remove(&self, arns: &[String], keys: &[String]) -> Result<(), WriteError> {
+        self.inner.marks.remove(arns, keys).await
     }
 }
 
@@ -120,6 +123,10 @@ impl Cluster for Cell {
         self.wire.note(What::Bind { cluster: self.name.clone(), binding: binding.full_name(), dry_run });
         self.inner.apply(binding, dry_run).await
     }
+
+    async fn delete(&self, found: &Binding) -> Result<(), WriteError> {
+        self.inner.delete(found).await
+    }
 }
 
 /// The lab's clock as a machine shows it whose clock someone sets, made steady as the machine's own is: each process begins with what the clock
@@ -145,5 +152,9 @@ impl Clock for Jumpy {
 
     async fn sleep(&self, duration: Duration) {
         self.inner.sleep(duration).await;
+    }
+
+    fn of_real(&self, real: Duration) -> Duration {
+        real
     }
 }

@@ -42,6 +42,15 @@ impl Store for Ledger {
     fn place(&self) -> String {
         self.memory.place()
     }
+    fn lasts(&self) -> bool {
+        true
+    }
+    async fn find(&self, reference: &str) -> Result<Vec<RunSummary>, StoreError> {
+        self.memory.find(reference).await
+    }
+    async fn put_script(&self, run: &str, text: &str) -> Result<Option<String>, StoreError> {
+        self.memory.put_script(run, text).await
+    }
     async fn create(&self, run: &str) -> Result<(), StoreError> {
         self.memory.create(run).await
     }

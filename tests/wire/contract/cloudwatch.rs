@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use cutover::lab::rehearsal::{Options, Stage};
 use cutover::lab::scenario::Scenario;
+use cutover::port::{Detail, Groups};
 
 use crate::live::metrics::{CLOUDWATCH, plan};
 use crate::programs::{python, script};
@@ -17,9 +18,11 @@ async fn moto_boto3_reads_the_labs_cloudwatch() {
         Stage::live(plan, &Scenario::default(), 1, Options { speed: Some(60.0), rate: Some(5.0) }).await.unwrap_or_else(|e| panic!("{e}"));
     stage.clock.sleep(Duration::from_mins(4)).await;
     let now = stage.clock.now();
-    let group = stage.balancer.find_target_groups(&cutover::plan::model::Selector::Name("shop-a".into())).await.expect("groups").remove(0);
+    let inventory = &stage.balancer.inventory;
+    let named = |name: &str| cutover::plan::model::Selector::Name(name.into());
+    let group = inventory.target_groups(Groups::Matching(&named("shop-a")), Detail::Listed).await.expect("groups").remove(0);
     let tail = |arn: &str, kind: &str| arn.split_once(kind).expect("an ARN").1.to_owned();
-    let balancer = stage.balancer.load_balancers(&cutover::plan::model::Selector::Name("shop".into())).await.expect("one").remove(0);
+    let balancer = inventory.load_balancers(&named("shop"), Detail::Listed).await.expect("one").remove(0);
     let dimensions = serde_json::json!([
         {"Name": "LoadBalancer", "Value": tail(&balancer.arn, ":loadbalancer/")},
         {"Name": "TargetGroup", "Value": format!("targetgroup/{}", tail(&group.arn, ":targetgroup/"))},

@@ -16,8 +16,8 @@ use cutover::domain::elb::action::{Action, forward};
 use cutover::domain::run::event::Outcome;
 use cutover::engine::marker;
 use cutover::plan::model::Selector;
-use cutover::port::Balancer;
 use cutover::port::store::Store;
+use cutover::port::{Detail, Inventory, Marks, Traffic};
 use http_body_util::{Empty, Full};
 use hyper::body::Bytes;
 use hyper::{Request, StatusCode};
@@ -106,7 +106,7 @@ impl Lane {
             ..aws::Settings::default()
         };
         let balancer = Alb::new(&aws::config(&settings).await);
-        let found = balancer.load_balancers(&Selector::Name(format!("shop{number}"))).await.expect("the load balancer");
+        let found = balancer.load_balancers(&Selector::Name(format!("shop{number}")), Detail::Listed).await.expect("the load balancer");
         let binding = format!("apis/elbv2.k8s.aws/v1beta1/namespaces/shop/targetgroupbindings/shop{number}-b");
         let mut lane = Self {
             number,
@@ -125,7 +125,7 @@ impl Lane {
 
     /// What is live on the two routes.
     async fn live(&self) -> BTreeMap<String, Vec<Action>> {
-        let listeners = self.balancer.listeners(&self.load_balancer).await.expect("the listeners");
+        let listeners = self.balancer.listeners(&self.load_balancer, Detail::Listed).await.expect("the listeners");
         let routes = listeners.into_iter().flat_map(|(_, routes)| routes);
         routes.filter(|r| matches!(r.priority, None | Some(11))).map(|r| (r.id, r.actions)).collect()
     }
@@ -246,8 +246,8 @@ impl Lane {
         let outcome = runs.first().and_then(|run| run.finished);
         assert!(runs.iter().all(|run| run.finished.is_some()), "a run is left unfinished: {label}");
         let live = self.live().await;
-        let tags = self.balancer.tags(&self.load_balancer).await.expect("its tags");
-        if let Some(left) = tags.get(marker::KEY) {
+        let tags = self.balancer.tags(std::slice::from_ref(&self.load_balancer)).await.expect("its tags");
+        if let Some(left) = tags[&self.load_balancer].get(marker::KEY) {
             // Dead after its last record: the next run finds the marker, and goes on.
             assert!(marker::abandoned(&self.store(), left).await, "a marker was left: {label}");
         }

@@ -143,7 +143,7 @@ async fn a_workload_is_its_service_pods_owners_and_scalers() {
         );
     }
 
-    let view = straight(&world).workload(&service()).await.unwrap();
+    let view = straight(&world).workloads(&[&service()]).await.remove(0).unwrap();
     let service = view.service.unwrap();
     assert_eq!(service.ports, [(Some("http".to_owned()), 80), (None, 9090)]);
     assert_eq!((view.pods.len(), view.pods.iter().filter(|p| p.ready).count()), (700, 699), "both pages");
@@ -160,7 +160,7 @@ async fn a_workload_is_its_service_pods_owners_and_scalers() {
 
 #[tokio::test]
 async fn what_does_not_exist_is_empty_and_not_an_error() {
-    let view = straight(&world(false)).workload(&service()).await.unwrap();
+    let view = straight(&world(false)).workloads(&[&service()]).await.remove(0).unwrap();
     assert_eq!((view.service, view.pods.len(), view.owners.len()), (None, 0, 0));
 }
 

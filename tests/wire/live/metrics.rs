@@ -72,7 +72,7 @@ pub async fn run(plan: &Plan, stage: &Stage) -> (Ending, Vec<Record>) {
     let metrics: Arc<dyn Metrics> = Arc::new(Sources::new(plan, &config, &stage.clusters));
     let store: Arc<dyn Store> = Arc::new(Memory::new());
     let ports = Ports {
-        balancer: Arc::clone(&stage.balancer),
+        balancer: stage.balancer.clone(),
         clusters: stage.clusters.clone(),
         metrics,
         hooks: Arc::clone(&stage.hooks),

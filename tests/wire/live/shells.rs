@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cutover::domain::elb::action::{Action, Forward, Tuple, with_forward};
-use cutover::domain::elb::balancer::{LiveRoute, TargetState};
+use cutover::domain::elb::balancer::{LiveRoute, TargetGroup, TargetState};
 use cutover::domain::kubernetes::binding::Binding;
 use cutover::domain::run::event::{Event, Measured, Outcome, StepType};
 use cutover::lab::rehearsal::{Options, Stage};
@@ -13,7 +13,7 @@ use cutover::plan::model::{
     BindingMode, BindingSpec, Cluster, ClusterAccess, GuardGate, Marker, OnFailure, Plan, PortRef, RaiseGate, RollbackStickiness,
     RouteEntry, Selector, ServiceRef, Shares, StatePlace, Step, StepKind, Strategy, TargetHealthGates, TargetType, Workload,
 };
-use cutover::port::WriteError;
+use cutover::port::{Detail, Groups, WriteError};
 
 fn plan() -> Plan {
     let steps =
@@ -77,8 +77,8 @@ fn scenario(spec: &str) -> Scenario {
 /// Every route that forwards to more than one group.
 async fn routes(stage: &Stage) -> Vec<LiveRoute> {
     let selector = Selector::Name("shop".into());
-    let found = stage.balancer.load_balancers(&selector).await.expect("the load balancer");
-    let listeners = stage.balancer.listeners(&found[0].arn).await.expect("its listeners");
+    let found = stage.balancer.inventory.load_balancers(&selector, Detail::Listed).await.expect("the load balancer");
+    let listeners = stage.balancer.inventory.listeners(&found[0].arn, Detail::Listed).await.expect("its listeners");
     listeners.into_iter().flat_map(|(_, routes)| routes).filter(|r| r.forward().is_some()).collect()
 }
 
@@ -86,9 +86,13 @@ async fn routes(stage: &Stage) -> Vec<LiveRoute> {
 async fn groups(stage: &Stage) -> [String; 2] {
     let mut arns = [String::new(), String::new()];
     for (arn, name) in arns.iter_mut().zip(["shop-a", "shop-b"]) {
-        *arn = stage.balancer.find_target_groups(&Selector::Name(name.into())).await.expect("the group").remove(0).arn;
+        *arn = group(stage, &Selector::Name(name.into())).await.arn;
     }
     arns
+}
+
+async fn group(stage: &Stage, selector: &Selector) -> TargetGroup {
+    stage.balancer.inventory.target_groups(Groups::Matching(selector), Detail::Whole).await.expect("the group").remove(0)
 }
 
 fn with_weights(route: &LiveRoute, groups: &[String; 2], weights: [u16; 2]) -> Vec<Action> {
@@ -122,7 +126,7 @@ async fn shift(stage: &Stage) -> Measured {
 
 async fn write(stage: &Stage, route: &LiveRoute, actions: Vec<Action>) {
     for _ in 0..100 {
-        match stage.balancer.set(&route.id, &actions, Duration::from_secs(10)).await {
+        match stage.balancer.traffic.set(&route.id, &actions, Duration::from_secs(10)).await {
             Ok(()) => return,
             Err(WriteError::Throttled) => stage.clock.sleep(Duration::from_secs(1)).await,
             Err(error) => panic!("{error}"),
@@ -132,14 +136,14 @@ async fn write(stage: &Stage, route: &LiveRoute, actions: Vec<Action>) {
 }
 
 async fn bind(stage: &Stage, group: &str) {
-    let found = stage.balancer.find_target_groups(&Selector::Arn(group.to_owned())).await.expect("the group");
-    let binding = Binding::wanted(&stage.plan.workloads[0], &found[0]).expect("a workload with a service");
+    let found = self::group(stage, &Selector::Arn(group.to_owned())).await;
+    let binding = Binding::wanted(&stage.plan.workloads[0], &found).expect("a workload with a service");
     stage.clusters["b"].apply(&binding, false).await.expect("the binding is applied");
 }
 
 async fn healthy(stage: &Stage, group: &str) {
     for _ in 0..600 {
-        let health = stage.balancer.health(&[group.to_owned()]).await;
+        let health = stage.balancer.traffic.health(&[group.to_owned()]).await;
         let targets = health[group].as_ref().expect("health");
         if !targets.is_empty() && targets.iter().all(|t| t.state == TargetState::Healthy) {
             return;
@@ -189,9 +193,9 @@ fn a_lost_answer_is_an_unknown_outcome_and_the_write_is_there() {
         stage.clock.sleep(Duration::from_secs(2)).await;
         let (route, groups) = (routes(&stage).await.remove(0), groups(&stage).await);
         let actions = with_weights(&route, &groups, [99, 1]);
-        let outcome = stage.balancer.set(&route.id, &actions, Duration::from_secs(10)).await;
+        let outcome = stage.balancer.traffic.set(&route.id, &actions, Duration::from_secs(10)).await;
         assert!(matches!(outcome, Err(WriteError::Unknown(_))), "{outcome:?}");
-        let read = stage.balancer.routes(std::slice::from_ref(&route.id)).await;
+        let read = stage.balancer.traffic.routes(std::slice::from_ref(&route.id)).await;
         let live = read[&route.id].as_ref().expect("it is there").forward().and_then(|f| f.weight(&groups[1]));
         assert_eq!(live, Some(1));
         stage.stop().await;
@@ -233,7 +237,7 @@ async fn troubled(fault: &str, reason: &str) {
     healthy(&stage, &blue).await;
     assert_eq!(stage.meter.window().total.errors, 0);
     stage.clock.sleep(Duration::from_mins(15)).await;
-    let health = stage.balancer.health(std::slice::from_ref(&blue)).await;
+    let health = stage.balancer.traffic.health(std::slice::from_ref(&blue)).await;
     let targets = health[&blue].as_ref().expect("health");
     assert!(!targets.is_empty() && targets.iter().all(|t| t.reason.as_deref() == Some(reason)), "{targets:?}");
     let seen = Arc::clone(&stage.meter).window();

@@ -1,4 +1,4 @@
-//! An AWS Application Load Balancer behind the [`Balancer`] seam.
+//! An AWS Application Load Balancer behind the seams [`Traffic`], [`Inventory`] and [`Marks`].
 //!
 //! Every call here is sent once: pacing, back-off and re-reading are the executor's. No SDK type leaves this folder.
 
@@ -37,11 +37,12 @@ use self::identity::Identity;
 use self::read::{PARALLEL, Which};
 use crate::adapter::aws::NoInvocationIds;
 use crate::adapter::calls::OfAws;
+use crate::base::retry::SDK;
 use crate::domain::elb::action::Action;
 use crate::domain::elb::balancer::{Listener, LiveRoute, LoadBalancer, Tags, Target, TargetGroup};
 use crate::domain::traffic::{RouteId, Unreadable};
 use crate::plan::model::Selector;
-use crate::port::{Balancer, Caller, WriteError};
+use crate::port::{Caller, Detail, Groups, Inventory, Marks, Traffic, WriteError};
 
 /// ELBv2 and STS of one account and region.
 #[derive(Debug)]
@@ -56,23 +57,20 @@ pub struct Alb {
     ports: Mutex<BTreeMap<String, u16>>,
 }
 
-/// The pause before a read is tried again for the first time; each further one is twice as long. Five tries take about five seconds.
-pub const BACKOFF: Duration = Duration::from_millis(300);
-
-/// Five tries, without random pauses: a rehearsal in virtual time must repeat.
-fn read_retries(first: Duration) -> RetryConfig {
-    let exponential = RetryConfig::standard().with_max_attempts(5).with_initial_backoff(first);
-    exponential.with_max_backoff(Duration::from_secs(3)).with_use_static_exponential_base(true)
+/// Pauses as in [`SDK`], `speed` times as fast, and not random: a rehearsal in virtual time must repeat.
+fn read_retries(speed: f64) -> RetryConfig {
+    let exponential = RetryConfig::standard().with_max_attempts(SDK.count()).with_initial_backoff(SDK.first().div_f64(speed));
+    exponential.with_max_backoff(SDK.most()).with_use_static_exponential_base(true)
 }
 
 impl Alb {
     /// Clients over this configuration. Reads that AWS throttles are tried again a few times; writes never, whatever the configuration says.
     pub fn new(config: &SdkConfig) -> Self {
-        Self::asking_again_after(config, BACKOFF)
+        Self::hurried(config, 1.0)
     }
 
-    /// The same with another pause before the first time that a read is tried again.
-    pub fn asking_again_after(config: &SdkConfig, pause: Duration) -> Self {
+    /// Clients whose first pause before a read is tried again is so many times as short, for a lab whose clock runs as much faster.
+    pub fn hurried(config: &SdkConfig, speed: f64) -> Self {
         let identity = Identity::new(config.credentials_provider(), config.time_source());
         let config = config
             .to_builder()
@@ -85,7 +83,7 @@ impl Alb {
         elb.set_invocation_id_generator(ids.clone());
         elb.push_interceptor(SharedInterceptor::new(OfAws));
         let writes = elbv2::Client::from_conf(elb.clone().build());
-        elb.set_retry_config(Some(read_retries(pause)));
+        elb.set_retry_config(Some(read_retries(speed)));
         let mut sts = sts::config::Builder::from(&config);
         sts.set_invocation_id_generator(ids);
         sts.push_interceptor(SharedInterceptor::new(OfAws));
@@ -128,12 +126,16 @@ impl Alb {
         found.iter().map(view::load_balancer).collect()
     }
 
-    async fn matching_load_balancers(&self, selector: &Selector) -> Result<Vec<LoadBalancer>, Failure> {
+    async fn matching_load_balancers(&self, selector: &Selector, detail: Detail) -> Result<Vec<LoadBalancer>, Failure> {
         let mut all = self.named_load_balancers(selector).await?;
         if let Selector::Tags(_) = selector {
+            // Which of them it means, only tags tell.
             self.tag_load_balancers(&mut all).await?;
             all.retain(|lb| selected(selector, &lb.tags));
-            return self.with_balancer_attributes(all).await;
+            return if detail == Detail::Whole { self.with_balancer_attributes(all).await } else { Ok(all) };
+        }
+        if detail == Detail::Listed {
+            return Ok(all);
         }
         let mut tagged = all.clone();
         let (tags, all) = futures::join!(self.tag_load_balancers(&mut tagged), self.with_balancer_attributes(all));
@@ -159,14 +161,6 @@ impl Alb {
         stream::iter(all).map(read).buffered(PARALLEL).try_collect().await
     }
 
-    async fn with_tag(&self, key: &str) -> Result<Vec<LoadBalancer>, Failure> {
-        let found = read::load_balancers(&self.elb, Which::All).await?;
-        let mut all = found.iter().map(view::load_balancer).collect::<Result<Vec<_>, _>>()?;
-        self.tag_load_balancers(&mut all).await?;
-        all.retain(|lb| lb.tags.contains_key(key));
-        Ok(all)
-    }
-
     /// Tags and attributes at once.
     async fn groups_of(&self, load_balancer: &str) -> Result<Vec<TargetGroup>, Failure> {
         let which = Which::Of(load_balancer);
@@ -180,12 +174,6 @@ impl Alb {
     async fn groups(&self, which: Which<'_>) -> Result<Vec<TargetGroup>, Failure> {
         let found = none_is_empty(which, read::target_groups(&self.elb, which).await)?;
         found.iter().map(view::target_group).collect()
-    }
-
-    async fn tagged_groups(&self, which: Which<'_>) -> Result<Vec<TargetGroup>, Failure> {
-        let mut all = self.groups(which).await?;
-        self.tag_groups(&mut all).await?;
-        Ok(all)
     }
 
     async fn tag_groups(&self, all: &mut [TargetGroup]) -> Result<(), Failure> {
@@ -205,10 +193,13 @@ impl Alb {
         stream::iter(groups).map(read).buffered(PARALLEL).try_collect().await
     }
 
-    async fn matching_groups(&self, selector: &Selector) -> Result<Vec<TargetGroup>, Failure> {
-        let mut all = self.tagged_groups(which(selector)).await?;
-        all.retain(|g| selected(selector, &g.tags));
-        self.with_attributes(all).await
+    async fn matching_groups(&self, selector: &Selector, detail: Detail) -> Result<Vec<TargetGroup>, Failure> {
+        let mut all = self.groups(which(selector)).await?;
+        if detail == Detail::Whole || matches!(selector, Selector::Tags(_)) {
+            self.tag_groups(&mut all).await?;
+            all.retain(|g| selected(selector, &g.tags));
+        }
+        if detail == Detail::Whole { self.with_attributes(all).await } else { Ok(all) }
     }
 
     /// The actions and nothing else, so that what is not sent stays as it is.
@@ -258,61 +249,13 @@ fn none_is_empty<T>(which: Which<'_>, result: Result<Vec<T>, Failure>) -> Result
 }
 
 #[async_trait]
-impl Balancer for Alb {
-    async fn caller(&self) -> Result<Caller, Unreadable> {
-        self.known(self.who().await).await
-    }
-
-    async fn load_balancers(&self, selector: &Selector) -> Result<Vec<LoadBalancer>, Unreadable> {
-        self.known(self.matching_load_balancers(selector).await).await
-    }
-
-    async fn marked(&self, key: &str) -> Result<Vec<LoadBalancer>, Unreadable> {
-        self.known(self.with_tag(key).await).await
-    }
-
-    async fn listeners(&self, load_balancer: &str) -> Result<Vec<(Listener, Vec<LiveRoute>)>, Unreadable> {
-        self.known(self.all_routes(load_balancer).await).await
-    }
-
-    async fn listed(&self, selector: &Selector) -> Result<Vec<LoadBalancer>, Unreadable> {
-        match selector {
-            // Which of them it means, only tags tell.
-            Selector::Tags(_) => self.load_balancers(selector).await,
-            _ => self.known(self.named_load_balancers(selector).await).await,
-        }
-    }
-
-    async fn untagged_listeners(&self, load_balancer: &str) -> Result<Vec<(Listener, Vec<LiveRoute>)>, Unreadable> {
-        self.known(self.untagged_routes(load_balancer).await).await
-    }
-
-    async fn listed_groups(&self, load_balancer: &str) -> Result<Vec<TargetGroup>, Unreadable> {
-        self.known(self.groups(Which::Of(load_balancer)).await).await
-    }
-
-    async fn tags_of(&self, arns: &[String]) -> Result<BTreeMap<String, Tags>, Unreadable> {
-        self.known(read::tags(&self.elb, arns).await).await
-    }
-
+impl Traffic for Alb {
     async fn routes(&self, ids: &[RouteId]) -> BTreeMap<RouteId, Result<LiveRoute, Unreadable>> {
         let mut all = BTreeMap::new();
         for (id, result) in self.routes_by_arn(ids).await {
             all.insert(id, self.known(result).await);
         }
         all
-    }
-
-    async fn target_groups(&self, load_balancer: Option<&str>) -> Result<Vec<TargetGroup>, Unreadable> {
-        let groups = match load_balancer {
-            Some(arn) => self.groups_of(arn).await,
-            None => self.tagged_groups(Which::All).await,
-        };
-        self.known(groups).await
-    }
-
-    async fn find_target_groups(&self, selector: &Selector) -> Result<Vec<TargetGroup>, Unreadable> {
-        self.known(self.matching_groups(selector).await).await
     }
 
     async fn health(&self, groups: &[String]) -> BTreeMap<String, Result<Vec<Target>, Unreadable>> {
@@ -331,27 +274,49 @@ impl Balancer for Alb {
     async fn set(&self, id: &RouteId, actions: &[Action], deadline: Duration) -> Result<(), WriteError> {
         self.known(self.write(id, actions, deadline).await).await
     }
+}
 
-    async fn tags(&self, arn: &str) -> Result<Tags, Unreadable> {
-        let read = read::tags(&self.elb, &[arn.to_owned()]).await;
-        self.known(read.map(|mut all| all.remove(arn).unwrap_or_default())).await
+#[async_trait]
+impl Inventory for Alb {
+    async fn caller(&self) -> Result<Caller, Unreadable> {
+        self.known(self.who().await).await
     }
 
-    async fn tag(&self, arn: &str, tags: &Tags) -> Result<(), WriteError> {
-        self.tag_all(&[arn.to_owned()], tags).await
+    async fn load_balancers(&self, selector: &Selector, detail: Detail) -> Result<Vec<LoadBalancer>, Unreadable> {
+        self.known(self.matching_load_balancers(selector, detail).await).await
     }
 
-    async fn untag(&self, arn: &str, keys: &[String]) -> Result<(), WriteError> {
-        self.untag_all(&[arn.to_owned()], keys).await
+    async fn listeners(&self, load_balancer: &str, detail: Detail) -> Result<Vec<(Listener, Vec<LiveRoute>)>, Unreadable> {
+        let all = match detail {
+            Detail::Listed => self.untagged_routes(load_balancer).await,
+            Detail::Whole => self.all_routes(load_balancer).await,
+        };
+        self.known(all).await
     }
 
-    async fn tag_all(&self, arns: &[String], tags: &Tags) -> Result<(), WriteError> {
+    async fn target_groups(&self, groups: Groups<'_>, detail: Detail) -> Result<Vec<TargetGroup>, Unreadable> {
+        let all = match (groups, detail) {
+            (Groups::Of(arn), Detail::Listed) => self.groups(Which::Of(arn)).await,
+            (Groups::Of(arn), Detail::Whole) => self.groups_of(arn).await,
+            (Groups::Matching(selector), _) => self.matching_groups(selector, detail).await,
+        };
+        self.known(all).await
+    }
+}
+
+#[async_trait]
+impl Marks for Alb {
+    async fn tags(&self, arns: &[String]) -> Result<BTreeMap<String, Tags>, Unreadable> {
+        self.known(read::tags(&self.elb, arns).await).await
+    }
+
+    async fn put(&self, arns: &[String], tags: &Tags) -> Result<(), WriteError> {
         let tags = tags.iter().map(|(k, v)| Tag::builder().key(k).value(v).build()).collect();
         let done = self.writes.add_tags().set_resource_arns(Some(arns.to_vec())).set_tags(Some(tags)).send().await;
         self.known(done.map(drop).map_err(Failure::from)).await
     }
 
-    async fn untag_all(&self, arns: &[String], keys: &[String]) -> Result<(), WriteError> {
+    async fn remove(&self, arns: &[String], keys: &[String]) -> Result<(), WriteError> {
         let done = self.writes.remove_tags().set_resource_arns(Some(arns.to_vec())).set_tag_keys(Some(keys.to_vec())).send().await;
         self.known(done.map(drop).map_err(Failure::from)).await
     }

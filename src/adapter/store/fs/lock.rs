@@ -72,6 +72,14 @@ impl Lock for Files {
         self.all().iter().find(|l| !l.ours()).map(|l| said(&l.path).unwrap_or_else(unknown))
     }
 
+    fn lapsed(&self, _: Duration) -> Option<String> {
+        None
+    }
+
+    async fn confirm(&self) -> bool {
+        self.usurper().is_none()
+    }
+
     async fn release(&self) {
         self.all().clear();
     }

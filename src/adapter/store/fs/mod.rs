@@ -92,6 +92,10 @@ impl Store for Local {
         self.root.display().to_string()
     }
 
+    fn lasts(&self) -> bool {
+        true
+    }
+
     async fn create(&self, run: &str) -> Result<(), StoreError> {
         if !is_run_id(run) {
             return Err(StoreError::Io { path: self.place(), message: format!("`{run}` cannot name a run") });

@@ -29,7 +29,7 @@ use crate::adapter::store::is_run_id;
 use crate::domain::emergency::script::NAME as SCRIPT;
 use crate::domain::run::event::{Event, Record};
 use crate::port::Clock;
-use crate::port::store::{Held, Holder, LockError, Look, Request, RunSummary, Store, StoreError};
+use crate::port::store::{Held, Holder, LockError, Look, Request, RunSummary, Store, StoreError, meant};
 
 pub use self::lease::{DURATION, RENEW};
 
@@ -89,6 +89,10 @@ impl Store for Shared {
         self.reach.place().to_owned()
     }
 
+    fn lasts(&self) -> bool {
+        true
+    }
+
     async fn create(&self, run: &str) -> Result<(), StoreError> {
         if !is_name(run) {
             return Err(StoreError::Io { path: self.place(), message: format!("`{run}` cannot name a run") });
@@ -143,6 +147,10 @@ impl Store for Shared {
 
     async fn runs(&self) -> Result<Vec<RunSummary>, StoreError> {
         journal::runs(&self.reach).await
+    }
+
+    async fn find(&self, reference: &str) -> Result<Vec<RunSummary>, StoreError> {
+        Ok(meant(self.runs().await?, reference))
     }
 
     async fn put_request(&self, run: &str, request: &Request) -> Result<(), StoreError> {

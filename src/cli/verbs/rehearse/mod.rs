@@ -70,7 +70,7 @@ pub fn scenario(path: Option<&Path>, _color: bool) -> Result<Scenario, Failure> 
 async fn rehearse(global: &Global, plan: &Plan, stage: &Stage, args: &Rehearse) -> Result<Exit, Failure> {
     let memory = Memory::new();
     let store: Arc<dyn Store> = Arc::new(memory.clone());
-    let (balancer, clusters, clock) = (Arc::clone(&stage.balancer), stage.clusters.clone(), Arc::clone(&stage.clock));
+    let (balancer, clusters, clock) = (stage.balancer.clone(), stage.clusters.clone(), Arc::clone(&stage.clock));
     let metrics = Arc::clone(&stage.metrics);
     let hooks: Arc<dyn Hooks> = if args.exec { Arc::new(Outside::default()) } else { Arc::clone(&stage.hooks) };
     let ports = Ports { balancer, clusters, metrics, hooks, clock, store };

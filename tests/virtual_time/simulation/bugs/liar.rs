@@ -1,7 +1,7 @@
 //! A balancer that lies to the engine, above the recorders, which know what is true.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -10,7 +10,7 @@ use cutover::domain::elb::balancer::{Listener, LiveRoute, LoadBalancer, Tags, Ta
 use cutover::domain::traffic::{RouteId, Unreadable};
 use cutover::engine::Ports;
 use cutover::plan::model::Selector;
-use cutover::port::{Balancer, Caller, WriteError};
+use cutover::port::{Balancer, Caller, Detail, Groups, Inventory, Marks, Traffic, WriteError};
 
 /// What it lies about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,12 +33,12 @@ pub enum Lie {
 
 /// A lie between the engine and its ports.
 pub fn between(ports: Ports, lie: Lie) -> Ports {
-    let balancer = Arc::new(Liar { inner: Arc::clone(&ports.balancer), lie, told: Mutex::default(), mark: Mutex::default() });
-    Ports { balancer, ..ports }
+    let liar = Liar { inner: ports.balancer.clone(), lie, told: Mutex::default(), mark: Mutex::default() };
+    Ports { balancer: Balancer::new(liar), ..ports }
 }
 
 struct Liar {
-    inner: Arc<dyn Balancer>,
+    inner: Balancer,
     lie: Lie,
     told: Mutex<BTreeMap<RouteId, Vec<Action>>>,
     mark: Mutex<Tags>,
@@ -61,9 +61,9 @@ impl Liar {
 }
 
 #[async_trait]
-impl Balancer for Liar {
+impl Traffic for Liar {
     async fn routes(&self, ids: &[RouteId]) -> BTreeMap<RouteId, Result<LiveRoute, Unreadable>> {
-        let mut all = self.inner.routes(ids).await;
+        let mut all = self.inner.traffic.routes(ids).await;
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         for (id, live) in all.iter_mut().filter_map(|(id, live)| Some((id, live.as_mut().ok()?))) {
             match (self.lie, told.get(id)) {
@@ -82,11 +82,11 @@ impl Balancer for Liar {
         if self.lie == Lie::NeverSent {
             return Ok(());
         }
-        self.inner.set(id, &self.written(actions), deadline).await
+        self.inner.traffic.set(id, &self.written(actions), deadline).await
     }
 
     async fn health(&self, groups: &[String]) -> BTreeMap<String, Result<Vec<Target>, Unreadable>> {
-        let mut all = self.inner.health(groups).await;
+        let mut all = self.inner.traffic.health(groups).await;
         for (group, reading) in &mut all {
             match (self.lie, &mut *reading) {
                 (Lie::InitialIsHealthy, Ok(targets)) => {
@@ -98,41 +98,48 @@ impl Balancer for Liar {
         }
         all
     }
+}
 
-    async fn tags(&self, arn: &str) -> Result<Tags, Unreadable> {
-        let tags = self.inner.tags(arn).await?;
-        let mark = self.mark.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(if self.lie == Lie::MarkerIsOurs { tags.into_iter().chain(mark.clone()).collect() } else { tags })
+#[async_trait]
+impl Marks for Liar {
+    async fn tags(&self, arns: &[String]) -> Result<BTreeMap<String, Tags>, Unreadable> {
+        let mut all = self.inner.marks.tags(arns).await?;
+        if self.lie == Lie::MarkerIsOurs {
+            let mark = self.mark.lock().unwrap_or_else(PoisonError::into_inner);
+            all.values_mut().for_each(|tags| tags.extend(mark.clone()));
+        }
+        Ok(all)
     }
 
-    async fn tag(&self, arn: &str, tags: &Tags) -> Result<(), WriteError> {
+    async fn put(&self, arns: &[String], tags: &Tags) -> Result<(), WriteError> {
         if self.lie == Lie::MarkerIsOurs {
             self.mark.lock().unwrap_or_else(PoisonError::into_inner).extend(tags.clone());
             return Ok(());
         }
-        self.inner.tag(arn, tags).await
+        self.inner.marks.put(arns, tags).await
     }
 
+    async fn remove(&self, arns: &[String], keys: &[String]) -> Result<(), WriteError> {
+        self.inner.marks.remove(arns, keys).await
+    }
+}
+
+#[async_trait]
+impl Inventory for Liar {
     async fn caller(&self) -> Result<Caller, Unreadable> {
         if self.lie == Lie::NobodyAsks {
             let (account, arn) = ("123456789012".to_owned(), "arn:aws:iam::123456789012:user/nobody-asked".to_owned());
             return Ok(Caller { account, arn, expires: None });
         }
-        self.inner.caller().await
+        self.inner.inventory.caller().await
     }
-    async fn load_balancers(&self, selector: &Selector) -> Result<Vec<LoadBalancer>, Unreadable> {
-        self.inner.load_balancers(selector).await
+    async fn load_balancers(&self, selector: &Selector, detail: Detail) -> Result<Vec<LoadBalancer>, Unreadable> {
+        self.inner.inventory.load_balancers(selector, detail).await
     }
-    async fn listeners(&self, load_balancer: &str) -> Result<Vec<(Listener, Vec<LiveRoute>)>, Unreadable> {
-        self.inner.listeners(load_balancer).await
+    async fn listeners(&self, load_balancer: &str, detail: Detail) -> Result<Vec<(Listener, Vec<LiveRoute>)>, Unreadable> {
+        self.inner.inventory.listeners(load_balancer, detail).await
     }
-    async fn target_groups(&self, load_balancer: Option<&str>) -> Result<Vec<TargetGroup>, Unreadable> {
-        self.inner.target_groups(load_balancer).await
-    }
-    async fn find_target_groups(&self, selector: &Selector) -> Result<Vec<TargetGroup>, Unreadable> {
-        self.inner.find_target_groups(selector).await
-    }
-    async fn untag(&self, arn: &str, keys: &[String]) -> Result<(), WriteError> {
-        self.inner.untag(arn, keys).await
+    async fn target_groups(&self, groups: Groups<'_>, detail: Detail) -> Result<Vec<TargetGroup>, Unreadable> {
+        self.inner.inventory.target_groups(groups, detail).await
     }
 }

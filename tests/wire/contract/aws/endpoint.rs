@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use cutover::adapter::aws::elb::Alb;
 use cutover::adapter::aws::{Settings, config};
@@ -84,11 +83,11 @@ impl World {
 
 /// The adapter at any endpoint, with credentials that open nothing.
 pub async fn alb(url: &str) -> Alb {
-    alb_asking_again_after(url, None).await
+    hurried_alb(url, 1.0).await
 }
 
-/// The same with another pause before a read is tried again.
-pub async fn alb_asking_again_after(url: &str, pause: Option<Duration>) -> Alb {
+/// The adapter whose pauses before a read is tried again are so many times as short.
+pub async fn hurried_alb(url: &str, speed: f64) -> Alb {
     let keys = aws_credential_types::Credentials::new("test", "test", None, None, "test");
     let settings = Settings {
         region: Some("us-east-1".to_owned()),
@@ -96,8 +95,7 @@ pub async fn alb_asking_again_after(url: &str, pause: Option<Duration>) -> Alb {
         credentials: Some(keys),
         ..Settings::default()
     };
-    let config = config(&settings).await;
-    pause.map_or_else(|| Alb::new(&config), |pause| Alb::asking_again_after(&config, pause))
+    Alb::hurried(&config(&settings).await, speed)
 }
 
 /// Names are at most 32 characters.

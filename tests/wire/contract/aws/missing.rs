@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cutover::domain::elb::action::Action;
 use cutover::domain::traffic::Unreadable;
-use cutover::port::{Balancer, WriteError};
+use cutover::port::{Detail, Inventory, Traffic, WriteError};
 use serde_json::json;
 
 use crate::contract::aws::endpoint::World;
@@ -20,7 +20,7 @@ pub async fn things(world: &World) {
     let rule = format!("{}/0000000000000000", world.https.replace(":listener/", ":listener-rule/"));
     let (listener, group) = (other(&world.https), other(&world.groups["a"]));
     let missing = |why: &Unreadable| matches!(why, Unreadable::NotFound(_));
-    let found = alb.listeners(&other(&world.load_balancer)).await;
+    let found = alb.listeners(&other(&world.load_balancer), Detail::Whole).await;
     assert!(found.as_ref().is_err_and(missing), "{found:?}");
     let routes = alb.routes(&[rule.clone(), listener.clone()]).await;
     assert!(routes.len() == 2 && routes.values().all(|r| r.as_ref().is_err_and(missing)), "{routes:?}");

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cutover::domain::traffic::Unreadable;
 use cutover::plan::model::Selector;
-use cutover::port::Balancer;
+use cutover::port::{Detail, Groups, Inventory, Marks, Traffic};
 
 use crate::contract::aws::endpoint::World;
 
@@ -14,7 +14,7 @@ pub async fn everything(world: &World) {
     let caller = alb.caller().await.expect("a caller");
     assert_eq!((caller.account.as_str(), caller.expires), ("123456789012", None));
 
-    let listeners = alb.listeners(&world.load_balancer).await.expect("listeners");
+    let listeners = alb.listeners(&world.load_balancer, Detail::Whole).await.expect("listeners");
     let shape: Vec<_> = listeners.iter().map(|(l, routes)| (l.port, l.protocol.as_str(), routes.len())).collect();
     assert_eq!(shape, [(80, "HTTP", 61), (443, "HTTPS", 21)]);
     assert_eq!(listeners[0].0.arn, world.http);
@@ -47,41 +47,45 @@ async fn groups(world: &World) {
     let alb = world.alb().await;
     let name = |n: &str| Selector::Name(format!("{}-{n}", world.prefix));
     let tag = |pairs: &[(&str, &str)]| Selector::Tags(pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect());
-    let lb = alb.load_balancers(&name("web")).await.expect("load balancers");
+    let lb = alb.load_balancers(&name("web"), Detail::Whole).await.expect("load balancers");
     assert_eq!(
         lb.iter().map(|l| (&l.arn, l.kind.as_str(), l.zones.len() > 1)).collect::<Vec<_>>(),
         [(&world.load_balancer, "application", true)]
     );
     assert!(lb[0].attributes.contains_key("load_balancing.cross_zone.enabled") && lb[0].tags.get("team") == Some(&world.prefix));
-    assert_eq!(alb.load_balancers(&tag(&[("team", &world.prefix)])).await.expect("load balancers"), lb);
-    assert_eq!(alb.load_balancers(&Selector::Arn(world.load_balancer.clone())).await.expect("load balancers"), lb);
-    assert_eq!(alb.load_balancers(&name("nothing")).await, Ok(vec![]));
-    assert_eq!(alb.find_target_groups(&name("nothing")).await, Ok(vec![]));
+    assert_eq!(alb.load_balancers(&tag(&[("team", &world.prefix)]), Detail::Whole).await.expect("load balancers"), lb);
+    assert_eq!(alb.load_balancers(&Selector::Arn(world.load_balancer.clone()), Detail::Whole).await.expect("load balancers"), lb);
+    assert_eq!(alb.load_balancers(&name("nothing"), Detail::Whole).await, Ok(vec![]));
+    let matching = async |selector: &Selector, detail| alb.target_groups(Groups::Matching(selector), detail).await;
+    assert_eq!(matching(&name("nothing"), Detail::Whole).await, Ok(vec![]));
 
-    let b = alb.find_target_groups(&name("b")).await.expect("target groups");
+    let b = matching(&name("b"), Detail::Whole).await.expect("target groups");
     assert_eq!(
         b.iter().map(|g| (&g.arn, g.target_type.as_str(), g.health_check.path.as_str())).collect::<Vec<_>>(),
         [(&world.groups["b"], "ip", "/health_check")]
     );
     assert!(b[0].attributes.contains_key("deregistration_delay.timeout_seconds") && b[0].load_balancers == [world.load_balancer.clone()]);
-    assert_eq!(alb.find_target_groups(&tag(&[("team", &world.prefix), ("color", "b")])).await.expect("target groups"), b);
-    let of: BTreeSet<_> = alb.target_groups(Some(&world.load_balancer)).await.expect("target groups").into_iter().map(|g| g.arn).collect();
-    assert_eq!(of, world.groups.values().cloned().collect());
-    assert!(matches!(alb.target_groups(Some(&format!("{}00", world.load_balancer))).await, Err(Unreadable::NotFound(_))));
-    let all = alb.target_groups(None).await.expect("target groups");
+    assert_eq!(matching(&tag(&[("team", &world.prefix), ("color", "b")]), Detail::Whole).await.expect("target groups"), b);
+    for detail in [Detail::Listed, Detail::Whole] {
+        let of = alb.target_groups(Groups::Of(&world.load_balancer), detail).await.expect("target groups");
+        assert_eq!(of.into_iter().map(|g| g.arn).collect::<BTreeSet<_>>(), world.groups.values().cloned().collect());
+    }
+    let nowhere = format!("{}00", world.load_balancer);
+    assert!(matches!(alb.target_groups(Groups::Of(&nowhere), Detail::Whole).await, Err(Unreadable::NotFound(_))));
+    let all = matching(&tag(&[]), Detail::Listed).await.expect("target groups");
     assert!(world.groups.values().all(|arn| all.iter().any(|g| g.arn == *arn && g.tags.contains_key("color"))));
 }
 
 /// Routes and groups that are not there fail alone.
 pub async fn one_bad_route(world: &World) {
     let alb = world.alb().await;
-    let listeners = alb.listeners(&world.load_balancer).await.expect("listeners");
+    let listeners = alb.listeners(&world.load_balancer, Detail::Whole).await.expect("listeners");
     let good: Vec<_> = listeners.iter().flat_map(|(_, routes)| routes.iter().map(|r| r.id.clone())).collect();
     let gone = [format!("{}00", good[1]), format!("{}00", world.https)];
     let read = alb.routes(&[good.clone(), gone.to_vec()].concat()).await;
     assert!(good.iter().all(|id| read[id].is_ok()), "{read:?}");
     assert!(gone.iter().all(|id| matches!(read[id], Err(Unreadable::NotFound(_)))), "{read:?}");
-    assert!(matches!(alb.listeners(&format!("{}00", world.load_balancer)).await, Err(Unreadable::NotFound(_))));
+    assert!(matches!(alb.listeners(&format!("{}00", world.load_balancer), Detail::Whole).await, Err(Unreadable::NotFound(_))));
 
     let nothing = format!("{}00", world.groups["a"]);
     let health = alb.health(&[world.groups["c"].clone(), nothing.clone(), world.groups["b"].clone()]).await;
@@ -95,11 +99,13 @@ pub async fn one_bad_route(world: &World) {
 /// A marker is put, seen and taken away, the other tags stay.
 pub async fn tags(world: &World) {
     let alb = world.alb().await;
-    let before = alb.tags(&world.load_balancer).await.expect("tags");
+    let arns = [world.load_balancer.clone()];
+    let tags = async || alb.tags(&arns).await.expect("tags").remove(&arns[0]).expect("an entry");
+    let before = tags().await;
     let marker = BTreeMap::from([("cutover".to_owned(), "run-1 alice@mac".to_owned())]);
-    alb.tag(&world.load_balancer, &marker).await.expect("a write");
+    alb.put(&arns, &marker).await.expect("a write");
     let marked: BTreeMap<_, _> = before.clone().into_iter().chain(marker).collect();
-    assert_eq!(alb.tags(&world.load_balancer).await, Ok(marked));
-    alb.untag(&world.load_balancer, &["cutover".to_owned()]).await.expect("a write");
-    assert_eq!(alb.tags(&world.load_balancer).await, Ok(before));
+    assert_eq!(tags().await, marked);
+    alb.remove(&arns, &["cutover".to_owned()]).await.expect("a write");
+    assert_eq!(tags().await, before);
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use cutover::domain::elb::action::{self, Forward, Tuple};
 use cutover::domain::elb::balancer::LiveRoute;
 use cutover::domain::traffic::RouteId;
-use cutover::port::Balancer;
+use cutover::port::{Detail, Inventory, Traffic};
 use serde_json::{Value, json};
 
 use crate::contract::aws::endpoint::World;
@@ -17,7 +17,7 @@ const DEADLINE: Duration = Duration::from_secs(10);
 pub async fn there_and_back(world: &World) {
     let alb = world.alb().await;
     let original = world.show();
-    let listeners = alb.listeners(&world.load_balancer).await.expect("listeners");
+    let listeners = alb.listeners(&world.load_balancer, Detail::Whole).await.expect("listeners");
     let before: BTreeMap<RouteId, LiveRoute> = listeners.into_iter().flat_map(|(_, routes)| routes).map(|r| (r.id.clone(), r)).collect();
     let moved: Vec<RouteId> = before.values().filter(|r| r.forward().is_some()).map(|r| r.id.clone()).collect();
     // 20 rules but a redirect and a fixed response, the default action, and the two rules of the other listener.

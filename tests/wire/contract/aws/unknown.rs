@@ -3,7 +3,7 @@
 use cutover::domain::elb::action::Forward;
 use cutover::domain::elb::balancer::{Listener, LiveRoute};
 use cutover::domain::traffic::Unreadable;
-use cutover::port::Balancer;
+use cutover::port::{Detail, Inventory, Traffic};
 
 use crate::contract::aws::endpoint::{World, alb};
 use crate::proxy::{Proxy, Reply};
@@ -16,7 +16,7 @@ fn named(why: &Unreadable, path: &str, arn: &str) -> bool {
 
 /// The first sticky forward of each answer gets an element of the future: only the rules that have it are not read.
 pub async fn refused(world: &World) {
-    let straight = world.alb().await.listeners(&world.load_balancer).await.expect("listeners");
+    let straight = world.alb().await.listeners(&world.load_balancer, Detail::Whole).await.expect("listeners");
     let proxy = Proxy::start(&world.url, |asked| match asked["Action"].as_str() {
         "DescribeRules" => Reply::Change(|xml| {
             xml.replacen("<DurationSeconds>600<", "<QuantumConfig><Spin>up</Spin></QuantumConfig><DurationSeconds>600<", 1)
@@ -25,7 +25,7 @@ pub async fn refused(world: &World) {
     });
     let proxy = proxy.await;
     let alb = alb(&proxy.url).await;
-    let all = alb.listeners(&world.load_balancer).await.expect("all the others");
+    let all = alb.listeners(&world.load_balancer, Detail::Whole).await.expect("all the others");
     let concerned = |r: &LiveRoute| r.priority.is_some() && r.forward().is_some_and(Forward::sticky);
     apart(&straight, &all, concerned, PATH);
 
@@ -42,7 +42,7 @@ pub async fn refused(world: &World) {
 
 /// The same of a default action, which another call reads.
 pub async fn refused_by_default(world: &World) {
-    let straight = world.alb().await.listeners(&world.load_balancer).await.expect("listeners");
+    let straight = world.alb().await.listeners(&world.load_balancer, Detail::Whole).await.expect("listeners");
     let proxy = Proxy::start(&world.url, |asked| match asked["Action"].as_str() {
         "DescribeListeners" => {
             Reply::Change(|xml| xml.replacen("<Type>forward</Type>", "<Type>forward</Type><QuantumConfig>up</QuantumConfig>", 1))
@@ -50,7 +50,7 @@ pub async fn refused_by_default(world: &World) {
         _ => Reply::Pass,
     });
     let proxy = proxy.await;
-    let all = alb(&proxy.url).await.listeners(&world.load_balancer).await.expect("all the others");
+    let all = alb(&proxy.url).await.listeners(&world.load_balancer, Detail::Whole).await.expect("all the others");
     apart(&straight, &all, |r| r.priority.is_none() && r.forward().is_some(), "DefaultActions/member/QuantumConfig");
     assert!(proxy.asked().iter().all(|a| a["Action"].starts_with("Describe")));
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use cutover::port::Balancer;
+use cutover::port::{Detail, Inventory, Traffic};
 
 use crate::contract::aws::endpoint::{World, alb};
 use crate::proxy::{Proxy, Reply};
@@ -12,7 +12,7 @@ use crate::proxy::{Proxy, Reply};
 pub async fn writes(world: &World) {
     let proxy = Proxy::start(&world.url, |_| Reply::Pass).await;
     let alb = alb(&proxy.url).await;
-    let listeners = alb.listeners(&world.load_balancer).await.expect("listeners");
+    let listeners = alb.listeners(&world.load_balancer, Detail::Whole).await.expect("listeners");
     let routes = &listeners.iter().find(|(l, _)| l.arn == world.https).expect("the listener").1;
     for (route, action, arn, list) in
         [(&routes[0], "ModifyListener", "ListenerArn", "DefaultActions"), (&routes[12], "ModifyRule", "RuleArn", "Actions")]

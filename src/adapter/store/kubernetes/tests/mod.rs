@@ -13,6 +13,7 @@ use tower::{BoxError, service_fn};
 
 use super::*;
 use crate::adapter::clock::Scaled;
+use crate::adapter::store::tests::take_requests;
 use crate::domain::run::journal;
 use crate::lab::objects::{Kind, Objects, text};
 use crate::lab::wire::kube::Server;
@@ -282,12 +283,12 @@ async fn a_request_whose_answer_is_lost_is_left_once_even_if_it_was_dealt_with_m
             seconds(11).await;
         }
         assert!(alice.store.requests(RUN).await.unwrap().len() <= 1, "{way:?}");
-        alice.store.take_requests(RUN).await.unwrap();
+        take_requests(&*alice.store, RUN).await;
     }
     cluster
         .edit(Kind::ConfigMap, &desk::name(Part::Requests, RUN), |desk| desk["data"]["0000000000-x"] = "{\"request\":\"explode\"}".into());
     bob.store.put_request(RUN, &Request::Approve { by: "eve".into() }).await.unwrap();
-    assert_eq!(alice.store.take_requests(RUN).await.unwrap(), [Request::Approve { by: "eve".into() }]);
+    assert_eq!(take_requests(&*alice.store, RUN).await, [Request::Approve { by: "eve".into() }]);
     let desk = cluster.all(Kind::ConfigMap).into_iter().find(|c| text(c, "name").ends_with("-requests")).unwrap();
     assert!(desk["data"]["0000000000-x.unreadable"].is_string(), "{desk}");
 }

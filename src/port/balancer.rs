@@ -1,0 +1,24 @@
+//! The three seams of one load balancer API, kept together.
+
+use std::sync::Arc;
+
+use super::{Inventory, Marks, Traffic};
+
+/// A load balancer API, by what its callers need of it.
+#[derive(Clone)]
+pub struct Balancer {
+    /// Routes and target health.
+    pub traffic: Arc<dyn Traffic>,
+    /// Load balancers, listeners, target groups and the caller.
+    pub inventory: Arc<dyn Inventory>,
+    /// Tags.
+    pub marks: Arc<dyn Marks>,
+}
+
+impl Balancer {
+    /// All three seams of one API.
+    pub fn new(api: impl Traffic + Inventory + Marks + 'static) -> Self {
+        let api = Arc::new(api);
+        Self { traffic: Arc::clone(&api) as _, inventory: Arc::clone(&api) as _, marks: api }
+    }
+}
