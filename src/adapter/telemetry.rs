@@ -7,10 +7,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use jiff::Timestamp;
+use percent_encoding::percent_decode_str;
 use serde_json::{Value as Json, json};
 
 use super::metric::{Ask, Web};
 use crate::adapter::http::{Courier, Deliver, Patience, Trouble};
+use crate::base::text::hex;
 use crate::domain::view::trace::{Attributes, Span, Value};
 
 /// What may wait, and how much goes into one request.
@@ -73,14 +75,7 @@ fn pairs(text: &str) -> Vec<(String, String)> {
 }
 
 fn decoded(text: &str) -> String {
-    let bytes = text.as_bytes();
-    let (mut out, mut at) = (Vec::new(), 0);
-    while at < bytes.len() {
-        let code = text.get(at + 1..at + 3).filter(|_| bytes[at] == b'%').and_then(|hex| u8::from_str_radix(hex, 16).ok());
-        out.push(code.unwrap_or(bytes[at]));
-        at += if code.is_some() { 3 } else { 1 };
-    }
-    String::from_utf8_lossy(&out).into_owned()
+    percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
 /// What is wrong with one is said without its value.
@@ -122,10 +117,6 @@ fn attributes(all: &Attributes) -> Vec<Json> {
         Value::Flag(flag) => json!({"boolValue": flag}),
     };
     all.iter().map(|(key, v)| json!({"key": key, "value": value(v)})).collect()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect::<Vec<_>>().concat()
 }
 
 fn nanos(time: Timestamp) -> String {

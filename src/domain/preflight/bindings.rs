@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{Context, counted, finding};
+use super::{Context, finding};
 use crate::base::finding::{Code, Finding, Severity};
+use crate::base::number::count;
 use crate::domain::elb::select::SelectedGroup;
 use crate::domain::kubernetes::binding::Binding;
 use crate::domain::preflight::facts::ClusterFacts;
@@ -147,7 +148,7 @@ fn missing(
     if registered > 0 {
         let message = format!(
             "{group} has {} that no binding of cluster {cluster} brought: binding {name} would make its controller deregister them",
-            counted(registered as usize, "target")
+            count(registered as usize, "target")
         );
         let help = "find out who registers them (another cluster's binding, Terraform, an Auto Scaling group). Where they are this cluster's own, make the \
                     binding by hand and watch it; where nothing binds, leave out the workload's `service`";

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Context, estimate, finding, listed, named_arns, reachable, unread};
+use super::{Context, estimate, finding, named_arns, reachable, unread};
 use crate::base::duration::show;
 use crate::base::finding::{Code, Finding, Severity};
+use crate::base::text::list;
 use crate::domain::traffic::Unreadable;
 use crate::plan::model::{ClusterAccess, Marker, StatePlace};
 use crate::plan::schedule;
@@ -42,12 +43,12 @@ fn regions(context: &Context<'_>, findings: &mut Vec<Finding>) {
     let part = |arn: &str, index: usize| arn.split(':').nth(index).unwrap_or_default().to_owned();
     let elsewhere: Vec<&str> = arns.iter().copied().filter(|arn| part(arn, 3) != region).collect();
     if !elsewhere.is_empty() {
-        let message = format!("the plan is for {region}, and these are elsewhere: {}", listed(&elsewhere));
+        let message = format!("the plan is for {region}, and these are elsewhere: {}", list(&elsewhere));
         findings.push(finding(Code::CUT055, "aws", message, "correct `spec.aws.region`, or the ARNs"));
     }
     let others: Vec<&str> = arns.into_iter().filter(|arn| part(arn, 4) != account).collect();
     if !others.is_empty() {
-        let message = format!("the plan is for account {account}, and these are another's: {}", listed(&others));
+        let message = format!("the plan is for account {account}, and these are another's: {}", list(&others));
         findings.push(finding(Code::CUT054, "aws", message, "correct `spec.aws.accountId`, or the ARNs"));
     }
 }

@@ -136,19 +136,6 @@ fn unread(subject: &str, what: &str, why: &Unreadable) -> Finding {
     crate::domain::elb::select::unread(subject, what, why)
 }
 
-/// `1 action`, `3 actions`.
-fn counted(count: usize, noun: &str) -> String {
-    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
-}
-
-/// The first few of many, and how many more.
-fn listed<T: AsRef<str>>(all: &[T]) -> String {
-    const SHOWN: usize = 6;
-    let shown: Vec<&str> = all.iter().take(SHOWN).map(AsRef::as_ref).collect();
-    let more = all.len().saturating_sub(SHOWN);
-    if more == 0 { shown.join(", ") } else { format!("{} and {more} more", shown.join(", ")) }
-}
-
 /// Selectors of an entry that are ARNs.
 fn named_arns(entry: &RouteEntry) -> Vec<&str> {
     let selectors = std::iter::once(&entry.load_balancer).chain(entry.target_groups.iter().map(|(_, s)| s));

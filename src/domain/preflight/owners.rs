@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{Context, finding, listed};
+use super::{Context, finding};
 use crate::base::finding::{Code, Finding};
+use crate::base::text::list;
 use crate::domain::decide::rival::{self, IGNORE_CHANGES};
 use crate::domain::elb::balancer::Tags;
 use crate::domain::run::event::Tool;
@@ -42,7 +43,7 @@ fn controllers(things: &[Tagged<'_>], findings: &mut Vec<Finding>) {
         }
     }
     for (tag, owned) in by_tag {
-        let message = format!("a load balancer controller owns {} (tag {tag})", listed(&owned));
+        let message = format!("a load balancer controller owns {} (tag {tag})", list(&owned));
         let help = "it puts its own weights back and deletes rules that it does not know, at the latest at its next resync. Move the traffic on a load \
                     balancer that no Ingress, Service or Gateway owns, with TargetGroupBindings; or remove the tag if it is left over from a deleted one";
         findings.push(finding(Code::CUT060, owned[0], message, help));
@@ -64,7 +65,7 @@ fn infrastructure(things: &[Tagged<'_>], code: Code, tool: Tool, help: &str, fin
     let owned: Vec<(&str, String)> = things.iter().filter_map(|(what, tags)| Some((what.as_str(), tag_of(tool, tags)?))).collect();
     let Some((first, tag)) = owned.first() else { return };
     let names: Vec<&str> = owned.iter().map(|(what, _)| *what).collect();
-    let message = format!("{} manages {} (tag {tag})", tool.name(), listed(&names));
+    let message = format!("{} manages {} (tag {tag})", tool.name(), list(&names));
     findings.push(finding(code, first, message, help));
 }
 

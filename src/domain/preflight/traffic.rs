@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::{Context, finding, listed};
+use super::{Context, finding};
 use crate::base::duration;
 use crate::base::finding::{Code, Finding};
+use crate::base::text::list;
 use crate::domain::elb::action::Forward;
 use crate::domain::elb::select::{SelectedRoute, short_name};
 use crate::domain::elb::shares::{self, Imprecise};
@@ -32,7 +33,7 @@ fn group_stickiness(context: &Context<'_>, findings: &mut Vec<Finding>) {
     }
     let Some(longest) = by_duration.keys().max().copied() else { return };
     let (count, all) = (by_duration.values().map(Vec::len).sum::<usize>(), context.facts.selection.routes.len());
-    let said: Vec<String> = by_duration.iter().map(|(d, labels)| format!("{} on {}", duration::show(*d), listed(labels))).collect();
+    let said: Vec<String> = by_duration.iter().map(|(d, labels)| format!("{} on {}", duration::show(*d), list(labels))).collect();
     let message = format!("{count} of {all} routes have group stickiness: clients stay with their group for up to {}", said.join("; "));
     let back = match context.plan.strategy.rollback_stickiness {
         RollbackStickiness::Break => "an automatic rollback drops the new group from those actions, so that cookies stop working",
@@ -86,7 +87,7 @@ fn target_stickiness(context: &Context<'_>, findings: &mut Vec<Finding>) {
         return;
     }
     let names: Vec<&str> = sticky.iter().map(|a| context.facts.selection.group_name(a)).collect();
-    let message = format!("{} has target stickiness, and these actions have no group stickiness: {}", names.join(", "), listed(&labels));
+    let message = format!("{} has target stickiness, and these actions have no group stickiness: {}", names.join(", "), list(&labels));
     let help = "AWS refuses several groups in an action where one has target stickiness and the action has none: turn group stickiness on in those \
                 actions, or target stickiness off in those groups";
     findings.push(finding(Code::CUT070, names[0], message, help));
@@ -111,7 +112,7 @@ fn spelling(context: &Context<'_>, findings: &mut Vec<Finding>) {
         }
     }
     for ((step, why), labels) in wrong {
-        let message = format!("step {step} on {}: {why}", listed(&labels));
+        let message = format!("step {step} on {}: {why}", list(&labels));
         let help = "other groups of the action must keep their share of the whole: choose another share, or simplify the weights of the other groups first";
         findings.push(finding(Code::CUT087, &labels[0], message, help));
     }
@@ -133,7 +134,7 @@ fn left_behind(context: &Context<'_>, findings: &mut Vec<Finding>) {
     }
     for (arn, labels) in by_group {
         let name = short_name(arn);
-        let message = format!("{} forward to {name}, which is cluster {from}'s too and not in the plan", listed(&labels));
+        let message = format!("{} forward to {name}, which is cluster {from}'s too and not in the plan", list(&labels));
         let help = format!("that traffic stays on {from}: add its workload to the plan, or move it before {from} goes");
         findings.push(finding(Code::CUT086, name, message, help));
     }

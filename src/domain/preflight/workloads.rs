@@ -1,7 +1,8 @@
 //! What a workload has in its clusters: the Service, its port, its pods' readiness gates.
 
-use super::{Context, counted, finding};
+use super::{Context, finding};
 use crate::base::finding::{Code, Finding, Severity};
+use crate::base::number::count;
 use crate::domain::kubernetes::binding::Binding;
 use crate::domain::kubernetes::workload::WorkloadView;
 use crate::plan::model::{PortRef, ServiceRef, TargetType, Workload};
@@ -78,7 +79,7 @@ fn readiness(
         let message = format!(
             "{} of {} of {} in cluster {cluster} have no readiness gate of their binding ({why})",
             bare,
-            counted(view.pods.len(), "pod"),
+            count(view.pods.len(), "pod"),
             service.name
         );
         let restarts: Vec<String> = view

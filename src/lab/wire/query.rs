@@ -1,5 +1,6 @@
 //! The awsQuery protocol's requests: a form whose keys are paths into a tree, such as `Actions.member.1.ForwardConfig.TargetGroups.member.2.Weight`.
 
+use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
 
 /// A call: its name and its parameters as a tree. Lists are arrays, scalars are strings.
@@ -85,22 +86,7 @@ fn numbered(map: &mut Map<String, Value>, name: &str) -> Option<Vec<Value>> {
 
 /// Percent and plus decoding.
 pub(crate) fn decode(text: &str) -> String {
-    let bytes = text.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while at < bytes.len() {
-        let hex = |i: usize| bytes.get(i).and_then(|b| char::from(*b).to_digit(16)).and_then(|d| u8::try_from(d).ok());
-        match (bytes[at], hex(at + 1), hex(at + 2)) {
-            (b'%', Some(high), Some(low)) => {
-                out.push(high * 16 + low);
-                at += 2;
-            }
-            (b'+', _, _) => out.push(b' '),
-            (byte, _, _) => out.push(byte),
-        }
-        at += 1;
-    }
-    String::from_utf8_lossy(&out).into_owned()
+    percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned()
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use super::{cell, columns, grade, heading, looks, tally, verdict};
 use crate::base::duration::show;
 use crate::base::finding::Finding;
 use crate::base::number::count;
+use crate::base::text::clip;
 use crate::cli::render::style::{Style, Tone};
 use crate::domain::view::report::{Report, RouteLine};
 
@@ -99,7 +100,7 @@ fn routes(report: &Report, lines: &[&RouteLine], style: &Style, out: &mut String
         put(out, &format!("  {}{conditions}", line.label));
     }
     let names = columns(&first.weights);
-    let titles: Vec<String> = first.weights.iter().map(|w| report.step_title(w.step)).map(|t| clip(&t, 40)).collect();
+    let titles: Vec<String> = first.weights.iter().map(|w| report.step_title(w.step)).map(|t| clip(&t, 39)).collect();
     let width = titles.iter().map(|t| t.chars().count()).max().unwrap_or(0);
     let header: Vec<String> = names.iter().map(|n| format!("{n:>5}")).collect();
     put(out, &format!("  {:width$}  {}", "weights after", header.join("  "), width = width.max(13)));
@@ -122,9 +123,4 @@ fn skipped(report: &Report, style: &Style, out: &mut String) {
     for skipped in &report.skipped {
         put(out, &format!("  {} {}: {}", skipped.load_balancer, skipped.route, skipped.reason));
     }
-}
-
-/// The first so many characters, and a sign where some are missing.
-fn clip(text: &str, most: usize) -> String {
-    if text.chars().count() <= most { text.to_owned() } else { text.chars().take(most - 1).chain(std::iter::once('…')).collect() }
 }

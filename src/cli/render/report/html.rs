@@ -2,8 +2,9 @@
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
+use super::Told;
 use super::chart::chart;
-use super::{Told, count};
+use crate::base::number::count;
 use crate::cli::render::events::Lines;
 
 /// The whole page.

@@ -1,6 +1,7 @@
 //! The report as Markdown, for a ticket.
 
 use super::{Step, Told};
+use crate::base::number::count;
 
 /// The whole report; ends with a newline.
 pub fn markdown(told: &Told) -> String {
@@ -18,7 +19,7 @@ pub fn markdown(told: &Told) -> String {
     }
     out.extend([String::new(), "### What was changed".into(), String::new()]);
     for (change, routes) in told.changes() {
-        out.push(format!("- {}: {}", super::count(routes.len(), "route"), escape(&change)));
+        out.push(format!("- {}: {}", count(routes.len(), "route"), escape(&change)));
         out.push(format!("  <details><summary>which</summary>{}</details>", escape(&routes.join(", "))));
     }
     out.join("\n") + "\n"

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::lab::objects::{Resource, resources};
+use crate::lab::wire::query::decode;
 
 /// A request's query.
 #[derive(Debug, Clone, Default)]
@@ -29,17 +30,6 @@ impl Query {
     pub fn dry_run(&self) -> bool {
         self.get("dryRun") == "All"
     }
-}
-
-fn decode(text: &str) -> String {
-    let bytes = text.as_bytes();
-    let (mut out, mut at) = (Vec::with_capacity(bytes.len()), 0);
-    while at < bytes.len() {
-        let hex = (bytes[at] == b'%').then(|| text.get(at + 1..at + 3)).flatten().and_then(|h| u8::from_str_radix(h, 16).ok());
-        out.push(hex.unwrap_or(if bytes[at] == b'+' { b' ' } else { bytes[at] }));
-        at += if hex.is_some() { 3 } else { 1 };
-    }
-    String::from_utf8_lossy(&out).into_owned()
 }
 
 /// Objects that a path names: a collection, an object, or a part of one.

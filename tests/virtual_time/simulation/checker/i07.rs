@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 use super::facts::Facts;
 use super::{Found, ensure};
 use crate::simulation::history::{Entry, What};
+use cutover::base::text::hex;
 
 pub fn holds(_: &Facts, entry: &Entry) -> Found {
     let What::Opened { bytes, read } = &entry.what else { return Ok(()) };
@@ -39,6 +40,6 @@ fn next(before: &str, line: &[u8]) -> Option<String> {
     serde_json::from_str::<Value>(text).ok()?;
     let (record, sum) = text.strip_suffix("\"}")?.split_once(",\"sum\":\"")?;
     let digest = Sha256::new().chain_update(before).chain_update(record).chain_update("}").finalize();
-    let own = digest.iter().take(8).fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
+    let own = hex(&digest[..8]);
     (own == sum).then_some(own)
 }

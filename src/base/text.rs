@@ -1,0 +1,50 @@
+//! Texts for people: cut to a length, listed, and bytes as hexadecimal.
+
+use std::fmt::Write;
+
+/// The first `most` characters of a text, and `…` where it has more.
+pub fn clip(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+/// A text on one line, with single spaces, clipped to `most` characters.
+pub fn line(text: &str, most: usize) -> String {
+    clip(&text.split_whitespace().collect::<Vec<_>>().join(" "), most)
+}
+
+/// The first six of a list, and how many more there are.
+pub fn list<T: AsRef<str>>(all: &[T]) -> String {
+    const SHOWN: usize = 6;
+    let shown = all.iter().take(SHOWN).map(AsRef::as_ref).collect::<Vec<_>>().join(", ");
+    if all.len() > SHOWN { format!("{shown} and {} more", all.len() - SHOWN) } else { shown }
+}
+
+/// Bytes as lower-case hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_cut_between_characters() {
+        assert_eq!((clip("äöü", 3).as_str(), clip("äöü", 2).as_str(), clip("", 0).as_str()), ("äöü", "äö…", ""));
+        assert_eq!(line(" a\n  b\tc ", 3), "a b…");
+    }
+
+    #[test]
+    fn lists_and_bytes_read_well() {
+        assert_eq!(list(&["a", "b"]), "a, b");
+        assert_eq!(list(&["a"; 8]), "a, a, a, a, a, a and 2 more");
+        assert_eq!(hex(&[0, 255, 16]), "00ff10");
+    }
+}
