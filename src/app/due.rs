@@ -139,7 +139,7 @@ mod tests {
     #[tokio::test]
     async fn a_run_that_is_over_is_never_begun_again_by_itself() {
         let text = std::fs::read_to_string("plans/canary.yaml").unwrap();
-        let plan = crate::plan::parse("canary.yaml", text.as_bytes()).unwrap();
+        let plan = crate::plan::lint("canary.yaml", text.as_bytes()).unwrap();
         let ends = [(Outcome::Completed, Exit::Done), (Outcome::RolledBack, Exit::RolledBack), (Outcome::Aborted, Exit::RolledBack)];
         for (outcome, exit) in ends {
             assert!(matches!(then(&plan, &text, vec![over(outcome, &[])]).await, Ok(Due::Over(_, e)) if e == exit), "{outcome:?}");
@@ -153,7 +153,7 @@ mod tests {
     #[tokio::test]
     async fn an_unfinished_run_is_gone_on_with_unless_the_file_has_changed() {
         let text = std::fs::read_to_string("plans/canary.yaml").unwrap();
-        let plan = crate::plan::parse("canary.yaml", text.as_bytes()).unwrap();
+        let plan = crate::plan::lint("canary.yaml", text.as_bytes()).unwrap();
         assert!(matches!(then(&plan, &text, vec![]).await, Ok(Due::GoOn(_))));
         let back = Event::RollbackStarted { cause: String::new(), by: "bob".into(), to_step: None, force: false, request: None };
         assert!(matches!(then(&plan, &text, vec![over(Outcome::Completed, &[]), back]).await, Ok(Due::GoOn(_))), "it is being taken back");

@@ -6,7 +6,9 @@ use std::sync::{Arc, OnceLock};
 
 use super::exit::{Exit, Failure, unusable};
 use crate::domain::run::event::{Event, Record};
+use crate::domain::run::frozen;
 use crate::domain::run::state::State;
+use crate::plan::model::skeleton::Skeleton;
 use crate::plan::{self, model::Plan};
 use crate::port::store::{RunSummary, Store};
 
@@ -32,8 +34,29 @@ impl Found {
     }
 }
 
-/// Reads a plan file; `-` is standard input.
+/// Reads a plan file, to begin a run with it; `-` is standard input.
 pub fn plan(path: &str, color: bool) -> Result<Plan, Failure> {
+    linted(path, &bytes(path)?, color)
+}
+
+/// Reads the file of a plan whose run may have begun: for its name, its text and where its runs are kept. What is wrong with it counts where that is
+/// all that can be said about it.
+pub fn file(path: &str, color: bool) -> Result<Plan, Failure> {
+    let bytes = bytes(path)?;
+    let plan = plan::read(path, &bytes, Skeleton::default().plan());
+    if plan.name.is_empty() { linted(path, &bytes, color) } else { Ok(plan) }
+}
+
+/// The plan of a file that was read, to begin a run with it.
+pub fn begun(file: &Plan, color: bool) -> Result<Plan, Failure> {
+    linted(&file.source, file.text.as_bytes(), color)
+}
+
+fn linted(path: &str, bytes: &[u8], color: bool) -> Result<Plan, Failure> {
+    plan::lint(path, bytes).map_err(|wrong| Failure::new(Exit::Usage, plan::render(&wrong, color).trim_end().to_owned()))
+}
+
+fn bytes(path: &str) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
     // One byte more than a plan may have, so that a longer one is recognised without being read whole.
     let limit = plan::MAX_BYTES as u64 + 1;
@@ -43,7 +66,7 @@ pub fn plan(path: &str, color: bool) -> Result<Plan, Failure> {
         std::fs::File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes))
     };
     read.map_err(|e| Failure::new(Exit::Usage, format!("{path}: {e}")))?;
-    plan::parse(path, &bytes).map_err(|wrong| Failure::new(Exit::Usage, plan::render(&wrong, color).trim_end().to_owned()))
+    Ok(bytes)
 }
 
 /// Standard input, which can be read once, and may be asked for twice: for where its runs are kept, and for the plan.
@@ -82,7 +105,7 @@ async fn of(store: &dyn Store, target: &str, color: bool) -> Result<(Found, Opti
     let mut runs = store.find(target).await.map_err(unusable)?;
     let mut file = None;
     if runs.is_empty() && (target == "-" || Path::new(target).exists()) {
-        let plan = plan(target, color)?;
+        let plan = self::file(target, color)?;
         runs = store.find(&plan.name).await.map_err(unusable)?;
         file = Some(plan);
     }
@@ -99,7 +122,7 @@ pub async fn past(store: &dyn Store, target: Option<&str>, color: bool) -> Resul
     let Some(target) = target else { return store.runs().await.map_err(unusable) };
     let runs = store.find(target).await.map_err(unusable)?;
     let file = runs.is_empty() && (target == "-" || Path::new(target).exists());
-    let runs = if file { store.find(&plan(target, color)?.name).await.map_err(unusable)? } else { runs };
+    let runs = if file { store.find(&self::file(target, color)?.name).await.map_err(unusable)? } else { runs };
     if runs.is_empty() {
         let failure = Failure::new(Exit::Usage, format!("no run of `{target}` in {}", store.place()));
         return Err(listed(store, failure).await);
@@ -134,8 +157,7 @@ pub async fn open(store: &dyn Store, run: RunSummary) -> Result<Found, Failure> 
     let Some(Event::Started(started)) = records.first().map(|r| &r.event) else {
         return Err(Failure::new(Exit::Stuck, format!("the run {} has no beginning", run.id)));
     };
-    let plan = plan::parse(&format!("{} (from the journal)", started.plan), started.text.as_bytes())
-        .map_err(|wrong| Failure::new(Exit::Stuck, plan::render(&wrong, false)))?;
+    let plan = frozen::plan(started);
     Ok(Found { run, records, plan })
 }
 

@@ -128,7 +128,7 @@ async fn journal_held(
         }
         let event = request::event(&found.plan, &state, &asked, Some(&name));
         let record = store.append(&found.run.id, now, &event).await.map_err(wrong)?;
-        state.apply(record.time, &record.event).map_err(|e| Failure::new(Exit::Internal, e))?;
+        state.take(&record).map_err(|e| Failure::new(Exit::Internal, e))?;
         bells.record(&record);
         store.drop_request(&found.run.id, &name).await.map_err(wrong)?;
         if let Event::Notice { message, .. } = &event {

@@ -233,7 +233,7 @@ impl<'a> Rehearsed<'a> {
                 let Some(message) = tale.to(notification) else { continue };
                 let text = message.text(notification, str::to_owned);
                 let event = Event::Notified { to: notification.to.kind().into(), about: message.event, text };
-                self.inner.record(&Record { seq: 0, time: message.time, run: message.run, event });
+                self.inner.record(&Record { seq: 0, time: message.time, run: message.run, event, newer: None });
             }
         }
     }
@@ -260,7 +260,7 @@ mod tests {
     use crate::domain::run::event::Freeze;
 
     fn told(teller: &mut Teller, events: &[Event]) -> Vec<(Kind, String)> {
-        let record = |event: &Event| Record { seq: 1, time: Timestamp::UNIX_EPOCH, run: "alpha-1".into(), event: event.clone() };
+        let record = |event: &Event| Record { seq: 1, time: Timestamp::UNIX_EPOCH, run: "alpha-1".into(), event: event.clone(), newer: None };
         let tales: Vec<_> = events.iter().flat_map(|event| teller.take(&record(event))).collect();
         tales.into_iter().map(|t| (t.kinds[0], t.message.message)).collect()
     }

@@ -55,7 +55,7 @@ pub async fn of(given: &Given, plan: &Plan) -> Result<Arc<dyn Store>, Failure> {
 pub async fn named(given: &Given, target: Option<&str>) -> Result<Arc<dyn Store>, Failure> {
     let file = target.filter(|t| *t == "-" || Path::new(t).is_file());
     // A file that is no plan may have a run's name; and whoever looks for the run in vain says what is wrong with the file.
-    match file.and_then(|file| find::plan(file, false).ok()) {
+    match file.and_then(|file| find::file(file, false).ok()) {
         Some(plan) => of(given, &plan).await,
         None => open(given, &given.state.clone().unwrap_or_default(), None).await,
     }

@@ -11,7 +11,7 @@ use crate::domain::decide::rival;
 use crate::domain::elb::action::{self, Action, Forward};
 use crate::domain::elb::shares;
 use crate::domain::health::Counts;
-use crate::domain::run::event::{Freeze, Outcome, Stop, Wait};
+use crate::domain::run::event::{Freeze, Outcome, Stop, Wait, WaitReason};
 use crate::domain::run::state::{Phase, Route, State};
 use crate::domain::run::watch::Watch;
 use crate::plan::model::{ClusterName, Plan};
@@ -173,6 +173,7 @@ impl View {
         let names = Names::of(&state.started);
         let label = |r: &Route| names.route(&r.start.id);
         let look = watch.and_then(|w| w.last_look);
+        let newer = decide::newer::wait(plan, state).filter(|_| state.finished.is_none());
         Self {
             run: state.run.clone(),
             plan: state.started.plan.clone(),
@@ -191,7 +192,7 @@ impl View {
             drift: state.drifted().map(|r| drift(r, &names)).collect(),
             appeared: state.newcomers.values().map(|start| start.label.clone()).collect(),
             health: state.started.groups.keys().map(|arn| health(arn, state, watch)).collect(),
-            waits: waits.to_vec(),
+            waits: newer.into_iter().chain(waits.iter().filter(|wait| wait.reason != WaitReason::Newer).cloned()).collect(),
             way_back: watch.map_or_else(Vec::new, |w| decide::way_back(state, w).into_iter().map(Back::from).collect()),
             guard: guard(state, look.map(|at| (state.started.owner.clone(), at)), now),
             reachable: true,

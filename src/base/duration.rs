@@ -14,6 +14,18 @@ pub const PATTERN: &str = "^([0-9]{1,7}h)?([0-9]{1,7}m)?([0-9]{1,7}s)?$";
 /// # Errors
 /// In a few words, what is wrong with it.
 pub fn parse(text: &str) -> Result<Duration, &'static str> {
+    match read(text)? {
+        Duration::ZERO => Err("must be longer than zero"),
+        long if long > MAX => Err("is longer than thirty days"),
+        good => Ok(good),
+    }
+}
+
+/// Reads a duration of any length.
+///
+/// # Errors
+/// In a few words, what is wrong with it.
+pub fn read(text: &str) -> Result<Duration, &'static str> {
     let mut rest = text;
     let mut total = 0u64;
     for (unit, seconds) in [('h', 3600), ('m', 60), ('s', 1)] {
@@ -24,12 +36,7 @@ pub fn parse(text: &str) -> Result<Duration, &'static str> {
             rest = &rest[digits + 1..];
         }
     }
-    match Duration::from_secs(total) {
-        _ if !rest.is_empty() || text.is_empty() => Err("is not a duration"),
-        Duration::ZERO => Err("must be longer than zero"),
-        long if long > MAX => Err("is longer than thirty days"),
-        good => Ok(good),
-    }
+    if rest.is_empty() && !text.is_empty() { Ok(Duration::from_secs(total)) } else { Err("is not a duration") }
 }
 
 /// A duration as a plan writes it, in whole seconds: `1h30m`, `90s` as `1m30s`.

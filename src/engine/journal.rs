@@ -47,7 +47,7 @@ impl Journal {
                     );
                 }
                 self.kept.push((time, event.clone()));
-                Record { seq: 0, time, run: self.run.clone(), event }
+                Record { seq: 0, time, run: self.run.clone(), event, newer: None }
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Requests from other terminals, as events.
 
-use crate::domain::decide::goal;
-use crate::domain::run::event::Event;
+use crate::domain::decide::{goal, newer};
+use crate::domain::run::event::{Event, ResumeMode};
 use crate::domain::run::state::{Phase, State};
 use crate::plan::model::Plan;
 use crate::port::store::Request;
@@ -16,6 +16,9 @@ pub const DETACHED: &str = "`finalize` has taken the old groups out of the actio
 pub fn event(plan: &Plan, state: &State, request: &Request, name: Option<&str>) -> Event {
     let event = asked(state, request, name);
     let notice = |message| Event::Notice { message, request: name.map(str::to_owned) };
+    if let (Some(verb), Some(why)) = (onward_verb(request), newer::unknown(plan, state)) {
+        return notice(format!("`{verb}` was not carried out: {why}"));
+    }
     if let Event::RollbackStarted { to_step: Some(step), .. } = event
         && let Some(why) = onward(plan, state, step)
     {
@@ -34,6 +37,21 @@ pub fn refusal(plan: &Plan, state: &State, request: &Request) -> Option<String> 
     match event(plan, state, request, None) {
         Event::Notice { message, .. } if message != UNDER_WAY => Some(message),
         _ => None,
+    }
+}
+
+/// The verb of a request that leads forward, which no run gets that is newer than this build.
+fn onward_verb(request: &Request) -> Option<&'static str> {
+    match request {
+        Request::Approve { .. } => Some("approve"),
+        Request::Promote { .. } => Some("promote"),
+        Request::Detach { .. } => Some("finalize"),
+        Request::Resume { mode: ResumeMode::Plain, .. }
+        | Request::Pause { .. }
+        | Request::Abort { .. }
+        | Request::Rollback { .. }
+        | Request::Ramp { .. } => None,
+        Request::Resume { mode: ResumeMode::KeepLive | ResumeMode::Reassert | ResumeMode::IncludeNew, .. } => Some("resume"),
     }
 }
 

@@ -45,6 +45,8 @@ pub fn started(plan: &Plan, selection: &Selection, beginning: Beginning) -> Resu
         text: plan.text.clone(),
         hash: plan.hash.clone(),
         owner: beginning.owner,
+        from: plan.strategy.from.clone(),
+        to: plan.strategy.to.clone(),
         from_step: beginning.from_step,
         start: beginning.start,
         load_balancers: selection.load_balancers.keys().cloned().collect(),

@@ -1,5 +1,8 @@
 //! From nodes to the file's types: every error is noted and reading goes on, so that all of them come out at once.
 //!
+//! What breaks a rule and can be read all the same is noted and read: [`lint`](super::lint) refuses whatever was noted, [`read`](super::read) only
+//! counts what is [unknown](Diagnostic::unknown), which are unknown fields and everything of which nothing came ([`Noted::none`]).
+//!
 //! [`record!`] declares a mapping's fields once; the type, its reading and its JSON Schema come from that one declaration.
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -71,9 +74,18 @@ impl Noted<'_> {
         self
     }
 
+    /// Not a broken rule: this build does not know it, or cannot compute with it.
+    pub fn unknown(self) -> Self {
+        if let Some(last) = self.0.last_mut() {
+            last.unknown = true;
+        }
+        self
+    }
+
     /// Nothing came of it, as the error that was noted says.
     pub fn none<T>(self) -> Option<T> {
-        self.0.last().and(None)
+        self.unknown();
+        None
     }
 }
 
@@ -139,6 +151,18 @@ impl Node {
             _ => self.wrong(&format!("a {expected}"), out).help(limits).none(),
         }
     }
+
+    /// Its whole number, whose range is no more than a rule.
+    pub fn limited(&self, expected: &str, range: std::ops::RangeInclusive<u32>, out: &mut Vec<Diagnostic>) -> Option<u32> {
+        let whole = self.whole(expected, range, out);
+        let Value::Int(n) = self.value else { return whole };
+        let beyond = || {
+            let n = u32::try_from(n).ok()?;
+            out.last_mut()?.unknown = false;
+            Some(n)
+        };
+        whole.or_else(beyond)
+    }
 }
 
 /// A field of a record, for messages and for the schema.
@@ -179,7 +203,7 @@ pub(crate) fn entries<'a>(
     }
     for field in fields.iter().filter(|f| f.required && !given.contains(&f.key)) {
         let doc = field.doc.first().map_or("", |d| d.trim());
-        note(out, Code::CUT004, node.head(), format!("{what} has no `{}`", field.key)).help(format!("add `{}`: {doc}", field.key));
+        note(out, Code::CUT004, node.head(), format!("{what} has no `{}`", field.key)).help(format!("add `{}`: {doc}", field.key)).unknown();
     }
     if let Some(choice) = choice {
         choose(node, what, (entries, fields), choice, out);
@@ -189,7 +213,7 @@ pub(crate) fn entries<'a>(
 
 fn unknown(key: &str, place: Place, what: &str, fields: &[Field], given: &[&str], out: &mut Vec<Diagnostic>) {
     let free: Vec<&str> = fields.iter().map(|f| f.key).filter(|k| !given.contains(k)).collect();
-    let noted = note(out, Code::CUT003, place, format!("{what} has no field `{}`", clip(key)));
+    let noted = note(out, Code::CUT003, place, format!("{what} has no field `{}`", clip(key))).unknown();
     match closest(key, free.iter().copied()) {
         Some(meant) => noted.help(format!("did you mean `{meant}`?")),
         None if fields.is_empty() => noted.help("nothing stands in it"),
@@ -201,21 +225,21 @@ fn choose(node: &Node, what: &str, (entries, fields): (&[Node], &[Field]), choic
     let chosen: Vec<&Node> = entries.iter().filter(|e| e.key.as_ref().is_some_and(|(k, _)| choice.of.contains(&k.as_str()))).collect();
     let names: Vec<&str> = chosen.iter().filter_map(|e| e.key.as_ref()).map(|(k, _)| k.as_str()).collect();
     if let [_, second, ..] = &chosen[..] {
-        note(out, choice.code, second.head(), format!("{what} has {} at once", list(&names))).help("keep one of them");
+        note(out, choice.code, second.head(), format!("{what} has {} at once", list(&names))).help("keep one of them").unknown();
     } else if chosen.is_empty() && choice.exactly {
         // An unknown field has been named already, and is most likely the one that is missing here.
         if entries.iter().all(|e| e.key.as_ref().is_some_and(|(k, _)| fields.iter().any(|f| f.key == k))) {
-            note(out, choice.code, node.head(), format!("{what} says nothing")).help(format!("give it exactly one of {}", list(choice.of)));
+            note(out, choice.code, node.head(), format!("{what} says nothing")).help(format!("give it exactly one of {}", list(choice.of))).unknown();
         }
     }
 }
 
-/// A field's value, or its default.
-pub(crate) fn field<T: Decode>(entries: &[Node], field: &Field, head: Place, out: &mut Vec<Diagnostic>) -> Option<T> {
-    match entries.iter().find(|e| e.key.as_ref().is_some_and(|(k, _)| k == field.key)) {
-        Some(node) => T::decode(node, out),
-        None => T::decode(&Node::implied(field.key, &field.default?(), head), out),
-    }
+/// A field's value, or its default: where the file leaves it out, and where nothing comes of what it says.
+pub(crate) fn field<T: Decode>(entries: &[Node], field: &Field, head: Place, out: &mut Vec<Diagnostic>) -> Option<At<T>> {
+    let given = entries.iter().find(|e| e.key.as_ref().is_some_and(|(k, _)| k == field.key));
+    let read = given.and_then(|node| At::decode(node, out));
+    let default = |out| At::decode(&Node::implied(field.key, &field.default?(), head), out);
+    read.or_else(|| default(out).map(|at: At<T>| At { sound: given.is_none(), ..at }))
 }
 
 /// `a`, `b` and `c`.

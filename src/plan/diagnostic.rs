@@ -43,12 +43,14 @@ pub struct Diagnostic {
     pub help: Option<String>,
     /// Where.
     pub place: Place,
+    /// Whether the text says something that this build does not know or cannot compute, rather than something that a rule forbids.
+    pub unknown: bool,
 }
 
 impl Diagnostic {
     /// An error without help.
     pub fn new(code: Code, place: Place, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), help: None, place }
+        Self { code, message: message.into(), help: None, place, unknown: false }
     }
 
     /// The same with what would be right.
@@ -70,7 +72,7 @@ impl Serialize for Diagnostic {
             line: usize,
             column: usize,
         }
-        let Self { code, message, help, place } = self;
+        let Self { code, message, help, place, .. } = self;
         Shape { code: *code, message, help: help.as_deref(), line: place.line, column: place.column }.serialize(serializer)
     }
 }

@@ -54,9 +54,12 @@ impl Decode for Binding {
             if let Some(ours) = OURS.iter().find(|ours| ours.eq_ignore_ascii_case(key)) {
                 note(out, Code::CUT024, *place, format!("`{ours}` is set by this tool, from the workload's `service` and `targetGroups`"))
                     .help("remove it");
-            } else if let Some(meant) = closest(key, known) {
+                continue;
+            }
+            if let Some(meant) = closest(key, known) {
                 note(out, Code::CUT003, *place, format!("`binding` has no field `{}`", clip(key))).help(format!("did you mean `{meant}`?"));
-            } else if let Some(value) = json(entry, out) {
+            }
+            if let Some(value) = json(entry, out) {
                 extra.insert(key.clone(), value);
             }
         }
@@ -75,7 +78,8 @@ fn json(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Json> {
         Value::Float(n) => Some((*n).into()),
         Value::Text { text, plain: true } if doubtful(text) => {
             let message = format!("`{text}` is true or false to some readers of YAML and text to others");
-            note(out, Code::CUT005, node.place, message).help("write `true` or `false`, or put it in quotes").none()
+            note(out, Code::CUT005, node.place, message).help("write `true` or `false`, or put it in quotes");
+            Some(text.as_str().into())
         }
         Value::Text { text, .. } => Some(text.as_str().into()),
         Value::Odd(raw) => {

@@ -1,4 +1,5 @@
-//! The plan file: from bytes to a checked [`model::Plan`], or all that is wrong with it, each with its place.
+//! The plan file: from bytes to a checked [`model::Plan`], or all that is wrong with it, each with its place ([`lint`], to begin a run); or to what
+//! can be made of it ([`read`], for runs that were begun).
 //!
 //! The way goes from bytes to a tree of nodes that know their places (`yaml`), from there to the file's fields (`file`, with `decode` and `scalar`),
 //! and from those to the model (`check`). Every stage notes what is wrong and goes on; only a text that is no YAML stops at its first error.
@@ -31,43 +32,74 @@ pub use yaml::MAX_BYTES;
 use crate::base::finding::Code;
 use crate::base::text::hex;
 use decode::Decode;
-use model::Plan;
+use model::skeleton::Skeleton;
+use model::{Plan, StepKind};
 
-/// Reads and checks a plan. `source_name` is what the bytes were read from (`-` for standard input). Time and memory are bounded whatever the bytes.
+/// Reads and checks a plan file, to begin a run. `source` is what the bytes were read from (`-` for standard input). Time and memory are bounded
+/// whatever the bytes.
 ///
 /// # Errors
 /// Everything that is wrong, in the order of the text.
-pub fn parse(source_name: &str, bytes: &[u8]) -> Result<Plan, Diagnostics> {
-    let wrong = |text: &str, mut errors: Vec<Diagnostic>| {
-        errors.sort_by_key(|e| e.place);
-        let more = errors.len().saturating_sub(MAX_ERRORS);
-        errors.truncate(MAX_ERRORS);
-        Err(Diagnostics { source: source_name.to_owned(), text: text.to_owned(), errors, more })
-    };
+pub fn lint(source: &str, bytes: &[u8]) -> Result<Plan, Diagnostics> {
+    let mut errors = Vec::new();
     if bytes.len() > MAX_BYTES {
         let message = format!("the plan has more than {MAX_BYTES} bytes, the most that is read");
         let error = Diagnostic::new(Code::CUT001, Place::at("", 1, 1, 1), message);
-        return wrong("", vec![error.help("a plan over a hundred routes has about 20 KB: is this the right file?")]);
+        errors.push(error.help("a plan over a hundred routes has about 20 KB: is this the right file?"));
+        return Err(Diagnostics { source: source.to_owned(), text: String::new(), errors, more: 0 });
     }
-    let text = match std::str::from_utf8(bytes) {
-        Ok(text) => text,
-        Err(error) => return wrong(&String::from_utf8_lossy(bytes), vec![not_utf8(bytes, error.valid_up_to())]),
-    };
-    let mut errors = Vec::new();
-    let document = match yaml::read(text) {
-        Ok(root) if root.value == yaml::Value::Null => {
-            let error = Diagnostic::new(Code::CUT001, Place::at(text, 1, 1, 1), "the plan is empty");
-            return wrong(text, vec![error.help("`cutover init` writes a plan from a live load balancer")]);
+    let plan = understood(source, bytes, Skeleton::default().plan(), &mut errors);
+    if errors.is_empty() {
+        return Ok(plan);
+    }
+    errors.sort_by_key(|e| e.place);
+    let more = errors.len().saturating_sub(MAX_ERRORS);
+    errors.truncate(MAX_ERRORS);
+    Err(Diagnostics { source: source.to_owned(), text: plan.text, errors, more })
+}
+
+/// Reads a plan for what it says, to go on with a run that was begun with it, whatever today's rules forbid. [`Plan::newer`] says what this build
+/// does not know in it; that, and what is missing, is as in `instead`. Without a text it is `instead`.
+pub fn read(source: &str, bytes: &[u8], instead: Plan) -> Plan {
+    if bytes.is_empty() {
+        return instead;
+    }
+    let mut found = Vec::new();
+    let plan = understood(source, bytes, instead, &mut found);
+    found.retain(|error| error.unknown);
+    found.sort_by_key(|error| error.place);
+    let mut newer: Vec<_> = found.into_iter().map(|error| format!("line {} of the plan: {}", error.place.line, error.message)).collect();
+    if let Some(step) = plan.strategy.steps.iter().find(|step| newer.is_empty() && step.kind == StepKind::Unknown) {
+        newer.push(format!("step {} of the plan is of no kind that this build knows", step.number));
+    }
+    Plan { newer, ..plan }
+}
+
+/// What the bytes say, and all that is wrong with them.
+fn understood(source: &str, bytes: &[u8], instead: Plan, errors: &mut Vec<Diagnostic>) -> Plan {
+    let text = String::from_utf8_lossy(bytes).into_owned();
+    let origin = check::Origin { source, text: &text, hash: hash(bytes) };
+    let document = match std::str::from_utf8(bytes).map(yaml::read) {
+        Ok(Ok(root)) if root.value == yaml::Value::Null => {
+            let error = Diagnostic::new(Code::CUT001, Place::at(&text, 1, 1, 1), "the plan is empty");
+            Err(error.help("`cutover init` writes a plan from a live load balancer"))
         }
-        Ok(root) => file::Document::decode(&root, &mut errors),
-        Err(error) => return wrong(text, vec![error]),
+        Ok(Ok(root)) => Ok(file::Document::decode(&root, errors)),
+        Ok(Err(error)) => Err(error),
+        Err(error) => Err(not_utf8(bytes, error.valid_up_to())),
     };
-    let hash = hex(&Sha256::digest(bytes));
-    let origin = check::Origin { source: source_name, text, hash };
-    match document.and_then(|d| check::plan(&d, &origin, &mut errors)) {
-        Some(plan) if errors.is_empty() => Ok(plan),
-        _ => wrong(text, errors),
+    match document {
+        Ok(Some(document)) => return check::plan(&document, &origin, instead, errors),
+        Ok(None) => {}
+        Err(error) => errors.push(Diagnostic { unknown: true, ..error }),
     }
+    let source = source.to_owned();
+    Plan { source, hash: origin.hash, text, ..instead }
+}
+
+/// Lower-case hexadecimal SHA-256 of a plan's text.
+pub fn hash(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
 }
 
 fn not_utf8(bytes: &[u8], offset: usize) -> Diagnostic {

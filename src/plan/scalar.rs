@@ -108,31 +108,29 @@ fn is_label(text: &str) -> bool {
 
 fn label(node: &Node, out: &mut Vec<Diagnostic>) -> Option<String> {
     let text = node.text("a name", out)?;
-    if is_label(text) {
-        return Some(text.to_owned());
+    if !is_label(text) {
+        note(out, Code::CUT007, node.place, format!("`{}` is no name", clip(text)))
+            .help("a name has 1 to 63 lower-case letters, digits and hyphens, with a letter or digit at both ends");
     }
-    note(out, Code::CUT007, node.place, format!("`{}` is no name", clip(text)))
-        .help("a name has 1 to 63 lower-case letters, digits and hyphens, with a letter or digit at both ends")
-        .none()
+    Some(text.to_owned())
 }
 
 /// A label that cannot be taken for a step's number.
 fn step_name(node: &Node, out: &mut Vec<Diagnostic>) -> Option<String> {
     let name = label(node, out)?;
-    if !name.bytes().all(|b| b.is_ascii_digit()) {
-        return Some(name);
+    if !name.is_empty() && name.bytes().all(|b| b.is_ascii_digit()) {
+        note(out, Code::CUT007, node.place, format!("`{name}` would be taken for the number of a step")).help("put a letter into it");
     }
-    note(out, Code::CUT007, node.place, format!("`{name}` would be taken for the number of a step")).help("put a letter into it").none()
+    Some(name)
 }
 
 fn account(node: &Node, out: &mut Vec<Diagnostic>) -> Option<String> {
     let text = node.text("an AWS account ID in quotes", out)?;
-    if text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit()) {
-        return Some(text.to_owned());
+    if text.len() != 12 || !text.bytes().all(|b| b.is_ascii_digit()) {
+        note(out, Code::CUT009, node.place, format!("`{}` is no AWS account ID", clip(text)))
+            .help("write its twelve digits in quotes, without hyphens: \"123456789012\"");
     }
-    note(out, Code::CUT009, node.place, format!("`{}` is no AWS account ID", clip(text)))
-        .help("write its twelve digits in quotes, without hyphens: \"123456789012\"")
-        .none()
+    Some(text.to_owned())
 }
 
 fn region(node: &Node, out: &mut Vec<Diagnostic>) -> Option<String> {
@@ -149,7 +147,8 @@ fn region(node: &Node, out: &mut Vec<Diagnostic>) -> Option<String> {
     }
     let noted = note(out, Code::CUT009, node.place, format!("`{}` is no AWS region", clip(text)));
     let zone = text.strip_suffix(|c: char| c.is_ascii_lowercase()).filter(|t| t.ends_with(|c: char| c.is_ascii_digit()));
-    noted.help(zone.map_or("a region looks like `ap-northeast-2`".to_owned(), |r| format!("that is a zone; its region is `{r}`"))).none()
+    noted.help(zone.map_or("a region looks like `ap-northeast-2`".to_owned(), |r| format!("that is a zone; its region is `{r}`")));
+    Some(text.to_owned())
 }
 
 fn period(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Duration> {
@@ -162,10 +161,14 @@ fn period(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Duration> {
         Value::Text { text, .. } => text,
         _ => return node.wrong("a duration", out).help(help).none(),
     };
-    match duration::parse(text) {
-        Ok(good) => Some(good),
-        Err(why) => note(out, Code::CUT014, node.place, format!("`{}` {why}", clip(text))).help(help).none(),
+    let read = duration::read(text).ok();
+    if let Err(why) = duration::parse(text) {
+        let noted = note(out, Code::CUT014, node.place, format!("`{}` {why}", clip(text))).help(help);
+        if read.is_none() {
+            return noted.none();
+        }
     }
+    read
 }
 
 fn number(node: &Node, low: f64, high: f64, out: &mut Vec<Diagnostic>) -> Option<f64> {
@@ -176,32 +179,33 @@ fn number(node: &Node, low: f64, high: f64, out: &mut Vec<Diagnostic>) -> Option
         Value::Float(n) => *n,
         _ => return node.wrong("a number", out).help(limits).none(),
     };
-    if (low..=high).contains(&found) {
-        return Some(found);
+    if !(low..=high).contains(&found) {
+        note(out, Code::CUT015, node.place, format!("{} of {found} is out of range", node.name())).help(limits);
     }
-    note(out, Code::CUT015, node.place, format!("{} of {found} is out of range", node.name())).help(limits).none()
+    Some(found)
 }
 
 /// Text that people read: not empty, at most `most` characters.
 fn line(node: &Node, most: usize, out: &mut Vec<Diagnostic>) -> Option<String> {
     let text = node.text("text", out)?.trim();
     match text.chars().count() {
-        0 => note(out, Code::CUT028, node.place, format!("{} is empty", node.name())).help("say it in a few words").none(),
+        0 => drop(note(out, Code::CUT028, node.place, format!("{} is empty", node.name())).help("say it in a few words")),
         n if n > most => {
-            note(out, Code::CUT028, node.place, format!("{} has {n} characters", node.name())).help(format!("at most {most}")).none()
+            note(out, Code::CUT028, node.place, format!("{} has {n} characters", node.name())).help(format!("at most {most}"));
         }
-        _ => Some(text.to_owned()),
+        _ => {}
     }
+    Some(text.to_owned())
 }
 
 fn eks(node: &Node, out: &mut Vec<Diagnostic>) -> Option<String> {
     let text = node.text("the name of an EKS cluster", out)?;
     let inside = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
-    if (1..=100).contains(&text.len()) && text.bytes().all(inside) && !text.starts_with(['-', '_']) {
-        return Some(text.to_owned());
+    if !(1..=100).contains(&text.len()) || !text.bytes().all(inside) || text.starts_with(['-', '_']) {
+        let noted = note(out, Code::CUT016, node.place, format!("`{}` is no name of an EKS cluster", clip(text)));
+        noted.help("write its name, not its ARN: letters, digits, hyphens and underscores");
     }
-    let noted = note(out, Code::CUT016, node.place, format!("`{}` is no name of an EKS cluster", clip(text)));
-    noted.help("write its name, not its ARN: letters, digits, hyphens and underscores").none()
+    Some(text.to_owned())
 }
 
 fn port(node: &Node, out: &mut Vec<Diagnostic>) -> Option<PortRef> {
@@ -212,12 +216,14 @@ fn port(node: &Node, out: &mut Vec<Diagnostic>) -> Option<PortRef> {
             let named = text.len() <= 15 && is_label(text) && text.bytes().any(|b| b.is_ascii_lowercase());
             let quoted = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
             match (named, quoted) {
-                (true, _) => Some(PortRef::Name(text.clone())),
-                (_, true) => note(out, Code::CUT005, node.place, format!("\"{text}\" in quotes is a name, not a number"))
-                    .help(format!("write {text} without quotes"))
-                    .none(),
-                _ => note(out, Code::CUT005, node.place, format!("`{}` is no port", clip(text))).help(help).none(),
+                (true, _) => {}
+                (_, true) => {
+                    note(out, Code::CUT005, node.place, format!("\"{text}\" in quotes is a name, not a number"))
+                        .help(format!("write {text} without quotes"));
+                }
+                _ => drop(note(out, Code::CUT005, node.place, format!("`{}` is no port", clip(text))).help(help)),
             }
+            Some(PortRef::Name(text.clone()))
         }
         Value::Odd(_) => node.whole("port", 1..=65535, out).and(None),
         _ => node.wrong("a port", out).help(help).none(),
@@ -261,7 +267,14 @@ fn tags(text: &str) -> Result<BTreeMap<String, String>, String> {
 fn selector(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Selector> {
     let help = "write a name (at most 32 letters, digits and hyphens), an ARN, or `tag:KEY=VALUE`, several with commas between";
     let text = node.text("a name, an ARN or a tag selector", out)?;
-    selected(text).map_or_else(|why| note(out, Code::CUT016, node.place, why).help(help).none(), Some)
+    match selected(text) {
+        Ok(selector) => Some(selector),
+        Err(why) if text.starts_with("tag:") => note(out, Code::CUT016, node.place, why).help(help).none(),
+        Err(why) => {
+            note(out, Code::CUT016, node.place, why).help(help);
+            Some(Selector::Name(text.to_owned()))
+        }
+    }
 }
 
 /// A load balancer or target group by name, ARN or tags, as plans and the command line spell it; else what is wrong with that.
@@ -293,30 +306,30 @@ fn url(node: &Node, out: &mut Vec<Diagnostic>) -> Option<String> {
     match host {
         Some(host) if host.contains('@') => {
             note(out, Code::CUT032, node.place, "a URL with a user or a password in it would be kept with the run")
-                .help("put credentials into a header with `fromEnv` or `fromFile`")
-                .none()
+                .help("put credentials into a header with `fromEnv` or `fromFile`");
         }
-        Some(host) if !host.is_empty() && text.len() <= 2000 && !text.contains(char::is_whitespace) => Some(text.to_owned()),
+        Some(host) if !host.is_empty() && text.len() <= 2000 && !text.contains(char::is_whitespace) => {}
         _ => {
-            note(out, Code::CUT032, node.place, format!("`{}` is no URL", clip(text))).help("it begins with `http://` or `https://`").none()
+            note(out, Code::CUT032, node.place, format!("`{}` is no URL", clip(text))).help("it begins with `http://` or `https://`");
         }
     }
+    Some(text.to_owned())
 }
 
 fn header_name(node: &Node, out: &mut Vec<Diagnostic>) -> Option<String> {
     let text = node.text("the name of a header", out)?;
-    match http::HeaderName::from_bytes(text.as_bytes()) {
-        Ok(_) => Some(text.to_owned()),
-        Err(_) => note(out, Code::CUT032, node.place, format!("`{}` is no name of a header", clip(text))).none(),
+    if http::HeaderName::from_bytes(text.as_bytes()).is_err() {
+        note(out, Code::CUT032, node.place, format!("`{}` is no name of a header", clip(text)));
     }
+    Some(text.to_owned())
 }
 
 fn arn(node: &Node, out: &mut Vec<Diagnostic>) -> Option<String> {
     let text = node.text("an ARN", out)?;
-    if text.starts_with("arn:") {
-        return Some(text.to_owned());
+    if !text.starts_with("arn:") {
+        note(out, Code::CUT016, node.place, format!("`{}` is no ARN", clip(text))).help("an ARN begins with `arn:aws:`");
     }
-    note(out, Code::CUT016, node.place, format!("`{}` is no ARN", clip(text))).help("an ARN begins with `arn:aws:`").none()
+    Some(text.to_owned())
 }
 
 scalar! {
@@ -345,11 +358,11 @@ scalar! {
     /// Calls a second.
     CallRate(f64) = { "type": "number", "minimum": 0.1, "maximum": 1000 }, |n, out| number(n, 0.1, 1000.0, out);
     /// A number of targets; a target group holds at most a thousand.
-    Targets(u32) = { "type": "integer", "minimum": 1, "maximum": 1000 }, |n, out| n.whole("number of targets", 1..=1000, out);
+    Targets(u32) = { "type": "integer", "minimum": 1, "maximum": 1000 }, |n, out| n.limited("number of targets", 1..=1000, out);
     /// A number of actions.
-    Actions(u32) = { "type": "integer", "minimum": 1, "maximum": 10000 }, |n, out| n.whole("number of actions", 1..=10_000, out);
+    Actions(u32) = { "type": "integer", "minimum": 1, "maximum": 10000 }, |n, out| n.limited("number of actions", 1..=10_000, out);
     /// A rule's priority.
-    Priority(u32) = { "type": "integer", "minimum": 1, "maximum": 50000 }, |n, out| n.whole("priority of a rule", 1..=50_000, out);
+    Priority(u32) = { "type": "integer", "minimum": 1, "maximum": 50000 }, |n, out| n.limited("priority of a rule", 1..=50_000, out);
     /// A Service's port.
     Port(PortRef) = {
         "oneOf": [{ "type": "integer", "minimum": 1, "maximum": 65535 }, { "type": "string", "pattern": "^[-a-z0-9]*[a-z][-a-z0-9]*$", "maxLength": 15 }]
@@ -379,9 +392,9 @@ scalar! {
     /// Any number.
     Amount(f64) = { "type": "number", "minimum": -1e15, "maximum": 1e15 }, |n, out| number(n, -1e15, 1e15, out);
     /// A number of requests.
-    Requests(u32) = { "type": "integer", "minimum": 1, "maximum": 1_000_000_000 }, |n, out| n.whole("number of requests", 1..=1_000_000_000, out);
+    Requests(u32) = { "type": "integer", "minimum": 1, "maximum": 1_000_000_000 }, |n, out| n.limited("number of requests", 1..=1_000_000_000, out);
     /// A number of failures.
-    Failures(u32) = { "type": "integer", "minimum": 0, "maximum": 10000 }, |n, out| n.whole("number", 0..=10_000, out);
+    Failures(u32) = { "type": "integer", "minimum": 0, "maximum": 10000 }, |n, out| n.limited("number", 0..=10_000, out);
     /// An HTTP status.
     Status(u32) = { "type": "integer", "minimum": 100, "maximum": 599 }, |n, out| n.whole("HTTP status", 100..=599, out);
     /// A text of several lines, perhaps.

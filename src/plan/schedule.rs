@@ -19,7 +19,7 @@ pub fn takes(strategy: &Strategy, step: &Step) -> Duration {
     match step.kind {
         StepKind::Bind | StepKind::Shares(_) => strategy.settle,
         StepKind::Bake(time) => time,
-        StepKind::Approval(_) | StepKind::Exec(_) => Duration::ZERO,
+        StepKind::Approval(_) | StepKind::Exec(_) | StepKind::Unknown => Duration::ZERO,
     }
 }
 

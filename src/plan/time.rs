@@ -65,8 +65,8 @@ fn clock(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Option<Time>> {
     let time = text.split_once(':').and_then(|(hour, minute)| Time::new(number(hour)?, number(minute)?, 0, 0).ok());
     if time.is_none() {
         let message = format!("`{}` is no time of day", clip(text));
-        note(out, Code::CUT034, node.place, message)
-            .help("write two digits for the hour and two for the minute: `09:00`; the day ends at `24:00`");
+        let help = "write two digits for the hour and two for the minute: `09:00`; the day ends at `24:00`";
+        return note(out, Code::CUT034, node.place, message).help(help).none();
     }
     time.map(Some)
 }
@@ -75,7 +75,7 @@ fn zone_of(node: &Node, out: &mut Vec<Diagnostic>) -> Option<TimeZone> {
     let text = node.text("an IANA time zone", out)?;
     let found = zone(text);
     if found.is_none() {
-        let noted = note(out, Code::CUT034, node.place, format!("`{}` is no time zone", clip(text)));
+        let noted = note(out, Code::CUT034, node.place, format!("`{}` is no time zone", clip(text))).unknown();
         match closest(text, zones()) {
             Some(meant) => noted.help(format!("did you mean `{meant}`?")),
             None => noted.help("write a name of the IANA database, such as `Europe/Berlin`, `America/New_York` or `UTC`"),
@@ -89,7 +89,7 @@ fn moment(node: &Node, out: &mut Vec<Diagnostic>) -> Option<When> {
     let wall = || text.parse::<DateTime>().ok().filter(|_| text.len() <= 19);
     let read = text.parse().ok().map(When::At).or_else(|| wall().map(When::Wall));
     if read.is_none() {
-        let noted = note(out, Code::CUT034, node.place, format!("`{}` is no date and time", clip(text)));
+        let noted = note(out, Code::CUT034, node.place, format!("`{}` is no date and time", clip(text))).unknown();
         noted.help("write it as `2026-12-24T12:00:00+01:00`, or `2026-12-24` with a `zone` beside it");
     }
     read

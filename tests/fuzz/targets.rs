@@ -27,9 +27,9 @@ use sha2::{Digest, Sha256};
 
 /// A plan file: it is read or refused in words, and a plan that was read says the same when it is read again.
 pub fn plan(bytes: &[u8]) {
-    match cutover::plan::parse("plan.yaml", bytes) {
+    match cutover::plan::lint("plan.yaml", bytes) {
         Ok(plan) => {
-            let again = cutover::plan::parse("plan.yaml", plan.text.as_bytes());
+            let again = cutover::plan::lint("plan.yaml", plan.text.as_bytes());
             assert_eq!(again.as_ref().ok(), Some(&plan));
             let report = Report::offline(&plan, Vec::new());
             assert_eq!(report.steps.len(), plan.strategy.steps.len());

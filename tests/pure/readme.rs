@@ -112,7 +112,7 @@ fn every_plan_is_one_that_reads() {
     let plans = blocks(&text, "yaml");
     assert!(!plans.is_empty());
     for plan in plans {
-        cutover::plan::parse("README.md", plan.as_bytes()).unwrap_or_else(|e| panic!("{}", cutover::plan::render(&e, false)));
+        cutover::plan::lint("README.md", plan.as_bytes()).unwrap_or_else(|e| panic!("{}", cutover::plan::render(&e, false)));
     }
 }
 
@@ -162,7 +162,7 @@ fn begun(phase: Phase) -> State {
     let started = json!({"event": "started", "plan": "p", "text": "", "hash": "", "owner": "o", "fromStep": 1, "loadBalancers": [], "routes": [],
         "groups": {}, "clusters": {}, "bindings": []});
     let event = serde_json::from_value(started).expect("started");
-    let record = Record { seq: 1, time: jiff::Timestamp::UNIX_EPOCH, run: "p-1".into(), event };
+    let record = Record { seq: 1, time: jiff::Timestamp::UNIX_EPOCH, run: "p-1".into(), event, newer: None };
     let mut state = State::fold(&[record]).expect("legal").expect("a state");
     state.phase = phase;
     state.finished = (phase == Phase::Finished).then_some(Outcome::Completed);

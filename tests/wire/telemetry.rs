@@ -19,7 +19,7 @@ pub fn records() -> Vec<Record> {
 pub fn gauges() -> Gauges {
     let records = records();
     let state = State::fold(&records[..records.len() / 2]).expect("legal").expect("a state");
-    let plan = cutover::plan::parse("v1", state.started.text.as_bytes()).unwrap_or_else(|e| panic!("{e}"));
+    let plan = cutover::plan::lint("v1", state.started.text.as_bytes()).unwrap_or_else(|e| panic!("{e}"));
     let mut gauges = Gauges::new(&plan, state);
     let group = gauges.state.started.groups.keys().next().expect("a group").clone();
     gauges.health.insert(group, Counts { healthy: 4, draining: 1, ..Counts::default() });

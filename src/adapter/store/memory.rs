@@ -130,7 +130,7 @@ impl Folder {
             Some(last) => last,
             None => self.catch_up(run)?,
         };
-        let record = Record { seq: seq + 1, time, run: run.to_owned(), event: event.clone() };
+        let record = Record { seq: seq + 1, time, run: run.to_owned(), event: event.clone(), newer: None };
         let (text, sum) =
             line(&sum, &record).map_err(|e| StoreError::Io { path: run.to_owned(), message: format!("a record that is not JSON: {e}") })?;
         self.journal.extend_from_slice(text.as_bytes());

@@ -58,6 +58,8 @@ fn started(plan: &str) -> Event {
         text: "kind: Plan\n".into(),
         hash: "00".into(),
         owner: "alice@mac".into(),
+        from: "a".into(),
+        to: "b".into(),
         from_step: 1,
         start: Some([("a".to_owned(), 100), ("b".to_owned(), 0)].into()),
         load_balancers: vec![LB.into()],
@@ -289,7 +291,7 @@ fn the_command_to_type_has_names_when_the_run_began_with_what_was_live() {
     begun.start = None;
     let mut command = |weights| {
         begun.routes[0].actions = live(weights);
-        let record = Record { seq: 1, time: time(0), run: RUN.into(), event: Event::Started(begun.clone()) };
+        let record = Record { seq: 1, time: time(0), run: RUN.into(), event: Event::Started(begun.clone()), newer: None };
         emergency(&[record])
     };
     assert_eq!(command([7, 0]), "cutover rollback --load-balancer web --from web-a --to web-b");

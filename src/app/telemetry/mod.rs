@@ -127,7 +127,7 @@ impl Meter {
             }
             (Some(gauges), event) => {
                 // A rehearsal's own records are none of a run's.
-                let _ = gauges.state.apply(record.time, event);
+                let _ = gauges.state.take(record);
                 match event {
                     Event::Intended { writes, .. } => gauges.asked.extend(writes.iter().map(|w| (w.route.clone(), w.set.clone()))),
                     Event::Outcome { result, .. } => *self.writes.entry(trace::word(*result)).or_default() += 1,

@@ -63,6 +63,8 @@ pub fn started() -> Started {
         text: String::new(),
         hash: String::new(),
         owner: "alice@mac".into(),
+        from: "a".into(),
+        to: "b".into(),
         from_step: 1,
         start: Some(shares(100, 0)),
         load_balancers: vec![LB.into()],
@@ -93,7 +95,7 @@ pub fn outcome(route: &str, result: WriteResult, live: Option<Forward>, detail: 
 
 /// Numbered records, their events at these seconds.
 pub fn records(events: Vec<(i64, Event)>) -> Vec<Record> {
-    let record = |(i, (seconds, event))| Record { seq: i as u64 + 1, time: at(seconds), run: "alpha-20260301-140200-k3f9".into(), event };
+    let record = |(i, (seconds, event))| Record { seq: i as u64 + 1, time: at(seconds), run: "alpha-20260301-140200-k3f9".into(), event, newer: None };
     events.into_iter().enumerate().map(record).collect()
 }
 

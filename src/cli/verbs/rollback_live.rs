@@ -76,7 +76,7 @@ async fn on(store: &dyn Store, selector: &Selector, finished: bool) -> Option<Fo
 pub async fn without(global: &Global, args: &Rollback, store: &dyn Store, failure: Failure) -> Result<Exit, Failure> {
     let runs = store.runs().await.unwrap_or_default();
     let target = args.target.as_deref();
-    let plan = target.filter(|t| *t == "-" || Path::new(t).exists()).and_then(|t| find::plan(t, false).ok());
+    let plan = target.filter(|t| *t == "-" || Path::new(t).exists()).and_then(|t| find::file(t, false).ok());
     let name = plan.as_ref().map(|p| p.name.as_str()).or(target);
     let meant = |r: &&RunSummary| r.finished.is_none() && name.is_none_or(|n| r.plan == n || r.id == n);
     let tags = match runs.iter().filter(meant).collect::<Vec<_>>().as_slice() {

@@ -12,10 +12,11 @@ use crate::cli::{ask, term};
 /// Runs the verb.
 pub async fn run(global: &Global, args: &Run) -> Result<Exit, Failure> {
     let style = term::style_err(global.color);
-    let plan = find::plan(&args.plan, style.color)?;
-    let store = place::of(&global.kept(), &plan).await?;
-    let known = store.find(&plan.name).await.map_err(unusable)?;
+    let file = find::file(&args.plan, style.color)?;
+    let store = place::of(&global.kept(), &file).await?;
+    let known = store.find(&file.name).await.map_err(unusable)?;
     none_unfinished(&*store, &known).await?;
+    let plan = find::begun(&file, style.color)?;
     let from_step = number(&plan, args.from_step.as_ref())?.unwrap_or(1);
     let until = number(&plan, args.until.as_ref())?;
     let taker = taker(global, args, &plan).await?;

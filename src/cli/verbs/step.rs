@@ -24,10 +24,12 @@ pub async fn run(global: &Global, args: &Step) -> Result<Exit, Failure> {
     if is_run(&args.plan) && !Path::new(&args.plan).exists() {
         return of_run(global, args).await;
     }
-    let plan = find::plan(&args.plan, term::style_err(global.color).color)?;
-    let store = place::of(&global.kept(), &plan).await?;
-    match due::due(&*store, &plan).await? {
+    let color = term::style_err(global.color).color;
+    let file = find::file(&args.plan, color)?;
+    let store = place::of(&global.kept(), &file).await?;
+    match due::due(&*store, &file).await? {
         Due::Begin(known) => {
+            let plan = find::begun(&file, color)?;
             if let Some(last) = known.first() {
                 term::complain(&format!("{} has changed since the run {} of it, which is over: a new one begins", plan.source, last.id));
             }

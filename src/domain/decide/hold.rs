@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Decision, guard, steps};
+use super::{Decision, guard, newer, steps};
 use crate::base::time::later;
 use crate::domain::decide::goal;
 use crate::domain::decide::rival;
@@ -28,8 +28,10 @@ pub fn decide(plan: &Plan, state: &State, watch: &Watch, now: Timestamp) -> Opti
         }
         _ => {}
     }
+    let newer = newer::wait(plan, state);
     // A raise like any other: not without the marker, nor while something cannot be read.
     if watch.blind_since.is_none()
+        && newer.is_none()
         && let Some(decision) = reassert(plan, state, watch, now)
     {
         return Some(decision);
@@ -38,7 +40,7 @@ pub fn decide(plan: &Plan, state: &State, watch: &Watch, now: Timestamp) -> Opti
     if let (Phase::Baking, Some(event)) = (state.phase, steps::bake_record(state, watch)) {
         return Some(Decision::Record(vec![event]));
     }
-    let waits: Vec<_> = [frozen(state), paused(state), blind(watch)].into_iter().flatten().collect();
+    let waits: Vec<_> = [newer, frozen(state), paused(state), blind(watch)].into_iter().flatten().collect();
     if waits.is_empty() { None } else { Some(Decision::Wait(waits)) }
 }
 

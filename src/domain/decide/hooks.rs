@@ -47,7 +47,10 @@ pub fn not_undone(plan: &Plan, state: &State, rollback: &Rollback) -> Vec<String
         Some(Progress::Failed(why)) => Some(format!("{}: {why}", words(plan, id))),
         _ => Some(format!("{}: not done", words(plan, id))),
     };
-    undos(plan, state, rollback).filter_map(why).collect()
+    let first = rollback.to_step.unwrap_or(0);
+    let unread = state.done.iter().filter(|step| **step > first && exec(plan, **step).is_none());
+    let unread = unread.map(|step| format!("step {step}: this cutover cannot read its command, nor take it back"));
+    undos(plan, state, rollback).filter_map(why).chain(unread).collect()
 }
 
 /// The hook as it is to be carried out; `None` where the plan has no such one.

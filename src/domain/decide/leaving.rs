@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
-use super::{Decision, Orders, guard, metrics, steps};
+use super::{Decision, Orders, guard, metrics, newer, steps};
 use crate::domain::health::gate::Guard;
 use crate::domain::run::event::{Freeze, Stop, Wait, WaitReason};
 use crate::domain::run::state::{Phase, State};
@@ -47,12 +47,14 @@ fn middle(plan: &Plan, state: &State, watch: &Watch, waits: &[Wait], now: Timest
     let waits = || waits.iter().any(|wait| holds(wait.reason, frozen));
     // What can be measured now is measured before anybody leaves: a gate that nobody asks says nothing for ever.
     let measuring = || !metrics::questions(plan, state, &BTreeSet::new(), now).is_empty();
-    matches!(state.phase, Phase::RollingBack | Phase::Detaching)
+    // Nothing follows what would be raised next where nothing is raised.
+    let moves = newer::unknown(plan, state).is_none();
+    matches!(state.phase, Phase::RollingBack)
+        || (state.phase == Phase::Detaching && moves)
         || open
         || waits()
         || failing()
-        || measuring()
-        || steps::in_motion(plan, state, watch, now)
+        || (moves && (measuring() || steps::in_motion(plan, state, watch, now)))
 }
 
 /// Whether a wait is the middle of something.
@@ -73,6 +75,7 @@ fn holds(reason: WaitReason, frozen: bool) -> bool {
         | WaitReason::Bake
         | WaitReason::Approval
         | WaitReason::Paused
+        | WaitReason::Newer
         | WaitReason::Frozen
         | WaitReason::Binding => false,
     }

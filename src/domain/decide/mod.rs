@@ -12,6 +12,7 @@ mod hooks;
 pub mod hours;
 mod leaving;
 pub mod metrics;
+pub mod newer;
 mod ramp;
 mod reconcile;
 pub mod rival;
@@ -104,7 +105,8 @@ fn next(plan: &Plan, state: &State, watch: &Watch, orders: Orders, now: Timestam
         return rollback::decide(plan, state, watch, now);
     }
     if state.phase == Phase::Detaching {
-        return detach::decide(plan, state, watch, now);
+        let newer = newer::wait(plan, state).map(|wait| Decision::Wait(vec![wait]));
+        return newer.unwrap_or_else(|| detach::decide(plan, state, watch, now));
     }
     let news = metrics::news(plan, state, watch, now);
     if !news.is_empty() {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Batch, Decision, Orders, guard, hold, hooks, metrics, wait};
+use super::{Batch, Decision, Orders, guard, hold, hooks, metrics, newer, wait};
 use crate::base::duration;
 use crate::base::hours::opened;
 use crate::base::time::later;
@@ -40,6 +40,7 @@ pub fn label(step: &Step) -> String {
         StepKind::Shares(shares) => shares.iter().map(|(c, s)| format!("{c} {s} %")).collect::<Vec<_>>().join(", "),
         StepKind::Bake(d) => format!("pause {}", duration::show(*d)),
         StepKind::Exec(exec) => format!("exec {}", hooks::line(&exec.command)),
+        StepKind::Unknown => "a step that this cutover does not know".into(),
         StepKind::Approval(None) => "pause until promoted".into(),
         StepKind::Approval(Some(text)) => format!("approval: {text}"),
     };
@@ -74,6 +75,7 @@ fn begin(plan: &Plan, state: &State, watch: &Watch, orders: Orders, now: Timesta
         StepKind::Bake(_) => StepType::Bake,
         StepKind::Approval(_) => StepType::Approval,
         StepKind::Exec(_) => StepType::Exec,
+        StepKind::Unknown => return Decision::Wait(newer::wait(plan, state).into_iter().collect()),
     };
     Decision::Record(vec![Event::StepStarted { step: step.number, kind, label: label(step) }])
 }

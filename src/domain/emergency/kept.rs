@@ -55,6 +55,8 @@ pub fn started(seen: &[Seen], marker: Option<&str>) -> Result<Told, EmergencyErr
         text: plan.text.clone(),
         hash: plan.hash.clone(),
         owner: String::new(),
+        from: plan.strategy.from.clone(),
+        to: plan.strategy.to.clone(),
         from_step: 1,
         start: None,
         load_balancers: seen.iter().map(|s| s.load_balancer.arn.clone()).collect(),

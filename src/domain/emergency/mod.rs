@@ -103,6 +103,8 @@ pub fn started(wanted: &Wanted<'_>) -> Result<(Plan, Started), EmergencyError> {
         text: plan.text.clone(),
         hash: plan.hash.clone(),
         owner: String::new(),
+        from: plan.strategy.from.clone(),
+        to: plan.strategy.to.clone(),
         from_step: 1,
         start: Some([("from".into(), 100), ("to".into(), 0)].into()),
         load_balancers: vec![wanted.load_balancer.arn.clone()],
@@ -206,5 +208,5 @@ fn plan_text(lb: &str, pairs: &[(String, String, String)]) -> Result<Plan, Emerg
         },
     });
     let text = serde_yaml::to_string(&text).map_err(|e| EmergencyError::Plan(e.to_string()))?;
-    plan::parse("rollback", text.as_bytes()).map_err(|e| EmergencyError::Plan(plan::render(&e, false)))
+    plan::lint("rollback", text.as_bytes()).map_err(|e| EmergencyError::Plan(plan::render(&e, false)))
 }

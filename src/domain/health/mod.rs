@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// Targets of a group by state.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Counts {
     /// Healthy.
     pub healthy: u32,

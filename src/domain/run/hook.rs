@@ -9,7 +9,7 @@ use crate::plan::model::{ClusterName, Shares};
 
 /// One of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct HookId {
     /// On which occasion.
     pub at: Occasion,

@@ -154,7 +154,7 @@ impl Teller {
 
     fn take(&mut self, record: &Record) -> Result<(), Illegal> {
         let (at, was) = (record.time, self.told.state.step);
-        self.told.state.apply(at, &record.event)?;
+        self.told.state.take(record)?;
         self.told.time.1 = at;
         match &record.event {
             Event::StepStarted { step, .. } => {

@@ -212,6 +212,7 @@ pub fn does(plan: &Plan, step: &Step) -> String {
             let limit = step.limit.map(|l| format!(" for {}, then {}", duration::show(l.after), l.then.word()));
             format!("wait for approval{}{text}", limit.unwrap_or_default())
         }
+        StepKind::Unknown => crate::domain::decide::label(step),
     }
 }
 

@@ -54,7 +54,7 @@ impl Run<'_> {
         let stopped = Event::Stopped { reason, message: message.clone() };
         if self.unclaimed.is_some() && reason == Stop::Waiting {
             // Nothing has happened; the sign of life says who looked last.
-            let record = Record { seq: 0, time: self.ports.clock.now(), run: self.state.run.clone(), event: stopped };
+            let record = Record { seq: 0, time: self.ports.clock.now(), run: self.state.run.clone(), event: stopped, newer: None };
             self.audience.record(&record);
         } else {
             self.journal(stopped).await?;

@@ -29,7 +29,7 @@ pub fn length(plan: &Plan) -> Duration {
         StepKind::Shares(_) => plan.strategy.settle + WRITES,
         StepKind::Bake(time) => *time,
         StepKind::Approval(_) => APPROVAL,
-        StepKind::Exec(_) => Duration::ZERO,
+        StepKind::Exec(_) | StepKind::Unknown => Duration::ZERO,
     };
     plan.strategy.steps.iter().map(|s| step(&s.kind)).sum()
 }
@@ -61,7 +61,7 @@ pub fn stands(plan: &Plan, step: usize, at: Timestamp) -> Duration {
         StepKind::Bind => Some(BIND),
         StepKind::Bake(time) => Some(*time),
         StepKind::Approval(_) => Some(APPROVAL),
-        StepKind::Exec(_) => Some(Duration::ZERO),
+        StepKind::Exec(_) | StepKind::Unknown => Some(Duration::ZERO),
     });
     let long = waits.sum::<Duration>().max(plan.strategy.settle);
     // And until the next ones may come.

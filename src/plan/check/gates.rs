@@ -16,8 +16,8 @@ use crate::plan::scalar::Missing;
 const MINUTE: Duration = Duration::from_mins(1);
 const LATE: Duration = Duration::from_mins(3);
 
-/// Every metric gate, in the order of the file; `None` where one of them is wrong, which has been noted.
-pub(super) fn all(spec: &Spec, out: &mut Vec<Diagnostic>) -> Option<Vec<MetricGate>> {
+/// Every metric gate, in the order of the file.
+pub(super) fn all(spec: &Spec, out: &mut Vec<Diagnostic>) -> Vec<MetricGate> {
     let mut found: Vec<(Scope, &At<file::MetricGate>)> = Vec::new();
     for workload in spec.workloads.iter().flat_map(|w| &w.value) {
         let name = workload.value.name.as_ref().map(|n| n.value.0.clone()).unwrap_or_default();
@@ -36,14 +36,13 @@ pub(super) fn all(spec: &Spec, out: &mut Vec<Diagnostic>) -> Option<Vec<MetricGa
         if let Some(name) = &gate.value.name {
             names.see(&name.value.0, name.place, out);
         }
-        checked.push(self::gate(scope, gate, services, out));
+        checked.extend(self::gate(scope, gate, services, out));
     }
-    checked.into_iter().collect()
+    checked
 }
 
 fn gate(scope: Scope, at: &At<file::MetricGate>, services: bool, out: &mut Vec<Diagnostic>) -> Option<MetricGate> {
     let gate = &at.value;
-    let before = out.len();
     placeholders(gate, &scope, out);
     let source = source(gate)?;
     let judge = judge(at, &source, out)?;
@@ -70,7 +69,7 @@ fn gate(scope: Scope, at: &At<file::MetricGate>, services: bool, out: &mut Vec<D
         judge,
     };
     fits(at, &checked, services, out);
-    (out.len() == before).then_some(checked)
+    Some(checked)
 }
 
 /// What the parts of a gate mean together.
@@ -199,7 +198,7 @@ fn judge(at: &At<file::MetricGate>, source: &Source, out: &mut Vec<Diagnostic>) 
         }
         [(key, place)] if !able.contains(key) => {
             let message = format!("`{key}` cannot be told from what `{}` gives here", source.kind());
-            return note(out, Code::CUT031, place, message).help(wants(source)).none();
+            note(out, Code::CUT031, place, message).help(wants(source));
         }
         [_] => {}
         [_, (_, second), ..] => {
@@ -230,9 +229,8 @@ fn chosen_judge(gate: &file::MetricGate, out: &mut Vec<Diagnostic>) -> Option<Ju
     let at = gate.success_condition.as_ref()?;
     let (most, least) = (at.value.at_most.as_ref().map(|a| a.value.0), at.value.at_least.as_ref().map(|a| a.value.0));
     if at.sound && (most.is_none() && least.is_none() || most.zip(least).is_some_and(|(most, least)| most < least)) {
-        return note(out, Code::CUT031, at.head, "no value, or every value, meets this condition")
-            .help("write `{atMost: N}`, `{atLeast: N}`, or both with the smaller as `atLeast`")
-            .none();
+        note(out, Code::CUT031, at.head, "no value, or every value, meets this condition")
+            .help("write `{atMost: N}`, `{atLeast: N}`, or both with the smaller as `atLeast`");
     }
     Some(Judge::Condition { at_most: most, at_least: least })
 }

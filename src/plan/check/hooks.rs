@@ -8,10 +8,9 @@ use crate::plan::hooks::{ExecStep, Hook, HookOccasion, HookReaction};
 use crate::plan::model::hook::{self, Action, Occasion};
 use crate::plan::scalar::Query;
 
-/// Every hook; `None` where one of them is wrong, which has been noted.
-pub(super) fn all(strategy: &Strategy, out: &mut Vec<Diagnostic>) -> Option<Vec<hook::Hook>> {
-    let hooks: Vec<_> = strategy.hooks.as_ref()?.value.iter().map(|at| hook(at, out)).collect();
-    hooks.into_iter().collect()
+/// Every hook, in the order of the file.
+pub(super) fn all(strategy: &Strategy, out: &mut Vec<Diagnostic>) -> Vec<hook::Hook> {
+    strategy.hooks.iter().flat_map(|all| &all.value).filter_map(|at| hook(at, out)).collect()
 }
 
 fn hook(at: &At<Hook>, out: &mut Vec<Diagnostic>) -> Option<hook::Hook> {
@@ -32,7 +31,7 @@ fn hook(at: &At<Hook>, out: &mut Vec<Diagnostic>) -> Option<hook::Hook> {
     let may = before.is_some() && occasion != Occasion::Rollback;
     if let Some(reaction) = on_failure.as_ref().filter(|r| r.value == HookReaction::Fail && !may) {
         let message = "the failure of a hook that comes after something, or in a rollback, holds up nothing";
-        return note(out, Code::CUT039, reaction.head, message).help("write `ignore`, or leave it out").none();
+        note(out, Code::CUT039, reaction.head, message).help("write `ignore`, or leave it out");
     }
     let must = may && on_failure.as_ref().is_none_or(|reaction| reaction.value == HookReaction::Fail);
     Some(hook::Hook { name: name.as_ref().map(|n| n.value.0.clone()), before: before.is_some(), occasion, action, timeout, must })

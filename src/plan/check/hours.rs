@@ -15,18 +15,12 @@ use crate::plan::time::{Moment, When};
 /// Some Monday: which one does not matter to what comes back every week.
 const SOME_WEEK: Timestamp = Timestamp::constant(1_767_571_200, 0);
 
-pub(super) fn hours(strategy: &Strategy, out: &mut Vec<Diagnostic>) -> Option<Hours> {
-    let not_before = strategy.not_before.as_ref().map(|moment| instant(moment, None, "", out));
-    let windows: Vec<_> = strategy.windows.as_ref()?.value.iter().map(|w| window(w, out)).collect();
-    let blackouts: Vec<_> = strategy.blackouts.as_ref()?.value.iter().map(|b| blackout(b, out)).collect();
-    Some(Hours {
-        not_before: match not_before {
-            Some(read) => Some(read?),
-            None => None,
-        },
-        windows: windows.into_iter().collect::<Option<_>>()?,
-        blackouts: blackouts.into_iter().collect::<Option<_>>()?,
-    })
+pub(super) fn hours(strategy: &Strategy, out: &mut Vec<Diagnostic>) -> Hours {
+    Hours {
+        not_before: strategy.not_before.as_ref().and_then(|moment| instant(moment, None, "", out)),
+        windows: strategy.windows.iter().flat_map(|all| &all.value).filter_map(|w| window(w, out)).collect(),
+        blackouts: strategy.blackouts.iter().flat_map(|all| &all.value).filter_map(|b| blackout(b, out)).collect(),
+    }
 }
 
 fn window(at: &At<Window>, out: &mut Vec<Diagnostic>) -> Option<hours::Window> {
@@ -64,7 +58,9 @@ fn blackout(at: &At<Blackout>, out: &mut Vec<Diagnostic>) -> Option<hours::Black
 fn instant(moment: &At<Moment>, zone: Option<&TimeZone>, help: &str, out: &mut Vec<Diagnostic>) -> Option<Timestamp> {
     match (moment.value.0, zone) {
         (When::At(at), _) => Some(at),
-        (When::Wall(wall), Some(zone)) => zone.to_timestamp(wall).ok(),
+        (When::Wall(wall), Some(zone)) => zone.to_timestamp(wall).ok().or_else(|| {
+            note(out, Code::CUT034, moment.place, format!("{wall} is beyond every calendar")).help("write a year that will come").none()
+        }),
         (When::Wall(wall), None) => {
             let noted = note(out, Code::CUT034, moment.place, format!("{wall} is another time in every zone"));
             noted.help(format!("write its offset, as in `2026-12-24T12:00:00+01:00`{help}")).none()

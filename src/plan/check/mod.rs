@@ -16,7 +16,7 @@ use super::file::{Accept, Aws, Cluster, Document, Spec, StateCluster, Workload};
 use super::model::{self, ClusterAccess, Marker, Plan, StatePlace, StepKind};
 use super::scalar::MarkerKind;
 use super::suggest::closest;
-use crate::base::finding::Code;
+use crate::base::finding::{Code, Source};
 
 /// Where a plan came from.
 pub(super) struct Origin<'a> {
@@ -36,9 +36,12 @@ struct Scope {
     region: Option<String>,
 }
 
-/// The checked plan; `None` where something that it needs is missing or wrong, which has been noted.
-pub(super) fn plan(document: &Document, origin: &Origin, out: &mut Vec<Diagnostic>) -> Option<Plan> {
-    let spec = &document.spec.as_ref()?.value;
+/// The plan that a document is, and all that is wrong with it. What cannot be read, which is noted, is as in `instead`.
+pub(super) fn plan(document: &Document, origin: &Origin, instead: Plan, out: &mut Vec<Diagnostic>) -> Plan {
+    let name = document.metadata.as_ref().and_then(|m| m.value.name.as_ref()).map_or(instead.name.clone(), |n| n.value.0.clone());
+    let (source, text, hash) = (origin.source.to_owned(), origin.text.to_owned(), origin.hash.clone());
+    let Some(spec) = document.spec.as_ref().map(|s| &s.value) else { return Plan { name, source, text, hash, ..instead } };
+    let _of_this_version = (&document.api_version, &document.kind);
     let scope = scope(spec);
     let clusters = clusters(spec, out);
     let workloads = workloads(spec, &scope, out);
@@ -50,26 +53,26 @@ pub(super) fn plan(document: &Document, origin: &Origin, out: &mut Vec<Diagnosti
     let accept = accept(spec, out);
     let state = state(spec, out);
     let notifications = notify::all(spec, out);
-    let _of_this_version = (document.api_version.as_ref()?, document.kind.as_ref()?);
-    Some(Plan {
-        name: document.metadata.as_ref()?.value.name.as_ref()?.value.0.clone(),
-        source: origin.source.to_owned(),
-        text: origin.text.to_owned(),
-        hash: origin.hash.clone(),
-        account_id: scope.account?,
-        region: scope.region?,
-        api_budget: spec.aws.as_ref()?.value.api_budget.as_ref().map(|rate| rate.value.0),
-        clusters: clusters?,
-        workloads: workloads?,
-        strategy: strategy?,
-        accept: accept?,
-        marker: match spec.marker.as_ref()?.value {
-            MarkerKind::Tag => Marker::Tag,
-            MarkerKind::None => Marker::None,
+    Plan {
+        name,
+        source,
+        text,
+        hash,
+        newer: Vec::new(),
+        account_id: scope.account.unwrap_or(instead.account_id),
+        region: scope.region.unwrap_or(instead.region),
+        api_budget: spec.aws.as_ref().and_then(|aws| aws.value.api_budget.as_ref()).map(|rate| rate.value.0),
+        clusters: clusters.unwrap_or(instead.clusters),
+        workloads: workloads.unwrap_or(instead.workloads),
+        strategy: strategy.unwrap_or(instead.strategy),
+        accept,
+        marker: match spec.marker.as_ref().map(|m| m.value) {
+            Some(MarkerKind::None) => Marker::None,
+            Some(MarkerKind::Tag) | None => Marker::Tag,
         },
-        state: state?,
-        notifications: notifications?,
-    })
+        state: state.unwrap_or_default(),
+        notifications,
+    }
 }
 
 fn scope(spec: &Spec) -> Scope {
@@ -171,9 +174,9 @@ fn workloads(spec: &Spec, scope: &Scope, out: &mut Vec<Diagnostic>) -> Option<Ve
         if let Some(name) = &workload.value.name {
             names.see(&name.value.0, name.place, out);
         }
-        checked.push(self::workload(workload, scope, &mut groups, out));
+        checked.extend(self::workload(workload, scope, &mut groups, out));
     }
-    checked.into_iter().collect()
+    Some(checked)
 }
 
 fn workload(workload: &At<Workload>, scope: &Scope, groups: &mut routes::Groups, out: &mut Vec<Diagnostic>) -> Option<model::Workload> {
@@ -227,7 +230,7 @@ fn state(spec: &Spec, out: &mut Vec<Diagnostic>) -> Option<StatePlace> {
             // Where something in it could not be read, that may be its access.
             if at.sound {
                 let noted = note(out, Code::CUT004, at.head, "the cluster of `state` has neither `eks` nor `kubeContext`");
-                noted.help("add `eks: NAME`, or `kubeContext: NAME`; best is a cluster that is neither side");
+                noted.help("add `eks: NAME`, or `kubeContext: NAME`; best is a cluster that is neither side").unknown();
             }
             return None;
         }
@@ -235,10 +238,10 @@ fn state(spec: &Spec, out: &mut Vec<Diagnostic>) -> Option<StatePlace> {
     Some(StatePlace::Kubernetes { access, namespace: namespace.as_ref()?.value.0.clone() })
 }
 
-fn accept(spec: &Spec, out: &mut Vec<Diagnostic>) -> Option<Vec<model::Accept>> {
+fn accept(spec: &Spec, out: &mut Vec<Diagnostic>) -> Vec<model::Accept> {
     let mut codes = Unique::new("entries accept", Code::CUT008);
     let mut checked = Vec::new();
-    for Accept { code, reason } in spec.accept.as_ref()?.value.iter().map(|a| &a.value) {
+    for Accept { code, reason } in spec.accept.iter().flat_map(|all| &all.value).map(|a| &a.value) {
         if let Some(code) = code {
             known_code(&code.value.0, code.place, out);
             codes.see(&code.value.0, code.place, out);
@@ -247,7 +250,7 @@ fn accept(spec: &Spec, out: &mut Vec<Diagnostic>) -> Option<Vec<model::Accept>> 
             checked.push(model::Accept { code: code.value.0.clone(), reason: reason.value.0.clone() });
         }
     }
-    Some(checked)
+    checked
 }
 
 fn known_code(name: &str, place: Place, out: &mut Vec<Diagnostic>) {
@@ -256,9 +259,9 @@ fn known_code(name: &str, place: Place, out: &mut Vec<Diagnostic>) {
             let noted = note(out, Code::CUT025, place, format!("no finding has the code `{}`", super::decode::clip(name)));
             noted.help("`cutover check` shows the codes of its findings; they look like `CUT042`");
         }
-        Some(code) if name < Code::CUT040.name() => {
+        Some(code) if code.source() == Source::Lint => {
             let message = format!("{name} ({}) is an error of the plan itself and cannot be accepted", code.title());
-            note(out, Code::CUT026, place, message).help("remove the entry; the findings of the preflight begin at CUT040");
+            note(out, Code::CUT026, place, message).help("remove the entry; only what `check` and `compare` find can be accepted");
         }
         Some(_) => {}
     }

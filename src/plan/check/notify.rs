@@ -9,13 +9,9 @@ use crate::plan::scalar::KindName;
 use crate::plan::suggest::closest;
 use crate::plan::template;
 
-/// Every notification, in the order of the file; `None` where one of them is wrong, which has been noted.
-pub(super) fn all(spec: &Spec, out: &mut Vec<Diagnostic>) -> Option<Vec<Notification>> {
-    let mut checked = Vec::new();
-    for at in &spec.notifications.as_ref()?.value {
-        checked.push(notification(at, out));
-    }
-    checked.into_iter().collect()
+/// Every notification, in the order of the file.
+pub(super) fn all(spec: &Spec, out: &mut Vec<Diagnostic>) -> Vec<Notification> {
+    spec.notifications.iter().flat_map(|all| &all.value).filter_map(|at| notification(at, out)).collect()
 }
 
 fn notification(at: &At<file::Notification>, out: &mut Vec<Diagnostic>) -> Option<Notification> {

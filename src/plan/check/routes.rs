@@ -16,7 +16,7 @@ pub(super) struct Groups(BTreeMap<String, (String, Place)>);
 
 pub(super) fn binding(binding: Option<&At<Binding>>) -> Option<BindingSpec> {
     let Some(binding) = binding else {
-        return Some(BindingSpec { mode: BindingMode::Create, target_type: TargetType::Ip, extra: serde_json::Map::new() });
+        return Some(BindingSpec::default());
     };
     let Binding { mode, target_type, extra } = &binding.value;
     let mode = match mode.as_ref()?.value {
@@ -42,9 +42,9 @@ pub(super) fn entries(
     }
     let mut checked = Vec::new();
     for route in &routes.value {
-        checked.push(route.value.alb.as_ref().and_then(|alb| entry(&alb.value, scope, groups, out)));
+        checked.extend(route.value.alb.as_ref().and_then(|alb| entry(&alb.value, scope, groups, out)));
     }
-    checked.into_iter().collect()
+    Some(checked)
 }
 
 fn entry(alb: &Alb, scope: &Scope, groups: &mut Groups, out: &mut Vec<Diagnostic>) -> Option<RouteEntry> {

@@ -1,7 +1,5 @@
 //! The strategy: from, to, gates and steps.
 
-use std::collections::BTreeMap;
-
 use super::{At, Diagnostic, Scope, Unique, hooks, hours, is_shares, note};
 use crate::base::duration;
 use crate::base::finding::Code;
@@ -17,16 +15,18 @@ use crate::plan::time::ApprovalReaction;
 pub(super) fn strategy(
     strategy: &Strategy,
     scope: &Scope,
-    metrics: Option<Vec<MetricGate>>,
+    metrics: Vec<MetricGate>,
     out: &mut Vec<Diagnostic>,
 ) -> Option<model::Strategy> {
     let ends = ends(strategy, scope, out);
     let gates = strategy.gates.as_ref().and_then(|g| g.value.target_health.as_ref()).and_then(|t| gates(&t.value, out));
-    let start = ends.as_ref().filter(|_| weighted(strategy)).map(|(from, to)| toward(scope, from, to, 0));
-    let steps = strategy.steps.as_ref().and_then(|s| steps(s, scope, ends.as_ref(), start.as_ref(), out));
+    let start = ends.as_ref().filter(|_| weighted(strategy)).map(|ends| toward(scope, ends, 0));
+    let steps = strategy.steps.as_ref().map(|s| steps(s, scope, ends.as_ref(), start.as_ref(), out));
     let hooks = hooks::all(strategy, out);
+    let before = out.len();
     let hours = hours::hours(strategy, out);
-    let (from, to) = ends?;
+    let whole = out.len() == before && strategy.windows.as_ref().is_none_or(|all| all.sound);
+    let Ends { from, to, .. } = ends?;
     let checked = model::Strategy {
         from,
         to,
@@ -37,14 +37,16 @@ pub(super) fn strategy(
             Stickiness::Keep => RollbackStickiness::Keep,
         },
         observe_every: strategy.observe_every.as_ref().map(|every| every.value.0),
-        hours: hours?,
-        gates: gates?,
-        metrics: metrics?,
-        hooks: hooks?,
+        hours,
+        gates: gates.unwrap_or_default(),
+        metrics,
+        hooks,
         start,
         steps: steps?,
     };
-    hours::fitting(strategy, &checked, out);
+    if whole {
+        hours::fitting(strategy, &checked, out);
+    }
     Some(checked)
 }
 
@@ -55,23 +57,30 @@ fn reaction(reaction: Reaction) -> OnFailure {
     }
 }
 
-/// `from` and `to`, where both are clusters of the plan and not one.
-fn ends(strategy: &Strategy, scope: &Scope, out: &mut Vec<Diagnostic>) -> Option<(String, String)> {
+/// `from` and `to`.
+struct Ends {
+    from: String,
+    to: String,
+    /// Whether both are clusters of the plan and not one.
+    right: bool,
+}
+
+fn ends(strategy: &Strategy, scope: &Scope, out: &mut Vec<Diagnostic>) -> Option<Ends> {
     let mut known = |end: &Option<At<crate::plan::scalar::ClusterRef>>| {
         let end = end.as_ref()?;
-        scope.knows(&end.value.0, end.place, out).then(|| end.value.0.clone())
+        Some((end.value.0.clone(), scope.knows(&end.value.0, end.place, out)))
     };
     let (from, to) = (known(&strategy.from), known(&strategy.to));
-    let (from, to) = (from?, to?);
-    if from == to {
+    let ((from, one), (to, other)) = (from?, to?);
+    if from == to && one {
         let place = strategy.to.as_ref().map(|t| t.place).unwrap_or_default();
         let others: Vec<&String> = scope.clusters.iter().filter(|c| **c != from).collect();
         let others = if others.is_empty() { String::new() } else { format!("; there is also {}", list(&others)) };
         let message = format!("`from` and `to` are both `{from}`");
         note(out, Code::CUT013, place, message).help(format!("traffic moves from one cluster to another{others}"));
-        return None;
     }
-    Some((from, to))
+    let right = one && other && from != to;
+    Some(Ends { from, to, right })
 }
 
 /// Whether `from` must be whole at the start: not where the plan has only `setShares` steps.
@@ -80,8 +89,8 @@ fn weighted(strategy: &Strategy) -> bool {
 }
 
 /// `percent` to `to`, the rest to `from`, nothing to the others.
-fn toward(scope: &Scope, from: &str, to: &str, percent: u32) -> Shares {
-    let share = |c: &String| match c.as_str() {
+fn toward(scope: &Scope, Ends { from, to, .. }: &Ends, percent: u32) -> Shares {
+    let share = |c: &String| match c {
         c if c == to => percent,
         c if c == from => 100 - percent,
         _ => 0,
@@ -93,11 +102,11 @@ fn gates(health: &TargetHealth, out: &mut Vec<Diagnostic>) -> Option<TargetHealt
     let (raise, guard) = (&health.raise.as_ref()?.value, &health.guard.as_ref()?.value);
     let (high, low) = (raise.min_healthy_percent.as_ref()?, guard.min_healthy_percent.as_ref()?);
     let timeout = health.timeout.as_ref()?;
-    if low.value.0 > high.value.0 {
+    if low.value.0 > high.value.0 && low.sound && high.sound {
         let message = format!("the guard asks for {} % healthy targets, the raise gate for only {} %", low.value.0, high.value.0);
         note(out, Code::CUT029, low.place, message).help("a group would fail as soon as it got traffic: guard at most what raise asks for");
     }
-    if let Some(stable) = raise.stable_for.as_ref().filter(|s| s.value.0 >= timeout.value.0) {
+    if let Some(stable) = raise.stable_for.as_ref().filter(|s| s.value.0 >= timeout.value.0 && timeout.sound) {
         let (stable_for, limit) = (duration::show(stable.value.0), duration::show(timeout.value.0));
         note(
             out,
@@ -123,10 +132,10 @@ fn gates(health: &TargetHealth, out: &mut Vec<Diagnostic>) -> Option<TargetHealt
 fn steps(
     steps: &At<Vec<At<Step>>>,
     scope: &Scope,
-    ends: Option<&(String, String)>,
+    ends: Option<&Ends>,
     start: Option<&Shares>,
     out: &mut Vec<Diagnostic>,
-) -> Option<Vec<model::Step>> {
+) -> Vec<model::Step> {
     let before = out.len();
     let mut names = Unique::new("steps are called", Code::CUT008);
     let mut live = start.cloned();
@@ -141,23 +150,23 @@ fn steps(
         }
         let name = step.value.name.as_ref().map(|n| n.value.0.clone());
         let limit = limit(&step.value, out);
-        checked.push(kind.map(|kind| model::Step { number: i + 1, name, kind, limit }));
+        checked.push(model::Step { number: i + 1, name, kind: kind.unwrap_or(StepKind::Unknown), limit });
     }
     // A step that could not be read may be the one that moves a share.
-    let read: Option<Vec<model::Step>> = checked.into_iter().collect();
-    let moves = |s: &Vec<model::Step>| s.iter().any(|s| is_shares(&s.kind));
-    if out.len() == before && read.as_ref().is_some_and(|s| !moves(s)) {
+    if out.len() == before && steps.sound && !checked.iter().any(|s| is_shares(&s.kind)) {
         note(out, Code::CUT022, steps.head, "no step moves a share").help("add a `setWeight: N` or a `setShares: {…}`");
     }
-    read
+    checked
 }
 
-fn kind(step: &Step, scope: &Scope, ends: Option<&(String, String)>, live: Option<&Shares>, out: &mut Vec<Diagnostic>) -> Option<StepKind> {
+fn kind(step: &Step, scope: &Scope, ends: Option<&Ends>, live: Option<&Shares>, out: &mut Vec<Diagnostic>) -> Option<StepKind> {
     let Step { name: _, bind, set_weight, set_shares, pause, exec, gates: _ } = step;
     if let Some(weight) = set_weight {
-        let (from, to) = ends?;
-        alone(weight, from, to, live, out);
-        return Some(StepKind::Shares(toward(scope, from, to, weight.value.0)));
+        let ends = ends?;
+        if ends.right {
+            alone(weight, ends, live, out);
+        }
+        return Some(StepKind::Shares(toward(scope, ends, weight.value.0)));
     }
     if let Some(table) = set_shares {
         return shares(table, scope, out).map(StepKind::Shares);
@@ -181,11 +190,13 @@ fn limit(step: &Step, out: &mut Vec<Diagnostic>) -> Option<Limit> {
     match (timeout, on_timeout, duration) {
         (Some(timeout), _, Some(_)) => {
             let message = "a pause with a `duration` waits for nobody, so it has no `timeout`";
-            note(out, Code::CUT036, timeout.head, message).help("remove one of the two").none()
+            note(out, Code::CUT036, timeout.head, message).help("remove one of the two");
+            None
         }
         (None, Some(reaction), _) => {
             let noted = note(out, Code::CUT036, reaction.head, "`onTimeout` without a `timeout` never happens");
-            noted.help("add `timeout: 4h`, or remove it").none()
+            noted.help("add `timeout: 4h`, or remove it");
+            None
         }
         (timeout, reaction, _) => {
             let then = match reaction.as_ref().map(|r| r.value) {
@@ -199,7 +210,7 @@ fn limit(step: &Step, out: &mut Vec<Diagnostic>) -> Option<Limit> {
 }
 
 /// `setWeight` speaks of two clusters only: the others must be at 0 by then.
-fn alone(weight: &At<Percent>, from: &str, to: &str, live: Option<&Shares>, out: &mut Vec<Diagnostic>) {
+fn alone(weight: &At<Percent>, Ends { from, to, .. }: &Ends, live: Option<&Shares>, out: &mut Vec<Diagnostic>) {
     let others: Vec<&String> =
         live.into_iter().flatten().filter(|(c, share)| *c != from && *c != to && **share > 0).map(|(c, _)| c).collect();
     if !others.is_empty() {
@@ -211,23 +222,25 @@ fn alone(weight: &At<Percent>, from: &str, to: &str, live: Option<&Shares>, out:
 /// Every cluster named, in sum 100.
 fn shares(table: &At<Table<Percent>>, scope: &Scope, out: &mut Vec<Diagnostic>) -> Option<Shares> {
     let before = out.len();
-    let mut named = BTreeMap::new();
+    let mut read = Shares::new();
     for (cluster, percent) in &table.value.0 {
-        if scope.knows(&cluster.value, cluster.place, out) {
-            named.insert(cluster.value.clone(), percent.as_ref().map(|p| p.value.0));
-        }
+        scope.knows(&cluster.value, cluster.place, out);
+        read.insert(cluster.value.clone(), percent.as_ref()?.value.0);
     }
-    let read: Option<Shares> = named.iter().map(|(c, p)| Some((c.clone(), (*p)?))).collect();
-    let missing: Vec<&String> = scope.clusters.iter().filter(|c| !named.contains_key(*c)).collect();
-    let read = read.filter(|_| out.len() == before && scope.complete)?;
-    let sum: u32 = read.values().sum();
-    if sum != 100 {
+    let missing: Vec<&String> = scope.clusters.iter().filter(|c| !read.contains_key(*c)).collect();
+    let (sum, certain) = (read.values().sum::<u32>(), out.len() == before && scope.complete);
+    if sum != 100 && certain {
         let message = format!("the shares sum to {sum}, not 100");
-        note(out, Code::CUT021, table.head, message).help(format!("name {}, and let the sum be 100", list(&scope.clusters)));
-    } else if !missing.is_empty() {
+        return note(out, Code::CUT021, table.head, message)
+            .help(format!("name {}, and let the sum be 100", list(&scope.clusters)))
+            .none();
+    }
+    if !missing.is_empty() && certain {
         let zeros: Vec<String> = missing.iter().map(|c| format!("{c}: 0")).collect();
         note(out, Code::CUT021, table.head, format!("{} has no share", list(&missing)))
             .help(format!("name every cluster: add `{}`", zeros.join(", ")));
     }
-    (out.len() == before).then_some(read)
+    let zeros: Shares = missing.into_iter().map(|c| (c.clone(), 0)).collect();
+    read.extend(zeros);
+    (sum == 100).then_some(read)
 }

@@ -3,6 +3,7 @@
 pub mod hook;
 pub mod metric;
 pub mod notify;
+pub mod skeleton;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,7 +15,7 @@ use crate::base::hours::Hours;
 /// A cluster's name in the plan. It means nothing outside the plan.
 pub type ClusterName = String;
 
-/// A plan that passed all checks that need no network.
+/// A plan: linted, or read leniently from a journal ([`Plan::newer`]).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
     /// `metadata.name`, a DNS-1123 label.
@@ -25,6 +26,8 @@ pub struct Plan {
     pub text: String,
     /// Lower-case hexadecimal SHA-256 of [`Plan::text`].
     pub hash: String,
+    /// What this build does not know in the text, or cannot compute; empty in a linted plan. Such a run is guarded and rolled back, never raised.
+    pub newer: Vec<String>,
     /// Twelve digits; credentials of any other account are refused.
     pub account_id: String,
     /// For example `ap-northeast-2`.
@@ -355,6 +358,8 @@ pub enum StepKind {
     Bake(Duration),
     /// Run a command, under guard.
     Exec(hook::Exec),
+    /// Something that this build does not know; only in a plan that is newer than it, whose run is never raised.
+    Unknown,
     /// Until approved, under guard; the text says what is to be approved.
     Approval(Option<String>),
 }

@@ -6,14 +6,14 @@ use cutover::plan::model::{
     BindingMode, ClusterAccess, ListenerRef, Marker, OnFailure, PortRef, RollbackStickiness, RuleRef, Selector, Shares, StepKind,
     TargetType,
 };
-use cutover::plan::{self, parse, render, schema};
+use cutover::plan::{self, lint, render, schema};
 
 fn example(name: &str) -> Vec<u8> {
     std::fs::read(format!("{}/plans/{name}.yaml", env!("CARGO_MANIFEST_DIR"))).unwrap()
 }
 
 fn read(name: &str) -> plan::model::Plan {
-    parse(name, &example(name)).unwrap_or_else(|e| panic!("{}", render(&e, false)))
+    lint(name, &example(name)).unwrap_or_else(|e| panic!("{}", render(&e, false)))
 }
 
 fn shares(of: &[(&str, u32)]) -> Shares {
@@ -80,7 +80,7 @@ spec:
 
 #[test]
 fn defaults() {
-    let plan = parse("-", SMALLEST.as_bytes()).unwrap_or_else(|e| panic!("{}", render(&e, false)));
+    let plan = lint("-", SMALLEST.as_bytes()).unwrap_or_else(|e| panic!("{}", render(&e, false)));
     let strategy = &plan.strategy;
     let gates = &strategy.gates;
     assert_eq!((strategy.settle, strategy.on_failure, gates.on_timeout), (Duration::from_secs(15), OnFailure::Rollback, OnFailure::Pause));
@@ -157,7 +157,7 @@ fn what_looking_may_cost_is_said_in_calls_a_second() {
     let text = String::from_utf8(example("canary")).unwrap();
     let with = |budget: &str| {
         let at = text.find("    region:").expect("a region");
-        parse("budget", format!("{}    apiBudget: {budget}\n{}", &text[..at], &text[at..]).as_bytes())
+        lint("budget", format!("{}    apiBudget: {budget}\n{}", &text[..at], &text[at..]).as_bytes())
     };
     assert_eq!(read("canary").api_budget, None);
     assert_eq!(with("2.5").map(|plan| plan.api_budget).ok(), Some(Some(2.5)));

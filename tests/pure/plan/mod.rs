@@ -5,10 +5,11 @@ mod file;
 mod gates;
 mod hooks;
 mod notifications;
+mod read;
 mod shares;
 
 use cutover::plan::model::Plan;
-use cutover::plan::{Diagnostics, parse};
+use cutover::plan::{Diagnostics, lint};
 
 /// A plan of one route, with more fields, in flow style, of its workload, its strategy and itself (line 9).
 fn with(workload: &str, strategy: &str, spec: &str) -> Result<Plan, Diagnostics> {
@@ -24,7 +25,7 @@ spec:
   {spec}
 "
     );
-    parse("p.yaml", text.as_bytes())
+    lint("p.yaml", text.as_bytes())
 }
 
 /// One of the errors has this code and place, and says so or advises it.

@@ -36,7 +36,7 @@ async fn a_journal_of_version_1_is_read_as_it_always_was() {
     let records = store.read(&id).await.expect("it is read");
     assert!(records.iter().enumerate().all(|(i, r)| r.seq == i as u64 + 1 && r.run == id));
     let state = State::fold(&records).expect("legal").expect("a state");
-    let plan = cutover::plan::parse("v1", state.started.text.as_bytes()).unwrap_or_else(|e| panic!("{e}"));
+    let plan = cutover::plan::lint("v1", state.started.text.as_bytes()).unwrap_or_else(|e| panic!("{e}"));
     assert_eq!(plan.hash, state.started.hash, "the plan's text is what was hashed");
     let now = records.last().map_or(Timestamp::UNIX_EPOCH, |r| r.time);
     let view = View::of(&plan, &state, None, &[], now);

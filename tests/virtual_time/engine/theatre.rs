@@ -60,12 +60,12 @@ pub struct Theatre {
 /// A plan file.
 pub fn plan(path: &str) -> Plan {
     let bytes = std::fs::read(path).expect("a plan");
-    cutover::plan::parse(path, &bytes).unwrap_or_else(|_| panic!("{path} does not parse"))
+    cutover::plan::lint(path, &bytes).unwrap_or_else(|_| panic!("{path} does not parse"))
 }
 
 /// A plan from its text.
 pub fn plan_of(text: &str) -> Plan {
-    cutover::plan::parse("test.yaml", text.as_bytes()).unwrap_or_else(|e| panic!("{}", e))
+    cutover::plan::lint("test.yaml", text.as_bytes()).unwrap_or_else(|e| panic!("{}", e))
 }
 
 /// A scenario of the examples.

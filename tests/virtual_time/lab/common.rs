@@ -47,6 +47,7 @@ pub fn plan() -> Plan {
         source: "test".into(),
         text: String::new(),
         hash: String::new(),
+        newer: Vec::new(),
         account_id: "123456789012".into(),
         api_budget: None,
         region: "ap-northeast-2".into(),

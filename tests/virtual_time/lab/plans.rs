@@ -30,7 +30,7 @@ fn every_plan_of_ours_has_a_world_in_which_each_route_serves() {
     let mut count = 0;
     for entry in std::fs::read_dir("plans").expect("the folder") {
         let path = entry.expect("an entry").path();
-        let plan = plan::parse(&path.display().to_string(), &std::fs::read(&path).expect("a file")).expect("a plan");
+        let plan = plan::lint(&path.display().to_string(), &std::fs::read(&path).expect("a file")).expect("a plan");
         let entries = plan.workloads.iter().flat_map(|w| &w.routes);
         let least: usize = entries.map(|r| r.expect.unwrap_or(1)).sum();
         let reached = reach(&mut world(&plan)).len();
@@ -72,7 +72,7 @@ spec:
     steps: [{{bind: {{}}}}, {{setWeight: 100}}]
 "
     );
-    let plan = plan::parse("shop.yaml", text.as_bytes()).unwrap_or_else(|e| panic!("{}", plan::render(&e, false)));
+    let plan = plan::lint("shop.yaml", text.as_bytes()).unwrap_or_else(|e| panic!("{}", plan::render(&e, false)));
     let mut world = world(&plan);
     let reached = reach(&mut world);
     assert!(reached.contains(&rule) && reached.len() > 3, "{reached:?}");

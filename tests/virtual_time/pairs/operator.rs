@@ -98,7 +98,7 @@ spec:
 ",
         steps.join(", ")
     );
-    cutover::plan::parse("pairs", text.as_bytes()).unwrap_or_else(|e| panic!("{}", cutover::plan::render(&e, false)))
+    cutover::plan::lint("pairs", text.as_bytes()).unwrap_or_else(|e| panic!("{}", cutover::plan::render(&e, false)))
 }
 
 impl Pair {
@@ -227,6 +227,6 @@ impl Pair {
 
 /// Until the preflight has said what a run starts from.
 fn nothing() -> Started {
-    let empty = serde_json::json!({"plan": "", "text": "", "hash": "", "owner": "", "fromStep": 1, "loadBalancers": [], "routes": [], "groups": {}, "clusters": {}, "bindings": []});
+    let empty = serde_json::json!({"plan": "", "text": "", "hash": "", "owner": "", "from": "", "to": "", "fromStep": 1, "loadBalancers": [], "routes": [], "groups": {}, "clusters": {}, "bindings": []});
     serde_json::from_value(empty).expect("a start")
 }

@@ -117,7 +117,7 @@ impl Audience for Deaf {
 impl Days {
     /// Inside a runtime whose time is paused.
     pub fn new(kill: Option<Kill>) -> Self {
-        let plan = cutover::plan::parse("days", PLAN.as_bytes()).unwrap_or_else(|e| panic!("{}", cutover::plan::render(&e, false)));
+        let plan = cutover::plan::lint("days", PLAN.as_bytes()).unwrap_or_else(|e| panic!("{}", cutover::plan::render(&e, false)));
         let scenario = "apiVersion: cutover.dev/v1alpha1\nkind: Scenario\nmetadata: {name: days}\nspec: {}\n";
         let scenario = Scenario::parse("days", scenario).unwrap_or_else(|e| panic!("{e}"));
         let clock = Scaled::new(START, 1.0);

@@ -19,7 +19,7 @@ pub fn plan(name: &str) -> Plan {
         "reference" => std::fs::read_to_string("plans/alpha-webapp.yaml").expect("a plan"),
         other => panic!("there is no plan `{other}`"),
     };
-    cutover::plan::parse(name, text.as_bytes()).unwrap_or_else(|e| panic!("{}", cutover::plan::render(&e, false)))
+    cutover::plan::lint(name, text.as_bytes()).unwrap_or_else(|e| panic!("{}", cutover::plan::render(&e, false)))
 }
 
 /// Whatever hooks can do beside two routes and two share steps.

@@ -52,7 +52,7 @@ spec:
     steps: [{{bind: {{}}}}, {{setWeight: 50}}, {{pause: {{duration: {pause}}}}}, {{setWeight: 100}}]
 "
     );
-    cutover::plan::parse("shop.yaml", text.as_bytes()).unwrap_or_else(|e| panic!("{e}"))
+    cutover::plan::lint("shop.yaml", text.as_bytes()).unwrap_or_else(|e| panic!("{e}"))
 }
 
 struct Follower<'a>(&'a Stage, Vec<Record>);

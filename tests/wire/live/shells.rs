@@ -24,6 +24,7 @@ fn plan() -> Plan {
         source: "-".into(),
         text: String::new(),
         hash: String::new(),
+        newer: Vec::new(),
         account_id: "123456789012".into(),
         api_budget: None,
         region: "eu-central-1".into(),

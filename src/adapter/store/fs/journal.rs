@@ -115,7 +115,7 @@ impl Writer {
             _ => self.catch_up(known)?,
         };
         known.forget(); // it is outdated now, and may be ten thousand records
-        let record = Record { seq: self.seq + 1, time, run: self.run.clone(), event: event.clone() };
+        let record = Record { seq: self.seq + 1, time, run: self.run.clone(), event: event.clone(), newer: None };
         let (text, sum) = line(&self.sum, &record)
             .map_err(|e| StoreError::Io { path: self.path.display().to_string(), message: format!("a record that is not JSON: {e}") })?;
         if let Err(error) = self.write(end, text.as_bytes()) {

@@ -130,7 +130,7 @@ impl Writer {
 
     /// The record that an event is to become.
     pub fn next(&self, time: Timestamp, event: &Event) -> Record {
-        Record { seq: self.seq + 1, time, run: self.run.clone(), event: event.clone() }
+        Record { seq: self.seq + 1, time, run: self.run.clone(), event: event.clone(), newer: None }
     }
 
     /// Whether the journal, as it was read, ends with this record.

@@ -44,6 +44,7 @@ impl Tally {
             | Event::Health { .. }
             | Event::Waiting { .. }
             | Event::Notice { .. }
+            | Event::Unknown { .. }
             | Event::Measured(_)
             | Event::Notified { .. } => Vec::new(),
             other => {

@@ -200,6 +200,7 @@ fn text(event: &Event, run: &str, names: &Names, style: &Style) -> Option<Text> 
             )
         }
         Event::Stopped { message, .. } => Text::new(Tone::Warn, "⏸", message),
+        Event::Unknown { kind } => Text::new(Tone::Warn, "!", format!("`{kind}`: an event of a newer version, which this cutover does not know")),
         Event::Measured(m) => measured(m),
         Event::Notified { to, about, text } => Text::new(Tone::Faint, "·", format!("would tell {to} ({}): {text}", about.word())),
     })

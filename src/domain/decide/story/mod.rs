@@ -38,7 +38,7 @@ impl Sim {
     fn at_step(step: usize, healthy: u32) -> Self {
         let now = Timestamp::from_second(1_000_000).expect("a time");
         let event = Event::Started(Box::new(fixture::started(healthy)));
-        let state = State::fold(&[Record { seq: 1, time: now, run: "r".into(), event }]).expect("legal").expect("a state");
+        let state = State::fold(&[Record { seq: 1, time: now, run: "r".into(), event, newer: None }]).expect("legal").expect("a state");
         let plan = fixture::plan();
         let watch = Watch::new(now, Duration::from_secs(POLL.unsigned_abs()), Duration::from_mins(5));
         let mut sim = Self { plan, state, watch, now, events: Vec::new(), orders: Orders::default() };
@@ -48,7 +48,7 @@ impl Sim {
             StepKind::Shares(_) => StepType::Shares,
             StepKind::Bake(_) => StepType::Bake,
             StepKind::Approval(_) => StepType::Approval,
-            StepKind::Exec(_) => StepType::Exec,
+            StepKind::Exec(_) | StepKind::Unknown => StepType::Exec,
         };
         sim.apply(Event::StepStarted { step, kind, label: String::new() });
         let done = if kind == StepType::Shares { step - 1 } else { step };

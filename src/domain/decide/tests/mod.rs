@@ -26,7 +26,7 @@ fn run(actions: Vec<Action>) -> State {
     let first = started.routes.swap_remove(0);
     started.routes = vec![RouteStart { label: live.label(), id: live.id, conditions: live.conditions, actions: live.actions, ..first }];
     started.groups.values_mut().for_each(|group| group.healthy = 10);
-    let record = Record { seq: 1, time: at(0), run: "alpha-1".into(), event: Event::Started(Box::new(started)) };
+    let record = Record { seq: 1, time: at(0), run: "alpha-1".into(), event: Event::Started(Box::new(started)), newer: None };
     State::fold(&[record]).unwrap().unwrap()
 }
 

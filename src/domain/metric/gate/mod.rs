@@ -12,7 +12,7 @@ use crate::plan::model::metric::{Judge, MetricGate, NoData, Source};
 
 /// One measurement of a gate.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Measurement {
     /// The beginning of what it is about.
     pub from: Timestamp,
@@ -24,7 +24,7 @@ pub struct Measurement {
 
 /// What a measurement saw.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
+#[serde(tag = "kind", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Seen {
     /// Requests of both sides.
     Counts {

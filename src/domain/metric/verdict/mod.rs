@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 /// Requests of one side within some time, and those of them that failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Count {
     /// All.
     pub requests: u64,
@@ -45,7 +45,7 @@ impl Count {
 
 /// What one window counted on both sides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Window {
     /// The side that gives traffic away.
     pub old: Count,

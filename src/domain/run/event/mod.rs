@@ -1,6 +1,7 @@
 //! What happens in a run, as values: the payload of the journal's records, of `--output json`, of `history` and `report`.
 //!
-//! A field is only ever added, with a default; an event is never renamed: every released journal stays readable.
+//! A field is only ever added, with a default; an event is never renamed: every released journal stays readable. Unknown fields are read over here, and found
+//! in the journal ([`Record::newer`]).
 
 mod part;
 mod start;
@@ -36,11 +37,22 @@ pub struct Record {
     pub run: String,
     /// What.
     pub event: Event,
+    /// What a newer version has put into it; `None`: nothing that this build does not know.
+    pub newer: Option<Box<Newer>>,
+}
+
+/// What a record of a newer version holds.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Newer {
+    /// Which event, field or value that is, in words.
+    pub what: String,
+    /// The record as it was written, without its checksum.
+    pub json: serde_json::Map<String, serde_json::Value>,
 }
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "event", rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
+#[serde(tag = "event", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Event {
     /// The run exists: everything that it must remember to put things back.
     Started(Box<Started>),
@@ -342,6 +354,12 @@ pub enum Event {
         reason: Stop,
         /// What is live, who watches, how to go on and how to go back.
         message: String,
+    },
+    /// Something that this build does not know; see [`Record::newer`].
+    #[serde(skip)]
+    Unknown {
+        /// The event's name.
+        kind: String,
     },
     /// A rehearsal's own measurement; never in a journal.
     Measured(Measured),

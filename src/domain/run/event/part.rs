@@ -27,7 +27,7 @@ pub enum StepType {
 
 /// One write of a batch.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Write {
     /// The route.
     pub route: RouteId,
@@ -40,7 +40,7 @@ pub struct Write {
 
 /// A way back in parts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Ramp {
     /// Percent of the way back, rising, the last one 100.
     pub percents: Vec<u32>,
@@ -106,7 +106,7 @@ pub enum Freeze {
 
 /// Something that a run waits for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Wait {
     /// What kind of wait.
     pub reason: WaitReason,
@@ -153,6 +153,8 @@ pub enum WaitReason {
     Journal,
     /// It is not the time: `notBefore`, a window, a blackout.
     Window,
+    /// A newer version wrote something into the run that this one does not know.
+    Newer,
 }
 
 /// How a run ended.
@@ -185,7 +187,7 @@ pub enum Stop {
 
 /// What a rehearsal's clients saw between the end of a step's settling and its end.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Measured {
     /// The step whose shares were live.
     pub step: usize,
@@ -201,7 +203,7 @@ pub struct Measured {
 
 /// One cluster's part of [`Measured`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct MeasuredCluster {
     /// The share that the plan wants, in percent of the managed part.
     pub planned: f64,

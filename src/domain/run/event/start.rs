@@ -11,7 +11,7 @@ use crate::plan::model::{ClusterName, Shares};
 
 /// See [`Event::Started`](super::Event::Started).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Started {
     /// The plan's name.
     pub plan: String,
@@ -21,6 +21,10 @@ pub struct Started {
     pub hash: String,
     /// `alice@mac`.
     pub owner: String,
+    /// The cluster that carries the traffic at the start.
+    pub from: ClusterName,
+    /// The cluster that is to carry it.
+    pub to: ClusterName,
     /// The first step to do (`--from-step`), from 1.
     pub from_step: usize,
     /// The shares at the start, which a rollback returns to; `None`: what each route had.
@@ -43,7 +47,7 @@ pub struct Started {
 
 /// A binding that `bind` deals with.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct BindingStart {
     /// In which cluster.
     pub cluster: ClusterName,
@@ -57,7 +61,7 @@ pub struct BindingStart {
 
 /// A route at the start.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct RouteStart {
     /// ARN of the listener (default action) or rule.
     pub id: RouteId,
@@ -84,7 +88,7 @@ pub struct RouteStart {
 
 /// A tool that manages a resource, by a tag of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Owner {
     /// Which.
     pub tool: Tool,
@@ -106,7 +110,7 @@ pub enum Tool {
 
 /// A target group at the start.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct GroupStart {
     /// Name.
     pub name: String,

@@ -3,11 +3,14 @@
 //! A journal that parses is what was written, or a prefix of it; anything else is refused, because acting on half-believed intents moves traffic.
 //! What a prefix says is a lower bound: the live world has to be read before anything is written.
 
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use super::event::{Event, Record, VERSION};
 
+mod newer;
 mod swift;
 
 /// Hexadecimal digits of a checksum.
@@ -95,28 +98,46 @@ pub enum Why {
     /// The version is above [`VERSION`].
     #[error("a newer cutover wrote it (record version {0}, this one reads up to {VERSION})")]
     Newer(u64),
-    /// Intact, but not a record that this build knows.
-    #[error("a record that this cutover does not know ({0})")]
+    /// Intact, but no record.
+    #[error("not a record ({0})")]
     Unknown(String),
 }
 
 /// A record as `--output json` prints it: the event's own fields beside `v`, `seq`, `time`, `run`; no checksum.
 pub fn to_json(record: &Record) -> Value {
-    match fields(record) {
-        Ok(map) => Value::Object(map),
-        Err(error) => serde_json::json!({ "v": VERSION, "seq": record.seq, "event": "unprintable", "message": error.to_string() }),
+    if let Some(newer) = &record.newer {
+        return Value::Object(newer.json.clone());
     }
+    let message = |error: serde_json::Error| serde_json::json!({ "v": VERSION, "seq": record.seq, "event": "unprintable", "message": error.to_string() });
+    serde_json::to_value(Flat::of(record)).unwrap_or_else(message)
 }
 
 /// A record as a line of the journal, with its newline, and its checksum. `previous` is the checksum of the record before it, empty for the first.
 pub fn line(previous: &str, record: &Record) -> Result<(String, String), serde_json::Error> {
-    let mut line = serde_json::to_string(&fields(record)?)?;
+    let mut line = serde_json::to_string(&Flat::of(record))?;
     line.truncate(line.len() - 1);
     let sum = checksum(previous, line.as_bytes());
     line.push_str(r#","sum":""#);
     line.push_str(&sum);
     line.push_str("\"}\n");
     Ok((line, sum))
+}
+
+/// A record as it is written.
+#[derive(Serialize)]
+struct Flat<'a> {
+    v: u32,
+    seq: u64,
+    time: Timestamp,
+    run: &'a str,
+    #[serde(flatten)]
+    event: &'a Event,
+}
+
+impl<'a> Flat<'a> {
+    fn of(record: &'a Record) -> Self {
+        Self { v: VERSION, seq: record.seq, time: record.time, run: &record.run, event: &record.event }
+    }
 }
 
 /// Reads a journal. An incomplete last record is dropped; a complete one that is not right refuses the journal.
@@ -130,7 +151,8 @@ pub fn parse(bytes: &[u8]) -> Result<Parsed, Corrupt> {
 
 /// The record and checksum of the line after what was parsed so far.
 fn next(parsed: &Parsed, line: &[u8]) -> Result<(Record, String), Why> {
-    let (record, sum) = match verified(parsed.sum(), line).and_then(|sum| swift::record(line).map(|record| (record, sum))) {
+    let read = verified(parsed.sum(), line).and_then(|(open, sum)| Some((newer::marked(swift::record(line)?, line, open), sum)));
+    let (record, sum) = match read {
         Some(read) => read,
         None => slowly(parsed, line)?,
     };
@@ -151,16 +173,17 @@ fn slowly(parsed: &Parsed, line: &[u8]) -> Result<(Record, String), Why> {
     if let Some(v) = map.get("v").and_then(Value::as_u64).filter(|v| *v > u64::from(VERSION)) {
         return Err(Why::Newer(v));
     }
-    let sum = verified(parsed.sum(), line).ok_or(Why::Sum)?;
+    let (_, sum) = verified(parsed.sum(), line).ok_or(Why::Sum)?;
     record(map).map(|record| (record, sum)).map_err(Why::Unknown)
 }
 
-/// The checksum at the end of a line, if it is the right one. Bytes are compared, not JSON values, so that no change goes unseen.
-fn verified(previous: &str, line: &[u8]) -> Option<String> {
-    let line = line.strip_suffix(AFTER)?;
-    let (rest, sum) = line.split_at_checked(line.len().checked_sub(SUM)?)?;
-    let expected = checksum(previous, rest.strip_suffix(BEFORE)?);
-    (expected.as_bytes() == sum).then_some(expected)
+/// A line without its checksum and last brace, and the checksum, if it is the right one. Bytes are compared, not JSON values, so that no change goes unseen.
+fn verified<'l>(previous: &str, line: &'l [u8]) -> Option<(&'l [u8], String)> {
+    let rest = line.strip_suffix(AFTER)?;
+    let (rest, sum) = rest.split_at_checked(rest.len().checked_sub(SUM)?)?;
+    let open = rest.strip_suffix(BEFORE)?;
+    let expected = checksum(previous, open);
+    (expected.as_bytes() == sum).then_some((open, expected))
 }
 
 /// The checksum of a record without its last brace.
@@ -170,31 +193,21 @@ fn checksum(previous: &str, open: &[u8]) -> String {
     format!("{number:016x}")
 }
 
-fn fields(record: &Record) -> Result<Map<String, Value>, serde_json::Error> {
-    let mut map = Map::new();
-    map.insert("v".into(), VERSION.into());
-    map.insert("seq".into(), record.seq.into());
-    map.insert("time".into(), serde_json::to_value(record.time)?);
-    map.insert("run".into(), record.run.clone().into());
-    if let Value::Object(event) = serde_json::to_value(&record.event)? {
-        map.extend(event);
-    }
-    Ok(map)
-}
-
 fn record(mut map: Map<String, Value>) -> Result<Record, String> {
-    let mut take = |key: &str| map.remove(key).ok_or_else(|| format!("no `{key}`"));
-    let number = |value: Value| value.as_u64().ok_or_else(|| format!("{value} is not a number"));
-    let (v, seq, time, run, _) = (number(take("v")?)?, number(take("seq")?)?, take("time")?, take("run")?, take("sum")?);
+    map.remove("sum");
+    let read = |key: &str| map.get(key).ok_or_else(|| format!("no `{key}`"));
+    let number = |value: &Value| value.as_u64().ok_or_else(|| format!("{value} is not a number"));
+    let wrong = |e: serde_json::Error| e.to_string();
+    let (v, seq) = (number(read("v")?)?, number(read("seq")?)?);
     if v != u64::from(VERSION) {
         return Err(format!("record version {v}"));
     }
-    Ok(Record {
-        seq,
-        time: serde_json::from_value(time).map_err(|e| e.to_string())?,
-        run: serde_json::from_value(run).map_err(|e| e.to_string())?,
-        event: serde_json::from_value::<Event>(Value::Object(map)).map_err(|e| e.to_string())?,
-    })
+    let time = Timestamp::deserialize(read("time")?).map_err(wrong)?;
+    let run = String::deserialize(read("run")?).map_err(wrong)?;
+    match Event::deserialize(&Value::Object(map.clone())) {
+        Ok(event) => Ok(newer::compared(Record { seq, time, run, event, newer: None }, map)),
+        Err(error) => Ok(newer::unknown(seq, time, run, map, &error.to_string())),
+    }
 }
 
 #[cfg(test)]
@@ -212,7 +225,7 @@ mod tests {
         ];
         let (mut text, mut sum, mut records) = (String::new(), String::new(), vec![]);
         for (seq, event) in (1..).zip(events) {
-            let record = Record { seq, time: "2026-11-20T21:03:05Z".parse().unwrap(), run: "alpha-1".into(), event };
+            let record = Record { seq, time: "2026-11-20T21:03:05Z".parse().unwrap(), run: "alpha-1".into(), event, newer: None };
             let (line, next) = line(&sum, &record).unwrap();
             text.push_str(&line);
             sum = next;
@@ -268,7 +281,7 @@ mod tests {
         let forward = crate::domain::elb::action::forward(&live).cloned();
         let outcome = Event::Outcome { route: "arn:r".into(), result: WriteResult::Unknown, live: forward, detail: None };
         for event in [Event::Drifted { route: "arn:r".into(), expected: live.clone(), live: Some(live) }, outcome] {
-            let record = Record { seq: 1, time: "2026-11-20T21:03:05.123456789Z".parse().unwrap(), run: "r".into(), event };
+            let record = Record { seq: 1, time: "2026-11-20T21:03:05.123456789Z".parse().unwrap(), run: "r".into(), event, newer: None };
             let (text, _) = line("", &record).unwrap();
             assert_eq!(parse(text.as_bytes()).unwrap().records, [record]);
             assert!(!text.contains("drifted") || text.contains(&format!("\"expected\":{actions}")), "as the API spells it: {text}");
@@ -340,7 +353,7 @@ mod tests {
     #[test]
     fn a_measurement_is_printed_like_any_record() {
         let measured = Measured { step: 2, label: "setWeight: 5".into(), clusters: [].into(), requests: 9, client_errors: 0 };
-        let record = Record { seq: 3, time: "2026-11-20T21:03:05Z".parse().unwrap(), run: "r".into(), event: Event::Measured(measured) };
+        let record = Record { seq: 3, time: "2026-11-20T21:03:05Z".parse().unwrap(), run: "r".into(), event: Event::Measured(measured), newer: None };
         let json = to_json(&record).to_string();
         assert!(json.contains(r#""event":"measured","step":2,"#) && json.ends_with(r#""clientErrors":0}"#), "{json}");
     }

@@ -18,7 +18,12 @@ impl State {
         self.last = time;
         self.heard.extend(event.request().map(str::to_owned));
         match event {
-            Event::Claimed { onward, .. } => self.claim(time, *onward),
+            Event::Claimed { onward, tool, .. } => {
+                if version(tool) > version(&self.tool) {
+                    self.tool.clone_from(tool);
+                }
+                self.claim(time, *onward);
+            }
             Event::StepStarted { step, kind, .. } => self.enter(*step, *kind, time),
             Event::Bound { cluster, binding, .. } => {
                 self.bound.insert((cluster.clone(), binding.clone()));
@@ -81,6 +86,7 @@ impl State {
             | Event::Health { .. }
             | Event::Notice { .. }
             | Event::Kept { .. }
+            | Event::Unknown { .. }
             | Event::Measured(_)
             | Event::Notified { .. } => {}
         }
@@ -310,6 +316,11 @@ impl Route {
         }
         self.open = self.open.take().filter(|o| !o.sets.is_empty());
     }
+}
+
+/// The numbers of a version, for comparison.
+fn version(text: &str) -> Vec<u32> {
+    text.split(['.', '-', '+']).map_while(|part| part.parse().ok()).collect()
 }
 
 /// Who started an automatic rollback.

@@ -107,6 +107,10 @@ pub struct State {
     pub finished: Option<Outcome>,
     /// Why the last process left it, if it did.
     pub stopped: Option<Stop>,
+    /// The newest version that drove it.
+    pub tool: String,
+    /// What this build does not know in its records, in words.
+    pub newer: Vec<String>,
 }
 
 /// How far a command or a hook is.
@@ -269,11 +273,21 @@ impl State {
         let mut state: Option<Self> = None;
         for record in records {
             match &mut state {
-                Some(state) => state.apply(record.time, &record.event)?,
+                Some(state) => state.take(record)?,
                 None => state = Some(Self::start(record)?),
             }
         }
         Ok(state)
+    }
+
+    /// Takes the next record in. What follows upon something that this build does not know may be beyond it, too.
+    pub fn take(&mut self, record: &Record) -> Result<(), Illegal> {
+        self.newer.extend(record.newer.iter().map(|newer| newer.what.clone()));
+        match self.apply(record.time, &record.event) {
+            Err(illegal) if !self.newer.is_empty() => self.newer.push(format!("record {} of the journal: {illegal}", record.seq)),
+            applied => applied?,
+        }
+        Ok(())
     }
 
     fn start(record: &Record) -> Result<Self, Illegal> {
@@ -311,6 +325,8 @@ impl State {
             detach: None,
             finished: None,
             stopped: None,
+            tool: String::new(),
+            newer: record.newer.iter().map(|newer| newer.what.clone()).collect(),
             started: (**started).clone(),
         })
     }

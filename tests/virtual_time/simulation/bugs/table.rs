@@ -376,7 +376,7 @@ fn secrets() -> Vec<Bug> {
             let (time, run) = (all[0].at, "small-1".into());
             let event =
                 Event::Frozen { reason: cutover::domain::run::event::Freeze::Unreadable, message: format!("signed with {}", SECRETS[1]) };
-            after(all, 0, What::Journalled(Record { seq: 9, time, run, event }));
+            after(all, 0, What::Journalled(Record { seq: 9, time, run, event, newer: None }));
         }),
         edit("a session token in the log", "debug output of the SDK", 12, |all| after(all, 0, What::Said(format!("token {}", SECRETS[2])))),
         edit("a cluster's token in the last words", "a pre-signed URL is a credential", 12, |all| {

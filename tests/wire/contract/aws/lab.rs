@@ -50,6 +50,7 @@ fn plan(prefix: &str) -> Plan {
         source: "-".into(),
         text: String::new(),
         hash: String::new(),
+        newer: Vec::new(),
         account_id: "123456789012".into(),
         api_budget: None,
         region: "us-east-1".into(),

@@ -13,7 +13,7 @@ fn moto_what_init_writes_is_a_plan_that_check_accepts_and_nothing_changes() {
     let lb = "looking-web";
 
     let written = run(world.cutover(&["init", "--load-balancer", lb, "--from", "*-a", "--to", "*-b"])).exits(0).out;
-    let parsed = cutover::plan::parse("-", written.as_bytes()).expect("a plan");
+    let parsed = cutover::plan::lint("-", written.as_bytes()).expect("a plan");
     assert_eq!((parsed.account_id.as_str(), parsed.region.as_str()), ("123456789012", "us-east-1"));
     assert_eq!(parsed.workloads[0].routes[0].expect, Some(21));
     let plan = world.file("init.yaml", &written);

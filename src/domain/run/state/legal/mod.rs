@@ -48,7 +48,7 @@ fn legal(stand: Stand, event: &Event) -> bool {
     let stepping = matches!(phase, Ready | Moving | Baking | Awaiting | Working);
     match event {
         Event::Started(_) | Event::Measured(_) | Event::Notified { .. } => false,
-        Event::Claimed { .. } | Event::Notice { .. } | Event::Stopped { .. } => true,
+        Event::Claimed { .. } | Event::Notice { .. } | Event::Stopped { .. } | Event::Unknown { .. } => true,
         Event::RollbackStarted { .. } | Event::RampStarted { .. } => !detached,
         Event::DetachStarted { .. } => phase == Finished,
         Event::Unbound { .. } => phase == Detaching,
@@ -117,6 +117,7 @@ pub(super) fn kind(event: &Event) -> &'static str {
         Event::Notice { .. } => "notice",
         Event::Finished { .. } => "finished",
         Event::Stopped { .. } => "stopped",
+        Event::Unknown { .. } => "unknown",
         Event::Measured(_) => "measured",
         Event::Notified { .. } => "notified",
     }

@@ -1,0 +1,46 @@
+//! The plan of a run, from what its journal froze. It is read for ever, whatever today's rules are and whether the file is still there.
+
+use super::event::Started;
+use crate::plan::model::skeleton::Skeleton;
+use crate::plan::model::{Plan, RouteEntry, Selector, Step, StepKind};
+use crate::plan::read;
+
+/// The plan that a run began with, as far as this build can read its text; the rest is what `started` itself says.
+pub fn plan(started: &Started) -> Plan {
+    read(&format!("{} (from the journal)", started.plan), started.text.as_bytes(), skeleton(started).plan())
+}
+
+fn skeleton(started: &Started) -> Skeleton {
+    let mut clusters = vec![started.from.clone(), started.to.clone()];
+    let mut workloads: Vec<(String, Vec<RouteEntry>)> = Vec::new();
+    for route in &started.routes {
+        let new: Vec<_> = route.groups.keys().filter(|name| !clusters.contains(name)).cloned().collect();
+        clusters.extend(new);
+        let entry = RouteEntry {
+            load_balancer: Selector::Arn(route.load_balancer.clone()),
+            listeners: Vec::new(),
+            target_groups: route.groups.iter().map(|(cluster, arn)| (cluster.clone(), Selector::Arn(arn.clone()))).collect(),
+            rules: None,
+            expect: None,
+        };
+        match workloads.iter_mut().find(|(name, _)| *name == route.workload) {
+            Some((_, entries)) if entries.contains(&entry) => {}
+            Some((_, entries)) => entries.push(entry),
+            None => workloads.push((route.workload.clone(), vec![entry])),
+        }
+    }
+    // A run without a text is a rollback that began without a plan.
+    let shares = [(started.to.clone(), 0), (started.from.clone(), 100)].into();
+    let back = Step { number: 1, name: None, kind: StepKind::Shares(shares), limit: None };
+    let mut arn = started.load_balancers.iter().flat_map(|arn| arn.split(':')).skip(3).map(str::to_owned);
+    Skeleton {
+        name: started.plan.clone(),
+        region: arn.next().unwrap_or_default(),
+        account_id: arn.next().unwrap_or_default(),
+        clusters,
+        from: started.from.clone(),
+        to: started.to.clone(),
+        workloads,
+        steps: if started.text.is_empty() { vec![back] } else { Vec::new() },
+    }
+}

@@ -1,0 +1,97 @@
+//! Records of a newer version: intact, with an event, a field or a value that this build does not know. They are kept as they are, and never acted upon.
+//!
+//! No list of fields is kept for that: a field is unknown if it is not there any more when the record that was read is written again.
+
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+
+use super::Flat;
+use crate::domain::run::event::{Event, Newer, Record};
+
+/// A record that was read from a line, whose bytes without the checksum are `open`: with what this build does not know in it.
+pub(super) fn marked(record: Record, line: &[u8], open: &[u8]) -> Record {
+    let mut again = Vec::with_capacity(line.len());
+    // What comes out as it was read is known; the slower comparison is for whatever else there may be.
+    let same = serde_json::to_writer(&mut again, &Flat::of(&record)).is_ok() && again.strip_suffix(b"}") == Some(open);
+    if same {
+        return record;
+    }
+    match serde_json::from_slice(line) {
+        Ok(Value::Object(mut was)) => {
+            was.remove("sum");
+            compared(record, was)
+        }
+        _ => record,
+    }
+}
+
+/// The record with what this build does not know in the JSON that it was read from.
+pub(super) fn compared(record: Record, was: Map<String, Value>) -> Record {
+    let newer = newer(&record, was).map(Box::new);
+    Record { newer, ..record }
+}
+
+/// What an intact record is, if this build cannot make an event of it.
+pub(super) fn unknown(seq: u64, time: Timestamp, run: String, json: Map<String, Value>, why: &str) -> Record {
+    let kind = json.get("event").and_then(Value::as_str).unwrap_or_default().to_owned();
+    // The rest is a list of what would be known.
+    let why = why.split(", expected").next().unwrap_or_default();
+    let what = format!("record {seq} of the journal, `{kind}`: {why}");
+    Record { seq, time, run, event: Event::Unknown { kind }, newer: Some(Box::new(Newer { what, json })) }
+}
+
+fn newer(record: &Record, was: Map<String, Value>) -> Option<Newer> {
+    let is = serde_json::to_value(Flat::of(record)).ok()?;
+    let mut found = Vec::new();
+    let json = Value::Object(was);
+    differing("", &json, &is, &mut found);
+    let kind = json.get("event").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let Value::Object(json) = json else { return None };
+    let what = format!("record {} of the journal, `{kind}`: {}", record.seq, found.join(", "));
+    (!found.is_empty()).then_some(Newer { what, json })
+}
+
+/// Notes where `was` says something that `is` does not.
+fn differing(path: &str, was: &Value, is: &Value, found: &mut Vec<String>) {
+    let inner = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
+    match (was, is) {
+        (Value::Object(was), Value::Object(is)) => {
+            for (key, value) in was {
+                match is.get(key) {
+                    Some(now) => differing(&inner(key), value, now, found),
+                    None if says_nothing(value) => {}
+                    None => found.push(format!("the field `{}`", inner(key))),
+                }
+            }
+        }
+        (Value::Array(was), Value::Array(is)) if was.len() == is.len() => {
+            was.iter().zip(is).enumerate().for_each(|(i, (was, is))| differing(&inner(&i.to_string()), was, is, found));
+        }
+        (was, is) if same(was, is) => {}
+        (was, _) => found.push(format!("the value {was} of `{path}`")),
+    }
+}
+
+/// Whether a field may as well be left out.
+fn says_nothing(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Bool(flag) => !flag,
+        Value::Number(n) => n.as_f64() == Some(0.0),
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(map) => map.is_empty(),
+    }
+}
+
+/// Whether two values are one, perhaps spelled in two ways.
+fn same(was: &Value, is: &Value) -> bool {
+    let time = |value: &Value| value.as_str().and_then(|text| text.parse::<Timestamp>().ok());
+    match (was, is) {
+        (Value::Number(a), Value::Number(b)) => {
+            let (a, b) = (a.as_f64().unwrap_or(f64::NAN), b.as_f64().unwrap_or(f64::NAN));
+            (a - b).abs() <= a.abs().max(b.abs()) * 1e-12
+        }
+        _ => was == is || time(was).is_some_and(|at| time(is) == Some(at)),
+    }
+}

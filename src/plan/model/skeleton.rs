@@ -1,0 +1,115 @@
+//! A plan without a text: for a rollback that begins without a plan, and for a run whose text cannot be read.
+
+use std::time::Duration;
+
+use super::{
+    BindingMode, BindingSpec, Cluster, ClusterAccess, ClusterName, GuardGate, Marker, OnFailure, Plan, RaiseGate, RollbackStickiness,
+    RouteEntry, StatePlace, Step, Strategy, TargetHealthGates, TargetType, Workload,
+};
+use crate::base::hours::Hours;
+
+/// The least that a plan consists of: enough to look at the routes, to guard them and to roll back. All else has the defaults of the plan file.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Skeleton {
+    /// The plan's name.
+    pub name: String,
+    /// The account of the load balancers; empty where it is unknown.
+    pub account_id: String,
+    /// Their region; empty where it is unknown.
+    pub region: String,
+    /// The clusters.
+    pub clusters: Vec<ClusterName>,
+    /// The cluster that carries the traffic at the start.
+    pub from: ClusterName,
+    /// The cluster that is to carry it.
+    pub to: ClusterName,
+    /// The workloads by name, with their routes.
+    pub workloads: Vec<(String, Vec<RouteEntry>)>,
+    /// The steps.
+    pub steps: Vec<Step>,
+}
+
+impl Skeleton {
+    /// The plan.
+    pub fn plan(self) -> Plan {
+        let Self { name, account_id, region, clusters, from, to, workloads, steps } = self;
+        Plan {
+            source: name.clone(),
+            name,
+            text: String::new(),
+            hash: crate::plan::hash(b""),
+            newer: Vec::new(),
+            account_id,
+            region,
+            api_budget: None,
+            clusters: clusters.into_iter().map(|name| Cluster { name, access: ClusterAccess::None }).collect(),
+            workloads: workloads.into_iter().map(|(name, routes)| Workload { name, service: None, binding: BindingSpec::default(), routes }).collect(),
+            strategy: Strategy { steps, ..Strategy::between(from, to) },
+            accept: Vec::new(),
+            marker: Marker::Tag,
+            state: StatePlace::Local,
+            notifications: Vec::new(),
+        }
+    }
+}
+
+impl Strategy {
+    /// A strategy without steps, with the defaults of the plan file.
+    pub fn between(from: ClusterName, to: ClusterName) -> Self {
+        Self {
+            from,
+            to,
+            settle: Duration::from_secs(15),
+            on_failure: OnFailure::Rollback,
+            rollback_stickiness: RollbackStickiness::Break,
+            observe_every: None,
+            hours: Hours::default(),
+            gates: TargetHealthGates::default(),
+            metrics: Vec::new(),
+            hooks: Vec::new(),
+            start: None,
+            steps: Vec::new(),
+        }
+    }
+}
+
+impl Default for TargetHealthGates {
+    fn default() -> Self {
+        Self {
+            raise: RaiseGate { min_healthy: 1, min_healthy_percent: 95.0, capacity: 1.0, stable_for: None },
+            guard: GuardGate { min_healthy_percent: 70.0, for_: Duration::from_secs(90) },
+            timeout: Duration::from_mins(20),
+            on_timeout: OnFailure::Pause,
+        }
+    }
+}
+
+impl Default for BindingSpec {
+    fn default() -> Self {
+        Self { mode: BindingMode::Create, target_type: TargetType::Ip, extra: serde_json::Map::new() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_skeleton_has_the_defaults_of_the_plan_file() {
+        let text = "{apiVersion: cutover.dev/v1alpha1, kind: Cutover, metadata: {name: x}, spec: {aws: {accountId: '123456789012', region: eu-west-1}, \
+                    clusters: [{name: a}, {name: b}], strategy: {from: a, to: b, steps: [setShares: {a: 0, b: 100}]}, \
+                    workloads: [{name: w, routes: [{alb: {loadBalancer: lb, targetGroups: {a: ga, b: gb}}}]}]}}";
+        let plan = crate::plan::lint("x", text.as_bytes()).unwrap();
+        let skeleton = Skeleton {
+            name: plan.name.clone(),
+            account_id: plan.account_id.clone(),
+            region: plan.region.clone(),
+            clusters: vec!["a".into(), "b".into()],
+            from: "a".into(),
+            to: "b".into(),
+            workloads: vec![("w".into(), plan.workloads[0].routes.clone())],
+            steps: plan.strategy.steps.clone(),
+        };
+        assert_eq!(Plan { text: plan.text.clone(), hash: plan.hash.clone(), ..skeleton.plan() }, plan);
+    }
+}

@@ -1,0 +1,121 @@
+//! Plans of runs that were begun: read for what they say, whatever today's rules forbid, and never refused.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use cutover::plan::model::skeleton::Skeleton;
+use cutover::plan::model::{Plan, Selector, StepKind};
+use cutover::plan::{lint, read};
+
+fn skeleton() -> Plan {
+    let (name, from, to) = ("from-the-journal".into(), "a".into(), "b".into());
+    Skeleton { name, from, to, clusters: vec!["a".into(), "b".into()], ..Skeleton::default() }.plan()
+}
+
+/// A plan with other workloads, strategy and further fields of `spec`.
+fn leniently(workload: &str, strategy: &str, spec: &str) -> Plan {
+    let text = format!(
+        "apiVersion: cutover.dev/v1alpha1
+kind: Cutover
+metadata: {{name: p}}
+spec:
+  aws: {{accountId: \"123456789012\", region: eu-central-1}}
+  clusters: [{{name: a}}, {{name: b}}]
+  workloads: [{{name: w, routes: [{{alb: {{loadBalancer: lb, targetGroups: {{a: ga, b: gb}}}}}}], {workload}}}]
+  strategy: {{from: a, to: b, {strategy}}}
+  {spec}
+"
+    );
+    read("p.yaml", text.as_bytes(), skeleton())
+}
+
+#[test]
+fn a_plan_that_passes_the_lint_is_read_as_it_is_linted() {
+    for file in std::fs::read_dir("plans").unwrap().map(|e| e.unwrap().path()) {
+        let (name, bytes) = (file.display().to_string(), std::fs::read(&file).unwrap());
+        assert_eq!(read(&name, &bytes, skeleton()), lint(&name, &bytes).unwrap(), "{name}");
+    }
+}
+
+#[test]
+fn a_rule_that_became_stricter_does_not_touch_a_run() {
+    let steps = "steps: [{setWeight: 5, name: '7'}, {setWeight: 10, name: Not_A_Label}, {pause: {duration: 900h}}, {setWeight: 100}]";
+    let plan = leniently("", steps, "");
+    assert!(plan.newer.is_empty(), "{:?}", plan.newer);
+    let names: Vec<_> = plan.strategy.steps.iter().map(|s| s.name.as_deref()).collect();
+    assert_eq!(names, [Some("7"), Some("Not_A_Label"), None, None]);
+    assert_eq!(plan.strategy.steps[2].kind, StepKind::Bake(Duration::from_hours(900)));
+
+    let window = "windows: [{from: '09:00', to: '10:00', zone: UTC}], steps: [{setWeight: 50}, {pause: {duration: 5h}}, {setWeight: 100}]";
+    let plan = leniently("", window, "");
+    assert_eq!((plan.newer.len(), plan.strategy.hours.windows.len(), plan.strategy.steps.len()), (0, 1, 3), "a window that fits no step");
+
+    let told = "notifications: [{slack: {urlFrom: {env: HOOK}}, template: 'hello {{nobody}}'}]";
+    let plan = leniently("", "steps: [{setWeight: 100}]", told);
+    assert_eq!((plan.newer.len(), plan.notifications[0].template.as_deref()), (0, Some("hello {{nobody}}")));
+
+    let odd = "settle: 999h, gates: {targetHealth: {guard: {minHealthyPercent: 99}}}, steps: [{setShares: {b: 100}}, {setWeight: 100}]";
+    let plan = leniently("service: {namespace: Shop, name: web, port: '80'}", odd, "accept: [{code: CUT999, reason: ''}]");
+    assert!(plan.newer.is_empty(), "{:?}", plan.newer);
+    assert_eq!(plan.strategy.steps[0].kind, StepKind::Shares([("a".to_owned(), 0), ("b".to_owned(), 100)].into()));
+}
+
+#[test]
+fn a_name_of_no_resource_is_the_name_that_was_written() {
+    let text = std::fs::read_to_string("tests/plans/broken/load-balancer-name.yaml").unwrap();
+    let plan = read("p", text.as_bytes(), skeleton());
+    assert!(plan.newer.is_empty(), "{:?}", plan.newer);
+    assert!(matches!(&plan.workloads[0].routes[0].load_balancer, Selector::Name(_)));
+}
+
+#[test]
+fn what_this_build_does_not_know_is_listed_and_the_rest_is_read() {
+    let cases = [
+        ("ramp: 5, steps: [{setWeight: 100}]", "`strategy` has no field `ramp`"),
+        ("onFailure: phone, steps: [{setWeight: 100}]", "`onFailure` must be"),
+        ("settle: a while, steps: [{setWeight: 100}]", "`a while` is not a duration"),
+        ("steps: [{teleport: {}}, {setWeight: 100}]", "a step has no field `teleport`"),
+        ("steps: [{pause: {duration: 10m, jitter: 1m}}, {setWeight: 100}]", "`pause` has no field `jitter`"),
+        ("steps: [{setWeight: {percent: 5}}, {setWeight: 100}]", "`setWeight` must be"),
+        ("steps: [{setShares: {a: 50, b: 40}}, {setWeight: 100}]", "the shares sum to 90"),
+        ("gates: {targetHealth: {guard: {for: {seconds: 3}}}}, steps: [{setWeight: 100}]", "`for` must be"),
+    ];
+    for (strategy, said) in cases {
+        let plan = leniently("", strategy, "");
+        assert!(plan.newer.iter().any(|what| what.contains(said)), "{strategy}: {:?}", plan.newer);
+        assert_eq!((plan.name.as_str(), plan.strategy.from.as_str(), plan.workloads.len()), ("p", "a", 1), "{strategy}");
+        let last = plan.strategy.steps.last().map(|s| s.kind.clone());
+        assert_eq!(last, Some(StepKind::Shares([("a".to_owned(), 0), ("b".to_owned(), 100)].into())), "{strategy}");
+    }
+    let plan = leniently("", "steps: [{teleport: {}}, {setWeight: 100}]", "");
+    assert_eq!(plan.strategy.steps[0].kind, StepKind::Unknown);
+    let plan = leniently("", "gates: {targetHealth: {guard: {for: {seconds: 3}}}}, steps: [{setWeight: 100}]", "");
+    assert_eq!(plan.strategy.gates.guard.for_, Duration::from_secs(90), "the default that the format documents");
+}
+
+#[test]
+fn where_nothing_can_be_read_the_plan_is_what_the_journal_froze() {
+    for text in ["{{{", "- a list", "kind: [", "\u{0}", "spec: {strategy: 7}"] {
+        let plan = read("p", text.as_bytes(), skeleton());
+        assert!(!plan.newer.is_empty(), "{text}");
+        let Plan { name, strategy, clusters, hash, text: kept, .. } = plan;
+        assert_eq!((name.as_str(), strategy.from.as_str(), strategy.to.as_str(), clusters.len()), ("from-the-journal", "a", "b", 2), "{text}");
+        assert_eq!((hash, kept.as_str()), (cutover::plan::hash(text.as_bytes()), text));
+    }
+    assert_eq!(read("p", b"", skeleton()), skeleton(), "a run without a text is a rollback that began without a plan");
+}
+
+/// Every way to be wrong that the lint knows: it is read all the same, and only what cannot be computed makes a run newer.
+#[test]
+fn every_broken_plan_is_read() {
+    let mut files: Vec<_> = std::fs::read_dir("tests/plans/broken").unwrap().map(|e| e.unwrap().path()).collect();
+    files.sort();
+    let mut table = String::new();
+    for file in files {
+        let (name, bytes) = (file.file_name().unwrap().to_string_lossy().into_owned(), std::fs::read(&file).unwrap());
+        let plan = read(&name, &bytes, skeleton());
+        let steps = plan.strategy.steps.len();
+        writeln!(table, "{name}: {steps} steps{}", plan.newer.iter().map(|what| format!("\n    newer: {what}")).collect::<String>()).unwrap();
+    }
+    insta::with_settings!({ omit_expression => true }, { insta::assert_snapshot!(table) });
+}
