@@ -9,6 +9,7 @@ use super::notify::Bells;
 use super::surface::Surface;
 use super::view::View;
 use super::{drive, owner};
+use crate::domain::run::event::RequestKind;
 use crate::domain::run::event::{Event, Outcome, Record};
 use crate::domain::run::state::State;
 use crate::engine::{Audience, Ending, request};
@@ -61,9 +62,7 @@ fn back(record: &Record) -> Option<Ending> {
 fn not_done(record: &Record) -> Option<String> {
     match &record.event {
         // Somebody else's request may be refused meanwhile.
-        Event::Notice { message, request: Some(_) } if message.starts_with("`abort") || message.starts_with("`rollback") => {
-            Some(message.clone())
-        }
+        Event::Notice { message, refused: Some(RequestKind::Abort | RequestKind::Rollback), request: Some(_) } => Some(message.clone()),
         _ => None,
     }
 }

@@ -260,7 +260,8 @@ mod tests {
     use crate::domain::run::event::Freeze;
 
     fn told(teller: &mut Teller, events: &[Event]) -> Vec<(Kind, String)> {
-        let record = |event: &Event| Record { seq: 1, time: Timestamp::UNIX_EPOCH, run: "alpha-1".into(), event: event.clone(), newer: None };
+        let record =
+            |event: &Event| Record { seq: 1, time: Timestamp::UNIX_EPOCH, run: "alpha-1".into(), event: event.clone(), newer: None };
         let tales: Vec<_> = events.iter().flat_map(|event| teller.take(&record(event))).collect();
         tales.into_iter().map(|t| (t.kinds[0], t.message.message)).collect()
     }

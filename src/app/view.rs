@@ -30,8 +30,8 @@ pub struct View {
     pub plan: String,
     /// When this was true.
     pub now: Timestamp,
-    /// `ready`, `moving`, `baking`, `awaiting`, `working`, `rollingBack`, `detaching`, `finished`.
-    pub phase: &'static str,
+    /// Where it is.
+    pub phase: Phase,
     /// How it ended, if it did.
     pub outcome: Option<Outcome>,
     /// The current step, or the next one; from 1.
@@ -178,7 +178,7 @@ impl View {
             run: state.run.clone(),
             plan: state.started.plan.clone(),
             now,
-            phase: phase(state.phase),
+            phase: state.phase,
             outcome: state.finished,
             step: state.step,
             steps: plan.strategy.steps.iter().map(decide::label).collect(),

@@ -2,20 +2,20 @@
 //! that were made here.
 
 use crate::domain::kubernetes::binding::Binding;
-use crate::domain::run::event::BindingStart;
+use crate::domain::run::event::{BindResult, BindingStart};
 use crate::domain::run::watch::short;
 use crate::port::{Cluster, WriteError};
 
-/// What came of it: `applied`, `already`, `verified`; or why it waits.
+/// What came of it, or why it waits.
 ///
 /// `pinned`: the UID that the journal has for this cluster; a context that leads elsewhere by now is never written to.
-pub async fn bind(cluster: &dyn Cluster, wanted: &BindingStart, pinned: Option<&str>) -> Result<&'static str, String> {
+pub async fn bind(cluster: &dyn Cluster, wanted: &BindingStart, pinned: Option<&str>) -> Result<BindResult, String> {
     let name = wanted.binding.full_name();
     let there = cluster.bindings().await.map_err(|e| format!("cluster {}: {e}", wanted.cluster))?;
     if let Some(found) = there.iter().find(|b| same_group(b, &wanted.binding)) {
         let differences = wanted.binding.differences(found);
         return if differences.is_empty() {
-            Ok(if wanted.create { "already" } else { "verified" })
+            Ok(if wanted.create { BindResult::Already } else { BindResult::Verified })
         } else {
             Err(format!("{} in cluster {} says otherwise: {}", found.full_name(), wanted.cluster, differences.join(", ")))
         };
@@ -32,7 +32,7 @@ pub async fn bind(cluster: &dyn Cluster, wanted: &BindingStart, pinned: Option<&
         return Err(format!("cluster {} is not the one that the run began with; its kube-system has UID {}", wanted.cluster, identity.uid));
     }
     match cluster.apply(&wanted.binding, false).await {
-        Ok(()) => Ok("applied"),
+        Ok(()) => Ok(BindResult::Applied),
         Err(WriteError::Unknown(why)) => Err(format!("{name} in cluster {}: no answer ({why})", wanted.cluster)),
         Err(error) => Err(format!("{name} in cluster {}: {error}", wanted.cluster)),
     }

@@ -59,7 +59,7 @@ mod tests {
     use crate::adapter::store::memory::Memory;
 
     fn notice(message: &str) -> Event {
-        Event::Notice { message: message.into(), request: None }
+        Event::Notice { message: message.into(), refused: None, request: None }
     }
 
     #[tokio::test]

@@ -186,7 +186,8 @@ mod tests {
             started.start = start.map(|cluster| [(cluster.to_owned(), 100)].into());
             let c = GroupStart { cluster: "c".into(), ..started.groups.values().next().expect("a group").clone() };
             started.groups.insert("c's group".into(), c);
-            let record = Record { seq: 1, time: Timestamp::UNIX_EPOCH, run: "r".into(), event: Event::Started(Box::new(started)), newer: None };
+            let record =
+                Record { seq: 1, time: Timestamp::UNIX_EPOCH, run: "r".into(), event: Event::Started(Box::new(started)), newer: None };
             let state = State::fold(&[record]).expect("legal").expect("a state");
             Subject::of(&fixture::plan(), &state).groups.contains(&"c's group".to_owned())
         };

@@ -6,52 +6,44 @@ use crate::domain::run::state::{Phase, State};
 use crate::plan::model::Plan;
 use crate::port::store::Request;
 
-/// What is said to who asks for a rollback that is under way.
-pub const UNDER_WAY: &str = "the rollback is under way already";
-
 /// Why nothing leads back any more.
 pub const DETACHED: &str = "`finalize` has taken the old groups out of the actions, and nothing leads back to them";
 
 /// What a request does to this run; one that makes no sense now becomes a notice. `name`: the request's in the store, if it was left there.
 pub fn event(plan: &Plan, state: &State, request: &Request, name: Option<&str>) -> Event {
     let event = asked(state, request, name);
-    let notice = |message| Event::Notice { message, request: name.map(str::to_owned) };
-    if let (Some(verb), Some(why)) = (onward_verb(request), newer::unknown(plan, state)) {
-        return notice(format!("`{verb}` was not carried out: {why}"));
+    let notice = |message, refused| Event::Notice { message, refused, request: name.map(str::to_owned) };
+    let no = |why: &str| notice(format!("`{}` was not carried out: {why}", request.kind().word()), Some(request.kind()));
+    if let Some(why) = newer::unknown(plan, state).filter(|_| leads_forward(request)) {
+        return no(&why);
     }
     if let Event::RollbackStarted { to_step: Some(step), .. } = event
         && let Some(why) = onward(plan, state, step)
     {
-        return notice(format!("`abort --to-step {step}` was not carried out: {why}"));
+        return notice(format!("`abort --to-step {step}` was not carried out: {why}"), Some(request.kind()));
     }
     match state.clone().apply(state.last, &event) {
         // A rollback that is under way is not begun again, unless a person now insists.
-        Ok(()) if repeated(state, &event) => notice(UNDER_WAY.into()),
+        Ok(()) if repeated(state, &event) => notice("the rollback is under way already".into(), None),
         Ok(()) => event,
-        Err(_) => notice(refused(state, request)),
+        Err(_) => no(refused(state, request)),
     }
 }
 
 /// Why a request cannot be carried out now, where it cannot.
 pub fn refusal(plan: &Plan, state: &State, request: &Request) -> Option<String> {
     match event(plan, state, request, None) {
-        Event::Notice { message, .. } if message != UNDER_WAY => Some(message),
+        Event::Notice { message, refused: Some(_), .. } => Some(message),
         _ => None,
     }
 }
 
-/// The verb of a request that leads forward, which no run gets that is newer than this build.
-fn onward_verb(request: &Request) -> Option<&'static str> {
+/// Whether a request leads forward, which is not done to a run that is newer than this build.
+fn leads_forward(request: &Request) -> bool {
     match request {
-        Request::Approve { .. } => Some("approve"),
-        Request::Promote { .. } => Some("promote"),
-        Request::Detach { .. } => Some("finalize"),
-        Request::Resume { mode: ResumeMode::Plain, .. }
-        | Request::Pause { .. }
-        | Request::Abort { .. }
-        | Request::Rollback { .. }
-        | Request::Ramp { .. } => None,
-        Request::Resume { mode: ResumeMode::KeepLive | ResumeMode::Reassert | ResumeMode::IncludeNew, .. } => Some("resume"),
+        Request::Approve { .. } | Request::Promote { .. } | Request::Detach { .. } => true,
+        Request::Resume { mode, .. } => *mode != ResumeMode::Plain,
+        Request::Pause { .. } | Request::Abort { .. } | Request::Rollback { .. } | Request::Ramp { .. } => false,
     }
 }
 
@@ -78,22 +70,14 @@ fn asked(state: &State, request: &Request, name: Option<&str>) -> Event {
 }
 
 /// Why a request cannot be carried out now, for the person who asked.
-fn refused(state: &State, request: &Request) -> String {
-    let going = match state.phase {
-        Phase::RollingBack => "the traffic is going back",
-        Phase::Detaching | Phase::Finished if state.detach.is_some() => DETACHED,
-        Phase::Finished => "the run is over",
-        _ => "no pause is under way",
-    };
-    match request {
-        Request::Approve { .. } if going.starts_with("no") => "`approve` was not carried out: no step waits for approval".into(),
-        Request::Approve { .. } => format!("`approve` was not carried out: {going}"),
-        Request::Promote { .. } => format!("`promote` was not carried out: {going}"),
-        Request::Pause { .. } => format!("`pause` was not carried out: {going}"),
-        Request::Resume { .. } => format!("`resume` was not carried out: {going}"),
-        Request::Abort { .. } => format!("`abort` was not carried out: {going}"),
-        Request::Detach { .. } => "`finalize` was not carried out: the run has not completed".into(),
-        Request::Rollback { .. } | Request::Ramp { .. } => format!("`rollback` was not carried out: {going}"),
+fn refused(state: &State, request: &Request) -> &'static str {
+    match (request, state.phase) {
+        (Request::Detach { .. }, _) => "the run has not completed",
+        (_, Phase::RollingBack) => "the traffic is going back",
+        (_, Phase::Detaching | Phase::Finished) if state.detach.is_some() => DETACHED,
+        (_, Phase::Finished) => "the run is over",
+        (Request::Approve { .. }, _) => "no step waits for approval",
+        (_, Phase::Ready | Phase::Moving | Phase::Baking | Phase::Awaiting | Phase::Working | Phase::Detaching) => "no pause is under way",
     }
 }
 

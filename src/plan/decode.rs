@@ -203,7 +203,9 @@ pub(crate) fn entries<'a>(
     }
     for field in fields.iter().filter(|f| f.required && !given.contains(&f.key)) {
         let doc = field.doc.first().map_or("", |d| d.trim());
-        note(out, Code::CUT004, node.head(), format!("{what} has no `{}`", field.key)).help(format!("add `{}`: {doc}", field.key)).unknown();
+        note(out, Code::CUT004, node.head(), format!("{what} has no `{}`", field.key))
+            .help(format!("add `{}`: {doc}", field.key))
+            .unknown();
     }
     if let Some(choice) = choice {
         choose(node, what, (entries, fields), choice, out);
@@ -229,7 +231,9 @@ fn choose(node: &Node, what: &str, (entries, fields): (&[Node], &[Field]), choic
     } else if chosen.is_empty() && choice.exactly {
         // An unknown field has been named already, and is most likely the one that is missing here.
         if entries.iter().all(|e| e.key.as_ref().is_some_and(|(k, _)| fields.iter().any(|f| f.key == k))) {
-            note(out, choice.code, node.head(), format!("{what} says nothing")).help(format!("give it exactly one of {}", list(choice.of))).unknown();
+            note(out, choice.code, node.head(), format!("{what} says nothing"))
+                .help(format!("give it exactly one of {}", list(choice.of)))
+                .unknown();
         }
     }
 }

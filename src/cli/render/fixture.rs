@@ -95,7 +95,13 @@ pub fn outcome(route: &str, result: WriteResult, live: Option<Forward>, detail: 
 
 /// Numbered records, their events at these seconds.
 pub fn records(events: Vec<(i64, Event)>) -> Vec<Record> {
-    let record = |(i, (seconds, event))| Record { seq: i as u64 + 1, time: at(seconds), run: "alpha-20260301-140200-k3f9".into(), event, newer: None };
+    let record = |(i, (seconds, event))| Record {
+        seq: i as u64 + 1,
+        time: at(seconds),
+        run: "alpha-20260301-140200-k3f9".into(),
+        event,
+        newer: None,
+    };
     events.into_iter().enumerate().map(record).collect()
 }
 

@@ -9,6 +9,7 @@ use crate::base::duration::brief;
 use crate::base::number::{count, percent};
 use crate::domain::health::Counts;
 use crate::domain::run::event::{Freeze, Outcome, Stop, Wait, WaitReason};
+use crate::domain::run::state::Phase;
 
 /// Groups beyond this many are summed up by cluster.
 const GROUPS: usize = 8;
@@ -51,7 +52,7 @@ pub fn standing(view: &View, style: &Style) -> (Tone, String) {
             Outcome::Aborted => (Tone::Warn, with_cause("aborted", view)),
         };
     }
-    if view.phase == "rollingBack" {
+    if view.phase == Phase::RollingBack {
         return (Tone::Bad, with_cause("rolling back", view));
     }
     if let Some(frozen) = &view.frozen {
@@ -66,12 +67,12 @@ pub fn standing(view: &View, style: &Style) -> (Tone, String) {
         return (Tone::Warn, left(stop).into());
     }
     let words = match view.phase {
-        "moving" => "moving",
-        "baking" => "baking",
-        "awaiting" => "waiting for a person's approval",
-        "working" => "running a command",
-        "detaching" => "letting the old cluster go",
-        _ => "between two steps",
+        Phase::Moving => "moving",
+        Phase::Baking => "baking",
+        Phase::Awaiting => "waiting for a person's approval",
+        Phase::Working => "running a command",
+        Phase::Detaching => "taking the old groups out of the actions",
+        Phase::Ready | Phase::RollingBack | Phase::Finished => "between two steps",
     };
     (Tone::Strong, words.into())
 }

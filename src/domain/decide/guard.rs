@@ -8,6 +8,7 @@ use super::way_back::{self, way_back as ways};
 use super::{Decision, metrics};
 use crate::domain::decide::goal;
 use crate::domain::health::gate::{self, Guard};
+use crate::domain::run::event::GateKind;
 use crate::domain::run::event::{Event, Freeze};
 use crate::domain::run::state::{AUTOMATIC, Route, State};
 use crate::domain::run::watch::{Watch, short};
@@ -92,7 +93,7 @@ fn trouble(state: &State, message: String) -> Option<Decision> {
 
 fn failed(plan: &Plan, state: &State, watch: &Watch, group: &str, message: String) -> Option<Decision> {
     let frozen = state.frozen.as_ref().map(|(reason, _, _)| *reason);
-    let failure = Event::GateFailed { gate: "guard".into(), group: group.into(), message: message.clone() };
+    let failure = Event::GateFailed { gate: GateKind::Guard, group: group.into(), message: message.clone() };
     if plan.strategy.on_failure == OnFailure::Pause {
         let again = frozen == Some(Freeze::GuardFailed);
         return (!again).then(|| Decision::Record(vec![failure, Event::Frozen { reason: Freeze::GuardFailed, message }]));
@@ -120,6 +121,7 @@ pub(super) fn back(state: &State, watch: &Watch, cause: String) -> Result<Vec<Ev
             w.healthy.unwrap_or(0),
             w.baseline
         ),
+        refused: None,
         request: None,
     });
     Ok([Some(rollback), notice].into_iter().flatten().collect())

@@ -16,5 +16,9 @@ pub fn unknown(plan: &Plan, state: &State) -> Option<String> {
 /// The reason to raise nothing in such a run.
 pub fn wait(plan: &Plan, state: &State) -> Option<Wait> {
     let message = unknown(plan, state)?;
-    Some(Wait { reason: WaitReason::Newer, message: format!("{message}; until then it is only guarded, and can be rolled back"), until: None })
+    Some(Wait {
+        reason: WaitReason::Newer,
+        message: format!("{message}; until then it is only guarded, and can be rolled back"),
+        until: None,
+    })
 }

@@ -12,6 +12,7 @@ use crate::domain::decide::goal;
 use crate::domain::decide::hours;
 use crate::domain::elb::action::Forward;
 use crate::domain::health::gate::{self, Raise};
+use crate::domain::run::event::GateKind;
 use crate::domain::run::event::{Event, Freeze, GroupStart, Outcome, RouteStart, StepType, Stop, Wait, WaitReason, Write};
 use crate::domain::run::hook::Occasion;
 use crate::domain::run::state::{AUTOMATIC, Phase, Route, State};
@@ -413,7 +414,7 @@ fn timed_out(plan: &Plan, state: &State, watch: &Watch, groups: &[String], why: 
     if plan.strategy.gates.on_timeout == OnFailure::Pause {
         return frozen(Freeze::GateTimeout, message);
     }
-    let failed = Event::GateFailed { gate: "raise".into(), group: groups.first().cloned().unwrap_or_default(), message: message.clone() };
+    let failed = Event::GateFailed { gate: GateKind::Raise, group: groups.first().cloned().unwrap_or_default(), message: message.clone() };
     Decision::Record(match guard::back(state, watch, message) {
         Ok(events) => [vec![failed], events].concat(),
         Err(freeze) => vec![failed, freeze],

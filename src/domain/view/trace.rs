@@ -294,7 +294,7 @@ mod tests {
             outcome(&ids[1], WriteResult::Unknown),
             Event::StepDone { step: 1 },
             Event::StepStarted { step: 2, kind: StepType::Bake, label: "pause 10m".into() },
-            Event::GateFailed { gate: "guard".into(), group: String::new(), message: "dead".into() },
+            Event::GateFailed { gate: crate::domain::run::event::GateKind::Guard, group: String::new(), message: "dead".into() },
         ];
         let back = Event::RollbackStarted { cause: "dead".into(), by: "cutover".into(), to_step: None, force: false, request: None };
         events.extend([back, intended(true), outcome(&ids[0], WriteResult::Applied), outcome(&ids[1], WriteResult::Already)]);

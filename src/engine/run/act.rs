@@ -105,7 +105,7 @@ impl Run<'_> {
                 None => Err(format!("no access to cluster {}", wanted.cluster)),
             };
             match done {
-                Ok(result) => self.journal(Event::Bound { cluster: wanted.cluster, binding, result: result.into() }).await?,
+                Ok(result) => self.journal(Event::Bound { cluster: wanted.cluster, binding, result }).await?,
                 Err(message) => waits.push(Wait { reason: WaitReason::Binding, message, until: None }),
             }
         }

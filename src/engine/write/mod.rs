@@ -294,7 +294,7 @@ fn overwritten(state: &State, prepared: &Prepared) -> Vec<Event> {
     let there = shares.iter().map(|(cluster, share)| format!("{cluster} {share:.0} %")).collect::<Vec<_>>().join(", ");
     let message = format!("{}: overwrites what someone else put there ({there})", route.start.label);
     let seen = (!known).then(|| drifted(state, id, live));
-    seen.into_iter().chain([Event::Notice { message, request: None }]).collect()
+    seen.into_iter().chain([Event::Notice { message, refused: None, request: None }]).collect()
 }
 
 fn outcome(route: &RouteId, result: WriteResult, live: Option<Forward>, detail: Option<String>) -> Event {

@@ -12,12 +12,7 @@ use crate::plan::model::{
 use crate::plan::scalar::{Percent, Reaction, Stickiness};
 use crate::plan::time::ApprovalReaction;
 
-pub(super) fn strategy(
-    strategy: &Strategy,
-    scope: &Scope,
-    metrics: Vec<MetricGate>,
-    out: &mut Vec<Diagnostic>,
-) -> Option<model::Strategy> {
+pub(super) fn strategy(strategy: &Strategy, scope: &Scope, metrics: Vec<MetricGate>, out: &mut Vec<Diagnostic>) -> Option<model::Strategy> {
     let ends = ends(strategy, scope, out);
     let gates = strategy.gates.as_ref().and_then(|g| g.value.target_health.as_ref()).and_then(|t| gates(&t.value, out));
     let start = ends.as_ref().filter(|_| weighted(strategy)).map(|ends| toward(scope, ends, 0));
@@ -231,9 +226,7 @@ fn shares(table: &At<Table<Percent>>, scope: &Scope, out: &mut Vec<Diagnostic>) 
     let (sum, certain) = (read.values().sum::<u32>(), out.len() == before && scope.complete);
     if sum != 100 && certain {
         let message = format!("the shares sum to {sum}, not 100");
-        return note(out, Code::CUT021, table.head, message)
-            .help(format!("name {}, and let the sum be 100", list(&scope.clusters)))
-            .none();
+        return note(out, Code::CUT021, table.head, message).help(format!("name {}, and let the sum be 100", list(&scope.clusters))).none();
     }
     if !missing.is_empty() && certain {
         let zeros: Vec<String> = missing.iter().map(|c| format!("{c}: 0")).collect();

@@ -43,7 +43,10 @@ impl Skeleton {
             region,
             api_budget: None,
             clusters: clusters.into_iter().map(|name| Cluster { name, access: ClusterAccess::None }).collect(),
-            workloads: workloads.into_iter().map(|(name, routes)| Workload { name, service: None, binding: BindingSpec::default(), routes }).collect(),
+            workloads: workloads
+                .into_iter()
+                .map(|(name, routes)| Workload { name, service: None, binding: BindingSpec::default(), routes })
+                .collect(),
             strategy: Strategy { steps, ..Strategy::between(from, to) },
             accept: Vec::new(),
             marker: Marker::Tag,

@@ -11,12 +11,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
 pub use self::error::{LockError, StoreError};
 pub use self::summary::{RunSummary, emergency};
-use crate::domain::run::event::{Event, Ramp, Record, ResumeMode};
+use crate::domain::run::event::{Event, Ramp, Record, RequestKind, ResumeMode};
 
 /// A place for runs. One process at a time writes a run's journal; any process may read it and leave requests.
 #[async_trait]
@@ -122,6 +123,21 @@ pub enum Request {
         /// The parts.
         ramp: Ramp,
     },
+}
+
+impl Request {
+    /// What is asked.
+    pub fn kind(&self) -> RequestKind {
+        match self {
+            Self::Pause { .. } => RequestKind::Pause,
+            Self::Resume { .. } => RequestKind::Resume,
+            Self::Approve { .. } => RequestKind::Approve,
+            Self::Promote { .. } => RequestKind::Promote,
+            Self::Abort { .. } => RequestKind::Abort,
+            Self::Rollback { .. } | Self::Ramp { .. } => RequestKind::Rollback,
+            Self::Detach { .. } => RequestKind::Finalize,
+        }
+    }
 }
 
 /// A sign of life.
@@ -256,6 +272,6 @@ pub fn run_id(plan: &str, now: Timestamp, rng: &mut fastrand::Rng) -> String {
 
 /// Whether an id is one of a run of this plan, as [`run_id`] makes them.
 pub fn is_of(id: &str, plan: &str) -> bool {
-    let tail = id.get(..plan.len()).filter(|head| *head == plan).and_then(|_| id.get(plan.len()..));
-    tail.is_some_and(|tail| tail.len() == 21 && tail.split('-').map(str::len).eq([0, 8, 6, 4]))
+    let Some((begun, _random)) = id.strip_prefix(plan).and_then(|rest| rest.rsplit_once('-')) else { return false };
+    DateTime::strptime("-%Y%m%d-%H%M%S", begun).is_ok()
 }

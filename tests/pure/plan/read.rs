@@ -99,7 +99,11 @@ fn where_nothing_can_be_read_the_plan_is_what_the_journal_froze() {
         let plan = read("p", text.as_bytes(), skeleton());
         assert!(!plan.newer.is_empty(), "{text}");
         let Plan { name, strategy, clusters, hash, text: kept, .. } = plan;
-        assert_eq!((name.as_str(), strategy.from.as_str(), strategy.to.as_str(), clusters.len()), ("from-the-journal", "a", "b", 2), "{text}");
+        assert_eq!(
+            (name.as_str(), strategy.from.as_str(), strategy.to.as_str(), clusters.len()),
+            ("from-the-journal", "a", "b", 2),
+            "{text}"
+        );
         assert_eq!((hash, kept.as_str()), (cutover::plan::hash(text.as_bytes()), text));
     }
     assert_eq!(read("p", b"", skeleton()), skeleton(), "a run without a text is a rollback that began without a plan");
@@ -115,7 +119,8 @@ fn every_broken_plan_is_read() {
         let (name, bytes) = (file.file_name().unwrap().to_string_lossy().into_owned(), std::fs::read(&file).unwrap());
         let plan = read(&name, &bytes, skeleton());
         let steps = plan.strategy.steps.len();
-        writeln!(table, "{name}: {steps} steps{}", plan.newer.iter().map(|what| format!("\n    newer: {what}")).collect::<String>()).unwrap();
+        writeln!(table, "{name}: {steps} steps{}", plan.newer.iter().map(|what| format!("\n    newer: {what}")).collect::<String>())
+            .unwrap();
     }
     insta::with_settings!({ omit_expression => true }, { insta::assert_snapshot!(table) });
 }

@@ -154,7 +154,10 @@ fn newer() -> Vec<(&'static str, Box<dyn Fn(&[u8]) -> Vec<u8>>)> {
         ("no YAML at all", Box::new(text("apiVersion", "{{{ apiVersion"))),
         ("an event", Box::new(|journal| with(journal, json!({"event": "teleported", "to": "mars"})))),
         ("a field of an event", Box::new(|journal| with(journal, json!({"event": "notice", "message": "hello", "urgency": 7})))),
-        ("a value of an event", Box::new(|journal| with(journal, json!({"event": "frozen", "reason": "moonPhase", "message": "full moon"})))),
+        (
+            "a value of an event",
+            Box::new(|journal| with(journal, json!({"event": "frozen", "reason": "moonPhase", "message": "full moon"}))),
+        ),
         (
             "a field of a route at the start",
             Box::new(|journal| {
@@ -176,7 +179,13 @@ fn state(theatre: &Theatre) -> State {
 async fn a_newer_run_is_never_raised_whatever_is_asked() {
     for (what, change) in newer() {
         let mut theatre = changed("{}", change).await;
-        assert_eq!(theatre.plan.newer.len() + state(&theatre).newer.len(), 1, "{what}: {:?} {:?}", theatre.plan.newer, state(&theatre).newer);
+        assert_eq!(
+            theatre.plan.newer.len() + state(&theatre).newer.len(),
+            1,
+            "{what}: {:?} {:?}",
+            theatre.plan.newer,
+            state(&theatre).newer
+        );
         shown(&theatre).await;
         let before = theatre.witness.writes.lock().expect("a lock").len();
         let by = || "bob@lab".to_owned();
@@ -198,7 +207,10 @@ async fn a_newer_run_is_never_raised_whatever_is_asked() {
             let told = theatre.told.len();
             theatre.ask(request.clone());
             assert_eq!(word(&theatre.run().await), "waiting", "{what}: {request:?}\n{}", theatre.lines());
-            let waits = theatre.told[told..].iter().rev().find_map(|r| if let Event::Waiting { waits } = &r.event { Some(waits.clone()) } else { None });
+            let waits = theatre.told[told..]
+                .iter()
+                .rev()
+                .find_map(|r| if let Event::Waiting { waits } = &r.event { Some(waits.clone()) } else { None });
             let wait = waits.into_iter().flatten().find(|wait| wait.reason == WaitReason::Newer);
             let wait = wait.map(|wait| wait.message).or_else(|| theatre.told[..told].iter().rev().find_map(newer_wait));
             let message = wait.unwrap_or_else(|| panic!("{what}: it does not say why\n{}", theatre.lines()));

@@ -6,6 +6,7 @@ use super::parts::{lay_out, parts, standing};
 use super::status::on;
 use super::style::{Style, Tone};
 use crate::app::view::View;
+use crate::domain::run::state::Phase;
 
 /// Steps shown at once; of longer plans those around the current one.
 const STEPS: usize = 9;
@@ -23,7 +24,7 @@ pub fn screen(view: &View, width: usize, style: &Style) -> Vec<String> {
         *lines = lines.iter().flat_map(|line| wrap(line, width.saturating_sub(12))).collect();
     }
     // What only a person can end comes with the words to type.
-    if view.reachable && (view.phase == "awaiting" || view.frozen.is_some() || view.paused.is_some()) {
+    if view.reachable && (view.phase == Phase::Awaiting || view.frozen.is_some() || view.paused.is_some()) {
         below.push(("go on", on(view)));
     }
     lines.extend(lay_out(&below, style));

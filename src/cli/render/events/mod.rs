@@ -131,7 +131,9 @@ fn text(event: &Event, run: &str, names: &Names, style: &Style) -> Option<Text> 
             Text::new(Tone::Faint, "·", format!("{owner} has the run in hand (process {pid}, cutover {tool})"))
         }
         Event::StepStarted { step, label, .. } => Text::new(Tone::Strong, "▸", format!("step {step}  {label}")),
-        Event::Bound { cluster, binding, result } => Text::new(Tone::Good, "✓", format!("binding {binding} in {cluster}: {result}")),
+        Event::Bound { cluster, binding, result } => {
+            Text::new(Tone::Good, "✓", format!("binding {binding} in {cluster}: {}", result.word()))
+        }
         Event::Intended { writes, .. } => Text::new(Tone::Faint, "·", format!("writing {}", count(writes.len(), "route"))),
         Event::Outcome { route, result, live, detail } => {
             return Some(batch::outcome(route, *result, live.as_ref(), detail.as_deref(), names));
@@ -160,10 +162,10 @@ fn text(event: &Event, run: &str, names: &Names, style: &Style) -> Option<Text> 
         Event::Judged { gate, call, why, dry_run } => judged(gate, *call, why, *dry_run),
         // A metric gate is about more than one group.
         Event::GateFailed { gate, group, message } if group.is_empty() => {
-            Text::new(Tone::Bad, "✗", format!("{gate} gate failed: {message}"))
+            Text::new(Tone::Bad, "✗", format!("{} gate failed: {message}", gate.word()))
         }
         Event::GateFailed { gate, group, message } => {
-            Text::new(Tone::Bad, "✗", format!("{gate} gate failed on {}: {message}", names.group(group)))
+            Text::new(Tone::Bad, "✗", format!("{} gate failed on {}: {message}", gate.word(), names.group(group)))
         }
         Event::RollbackStarted { cause, by, to_step, force, .. } => Text::new(Tone::Bad, "↩", rollback(cause, by, *to_step, *force)),
         Event::RampStarted { cause, by, ramp, force, .. } => {
@@ -200,7 +202,9 @@ fn text(event: &Event, run: &str, names: &Names, style: &Style) -> Option<Text> 
             )
         }
         Event::Stopped { message, .. } => Text::new(Tone::Warn, "⏸", message),
-        Event::Unknown { kind } => Text::new(Tone::Warn, "!", format!("`{kind}`: an event of a newer version, which this cutover does not know")),
+        Event::Unknown { kind } => {
+            Text::new(Tone::Warn, "!", format!("`{kind}`: an event of a newer version, which this cutover does not know"))
+        }
         Event::Measured(m) => measured(m),
         Event::Notified { to, about, text } => Text::new(Tone::Faint, "·", format!("would tell {to} ({}): {text}", about.word())),
     })

@@ -2,6 +2,7 @@ use super::*;
 use crate::cli::render::fixture::{at, healthy, ids, intended, outcome, records, set, started, step, until_bake, weights};
 use crate::domain::elb::action::{self, Action};
 use crate::domain::fixture::{forward, group_arn};
+use crate::domain::run::event::GateKind;
 use crate::domain::run::event::{Freeze, StepType, Stop, WaitReason, WriteResult};
 
 fn transcript(events: Vec<(i64, Event)>) -> String {
@@ -28,7 +29,7 @@ fn a_run_that_fails_reads_as_a_story() {
         (120, Event::Baked { step: 3, millis: 60_000, gap: 0, until: at(120) }),
         (200, Event::Baked { step: 3, millis: 100_000, gap: 40_000, until: at(200) }),
         health(210, healthy(40, 0), healthy(0, 0)),
-        (210, Event::GateFailed { gate: "guard".into(), group: group_arn("webapp-b"), message: "has no healthy target".into() }),
+        (210, Event::GateFailed { gate: GateKind::Guard, group: group_arn("webapp-b"), message: "has no healthy target".into() }),
         (
             210,
             Event::RollbackStarted {

@@ -23,6 +23,7 @@ use crate::base::number::{count, percent};
 use crate::domain::metric::verdict::judge::Call;
 use crate::domain::run::event::{Event, Outcome, Record, WaitReason};
 use crate::domain::run::hook::{HookResult, Occasion};
+use crate::domain::run::state::Phase;
 use crate::domain::view::history::{Gate, History, Step};
 use crate::plan::model::Plan;
 
@@ -76,7 +77,7 @@ impl<'a> Told<'a> {
             Some(Outcome::Completed) => ("Completed", Kind::Good),
             Some(Outcome::RolledBack) => ("Rolled back", Kind::Trouble),
             Some(Outcome::Aborted) => ("Aborted", Kind::Person),
-            None if self.view.phase == "rollingBack" => ("Rolling back", Kind::Trouble),
+            None if self.view.phase == Phase::RollingBack => ("Rolling back", Kind::Trouble),
             None => ("Unfinished", Kind::Plain),
         }
     }

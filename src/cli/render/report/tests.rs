@@ -2,6 +2,7 @@ use super::*;
 use crate::cli::render::fixture::{at, healthy, ids, intended, outcome, records, set, until_bake};
 use crate::domain::fixture::{group_arn, plan};
 use crate::domain::health::Counts;
+use crate::domain::run::event::GateKind;
 use crate::domain::run::event::{Freeze, Wait};
 
 /// bind and 1 % done, a bake that two people and a time without anybody interrupt, a guard that fails, and all of it back.
@@ -19,7 +20,7 @@ fn rolled_back(reason: &str) -> Vec<Record> {
         (130, Event::Resumed { by: "alice@mac".into(), mode: crate::domain::run::event::ResumeMode::Plain, request: None }),
         (200, Event::Baked { step: 3, millis: 100_000, gap: 40_000, until: at(200) }),
         (210, health(Counts { unhealthy: 4, ..Counts::default() })),
-        (210, Event::GateFailed { gate: "guard".into(), group: group_arn("webapp-b"), message: "has no healthy target".into() }),
+        (210, Event::GateFailed { gate: GateKind::Guard, group: group_arn("webapp-b"), message: "has no healthy target".into() }),
     ]);
     let cause = "webapp-b has no healthy target".to_owned();
     events.push((210, Event::RollbackStarted { cause, by: "cutover".into(), to_step: None, force: false, request: None }));

@@ -4,6 +4,7 @@ use super::parts::{Part, lay_out, parts, standing, traffic};
 use super::style::{Style, Tone};
 use crate::app::view::{Guard, View};
 use crate::domain::run::event::{Freeze, Outcome};
+use crate::domain::run::state::Phase;
 
 /// The text, without a last newline.
 pub fn text(view: &View, style: &Style) -> String {
@@ -53,10 +54,10 @@ pub(super) fn on(view: &View) -> Vec<String> {
     if view.outcome.is_some() || view.without_journal.is_some() {
         return Vec::new();
     }
-    if view.phase == "detaching" {
+    if view.phase == Phase::Detaching {
         return if unguarded(view) { vec![command("finalize", " --detach", "it is not finished")] } else { Vec::new() };
     }
-    if view.phase == "rollingBack" {
+    if view.phase == Phase::RollingBack {
         return if unguarded(view) { vec![command("rollback", "", "it is not finished")] } else { Vec::new() };
     }
     if !view.drift.is_empty() || view.frozen.as_ref().is_some_and(|f| f.reason == Freeze::Drift) {
@@ -71,9 +72,9 @@ pub(super) fn on(view: &View) -> Vec<String> {
     }
     let mut commands = match view.phase {
         _ if view.frozen.is_some() || view.paused.is_some() => vec![command("resume", "", "")],
-        "awaiting" => vec![command("approve", "", "")],
-        "baking" => vec![command("promote", "", "end this pause early")],
-        _ => Vec::new(),
+        Phase::Awaiting => vec![command("approve", "", "")],
+        Phase::Baking => vec![command("promote", "", "end this pause early")],
+        Phase::Ready | Phase::Moving | Phase::Working | Phase::RollingBack | Phase::Detaching | Phase::Finished => Vec::new(),
     };
     if unguarded(view) && view.frozen.is_none() && view.paused.is_none() {
         commands.insert(0, command("resume", "", ""));

@@ -177,8 +177,11 @@ fn a_dead_group_is_rolled_back_at_the_next_look_even_while_paused() {
         assert!(batch.restore && batch.writes.len() == 2 && batch.writes.iter().all(|w| w.expect.is_none()));
         let green = fixture::group_arn("webapp-b");
         assert!(batch.writes.iter().all(|w| w.set.weight(&green) == Some(0)), "{batch:?}");
-        let failed =
-            Event::GateFailed { gate: "guard".into(), group: green, message: "webapp-b has no healthy target (5 unhealthy)".into() };
+        let failed = Event::GateFailed {
+            gate: crate::domain::run::event::GateKind::Guard,
+            group: green,
+            message: "webapp-b has no healthy target (5 unhealthy)".into(),
+        };
         assert!(sim.events.contains(&failed), "{:?}", sim.events);
     }
 }
@@ -230,7 +233,11 @@ fn a_weak_way_back_is_taken_and_said() {
     sim.see(30, &ok(10), &ok(10));
     sim.look_after(POLL, &ok(8), &Ok((0, 10)));
     let message = "a has 8 of the 10 healthy targets that it had at the start; the traffic goes back all the same";
-    assert!(sim.rolls_back() && sim.events.contains(&Event::Notice { message: message.into(), request: None }), "{:?}", sim.events);
+    assert!(
+        sim.rolls_back() && sim.events.contains(&Event::Notice { message: message.into(), refused: None, request: None }),
+        "{:?}",
+        sim.events
+    );
 }
 
 #[test]

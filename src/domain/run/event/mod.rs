@@ -20,7 +20,10 @@ use crate::domain::traffic::RouteId;
 use crate::plan::model::notify::Kind;
 use crate::plan::model::{ClusterName, OnTimeout};
 
-pub use part::{Freeze, Measured, MeasuredCluster, Outcome, Ramp, ResumeMode, StepType, Stop, Wait, WaitReason, Write, WriteResult};
+pub use part::{
+    BindResult, Freeze, GateKind, Measured, MeasuredCluster, Outcome, Ramp, RequestKind, ResumeMode, StepType, Stop, Wait, WaitReason,
+    Write, WriteResult,
+};
 pub use start::{BindingStart, GroupStart, Owner, RouteStart, Started, Tool};
 
 /// The version of the records.
@@ -83,8 +86,8 @@ pub enum Event {
         cluster: ClusterName,
         /// `namespace/name`.
         binding: String,
-        /// `applied`, `already`, `verified`.
-        result: String,
+        /// What became of it.
+        result: BindResult,
     },
     /// Writes that are about to be sent.
     Intended {
@@ -206,8 +209,8 @@ pub enum Event {
     },
     /// A gate failed.
     GateFailed {
-        /// `guard`, `raise`.
-        gate: String,
+        /// What the gate is for.
+        gate: GateKind,
         /// The target group's ARN.
         group: String,
         /// In words, with the numbers.
@@ -332,6 +335,9 @@ pub enum Event {
     Notice {
         /// The text.
         message: String,
+        /// The kind of a request that is not carried out, where the text says why.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        refused: Option<RequestKind>,
         /// The request that it comes from, by its name in the store; `None`: from none that is left there.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         request: Option<String>,

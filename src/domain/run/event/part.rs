@@ -25,6 +25,84 @@ pub enum StepType {
     Exec,
 }
 
+/// What became of a binding that a run makes or compares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum BindResult {
+    /// Made.
+    Applied,
+    /// The one that was to be made existed already, with the same fields.
+    Already,
+    /// Its owner's binding is as it must be.
+    Verified,
+}
+
+impl BindResult {
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Applied => "applied",
+            Self::Already => "already",
+            Self::Verified => "verified",
+        }
+    }
+}
+
+/// What a gate is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum GateKind {
+    /// It must hold before a share rises.
+    Raise,
+    /// It must hold while traffic flows.
+    Guard,
+}
+
+impl GateKind {
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Raise => "raise",
+            Self::Guard => "guard",
+        }
+    }
+}
+
+/// What a person asks of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum RequestKind {
+    /// Raise nothing more.
+    Pause,
+    /// Go on.
+    Resume,
+    /// Approve the step that waits for it.
+    Approve,
+    /// End a pause early.
+    Promote,
+    /// Put the traffic back and end the run.
+    Abort,
+    /// Put the traffic back, at once or in parts.
+    Rollback,
+    /// Take the old groups out of the actions.
+    Finalize,
+}
+
+impl RequestKind {
+    /// The command's name.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Pause => "pause",
+            Self::Resume => "resume",
+            Self::Approve => "approve",
+            Self::Promote => "promote",
+            Self::Abort => "abort",
+            Self::Rollback => "rollback",
+            Self::Finalize => "finalize",
+        }
+    }
+}
+
 /// One write of a batch.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

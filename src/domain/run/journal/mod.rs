@@ -353,7 +353,13 @@ mod tests {
     #[test]
     fn a_measurement_is_printed_like_any_record() {
         let measured = Measured { step: 2, label: "setWeight: 5".into(), clusters: [].into(), requests: 9, client_errors: 0 };
-        let record = Record { seq: 3, time: "2026-11-20T21:03:05Z".parse().unwrap(), run: "r".into(), event: Event::Measured(measured), newer: None };
+        let record = Record {
+            seq: 3,
+            time: "2026-11-20T21:03:05Z".parse().unwrap(),
+            run: "r".into(),
+            event: Event::Measured(measured),
+            newer: None,
+        };
         let json = to_json(&record).to_string();
         assert!(json.contains(r#""event":"measured","step":2,"#) && json.ends_with(r#""clientErrors":0}"#), "{json}");
     }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
 
 use super::event::{Event, Freeze, Outcome, Ramp, Record, RouteStart, Started, Stop};
 use super::hook::HookId;
@@ -24,7 +25,8 @@ pub use legal::{Illegal, Stand};
 pub const LATE_READ: SignedDuration = SignedDuration::from_secs(30);
 
 /// Where a run is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Phase {
     /// Between two steps.
     Ready,

@@ -2,6 +2,7 @@
 //! that was set forward meanwhile shortens the settling by as much.)
 
 use cutover::domain::elb::action::with_forward;
+use cutover::domain::run::event::GateKind;
 use cutover::domain::run::event::{Event, Outcome, RouteStart};
 use cutover::domain::run::hook::Occasion;
 use cutover::plan::model::StepKind;
@@ -104,7 +105,7 @@ fn judged(facts: &Facts) -> Found {
     let registered = counts.healthy + counts.unhealthy + counts.unavailable;
     let least = facts.plan.strategy.gates.guard.min_healthy_percent;
     let well = counts.healthy > 0 && f64::from(counts.healthy) * 100.0 >= least * f64::from(registered);
-    ensure(gate != "guard" || !well, || format!("a rollback because of {group}, which has {counts:?}"))
+    ensure(*gate != GateKind::Guard || !well, || format!("a rollback because of {group}, which has {counts:?}"))
 }
 
 /// The end of a run is told only where every route was read back right after whatever was last done to it.

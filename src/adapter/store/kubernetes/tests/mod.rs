@@ -144,7 +144,7 @@ fn time(second: i64) -> Timestamp {
 }
 
 fn notice(length: usize) -> Event {
-    Event::Notice { message: "x".repeat(length), request: None }
+    Event::Notice { message: "x".repeat(length), refused: None, request: None }
 }
 
 async fn seconds(seconds: u64) {

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::*;
 use crate::domain::fixture;
+use crate::domain::run::event::{BindResult, GateKind};
 use crate::domain::run::event::{Freeze, Measured, Outcome, Ramp, Record, ResumeMode, StepType, Stop, WriteResult};
 use crate::domain::run::hook::{HookId, HookResult, Occasion};
 use crate::domain::run::state::Detach;
@@ -69,10 +70,10 @@ fn events() -> Vec<(Event, &'static str, Condition)> {
         (Event::DetachStarted { by: by(), bindings: true, request: None }, "f", always),
         (Event::Unbound { cluster: by(), binding: by(), gone: true, why: String::new() }, "d", always),
         (Event::Ramped { percent: 100, early: None }, "B", always),
-        (Event::Notice { message: String::new(), request: None }, "rmbawBfd", always),
+        (Event::Notice { message: String::new(), refused: None, request: None }, "rmbawBfd", always),
         (Event::Stopped { reason: Stop::Waiting, message: String::new() }, "rmbawBfd", always),
         (Event::StepStarted { step: 1, kind: StepType::Shares, label: String::new() }, "r", free),
-        (Event::Bound { cluster: by(), binding: by(), result: by() }, "m", always),
+        (Event::Bound { cluster: by(), binding: by(), result: BindResult::Applied }, "m", always),
         (Event::Settled { step: 1 }, "m", always),
         (intended(true), "B", always),
         (intended(false), "rmbawd", moving),
@@ -88,7 +89,7 @@ fn events() -> Vec<(Event, &'static str, Condition)> {
         (Event::Thawed {}, "rmbaw", |s| s.held),
         (Event::Appeared { route: Box::new(fixture::started(4).routes[0].clone()) }, "rmbaw", always),
         (Event::Kept { routes: 1, missing: BTreeMap::new() }, "rmbaw", always),
-        (Event::GateFailed { gate: by(), group: by(), message: by() }, "rmbaw", always),
+        (Event::GateFailed { gate: GateKind::Guard, group: by(), message: by() }, "rmbaw", always),
         (Event::Outcome { route: route(), result: WriteResult::Applied, live: None, detail: None }, "rmbawBd", always),
         (Event::Drifted { route: route(), expected: vec![], live: None }, "rmbawBd", always),
         (Event::Waiting { waits: vec![] }, "rmbawBd", always),
@@ -136,7 +137,7 @@ fn every_pair_of_stand_and_event_is_judged_and_an_illegal_one_changes_nothing() 
 
 #[test]
 fn a_journal_begins_with_started() {
-    let event = Event::Notice { message: String::new(), request: None };
+    let event = Event::Notice { message: String::new(), refused: None, request: None };
     let record = Record { seq: 1, time: Timestamp::UNIX_EPOCH, run: "r".into(), event, newer: None };
     assert_eq!(State::fold(&[record]), Err(Illegal { stand: None, event: "notice" }));
     assert_eq!(State::fold(&[]), Ok(None));

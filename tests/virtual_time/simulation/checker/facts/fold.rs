@@ -140,7 +140,7 @@ impl Facts {
                 }
             }
             Event::Notice { message, .. } => self.notices.push(message.clone()),
-            Event::GateFailed { gate, group, .. } => self.failed = Some((gate.clone(), group.clone())),
+            Event::GateFailed { gate, group, .. } => self.failed = Some((*gate, group.clone())),
             Event::Finished { outcome, .. } => self.finished = Some(*outcome),
             Event::DetachStarted { .. } => (self.detaching, self.finished) = (true, None),
             _ => {}

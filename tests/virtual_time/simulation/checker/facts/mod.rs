@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cutover::domain::elb::action::{Action, Forward, forward};
 use cutover::domain::health::Counts;
+use cutover::domain::run::event::GateKind;
 use cutover::domain::run::event::{Outcome, RouteStart, Started, Write};
 use cutover::domain::traffic::RouteId;
 use cutover::plan::model::{Plan, Shares, StepKind};
@@ -114,7 +115,7 @@ pub struct Facts {
     /// When the clock was last set forward: for the next process, what began before is as much longer ago.
     pub hurried: Option<Timestamp>,
     /// The last gate that failed, by its group.
-    pub failed: Option<(String, String)>,
+    pub failed: Option<(GateKind, String)>,
     /// Commands and hooks.
     pub deeds: Deeds,
     /// Routes that were written since the rollback began, by this process.
