@@ -135,7 +135,7 @@ pub fn unusable(error: StoreError) -> Failure {
     match error {
         StoreError::Unusable { .. } => Failure::new(Exit::Refused, error)
             .next("nothing was touched; no other lock or journal stands in for it")
-            .next("to put the traffic back without it: cutover rollback --load-balancer LB --from GROUPS --to GROUPS"),
+            .next("to put the traffic back without it: cutover rollback --load-balancer LB --back-to GROUPS --away-from GROUPS"),
         other => Failure::new(Exit::Internal, other),
     }
 }

@@ -148,7 +148,7 @@ async fn listed(store: &dyn Store, failure: Failure) -> Failure {
         format!("  {}  {how}", r.id)
     });
     let failure = lines.fold(failure, Failure::next);
-    failure.next("without a journal: cutover rollback --load-balancer LB --from GROUPS --to GROUPS")
+    failure.next("without a journal: cutover rollback --load-balancer LB --back-to GROUPS --away-from GROUPS")
 }
 
 /// Opens a run: its records, and the plan that they froze.

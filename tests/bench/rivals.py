@@ -290,7 +290,7 @@ def calls(world: World) -> None:
 
     world.wipe(lb)
     world.set_halfway(lb)
-    counted("rollback --load-balancer --from --to", lambda: world.cutover(["rollback", "--load-balancer", lb["name"], "--from", "*-a", "--to", "*-b", "--yes"]))
+    counted("rollback --load-balancer --back-to --away-from", lambda: world.cutover(["rollback", "--load-balancer", lb["name"], "--back-to", "*-a", "--away-from", "*-b", "--yes"]))
     run = counted("check, and a run through a step of 50 %", lambda: world.halfway(lb, reset=False))
     counted("status", lambda: world.cutover(["status", run]))
     counted("rollback, journal at hand", lambda: world.cutover(["rollback", run, "--yes"]))
@@ -320,7 +320,7 @@ def memory(world: World, sizes=(10, 100, 500)) -> None:
         lb = world.balancer(groups // 2, groups // 2)
         world.set_halfway(lb)
         world.wipe(lb)
-        goes = ["rollback", "--load-balancer", lb["name"], "--from", "*-a", "--to", "*-b", "--yes"]
+        goes = ["rollback", "--load-balancer", lb["name"], "--back-to", "*-a", "--away-from", "*-b", "--yes"]
         for name, args in (("status", ["status", "--load-balancer", lb["name"]]), ("rollback", goes)):
             begin = time.perf_counter()
             # This process is large, and Linux counts that in for a child until it begins; so a small one begins it.

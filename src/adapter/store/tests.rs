@@ -294,9 +294,9 @@ fn the_command_to_type_has_names_when_the_run_began_with_what_was_live() {
         let record = Record { seq: 1, time: time(0), run: RUN.into(), event: Event::Started(begun.clone()), newer: None };
         emergency(&[record])
     };
-    assert_eq!(command([7, 0]), "cutover rollback --load-balancer web --from web-a --to web-b");
-    assert_eq!(command([0, 7]), "cutover rollback --load-balancer web --from web-b --to web-a");
-    assert_eq!(command([1, 1]), "cutover rollback --load-balancer LB --from GROUPS --to GROUPS");
+    assert_eq!(command([7, 0]), "cutover rollback --load-balancer web --back-to web-a --away-from web-b");
+    assert_eq!(command([0, 7]), "cutover rollback --load-balancer web --back-to web-b --away-from web-a");
+    assert_eq!(command([1, 1]), "cutover rollback --load-balancer LB --back-to GROUPS --away-from GROUPS");
 }
 
 #[test]
@@ -310,7 +310,7 @@ fn a_damaged_journal_is_refused_with_the_command_to_type() {
     fs::write(&journal, &bytes).unwrap();
     let refused = now(store.read(RUN)).unwrap_err();
     let StoreError::Corrupt { line, emergency, .. } = &refused else { panic!("{refused}") };
-    assert_eq!((*line, emergency.as_str()), (2, "cutover rollback --load-balancer web --from web-a --to web-b"));
+    assert_eq!((*line, emergency.as_str()), (2, "cutover rollback --load-balancer web --back-to web-a --away-from web-b"));
     assert!(refused.to_string().contains(emergency.as_str()));
     let typed = crate::cli::args::Cutover::read(emergency.split(' ').map(Into::into)).unwrap();
     assert!(matches!(typed.verb, crate::cli::args::Verb::Rollback(r) if r.load_balancer.as_deref() == Some("web")));
@@ -323,7 +323,7 @@ fn a_damaged_journal_is_refused_with_the_command_to_type() {
     bytes[3] ^= 1;
     fs::write(&journal, &bytes).unwrap();
     let StoreError::Corrupt { emergency, .. } = now(store.read(RUN)).unwrap_err() else { panic!() };
-    assert_eq!(emergency, "cutover rollback --load-balancer LB --from GROUPS --to GROUPS");
+    assert_eq!(emergency, "cutover rollback --load-balancer LB --back-to GROUPS --away-from GROUPS");
     // And nothing was done by one that died while it was made.
     fs::create_dir(journal.parent().unwrap().with_file_name("half-made")).unwrap();
     let runs = now(store.runs()).unwrap();

@@ -26,8 +26,8 @@ use crate::plan::model::StatePlace;
 #[command(name = "cutover", version, propagate_version = false, disable_help_subcommand = true, max_term_width = 120)]
 #[command(after_help = "In an emergency, put the traffic back:
   cutover rollback                                    of the only unfinished run
-  cutover rollback --load-balancer LB --from '*-a' --to '*-b'
-                                                      without run or plan: all to *-a")]
+  cutover rollback --load-balancer LB --back-to '*-a' --away-from '*-b'
+                                                      without run or plan: all from *-b to *-a")]
 pub struct Cutover {
     /// Options that every verb has.
     #[command(flatten)]

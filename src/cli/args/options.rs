@@ -326,7 +326,7 @@ pub struct Abort {
 #[command(after_help = help("Examples:
   cutover rollback                               the only unfinished run
   cutover rollback --load-balancer alpha-webapp  no run, no plan: as its tags say
-  cutover rollback --load-balancer alpha-webapp --from '*-a' --to '*-b'    no tags: all to *-a",
+  cutover rollback --load-balancer alpha-webapp --back-to '*-a' --away-from '*-b'",
     &[Exit::Done, Exit::Internal, Exit::Usage, Exit::Refused, Exit::Stuck, Exit::Locked]))]
 pub struct Rollback {
     /// Run id, plan name or plan file [default: the only unfinished run]
@@ -335,12 +335,19 @@ pub struct Rollback {
     /// Put it back on this one (name or ARN), without run and plan
     #[arg(long, value_name = "LB")]
     pub load_balancer: Option<String>,
-    /// Target groups that are to carry everything again (globs, in quotes)
-    #[arg(long, value_name = "GROUPS", requires_all = ["load_balancer", "to"], value_delimiter = ',')]
-    pub from: Vec<String>,
-    /// Target groups that are to carry nothing any more (globs, in quotes)
-    #[arg(long, value_name = "GROUPS", requires_all = ["load_balancer", "from"], value_delimiter = ',')]
-    pub to: Vec<String>,
+    /// Target groups that get all of the traffic again (globs, in quotes)
+    #[arg(long, value_name = "GROUPS", requires_all = ["load_balancer", "away_from"], value_delimiter = ',')]
+    pub back_to: Vec<String>,
+    /// Target groups that lose all of their traffic (globs, in quotes)
+    #[arg(long, value_name = "GROUPS", requires_all = ["load_balancer", "back_to"], value_delimiter = ',')]
+    pub away_from: Vec<String>,
+    // Only to be refused with an explanation: they read as the opposite direction.
+    /// Refused: `--away-from` or `--back-to`
+    #[arg(long, hide = true)]
+    pub from: Option<String>,
+    /// Refused: `--away-from` or `--back-to`
+    #[arg(long, hide = true)]
+    pub to: Option<String>,
     /// Do not ask
     #[arg(long, short)]
     pub yes: bool,

@@ -47,9 +47,10 @@ fn verbs_that_never_ask_take_no_answer() {
 fn rollback_needs_nothing_or_one_way_of_naming_it() {
     assert!(read("cutover rollback").is_ok());
     assert!(read("cutover rollback alpha-webapp --yes --force --take-over").is_ok());
-    assert!(read("cutover rollback --load-balancer lb --from *-a --to *-b").is_ok());
-    assert_eq!(kind("cutover rollback --load-balancer lb --from *-a"), ErrorKind::MissingRequiredArgument);
-    assert_eq!(kind("cutover rollback run-1 --load-balancer lb --from *-a --to *-b"), ErrorKind::ArgumentConflict);
+    assert!(read("cutover rollback --load-balancer lb --back-to *-a --away-from *-b").is_ok());
+    assert!(read("cutover rollback --load-balancer lb --from *-a").is_ok(), "the verb itself refuses it with an explanation");
+    assert_eq!(kind("cutover rollback --load-balancer lb --back-to *-a"), ErrorKind::MissingRequiredArgument);
+    assert_eq!(kind("cutover rollback run-1 --load-balancer lb --back-to *-a --away-from *-b"), ErrorKind::ArgumentConflict);
 }
 
 #[test]

@@ -11,7 +11,6 @@ pub mod man;
 pub mod rehearse;
 pub mod report;
 pub mod rollback;
-pub mod rollback_live;
 pub mod run;
 pub mod schema;
 pub mod status;

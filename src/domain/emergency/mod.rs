@@ -44,9 +44,9 @@ impl Seen {
 /// What is asked for, and what is there.
 pub struct Wanted<'a> {
     /// Globs of the groups that are to have the traffic.
-    pub from: &'a [String],
+    pub back_to: &'a [String],
     /// Globs of the groups that are to lose it.
-    pub to: &'a [String],
+    pub away_from: &'a [String],
     /// The load balancer.
     pub load_balancer: &'a LoadBalancer,
     /// Its listeners with their routes.
@@ -61,12 +61,12 @@ pub struct Wanted<'a> {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EmergencyError {
     /// No pair of groups fits.
-    #[error("no two groups fit --from {from} and --to {to}; what the stars stand for must be equal. The load balancer has: {there}")]
+    #[error("no two groups fit --back-to {back_to} and --away-from {away_from}; what the stars stand for must be equal. The load balancer has: {there}")]
     NoPair {
         /// Globs.
-        from: String,
+        back_to: String,
         /// Globs.
-        to: String,
+        away_from: String,
         /// Names of the groups.
         there: String,
     },
@@ -120,7 +120,7 @@ pub fn started(wanted: &Wanted<'_>) -> Result<(Plan, Started), EmergencyError> {
 /// Groups whose names fit the globs and whose stars stand for the same.
 fn pairs<'a>(wanted: &Wanted<'a>) -> Result<Vec<Pair<'a>>, EmergencyError> {
     let mut all = Vec::new();
-    for (from_glob, to_glob) in wanted.from.iter().zip(wanted.to) {
+    for (from_glob, to_glob) in wanted.back_to.iter().zip(wanted.away_from) {
         for to in wanted.groups {
             let Some(stem) = stem(to_glob, &to.name) else { continue };
             let partner = wanted.groups.iter().find(|g| g.arn != to.arn && self::stem(from_glob, &g.name) == Some(stem));
@@ -129,7 +129,7 @@ fn pairs<'a>(wanted: &Wanted<'a>) -> Result<Vec<Pair<'a>>, EmergencyError> {
     }
     if all.is_empty() {
         let there = wanted.groups.iter().map(|g| g.name.clone()).collect::<Vec<_>>().join(", ");
-        return Err(EmergencyError::NoPair { from: wanted.from.join(","), to: wanted.to.join(","), there });
+        return Err(EmergencyError::NoPair { back_to: wanted.back_to.join(","), away_from: wanted.away_from.join(","), there });
     }
     Ok(all)
 }

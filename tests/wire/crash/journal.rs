@@ -95,7 +95,7 @@ pub async fn samples(bytes: &[u8], emergency: &str) -> usize {
         std::fs::write(run.join("journal.jsonl"), &damaged).expect("its journal");
         let refused = store.read(&records[0].run).await.expect_err("it is refused");
         let StoreError::Corrupt { line: named, .. } = &refused else { panic!("line {}: {refused}", line + 1) };
-        let command = if line == 0 { "cutover rollback --load-balancer LB --from GROUPS --to GROUPS" } else { emergency };
+        let command = if line == 0 { "cutover rollback --load-balancer LB --back-to GROUPS --away-from GROUPS" } else { emergency };
         assert_eq!(*named, line + 1);
         assert!(refused.to_string().contains(command), "line {}: {refused}", line + 1);
     }
@@ -106,7 +106,7 @@ pub async fn samples(bytes: &[u8], emergency: &str) -> usize {
 async fn a_recorded_journal_is_recovered_or_refused_wherever_it_is_damaged() {
     let bytes = std::fs::read("tests/journals/v1.jsonl").expect("a recorded journal");
     let tried = damage(&bytes, crate::crash::whole());
-    let lines = samples(&bytes, "cutover rollback --load-balancer shop --from shop-a --to shop-b").await;
+    let lines = samples(&bytes, "cutover rollback --load-balancer shop --back-to shop-a --away-from shop-b").await;
     println!("crash: the journal of version 1: {} cuts, {} flipped bits, {lines} refusals by the store", tried.cuts, tried.flips);
     assert_eq!(tried.cuts, bytes.len());
 }

@@ -56,6 +56,6 @@ async fn a_killed_run_goes_on_or_goes_back() {
     assert!(!crate::crash::whole() || killed >= 200, "{killed} kills");
     assert!(sums[&Found::Unfinished].iter().all(|n| *n > 0));
     let tried = journal::damage(&recorded, crate::crash::whole());
-    journal::samples(&recorded, "cutover rollback --load-balancer shop0 --from shop0-a --to shop0-b").await;
+    journal::samples(&recorded, "cutover rollback --load-balancer shop0 --back-to shop0-a --away-from shop0-b").await;
     println!("crash: the journal of a run: {} cuts, {} flipped bits", tried.cuts, tried.flips);
 }

@@ -71,7 +71,7 @@ fn what_to_type_follows_from_where_it_stands() {
 
 #[test]
 fn a_run_that_only_memory_knows_is_not_told_to_be_named() {
-    let command = "cutover rollback --load-balancer alpha-webapp --from '*-a' --to '*-b'";
+    let command = "cutover rollback --load-balancer alpha-webapp --back-to '*-a' --away-from '*-b'";
     let view = View { without_journal: Some(command.into()), ..baking() };
     let said = left(&view, &Style::plain()).join("\n");
     assert!(said.contains(command) && !said.contains(&view.run), "{said}");

@@ -31,7 +31,7 @@ fn moto_a_run_stops_where_asked_and_a_new_one_begins_there() {
     untag(&world, "cutover.dev/weights");
     for args in [&["rollback", plan, "--yes"][..], &["rollback", "--yes"], &["status", plan]] {
         let said = ends(&world, args, 5).err;
-        assert!(said.contains("cutover rollback --load-balancer halfway-web --from halfway-a --to halfway-b"), "{said}");
+        assert!(said.contains("cutover rollback --load-balancer halfway-web --back-to halfway-a --away-from halfway-b"), "{said}");
     }
     shares_are(&was, &weights(&world, &world.show()), 50);
 
@@ -44,7 +44,7 @@ fn moto_a_run_stops_where_asked_and_a_new_one_begins_there() {
     };
     let marked = there(&["run", plan, "--yes", "--from-step", "3"], 6).err;
     assert!(marked.contains("alice@") && marked.contains("halfway-"), "{marked}");
-    let emergency = ["rollback", "--load-balancer", "halfway-web", "--from", "*-a", "--to", "*-b", "--yes", "--take-over"];
+    let emergency = ["rollback", "--load-balancer", "halfway-web", "--back-to", "*-a", "--away-from", "*-b", "--yes", "--take-over"];
     let back = there(&emergency, 0);
     assert!(back.out.contains("21 of 21 routes restored"), "{}", back.out);
     let now = world.show();
@@ -75,7 +75,7 @@ fn moto_without_any_journal_the_traffic_goes_back() {
     ends(&world, &["run", &plan, "--yes", "--until", "2"], 8);
     // A run from the middle to its end, once nobody is in the way.
     std::fs::remove_dir_all(world.state()).expect("the state");
-    let emergency = ["rollback", "--load-balancer", "nojournal-web", "--from", "*-a", "--to", "*-b", "--yes"];
+    let emergency = ["rollback", "--load-balancer", "nojournal-web", "--back-to", "*-a", "--away-from", "*-b", "--yes"];
     ends(&world, &emergency, 6);
     unmark(&world);
     let status = ends(&world, &["status", "--load-balancer", "nojournal-web"], 0).out;

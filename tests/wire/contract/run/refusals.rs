@@ -69,7 +69,7 @@ async fn moto_the_marker_of_another_run_is_respected() {
     }]]));
     let proxy = Proxy::start(&world.url, |_| Reply::Pass).await;
     let plan = world.plan(STEPS);
-    let emergency = ["rollback", "--load-balancer", "marked-web", "--from", "*-a", "--to", "*-b", "--yes"];
+    let emergency = ["rollback", "--load-balancer", "marked-web", "--back-to", "*-a", "--away-from", "*-b", "--yes"];
     for verb in [&["run", plan.as_str(), "--yes"][..], &emergency] {
         let refused = run(world.cutover_at(&proxy.url, verb)).exits(6);
         for named in ["bob@desk", "checkout-20261120-101010-abcd", "2026-11-20T10:10:10Z"] {

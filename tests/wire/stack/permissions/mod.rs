@@ -67,7 +67,7 @@ fn stack_a_whole_run_uses_what_the_examples_allow_and_nothing_else() {
     does(&["status", "least"]);
     known_as_attached(&world);
     // The emergency command, without plan and run; and then the run's own way back.
-    does(&["rollback", "--load-balancer", "least-web", "--from", "*-a", "--to", "*-b", "--yes"]);
+    does(&["rollback", "--load-balancer", "least-web", "--back-to", "*-a", "--away-from", "*-b", "--yes"]);
     world.share_is(0);
     does(&["status", "--load-balancer", "least-web"]);
     does(&["rollback", "least", "--yes"]);

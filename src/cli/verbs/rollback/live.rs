@@ -1,5 +1,5 @@
-//! A rollback without a journal: `cutover rollback --load-balancer LB`, with or without `--from GROUPS --to GROUPS`, or of whatever load
-//! balancers carry a run's marker.
+//! A rollback without a journal: `cutover rollback --load-balancer LB`, with or without `--back-to GROUPS --away-from GROUPS`, or of
+//! whatever load balancers carry a run's marker.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -36,10 +36,10 @@ use crate::port::{Balancer, Clock, Detail};
 /// Routes that are shown before a rollback.
 const SHOWN: usize = 8;
 
-/// Runs it: with `--from` and `--to` by them, else by the journal of a run on it, else by the tags that a run left there.
+/// Runs it: with `--back-to` and `--away-from` by them, else by the journal of a run on it, else by the tags that a run left there.
 pub async fn run(global: &Global, args: &Rollback, load_balancer: &str) -> Result<Exit, Failure> {
     let selector = selector(load_balancer).map_err(|e| Failure::new(Exit::Usage, format!("--load-balancer: {e}")))?;
-    if !args.from.is_empty() {
+    if !args.back_to.is_empty() {
         return Box::pin(by_groups(global, args, &selector)).await;
     }
     let store = app::place::named(&global.kept(), None).await.ok();
@@ -170,7 +170,7 @@ fn by_hand(error: EmergencyError, seen: &[Seen]) -> Failure {
     let failure = Failure::new(Exit::Usage, error).next("say which groups are to have the traffic again, and which are to lose it:");
     let line = |s: &Seen| {
         let groups = s.groups.iter().map(|g| g.name.as_str()).collect::<Vec<_>>().join(", ");
-        format!("cutover rollback --load-balancer {} --from GROUPS --to GROUPS    (its groups: {groups})", s.load_balancer.name)
+        format!("cutover rollback --load-balancer {} --back-to GROUPS --away-from GROUPS    (its groups: {groups})", s.load_balancer.name)
     };
     seen.iter().map(line).fold(failure, Failure::next)
 }
@@ -224,13 +224,13 @@ async fn by_groups(global: &Global, args: &Rollback, selector: &Selector) -> Res
     let balancer = world::patient(&config);
     let seen = live::read_fast(selector, &balancer, &System, false).await.map_err(unseen)?;
     let (lb, listeners) = (&seen.load_balancer, &seen.listeners);
-    let wanted = Wanted { from: &args.from, to: &args.to, load_balancer: lb, listeners, groups: &seen.groups, health: &seen.health };
+    let wanted = Wanted { back_to: &args.back_to, away_from: &args.away_from, load_balancer: lb, listeners, groups: &seen.groups, health: &seen.health };
     let unread: Vec<&Unread> = listeners.iter().flat_map(|(l, _)| &l.unread).collect();
     for route in &unread {
         term::complain(&format!("{} cannot be read, so it stays as it is: {}", route.label, route.why));
     }
     let (plan, started) = emergency::started(&wanted).map_err(|e| Failure::new(Exit::Usage, e))?;
-    term::complain(&format!("{} routes of {} go back to {}", started.routes.len(), lb.name, args.from.join(", ")));
+    term::complain(&format!("{} routes of {} go back to {}", started.routes.len(), lb.name, args.back_to.join(", ")));
     if !args.yes {
         confirm("Put the traffic back?")?;
     }

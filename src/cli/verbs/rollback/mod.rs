@@ -1,15 +1,16 @@
 //! `cutover rollback`: the emergency command. By a run, by a plan, with nothing at all, or from what is live.
 
+pub mod live;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::adapter::store::memory::Memory;
-use crate::app::exit::{Exit, Failure};
-use crate::app::find::Found;
-use crate::app::{find, follow, owner, place, steer};
 use crate::cli::args::{Global, Rollback};
-use crate::cli::term;
-use crate::cli::verbs::rollback_live;
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::find::Found;
+use crate::cli::verbs::steer;
+use crate::cli::{find, follow, owner, place, term};
 use crate::domain::run::event::Ramp;
 use crate::engine::request::DETACHED;
 use crate::port::store::{Request, Store};
@@ -19,23 +20,35 @@ const EVERY: Duration = Duration::from_mins(2);
 
 /// Runs the verb.
 pub async fn run(global: &Global, args: &Rollback) -> Result<Exit, Failure> {
-    if let Some(load_balancer) = &args.load_balancer {
-        return Box::pin(rollback_live::run(global, args, load_balancer)).await;
+    if args.from.is_some() || args.to.is_some() {
+        return Err(ambiguous(args));
     }
-    let store = match place::named(&global.kept(), args.target.as_deref()).await {
+    if let Some(load_balancer) = &args.load_balancer {
+        return Box::pin(live::run(global, args, load_balancer)).await;
+    }
+    let store = match place::named(global, args.target.as_deref()).await {
         Ok(store) => store,
         // Where the runs are kept cannot be reached; what the load balancer's tags say can.
-        Err(failure) => return Box::pin(rollback_live::without(global, args, &Memory::new(), failure)).await,
+        Err(failure) => return Box::pin(live::without(global, args, &Memory::new(), failure)).await,
     };
     match find::to_go_back(&*store, args.target.as_deref(), term::style_err(global.color).color).await {
         Ok(found) => by_journal(global, args, store, found).await,
-        Err(failure) => Box::pin(rollback_live::without(global, args, &*store, failure)).await,
+        Err(failure) => Box::pin(live::without(global, args, &*store, failure)).await,
     }
+}
+
+/// `rollback --from X --to Y` reads as "move from X to Y", and once meant the opposite.
+fn ambiguous(args: &Rollback) -> Failure {
+    let why = "`rollback` has no --from and --to, because people read them in both directions; nothing was changed";
+    let load_balancer = args.load_balancer.as_deref().unwrap_or("LB");
+    Failure::new(Exit::Usage, why)
+        .next("--back-to names the target groups that get the traffic, --away-from those that lose it:")
+        .next(format!("cutover rollback --load-balancer {load_balancer} --back-to GROUPS --away-from GROUPS"))
 }
 
 /// With the journal at hand.
 pub async fn by_journal(global: &Global, args: &Rollback, store: Arc<dyn Store>, found: Found) -> Result<Exit, Failure> {
-    if found.state()?.detach.is_some() {
+    if steer::state(&found)?.detach.is_some() {
         return Err(detached(&found));
     }
     term::complain(&what(&found)?);
@@ -74,9 +87,9 @@ pub fn ramp(args: &Rollback) -> Option<Ramp> {
 
 /// What would be put back.
 fn what(found: &Found) -> Result<String, Failure> {
-    let state = found.state()?;
+    let state = steer::state(found)?;
     let lines = state.routes.values().take(3).map(|r| {
-        let shares = |f| crate::app::names::shares(&crate::domain::decide::goal::shares_of(r, f));
+        let shares = |f| super::super::render::names::shares(&crate::domain::decide::goal::shares_of(r, f));
         format!("  {}: {} → {}", r.start.label, shares(r.forward()), shares(r.original()))
     });
     let more = state.routes.len().saturating_sub(3);
