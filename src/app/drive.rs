@@ -35,10 +35,11 @@ pub fn often(settings: &Settings, calls: usize) -> String {
 
 /// Drives a run to its ending. `^C` once leaves it paused; twice leaves it at once.
 pub async fn drive(surface: &dyn Surface, plan: &Plan, ports: Ports, settings: Settings, hold: Hold) -> Result<Exit, Failure> {
-    begin(surface, plan, ports, settings, hold, None).await
+    begin(surface, plan, ports, settings, hold, None, &[]).await
 }
 
 /// The same, beginning with what this process was asked for: a rollback, which must not depend on a request that is left and found again.
+/// `unknown`: routes that are not the run's, of which nobody knows whether they are right, each with why.
 pub async fn begin(
     surface: &dyn Surface,
     plan: &Plan,
@@ -46,8 +47,9 @@ pub async fn begin(
     settings: Settings,
     hold: Hold,
     request: Option<&Request>,
+    unknown: &[String],
 ) -> Result<Exit, Failure> {
-    Box::pin(followed(surface, plan, ports, settings, hold, request)).await
+    Box::pin(followed(surface, plan, ports, settings, hold, request, unknown)).await
 }
 
 /// From the first word to the last, with everybody who follows.
@@ -58,6 +60,7 @@ async fn followed(
     settings: Settings,
     hold: Hold,
     request: Option<&Request>,
+    unknown: &[String],
 ) -> Result<Exit, Failure> {
     let interrupt = Interrupt::default();
     let stays = settings.orders.leave.is_none();
@@ -92,7 +95,7 @@ async fn followed(
         surface.say(&format!("left at once, as asked\n{}", surface.left(&view).join("\n")));
         return Ok(Exit::Interrupted);
     };
-    let exit = told(surface, ending, moved, &view);
+    let exit = told(surface, ending, moved, &view, unknown);
     tokio::select! {
         _ = async { tokio::join!(bells.finish(), telemetry.finish()) } => {}
         // Whoever is at the terminal has seen how it ended.
@@ -102,13 +105,19 @@ async fn followed(
 }
 
 /// What came of a run, said to whoever is at this process.
-fn told(surface: &dyn Surface, ending: Result<Ending, EngineError>, moved: bool, view: &View) -> Result<Exit, Failure> {
+fn told(
+    surface: &dyn Surface,
+    ending: Result<Ending, EngineError>,
+    moved: bool,
+    view: &View,
+    unknown: &[String],
+) -> Result<Exit, Failure> {
     match ending {
         Err(error) => {
             let left = surface.left(view);
             Err(left.iter().fold(engine(error, moved), |failure, line| failure.next(line.trim_start_matches("  "))))
         }
-        Ok(ending) => Ok(said(surface, &ending, view)),
+        Ok(ending) => Ok(said(surface, &ending, view, unknown)),
     }
 }
 
@@ -118,10 +127,21 @@ fn written(state: &State) -> bool {
 }
 
 /// What an ending means: on stderr what is live now and what to type next, and the exit code.
-pub fn said(surface: &dyn Surface, ending: &Ending, view: &View) -> Exit {
+pub fn said(surface: &dyn Surface, ending: &Ending, view: &View, unknown: &[String]) -> Exit {
     surface.ended(ending);
     surface.say(&surface.left(view).join("\n"));
-    exit(ending)
+    for route in unknown {
+        surface.say(&format!("NOT known to be back: {route}"));
+    }
+    if let Ending::Finished { tags, .. } = ending {
+        for left in tags {
+            surface.say(&format!("the tag {} may stay ({}); to remove it: {}", left.key, left.why, left.command()));
+        }
+    }
+    match exit(ending) {
+        Exit::Done | Exit::RolledBack if !unknown.is_empty() => Exit::Stuck,
+        exit => exit,
+    }
 }
 
 /// The exit code of an ending.
@@ -164,7 +184,8 @@ pub fn engine(error: EngineError, moved: bool) -> Failure {
 
 /// A run that was begun before and could not be held: this process wrote nothing, but the traffic is where the run left it.
 pub fn held_again(error: HoldError, state: &State) -> Failure {
-    let (failure, run) = (held(error), &state.run);
+    let run = &state.run;
+    let failure = unheld(error, &format!("cutover rollback {run} --take-over"));
     if failure.exit == Exit::Locked {
         return failure;
     }
@@ -180,6 +201,11 @@ pub fn held_again(error: HoldError, state: &State) -> Failure {
 
 /// A new run that could not be held.
 pub fn held(error: HoldError) -> Failure {
+    unheld(error, "cutover rollback --take-over")
+}
+
+/// A run that could not be held. `back` is the command that puts the traffic back all the same.
+pub fn unheld(error: HoldError, back: &str) -> Failure {
     let exit = match &error {
         HoldError::Lock(LockError::HeldBy(_)) | HoldError::Marker(crate::engine::MarkerError::Other(_)) | HoldError::Begun(_) => {
             Exit::Locked
@@ -192,7 +218,7 @@ pub fn held(error: HoldError) -> Failure {
     let stale = matches!(error, HoldError::Marker(crate::engine::MarkerError::Other(_)));
     let mut failure = Failure::new(exit, error);
     if exit == Exit::Locked {
-        failure = failure.next("to put the traffic back all the same (they are stopped): cutover rollback --take-over");
+        failure = failure.next(format!("to put the traffic back all the same (their process stops): {back}"));
     }
     if stale {
         let tag = crate::engine::marker::KEY;

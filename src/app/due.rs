@@ -49,7 +49,7 @@ pub fn over(records: &[Record]) -> Option<Exit> {
         .find(|r| matches!(r.event, Event::Finished { .. } | Event::RollbackStarted { .. } | Event::RampStarted { .. }))?;
     match &last.event {
         Event::Finished { outcome, remarks, left } => {
-            Some(drive::exit(&Ending::Finished { outcome: *outcome, remarks: remarks.clone(), left: left.clone() }))
+            Some(drive::exit(&Ending::Finished { outcome: *outcome, remarks: remarks.clone(), left: left.clone(), tags: Vec::new() }))
         }
         _ => None,
     }

@@ -32,7 +32,7 @@ pub async fn to_the_end(surface: &dyn Surface, store: &Arc<dyn Store>, found: &F
         }
         if let Some(ending) = fresh.iter().find_map(back) {
             let now = State::fold(&records).ok().flatten().map(|state| View::of(&found.plan, &state, None, &[], jiff::Timestamp::now()));
-            let exit = now.map_or_else(|| drive::exit(&ending), |view| drive::said(surface, &ending, &view));
+            let exit = now.map_or_else(|| drive::exit(&ending), |view| drive::said(surface, &ending, &view, &[]));
             return Ok(Some(exit.done_if_back()));
         }
         if let Some(why) = fresh.iter().find_map(not_done) {
@@ -52,7 +52,7 @@ fn back(record: &Record) -> Option<Ending> {
     match &record.event {
         Event::Finished { outcome: Outcome::Completed, .. } => None,
         Event::Finished { outcome, remarks, left } => {
-            Some(Ending::Finished { outcome: *outcome, remarks: remarks.clone(), left: left.clone() })
+            Some(Ending::Finished { outcome: *outcome, remarks: remarks.clone(), left: left.clone(), tags: Vec::new() })
         }
         _ => None,
     }
@@ -102,7 +102,7 @@ pub async fn journal_requests(surface: &dyn Surface, store: &Arc<dyn Store>, fou
     let (owner, host) = owner::owner();
     let now = jiff::Timestamp::now();
     let holder = Holder { owner, host, pid: std::process::id(), since: now, run: found.run.id.clone() };
-    let held = store.lock(&found.run.load_balancers, &holder).await.map_err(|e| drive::held(e.into()))?;
+    let held = store.lock(&found.run.load_balancers, &holder).await.map_err(|e| drive::unheld(e.into(), &format!("cutover rollback {} --take-over", found.run.id)))?;
     let mut bells = Bells::of(&found.plan, surface.words());
     bells.learn(&found.records);
     let noted = journal_held(surface, found, store, now, &mut bells).await;

@@ -99,16 +99,11 @@ pub async fn restoring(
     let settings = drive::settings(&found.plan, &state);
     let there = seen.then_some(Marker::Ours);
     let hold = hold::take_to_restore(&ports, &settings, found.plan.marker, &found.run.id, &found.run.load_balancers, take_over, there);
-    let hold = hold.await.map_err(|e| over(drive::held_again(e, &state), &format!("cutover rollback {} --take-over", found.run.id)))?;
+    let hold = hold.await.map_err(|e| drive::held_again(e, &state))?;
     let asked = ports.clone();
-    let exit = drive::begin(surface, &found.plan, ports, settings, hold, Some(request)).await.map(Exit::done_if_back)?;
+    let exit = drive::begin(surface, &found.plan, ports, settings, hold, Some(request), &[]).await.map(Exit::done_if_back)?;
     if exit != Exit::Done && seen {
         identity::account(&found.plan, &asked).await?;
     }
     Ok(exit)
-}
-
-/// Someone else's run is no reason to be helpless at 3 a.m.
-pub fn over(failure: Failure, command: &str) -> Failure {
-    if failure.exit == Exit::Locked { failure.next(format!("to take the load balancer out of their hands: {command}")) } else { failure }
 }

@@ -17,10 +17,12 @@ pub const READ: Schedule = Schedule::new(500, 4_000).tries(5);
 /// Reads within one look of the loop: less than half a poll, so that no guard waits for it. Where four of ten calls are refused, hardly
 /// anything would be seen often enough otherwise.
 pub const LOOK: Schedule = Schedule::new(500, 1_000).tries(3);
-/// Putting and removing the tags that keep the weights: about nine seconds in all.
+/// Putting the tags that keep the weights: about nine seconds in all.
 pub const KEEP: Schedule = Schedule::new(300, 4_800).tries(6);
-/// Removing the marker: half a minute in all.
-pub const UNMARK: Schedule = Schedule::new(500, 16_000).tries(7);
+/// Removing the marker and the tags that keep the weights: 28 seconds in all.
+pub const UNTAG: Schedule = Schedule::new(250, 4_000).tries(11);
+/// The most that removing them may take, answers included.
+pub const UNTAG_WITHIN: Duration = Duration::from_secs(30);
 /// A route whose write or read failed, within a batch.
 pub const WRITE: Schedule = Schedule::new(500, 8_000);
 /// A route whose restoring write failed: traffic is being lost.

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use super::keep;
 use super::marker::{self, MarkerError};
 use super::retry::patient;
+use super::untag;
 use super::{Ports, Settings};
 use crate::domain::emergency::script::script;
 use crate::domain::run::event::{Event, Started};
@@ -22,6 +23,8 @@ pub struct Hold {
     pub(super) held: Held,
     /// Taken to restore.
     pub(super) restores: bool,
+    /// The run whose marker is taken over.
+    pub(super) replaced: Option<String>,
     /// The marker that is being put meanwhile.
     pub(super) marking: Option<BoxFuture<'static, Result<(), MarkerError>>>,
     /// How the break-glass script of a new run is run.
@@ -97,7 +100,7 @@ pub async fn begin_where(
             Ok(hold)
         }
         Err(error) => {
-            marker::remove(&*ports.balancer.marks, &*ports.clock, &started.load_balancers, run).await;
+            untag::remove(&*ports.balancer.marks, &*ports.clock, &started.load_balancers, &[], &[run]).await;
             hold.held.release().await;
             Err(error.into())
         }
@@ -179,7 +182,7 @@ async fn marked(
             return Err(error.into());
         }
     }
-    Ok(Hold { run: run.into(), held, restores: false, marking: None, script: None })
+    Ok(Hold { run: run.into(), held, restores: false, replaced: None, marking: None, script: None })
 }
 
 /// For a restoring process a marker that cannot be put is no reason to leave the traffic where it is: only another owner's is. `there`: whose
@@ -202,7 +205,7 @@ pub async fn take_to_restore(
         }
         Err(error) => return Err(error),
     };
-    let mut hold = Hold { run: run.into(), held, restores: true, marking: None, script: None };
+    let mut hold = Hold { run: run.into(), held, restores: true, replaced: None, marking: None, script: None };
     if policy == Marker::None {
         return Ok(hold);
     }
@@ -213,8 +216,8 @@ pub async fn take_to_restore(
         None => marker::read(&*ports.balancer.marks, load_balancers, run).await,
     };
     let over = match &there {
-        // Whoever put it died before the run began.
-        Ok(There::Other(other)) => take_over || marker::abandoned(&*ports.store, other).await,
+        // The locks are held: whoever put it for a run of this store is gone.
+        Ok(There::Other(other)) => take_over || marker::deserted(&*ports.store, other).await,
         _ => take_over,
     };
     match there {
@@ -223,7 +226,10 @@ pub async fn take_to_restore(
             hold.held.release().await;
             return Err(MarkerError::Other(other).into());
         }
-        Ok(_) => {
+        Ok(there) => {
+            if let There::Other(other) = &there {
+                hold.replaced = Some(marker::run_of(other).to_owned());
+            }
             let (marks, load_balancers, run) = (Arc::clone(&ports.balancer.marks), load_balancers.to_vec(), run.to_owned());
             let value = marker::value(&run, &settings.owner, ports.clock.now());
             let put = async move { marker::put(&*marks, &load_balancers, &run, &value, over).await };

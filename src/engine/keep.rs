@@ -1,4 +1,4 @@
-//! The original weights as tags on listeners and rules, put at the start of a run and removed at its end.
+//! The original weights as tags on listeners and rules, put at the start of a run. [`untag`](super::untag) removes them at its end.
 
 use std::collections::BTreeMap;
 use std::slice;
@@ -50,22 +50,6 @@ pub async fn put(marks: &dyn Marks, clock: &dyn Clock, run: &str, started: &Star
         }
     }
     Event::Kept { routes: started.routes.len() - missing.len(), missing }
-}
-
-/// Removes them, as far as AWS lets us.
-pub async fn remove(marks: &dyn Marks, clock: &dyn Clock, started: &Started) {
-    let ids: Vec<_> = started.routes.iter().map(|r| r.id.clone()).collect();
-    for some in started.load_balancers.chunks(BATCH).chain(ids.chunks(BATCH)) {
-        let keys = [KEY.to_owned()];
-        let all = again(KEEP, clock, passes, || marks.remove(some, &keys)).await;
-        // One that was deleted meanwhile must not leave the others tagged.
-        for id in some.iter().filter(|_| all.is_err()) {
-            match again(KEEP, clock, passes, || marks.remove(slice::from_ref(id), &keys)).await {
-                Ok(()) | Err(WriteError::NotFound(_)) => {}
-                Err(error) => tracing::warn!("the tag {KEY} stays on {id}: {error}"),
-            }
-        }
-    }
 }
 
 /// Whether calling again may help.

@@ -1,6 +1,7 @@
 //! Looking at a load balancer without a plan, read-only: for `status --load-balancer`, and for a rollback that has no journal.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -11,7 +12,7 @@ use crate::domain::emergency::{Seen, weights};
 use crate::domain::traffic::Unreadable;
 use crate::domain::view::live::Live;
 use crate::plan::model::Selector;
-use crate::port::{Balancer, Clock, Detail, Groups, Inventory};
+use crate::port::{Balancer, Clock, Detail, Groups};
 
 /// Why a load balancer cannot be shown.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -38,13 +39,6 @@ pub enum LookError {
 }
 
 /// The one load balancer that a selector names.
-///
-/// # Errors
-/// [`LookError`].
-pub async fn one(selector: &Selector, inventory: &dyn Inventory) -> Result<LoadBalancer, LookError> {
-    only(selector, inventory.load_balancers(selector, Detail::Whole).await)
-}
-
 fn only(selector: &Selector, found: Result<Vec<LoadBalancer>, Unreadable>) -> Result<LoadBalancer, LookError> {
     let name = spelled(selector);
     let mut found = match found {
@@ -57,82 +51,98 @@ fn only(selector: &Selector, found: Result<Vec<LoadBalancer>, Unreadable>) -> Re
     }
 }
 
-/// All of a load balancer that a rollback without a journal needs. Groups that cannot be read are none: what is written does not depend on them.
+/// What an emergency does not need may take this long.
+const BESIDE: Duration = Duration::from_secs(3);
+
+/// A load balancer for whoever waits for it while traffic is lost, in as few rounds as can be: the load balancer; its listeners, tags and
+/// groups; rules and health. Only the listeners and rules must be readable. Where `wants_tags`, and the load balancer's own tag does not speak
+/// for the routes, theirs are a round more.
 ///
 /// # Errors
 /// [`LookError`].
-pub async fn read(load_balancer: LoadBalancer, balancer: &Balancer, clock: &dyn Clock) -> Result<Seen, LookError> {
+pub async fn read(selector: &Selector, balancer: &Balancer, clock: &dyn Clock, wants_tags: bool) -> Result<Seen, LookError> {
     let at = clock.now();
-    let groups = async {
-        let groups = balancer.inventory.target_groups(Groups::Of(&load_balancer.arn), Detail::Whole).await.unwrap_or_else(|why| {
-            tracing::warn!("target groups of {} cannot be read: {why}", load_balancer.name);
-            Vec::new()
-        });
-        let health = balancer.traffic.health(&groups.iter().map(|g| g.arn.clone()).collect::<Vec<_>>()).await;
-        (groups, health)
+    let listed = async || only(selector, balancer.inventory.load_balancers(selector, Detail::Listed).await);
+    let (load_balancer, parts) = if let Selector::Arn(arn) = selector {
+        futures::join!(listed(), parts(arn, balancer, clock, wants_tags))
+    } else {
+        let load_balancer = listed().await?;
+        let parts = parts(&load_balancer.arn, balancer, clock, wants_tags).await;
+        (Ok(load_balancer), parts)
     };
-    let (listeners, (groups, health)) = futures::join!(balancer.inventory.listeners(&load_balancer.arn, Detail::Whole), groups);
-    let listeners = listeners.map_err(|why| LookError::Unreadable { what: format!("listeners of {}", load_balancer.name), why })?;
-    Ok(Seen { at, load_balancer, listeners, groups, health })
+    let mut parts = parts?;
+    let mut load_balancer = match (load_balancer, selector) {
+        // The ARN says all that a rollback needs of it.
+        (Err(LookError::Unreadable { why, .. }), Selector::Arn(arn)) => {
+            parts.skipped.push(format!("the load balancer itself cannot be read: {why}"));
+            LoadBalancer::named(arn)
+        }
+        (load_balancer, _) => load_balancer?,
+    };
+    load_balancer.tags = std::mem::take(&mut parts.tags);
+    let spoken = parts.whole.take().is_some_and(|whole| whole.spread(&mut parts.listeners));
+    beside_routes(&mut parts, balancer, clock, wants_tags && !spoken).await;
+    let Around { listeners, groups, health, mut skipped, .. } = parts;
+    if let Some(why) = health.values().find_map(|h| h.as_ref().err()) {
+        skipped.push(format!("the health of some targets cannot be read, and decides nothing: {why}"));
+    }
+    Ok(Seen { at, load_balancer, listeners, groups, health, skipped })
 }
 
-/// What is read of a load balancer for a rollback, beside itself.
+/// What is read of a load balancer beside itself.
 struct Around {
     tags: Tags,
     listeners: Vec<(Listener, Vec<LiveRoute>)>,
     groups: Vec<TargetGroup>,
+    /// Whether the groups were listed: then one that is missing there is worth a question of its own.
+    listed: bool,
     health: BTreeMap<String, Result<Vec<Target>, Unreadable>>,
     whole: Option<Whole>,
+    skipped: Vec<String>,
 }
 
-/// The same in as few rounds as can be, for whoever waits for it while traffic is lost: the load balancer; its listeners, tags and groups;
-/// rules and health. Where `tags` are wanted and the load balancer's own do not speak for the routes, theirs are a round more.
-///
-/// # Errors
-/// [`LookError`].
-pub async fn read_fast(selector: &Selector, balancer: &Balancer, clock: &dyn Clock, tags: bool) -> Result<Seen, LookError> {
-    let at = clock.now();
-    let listed = async || only(selector, balancer.inventory.load_balancers(selector, Detail::Listed).await);
-    let (load_balancer, parts) = if let Selector::Arn(arn) = selector {
-        futures::join!(listed(), parts(arn, balancer, tags))
-    } else {
-        let load_balancer = listed().await?;
-        let parts = parts(&load_balancer.arn, balancer, tags).await;
-        (Ok(load_balancer), parts)
-    };
-    let (mut load_balancer, mut parts) = (load_balancer?, parts?);
-    load_balancer.tags = std::mem::take(&mut parts.tags);
-    let spoken = parts.whole.take().is_some_and(|whole| whole.spread(&mut parts.listeners));
-    if tags && !spoken {
-        own_tags(&mut parts, balancer).await;
-    }
-    let Around { listeners, groups, health, .. } = parts;
-    Ok(Seen { at, load_balancer, listeners, groups, health })
-}
-
-async fn parts(arn: &String, balancer: &Balancer, wants_tags: bool) -> Result<Around, LookError> {
-    let unreadable = |what: &str| {
-        let what = format!("{what} of {arn}");
-        move |why| LookError::Unreadable { what, why }
-    };
+async fn parts(arn: &String, balancer: &Balancer, clock: &dyn Clock, wants_tags: bool) -> Result<Around, LookError> {
     let beside = async {
-        let (tags, groups) = futures::join!(
-            balancer.marks.tags(std::slice::from_ref(arn)),
-            balancer.inventory.target_groups(Groups::Of(arn), Detail::Listed)
-        );
+        let tags = balancer.marks.tags(std::slice::from_ref(arn));
+        let tags = async { if wants_tags { tags.await } else { within(clock, tags).await } };
+        let groups = within(clock, balancer.inventory.target_groups(Groups::Of(arn), Detail::Listed));
+        let (tags, groups) = futures::join!(tags, groups);
+        let mut skipped = Vec::new();
+        let listed = groups.is_ok();
         let groups = groups.unwrap_or_else(|why| {
-            tracing::warn!("target groups of {arn} cannot be read: {why}");
+            skipped.push(format!("the target groups cannot be listed, and are taken from the actions alone: {why}"));
             Vec::new()
         });
-        let tags = tags.map(|mut all| all.remove(arn).unwrap_or_default());
-        let whole = tags.as_ref().ok().and_then(spoken_for).filter(|_| wants_tags);
+        let tags = tags.map(|mut all| all.remove(arn).unwrap_or_default()).unwrap_or_else(|why| {
+            skipped.push(format!("the tags of the load balancer cannot be read, so whether another run has marked it is not known: {why}"));
+            Tags::new()
+        });
+        let whole = spoken_for(&tags).filter(|_| wants_tags);
         let asked = groups.iter().map(|g| &g.arn).filter(|arn| whole.as_ref().is_none_or(|w| w.manages(arn))).cloned();
-        let health = balancer.traffic.health(&asked.collect::<Vec<_>>()).await;
-        (tags, groups, health, whole)
+        let health = health(asked.collect(), balancer, clock).await;
+        (tags, groups, listed, health, whole, skipped)
     };
-    let (listeners, (tags, groups, health, whole)) = futures::join!(balancer.inventory.listeners(arn, Detail::Listed), beside);
-    let (listeners, tags) = (listeners.map_err(unreadable("listeners"))?, tags.map_err(unreadable("tags"))?);
-    Ok(Around { tags, listeners, groups, health, whole })
+    let (listeners, beside) = futures::join!(balancer.inventory.listeners(arn, Detail::Listed), beside);
+    let listeners = listeners.map_err(|why| LookError::Unreadable { what: format!("listeners of {arn}"), why })?;
+    let (tags, groups, listed, health, whole, skipped) = beside;
+    Ok(Around { tags, listeners, groups, listed, health, whole, skipped })
+}
+
+/// An answer that nobody waits for longer than [`BESIDE`].
+async fn within<T>(clock: &dyn Clock, answer: impl Future<Output = Result<T, Unreadable>>) -> Result<T, Unreadable> {
+    tokio::select! {
+        answer = answer => answer,
+        () = clock.sleep(BESIDE) => Err(Unreadable::Unavailable(format!("no answer within {} s", BESIDE.as_secs()))),
+    }
+}
+
+/// Health as far as it is answered in time.
+async fn health(groups: Vec<String>, balancer: &Balancer, clock: &dyn Clock) -> BTreeMap<String, Result<Vec<Target>, Unreadable>> {
+    if groups.is_empty() {
+        return BTreeMap::new();
+    }
+    let read = within(clock, async { Ok(balancer.traffic.health(&groups).await) }).await;
+    read.unwrap_or_else(|why| groups.into_iter().map(|arn| (arn, Err(why.clone()))).collect())
 }
 
 /// What a load balancer's tag says of its routes, where the run that left it is the one that its marker names: one without a marker may be old.
@@ -142,19 +152,25 @@ fn spoken_for(tags: &Tags) -> Option<Whole> {
     (marker == Some(whole.kept.run.as_str())).then_some(whole)
 }
 
-/// The tags of the routes that forward somewhere, and the health that was not asked for yet. Tags that cannot be read tell nothing.
-async fn own_tags(parts: &mut Around, balancer: &Balancer) {
-    let routes = parts.listeners.iter().flat_map(|(_, routes)| routes);
-    let ids: Vec<_> = routes.filter(|r| r.forward().is_some()).map(|r| r.id.clone()).collect();
-    let rest: Vec<_> = parts.groups.iter().map(|g| g.arn.clone()).filter(|arn| !parts.health.contains_key(arn)).collect();
-    let (tags, health) = futures::join!(balancer.marks.tags(&ids), balancer.traffic.health(&rest));
-    parts.health.extend(health);
+/// What is known only with the routes: their tags where `wants_tags`, and the health of groups that were not asked for yet. A list of groups
+/// that was refused says that their health would be, too; it costs no round of its own.
+async fn beside_routes(parts: &mut Around, balancer: &Balancer, clock: &dyn Clock, wants_tags: bool) {
+    let forwards = || parts.listeners.iter().flat_map(|(_, routes)| routes).filter_map(|r| Some((&r.id, r.forward()?)));
+    let ids: Vec<_> = forwards().filter(|_| wants_tags).map(|(id, _)| id.clone()).collect();
+    let used = forwards().flat_map(|(_, f)| &f.target_groups).map(|t| &t.target_group_arn);
+    let groups: BTreeSet<_> = used.chain(parts.groups.iter().map(|g| &g.arn)).filter(|arn| !parts.health.contains_key(*arn)).collect();
+    let rest = if wants_tags || parts.listed { groups.into_iter().cloned().collect() } else { Vec::new() };
+    let tags = async { if ids.is_empty() { Ok(BTreeMap::new()) } else { balancer.marks.tags(&ids).await } };
+    let (tags, more) = futures::join!(tags, health(rest, balancer, clock));
+    parts.health.extend(more);
     let mut tags = tags.unwrap_or_else(|why| {
-        tracing::warn!("the tags of the routes cannot be read: {why}");
+        parts.skipped.push(format!("the tags of the listeners and rules cannot be read: {why}"));
         BTreeMap::new()
     });
     for route in parts.listeners.iter_mut().flat_map(|(_, routes)| routes) {
-        route.tags = tags.remove(&route.id).unwrap_or_default();
+        if let Some(own) = tags.remove(&route.id) {
+            route.tags = own;
+        }
     }
 }
 
@@ -168,11 +184,10 @@ pub async fn look(selector: &Selector, balancer: &Balancer, now: Timestamp) -> R
         let what = format!("{what} {name}");
         move |why| LookError::Unreadable { what, why }
     };
-    let load_balancer = &one(selector, &*balancer.inventory).await?;
-    let (listeners, groups) = futures::join!(
-        balancer.inventory.listeners(&load_balancer.arn, Detail::Whole),
-        balancer.inventory.target_groups(Groups::Of(&load_balancer.arn), Detail::Whole)
-    );
+    let inventory = &balancer.inventory;
+    let load_balancer = &only(selector, inventory.load_balancers(selector, Detail::Whole).await)?;
+    let groups = inventory.target_groups(Groups::Of(&load_balancer.arn), Detail::Whole);
+    let (listeners, groups) = futures::join!(inventory.listeners(&load_balancer.arn, Detail::Whole), groups);
     let (listeners, groups) = (listeners.map_err(unreadable("listeners of"))?, groups.map_err(unreadable("target groups of"))?);
     let arns: Vec<String> = groups.iter().map(|g| g.arn.clone()).collect();
     let health = balancer.traffic.health(&arns).await;

@@ -7,13 +7,12 @@ use std::slice;
 
 use futures::future::join_all;
 
-use super::retry::again;
-use crate::base::retry::UNMARK;
+use super::untag::unread;
 use crate::domain::elb::balancer::Tags;
 use crate::domain::run::watch::Marker;
 use crate::domain::traffic::Unreadable;
 use crate::port::store::{RunSummary, Store};
-use crate::port::{Clock, Marks, WriteError};
+use crate::port::{Marks, WriteError};
 
 /// The tag's key.
 pub const KEY: &str = "cutover.dev/run";
@@ -52,14 +51,27 @@ fn whose(all: &[Result<Tags, Unreadable>], run: &str) -> Result<Marker, Unreadab
 
 /// Whether a tag's value is this run's.
 fn names(value: &str, run: &str) -> bool {
-    value.split(' ').next() == Some(run)
+    run_of(value) == run
 }
 
 /// Whether a marker is of a run of this store that has no record yet or is over: it is put before the first record and removed after the last,
 /// and a process can die in between. Only for whoever holds the locks is that proof that nobody has it any more.
 pub async fn abandoned(store: &dyn Store, value: &str) -> bool {
-    let run = value.split(' ').next().unwrap_or_default();
+    let run = run_of(value);
     store.read(run).await.is_ok_and(|records| records.is_empty() || RunSummary::of(run, &records).finished.is_some())
+}
+
+/// Whether nobody is at work behind a marker: its run is over or was never begun, or no process of this store holds it. A run that this store
+/// does not know may be driven from another machine.
+pub async fn deserted(store: &dyn Store, value: &str) -> bool {
+    let run = run_of(value);
+    let known = async || store.find(run).await.is_ok_and(|runs| runs.iter().any(|r| r.id == run));
+    abandoned(store, value).await || (known().await && store.holder(run).await.is_none())
+}
+
+/// The run that put a marker.
+pub fn run_of(value: &str) -> &str {
+    value.split(' ').next().unwrap_or_default()
 }
 
 /// Why the marker is not ours.
@@ -111,18 +123,9 @@ async fn put_all(marks: &dyn Marks, load_balancers: &[String], run: &str, value:
     }
 }
 
-/// Removes our marker; another run's is left alone.
-pub async fn remove(marks: &dyn Marks, clock: &dyn Clock, load_balancers: &[String], run: &str) {
-    for arn in load_balancers {
-        if let Err(error) = again(UNMARK, clock, |_| true, || remove_one(marks, arn, run)).await {
-            tracing::warn!("the marker tag {KEY} stays on {arn}: {error}");
-        }
-    }
-}
-
 /// Puts back what stood where our marker stands.
 async fn put_back(marks: &dyn Marks, arn: &String, run: &str, previous: Option<&String>) -> Result<(), String> {
-    let Some(value) = previous else { return remove_one(marks, arn, run).await };
+    let Some(value) = previous else { return remove_one(marks, arn, &[run]).await.map_err(|e| e.to_string()) };
     let tags = tags_of(marks, arn).await.map_err(|e| e.to_string())?;
     if tags.get(KEY).is_none_or(|v| !names(v, run)) {
         return Ok(());
@@ -130,12 +133,13 @@ async fn put_back(marks: &dyn Marks, arn: &String, run: &str, previous: Option<&
     marks.put(slice::from_ref(arn), &[(KEY.to_owned(), value.clone())].into()).await.map_err(|e| e.to_string())
 }
 
-async fn remove_one(marks: &dyn Marks, arn: &String, run: &str) -> Result<(), String> {
-    let tags = tags_of(marks, arn).await.map_err(|e| e.to_string())?;
-    if tags.get(KEY).is_none_or(|v| !names(v, run)) {
+/// Removes the marker of one of these runs; another run's is left alone.
+pub(super) async fn remove_one(marks: &dyn Marks, arn: &String, owners: &[&str]) -> Result<(), WriteError> {
+    let tags = tags_of(marks, arn).await.map_err(unread)?;
+    if tags.get(KEY).is_none_or(|v| !owners.iter().any(|run| names(v, run))) {
         return Ok(());
     }
-    marks.remove(slice::from_ref(arn), &[KEY.to_owned()]).await.map_err(|e| e.to_string())
+    marks.remove(slice::from_ref(arn), &[KEY.to_owned()]).await
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ pub mod request;
 pub mod retry;
 mod run;
 pub mod start;
+mod untag;
 mod write;
 
 use std::collections::BTreeMap;
@@ -41,6 +42,7 @@ use crate::port::{Balancer, Clock, Cluster, Hooks, Metrics};
 pub use limit::{LOOKS, Rate, interval};
 pub use look::Subject;
 pub use marker::MarkerError;
+pub use untag::Leftover;
 pub use run::Run;
 pub use write::restore::seen;
 
@@ -152,6 +154,8 @@ pub enum Ending {
         remarks: Vec<String>,
         /// Routes that are not back and that the run cannot put back any more, each with why.
         left: Vec<String>,
+        /// Tags of the run that could not be removed.
+        tags: Vec<Leftover>,
     },
     /// The run goes on without this process.
     Stopped(Stop, String),

@@ -141,7 +141,7 @@ pub fn moved(state: &State) -> bool {
 }
 
 /// The shares that a rollback returns a route to, in percent.
-fn origin(state: &State, route: &Route) -> BTreeMap<ClusterName, f64> {
+pub fn origin(state: &State, route: &Route) -> BTreeMap<ClusterName, f64> {
     let given = state.started.start.as_ref();
     given.map_or_else(
         || shares_of(route, route.original()),

@@ -39,6 +39,25 @@ pub struct LoadBalancer {
     pub tags: Tags,
 }
 
+impl LoadBalancer {
+    /// As its ARN alone tells: for whoever may not read it.
+    pub fn named(arn: &str) -> Self {
+        Self {
+            arn: arn.to_owned(),
+            name: arn.split('/').nth(2).unwrap_or(arn).to_owned(),
+            dns_name: String::new(),
+            kind: String::new(),
+            scheme: String::new(),
+            state: String::new(),
+            vpc_id: String::new(),
+            ip_address_type: String::new(),
+            zones: Vec::new(),
+            attributes: BTreeMap::new(),
+            tags: Tags::new(),
+        }
+    }
+}
+
 /// A listener, apart from its default action, which is a [`LiveRoute`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -1,26 +1,20 @@
 //! A rollback from the weights that tags keep: no journal, no plan. What results is an ordinary run that begins with its rollback.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::weights::{self, Kept};
-use super::{EmergencyError, Seen, plan_text};
+use super::{BACK_TO, EmergencyError, Seen, Way, clusters, route, way};
 use crate::domain::elb::action::{self, Forward, Tuple};
 use crate::domain::elb::balancer::LiveRoute;
-use crate::domain::health::gate::Sample;
-use crate::domain::run::event::{GroupStart, RouteStart, Started};
-use crate::plan::model::{ClusterName, Plan};
+use crate::domain::run::event::RouteStart;
 
 /// What tags tell.
 #[derive(Debug, Clone)]
 pub struct Told {
-    /// A plan over it, so that the run can be resumed like any other.
-    pub plan: Plan,
-    /// Every route, where it was before that run, and what is there now.
-    pub started: Started,
     /// The run that wrote the tags.
     pub run: String,
-    /// Routes that forward to the run's groups, without a tag that says where they were: they stay as they are.
-    pub untold: Vec<String>,
+    /// Every tagged route goes to where it was before that run.
+    pub way: Way,
 }
 
 /// The beginning of a run whose rollback returns every tagged route of these load balancers to where it was.
@@ -34,43 +28,30 @@ pub fn started(seen: &[Seen], marker: Option<&str>) -> Result<Told, EmergencyErr
     let last = tagged.iter().max_by_key(|(_, _, kept)| when(&kept.run));
     let run = marked.or(last).map(|(_, _, kept)| kept.run.clone()).ok_or_else(|| EmergencyError::NoTags(names()))?;
     let arns = arns(seen);
-    let mut all = Vec::new();
-    for (s, live, kept) in tagged.iter().filter(|(_, _, kept)| kept.run == run) {
-        all.extend(told(s, live, kept, &arns));
+    let (mut all, mut more, mut unclear) = (Vec::new(), Vec::new(), Vec::new());
+    let ours: Vec<_> = tagged.iter().filter(|(_, _, kept)| kept.run == run).collect();
+    for (s, live, kept) in &ours {
+        match told(s, live, kept, &arns) {
+            Some(route) => all.push(route),
+            None => unclear.push(format!("{}: its tag names a group that is not in sight, or it forwards nowhere now", live.label())),
+        }
     }
-    let known: Vec<String> = all.iter().map(|r: &RouteStart| r.id.clone()).collect();
-    let (mut more, mut untold) = (Vec::new(), Vec::new());
-    for (s, live) in routes(seen).filter(|(_, r)| !known.contains(&r.id)) {
+    for (s, live) in routes(seen).filter(|(_, r)| ours.iter().all(|(_, tagged, _)| tagged.id != r.id)) {
         match inferred(s, live, &all) {
             Inferred::Nothing => {}
             Inferred::Route(route) => more.push(*route),
-            Inferred::Unclear => untold.push(live.label()),
+            Inferred::Unclear => unclear.push(format!("{}: no tag says where it was", live.label())),
         }
     }
     all.extend(more);
-    let groups = groups(seen, &all);
-    let plan = plan_of(seen, &all)?;
-    let started = Started {
-        plan: plan.name.clone(),
-        text: plan.text.clone(),
-        hash: plan.hash.clone(),
-        owner: String::new(),
-        from: plan.strategy.from.clone(),
-        to: plan.strategy.to.clone(),
-        from_step: 1,
-        start: None,
-        load_balancers: seen.iter().map(|s| s.load_balancer.arn.clone()).collect(),
-        routes: all,
-        groups,
-        clusters: BTreeMap::new(),
-        bindings: Vec::new(),
-        others: None,
-    };
-    Ok(Told { plan, started, run, untold })
+    if all.is_empty() {
+        return Err(EmergencyError::NoTags(names()));
+    }
+    Ok(Told { run, way: way(seen, all, unclear) })
 }
 
 fn routes(seen: &[Seen]) -> impl Iterator<Item = (&Seen, &LiveRoute)> {
-    seen.iter().flat_map(|s| s.listeners.iter().flat_map(move |(_, routes)| routes.iter().map(move |r| (s, r))))
+    seen.iter().flat_map(|s| s.routes().map(move |r| (s, r)))
 }
 
 /// The time in a run's id; ids without one are older than any.
@@ -80,42 +61,15 @@ fn when(run: &str) -> &str {
 
 /// ARNs of every group in sight, by their last part.
 fn arns(seen: &[Seen]) -> BTreeMap<&str, &str> {
-    let listed = seen.iter().flat_map(|s| s.groups.iter().map(|g| g.arn.as_str()));
-    let used = routes(seen).filter_map(|(_, r)| r.forward()).flat_map(|f| f.target_groups.iter().map(|t| t.target_group_arn.as_str()));
-    listed.chain(used).map(|arn| (weights::id(arn), arn)).collect()
+    seen.iter().flat_map(Seen::names).map(|(arn, _)| (weights::id(arn), arn)).collect()
 }
 
 fn told(seen: &Seen, live: &LiveRoute, kept: &Kept, arns: &BTreeMap<&str, &str>) -> Option<RouteStart> {
     let now = live.forward()?;
     let was = kept.forward(arns, now)?;
     let managed = kept.parts.iter().filter(|p| p.managed);
-    let clusters = managed.filter_map(|p| Some(((*arns.get(p.id.as_str())?).to_owned(), p.carries())));
-    Some(route(seen, live, was, named(&clusters.collect::<Vec<_>>())))
-}
-
-/// `from` for groups that had traffic, `to` for those that had none.
-fn named(groups: &[(String, bool)]) -> BTreeMap<ClusterName, String> {
-    let mut all = BTreeMap::new();
-    for (arn, carried) in groups {
-        let name = if *carried { "from" } else { "to" };
-        let free = (1..=groups.len()).map(|n| if n == 1 { name.to_owned() } else { format!("{name}-{n}") }).find(|n| !all.contains_key(n));
-        all.extend(free.map(|n| (n, arn.clone())));
-    }
-    all
-}
-
-fn route(seen: &Seen, live: &LiveRoute, was: Forward, groups: BTreeMap<ClusterName, String>) -> RouteStart {
-    RouteStart {
-        id: live.id.clone(),
-        load_balancer: seen.load_balancer.arn.clone(),
-        label: live.label(),
-        conditions: live.conditions.clone(),
-        workload: "rollback".into(),
-        groups,
-        actions: action::with_forward(&live.actions, &was),
-        found: Some(live.actions.clone()),
-        owners: Vec::new(),
-    }
+    let groups = managed.filter_map(|p| Some(((*arns.get(p.id.as_str())?).to_owned(), p.carries())));
+    Some(route(seen, live, &was, clusters(&groups.collect::<Vec<_>>())))
 }
 
 /// What the tagged routes tell of one that is not.
@@ -131,46 +85,23 @@ enum Inferred {
 fn inferred(seen: &Seen, live: &LiveRoute, tagged: &[RouteStart]) -> Inferred {
     let Some(now) = live.forward() else { return Inferred::Nothing };
     let weight = |arn: &String| now.weight(arn).unwrap_or(0);
-    let idle: Vec<_> = tagged.iter().flat_map(|r| r.groups.iter().filter(|(c, _)| c.starts_with("to")).map(|(_, arn)| arn)).collect();
+    let idle: BTreeSet<_> = tagged.iter().flat_map(|r| r.groups.values().filter(|arn| !carried(r, arn))).collect();
     let Some(to) = now.target_groups.iter().map(|t| &t.target_group_arn).find(|arn| idle.contains(arn) && weight(arn) > 0) else {
         return Inferred::Nothing;
     };
-    let partners = tagged.iter().filter(|r| r.groups.values().any(|g| g == to)).map(|r| r.groups.clone());
-    let pairs: std::collections::BTreeSet<_> = partners.collect();
-    let (Some(pair), 1) = (pairs.first(), pairs.len()) else { return Inferred::Unclear };
-    let (Some(from), 2) = (pair.get("from"), pair.len()) else { return Inferred::Unclear };
+    let partners: BTreeSet<_> = tagged.iter().filter(|r| r.groups.values().any(|g| g == to)).map(|r| &r.groups).collect();
+    let (Some(pair), 1) = (partners.first(), partners.len()) else { return Inferred::Unclear };
+    let (Some(from), 2) = (pair.get(BACK_TO), pair.len()) else { return Inferred::Unclear };
     let total = weight(from).saturating_add(weight(to)).min(999);
     let others = now.target_groups.iter().filter(|t| t.target_group_arn != *from && t.target_group_arn != *to).cloned();
     let managed = [(from, total), (to, 0)].map(|(arn, weight)| Tuple { target_group_arn: arn.clone(), weight: Some(weight) });
     let was = Forward { target_groups: managed.into_iter().chain(others).collect(), ..now.clone() };
-    Inferred::Route(Box::new(route(seen, live, was, pair.clone())))
+    Inferred::Route(Box::new(route(seen, live, &was, (*pair).clone())))
 }
 
-fn groups(seen: &[Seen], routes: &[RouteStart]) -> BTreeMap<String, GroupStart> {
-    let mut all = BTreeMap::new();
-    for (cluster, arn) in routes.iter().flat_map(|r| &r.groups) {
-        let health = seen.iter().find_map(|s| s.health.get(arn)).and_then(|h| h.as_ref().ok());
-        let group = seen.iter().find_map(|s| s.groups.iter().find(|g| g.arn == *arn));
-        all.entry(arn.clone()).or_insert_with(|| GroupStart {
-            name: group.map_or_else(|| crate::domain::run::watch::short(arn).to_owned(), |g| g.name.clone()),
-            cluster: cluster.clone(),
-            workload: "rollback".into(),
-            healthy: health.map_or(0, |t| Sample::of(jiff::Timestamp::UNIX_EPOCH, t).counts.healthy),
-            interval: group.map_or(30, |g| g.health_check.interval_seconds),
-            cross_zone: true,
-            zones: Vec::new(),
-            deregistration_delay: 300,
-        });
-    }
-    all
-}
-
-/// A plan needs two groups to be one; which, matters to nobody: the routes say where the traffic goes.
-fn plan_of(seen: &[Seen], routes: &[RouteStart]) -> Result<Plan, EmergencyError> {
-    let lb = seen.first().map(|s| s.load_balancer.arn.clone()).unwrap_or_default();
-    let pair = routes.iter().find_map(|r| Some((r.groups.get("from")?, r.groups.get("to")?)));
-    let (from, to) = pair.ok_or_else(|| EmergencyError::NoTags(lb.clone()))?;
-    plan_text(&lb, &[("rollback".to_owned(), from.clone(), to.clone())])
+/// Whether a group had traffic of a route.
+fn carried(route: &RouteStart, arn: &str) -> bool {
+    action::forward(&route.actions).and_then(|f| f.weight(arn)).is_some_and(|weight| weight > 0)
 }
 
 #[cfg(test)]
@@ -196,6 +127,7 @@ mod tests {
             listeners,
             groups: Vec::new(),
             health: BTreeMap::new(),
+            skipped: Vec::new(),
         };
         let mut start = fixture::started(4);
         start.start = None;
@@ -217,13 +149,13 @@ mod tests {
     #[test]
     fn every_route_goes_where_its_tag_says_and_the_untagged_one_with_the_others() {
         let told = started(&[seen("alpha-20260105-080000-xtj4")], None).unwrap();
-        assert_eq!((told.run.as_str(), told.untold.len(), told.started.routes.len()), ("alpha-20260105-080000-xtj4", 0, 6));
-        for route in &told.started.routes {
+        assert_eq!((told.run.as_str(), told.way.unclear.len(), told.way.started.routes.len()), ("alpha-20260105-080000-xtj4", 0, 6));
+        for route in &told.way.started.routes {
             let was = action::forward(&route.actions).unwrap();
             assert_eq!([A, B, C].map(|g| was.weight(g)), [Some(100), Some(0), Some(25)], "{}", route.label);
             let found = route.found.as_deref().and_then(action::forward).unwrap();
             assert_eq!(found.weight(B), Some(50));
-            assert_eq!(route.groups, [("from".to_owned(), A.to_owned()), ("to".to_owned(), B.to_owned())].into());
+            assert_eq!(route.groups, [(BACK_TO.to_owned(), A.to_owned()), (super::super::AWAY_FROM.to_owned(), B.to_owned())].into());
         }
     }
 

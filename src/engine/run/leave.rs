@@ -5,7 +5,7 @@ use crate::domain::decide::stop;
 use crate::domain::run::event::{Event, Outcome, Record, Stop};
 use crate::domain::run::state::Phase;
 use crate::domain::run::watch::Marker;
-use crate::engine::{Ending, EngineError, keep, marker};
+use crate::engine::{Ending, EngineError, untag};
 use crate::port::store::LockError;
 
 impl Run<'_> {
@@ -68,13 +68,16 @@ impl Run<'_> {
         self.calling.stop().await;
         self.executor.flights.marked().await;
         self.seen = None;
+        let mut tags = Vec::new();
         if self.plan.marker == crate::plan::model::Marker::Tag {
-            keep::remove(&*self.ports.balancer.marks, &*self.ports.clock, &self.state.started).await;
-            marker::remove(&*self.ports.balancer.marks, &*self.ports.clock, &self.state.started.load_balancers, &self.state.run).await;
+            let started = &self.state.started;
+            let routes: Vec<_> = started.routes.iter().map(|r| r.id.clone()).collect();
+            let owners: Vec<_> = [Some(&self.state.run), self.replaced.as_ref()].into_iter().flatten().map(String::as_str).collect();
+            tags = untag::remove(&*self.ports.balancer.marks, &*self.ports.clock, &started.load_balancers, &routes, &owners).await;
         }
         self.sign(self.ports.clock.now(), false, "finished".into()).await;
         self.held.release().await;
         let (remarks, left) = std::mem::take(&mut self.said);
-        Ending::Finished { outcome, remarks, left }
+        Ending::Finished { outcome, remarks, left, tags }
     }
 }

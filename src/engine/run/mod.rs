@@ -48,6 +48,8 @@ pub struct Run<'a> {
     calling: call::Calling,
     /// This process restores: nothing but another owner stops it.
     restores: bool,
+    /// The run from whose owner this one took the load balancers over.
+    replaced: Option<String>,
     /// What the end of the run says that a person must know, and the routes that are not back.
     said: (Vec<String>, Vec<String>),
     /// How much more seldom than planned it looks, because AWS throttles.
@@ -70,7 +72,7 @@ impl<'a> Run<'a> {
         interrupt: Interrupt,
         audience: &'a mut dyn Audience,
     ) -> Result<Self, EngineError> {
-        let Hold { run, held, restores, marking, .. } = hold;
+        let Hold { run, held, restores, marking, replaced, .. } = hold;
         let records = ports.store.read(&run).await?;
         let state = State::fold(&records)?.ok_or_else(|| EngineError::Empty(run.clone()))?;
         let ports = Ports { clock: Ahead::of(ports.clock, state.last), ..ports };
@@ -96,6 +98,7 @@ impl<'a> Run<'a> {
             asking: measure::Asking::default(),
             calling: call::Calling::default(),
             restores: restores || state.phase == Phase::RollingBack,
+            replaced,
             said: Default::default(),
             plan,
             ports,

@@ -1,0 +1,131 @@
+//! What a person sees before a rollback, and the one question.
+
+use std::collections::BTreeMap;
+
+use crate::cli::args::Rollback;
+use crate::app::exit::{Exit, Failure};
+use crate::app::names::shares;
+use crate::base::number::percent;
+use crate::cli::term;
+use crate::domain::run::event::{GroupStart, RouteStart};
+use crate::plan::model::ClusterName;
+
+/// Routes that are shown.
+const SHOWN: usize = 8;
+
+/// Shares in percent.
+type ByCluster = BTreeMap<ClusterName, f64>;
+
+/// A route's shares by target group, in percent, as they are and as they will be.
+pub struct Row {
+    label: String,
+    now: BTreeMap<String, f64>,
+    then: BTreeMap<String, f64>,
+}
+
+impl Row {
+    /// From a route's shares by cluster, in percent; empty where its groups get nothing.
+    pub fn of(route: &RouteStart, groups: &BTreeMap<String, GroupStart>, now: &ByCluster, then: &ByCluster) -> Self {
+        let name = |cluster: &String| route.groups.get(cluster).and_then(|arn| groups.get(arn)).map_or(cluster, |g| &g.name).clone();
+        let named = |all: &ByCluster| all.iter().map(|(cluster, share)| (name(cluster), *share)).collect();
+        Self { label: route.label.clone(), now: named(now), then: named(then) }
+    }
+
+    fn line(&self) -> String {
+        let words = |all: &BTreeMap<String, f64>| if all.is_empty() { "nothing to these groups".to_owned() } else { shares(all) };
+        format!("  {}: {} → {}", self.label, words(&self.now), words(&self.then))
+    }
+}
+
+/// What is about to be written.
+pub struct Proposal<'a> {
+    /// What it is made from, such as `shop-edge: where shop-1 began, by its tags`.
+    pub source: String,
+    /// Every route.
+    pub rows: Vec<Row>,
+    /// More lines for the person who decides.
+    pub remarks: Vec<String>,
+    /// What the routes belong to, such as `shop-edge`.
+    pub place: String,
+    /// The marker of an owner who may still be at work.
+    pub other: Option<&'a str>,
+}
+
+impl Proposal<'_> {
+    fn lines(&self) -> String {
+        let mut lines = vec![self.source.clone()];
+        lines.extend(self.rows.iter().take(SHOWN).map(Row::line));
+        if self.rows.len() > SHOWN {
+            lines.push(format!("  and {} more", self.rows.len() - SHOWN));
+        }
+        lines.extend(self.remarks.iter().map(|remark| format!("  {remark}")));
+        lines.join("\n")
+    }
+
+    /// The direction in words, with the shares before and after.
+    fn question(&self) -> String {
+        let (gain, lose) = (moved(&self.rows, |now, then| then > now), moved(&self.rows, |now, then| then < now));
+        let routes = match self.rows.len() {
+            1 => "the route".to_owned(),
+            n => format!("{n} routes"),
+        };
+        let what = match (gain.is_empty(), lose.is_empty()) {
+            (true, true) => format!("Verify {routes} of {}, which need no change, and end the run", self.place),
+            (false, true) => format!("Put {routes} of {} back to {gain}", self.place),
+            (true, false) => format!("Put {routes} of {} away from {lose}", self.place),
+            (false, false) => format!("Put {routes} of {} back to {gain} and away from {lose}", self.place),
+        };
+        match self.other {
+            Some(owner) => format!("{what}, and take over from {owner}, whose process stops?"),
+            None => format!("{what}?"),
+        }
+    }
+}
+
+/// `shop-old (0 % → 100 %)`: the groups whose share changes in one direction.
+fn moved(rows: &[Row], which: impl Fn(f64, f64) -> bool) -> String {
+    let mut groups: BTreeMap<&str, Vec<(f64, f64)>> = BTreeMap::new();
+    for row in rows {
+        let of = |all: &BTreeMap<String, f64>, name: &String| all.get(name).copied().unwrap_or(0.0);
+        for name in row.now.keys().chain(row.then.keys().filter(|name| !row.now.contains_key(*name))) {
+            groups.entry(name).or_default().push((of(&row.now, name), of(&row.then, name)));
+        }
+    }
+    let groups = groups.into_iter().filter(|(_, changes)| changes.iter().any(|(now, then)| which(*now, *then)));
+    let words = groups.map(|(name, changes)| {
+        let (now, then): (Vec<_>, Vec<_>) = changes.into_iter().unzip();
+        format!("{name} ({} → {})", range(&now), range(&then))
+    });
+    words.collect::<Vec<_>>().join(", ")
+}
+
+/// `0 %`, or `0 to 50 %` where routes differ.
+fn range(values: &[f64]) -> String {
+    let (least, most) = values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), v| (a.min(*v), b.max(*v)));
+    let [least, most] = [percent(least), percent(most)];
+    if least == most { format!("{most} %") } else { format!("{least} to {most} %") }
+}
+
+/// Shows it and asks, where `--yes` has not answered before. Whether it is taken over from another owner.
+///
+/// # Errors
+/// Where nothing may be written: the person says no, cannot be asked, or `--yes` does not cover another owner.
+pub fn ask(args: &Rollback, proposal: &Proposal<'_>) -> Result<bool, Failure> {
+    term::complain(&proposal.lines());
+    let over = proposal.other.filter(|_| !args.take_over);
+    let said = if args.yes { Ok(true) } else { term::confirm(&proposal.question()) };
+    match (said, over) {
+        (Ok(true), Some(owner)) if args.yes => {
+            let why = format!("this load balancer is being moved by another run: {owner}; nothing was written");
+            Err(Failure::new(Exit::Locked, why)
+                .next("to put the traffic back all the same (their process stops): the same command with --take-over"))
+        }
+        (Ok(true), over) => Ok(args.take_over || over.is_some()),
+        (Ok(false), _) => Err(Failure::new(Exit::Usage, "nothing was written")),
+        (Err(_), over) => {
+            let flags = if over.is_some() { "--yes --take-over" } else { "--yes" };
+            Err(Failure::new(Exit::Usage, "nothing was written: there is no terminal to ask on")
+                .next(format!("to do what is shown above, add {flags}")))
+        }
+    }
+}

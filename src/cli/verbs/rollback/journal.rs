@@ -1,0 +1,98 @@
+//! A rollback by the journal of a run.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::ask::{Proposal, Row, ask};
+use super::ramp;
+use crate::cli::args::{Global, Rollback};
+use crate::app::exit::{Exit, Failure};
+use crate::app::find::Found;
+use crate::app::names::balancer;
+use crate::app::{follow, owner, steer, world};
+use crate::cli::term;
+use crate::domain::decide::goal;
+use crate::domain::elb::action::Forward;
+use crate::domain::run::state::{Route, State};
+use crate::domain::run::watch::Marker;
+use crate::engine::marker;
+use crate::engine::request::DETACHED;
+use crate::port::store::{Holder, Request, Store};
+
+/// Runs it.
+pub async fn run(global: &Global, args: &Rollback, store: Arc<dyn Store>, found: Found) -> Result<Exit, Failure> {
+    let state = found.state()?;
+    if state.detach.is_some() {
+        return Err(detached(&found));
+    }
+    let holder = store.holder(&found.run.id).await.filter(|_| !args.take_over);
+    // Nobody waits for a preview where nobody is asked.
+    let live = if args.yes { Live::default() } else { Live::read(&*store, &found, &state).await };
+    let take_over = ask(args, &proposal(&found, &state, &live, holder.as_ref()))?;
+    let (by, _) = owner::owner();
+    let request = match ramp(args) {
+        Some(ramp) => Request::Ramp { by, force: args.force, ramp },
+        None => Request::Rollback { by, force: args.force },
+    };
+    if let Some(holder) = holder.filter(|_| !take_over) {
+        let asked = store.put_request(&found.run.id, &request).await;
+        asked.map_err(|e| Failure::new(Exit::Internal, e).next("--take-over takes the run from that process"))?;
+        term::complain(&format!("asked {} (process {}), who is driving the run", holder.owner, holder.pid));
+        if let Some(exit) = follow::to_the_end(global, &store, &found).await? {
+            return Ok(exit);
+        }
+    }
+    steer::restoring(global, store, &found, take_over, &request).await
+}
+
+/// What is live, as far as it was read.
+#[derive(Default)]
+struct Live {
+    routes: BTreeMap<String, Forward>,
+    /// Another owner's marker.
+    other: Option<String>,
+    /// What could not be read, and why.
+    skipped: Vec<String>,
+}
+
+impl Live {
+    async fn read(store: &dyn Store, found: &Found, state: &State) -> Self {
+        let balancer = world::patient(&world::aws(Some(&found.plan.region)).await);
+        let ids: Vec<_> = state.routes.keys().cloned().collect();
+        let mark = marker::read(&*balancer.marks, &found.run.load_balancers, &found.run.id);
+        let (read, mark) = futures::join!(balancer.traffic.routes(&ids), mark);
+        let mut live = Self::default();
+        let failed = read.values().find_map(|r| r.as_ref().err().cloned());
+        live.skipped.extend(failed.map(|why| format!("not every route can be read, so the last known weights are shown: {why}")));
+        let forwards = read.into_iter().filter_map(|(id, route)| Some((id, route.ok()?.forward()?.clone())));
+        live.routes = forwards.collect();
+        match mark {
+            Ok(Marker::Other(value)) if !marker::deserted(store, &value).await => live.other = Some(value),
+            Ok(_) => {}
+            Err(why) => live.skipped.push(format!("whether somebody else has marked the load balancer is not known: {why}")),
+        }
+        live
+    }
+}
+
+fn proposal<'a>(found: &Found, state: &State, live: &'a Live, holder: Option<&Holder>) -> Proposal<'a> {
+    let row = |(id, route): (&String, &Route)| {
+        let now = goal::shares_of(route, live.routes.get(id).unwrap_or(route.forward()));
+        Row::of(&route.start, &state.started.groups, &now, &goal::origin(state, route))
+    };
+    let driving = holder.map(|h| format!("{} (process {}) is driving the run, and is asked to do it", h.owner, h.pid));
+    Proposal {
+        source: format!("run {}, {} routes", found.run.id, state.routes.len()),
+        rows: state.routes.iter().map(row).collect(),
+        remarks: driving.into_iter().chain(live.skipped.iter().cloned()).collect(),
+        place: found.run.load_balancers.iter().map(|arn| balancer(arn)).collect::<Vec<_>>().join(", "),
+        other: live.other.as_deref(),
+    }
+}
+
+/// What has been let go is not half put back.
+fn detached(found: &Found) -> Failure {
+    let (from, to) = (&found.plan.strategy.from, &found.plan.strategy.to);
+    let failure = Failure::new(Exit::Refused, format!("the run {} cannot be taken back: {DETACHED}; nothing was touched", found.run.id));
+    failure.next(format!("to move traffic to {from} again: a plan with `from: {to}`, `to: {from}` and `bind: {{}}` as its first step"))
+}

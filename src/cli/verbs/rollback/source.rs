@@ -1,0 +1,189 @@
+//! Which source says where the traffic was, in the order of the contract: what is named; the only unfinished run of this state; the only load
+//! balancer with a marker; the only one with weights in tags. Else the person is shown what there is.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::cli::args::{Global, Rollback};
+use crate::app::exit::{Exit, Failure};
+use crate::app::find::{self, Found};
+use crate::cli::verbs::rollback::live;
+use crate::app::names::balancer;
+use crate::app::{place, world};
+use crate::cli::term;
+use crate::domain::elb::balancer::LoadBalancer;
+use crate::domain::elb::select::spelled;
+use crate::domain::emergency::weights;
+use crate::engine::marker;
+use crate::plan::model::Selector;
+use crate::plan::selector;
+use crate::port::Detail;
+use crate::port::store::{RunSummary, Store};
+
+/// What says where the traffic was.
+pub enum Source {
+    /// The journal of a run.
+    Journal(Arc<dyn Store>, Box<Found>),
+    /// The tags that a run left.
+    Tags(Tagged),
+    /// The groups that the command line names.
+    Groups(Selector, Option<Arc<dyn Store>>),
+}
+
+/// Load balancers whose tags are to say it.
+pub struct Tagged {
+    /// Which.
+    pub load_balancers: Vec<Selector>,
+    /// A run of this state, whose marker is no other's.
+    pub own: Option<String>,
+    /// Where runs are kept, where that can be reached.
+    pub store: Option<Arc<dyn Store>>,
+    /// What is wrong if the tags say nothing.
+    pub otherwise: Option<Failure>,
+}
+
+/// Finds it. Nothing is written and nobody is asked.
+///
+/// # Errors
+/// Where there is none, or more than one: all of them are named, each with the command for it.
+pub async fn find(global: &Global, args: &Rollback) -> Result<Source, Failure> {
+    match &args.load_balancer {
+        Some(load_balancer) => of_load_balancer(global, args, load_balancer).await,
+        None => of_target(global, args.target.as_deref()).await,
+    }
+}
+
+async fn of_load_balancer(global: &Global, args: &Rollback, load_balancer: &str) -> Result<Source, Failure> {
+    let selector = selector(load_balancer).map_err(|e| Failure::new(Exit::Usage, format!("--load-balancer: {e}")))?;
+    let store = place::named(&global.kept(), None).await.ok();
+    if !args.back_to.is_empty() {
+        return Ok(Source::Groups(selector, store));
+    }
+    let mut tagged = Tagged { load_balancers: vec![selector.clone()], own: None, store: store.clone(), otherwise: None };
+    let Some(store) = store else { return Ok(Source::Tags(tagged)) };
+    let mut runs = store.runs().await.unwrap_or_default();
+    runs.retain(|run| on(run, &selector));
+    let finished: Vec<_> = runs.extract_if(.., |run| run.finished.is_some()).collect();
+    if !finished.is_empty() {
+        let failure = Failure::new(Exit::Usage, format!("no unfinished run and no tag says where the traffic of {load_balancer} was"));
+        tagged.otherwise = Some(finished.iter().map(offered).fold(failure, Failure::next));
+    }
+    match runs.len() {
+        0 => Ok(Source::Tags(tagged)),
+        1 => {
+            let run = runs.remove(0);
+            tagged.own = Some(run.id.clone());
+            match find::open(&*store, run).await {
+                Ok(found) => Ok(Source::Journal(store, Box::new(found))),
+                Err(failure) => {
+                    term::complain(&format!("{failure}\nasking the load balancer's tags instead"));
+                    Ok(Source::Tags(Tagged { otherwise: Some(failure), ..tagged }))
+                }
+            }
+        }
+        n => {
+            let failure = Failure::new(Exit::Usage, format!("{n} unfinished runs move the traffic of {load_balancer}: say which"));
+            Err(runs.iter().map(offered).fold(failure, Failure::next))
+        }
+    }
+}
+
+/// Whether a run moves the traffic of a load balancer.
+fn on(run: &RunSummary, selector: &Selector) -> bool {
+    run.load_balancers.iter().any(|arn| match selector {
+        Selector::Arn(wanted) => arn == wanted,
+        Selector::Name(name) => balancer(arn) == name,
+        Selector::Tags(_) => false,
+    })
+}
+
+/// The command that takes a run back.
+fn offered(run: &RunSummary) -> String {
+    let how = run.finished.map_or_else(|| "unfinished".to_owned(), |outcome| format!("{outcome:?}").to_lowercase());
+    format!("cutover rollback {}    # {how}", run.id)
+}
+
+async fn of_target(global: &Global, target: Option<&str>) -> Result<Source, Failure> {
+    let (store, failure) = match place::named(&global.kept(), target).await {
+        Ok(store) => match find::to_go_back(&*store, target, term::style_err(global.color).color).await {
+            Ok(found) => return Ok(Source::Journal(store, Box::new(found))),
+            Err(failure) => (Some(store), failure),
+        },
+        // Where the runs are kept cannot be reached; what the load balancer's tags say can.
+        Err(failure) => (None, failure),
+    };
+    let runs = match &store {
+        Some(store) => store.runs().await.unwrap_or_default(),
+        None => Vec::new(),
+    };
+    let plan = target.filter(|t| *t == "-" || Path::new(t).exists()).and_then(|t| find::file(t, false).ok());
+    let name = plan.as_ref().map(|p| p.name.as_str()).or(target);
+    let meant = |r: &&RunSummary| r.finished.is_none() && name.is_none_or(|n| r.plan == n || r.id == n);
+    let tagged = |load_balancers, own, otherwise| Source::Tags(Tagged { load_balancers, own, store: store.clone(), otherwise });
+    match runs.iter().filter(meant).collect::<Vec<_>>().as_slice() {
+        // Its journal cannot be opened, or it would have been found.
+        [run] if !run.load_balancers.is_empty() => {
+            term::complain(&format!("{failure}\nasking the load balancer's tags instead"));
+            let selectors = run.load_balancers.iter().cloned().map(Selector::Arn).collect();
+            Ok(tagged(selectors, Some(run.id.clone()), Some(failure)))
+        }
+        [] => {
+            let selectors = match &plan {
+                Some(plan) => plan.workloads.iter().flat_map(|w| w.routes.iter().map(|r| r.load_balancer.clone())).collect(),
+                None => match left_tags(name).await {
+                    Ok(found) => found,
+                    Err(Left::Several(several)) => return Err(several),
+                    Err(Left::Unknown(cause)) => return Err(cause.into_iter().fold(failure, Failure::next)),
+                },
+            };
+            let distinct: BTreeMap<_, _> = selectors.into_iter().map(|s: Selector| (spelled(&s), s)).collect();
+            Ok(tagged(distinct.into_values().collect(), None, Some(failure)))
+        }
+        _ => Err(failure),
+    }
+}
+
+/// Why no load balancer is the only one with tags of a run.
+enum Left {
+    /// There are several, each with the command for it.
+    Several(Failure),
+    /// There is none, or nobody can tell: lines that say why.
+    Unknown(Vec<String>),
+}
+
+/// The load balancers of the region that one run, or one of the named plan, has marked; else those on which it left its weights.
+async fn left_tags(plan: Option<&str>) -> Result<Vec<Selector>, Left> {
+    let config = world::aws(None).await;
+    let Some(region) = config.region() else {
+        return Err(Left::Unknown(vec![format!("load balancers with tags of a run were not looked for: {NO_REGION}")]));
+    };
+    let found = world::patient(&config).inventory.load_balancers(&Selector::Tags(BTreeMap::new()), Detail::Listed).await;
+    let found = found.map_err(|why| {
+        let fix = live::fix(&why).map_or_else(String::new, |fix| format!("; {fix}"));
+        Left::Unknown(vec![format!("load balancers with tags of a run cannot be looked for in {region}: {why}{fix}")])
+    })?;
+    // The run's id is the first word of a marker, and the second of kept weights.
+    for (key, word) in [(marker::KEY, 0), (weights::KEY, 1)] {
+        let run = |lb: &LoadBalancer| lb.tags.get(key).and_then(|v| v.split(' ').nth(word)).unwrap_or_default().to_owned();
+        let meant = |run: &str| plan.is_none_or(|plan| run == plan || run.strip_prefix(plan).is_some_and(|rest| rest.len() == 21));
+        let mut runs: BTreeMap<String, Vec<&LoadBalancer>> = BTreeMap::new();
+        for lb in found.iter().filter(|lb| lb.tags.contains_key(key)) {
+            runs.entry(run(lb)).or_default().push(lb);
+        }
+        runs.retain(|run, _| meant(run));
+        if runs.len() > 1 {
+            let failure = Failure::new(Exit::Usage, format!("{} runs have left their tags on load balancers: say which", runs.len()));
+            let line = |lb: &LoadBalancer| format!("cutover rollback --load-balancer {}    # {}", lb.name, lb.tags[key]);
+            return Err(Left::Several(runs.into_values().flatten().map(line).fold(failure, Failure::next)));
+        }
+        if let Some(one) = runs.into_values().next() {
+            return Ok(one.into_iter().map(|lb| Selector::Arn(lb.arn.clone())).collect());
+        }
+    }
+    let none = format!("none of the {} load balancers in {region} has the tag {} or {}", found.len(), marker::KEY, weights::KEY);
+    Err(Left::Unknown(vec![none]))
+}
+
+/// What is said where nobody says in which region to look.
+pub const NO_REGION: &str = "no AWS region is set: set AWS_REGION, or name the load balancer by its ARN";

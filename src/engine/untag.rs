@@ -1,0 +1,106 @@
+//! Removes what a run put on load balancers, listeners and rules: its marker, and the weights that it kept. What the run was for is done and
+//! said by then. Another run's marker stays.
+
+use std::slice;
+
+use futures::future::join_all;
+
+use super::marker;
+use super::retry::again;
+use crate::base::retry::{UNTAG, UNTAG_WITHIN};
+use crate::domain::emergency::weights;
+use crate::domain::traffic::Unreadable;
+use crate::port::{Clock, Marks, WriteError};
+
+/// Resources in a call.
+const BATCH: usize = 20;
+
+/// A tag of ours that stays, or of which nobody knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Leftover {
+    /// The tag's key.
+    pub key: &'static str,
+    /// ARNs of the resources that may have it.
+    pub arns: Vec<String>,
+    /// Why it could not be removed.
+    pub why: String,
+}
+
+impl Leftover {
+    /// The command that removes it.
+    pub fn command(&self) -> String {
+        let region = self.arns.first().and_then(|arn| arn.split(':').nth(3)).unwrap_or_default();
+        format!("aws elbv2 remove-tags --region {region} --tag-keys {} --resource-arns {}", self.key, self.arns.join(" "))
+    }
+}
+
+/// Removes them all in one round, again until AWS takes it, within [`UNTAG_WITHIN`]. `owners`: the runs whose markers are ours to remove.
+pub async fn remove(marks: &dyn Marks, clock: &dyn Clock, load_balancers: &[String], routes: &[String], owners: &[&str]) -> Vec<Leftover> {
+    let all: Vec<_> = load_balancers.iter().chain(routes).cloned().collect();
+    let weights = join_all(all.chunks(BATCH).map(|some| weights_of(marks, clock, some)));
+    let markers = join_all(load_balancers.iter().map(|arn| marker_of(marks, clock, arn, owners)));
+    let (weights, markers) = futures::join!(weights, markers);
+    let mut left: Vec<Leftover> = Vec::new();
+    for one in markers.into_iter().flatten().chain(weights.into_iter().flatten()) {
+        match left.iter_mut().find(|l| l.key == one.key && l.why == one.why) {
+            Some(same) => same.arns.extend(one.arns),
+            None => left.push(one),
+        }
+    }
+    left
+}
+
+async fn weights_of(marks: &dyn Marks, clock: &dyn Clock, some: &[String]) -> Vec<Leftover> {
+    let keys = [weights::KEY.to_owned()];
+    let removed = async |some: &[String]| again(UNTAG, clock, passes, || marks.remove(some, &keys)).await;
+    let each = async {
+        let together = removed(some).await;
+        if !matches!(together, Err(ref why) if !passes(why)) {
+            return together.map_err(|why| why.to_string()).err().map(|why| leftover(weights::KEY, some, why)).into_iter().collect();
+        }
+        // One that was deleted meanwhile must not leave the others tagged.
+        let alone = join_all(some.iter().map(|arn| removed(slice::from_ref(arn)))).await;
+        let left = some.iter().zip(alone).filter_map(|(arn, removed)| match removed {
+            Ok(()) | Err(WriteError::NotFound(_)) => None,
+            Err(why) => Some(leftover(weights::KEY, slice::from_ref(arn), why.to_string())),
+        });
+        left.collect()
+    };
+    tokio::select! {
+        left = each => left,
+        () = clock.sleep(UNTAG_WITHIN) => vec![leftover(weights::KEY, some, late())],
+    }
+}
+
+async fn marker_of(marks: &dyn Marks, clock: &dyn Clock, arn: &String, owners: &[&str]) -> Option<Leftover> {
+    let removed = tokio::select! {
+        removed = again(UNTAG, clock, passes, || marker::remove_one(marks, arn, owners)) => removed.map_err(|why| why.to_string()),
+        () = clock.sleep(UNTAG_WITHIN) => Err(late()),
+    };
+    removed.err().map(|why| leftover(marker::KEY, slice::from_ref(arn), why))
+}
+
+fn leftover(key: &'static str, arns: &[String], why: String) -> Leftover {
+    Leftover { key, arns: arns.to_vec(), why }
+}
+
+fn late() -> String {
+    format!("not taken within {} s", UNTAG_WITHIN.as_secs())
+}
+
+/// Whether calling again may help.
+fn passes(error: &WriteError) -> bool {
+    matches!(error, WriteError::Throttled | WriteError::NotSent(_) | WriteError::Unknown(_))
+}
+
+/// A write that did not happen because what it depends on cannot be read.
+pub(super) fn unread(why: Unreadable) -> WriteError {
+    match why {
+        Unreadable::Throttled => WriteError::Throttled,
+        Unreadable::Unavailable(why) => WriteError::Unknown(why),
+        Unreadable::Credentials(why) => WriteError::Credentials(why),
+        Unreadable::NotFound(what) => WriteError::NotFound(what),
+        Unreadable::Denied(why) => WriteError::Refused(format!("access denied: {why}")),
+        Unreadable::Unrepresentable(what) => WriteError::Refused(what),
+    }
+}
