@@ -43,7 +43,24 @@ fn kinds(event: &Event) -> &'static [Kind] {
         Event::Stopped { reason: Stop::Waiting, .. } => &[],
         Event::Stopped { .. } => &[Kind::Stopped],
         Event::Notice { .. } | Event::DetachStarted { .. } | Event::HookEnded { result: HookResult::Failed, .. } => &[Kind::Notice],
-        _ => &[],
+        Event::Claimed { .. }
+        | Event::Bound { .. }
+        | Event::Intended { .. }
+        | Event::Outcome { .. }
+        | Event::Settled { .. }
+        | Event::Baked { .. }
+        | Event::Sampled { .. }
+        | Event::Judged { .. }
+        | Event::Ramped { .. }
+        | Event::HookStarted { .. }
+        | Event::HookEnded { .. }
+        | Event::Unbound { .. }
+        | Event::Waiting { .. }
+        | Event::Health { .. }
+        | Event::Kept { .. }
+        | Event::Unknown { .. }
+        | Event::Measured(_)
+        | Event::Notified { .. } => &[],
     }
 }
 

@@ -104,7 +104,7 @@ impl Page {
         let suffix = match kind {
             Type::Info => "_info",
             Type::Counter => "_total",
-            _ => "",
+            Type::Gauge | Type::Summary => "",
         };
         for (labels, value) in samples {
             self.sample(&format!("{name}{suffix}"), &labels, value);

@@ -45,7 +45,7 @@ pub fn not_undone(plan: &Plan, state: &State, rollback: &Rollback) -> Vec<String
     let why = |id: HookId| match state.hooks.get(&id) {
         Some(Progress::Well) => None,
         Some(Progress::Failed(why)) => Some(format!("{}: {why}", words(plan, id))),
-        _ => Some(format!("{}: not done", words(plan, id))),
+        Some(Progress::Running(_)) | None => Some(format!("{}: not done", words(plan, id))),
     };
     let first = rollback.to_step.unwrap_or(0);
     let unread = state.done.iter().filter(|step| **step > first && exec(plan, **step).is_none());

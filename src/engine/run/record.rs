@@ -36,7 +36,40 @@ impl Run<'_> {
             | Event::Claimed { .. }
             | Event::DetachStarted { .. }
             | Event::Finished { outcome: Outcome::Completed, .. } => true,
-            _ => false,
+            Event::Started(_)
+            | Event::StepStarted { .. }
+            | Event::Bound { .. }
+            | Event::Intended { .. }
+            | Event::Outcome { .. }
+            | Event::Settled { .. }
+            | Event::StepDone { .. }
+            | Event::Baked { .. }
+            | Event::Approved { .. }
+            | Event::TimedOut { .. }
+            | Event::Promoted { .. }
+            | Event::Paused { .. }
+            | Event::Resumed { .. }
+            | Event::Frozen { .. }
+            | Event::Thawed {}
+            | Event::Drifted { .. }
+            | Event::Appeared { .. }
+            | Event::GateFailed { .. }
+            | Event::Sampled { .. }
+            | Event::Judged { .. }
+            | Event::RollbackStarted { .. }
+            | Event::RampStarted { .. }
+            | Event::Ramped { .. }
+            | Event::HookEnded { .. }
+            | Event::Unbound { .. }
+            | Event::Waiting { .. }
+            | Event::Health { .. }
+            | Event::Kept { .. }
+            | Event::Notice { .. }
+            | Event::Finished { .. }
+            | Event::Stopped { .. }
+            | Event::Unknown { .. }
+            | Event::Measured(_)
+            | Event::Notified { .. } => false,
         };
         let first = moves_on && !self.restores;
         let record = if first { self.journal.write(time, &event).await? } else { self.journal.keep(time, event).await };

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::{cell, columns, grade, heading, looks, tally, verdict};
 use crate::base::duration::show;
-use crate::base::finding::Finding;
+use crate::base::finding::{Finding, Severity};
 use crate::base::number::count;
 use crate::base::text::clip;
 use crate::cli::render::style::{Style, Tone};
@@ -60,10 +60,11 @@ fn findings(report: &Report, style: &Style, out: &mut String) {
 }
 
 fn tone(finding: &Finding) -> Tone {
-    match grade(finding) {
-        "error" => Tone::Bad,
-        "warning" => Tone::Warn,
-        _ => Tone::Faint,
+    match finding.severity {
+        _ if finding.accepted.is_some() => Tone::Faint,
+        Severity::Error => Tone::Bad,
+        Severity::Warning => Tone::Warn,
+        Severity::Info => Tone::Faint,
     }
 }
 

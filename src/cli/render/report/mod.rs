@@ -263,6 +263,20 @@ fn notable(event: &Event) -> Option<Kind> {
         | Event::Ramped { .. }
         | Event::Stopped { .. }
         | Event::Finished { .. } => Kind::Trouble,
-        _ => return None,
+        Event::Claimed { .. }
+        | Event::StepStarted { .. }
+        | Event::Bound { .. }
+        | Event::Intended { .. }
+        | Event::Outcome { .. }
+        | Event::Settled { .. }
+        | Event::StepDone { .. }
+        | Event::Sampled { .. }
+        | Event::HookStarted { .. }
+        | Event::Waiting { .. }
+        | Event::Health { .. }
+        | Event::Kept { .. }
+        | Event::Unknown { .. }
+        | Event::Measured(_)
+        | Event::Notified { .. } => return None,
     })
 }

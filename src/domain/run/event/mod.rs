@@ -392,7 +392,35 @@ impl Event {
             | Self::RampStarted { request, .. }
             | Self::DetachStarted { request, .. }
             | Self::Notice { request, .. } => request.as_deref(),
-            _ => None,
+            Self::Started(_)
+            | Self::Claimed { .. }
+            | Self::StepStarted { .. }
+            | Self::Bound { .. }
+            | Self::Intended { .. }
+            | Self::Outcome { .. }
+            | Self::Settled { .. }
+            | Self::StepDone { .. }
+            | Self::Baked { .. }
+            | Self::TimedOut { .. }
+            | Self::Frozen { .. }
+            | Self::Thawed {}
+            | Self::Drifted { .. }
+            | Self::Appeared { .. }
+            | Self::GateFailed { .. }
+            | Self::Sampled { .. }
+            | Self::Judged { .. }
+            | Self::Ramped { .. }
+            | Self::HookStarted { .. }
+            | Self::HookEnded { .. }
+            | Self::Unbound { .. }
+            | Self::Waiting { .. }
+            | Self::Health { .. }
+            | Self::Kept { .. }
+            | Self::Finished { .. }
+            | Self::Stopped { .. }
+            | Self::Unknown { .. }
+            | Self::Measured(_)
+            | Self::Notified { .. } => None,
         }
     }
 }
