@@ -9,6 +9,9 @@ pub const MAX: Duration = Duration::from_hours(30 * 24);
 /// What a duration looks like, as a regular expression.
 pub const PATTERN: &str = "^([0-9]{1,7}h)?([0-9]{1,7}m)?([0-9]{1,7}s)?$";
 
+const UNITS: [(&str, Duration); 4] =
+    [("h", Duration::from_hours(1)), ("m", Duration::from_mins(1)), ("s", Duration::from_secs(1)), ("ms", Duration::from_millis(1))];
+
 /// Reads a duration: positive, at most [`MAX`].
 ///
 /// # Errors
@@ -26,17 +29,28 @@ pub fn parse(text: &str) -> Result<Duration, &'static str> {
 /// # Errors
 /// In a few words, what is wrong with it.
 pub fn read(text: &str) -> Result<Duration, &'static str> {
-    let mut rest = text;
-    let mut total = 0u64;
-    for (unit, seconds) in [('h', 3600), ('m', 60), ('s', 1)] {
+    read_in(text, &UNITS[..3])
+}
+
+/// Reads a duration of any length, with milliseconds, too: `500ms`, `1s500ms`.
+///
+/// # Errors
+/// In a few words, what is wrong with it.
+pub fn read_fine(text: &str) -> Result<Duration, &'static str> {
+    read_in(text, &UNITS)
+}
+
+fn read_in(text: &str, units: &[(&str, Duration)]) -> Result<Duration, &'static str> {
+    let (mut rest, mut total) = (text, Duration::ZERO);
+    for (unit, length) in units {
         let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
-        if digits > 0 && rest[digits..].starts_with(unit) {
-            let number = rest[..digits].parse::<u32>().map_err(|_| "is too long")?;
-            total += u64::from(number) * seconds;
-            rest = &rest[digits + 1..];
+        let after = rest[digits..].strip_prefix(unit).filter(|after| digits > 0 && !after.starts_with(char::is_alphabetic));
+        if let Some(after) = after {
+            total += *length * rest[..digits].parse::<u32>().map_err(|_| "is too long")?;
+            rest = after;
         }
     }
-    if rest.is_empty() && !text.is_empty() { Ok(Duration::from_secs(total)) } else { Err("is not a duration") }
+    if rest.is_empty() && !text.is_empty() { Ok(total) } else { Err("is not a duration") }
 }
 
 /// A duration as a plan writes it, in whole seconds: `1h30m`, `90s` as `1m30s`.

@@ -5,6 +5,7 @@ use std::fmt;
 use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode, SourceSpan};
 
 use super::diagnostic::{Diagnostics, Place};
+use crate::base::number;
 
 /// All errors, one report after the other, and how many they are. With `color`, drawn for a terminal; without, in plain characters.
 pub fn render(diagnostics: &Diagnostics, color: bool) -> String {
@@ -35,8 +36,7 @@ pub fn render(diagnostics: &Diagnostics, color: bool) -> String {
     if diagnostics.more > 0 {
         out.push_str("(the first of them)\n");
     }
-    let errors = if count == 1 { "error" } else { "errors" };
-    out + &format!("{}: {count} {errors}; nothing was touched\n", diagnostics.source)
+    out + &format!("{}: {}; nothing was touched\n", diagnostics.source, number::count(count, "error"))
 }
 
 /// The most characters of a line that are shown.

@@ -131,7 +131,7 @@ pub fn short(plan: &Plan, state: &State, watch: &Watch, now: Timestamp) -> Vec<W
         Some(StepKind::Shares(shares)) if f64::from(shares.get(&plan.strategy.to).copied().unwrap_or(0)) > written(plan, state) + 1e-9 => {
             false
         }
-        Some(StepKind::Bind | StepKind::Shares(_) | StepKind::Approval(_)) | None => return Vec::new(),
+        Some(StepKind::Bind | StepKind::Shares(_) | StepKind::Approval(_) | StepKind::Unknown) | None => return Vec::new(),
     };
     let gates = in_force(plan, state).into_iter().filter(|g| g.raise && !g.dry_run);
     let gates = gates.filter(|g| !own || g.scope == Scope::Step(state.step));

@@ -57,7 +57,7 @@ fn last_pause(context: &Context<'_>, longest: Duration, findings: &mut Vec<Findi
         match step.kind {
             StepKind::Bake(duration) => bake += duration,
             StepKind::Approval(_) => return,
-            StepKind::Bind | StepKind::Shares(_) | StepKind::Exec(_) => {}
+            StepKind::Bind | StepKind::Shares(_) | StepKind::Exec(_) | StepKind::Unknown => {}
         }
     }
     if bake < longest {

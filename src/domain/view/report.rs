@@ -232,7 +232,7 @@ fn route(plan: &Plan, selection: &Selection, selected: &SelectedRoute) -> RouteL
             let next = match &step.kind {
                 StepKind::Bind => Ok(shares::attach(&current, &raised(plan, selected))),
                 StepKind::Shares(wanted) => shares::spell(original, &selected.managed(), wanted),
-                StepKind::Bake(_) | StepKind::Approval(_) | StepKind::Exec(_) => continue,
+                StepKind::Bake(_) | StepKind::Approval(_) | StepKind::Exec(_) | StepKind::Unknown => continue,
             };
             let groups = next.as_ref().map(|f| named(selection, f)).map_err(ToString::to_string);
             current = next.unwrap_or(current);

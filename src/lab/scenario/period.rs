@@ -6,6 +6,8 @@ use std::time::Duration;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use crate::base::duration;
+
 /// A duration of the lab's time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Period(pub Duration);
@@ -17,24 +19,7 @@ impl Period {
     }
 
     fn parse(text: &str) -> Option<Self> {
-        let mut rest = text;
-        let mut total = Duration::ZERO;
-        while !rest.is_empty() {
-            let digits = rest.find(|c: char| !c.is_ascii_digit())?;
-            let number: u64 = rest[..digits].parse().ok()?;
-            rest = &rest[digits..];
-            let letters = rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len());
-            let millis = match &rest[..letters] {
-                "ms" => 1,
-                "s" => 1_000,
-                "m" => 60_000,
-                "h" => 3_600_000,
-                _ => return None,
-            };
-            total = total.checked_add(Duration::from_millis(number.checked_mul(millis)?))?;
-            rest = &rest[letters..];
-        }
-        (!text.is_empty() && total <= Duration::from_hours(720)).then_some(Self(total))
+        duration::read_fine(text).ok().filter(|long| *long <= duration::MAX).map(Self)
     }
 }
 
@@ -59,7 +44,7 @@ impl JsonSchema for Period {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "type": "string",
-            "pattern": "^([0-9]+(ms|s|m|h))+$",
+            "pattern": "^([0-9]{1,7}h)?([0-9]{1,7}m)?([0-9]{1,7}s)?([0-9]{1,7}ms)?$", "minLength": 2,
             "description": "A duration such as 500ms, 90s, 10m, 1h30m."
         })
     }
@@ -73,7 +58,8 @@ mod tests {
     fn durations_are_read_as_in_plans() {
         assert_eq!(Period::parse("1h30m"), Some(Period(Duration::from_mins(90))));
         assert_eq!(Period::parse("500ms"), Some(Period::millis(500)));
-        for bad in ["", "10", "m", "10 m", "-1s", "1.5h", "99999999999999999999s", "9999h"] {
+        assert_eq!((Period::parse("1s500ms"), Period::parse("0s")), (Some(Period::millis(1500)), Some(Period::default())));
+        for bad in ["", "10", "m", "10 m", "-1s", "1.5h", "99999999999999999999s", "9999h", "5s1m", "5mss"] {
             assert_eq!(Period::parse(bad), None, "{bad}");
         }
     }

@@ -17,6 +17,7 @@ use super::model::{self, ClusterAccess, Marker, Plan, StatePlace, StepKind};
 use super::scalar::MarkerKind;
 use super::suggest::closest;
 use crate::base::finding::{Code, Source};
+use crate::base::number;
 
 /// Where a plan came from.
 pub(super) struct Origin<'a> {
@@ -135,7 +136,7 @@ fn clusters(spec: &Spec, out: &mut Vec<Diagnostic>) -> Option<Vec<model::Cluster
     let clusters = spec.clusters.as_ref()?;
     let count = clusters.value.len();
     if !(2..=5).contains(&count) {
-        let message = format!("the plan has {count} cluster{}", if count == 1 { "" } else { "s" });
+        let message = format!("the plan has {}", number::count(count, "cluster"));
         let help = "two to five: one that gives traffic away, one that takes it, and an action holds at most five target groups";
         note(out, Code::CUT010, clusters.head, message).help(help);
     }
