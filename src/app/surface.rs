@@ -3,8 +3,8 @@
 use futures::stream::BoxStream;
 
 use super::names::Words;
-use super::telemetry::Outlets;
 use super::view::View;
+use crate::adapter::telemetry::Outlets;
 use crate::engine::{Audience, Ending};
 use crate::plan::model::Plan;
 

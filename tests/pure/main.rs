@@ -6,6 +6,7 @@ mod examples;
 mod plan;
 mod protocol;
 mod readme;
+mod rooms;
 #[path = "../support/mod.rs"]
 mod support;
 mod tree;

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use cutover::adapter::calls::Outcome;
-use cutover::app::telemetry::metrics::{Dialect, Gauges, text};
+use cutover::adapter::telemetry::Dialect;
+use cutover::app::telemetry::metrics::{Gauges, text};
 use cutover::domain::health::Counts;
 use cutover::domain::metric::verdict::judge::Call;
 use cutover::domain::run::event::{Record, WaitReason};

@@ -7,6 +7,7 @@ use std::fmt::Write;
 use jiff::Timestamp;
 
 use crate::adapter::calls;
+use crate::adapter::telemetry::{Dialect, Page as Published};
 use crate::app::names::balancer;
 use crate::app::view;
 use crate::domain::elb::action::Forward;
@@ -60,22 +61,9 @@ impl Gauges {
     }
 }
 
-/// How it is spelled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Dialect {
-    /// OpenMetrics 1.0.
-    OpenMetrics,
-    /// The text format 0.0.4.
-    Prometheus,
-}
-
-impl Dialect {
-    /// Its content type.
-    pub fn media(self) -> &'static str {
-        match self {
-            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
-            Self::Prometheus => "text/plain; version=0.0.4; charset=utf-8",
-        }
+impl Published for Gauges {
+    fn text(&self, dialect: Dialect) -> String {
+        text(self, dialect)
     }
 }
 

@@ -2,9 +2,6 @@
 //! what cannot be written, served or sent is a line in the log.
 
 pub mod metrics;
-mod publish;
-
-pub use publish::Outlets;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,7 +11,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::adapter::calls::{self, Call, Outcome};
 use crate::adapter::http::Courier;
-use crate::adapter::telemetry::{self as otlp, Collector};
+use crate::adapter::telemetry::otlp::{self, Collector};
+use crate::adapter::telemetry::{Outlets, Publisher};
 use crate::base::time::later;
 use crate::domain::elb::action;
 use crate::domain::run::event::{Event, Record, Wait};
@@ -25,7 +23,6 @@ use crate::domain::view::trace::{Span, Trace, Value, span_id};
 use crate::engine::Audience;
 use crate::plan::model::Plan;
 use metrics::Gauges;
-use publish::Publisher;
 
 /// How often metrics are made anew, at most.
 const FRESH: Duration = Duration::from_millis(500);

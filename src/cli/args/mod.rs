@@ -16,8 +16,8 @@ pub use options::{
 };
 pub use value::{Parts, StepRef, number};
 
+use crate::adapter::telemetry::Outlets;
 use crate::app::place::Given;
-use crate::app::telemetry::Outlets;
 use crate::cli::render::style::Color;
 use crate::plan::model::StatePlace;
 

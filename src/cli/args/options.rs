@@ -6,8 +6,8 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use super::value::{self, Parts, StepRef};
+use crate::adapter::telemetry::Outlets;
 use crate::app::exit::Exit;
-use crate::app::telemetry::Outlets;
 use crate::plan::model::{ServiceRef, Shares};
 
 /// `init`.

@@ -1,7 +1,8 @@
 //! What the parsers of Prometheus and OpenTelemetry make of metrics and traces.
 
-use cutover::adapter::telemetry::Collector;
-use cutover::app::telemetry::metrics::{Dialect, text};
+use cutover::adapter::telemetry::Dialect;
+use cutover::adapter::telemetry::otlp::Collector;
+use cutover::app::telemetry::metrics::text;
 use cutover::domain::view::trace::{Span, Trace};
 use serde_json::Value;
 

@@ -3,7 +3,8 @@
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-use cutover::app::telemetry::metrics::{Dialect, text};
+use cutover::adapter::telemetry::Dialect;
+use cutover::app::telemetry::metrics::text;
 
 use crate::programs::variable;
 use crate::telemetry::gauges;

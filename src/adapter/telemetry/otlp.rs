@@ -10,8 +10,8 @@ use jiff::Timestamp;
 use percent_encoding::percent_decode_str;
 use serde_json::{Value as Json, json};
 
-use super::metric::{Ask, Web};
 use crate::adapter::http::{Courier, Deliver, Patience, Trouble};
+use crate::adapter::metric::{Ask, Web};
 use crate::base::text::hex;
 use crate::domain::view::trace::{Attributes, Span, Value};
 

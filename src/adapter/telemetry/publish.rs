@@ -16,7 +16,30 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch::{self, Receiver, Sender};
 use tokio::task::{JoinHandle, JoinSet};
 
-use super::metrics::{Dialect, Gauges, text};
+/// How it is spelled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    /// OpenMetrics 1.0.
+    OpenMetrics,
+    /// The text format 0.0.4.
+    Prometheus,
+}
+
+impl Dialect {
+    /// Its content type.
+    pub fn media(self) -> &'static str {
+        match self {
+            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            Self::Prometheus => "text/plain; version=0.0.4; charset=utf-8",
+        }
+    }
+}
+
+/// Metrics at one moment.
+pub trait Page: Send + Sync {
+    /// Their text.
+    fn text(&self, dialect: Dialect) -> String;
+}
 
 /// Where metrics go; nowhere by default.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -37,7 +60,7 @@ const LAST: Duration = Duration::from_secs(2);
 const CONNECTIONS: usize = 16;
 const PATIENCE: Duration = Duration::from_secs(10);
 
-type Told = Option<Arc<Gauges>>;
+type Told = Option<Arc<dyn Page>>;
 
 /// The tasks that publish.
 pub struct Publisher {
@@ -59,8 +82,8 @@ impl Publisher {
     }
 
     /// Takes the latest.
-    pub fn tell(&self, gauges: Arc<Gauges>) {
-        self.told.send_replace(Some(gauges));
+    pub fn tell(&self, page: Arc<dyn Page>) {
+        self.told.send_replace(Some(page));
     }
 
     /// Writes the file for the last time, and closes the port.
@@ -82,10 +105,10 @@ async fn keep(path: PathBuf, mut follow: Receiver<Told>) {
     let mut well = true;
     loop {
         let over = follow.changed().await.is_err();
-        let gauges = follow.borrow_and_update().clone();
-        if let Some(gauges) = gauges {
+        let page = follow.borrow_and_update().clone();
+        if let Some(page) = page {
             let to = path.clone();
-            let written = tokio::task::spawn_blocking(move || replace(&to, &text(&gauges, Dialect::Prometheus))).await;
+            let written = tokio::task::spawn_blocking(move || replace(&to, &page.text(Dialect::Prometheus))).await;
             let error = written.map_err(std::io::Error::other).and_then(|written| written).err();
             if let Some(error) = error.as_ref().filter(|_| well) {
                 tracing::warn!("metrics cannot be written to {}: {error}", path.display());
@@ -148,7 +171,7 @@ async fn connection(stream: TcpStream, follow: Receiver<Told>) {
         http1::Builder::new().timer(TokioTimer::new()).header_read_timeout(PATIENCE).serve_connection(TokioIo::new(stream), answer).await;
 }
 
-fn answer(request: &Request<Incoming>, gauges: Option<&Gauges>) -> Response<Full<Bytes>> {
+fn answer(request: &Request<Incoming>, page: Option<&dyn Page>) -> Response<Full<Bytes>> {
     let plain = |status: StatusCode, text: &str| {
         let mut response = Response::new(Full::new(Bytes::from(text.to_owned())));
         *response.status_mut() = status;
@@ -160,10 +183,10 @@ fn answer(request: &Request<Incoming>, gauges: Option<&Gauges>) -> Response<Full
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return plain(StatusCode::METHOD_NOT_ALLOWED, "GET\n");
     }
-    let Some(gauges) = gauges else { return plain(StatusCode::SERVICE_UNAVAILABLE, "nothing is known yet\n") };
+    let Some(page) = page else { return plain(StatusCode::SERVICE_UNAVAILABLE, "nothing is known yet\n") };
     let accept = request.headers().get(header::ACCEPT).and_then(|v| v.to_str().ok()).unwrap_or_default();
     let dialect = if accept.contains("application/openmetrics-text") { Dialect::OpenMetrics } else { Dialect::Prometheus };
-    let mut response = plain(StatusCode::OK, &text(gauges, dialect));
+    let mut response = plain(StatusCode::OK, &page.text(dialect));
     response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static(dialect.media()));
     response
 }

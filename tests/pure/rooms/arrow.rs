@@ -1,0 +1,109 @@
+//! From what a module mentions to the file that defines it, or to another crate.
+
+use std::collections::BTreeSet;
+
+use super::source::{Import, Mention, Module, Name, Source};
+
+/// One file uses another, or a crate.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Arrow {
+    pub from: String,
+    pub line: usize,
+    pub to: To,
+    /// A `pub use` of something below its own folder: a declaration, as `mod` is.
+    pub declares: bool,
+}
+
+/// Where an arrow leads.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum To {
+    File(String),
+    /// A path of another crate.
+    Crate(String),
+}
+
+/// Every arrow of a crate; none from a file to itself.
+pub fn arrows(source: &Source) -> BTreeSet<Arrow> {
+    let mut all = BTreeSet::new();
+    for (name, module) in &source.modules {
+        let imports = module.imports.iter().map(|import| (&import.path, import.again));
+        for (mention, again) in imports.chain(module.mentions.iter().map(|mention| (mention, false))) {
+            let Some(to) = resolve(source, name, mention, 0) else { continue };
+            let own = module.file.strip_suffix("mod.rs").unwrap_or(&module.file);
+            let declares = again && matches!(&to, To::File(file) if file.starts_with(own.trim_end_matches(".rs")));
+            if to != To::File(module.file.clone()) {
+                all.insert(Arrow { from: module.file.clone(), line: mention.line, to, declares });
+            }
+        }
+    }
+    all
+}
+
+/// What a path in a module means; `None`: something of the module itself, or a name of the language.
+fn resolve(source: &Source, module: &Name, mention: &Mention, depth: usize) -> Option<To> {
+    let segments = &mention.segments;
+    let first = segments.first()?;
+    // Imports may lead in a circle where they are wrong; rustc says so.
+    if mention.foreign || depth > 20 {
+        return Some(To::Crate(segments.join("::")));
+    }
+    let here = source.modules.get(module)?;
+    let ups = segments.iter().take_while(|s| *s == "super").count();
+    match first.as_str() {
+        "crate" => find(source, &Name::new(), &segments[1..], depth),
+        "self" => find(source, module, &segments[1..], depth),
+        "super" => find(source, &module[..module.len().checked_sub(ups)?].to_vec(), &segments[ups..], depth),
+        "Self" => None,
+        // A single name is rather a variable than a module.
+        child if here.children.contains(child) && segments.len() > 1 => find(source, module, segments, depth),
+        name => match import(here, name) {
+            Some(import) if import.path.segments.first() != Some(first) || import.path.segments.len() > 1 => {
+                resolve(source, module, &through(import, &segments[1..]), depth + 1)
+            }
+            _ if here.items.contains(name) || segments.len() == 1 => None,
+            _ => Some(To::Crate(segments.join("::"))),
+        },
+    }
+}
+
+fn import<'a>(module: &'a Module, name: &str) -> Option<&'a Import> {
+    module.imports.iter().find(|import| import.name.as_deref() == Some(name))
+}
+
+/// The path of something by way of an import.
+fn through(import: &Import, rest: &[String]) -> Mention {
+    let segments = import.path.segments.iter().chain(rest).cloned().collect();
+    Mention { segments, ..import.path.clone() }
+}
+
+/// The file that defines what this path below a module means; what cannot be found belongs to the last module on the way.
+fn find(source: &Source, module: &Name, rest: &[String], depth: usize) -> Option<To> {
+    let here = source.modules.get(module)?;
+    let Some(next) = rest.first() else { return Some(To::File(here.file.clone())) };
+    if here.children.contains(next) {
+        let child = module.iter().chain([next]).cloned().collect();
+        return find(source, &child, &rest[1..], depth);
+    }
+    if here.items.contains(next) {
+        return Some(To::File(here.file.clone()));
+    }
+    if let Some(import) = import(here, next) {
+        // What this file takes from another crate and gives on is this file's.
+        let own = |to| if matches!(to, To::Crate(_)) { To::File(here.file.clone()) } else { to };
+        return resolve(source, module, &through(import, &rest[1..]), depth + 1).map(own);
+    }
+    let globs = here.imports.iter().filter(|import| import.name.is_none());
+    let found = globs.filter_map(|glob| resolve(source, module, &glob.path, depth + 1).filter(|_| defines(source, module, glob, next)));
+    Some(found.into_iter().next().unwrap_or_else(|| To::File(here.file.clone())))
+}
+
+/// Whether a module whose names are all imported has this one.
+fn defines(source: &Source, module: &Name, glob: &Import, name: &str) -> bool {
+    let path = &glob.path.segments;
+    let base: Name = match path.first().map(String::as_str) {
+        Some("crate") => path[1..].to_vec(),
+        Some("self") => module.iter().chain(&path[1..]).cloned().collect(),
+        _ => module.iter().chain(path).cloned().collect(),
+    };
+    source.modules.get(&base).is_some_and(|module| module.items.contains(name) || import(module, name).is_some())
+}

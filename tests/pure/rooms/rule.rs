@@ -1,0 +1,128 @@
+//! What the rooms allow.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use super::arrow::{Arrow, To};
+
+/// The rooms, top to bottom: an arrow may only point down.
+const ROOMS: [&[&str]; 9] = [&["cli"], &["app"], &["lab"], &["adapter"], &["engine"], &["port"], &["domain"], &["plan"], &["base"]];
+
+/// The rooms of `domain`: a later line may use an earlier one. Rooms of one line know nothing of each other.
+const DOMAIN: [&[&str]; 9] = [
+    &["emergency", "view"],
+    &["compare", "waves"],
+    &["preflight"],
+    &["decide"],
+    &["run"],
+    &["health", "metric"],
+    &["kubernetes"],
+    &["elb", "haproxy"],
+    &["traffic"],
+];
+
+/// Rooms whose files must not use each other in a circle.
+const NO_CIRCLES: [&str; 3] = ["domain", "engine", "app"];
+
+/// Crates by their first letters, and the rooms that may use them. A crate that is not here may be used everywhere.
+const CRATES: [(&[&str], &[&str]); 4] = [
+    (&["aws_", "kube", "k8s_openapi", "tower"], &["adapter", "lab"]),
+    (&["hyper", "http_body"], &["adapter", "lab"]),
+    (
+        &["tokio", "async_trait", "futures", "std::fs", "std::net", "std::process", "std::env"],
+        &["cli", "app", "lab", "adapter", "engine", "port"],
+    ),
+    (&["clap", "indicatif", "console", "maud"], &["cli"]),
+];
+
+/// What is wrong, a line each. Arrows of `known` (from, to) are passed over.
+pub fn violations(arrows: &BTreeSet<Arrow>, known: &[(&str, &str)]) -> Vec<String> {
+    let new = |arrow: &&Arrow| !known.contains(&(arrow.from.as_str(), target(arrow)));
+    let arrows: BTreeSet<_> = arrows.iter().filter(new).cloned().collect();
+    let mut wrong: Vec<_> = arrows.iter().filter_map(wrong_arrow).collect();
+    wrong.extend(NO_CIRCLES.iter().flat_map(|room| circles(&arrows, room)));
+    wrong
+}
+
+/// The entries of `known` that nothing needs any more.
+pub fn needless<'a>(arrows: &BTreeSet<Arrow>, known: &'a [(&'a str, &'a str)]) -> Vec<&'a (&'a str, &'a str)> {
+    known.iter().filter(|(from, to)| !arrows.iter().any(|arrow| arrow.from == *from && target(arrow) == *to)).collect()
+}
+
+fn target(arrow: &Arrow) -> &str {
+    let (To::File(to) | To::Crate(to)) = &arrow.to;
+    to
+}
+
+fn wrong_arrow(arrow: &Arrow) -> Option<String> {
+    let why = match &arrow.to {
+        To::Crate(path) => foreign(&arrow.from, path)?,
+        To::File(to) => upward(&ROOMS, &arrow.from, to, 0).or_else(|| {
+            let both = [&arrow.from, to].iter().all(|file| file.starts_with("domain/"));
+            both.then(|| upward(&DOMAIN, &arrow.from, to, 1)).flatten()
+        })?,
+    };
+    Some(format!("src/{}:{}: → {}: {why}", arrow.from, arrow.line, target(arrow)))
+}
+
+/// The part of a path at a level, without `.rs`.
+fn room(file: &str, level: usize) -> &str {
+    file.split('/').nth(level).unwrap_or_default().trim_end_matches(".rs")
+}
+
+fn upward(order: &[&[&str]], from: &str, to: &str, level: usize) -> Option<String> {
+    let (from, to) = (room(from, level), room(to, level));
+    let line = |room: &str| order.iter().position(|line| line.contains(&room));
+    // `lib.rs` and a folder's own `mod.rs` are in no room.
+    let (a, b) = (line(from)?, line(to)?);
+    (from != to && b <= a).then(|| format!("{from} must not use {to}"))
+}
+
+fn foreign(from: &str, path: &str) -> Option<String> {
+    let of = |name: &str| if name.ends_with('_') { path.starts_with(name) } else { path == name || path.starts_with(&format!("{name}::")) };
+    // A family of crates: `hyper_util`, `http_body_util`.
+    let family = |name: &str| of(name) || path.starts_with(&format!("{name}_"));
+    let rooms = CRATES.iter().find(|(names, _)| names.iter().any(|name| family(name))).map(|(_, rooms)| rooms)?;
+    let here = room(from, 0);
+    (!rooms.contains(&here)).then(|| format!("{here} must not use that crate; only {} may", rooms.join(", ")))
+}
+
+/// Circles of files in a room, each once, by its shortest way.
+fn circles(arrows: &BTreeSet<Arrow>, room_name: &str) -> Vec<String> {
+    let mut next: BTreeMap<&str, BTreeMap<&str, usize>> = BTreeMap::new();
+    for arrow in arrows.iter().filter(|arrow| !arrow.declares) {
+        if let To::File(to) = &arrow.to
+            && room(&arrow.from, 0) == room_name
+            && room(to, 0) == room_name
+        {
+            next.entry(&arrow.from).or_default().entry(to).or_insert(arrow.line);
+        }
+    }
+    let mut said = BTreeSet::new();
+    let mut all = Vec::new();
+    for start in next.keys() {
+        let Some(way) = back_to(&next, start) else { continue };
+        if said.insert(way.iter().copied().collect::<BTreeSet<_>>()) {
+            let line = |i: usize| next[way[i]][way[(i + 1) % way.len()]];
+            let steps: Vec<_> = way.iter().enumerate().map(|(i, file)| format!("src/{file}:{}", line(i))).collect();
+            all.push(format!("{} → {start}: a circle", steps.join(" → ")));
+        }
+    }
+    all
+}
+
+/// The shortest way from a file back to it.
+fn back_to<'a>(next: &BTreeMap<&'a str, BTreeMap<&'a str, usize>>, start: &'a str) -> Option<Vec<&'a str>> {
+    let mut queue = VecDeque::from([vec![start]]);
+    let mut seen = BTreeSet::new();
+    while let Some(way) = queue.pop_front() {
+        for to in next.get(way[way.len() - 1]).into_iter().flat_map(BTreeMap::keys).copied() {
+            if to == start {
+                return Some(way);
+            }
+            if seen.insert(to) {
+                queue.push_back(way.iter().copied().chain([to]).collect());
+            }
+        }
+    }
+    None
+}

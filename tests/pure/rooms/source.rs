@@ -1,0 +1,251 @@
+//! A `src` folder as modules: what each declares, imports and mentions. `#[cfg(test)]` counts for nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use proc_macro2::{TokenStream, TokenTree};
+use syn::visit::{self, Visit};
+use syn::{Attribute, Ident, Item, ItemUse, UseTree, Visibility};
+
+/// Texts by path inside `src`, such as `engine/hold.rs`.
+pub type Texts = BTreeMap<String, String>;
+
+/// A module, by its path from the crate.
+pub type Name = Vec<String>;
+
+/// A path as it is written.
+#[derive(Debug, Clone)]
+pub struct Mention {
+    pub segments: Vec<String>,
+    /// `::name`: a crate, whatever is called so here.
+    pub foreign: bool,
+    pub line: usize,
+}
+
+/// A leaf of a `use`.
+#[derive(Debug, Clone)]
+pub struct Import {
+    pub path: Mention,
+    /// The name that it gets here; `None`: all names (`*`).
+    pub name: Option<String>,
+    /// `pub use` and its like.
+    pub again: bool,
+}
+
+/// A module that is not only for tests.
+#[derive(Debug, Default)]
+pub struct Module {
+    pub file: String,
+    pub children: BTreeSet<String>,
+    pub items: BTreeSet<String>,
+    pub imports: Vec<Import>,
+    pub mentions: Vec<Mention>,
+}
+
+/// All modules of a crate.
+#[derive(Debug, Default)]
+pub struct Source {
+    pub modules: BTreeMap<Name, Module>,
+    /// Files that are read, and files that are only for tests.
+    read: BTreeSet<String>,
+    for_tests: BTreeSet<String>,
+}
+
+impl Source {
+    /// Reads every module that `lib.rs` leads to.
+    pub fn of(texts: &Texts) -> Self {
+        let mut source = Self::default();
+        source.file(texts, "lib.rs", &Name::new());
+        source
+    }
+
+    /// Files that no `mod` leads to, which nobody would check.
+    pub fn forgotten<'a>(&self, texts: &'a Texts) -> Vec<&'a String> {
+        let known = |file: &&String| self.read.contains(*file) || self.for_tests.iter().any(|stem| below(file, stem));
+        texts.keys().filter(|file| !known(file) && file.as_str() != "main.rs").collect()
+    }
+
+    fn file(&mut self, texts: &Texts, file: &str, name: &Name) {
+        let parsed = syn::parse_file(&texts[file]).unwrap_or_else(|e| panic!("{file}:{}: {e}", e.span().start().line));
+        self.read.insert(file.to_owned());
+        self.module(texts, file, name, &parsed.items);
+    }
+
+    fn module(&mut self, texts: &Texts, file: &str, name: &Name, items: &[Item]) {
+        let mut module = Module { file: file.to_owned(), ..Module::default() };
+        for item in items {
+            if let Item::Mod(child) = item {
+                let path: Name = name.iter().cloned().chain([child.ident.to_string()]).collect();
+                match &child.content {
+                    _ if for_tests(&child.attrs) => drop(self.for_tests.insert(path.join("/"))),
+                    Some((_, items)) => self.module(texts, file, &path, items),
+                    None => self.file(texts, &file_of(texts, &path), &path),
+                }
+                if !for_tests(&child.attrs) {
+                    module.children.insert(child.ident.to_string());
+                }
+            } else {
+                module.items.extend(defined(item).map(ToString::to_string));
+                Reader(&mut module).visit_item(item);
+            }
+        }
+        self.modules.insert(name.clone(), module);
+    }
+}
+
+fn below(file: &str, stem: &str) -> bool {
+    file.strip_prefix(stem).is_some_and(|rest| rest == ".rs" || rest.starts_with('/'))
+}
+
+fn file_of(texts: &Texts, path: &Name) -> String {
+    let stem = path.join("/");
+    let choices = [format!("{stem}.rs"), format!("{stem}/mod.rs")];
+    choices.into_iter().find(|file| texts.contains_key(file)).unwrap_or_else(|| panic!("mod {stem} has no file"))
+}
+
+fn for_tests(attributes: &[Attribute]) -> bool {
+    attributes.iter().any(|a| a.path().is_ident("cfg") && a.parse_args::<Ident>().is_ok_and(|word| word == "test"))
+}
+
+/// The name that an item has in its module.
+fn defined(item: &Item) -> Option<&Ident> {
+    Some(match item {
+        Item::Const(item) => &item.ident,
+        Item::Enum(item) => &item.ident,
+        Item::Fn(item) => &item.sig.ident,
+        Item::Macro(item) => return item.ident.as_ref(),
+        Item::Static(item) => &item.ident,
+        Item::Struct(item) => &item.ident,
+        Item::Trait(item) => &item.ident,
+        Item::TraitAlias(item) => &item.ident,
+        Item::Type(item) => &item.ident,
+        Item::Union(item) => &item.ident,
+        _ => return None,
+    })
+}
+
+/// Adds what an item imports and mentions.
+struct Reader<'a>(&'a mut Module);
+
+impl Reader<'_> {
+    fn mention(&mut self, idents: Vec<Ident>, foreign: bool) {
+        let Some(first) = idents.first() else { return };
+        let line = first.span().start().line;
+        self.0.mentions.push(Mention { segments: idents.iter().map(ToString::to_string).collect(), foreign, line });
+    }
+
+    /// Paths in what a macro or an attribute takes, which is no syntax yet.
+    fn tokens(&mut self, tokens: TokenStream) {
+        let mut path: Vec<Ident> = Vec::new();
+        let mut colons = 0;
+        for token in tokens {
+            match token {
+                TokenTree::Punct(p) if p.as_char() == ':' => colons += 1,
+                TokenTree::Ident(ident) => {
+                    if colons != 2 {
+                        self.mention(std::mem::take(&mut path), false);
+                    }
+                    path.push(ident);
+                    colons = 0;
+                }
+                other => {
+                    self.mention(std::mem::take(&mut path), false);
+                    colons = 0;
+                    if let TokenTree::Group(group) = other {
+                        self.tokens(group.stream());
+                    }
+                }
+            }
+        }
+        self.mention(path, false);
+    }
+
+    fn leaves(&mut self, item: &ItemUse, tree: &UseTree, before: &[Ident]) {
+        let foreign = item.leading_colon.is_some();
+        let mut leaf = |idents: Vec<Ident>, name: Option<&Ident>| {
+            let line = idents.last().map_or(0, |ident| ident.span().start().line);
+            let path = Mention { segments: idents.iter().map(ToString::to_string).collect(), foreign, line };
+            let again = !matches!(item.vis, Visibility::Inherited);
+            self.0.imports.push(Import { path, name: name.map(ToString::to_string), again });
+        };
+        let with = |ident: &Ident| before.iter().chain([ident]).cloned().collect::<Vec<_>>();
+        match tree {
+            UseTree::Path(path) => self.leaves(item, &path.tree, &with(&path.ident)),
+            UseTree::Group(group) => group.items.iter().for_each(|tree| self.leaves(item, tree, before)),
+            UseTree::Glob(_) => leaf(before.to_vec(), None),
+            UseTree::Name(name) if name.ident == "self" => leaf(before.to_vec(), before.last()),
+            UseTree::Name(name) => leaf(with(&name.ident), Some(&name.ident)),
+            UseTree::Rename(rename) if rename.ident == "self" => leaf(before.to_vec(), Some(&rename.rename)),
+            UseTree::Rename(rename) => leaf(with(&rename.ident), Some(&rename.rename)),
+        }
+    }
+}
+
+impl<'ast> Visit<'ast> for Reader<'_> {
+    fn visit_item(&mut self, item: &'ast Item) {
+        let attributes = match item {
+            Item::Const(i) => &i.attrs,
+            Item::Enum(i) => &i.attrs,
+            Item::Fn(i) => &i.attrs,
+            Item::Impl(i) => &i.attrs,
+            Item::Macro(i) => &i.attrs,
+            Item::Static(i) => &i.attrs,
+            Item::Struct(i) => &i.attrs,
+            Item::Trait(i) => &i.attrs,
+            Item::Type(i) => &i.attrs,
+            Item::Use(i) => &i.attrs,
+            _ => return visit::visit_item(self, item),
+        };
+        if !for_tests(attributes) {
+            visit::visit_item(self, item);
+        }
+    }
+
+    fn visit_impl_item_fn(&mut self, method: &'ast syn::ImplItemFn) {
+        if !for_tests(&method.attrs) {
+            visit::visit_impl_item_fn(self, method);
+        }
+    }
+
+    fn visit_item_use(&mut self, item: &'ast ItemUse) {
+        self.leaves(item, &item.tree, &[]);
+    }
+
+    fn visit_path(&mut self, path: &'ast syn::Path) {
+        self.mention(path.segments.iter().map(|s| s.ident.clone()).collect(), path.leading_colon.is_some());
+        visit::visit_path(self, path);
+    }
+
+    fn visit_macro(&mut self, called: &'ast syn::Macro) {
+        self.visit_path(&called.path);
+        self.tokens(called.tokens.clone());
+    }
+
+    fn visit_attribute(&mut self, attribute: &'ast Attribute) {
+        self.visit_path(attribute.path());
+        if let syn::Meta::List(list) = &attribute.meta {
+            self.tokens(list.tokens.clone());
+        }
+    }
+
+    /// `pub(super)` is no arrow.
+    fn visit_visibility(&mut self, _: &'ast Visibility) {}
+}
+
+/// The `.rs` files below a folder.
+pub fn texts(folder: &Path) -> Texts {
+    fn add(root: &Path, folder: &Path, all: &mut Texts) {
+        for entry in std::fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                add(root, &path, all);
+            } else if path.extension().is_some_and(|e| e == "rs") {
+                let name = path.strip_prefix(root).expect("below the root").display().to_string();
+                all.insert(name, std::fs::read_to_string(&path).expect("a text"));
+            }
+        }
+    }
+    let mut all = Texts::new();
+    add(folder, folder, &mut all);
+    all
+}
