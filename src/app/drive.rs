@@ -105,13 +105,7 @@ async fn followed(
 }
 
 /// What came of a run, said to whoever is at this process.
-fn told(
-    surface: &dyn Surface,
-    ending: Result<Ending, EngineError>,
-    moved: bool,
-    view: &View,
-    unknown: &[String],
-) -> Result<Exit, Failure> {
+fn told(surface: &dyn Surface, ending: Result<Ending, EngineError>, moved: bool, view: &View, unknown: &[String]) -> Result<Exit, Failure> {
     match ending {
         Err(error) => {
             let left = surface.left(view);

@@ -102,7 +102,10 @@ pub async fn journal_requests(surface: &dyn Surface, store: &Arc<dyn Store>, fou
     let (owner, host) = owner::owner();
     let now = jiff::Timestamp::now();
     let holder = Holder { owner, host, pid: std::process::id(), since: now, run: found.run.id.clone() };
-    let held = store.lock(&found.run.load_balancers, &holder).await.map_err(|e| drive::unheld(e.into(), &format!("cutover rollback {} --take-over", found.run.id)))?;
+    let held = store
+        .lock(&found.run.load_balancers, &holder)
+        .await
+        .map_err(|e| drive::unheld(e.into(), &format!("cutover rollback {} --take-over", found.run.id)))?;
     let mut bells = Bells::of(&found.plan, surface.words());
     bells.learn(&found.records);
     let noted = journal_held(surface, found, store, now, &mut bells).await;

@@ -42,8 +42,8 @@ use crate::port::{Balancer, Clock, Cluster, Hooks, Metrics};
 pub use limit::{LOOKS, Rate, interval};
 pub use look::Subject;
 pub use marker::MarkerError;
-pub use untag::Leftover;
 pub use run::Run;
+pub use untag::Leftover;
 pub use write::restore::seen;
 
 /// The world, as far as a run reaches it.

@@ -16,6 +16,9 @@ const GROUPS: usize = 8;
 /// Drifted routes beyond this many are only counted in the dashboard.
 const DRIFTED: usize = 6;
 
+/// The heading of what a run waits for.
+pub(super) const WAITS: &str = "waits";
+
 /// A heading, and its lines.
 pub(super) type Part = (&'static str, Vec<String>);
 
@@ -26,7 +29,7 @@ pub(super) fn parts(view: &View, style: &Style, all: bool) -> Vec<Part> {
         ("drift", drift(view, style, all)),
         ("not moved", appeared(view, style)),
         ("health", health(&view.health, style)),
-        ("waits", waits(view, style)),
+        (WAITS, waits(view, style)),
         ("way back", view.way_back.iter().map(|b| way_back(b, style)).collect()),
         ("guard", vec![guard(view, style)]),
     ];
@@ -138,7 +141,7 @@ fn open(view: &View, style: &Style) -> Option<String> {
     (!view.open.is_empty()).then(|| style.paint(Tone::Warn, &text))
 }
 
-fn drift(view: &View, style: &Style, all: bool) -> Vec<String> {
+pub(super) fn drift(view: &View, style: &Style, all: bool) -> Vec<String> {
     let shown = if all { view.drift.len() } else { DRIFTED };
     // The dashboard has no room for who did it and what to do about it; whoever reads `status`, or why a run was left, needs both.
     let by = |d: &Drift| if all { format!("; {}", d.by) } else { String::new() };

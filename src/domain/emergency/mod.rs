@@ -81,7 +81,9 @@ pub struct Way {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EmergencyError {
     /// No pair of groups fits.
-    #[error("no two groups fit --back-to {back_to} and --away-from {away_from}; what the stars stand for must be equal. The load balancer has: {there}")]
+    #[error(
+        "no two groups fit --back-to {back_to} and --away-from {away_from}; what the stars stand for must be equal. The load balancer has: {there}"
+    )]
     NoPair {
         /// Globs.
         back_to: String,

@@ -101,7 +101,8 @@ fn home(now: &Forward, pairs: &BTreeSet<Pair<'_>>) -> Home {
     if carriers.is_empty() && !weighs(back) {
         return Home::Nothing;
     }
-    let groups = clusters(&std::iter::once((back.to_owned(), true)).chain(there.iter().map(|a| ((*a).to_owned(), false))).collect::<Vec<_>>());
+    let groups =
+        clusters(&std::iter::once((back.to_owned(), true)).chain(there.iter().map(|a| ((*a).to_owned(), false))).collect::<Vec<_>>());
     let managed: Vec<_> = groups.iter().map(|(c, arn)| (c.clone(), arn.clone())).collect();
     let wanted = groups.iter().map(|(c, arn)| (c.clone(), if arn == back { 100 } else { 0 })).collect();
     match shares::spell(now, &managed, &wanted) {
@@ -129,14 +130,7 @@ mod tests {
             route.actions = action::with_forward(&route.actions, &forward);
         }
         let load_balancer = fixture::load_balancer();
-        Seen {
-            at: jiff::Timestamp::UNIX_EPOCH,
-            load_balancer,
-            listeners,
-            groups: Vec::new(),
-            health: BTreeMap::new(),
-            skipped: Vec::new(),
-        }
+        Seen { at: jiff::Timestamp::UNIX_EPOCH, load_balancer, listeners, groups: Vec::new(), health: BTreeMap::new(), skipped: Vec::new() }
     }
 
     fn globs(text: &str) -> Vec<String> {

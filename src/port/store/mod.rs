@@ -275,3 +275,15 @@ pub fn is_of(id: &str, plan: &str) -> bool {
     let Some((begun, _random)) = id.strip_prefix(plan).and_then(|rest| rest.rsplit_once('-')) else { return false };
     DateTime::strptime("-%Y%m%d-%H%M%S", begun).is_ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_names_the_plan_of_its_run() {
+        let id = run_id("alpha-webapp", Timestamp::UNIX_EPOCH, &mut fastrand::Rng::with_seed(7));
+        assert!(is_of(&id, "alpha-webapp"), "{id}");
+        assert!(!is_of(&id, "alpha") && !is_of(&id, &id) && !is_of("alpha-webapp", "alpha-webapp"));
+    }
+}

@@ -80,7 +80,11 @@ pub fn emergency(records: &[Record]) -> String {
         _ => None,
     });
     let commands = started.map(commands).unwrap_or_default();
-    if commands.is_empty() { "cutover rollback --load-balancer LB --back-to GROUPS --away-from GROUPS".into() } else { commands.join("\n  ") }
+    if commands.is_empty() {
+        "cutover rollback --load-balancer LB --back-to GROUPS --away-from GROUPS".into()
+    } else {
+        commands.join("\n  ")
+    }
 }
 
 /// Empty where the start does not say which groups had the traffic, or not the same on every route.
@@ -104,6 +108,8 @@ fn commands(started: &Started) -> Vec<String> {
     let name = |arn: &str| arn.split('/').nth(2).unwrap_or(arn).to_owned();
     groups
         .into_iter()
-        .map(|(lb, [from, to])| format!("cutover rollback --load-balancer {} --back-to {} --away-from {}", name(lb), join(&from), join(&to)))
+        .map(|(lb, [from, to])| {
+            format!("cutover rollback --load-balancer {} --back-to {} --away-from {}", name(lb), join(&from), join(&to))
+        })
         .collect()
 }

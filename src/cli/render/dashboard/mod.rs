@@ -2,7 +2,7 @@
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-use super::parts::{lay_out, parts, standing};
+use super::parts::{WAITS, lay_out, parts, standing};
 use super::status::on;
 use super::style::{Style, Tone};
 use crate::app::view::View;
@@ -20,7 +20,7 @@ pub fn screen(view: &View, width: usize, style: &Style) -> Vec<String> {
     lines.extend(steps(view, style));
     let mut below = parts(view, style, false);
     // Why it waits and until when must be readable whole.
-    for (_, lines) in below.iter_mut().filter(|(heading, _)| *heading == "waits") {
+    for (_, lines) in below.iter_mut().filter(|(heading, _)| *heading == WAITS) {
         *lines = lines.iter().flat_map(|line| wrap(line, width.saturating_sub(12))).collect();
     }
     // What only a person can end comes with the words to type.

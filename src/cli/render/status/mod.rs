@@ -1,6 +1,6 @@
 //! `cutover status RUN`: where a run stands, for a person and as JSON, and what to type to go on or back.
 
-use super::parts::{Part, lay_out, parts, standing, traffic};
+use super::parts::{Part, drift, lay_out, parts, standing, traffic};
 use super::style::{Style, Tone};
 use crate::app::view::{Guard, View};
 use crate::domain::run::event::{Freeze, Outcome};
@@ -30,9 +30,13 @@ pub fn left(view: &View, style: &Style) -> Vec<String> {
         _ if view.detached => vec!["the old cluster is not let go yet".to_owned()],
         _ => vec![style.paint(Tone::Bad, "nobody watches this traffic now")],
     };
-    let mut all: Vec<Part> = vec![("live", traffic(view, style))];
-    all.extend(parts(view, style, true).into_iter().filter(|(heading, _)| *heading == "drift"));
-    all.extend([("guard", guard), ("go on", on(view)), ("go back", back(view))]);
+    let mut all: Vec<Part> = vec![
+        ("live", traffic(view, style)),
+        ("drift", drift(view, style, true)),
+        ("guard", guard),
+        ("go on", on(view)),
+        ("go back", back(view)),
+    ];
     all.retain(|(_, lines)| !lines.is_empty());
     lay_out(&all, style)
 }

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use super::ask::{Proposal, Row, ask};
 use super::ramp;
-use crate::cli::args::{Global, Rollback};
 use crate::app::exit::{Exit, Failure};
 use crate::app::find::Found;
 use crate::app::names::balancer;
 use crate::app::{follow, owner, steer, world};
+use crate::cli::args::{Global, Rollback};
 use crate::cli::term;
 use crate::domain::decide::goal;
 use crate::domain::elb::action::Forward;

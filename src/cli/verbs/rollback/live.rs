@@ -12,9 +12,9 @@ use crate::adapter::aws::SdkConfig;
 use crate::adapter::aws::elb::Alb;
 use crate::adapter::clock::System;
 use crate::adapter::store::memory::Memory;
-use crate::cli::args::{Global, Rollback};
 use crate::app::exit::{Exit, Failure};
 use crate::app::{drive, owner, world};
+use crate::cli::args::{Global, Rollback};
 use crate::cli::term;
 use crate::domain::elb::action;
 use crate::domain::elb::shares;
@@ -57,7 +57,8 @@ pub async fn by_tags(global: &Global, args: &Rollback, tagged: Tagged) -> Result
 pub async fn by_groups(global: &Global, args: &Rollback, selector: &Selector, store: Option<Arc<dyn Store>>) -> Result<Exit, Failure> {
     let config = aws_of(selector).await?;
     let seen = live::read(selector, &world::patient(&config), &System, false).await.map_err(unseen)?;
-    let way = named::started(&seen, &args.back_to, &args.away_from).map_err(|e| Failure::new(Exit::Usage, e).next("nothing was written"))?;
+    let way =
+        named::started(&seen, &args.back_to, &args.away_from).map_err(|e| Failure::new(Exit::Usage, e).next("nothing was written"))?;
     let source = format!("{}: back to {}, away from {}", seen.load_balancer.name, args.back_to.join(", "), args.away_from.join(", "));
     let seen = vec![seen];
     let back = Back { config, way, marker: marker_of(&seen), seen, store, ours: false };
@@ -185,14 +186,7 @@ async fn go(global: &Global, args: &Rollback, mut back: Back, source: String, ca
     begin(global, args, back, take_over, cause, &unknown).await
 }
 
-async fn begin(
-    global: &Global,
-    args: &Rollback,
-    back: Back,
-    take_over: bool,
-    cause: String,
-    unknown: &[String],
-) -> Result<Exit, Failure> {
+async fn begin(global: &Global, args: &Rollback, back: Back, take_over: bool, cause: String, unknown: &[String]) -> Result<Exit, Failure> {
     let Back { config, way: Way { plan, started, .. }, seen, store, marker, .. } = back;
     let (owner, host) = owner::owner();
     let settings = Settings::new(owner.clone(), host.clone(), started.groups.len());

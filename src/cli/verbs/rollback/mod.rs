@@ -9,8 +9,8 @@ mod source;
 use std::time::Duration;
 
 use self::source::Source;
-use crate::cli::args::{Global, Rollback};
 use crate::app::exit::{Exit, Failure};
+use crate::cli::args::{Global, Rollback};
 use crate::domain::run::event::Ramp;
 
 /// Between two parts of a way back, where nothing else is said.

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::cli::args::{Global, Rollback};
 use crate::app::exit::{Exit, Failure};
 use crate::app::find::{self, Found};
-use crate::cli::verbs::rollback::live;
 use crate::app::names::balancer;
 use crate::app::{place, world};
+use crate::cli::args::{Global, Rollback};
 use crate::cli::term;
+use crate::cli::verbs::rollback::live;
 use crate::domain::elb::balancer::LoadBalancer;
 use crate::domain::elb::select::spelled;
 use crate::domain::emergency::weights;
@@ -19,7 +19,7 @@ use crate::engine::marker;
 use crate::plan::model::Selector;
 use crate::plan::selector;
 use crate::port::Detail;
-use crate::port::store::{RunSummary, Store};
+use crate::port::store::{RunSummary, Store, is_of};
 
 /// What says where the traffic was.
 pub enum Source {
@@ -166,7 +166,7 @@ async fn left_tags(plan: Option<&str>) -> Result<Vec<Selector>, Left> {
     // The run's id is the first word of a marker, and the second of kept weights.
     for (key, word) in [(marker::KEY, 0), (weights::KEY, 1)] {
         let run = |lb: &LoadBalancer| lb.tags.get(key).and_then(|v| v.split(' ').nth(word)).unwrap_or_default().to_owned();
-        let meant = |run: &str| plan.is_none_or(|plan| run == plan || run.strip_prefix(plan).is_some_and(|rest| rest.len() == 21));
+        let meant = |run: &str| plan.is_none_or(|plan| run == plan || is_of(run, plan));
         let mut runs: BTreeMap<String, Vec<&LoadBalancer>> = BTreeMap::new();
         for lb in found.iter().filter(|lb| lb.tags.contains_key(key)) {
             runs.entry(run(lb)).or_default().push(lb);
