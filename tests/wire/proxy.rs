@@ -112,11 +112,5 @@ fn decode(body: &[u8]) -> Asked {
 }
 
 fn percent(text: &str) -> String {
-    let mut bytes = Vec::new();
-    let mut rest = text.bytes();
-    while let Some(b) = rest.next() {
-        let hex: Option<String> = (b == b'%').then(|| rest.by_ref().take(2).map(char::from).collect());
-        bytes.push(hex.and_then(|h| u8::from_str_radix(&h, 16).ok()).unwrap_or(b));
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
+    percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
