@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::number::percent;
-use crate::domain::elb::action::{self, Action, Forward};
-use crate::domain::elb::shares;
+pub use crate::domain::elb::arn::name as balancer;
+use crate::domain::elb::arn::short;
+use crate::domain::elb::kinds;
 use crate::domain::run::event::{Record, RouteStart, Started};
-use crate::domain::run::watch::short;
-use crate::plan::model::ClusterName;
+use crate::domain::traffic::{ClusterName, Content, RouteId, Split, shares};
 
 /// A record in words, as a surface says it; `None`: nothing that people need to read.
 pub type Words = fn(&Record, &Names) -> Option<String>;
@@ -15,7 +15,7 @@ pub type Words = fn(&Record, &Names) -> Option<String>;
 /// The names of a run's routes and groups.
 #[derive(Debug, Clone, Default)]
 pub struct Names {
-    routes: BTreeMap<String, RouteName>,
+    routes: BTreeMap<RouteId, RouteName>,
     groups: BTreeMap<String, (String, ClusterName)>,
 }
 
@@ -51,8 +51,8 @@ impl Names {
     }
 
     /// `443 rule 15`; the readable part of the ARN where the run does not know it.
-    pub fn route(&self, id: &str) -> String {
-        self.routes.get(id).map_or_else(|| short(id).to_owned(), |r| r.label.clone())
+    pub fn route(&self, id: &RouteId) -> String {
+        self.routes.get(id).map_or_else(|| short(id.id()).to_owned(), |r| r.label.clone())
     }
 
     /// `alpha-webapp-b (b)`; the name in the ARN where it is not the run's.
@@ -66,35 +66,40 @@ impl Names {
     }
 
     /// `a 95 %, b 5 %`: a route's managed part.
-    pub fn shares(&self, route: &str, forward: &Forward) -> String {
+    pub fn shares(&self, route: &RouteId, split: &Split) -> String {
         let managed = self.routes.get(route).map_or(&[][..], |r| &r.managed);
-        match shares::read(forward, managed) {
+        match shares::read(split, managed) {
             Some(read) => shares(&read),
             None => "nothing to the plan's groups".into(),
         }
     }
 
     /// What changed from one state of a route to another, both in words; `None` where they mean the same.
-    pub fn change(&self, route: &str, from: &[Action], to: &[Action]) -> Option<String> {
-        if action::same(from, to) {
+    pub fn change(&self, route: &RouteId, from: &Content, to: &Content) -> Option<String> {
+        if from.same(to) {
             return None;
         }
         let mut parts = Vec::new();
-        match (action::forward(from), action::forward(to)) {
-            (Some(a), Some(b)) => parts.extend(self.forwards(route, a, b)),
+        match (from.forwards(), to.forwards()) {
+            (Some(a), Some(b)) => {
+                parts.extend(self.splits(route, a, b));
+                if from.sticky() != to.sticky() {
+                    parts.push(format!("stickiness from {} to {}", sticky(from), sticky(to)));
+                }
+            }
             (Some(_), None) => parts.push("it does not forward any more".into()),
             (None, Some(b)) => parts.push(format!("it forwards now: {}", self.shares(route, b))),
             (None, None) => {}
         }
-        if parts.is_empty() || rest(from) != rest(to) {
-            parts.push(format!("its actions from {} to {}", kinds(from), kinds(to)));
+        if parts.is_empty() || from.rest != to.rest {
+            parts.push(format!("its actions from {} to {}", actions(from), actions(to)));
         }
         Some(parts.join("; "))
     }
 
-    fn forwards(&self, route: &str, a: &Forward, b: &Forward) -> Vec<String> {
+    fn splits(&self, route: &RouteId, a: &Split, b: &Split) -> Vec<String> {
         let ours: BTreeSet<_> = self.routes.get(route).into_iter().flat_map(|r| &r.managed).map(|(_, arn)| arn.as_str()).collect();
-        let arns: BTreeSet<_> = a.target_groups.iter().chain(&b.target_groups).map(|t| t.target_group_arn.as_str()).collect();
+        let arns: BTreeSet<_> = a.ids().chain(b.ids()).map(String::as_str).collect();
         let changed: Vec<_> = arns.into_iter().filter(|arn| a.weight(arn) != b.weight(arn)).collect();
         let mut parts = Vec::new();
         let (before, after) = (self.shares(route, a), self.shares(route, b));
@@ -103,11 +108,8 @@ impl Names {
         }
         // Where shares do not tell it: groups of others, or a group that was attached or dropped at 0.
         for arn in changed.iter().filter(|arn| before == after || !ours.contains(*arn)) {
-            let weight = |f: &Forward| f.weight(arn).map_or_else(|| "not attached".into(), |w| w.to_string());
+            let weight = |split: &Split| split.weight(arn).map_or_else(|| "not attached".into(), |w| w.to_string());
             parts.push(format!("weight of {} from {} to {}", self.group(arn), weight(a), weight(b)));
-        }
-        if a.sticky() != b.sticky() || (a.sticky() && a.target_group_stickiness_config != b.target_group_stickiness_config) {
-            parts.push(format!("stickiness from {} to {}", sticky(a), sticky(b)));
         }
         parts
     }
@@ -118,31 +120,14 @@ pub fn shares(read: &BTreeMap<ClusterName, f64>) -> String {
     read.iter().map(|(cluster, share)| format!("{cluster} {} %", percent(*share))).collect::<Vec<_>>().join(", ")
 }
 
-/// A load balancer's name, from its ARN.
-pub fn balancer(arn: &str) -> &str {
-    arn.split('/').nth(2).unwrap_or(arn)
-}
-
-fn sticky(forward: &Forward) -> String {
-    match forward.target_group_stickiness_config.as_ref().filter(|s| s.enabled) {
-        Some(s) => s.duration_seconds.map_or_else(|| "on".into(), |d| format!("{d}s")),
+fn sticky(content: &Content) -> String {
+    match content.sticky() {
+        Some(sticky) => sticky.seconds.map_or_else(|| "on".into(), |s| format!("{s}s")),
         None => "off".into(),
     }
 }
 
-fn rest(actions: &[Action]) -> Vec<&Action> {
-    actions.iter().filter(|a| a.forward().is_none()).collect()
-}
-
-fn kinds(actions: &[Action]) -> String {
-    let kind = |a: &Action| match a {
-        Action::Forward { .. } => "forward",
-        Action::Redirect { .. } => "redirect",
-        Action::FixedResponse { .. } => "fixed-response",
-        Action::AuthenticateOidc { .. } => "authenticate-oidc",
-        Action::AuthenticateCognito { .. } => "authenticate-cognito",
-        Action::JwtValidation { .. } => "jwt-validation",
-    };
-    let kinds: Vec<_> = actions.iter().map(kind).collect();
+fn actions(content: &Content) -> String {
+    let kinds = kinds(content);
     if kinds.is_empty() { "none".into() } else { kinds.join(" + ") }
 }

@@ -249,7 +249,7 @@ impl<'a> Rehearsed<'a> {
             for notification in self.notifications {
                 let Some(message) = tale.to(notification) else { continue };
                 let text = message.text(notification, str::to_owned);
-                let event = Event::Notified { to: notification.to.kind().into(), about: message.event, text };
+                let event = Event::Notified { to: notification.to.kind().into(), about: message.event.word().into(), text };
                 self.inner.record(&Record { seq: 0, time: message.time, run: message.run, event, newer: None });
             }
         }
@@ -275,6 +275,7 @@ mod tests {
     use super::*;
     use crate::domain::fixture;
     use crate::domain::run::event::Freeze;
+    use crate::domain::traffic::RouteId;
 
     fn told(teller: &mut Teller, events: &[Event]) -> Vec<(Kind, String)> {
         let record =
@@ -299,7 +300,10 @@ mod tests {
     fn a_change_of_many_routes_is_told_once_and_before_what_follows_from_it() {
         let mut teller = Teller::new(&fixture::plan(), said, true);
         let started = fixture::started(4);
-        let drifted = |route: &str| Event::Drifted { route: route.into(), expected: fixture::forward(&[("webapp-a", 100)]), live: None };
+        let drifted = |route: &RouteId| {
+            let expected = Box::new(fixture::forward(&[("webapp-a", 100)]));
+            Event::Drifted { route: route.clone(), expected, live: None }
+        };
         let mut events: Vec<_> = started.routes.iter().map(|r| drifted(&r.id)).collect();
         events.insert(0, Event::Started(Box::new(started.clone())));
         events.push(Event::Health { groups: [].into() });

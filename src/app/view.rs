@@ -8,13 +8,12 @@ use serde::Serialize;
 use super::names::Names;
 use crate::domain::decide;
 use crate::domain::decide::rival;
-use crate::domain::elb::action::{self, Action, Forward};
-use crate::domain::elb::shares;
 use crate::domain::health::Counts;
 use crate::domain::run::event::{Freeze, Outcome, Stop, Wait, WaitReason};
-use crate::domain::run::state::{Phase, Route, State};
+use crate::domain::run::state::{self, Phase, Route, State};
 use crate::domain::run::watch::Watch;
-use crate::plan::model::{ClusterName, Plan};
+use crate::domain::traffic::{ClusterName, Content, shares};
+use crate::plan::model::Plan;
 use crate::port::store::Look;
 
 /// A sign of life older than this is none.
@@ -182,8 +181,8 @@ impl View {
             outcome: state.finished,
             step: state.step,
             steps: plan.strategy.steps.iter().map(decide::label).collect(),
-            paused: state.paused.clone().map(|(by, reason)| Paused { by, reason }),
-            frozen: state.frozen.clone().map(|(reason, message, since)| Frozen { reason, message, since }),
+            paused: state.paused.clone().map(|state::Paused { by, why }| Paused { by, reason: why }),
+            frozen: state.frozen.clone().map(|state::Frozen { reason, message, since }| Frozen { reason, message, since }),
             rollback: state.rollback.as_ref().map(|r| r.cause.clone()),
             detached: state.detach.is_some(),
             stopped: state.stopped,
@@ -254,12 +253,12 @@ fn guard(state: &State, look: Option<(String, Timestamp)>, now: Timestamp) -> Gu
 fn traffic(plan: &Plan, state: &State, watch: Option<&Watch>, names: &Names) -> Vec<Split> {
     let mut splits: BTreeMap<String, Split> = BTreeMap::new();
     for route in state.routes.values().filter(|r| !r.gone()) {
-        let forward = action::forward(live(route, watch));
+        let content = live(route, watch);
         let managed: Vec<_> = route.start.groups.iter().map(|(c, arn)| (c.clone(), arn.clone())).collect();
-        let shares = forward.and_then(|f| shares::read(f, &managed)).map_or_else(Vec::new, |read| ordered(plan, read));
+        let shares = shares::read(&content.split, &managed).map_or_else(Vec::new, |read| ordered(plan, read));
         let split = splits.entry(format!("{shares:?}")).or_insert_with(|| Split { shares, routes: Vec::new(), sticky: 0 });
         split.routes.push(names.route(&route.start.id));
-        split.sticky += usize::from(forward.is_some_and(Forward::sticky));
+        split.sticky += usize::from(content.sticky().is_some());
     }
     let mut splits: Vec<_> = splits.into_values().collect();
     splits.sort_by_key(|s| std::cmp::Reverse(s.routes.len()));
@@ -267,13 +266,10 @@ fn traffic(plan: &Plan, state: &State, watch: Option<&Watch>, names: &Names) -> 
 }
 
 /// What is there: as read since the last event about it, else as the drift says, else as last confirmed.
-fn live<'a>(route: &'a Route, watch: Option<&'a Watch>) -> &'a [Action] {
+fn live<'a>(route: &'a Route, watch: Option<&'a Watch>) -> &'a Content {
     let read = watch.and_then(|w| w.routes.get(&route.start.id)).filter(|r| r.at >= route.touched);
-    match (read.map(|r| &r.value), &route.drift) {
-        (Some(Ok(live)), _) => &live.actions,
-        (_, Some(Some(live))) => live,
-        _ => &route.known,
-    }
+    let read = read.and_then(|r| r.value.as_ref().ok());
+    read.or(route.changed()).unwrap_or(&route.known)
 }
 
 fn ordered(plan: &Plan, read: BTreeMap<ClusterName, f64>) -> Vec<(ClusterName, f64)> {
@@ -284,9 +280,9 @@ fn ordered(plan: &Plan, read: BTreeMap<ClusterName, f64>) -> Vec<(ClusterName, f
 }
 
 fn drift(route: &Route, names: &Names) -> Drift {
-    let change = match &route.drift {
-        Some(Some(live)) => names.change(&route.start.id, &route.known, live).unwrap_or_else(|| "is again as it was".into()),
-        _ => "the rule was deleted".into(),
+    let change = match route.changed() {
+        Some(live) => names.change(&route.start.id, &route.known, live).unwrap_or_else(|| "is again as it was".into()),
+        None => "the rule was deleted".into(),
     };
     let homeward = rival::homeward(route);
     let advice = route.start.owners.first().map(|owner| owner.tool.advice());

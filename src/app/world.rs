@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::adapter::aws::elb::Alb;
 use crate::adapter::aws::{SdkConfig, eks};
 use crate::adapter::{aws, clock, hook, kubernetes as kube, metric};
+use crate::domain::elb;
 use crate::domain::traffic::Unreadable;
 use crate::engine::{Ports, retry};
 use crate::plan::model::{ClusterAccess, ClusterName, Plan, Selector};
@@ -25,7 +26,7 @@ pub async fn aws_of(load_balancer: &Selector) -> SdkConfig {
 /// The region that an ARN names.
 fn region(selector: &Selector) -> Option<&str> {
     let Selector::Arn(arn) = selector else { return None };
-    arn.split(':').nth(3).filter(|region| !region.is_empty())
+    Some(elb::arn::region(arn)).filter(|region| !region.is_empty())
 }
 
 /// The load balancers' API, for looking once.

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::domain::elb::action::{Action, Config, Forward, Tuple};
+use crate::domain::elb;
+use crate::domain::elb::action::{Action, Config, Forward};
 use crate::domain::elb::balancer::{HealthCheck, Listener, LiveRoute, LoadBalancer, TargetGroup};
 use crate::domain::elb::select::LiveWorld;
 use crate::domain::run::event::{GroupStart, RouteStart, Started};
+use crate::domain::traffic::{Content, RouteId, Split};
 use crate::plan::model::{
     BindingMode, BindingSpec, Cluster, ClusterAccess, GuardGate, Marker, OnFailure, Plan, PortRef, RaiseGate, RollbackStickiness,
     RouteEntry, Selector, ServiceRef, Shares, StatePlace, Step, StepKind, Strategy, TargetHealthGates, TargetType, Workload,
@@ -140,22 +142,24 @@ pub fn group(name: &str) -> TargetGroup {
 }
 
 /// A forward action over groups by name and weight.
-pub fn forward(weights: &[(&str, u16)]) -> Vec<Action> {
-    let target_groups = weights.iter().map(|(n, w)| Tuple { target_group_arn: group_arn(n), weight: Some(*w) }).collect();
-    vec![Action::Forward { order: None, forward_config: Forward { target_groups, target_group_stickiness_config: None } }]
+pub fn forward(weights: &[(&str, u16)]) -> Content {
+    let forward_config = Forward { target_groups: Vec::new(), target_group_stickiness_config: None };
+    let split = Split::of(weights.iter().map(|(name, weight)| (group_arn(name), *weight)));
+    elb::content(&[Action::Forward { order: None, forward_config }]).with(&split)
 }
 
 /// A redirect.
-pub fn redirect() -> Vec<Action> {
-    vec![Action::Redirect { order: None, redirect_config: Config::new() }]
+pub fn redirect() -> Content {
+    elb::content(&[Action::Redirect { order: None, redirect_config: Config::new() }])
 }
 
 /// A route of the listener on `port`.
-pub fn route(port: u16, priority: Option<u32>, actions: Vec<Action>) -> LiveRoute {
+pub fn route(port: u16, priority: Option<u32>, content: Content) -> LiveRoute {
     let listener = listener(port).arn;
-    let id = priority.map_or_else(|| listener.clone(), |p| format!("{}/{p:016x}", listener.replace(":listener/", ":listener-rule/")));
+    let rule = |p| RouteId::rule(format!("{}/{p:016x}", listener.replace(":listener/", ":listener-rule/")));
+    let id = priority.map_or_else(|| RouteId::default_route(&listener), rule);
     let conditions = priority.map_or_else(String::new, |p| format!("path /{p}*"));
-    LiveRoute { id, listener, port, priority, conditions, actions, tags: BTreeMap::new() }
+    LiveRoute { id, listener, port, priority, conditions, content, tags: BTreeMap::new() }
 }
 
 /// A listener.
@@ -206,8 +210,9 @@ pub fn started(healthy: u32) -> Started {
             conditions: live.conditions,
             workload: "webapp".to_owned(),
             groups: ["a", "b"].map(|c| (c.to_owned(), group_arn(&format!("webapp-{c}")))).into(),
-            actions: live.actions,
+            content: live.content,
             found: None,
+            limits: elb::LIMITS,
             owners: Vec::new(),
         }
     });

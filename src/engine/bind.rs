@@ -1,9 +1,9 @@
 //! `bind`: makes each binding where it does not exist, or compares it where it does. An existing one is never changed. `finalize` deletes those
 //! that were made here.
 
+use crate::domain::elb::arn::short;
 use crate::domain::kubernetes::binding::Binding;
 use crate::domain::run::event::{BindResult, BindingStart};
-use crate::domain::run::watch::short;
 use crate::port::{Cluster, WriteError};
 
 /// What came of it, or why it waits.

@@ -7,9 +7,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::domain::elb::action::Action;
 use crate::domain::elb::balancer::{Listener, LiveRoute, LoadBalancer, Tags, Target, TargetGroup};
-use crate::domain::traffic::{RouteId, Unreadable};
+use crate::domain::traffic::{Content, RouteId, Unreadable};
 use crate::plan::model::Selector;
 use crate::port::{Caller, Detail, Groups, Inventory, Marks, Traffic, WriteError};
 
@@ -60,7 +59,7 @@ impl Fake {
 
 #[async_trait]
 impl Traffic for Fake {
-    async fn routes(&self, ids: &[RouteId]) -> BTreeMap<RouteId, Result<LiveRoute, Unreadable>> {
+    async fn routes(&self, ids: &[RouteId]) -> BTreeMap<RouteId, Result<Content, Unreadable>> {
         self.calls.fetch_add(ids.len().div_ceil(20), Relaxed);
         BTreeMap::new()
     }
@@ -68,7 +67,7 @@ impl Traffic for Fake {
         self.calls.fetch_add(groups.len(), Relaxed);
         BTreeMap::new()
     }
-    async fn set(&self, _: &RouteId, _: &[Action], _: Duration) -> Result<(), WriteError> {
+    async fn set(&self, _: &RouteId, _: &Content, _: Duration) -> Result<(), WriteError> {
         Err(WriteError::Throttled)
     }
 }

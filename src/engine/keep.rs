@@ -29,10 +29,11 @@ pub async fn put(marks: &dyn Marks, clock: &dyn Clock, run: &str, started: &Star
     for (text, routes) in values {
         let tags: Tags = [(KEY.to_owned(), text)].into();
         for some in routes.chunks(BATCH) {
+            let arns: Vec<_> = some.iter().map(|id| id.id().to_owned()).collect();
             // What is not allowed once is not asked for a hundred times.
             let done = match &denied {
                 Some(why) => Err(String::clone(why)),
-                None => again(KEEP, clock, passes, || marks.put(some, &tags)).await.map_err(|e| e.to_string()),
+                None => again(KEEP, clock, passes, || marks.put(&arns, &tags)).await.map_err(|e| e.to_string()),
             };
             if let Err(why) = done {
                 missing.extend(some.iter().map(|id| (id.clone(), why.clone())));

@@ -155,9 +155,9 @@ fn spoken_for(tags: &Tags) -> Option<Whole> {
 /// What is known only with the routes: their tags where `wants_tags`, and the health of groups that were not asked for yet. A list of groups
 /// that was refused says that their health would be, too; it costs no round of its own.
 async fn beside_routes(parts: &mut Around, balancer: &Balancer, clock: &dyn Clock, wants_tags: bool) {
-    let forwards = || parts.listeners.iter().flat_map(|(_, routes)| routes).filter_map(|r| Some((&r.id, r.forward()?)));
-    let ids: Vec<_> = forwards().filter(|_| wants_tags).map(|(id, _)| id.clone()).collect();
-    let used = forwards().flat_map(|(_, f)| &f.target_groups).map(|t| &t.target_group_arn);
+    let forwards = || parts.listeners.iter().flat_map(|(_, routes)| routes).filter_map(|r| Some((&r.id, r.forwards()?)));
+    let ids: Vec<_> = forwards().filter(|_| wants_tags).map(|(id, _)| id.id().to_owned()).collect();
+    let used = forwards().flat_map(|(_, split)| split.ids());
     let groups: BTreeSet<_> = used.chain(parts.groups.iter().map(|g| &g.arn)).filter(|arn| !parts.health.contains_key(*arn)).collect();
     let rest = if wants_tags || parts.listed { groups.into_iter().cloned().collect() } else { Vec::new() };
     let tags = async { if ids.is_empty() { Ok(BTreeMap::new()) } else { balancer.marks.tags(&ids).await } };
@@ -168,7 +168,7 @@ async fn beside_routes(parts: &mut Around, balancer: &Balancer, clock: &dyn Cloc
         BTreeMap::new()
     });
     for route in parts.listeners.iter_mut().flat_map(|(_, routes)| routes) {
-        if let Some(own) = tags.remove(&route.id) {
+        if let Some(own) = tags.remove(route.id.id()) {
             route.tags = own;
         }
     }

@@ -15,7 +15,7 @@ use crate::domain::kubernetes::workload::WorkloadView;
 use crate::domain::run::event::GroupStart;
 use crate::domain::run::state::State;
 use crate::domain::run::watch::{Marker, Observation};
-use crate::domain::traffic::{Reading, RouteId, Unreadable};
+use crate::domain::traffic::{Content, Reading, RouteId, Unreadable};
 use crate::plan::model::{self, ClusterName, Plan, ServiceRef, TargetType};
 use crate::port::{Balancer, Clock, Cluster, Detail, Inventory, Marks, Traffic};
 
@@ -147,7 +147,7 @@ pub async fn health(groups: &[String], traffic: &dyn Traffic, clock: &dyn Clock)
     Observation { health: targets(groups, traffic, clock).await, ..Observation::default() }
 }
 
-async fn routes(ids: &[RouteId], traffic: &dyn Traffic, clock: &dyn Clock) -> BTreeMap<RouteId, Reading<LiveRoute>> {
+async fn routes(ids: &[RouteId], traffic: &dyn Traffic, clock: &dyn Clock) -> BTreeMap<RouteId, Reading<Content>> {
     let ask = |ids: Vec<RouteId>| async move {
         let at = clock.now();
         dated(at, traffic.routes(&ids).await)

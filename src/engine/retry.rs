@@ -8,9 +8,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::base::retry::{READ, Schedule};
-use crate::domain::elb::action::Action;
 use crate::domain::elb::balancer::{Listener, LiveRoute, LoadBalancer, Tags, Target, TargetGroup};
-use crate::domain::traffic::{RouteId, Unreadable};
+use crate::domain::traffic::{Content, RouteId, Unreadable};
 use crate::plan::model::Selector;
 use crate::port::{Balancer, Caller, Clock, Detail, Groups, Inventory, Marks, Traffic, WriteError};
 
@@ -89,7 +88,7 @@ fn partial(listener: &Listener) -> bool {
 
 #[async_trait]
 impl Traffic for Patient<dyn Traffic> {
-    async fn routes(&self, ids: &[RouteId]) -> BTreeMap<RouteId, Result<LiveRoute, Unreadable>> {
+    async fn routes(&self, ids: &[RouteId]) -> BTreeMap<RouteId, Result<Content, Unreadable>> {
         let inner = &*self.inner;
         each(READ, &*self.clock, unsettled, ids, |ids: Vec<RouteId>| async move { inner.routes(&ids).await }).await
     }
@@ -99,8 +98,8 @@ impl Traffic for Patient<dyn Traffic> {
         each(READ, &*self.clock, unsettled, groups, |groups: Vec<String>| async move { inner.health(&groups).await }).await
     }
 
-    async fn set(&self, id: &RouteId, actions: &[Action], deadline: Duration) -> Result<(), WriteError> {
-        self.inner.set(id, actions, deadline).await
+    async fn set(&self, id: &RouteId, content: &Content, deadline: Duration) -> Result<(), WriteError> {
+        self.inner.set(id, content, deadline).await
     }
 }
 

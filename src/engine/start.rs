@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::domain::decide::rival;
+use crate::domain::elb::LIMITS;
 use crate::domain::elb::balancer::Target;
 use crate::domain::elb::select::{SelectedGroup, SelectedRoute, Selection};
 use crate::domain::health::gate::Sample;
@@ -35,7 +36,8 @@ pub fn started(plan: &Plan, selection: &Selection, beginning: Beginning) -> Resu
         conditions: selected.route.conditions.clone(),
         workload: selected.workload.clone(),
         groups: selected.groups.clone(),
-        actions: selected.route.actions.clone(),
+        content: selected.route.content.clone(),
+        limits: LIMITS,
         found: None,
         owners: owners(selection, selected),
     });

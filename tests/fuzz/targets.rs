@@ -16,9 +16,11 @@ use aws_smithy_types::body::SdkBody;
 use cutover::adapter::aws;
 use cutover::adapter::aws::elb::Alb;
 use cutover::adapter::kubernetes::K8s;
+use cutover::domain::elb;
 use cutover::domain::emergency::{script, weights, whole};
 use cutover::domain::run::journal;
 use cutover::domain::run::state::State;
+use cutover::domain::traffic::RouteId;
 use cutover::domain::view::report::Report;
 use cutover::plan::model::{PortRef, Selector, ServiceRef};
 use cutover::port::store::{RunSummary, emergency};
@@ -127,12 +129,13 @@ async fn elbv2(status: u16, body: Vec<u8>) {
     let _ = alb.load_balancers(&Selector::Name("web".into()), Detail::Whole).await;
     let _ = alb.load_balancers(&Selector::Tags(BTreeMap::new()), Detail::Listed).await;
     let _ = alb.listeners(lb, Detail::Whole).await;
-    let asked = [listener.to_owned(), rule.clone()];
+    let rule = RouteId::rule(rule);
+    let asked = [RouteId::default_route(listener), rule.clone()];
     assert!(alb.routes(&asked).await.keys().all(|id| asked.contains(id)), "nobody asked for that");
     let _ = alb.target_groups(Groups::Of(lb), Detail::Whole).await;
     let _ = alb.health(&["arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/a/0123456789abcdef".to_owned()]).await;
     let _ = alb.tags(&[lb.to_owned()]).await;
-    let _ = alb.set(&rule, &[], Duration::from_secs(1)).await;
+    let _ = alb.set(&rule, &elb::content(&[]), Duration::from_secs(1)).await;
     let _ = alb.remove(&[lb.to_owned()], &["key".to_owned()]).await;
 }
 

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use cutover::adapter::aws::elb::Alb;
+use cutover::domain::elb;
 use cutover::domain::elb::action::Action;
-use cutover::domain::traffic::Unreadable;
+use cutover::domain::traffic::{Content, RouteId, Unreadable};
 use cutover::port::{Inventory, Traffic, WriteError};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::contract::aws::endpoint::hurried_alb;
 use crate::proxy::{Proxy, Reply};
@@ -31,15 +32,19 @@ async fn alb(url: &str) -> Alb {
     hurried_alb(url, 300.0).await
 }
 
-fn forward() -> Vec<Action> {
-    serde_json::from_value(json!([{"Type": "forward", "ForwardConfig": {"TargetGroups": [{"TargetGroupArn": GROUP}]}}])).expect("actions")
+fn content(actions: Value) -> Content {
+    elb::content(&serde_json::from_value::<Vec<Action>>(actions).expect("actions"))
+}
+
+fn forward() -> Content {
+    content(json!([{"Type": "forward", "ForwardConfig": {"TargetGroups": [{"TargetGroupArn": GROUP}]}}]))
 }
 
 /// What a read and a write make of the same answer, and how often they asked.
 async fn both(reply: fn() -> Reply) -> (Unreadable, WriteError) {
     let proxy = Proxy::start("http://127.0.0.1:1", move |_| reply()).await;
     let alb = alb(&proxy.url).await;
-    let write = alb.set(&RULE.to_owned(), &forward(), Duration::from_millis(200)).await.expect_err("a failure");
+    let write = alb.set(&RouteId::rule(RULE), &forward(), Duration::from_millis(200)).await.expect_err("a failure");
     assert_eq!(proxy.asked().len(), 1, "a write is sent once");
     let read = alb.health(&[GROUP.to_owned()]).await.remove(GROUP).expect("a result").expect_err("a failure");
     let tries = if matches!(read, Unreadable::Throttled | Unreadable::Unavailable(_)) { 1..=5 } else { 1..=1 };
@@ -94,7 +99,7 @@ async fn what_may_have_been_applied_is_unknown() {
 #[tokio::test]
 async fn a_write_that_nobody_answers_is_unknown_after_its_deadline() {
     let proxy = Proxy::start("http://127.0.0.1:1", |_| Reply::Hang).await;
-    let write = alb(&proxy.url).await.set(&RULE.to_owned(), &forward(), Duration::from_millis(200)).await;
+    let write = alb(&proxy.url).await.set(&RouteId::rule(RULE), &forward(), Duration::from_millis(200)).await;
     assert!(matches!(write, Err(WriteError::Unknown(_))), "{write:?}");
     assert_eq!(proxy.asked().len(), 1, "a write is sent once");
 }
@@ -103,10 +108,9 @@ async fn a_write_that_nobody_answers_is_unknown_after_its_deadline() {
 async fn what_was_certainly_not_sent_is_refused() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port");
     let alb = alb(&format!("http://{free}")).await;
-    let redirect: Vec<Action> =
-        serde_json::from_value(json!([{"Type": "redirect", "RedirectConfig": {"StatusCode": "HTTP_301"}}])).expect("actions");
-    let write = alb.set(&RULE.to_owned(), &redirect, Duration::from_secs(10)).await;
+    let redirect = content(json!([{"Type": "redirect", "RedirectConfig": {"StatusCode": "HTTP_301"}}]));
+    let write = alb.set(&RouteId::rule(RULE), &redirect, Duration::from_secs(10)).await;
     assert_eq!(write, Err(WriteError::NotSent("cannot connect to the endpoint".to_owned())));
     assert_eq!(alb.caller().await, Err(Unreadable::Unavailable("cannot connect to the endpoint".to_owned())));
-    assert!(matches!(alb.set(&RULE.to_owned(), &[], Duration::from_secs(10)).await, Err(WriteError::Refused(_))));
+    assert!(matches!(alb.set(&RouteId::rule(RULE), &elb::content(&[]), Duration::from_secs(10)).await, Err(WriteError::Refused(_))));
 }

@@ -9,7 +9,7 @@ use cutover::domain::health::Counts;
 use cutover::domain::metric::verdict::judge::Call;
 use cutover::domain::run::event::{Record, WaitReason};
 use cutover::domain::run::journal;
-use cutover::domain::run::state::State;
+use cutover::domain::run::state::{Gate, State};
 
 /// Those of a recorded journal.
 pub fn records() -> Vec<Record> {
@@ -24,7 +24,7 @@ pub fn gauges() -> Gauges {
     let mut gauges = Gauges::new(&plan, state);
     let group = gauges.state.started.groups.keys().next().expect("a group").clone();
     gauges.health.insert(group, Counts { healthy: 4, draining: 1, ..Counts::default() });
-    gauges.state.gates.insert("errors".into(), (Vec::new(), Some(Call::Hold)));
+    gauges.state.gates.insert("errors".into(), Gate { measured: Vec::new(), said: Some(Call::Hold) });
     gauges.look = Some(gauges.state.last);
     gauges.waits = vec![WaitReason::Bake];
     gauges.waited = [(WaitReason::Bake, 61.5), (WaitReason::RaiseGate, 3.0)].into();

@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 
 use crate::adapter::metric::web::{Ask, Web};
 use crate::adapter::metric::{clipped, unreadable};
+use crate::domain::elb::arn;
 use crate::domain::metric::gate::{Question, Seen, Side};
 use crate::domain::metric::verdict::Count;
 use crate::plan::model::metric::{CloudWatch as Wanted, Judge, Source};
@@ -221,10 +222,10 @@ fn queries(index: usize, question: &Question, wanted: &Wanted) -> Vec<Query> {
 
 fn of_groups(question: usize, side: &Side, part: Part, name: &str, period: u64, statistic: &str) -> Vec<Query> {
     let query = |(group, balancer): &(String, String)| {
-        let tail = |arn: &str, kind: &str| arn.split_once(kind).map(|(_, rest)| rest.to_owned()).unwrap_or_default();
-        let group = format!("targetgroup/{}", tail(group, ":targetgroup/"));
-        let dimensions =
-            json!([{"Name": "LoadBalancer", "Value": tail(balancer, ":loadbalancer/")}, {"Name": "TargetGroup", "Value": group}]);
+        let dimensions = json!([
+            {"Name": "LoadBalancer", "Value": arn::resource(balancer).trim_start_matches("loadbalancer/")},
+            {"Name": "TargetGroup", "Value": arn::resource(group)},
+        ]);
         let metric = json!({"Namespace": "AWS/ApplicationELB", "MetricName": name, "Dimensions": dimensions});
         Query { question, part, stat: json!({"Metric": metric, "Period": period, "Stat": statistic}) }
     };

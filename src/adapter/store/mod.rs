@@ -8,10 +8,12 @@ mod tests;
 
 use sha2::{Digest, Sha256};
 
+use crate::domain::elb::arn::Arn;
+
 /// A name for a load balancer's lock, from its ARN: its name and a number, in letters, digits and hyphens.
 fn lock_name(arn: &str) -> String {
     let hash = Sha256::digest(arn).iter().take(8).fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
-    let label = arn.split('/').nth(2).unwrap_or("load-balancer");
+    let label = Arn::parse(arn).and_then(|arn| arn.name()).unwrap_or("load-balancer");
     let label: String = label.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(32).collect();
     format!("{label}-{hash:016x}")
 }

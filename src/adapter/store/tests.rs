@@ -10,9 +10,11 @@ use tempfile::TempDir;
 use super::fs::Local;
 use super::memory::Memory;
 use super::*;
-use crate::domain::elb::action::{Action, Forward, Tuple};
+use crate::domain::elb::LIMITS;
+use crate::domain::fixture;
 use crate::domain::run::event::{Event, Record, ResumeMode};
 use crate::domain::run::event::{GroupStart, Outcome, RouteStart, Started, Stop};
+use crate::domain::traffic::{RouteId, Split};
 use crate::port::store::{Holder, LockError, Look, Request, RunSummary, Store, StoreError, emergency, run_id};
 use jiff::Timestamp;
 
@@ -65,14 +67,15 @@ fn started(plan: &str) -> Event {
         load_balancers: vec![LB.into()],
         others: None,
         routes: vec![RouteStart {
-            id: "arn:rule".into(),
+            id: RouteId::rule("arn:rule"),
             load_balancer: LB.into(),
             label: "443 default".into(),
             conditions: String::new(),
             workload: "web".into(),
             groups: groups.into(),
-            actions: vec![],
+            content: fixture::forward(&[]),
             found: None,
+            limits: LIMITS,
             owners: Vec::new(),
         }],
         groups: [("arn:web-a".to_owned(), group("web-a", "a")), ("arn:web-b".to_owned(), group("web-b", "b"))].into(),
@@ -283,14 +286,9 @@ fn a_torn_record_is_cut_off_before_the_next() {
 #[test]
 fn the_command_to_type_has_names_when_the_run_began_with_what_was_live() {
     let Event::Started(mut begun) = started("alpha") else { panic!() };
-    let tuple = |arn: &str, weight| Tuple { target_group_arn: arn.into(), weight: Some(weight) };
-    let live = |weights: [u16; 2]| {
-        let target_groups = vec![tuple("arn:web-a", weights[0]), tuple("arn:web-b", weights[1])];
-        vec![Action::Forward { order: None, forward_config: Forward { target_groups, target_group_stickiness_config: None } }]
-    };
     begun.start = None;
-    let mut command = |weights| {
-        begun.routes[0].actions = live(weights);
+    let mut command = |[a, b]: [u16; 2]| {
+        begun.routes[0].content.split = Split::of([("arn:web-a", a), ("arn:web-b", b)]);
         let record = Record { seq: 1, time: time(0), run: RUN.into(), event: Event::Started(begun.clone()), newer: None };
         emergency(&[record])
     };

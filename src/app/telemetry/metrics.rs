@@ -10,12 +10,11 @@ use crate::adapter::calls;
 use crate::adapter::telemetry::{Dialect, Page as Published};
 use crate::app::names::balancer;
 use crate::app::view;
-use crate::domain::elb::action::Forward;
 use crate::domain::health::Counts;
 use crate::domain::metric::verdict::judge::Call;
 use crate::domain::run::event::WaitReason;
-use crate::domain::run::state::{Phase, State};
-use crate::domain::traffic::RouteId;
+use crate::domain::run::state::{Gate, Phase, State};
+use crate::domain::traffic::{RouteId, Split};
 use crate::plan::model::Plan;
 
 /// What is told.
@@ -26,9 +25,9 @@ pub struct Gauges {
     /// The run.
     pub state: State,
     /// What the run last asked for, by route; elsewhere what it found.
-    pub asked: BTreeMap<RouteId, Forward>,
+    pub asked: BTreeMap<RouteId, Split>,
     /// What was last seen there.
-    pub seen: BTreeMap<RouteId, Forward>,
+    pub seen: BTreeMap<RouteId, Split>,
     /// Health by target group.
     pub health: BTreeMap<String, Counts>,
     /// The last look at everything.
@@ -175,10 +174,10 @@ fn traffic(gauges: &Gauges, page: &mut Page) {
     ] {
         page.head(name, Type::Gauge, "", help);
         for (id, route) in &state.routes {
-            let forward = source.get(id).unwrap_or(route.forward());
+            let split = source.get(id).unwrap_or(route.split());
             for (cluster, arn) in &route.start.groups {
                 // One that is not attached has none.
-                let Some(weight) = forward.weight(arn) else { continue };
+                let Some(weight) = split.weight(arn) else { continue };
                 let labels =
                     [("load_balancer", balancer(&route.start.load_balancer)), ("route", &*route.start.label), ("cluster", cluster)];
                 page.sample(name, &labels, f64::from(weight));
@@ -209,7 +208,7 @@ fn traffic(gauges: &Gauges, page: &mut Page) {
 
 fn verdicts(state: &State, page: &mut Page) {
     page.head("cutover_gate_verdict", Type::Gauge, "", "1 for what a metric gate says of the present shares.");
-    for (gate, (_, said)) in &state.gates {
+    for (gate, Gate { said, .. }) in &state.gates {
         for (call, word) in [(Call::Pass, "pass"), (Call::Hold, "hold"), (Call::Fail, "fail")] {
             page.sample("cutover_gate_verdict", &[("gate", gate), ("verdict", word)], flag(*said == Some(call)));
         }

@@ -14,7 +14,6 @@ use crate::adapter::http::Courier;
 use crate::adapter::telemetry::otlp::{self, Collector};
 use crate::adapter::telemetry::{Outlets, Publisher};
 use crate::base::time::later;
-use crate::domain::elb::action;
 use crate::domain::run::event::{Event, Record, Wait};
 use crate::domain::run::state::State;
 use crate::domain::run::watch::Watch;
@@ -152,8 +151,7 @@ impl Meter {
             return;
         }
         gauges.look = watch.last_look;
-        let forward = |actions: &[action::Action]| action::forward(actions).cloned();
-        let seen = watch.routes.iter().filter_map(|(id, r)| Some((id.clone(), forward(&r.value.as_ref().ok()?.actions)?)));
+        let seen = watch.routes.iter().filter_map(|(id, r)| Some((id.clone(), r.value.as_ref().ok()?.forwards()?.clone())));
         gauges.seen = seen.collect();
         self.tell();
     }

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::domain::elb::action::{self, Action, Forward};
+use crate::domain::elb::LIMITS;
 use crate::domain::elb::balancer::{Target, TargetState};
 use crate::domain::fixture::{LB, forward, group_arn, plan, route, shares};
 use crate::domain::health::Counts;
 use crate::domain::run::event::{Event, GroupStart, Record, RouteStart, Started, StepType, Write, WriteResult};
 use crate::domain::run::state::State;
 use crate::domain::run::watch::{Observation, Watch};
-use crate::domain::traffic::Reading;
+use crate::domain::traffic::{Content, Reading, RouteId, Split};
 
 pub const START: &str = "2026-03-01T14:02:00Z";
 
@@ -20,16 +20,16 @@ pub fn at(seconds: i64) -> Timestamp {
 }
 
 /// a and b by weight, a third party's group at 0.
-pub fn weights(a: u16, b: u16) -> Vec<Action> {
+pub fn weights(a: u16, b: u16) -> Content {
     forward(&[("webapp-a", a), ("webapp-b", b), ("webapp-default", 0)])
 }
 
-pub fn set(a: u16, b: u16) -> Forward {
-    action::forward(&weights(a, b)).unwrap().clone()
+pub fn set(a: u16, b: u16) -> Split {
+    weights(a, b).split
 }
 
-pub fn ids() -> Vec<String> {
-    [None, Some(15), Some(20), Some(30)].map(|p| route(443, p, Vec::new()).id).into()
+pub fn ids() -> Vec<RouteId> {
+    [None, Some(15), Some(20), Some(30)].map(|p| route(443, p, weights(100, 0)).id).into()
 }
 
 pub fn started() -> Started {
@@ -42,8 +42,9 @@ pub fn started() -> Started {
             conditions: live.conditions.clone(),
             workload: "webapp".into(),
             groups: ["a", "b"].map(|c| (c.to_owned(), group_arn(&format!("webapp-{c}")))).into(),
-            actions: live.actions,
+            content: live.content,
             found: None,
+            limits: LIMITS,
             owners: Vec::new(),
         }
     };
@@ -84,13 +85,18 @@ pub fn step(step: usize, kind: StepType, label: &str) -> Event {
     Event::StepStarted { step, kind, label: label.into() }
 }
 
-pub fn intended(routes: &[String], before: &Forward, after: &Forward, restore: bool) -> Event {
+pub fn intended(routes: &[RouteId], before: &Split, after: &Split, restore: bool) -> Event {
     let writes = routes.iter().map(|route| Write { route: route.clone(), expect: Some(before.clone()), set: after.clone() }).collect();
     Event::Intended { restore, deadline: at(3600), writes }
 }
 
-pub fn outcome(route: &str, result: WriteResult, live: Option<Forward>, detail: Option<&str>) -> Event {
-    Event::Outcome { route: route.into(), result, live, detail: detail.map(Into::into) }
+pub fn outcome(route: &RouteId, result: WriteResult, live: Option<Split>, detail: Option<&str>) -> Event {
+    Event::Outcome { route: route.clone(), result, live, detail: detail.map(Into::into) }
+}
+
+/// Someone else changed a route, or deleted it.
+pub fn drifted(route: &RouteId, expected: Content, live: Option<Content>) -> Event {
+    Event::Drifted { route: route.clone(), expected: Box::new(expected), live: live.map(Box::new) }
 }
 
 /// Numbered records, their events at these seconds.

@@ -117,19 +117,16 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::domain::elb::action::{Action, Stickiness};
     use crate::domain::elb::balancer::{Target, TargetState};
     use crate::domain::fixture::{each_route, group, group_arn, load_balancer, world};
-    use crate::domain::traffic::Unreadable;
+    use crate::domain::traffic::{Sticky, Unreadable};
 
     fn live() -> Live {
         let (mut world, mut load_balancer) = (world(), load_balancer());
         each_route(&mut world, |r| {
-            if r.priority == Some(15)
-                && let Some(Action::Forward { forward_config, .. }) = r.actions.last_mut()
-            {
-                forward_config.target_group_stickiness_config = Some(Stickiness { enabled: true, duration_seconds: Some(600) });
-                forward_config.target_groups[1].weight = Some(50);
+            if r.priority == Some(15) {
+                r.content.sticky = Some(Sticky { enabled: true, seconds: Some(600) });
+                r.content.split.members[1].weight = Some(50);
                 r.tags.insert("managed-by".to_owned(), "terraform".to_owned());
             }
         });

@@ -1,13 +1,12 @@
-//! Letting the old cluster go: its groups are taken out of every action, then its bindings are deleted. No share changes: what is taken out
+//! Letting the old cluster go: its groups are taken out of every route, then its bindings are deleted. No share changes: what is taken out
 //! carries nothing.
 
 use jiff::Timestamp;
 
 use super::{Batch, Decision, wait};
 use crate::base::time::later;
-use crate::domain::elb::shares;
 use crate::domain::run::event::{BindingStart, Event, Outcome, Stop, WaitReason, Write};
-use crate::domain::run::state::{Detach, Route, State};
+use crate::domain::run::state::{Detach, Drift, Route, State};
 use crate::domain::run::watch::{Marker, Watch};
 use crate::domain::traffic::Unreadable;
 use crate::plan::model::Plan;
@@ -71,8 +70,8 @@ pub fn old<'a>(plan: &Plan, route: &'a Route) -> Option<&'a str> {
 
 fn standing(plan: &Plan, watch: &Watch, route: &Route) -> Standing {
     match &route.drift {
-        Some(None) => return Standing::Done,
-        Some(Some(_)) => return Standing::Left("someone else changed it, it is left alone".into()),
+        Some(Drift::Gone) => return Standing::Done,
+        Some(Drift::Changed(_)) => return Standing::Left("someone else changed it, it is left alone".into()),
         None => {}
     }
     if let Some(open) = &route.open {
@@ -80,7 +79,7 @@ fn standing(plan: &Plan, watch: &Watch, route: &Route) -> Standing {
     }
     let Some(old) = old(plan, route) else { return Standing::Done };
     let reading = watch.routes.get(&route.start.id).filter(|r| r.at >= route.touched);
-    let Some(weight) = route.forward().weight(old) else {
+    let Some(weight) = route.split().weight(old) else {
         return match reading.map(|r| &r.value) {
             _ if route.read_back => Standing::Done,
             Some(Ok(_)) => Standing::Done,
@@ -94,8 +93,8 @@ fn standing(plan: &Plan, watch: &Watch, route: &Route) -> Standing {
     if let Some(Err(Unreadable::Unrepresentable(element))) = reading.map(|r| &r.value) {
         return Standing::Left(element.clone());
     }
-    match shares::detach(route.forward(), &[old]) {
-        Some(set) if weight == 0 => Standing::Write(Write { route: route.start.id.clone(), expect: Some(route.forward().clone()), set }),
+    match route.split().detach(&[old]) {
+        Some(set) if weight == 0 => Standing::Write(Write { route: route.start.id.clone(), expect: Some(route.split().clone()), set }),
         _ => Standing::Left("the old group carries traffic there".into()),
     }
 }

@@ -10,12 +10,11 @@ use super::goal;
 use crate::base::duration;
 use crate::base::time::{earlier, later};
 use crate::domain::decide::old_group;
-use crate::domain::elb::action;
 use crate::domain::elb::balancer::{Listener, LiveRoute};
 use crate::domain::metric::gate::{Question, Seen, Side};
 use crate::domain::run::event::{Event, Outcome, Record};
 use crate::domain::run::state::{Route, State};
-use crate::domain::traffic::{RouteId, Unreadable};
+use crate::domain::traffic::{Content, RouteId, Split, Unreadable};
 use crate::plan::model::Plan;
 use crate::plan::model::metric::{CloudWatch, Judge, MetricGate, NoData, Scope, Source};
 
@@ -29,7 +28,7 @@ type Listeners = Vec<(Listener, Vec<LiveRoute>)>;
 #[derive(Debug, Clone, Default)]
 pub struct Facts {
     /// The run's routes.
-    pub routes: BTreeMap<RouteId, Result<LiveRoute, Unreadable>>,
+    pub routes: BTreeMap<RouteId, Result<Content, Unreadable>>,
     /// Everything that the run's load balancers do, by ARN.
     pub listeners: BTreeMap<String, Result<Listeners, Unreadable>>,
     /// Healthy targets of the groups that carry the traffic now, by ARN.
@@ -78,11 +77,11 @@ pub fn unfit(plan: &Plan, state: &State) -> Option<Item> {
         None => return Some(item("run", Stands::Wait, format!("the run {} is not over", state.run))),
     }
     let carries = state.routes.values().find(|route| {
-        let shares = goal::shares_of(route, route.forward());
+        let shares = goal::shares_of(route, route.split());
         shares.get(&plan.strategy.from).is_some_and(|share| *share > 0.0)
     });
     let route = carries?;
-    let share = goal::shares_of(route, route.forward()).get(&plan.strategy.from).copied().unwrap_or(0.0);
+    let share = goal::shares_of(route, route.split()).get(&plan.strategy.from).copied().unwrap_or(0.0);
     no(format!("the run left {} at {share:.0} % on {}", plan.strategy.from, route.start.label))
 }
 
@@ -120,7 +119,7 @@ pub fn questions(plan: &Plan, state: &State, quiet: Duration, now: Timestamp) ->
 
 /// The plan's groups that carry traffic on a route.
 pub fn carriers(route: &Route) -> impl Iterator<Item = &str> {
-    let weight = |arn: &str| route.forward().weight(arn).unwrap_or(0);
+    let weight = |arn: &str| route.split().weight(arn).unwrap_or(0);
     route.start.groups.values().map(String::as_str).filter(move |arn| weight(arn) > 0)
 }
 
@@ -145,9 +144,9 @@ fn shares(plan: &Plan, state: &State, facts: &Facts) -> Item {
     for route in state.routes.values() {
         let label = &route.start.label;
         match facts.routes.get(&route.start.id) {
-            Some(Ok(live)) if action::same(&live.actions, &route.known) => {}
+            Some(Ok(live)) if live.same(&route.known) => {}
             Some(Ok(live)) => {
-                let shares = live.forward().map(|f| goal::shares_of(route, f)).unwrap_or_default();
+                let shares = live.forwards().map(|split| goal::shares_of(route, split)).unwrap_or_default();
                 let shares = shares.iter().map(|(c, share)| format!("{c} {share:.0} %")).collect::<Vec<_>>().join(", ");
                 return item("shares", Stands::Drift, format!("{label} is not as the run left it: {shares}"));
             }
@@ -164,11 +163,10 @@ fn shares(plan: &Plan, state: &State, facts: &Facts) -> Item {
 /// Whoever was sent to the old groups last is gone: cookies have ended, and so have the connections.
 fn time(plan: &Plan, state: &State, records: &[Record], now: Timestamp) -> Item {
     let from = &plan.strategy.from;
-    let sticky = state.routes.values().filter(|r| r.original().sticky());
-    let sticky = sticky.filter_map(|r| r.original().target_group_stickiness_config.as_ref()?.duration_seconds).max().unwrap_or(0);
+    let sticky = state.routes.values().filter_map(|r| r.start.content.sticky()?.seconds).max().unwrap_or(0);
     let old: BTreeSet<&str> = state.routes.values().filter_map(|r| old_group(plan, r)).collect();
     let delay = state.started.groups.iter().filter(|(arn, _)| old.contains(arn.as_str())).map(|(_, g)| g.deregistration_delay).max();
-    let (sticky, delay) = (Duration::from_secs(sticky.unsigned_abs().into()), Duration::from_secs(delay.unwrap_or(0).into()));
+    let (sticky, delay) = (Duration::from_secs(sticky.into()), Duration::from_secs(delay.unwrap_or(0).into()));
     let Some(last) = last_shift(plan, state, records) else {
         return item("time", Stands::Yes, format!("{from} has had no traffic in this run"));
     };
@@ -183,19 +181,19 @@ fn time(plan: &Plan, state: &State, records: &[Record], now: Timestamp) -> Item 
 
 /// When the old groups last lost a share.
 fn last_shift(plan: &Plan, state: &State, records: &[Record]) -> Option<Timestamp> {
-    let old = |id: &str| state.routes.get(id).and_then(|route| old_group(plan, route));
+    let old = |id: &RouteId| state.routes.get(id).and_then(|route| old_group(plan, route));
     let mut shifting = BTreeSet::new();
     let mut last = None;
     for record in records {
         match &record.event {
             Event::Intended { writes, .. } => {
                 let loses = |w: &&crate::domain::run::event::Write| {
-                    let weight = |f: &action::Forward| old(&w.route).and_then(|arn| f.weight(arn)).unwrap_or(0);
+                    let weight = |split: &Split| old(&w.route).and_then(|id| split.weight(id)).unwrap_or(0);
                     w.expect.as_ref().is_none_or(|expect| weight(expect) > weight(&w.set))
                 };
-                shifting.extend(writes.iter().filter(loses).map(|w| w.route.as_str()));
+                shifting.extend(writes.iter().filter(loses).map(|w| &w.route));
             }
-            Event::Outcome { route, live: Some(_), .. } if shifting.remove(route.as_str()) => last = Some(record.time),
+            Event::Outcome { route, live: Some(_), .. } if shifting.remove(route) => last = Some(record.time),
             _ => {}
         }
     }
@@ -237,7 +235,7 @@ fn rules(plan: &Plan, state: &State, facts: &Facts) -> Item {
                 return item("rules", Stands::Unknown, format!("{} cannot be read: {}", unread.label, unread.why));
             }
             let others = routes.iter().filter(|r| !state.routes.contains_key(&r.id));
-            let leads = |r: &&LiveRoute| r.forward().is_some_and(|f| f.target_groups.iter().any(|t| old.contains(&t.target_group_arn)));
+            let leads = |r: &&LiveRoute| r.forwards().is_some_and(|split| split.ids().any(|id| old.contains(id)));
             leading.extend(others.filter(leads).map(LiveRoute::label));
         }
     }
@@ -250,7 +248,7 @@ fn rules(plan: &Plan, state: &State, facts: &Facts) -> Item {
 
 /// Without the old cluster the others have to stand alone.
 fn health(plan: &Plan, facts: &Facts) -> Item {
-    let name = crate::domain::run::watch::short;
+    let name = crate::domain::elb::arn::short;
     if let Some((arn, _)) = facts.healthy.iter().find(|(_, healthy)| matches!(healthy, Ok(0))) {
         return item("health", Stands::No, format!("{} has no healthy target", name(arn)));
     }

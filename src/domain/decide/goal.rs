@@ -1,30 +1,30 @@
-//! What each route's forward is to be: after a step, and after a rollback. Both derive from the original tuples, never from current weights.
+//! What each route's split is to be: after a step, and after a rollback. Both derive from the original split, never from current weights.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::domain::elb::action::{self, Forward};
-use crate::domain::elb::shares::{self, Imprecise};
 use crate::domain::run::event::Started;
 use crate::domain::run::state::{Ramping, Rollback, Route, State};
-use crate::plan::model::{ClusterName, Plan, RollbackStickiness, Shares, StepKind};
+use crate::domain::traffic::shares::{self, Imprecise};
+use crate::domain::traffic::{ClusterName, Content, Shares, Split};
+use crate::plan::model::{Plan, RollbackStickiness, StepKind};
 
 /// Whether a cluster ever gets a share, in the plan's steps or by what a rollback returns to.
 pub fn ever_used(plan: &Plan, start: Option<&Shares>, cluster: &str) -> bool {
     plan.strategy.peak(cluster) > 0 || start.is_some_and(|shares| shares.get(cluster).is_some_and(|share| *share > 0))
 }
 
-/// The managed groups of a route that the run ever uses: those that are in the original action, and those of clusters that ever get a share.
+/// The managed groups of a route that the run ever uses: those that are in the original split, and those of clusters that ever get a share.
 fn managed(plan: &Plan, start: Option<&Shares>, route: &Route) -> Vec<(ClusterName, String)> {
     let used = |cluster: &str, arn: &str| ever_used(plan, start, cluster) || route.original().weight(arn).is_some();
     route.start.groups.iter().filter(|(c, arn)| used(c, arn)).map(|(c, arn)| (c.clone(), arn.clone())).collect()
 }
 
-/// The original forward with these shares. Clusters that the plan never uses here have none, and are not attached for it.
-fn spell(plan: &Plan, begun: &Started, route: &Route, shares: &Shares) -> Result<Forward, Imprecise> {
+/// The original split with these shares. Clusters that the plan never uses here have none, and are not attached for it.
+fn spell(plan: &Plan, begun: &Started, route: &Route, shares: &Shares) -> Result<Split, Imprecise> {
     let managed = managed(plan, begun.start.as_ref(), route);
     let shares =
         shares.iter().filter(|(c, share)| **share > 0 || managed.iter().any(|(m, _)| m == *c)).map(|(c, s)| (c.clone(), *s)).collect();
-    shares::spell(route.original(), &managed, &shares)
+    shares::spell(route.original(), &managed, &shares, route.start.limits)
 }
 
 /// The share step that rules at `step`: the last one up to it.
@@ -43,8 +43,8 @@ pub fn coming(plan: &Plan, step: usize) -> Option<(usize, &Shares)> {
     })
 }
 
-/// What a route's forward is to be once `step` is done, for a run that began like this.
-pub fn after(plan: &Plan, begun: &Started, route: &Route, step: usize) -> Result<Forward, Imprecise> {
+/// What a route's split is to be once `step` is done, for a run that began like this.
+pub fn after(plan: &Plan, begun: &Started, route: &Route, step: usize) -> Result<Split, Imprecise> {
     if let Some((_, shares)) = ruling(plan, step).filter(|(number, _)| *number >= begun.from_step) {
         return spell(plan, begun, route, shares);
     }
@@ -52,15 +52,15 @@ pub fn after(plan: &Plan, begun: &Started, route: &Route, step: usize) -> Result
     Ok(if bound { attached(plan, begun, route) } else { route.original().clone() })
 }
 
-fn attached(plan: &Plan, begun: &Started, route: &Route) -> Forward {
+fn attached(plan: &Plan, begun: &Started, route: &Route) -> Split {
     let groups = managed(plan, begun.start.as_ref(), route);
     let arns: Vec<_> = groups.iter().map(|(_, arn)| arn.as_str()).collect();
-    shares::attach(route.original(), &arns)
+    route.original().attach(&arns)
 }
 
-/// What a route's forward is to be once it is rolled back: the original shares, with the plan's groups that are attached now left attached
+/// What a route's split is to be once it is rolled back: the original shares, with the plan's groups that are attached now left attached
 /// at weight 0; or, where stickiness must be broken, without the groups that have no share at the start.
-pub fn back(plan: &Plan, state: &State, route: &Route, rollback: &Rollback, live: &Forward) -> Result<Forward, Imprecise> {
+pub fn back(plan: &Plan, state: &State, route: &Route, rollback: &Rollback, live: &Split) -> Result<Split, Imprecise> {
     if let Some((_, shares)) = rollback.to_step.and_then(|step| ruling(plan, step)) {
         return spell(plan, &state.started, route, shares);
     }
@@ -72,15 +72,15 @@ pub fn back(plan: &Plan, state: &State, route: &Route, rollback: &Rollback, live
     let start = start(plan, state, route, live)?;
     let idle: Vec<_> = route.start.groups.values().map(String::as_str).filter(|arn| start.weight(arn).unwrap_or(0) == 0).collect();
     if breaks(plan, state, route, rollback) {
-        return Ok(shares::detach(&start, &idle).unwrap_or(start));
+        return Ok(start.detach(&idle).unwrap_or(start));
     }
     let kept: Vec<_> = idle.into_iter().filter(|arn| live.weight(arn).is_some()).collect();
-    Ok(shares::attach(&start, &kept))
+    Ok(start.attach(&kept))
 }
 
 /// A part of the way back: so many percent of it from where the route was when it began. `None` where that is all of it: a route that has no
 /// way to go, or of which nobody knows in shares where it was. Where a part cannot be spelled in weights, the route waits for the next.
-fn part(state: &State, route: &Route, ramp: &Ramping, live: &Forward) -> Option<Forward> {
+fn part(state: &State, route: &Route, ramp: &Ramping, live: &Split) -> Option<Split> {
     let begun = ramp.from.get(&route.start.id)?;
     let from = shares_of(route, begun);
     let (home, way) = (origin(state, route), f64::from(ramp.percent) / 100.0);
@@ -93,7 +93,7 @@ fn part(state: &State, route: &Route, ramp: &Ramping, live: &Forward) -> Option<
     let shares = rounded(&clusters.iter().map(between).collect());
     let base = if foreign(route, live) { live } else { route.original() };
     let attached: Vec<_> = route.start.groups.values().map(String::as_str).filter(|arn| live.weight(arn).is_some()).collect();
-    Some(spell_into(route, base, &shares).map_or_else(|_| begun.clone(), |spelled| shares::attach(&spelled, &attached)))
+    Some(spell_into(route, base, &shares).map_or_else(|_| begun.clone(), |spelled| spelled.attach(&attached)))
 }
 
 /// Whole percents that sum to 100; the largest remainders are rounded up.
@@ -111,12 +111,12 @@ fn rounded(shares: &BTreeMap<ClusterName, f64>) -> Shares {
     all.into_iter().map(up).collect()
 }
 
-/// Shares in an action whose other groups stay as they are there, which need not be as they were at the start.
-fn spell_into(route: &Route, live: &Forward, shares: &Shares) -> Result<Forward, Imprecise> {
+/// Shares in a split whose other members stay as they are there, which need not be as they were at the start.
+fn spell_into(route: &Route, live: &Split, shares: &Shares) -> Result<Split, Imprecise> {
     let used = route.start.groups.iter().filter(|(c, arn)| live.weight(arn).is_some() || shares.get(*c).is_some_and(|s| *s > 0));
     let managed: Vec<_> = used.map(|(c, arn)| (c.clone(), arn.clone())).collect();
     let shares = shares.iter().filter(|(c, _)| managed.iter().any(|(m, _)| m == *c)).map(|(c, s)| (c.clone(), *s)).collect();
-    shares::spell(live, &managed, &shares)
+    shares::spell(live, &managed, &shares, route.start.limits)
 }
 
 /// Why going back to the shares of an earlier step would lead forward instead, where it would: on some route a cluster would get more than it
@@ -124,7 +124,7 @@ fn spell_into(route: &Route, live: &Forward, shares: &Shares) -> Result<Forward,
 pub fn onward(plan: &Plan, state: &State, step: usize) -> Option<String> {
     let (number, shares) = ruling(plan, step)?;
     state.routes.values().filter(|r| !r.gone()).find_map(|route| {
-        let live = route.drift.iter().flatten().find_map(|actions| action::forward(actions)).unwrap_or(route.forward());
+        let live = route.changed().and_then(Content::forwards).unwrap_or(route.split());
         let (now, before) = (shares_of(route, live), origin(state, route));
         let of = |all: &BTreeMap<ClusterName, f64>, cluster: &str| all.get(cluster).copied().unwrap_or(0.0);
         let more = |(cluster, share): &(&ClusterName, &u32)| f64::from(**share) > of(&now, cluster).max(of(&before, cluster)) + 0.5;
@@ -136,7 +136,7 @@ pub fn onward(plan: &Plan, state: &State, step: usize) -> Option<String> {
 
 /// Whether traffic is, or may be, elsewhere than it was when the run began. Groups that were attached at weight 0 carry none.
 pub fn moved(state: &State) -> bool {
-    let same = |route: &Route| shares_of(route, route.forward()) == shares_of(route, route.original());
+    let same = |route: &Route| shares_of(route, route.split()) == shares_of(route, route.original());
     state.routes.values().any(|r| r.drift.is_some() || r.open.is_some() || !same(r))
 }
 
@@ -149,9 +149,9 @@ pub fn origin(state: &State, route: &Route) -> BTreeMap<ClusterName, f64> {
     )
 }
 
-/// The shares of the start. Where someone else changed the part of the action that is not the plan's, they are spelled into what is live:
+/// The shares of the start. Where someone else changed the part of the split that is not the plan's, they are spelled into what is live:
 /// that part is not ours to put back.
-fn start(plan: &Plan, state: &State, route: &Route, live: &Forward) -> Result<Forward, Imprecise> {
+fn start(plan: &Plan, state: &State, route: &Route, live: &Split) -> Result<Split, Imprecise> {
     if let (true, Some(shares)) = (foreign(route, live), state.started.start.clone().or_else(|| whole(&shares_of(route, route.original()))))
     {
         return spell_into(route, live, &shares);
@@ -159,22 +159,17 @@ fn start(plan: &Plan, state: &State, route: &Route, live: &Forward) -> Result<Fo
     state.started.start.as_ref().map_or_else(|| Ok(route.original().clone()), |shares| spell(plan, &state.started, route, shares))
 }
 
-/// Whether the part of an action that is not the plan's, or its stickiness, is not what it was at the start.
-fn foreign(route: &Route, live: &Forward) -> bool {
-    let others = |forward: &Forward| -> BTreeMap<String, u64> {
-        let own = |arn: &String| route.start.groups.values().any(|g| g == arn);
-        let all = forward.target_groups.iter().map(|t| &t.target_group_arn).filter(|arn| !own(arn));
-        all.map(|arn| (arn.clone(), forward.weight(arn).unwrap_or(0).into())).collect()
+/// Whether the part of a split that is not the plan's is not what it was at the start.
+fn foreign(route: &Route, live: &Split) -> bool {
+    let others = |split: &Split| -> BTreeMap<String, u64> {
+        let own = |id: &String| route.start.groups.values().any(|g| g == id);
+        split.ids().filter(|id| !own(id)).map(|id| (id.clone(), split.weight(id).unwrap_or(0).into())).collect()
     };
-    let total = |forward: &Forward| -> u64 {
-        forward.target_groups.iter().map(|t| u64::from(forward.weight(&t.target_group_arn).unwrap_or(0))).sum()
-    };
+    let total = |split: &Split| -> u64 { split.ids().map(|id| u64::from(split.weight(id).unwrap_or(0))).sum() };
     let (was, is) = (others(route.original()), others(live));
     let (before, now) = (total(route.original()), total(live));
-    let sticky = |f: &Forward| f.target_group_stickiness_config.clone().filter(|s| s.enabled);
     // Equal as parts of the whole, whatever the weights' scale.
-    let same = was.len() == is.len() && was.iter().all(|(arn, w)| is.get(arn).is_some_and(|v| w * now == v * before));
-    !same || sticky(route.original()) != sticky(live)
+    was.len() != is.len() || !was.iter().all(|(id, w)| is.get(id).is_some_and(|v| w * now == v * before))
 }
 
 /// Shares in whole percents, where they are such.
@@ -190,18 +185,18 @@ pub fn breaks(plan: &Plan, state: &State, route: &Route, rollback: &Rollback) ->
 
 /// Whether clients may hold cookies that lead to a group which a rollback puts to 0: it had traffic before the run, or in it.
 pub fn sticky_clients(plan: &Plan, state: &State, route: &Route) -> bool {
-    let carries = |arn: &str| route.original().weight(arn).is_some_and(|w| w > 0);
+    let carries = |id: &str| route.original().carries(id);
     let done = plan.strategy.steps.iter().take(state.step).skip(state.started.from_step - 1);
     let raised: Vec<_> = done.filter_map(|s| if let StepKind::Shares(shares) = &s.kind { Some(shares) } else { None }).collect();
     let lost = |(cluster, arn): (&ClusterName, &String)| {
         let stays = state.started.start.as_ref().map_or(carries(arn), |start| start.get(cluster).is_some_and(|share| *share > 0));
         !stays && (carries(arn) || raised.iter().any(|shares| shares.get(cluster).is_some_and(|share| *share > 0)))
     };
-    route.original().sticky() && route.start.groups.iter().any(lost)
+    route.start.content.sticky().is_some() && route.start.groups.iter().any(lost)
 }
 
-/// The managed shares of a forward, in percent by cluster; empty where the managed part carries nothing.
-pub fn shares_of(route: &Route, forward: &Forward) -> BTreeMap<ClusterName, f64> {
+/// The managed shares of a split, in percent by cluster; empty where the managed part carries nothing.
+pub fn shares_of(route: &Route, split: &Split) -> BTreeMap<ClusterName, f64> {
     let groups: Vec<_> = route.start.groups.iter().map(|(c, arn)| (c.clone(), arn.clone())).collect();
-    shares::read(forward, &groups).unwrap_or_default()
+    shares::read(split, &groups).unwrap_or_default()
 }

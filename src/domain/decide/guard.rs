@@ -7,21 +7,22 @@ use jiff::Timestamp;
 use super::way_back::{self, way_back as ways};
 use super::{Decision, metrics};
 use crate::domain::decide::goal;
+use crate::domain::elb::arn::short;
 use crate::domain::health::gate::{self, Guard};
 use crate::domain::run::event::GateKind;
 use crate::domain::run::event::{Event, Freeze};
 use crate::domain::run::state::{AUTOMATIC, Route, State};
-use crate::domain::run::watch::{Watch, short};
+use crate::domain::run::watch::Watch;
+use crate::domain::traffic::Content;
 use crate::plan::model::{OnFailure, Plan};
 
 /// The groups that carry traffic now, or may, by a write that is still open: the largest share in percent that each has on any route.
 pub fn carrying(state: &State) -> BTreeMap<&str, u32> {
     let mut all: BTreeMap<&str, u32> = BTreeMap::new();
     for route in state.routes.values().filter(|r| !r.gone()) {
-        let live = route.drift.iter().flatten().filter_map(|actions| crate::domain::elb::action::forward(actions));
-        let forwards = live.chain([route.forward()]).chain(route.open.iter().flat_map(|o| &o.sets));
-        for forward in forwards {
-            let shares = goal::shares_of(route, forward);
+        let live = route.changed().and_then(Content::forwards);
+        for split in live.into_iter().chain([route.split()]).chain(route.open.iter().flat_map(|o| &o.sets)) {
+            let shares = goal::shares_of(route, split);
             for (cluster, arn) in &route.start.groups {
                 let share = gate::ceil(shares.get(cluster).copied().unwrap_or(0.0));
                 if share > 0 {
@@ -92,7 +93,7 @@ fn trouble(state: &State, message: String) -> Option<Decision> {
 }
 
 fn failed(plan: &Plan, state: &State, watch: &Watch, group: &str, message: String) -> Option<Decision> {
-    let frozen = state.frozen.as_ref().map(|(reason, _, _)| *reason);
+    let frozen = state.frozen.as_ref().map(|frozen| frozen.reason);
     let failure = Event::GateFailed { gate: GateKind::Guard, group: group.into(), message: message.clone() };
     if plan.strategy.on_failure == OnFailure::Pause {
         let again = frozen == Some(Freeze::GuardFailed);

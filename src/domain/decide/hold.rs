@@ -8,10 +8,11 @@ use super::{Decision, guard, newer, steps};
 use crate::base::time::later;
 use crate::domain::decide::goal;
 use crate::domain::decide::rival;
+use crate::domain::elb::arn::short;
 use crate::domain::health::gate::Guard;
 use crate::domain::run::event::{Event, Freeze, Wait, WaitReason};
 use crate::domain::run::state::{Phase, Route, State};
-use crate::domain::run::watch::{Marker, Watch, short};
+use crate::domain::run::watch::{Marker, Watch};
 use crate::domain::traffic::Unreadable;
 use crate::plan::model::{Plan, StepKind};
 
@@ -23,7 +24,7 @@ pub fn decide(plan: &Plan, state: &State, watch: &Watch, now: Timestamp) -> Opti
     let reason = reason(state, watch, now);
     match (&state.frozen, reason) {
         (None, Some((reason, message))) => return Some(Decision::Record(vec![Event::Frozen { reason, message }])),
-        (Some((frozen, _, _)), reason) if thaws(plan, state, watch, *frozen, reason.as_ref().map(|r| r.0), now) => {
+        (Some(frozen), reason) if thaws(plan, state, watch, frozen.reason, reason.as_ref().map(|r| r.0), now) => {
             return Some(Decision::Record(vec![Event::Thawed {}]));
         }
         _ => {}
@@ -85,20 +86,20 @@ fn thaws(plan: &Plan, state: &State, watch: &Watch, frozen: Freeze, reason: Opti
 fn reassert(plan: &Plan, state: &State, watch: &Watch, now: Timestamp) -> Option<Decision> {
     let routes = state.routes.values().filter(|r| r.reassert && r.open.is_none() && !r.gone() && !state.held());
     let done = if state.phase == Phase::Ready { state.step - 1 } else { state.step };
-    let wanted = |r: &Route| if r.late { goal::after(plan, &state.started, r, done).ok() } else { Some(r.forward().clone()) };
+    let wanted = |r: &Route| if r.late { goal::after(plan, &state.started, r, done).ok() } else { Some(r.split().clone()) };
     let routes: Vec<_> = routes.filter_map(|r| Some((r, wanted(r)?))).collect();
     steps::short(plan, state, watch, &steps::raised(state, &routes), state.step, now).or_else(|| steps::batch_over(state, routes))
 }
 
 fn frozen(state: &State) -> Option<Wait> {
-    let (_, message, _) = state.frozen.as_ref()?;
-    Some(Wait { reason: WaitReason::Frozen, message: message.clone(), until: None })
+    let frozen = state.frozen.as_ref()?;
+    Some(Wait { reason: WaitReason::Frozen, message: frozen.message.clone(), until: None })
 }
 
 fn paused(state: &State) -> Option<Wait> {
-    let (by, reason) = state.paused.as_ref()?;
-    let reason = if reason.is_empty() { String::new() } else { format!(": {reason}") };
-    Some(Wait { reason: WaitReason::Paused, message: format!("paused by {by}{reason}"), until: None })
+    let paused = state.paused.as_ref()?;
+    let why = if paused.why.is_empty() { String::new() } else { format!(": {}", paused.why) };
+    Some(Wait { reason: WaitReason::Paused, message: format!("paused by {}{why}", paused.by), until: None })
 }
 
 /// What cannot be read at present, and how to log in again where that is why.

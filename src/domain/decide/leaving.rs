@@ -17,7 +17,7 @@ use crate::plan::model::Plan;
 /// Waits, or leaves.
 pub fn decide(plan: &Plan, state: &State, watch: &Watch, orders: Orders, waits: Vec<Wait>, now: Timestamp) -> Decision {
     let Some(leave) = orders.leave else { return Decision::Wait(waits) };
-    let frozen = state.frozen.as_ref().map_or(Stop::Waiting, |(reason, _, _)| stop(*reason));
+    let frozen = state.frozen.as_ref().map_or(Stop::Waiting, |frozen| stop(frozen.reason));
     if (now < leave && frozen == Stop::Waiting) || middle(plan, state, watch, &waits, now) {
         return Decision::Wait(waits);
     }

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use super::guard::carrying;
 use super::hold;
 use crate::domain::decide::goal;
+use crate::domain::elb::balancer::LiveRoute;
 use crate::domain::metric::gate::{self as metric, Question, Side, Standing};
 use crate::domain::metric::verdict::judge::{Call, Sides, Verdict};
 use crate::domain::run::event::{Event, Wait, WaitReason};
@@ -78,22 +79,17 @@ pub fn verdict(plan: &Plan, state: &State, watch: &Watch, gate: &MetricGate, now
 
 /// The new cluster's share as written, in percent.
 fn written(plan: &Plan, state: &State) -> f64 {
-    let shares = state.routes.values().filter(|r| !r.gone()).map(|r| goal::shares_of(r, r.forward()));
+    let shares = state.routes.values().filter(|r| !r.gone()).map(|r| goal::shares_of(r, r.split()));
     shares.filter_map(|s| s.get(&plan.strategy.to).copied()).fold(0.0, f64::max)
 }
 
 /// Why the groups' requests say little about the shares, where that is so.
 fn advisory(state: &State, watch: &Watch) -> Option<String> {
-    let sticky =
-        |r: &&crate::domain::run::state::Route| r.original().target_group_stickiness_config.as_ref().is_some_and(|config| config.enabled);
-    if let Some(route) = state.routes.values().find(sticky) {
+    if let Some(route) = state.routes.values().find(|r| r.start.content.sticky().is_some()) {
         return Some(format!("clients are sticky on {}, and stay with their group", route.start.label));
     }
     let ours = |arn: &str| state.started.groups.contains_key(arn);
-    let feeds = |live: &crate::domain::elb::balancer::LiveRoute| {
-        crate::domain::elb::action::forward(&live.actions)
-            .is_some_and(|f| f.target_groups.iter().any(|t| t.weight != Some(0) && ours(&t.target_group_arn)))
-    };
+    let feeds = |live: &LiveRoute| live.content.split.members.iter().any(|m| m.weight != Some(0) && ours(&m.id));
     let other = watch.census.iter().map(|(_, route)| route).find(|route| !state.routes.contains_key(&route.id) && feeds(route))?;
     Some(format!("{} sends requests to the same groups, and is not moved", other.label()))
 }

@@ -9,10 +9,11 @@ use jiff::Timestamp;
 
 use super::{Decision, guard, wait, way_back};
 use crate::base::time::later;
+use crate::domain::elb::arn::short;
 use crate::domain::health::gate::{self, Guard};
 use crate::domain::run::event::{Event, WaitReason};
 use crate::domain::run::state::{Ramping, State};
-use crate::domain::run::watch::{Watch, short};
+use crate::domain::run::watch::Watch;
 use crate::plan::model::Plan;
 
 /// What follows a part that reads back right on every route that it can be written to.

@@ -3,12 +3,11 @@
 use jiff::Timestamp;
 
 use crate::domain::decide::rival;
-use crate::domain::elb::action::{self, Action, Forward};
 use crate::domain::elb::balancer::LiveRoute;
 use crate::domain::run::event::{Event, RouteStart, WriteResult};
 use crate::domain::run::state::{Open, Phase, Route, State};
 use crate::domain::run::watch::Watch;
-use crate::domain::traffic::{RouteId, Unreadable};
+use crate::domain::traffic::{Content, RouteId, Split, Unreadable};
 
 /// What must be journalled before anything else is decided.
 pub fn events(state: &State, watch: &Watch) -> Vec<Event> {
@@ -29,12 +28,8 @@ fn appeared(state: &State, watch: &Watch) -> Vec<Event> {
 
 /// A newcomer as a route of the run: of the workload whose group it carries traffic to.
 fn start(state: &State, load_balancer: &str, live: &LiveRoute) -> Option<RouteStart> {
-    let forward = live.forward()?;
-    let left = |route: &&Route| {
-        let carried =
-            route.original().target_groups.iter().map(|t| &t.target_group_arn).filter(|arn| route.start.groups.values().any(|g| g == *arn));
-        carried.into_iter().any(|arn| route.original().weight(arn).unwrap_or(0) > 0 && forward.weight(arn).unwrap_or(0) > 0)
-    };
+    let split = live.forwards()?;
+    let left = |route: &&Route| route.start.groups.values().any(|id| route.original().carries(id) && split.carries(id));
     let kin = &state.routes.values().find(left)?.start;
     Some(RouteStart {
         id: live.id.clone(),
@@ -43,8 +38,9 @@ fn start(state: &State, load_balancer: &str, live: &LiveRoute) -> Option<RouteSt
         conditions: live.conditions.clone(),
         workload: kin.workload.clone(),
         groups: kin.groups.clone(),
-        actions: live.actions.clone(),
+        content: live.content.clone(),
         found: None,
+        limits: kin.limits,
         owners: rival::owners(&live.tags),
     })
 }
@@ -57,62 +53,61 @@ fn event(route: &Route, watch: &Watch) -> Option<Event> {
             None => settled(route, live, reading.at),
         },
         Err(Unreadable::NotFound(_)) if !route.gone() => {
-            Some(Event::Drifted { route: route.start.id.clone(), expected: route.known.clone(), live: None })
+            Some(Event::Drifted { route: route.start.id.clone(), expected: Box::new(route.known.clone()), live: None })
         }
         Err(_) => None,
     }
 }
 
 /// A write without an answer: a read decides it, at the latest the first one after its deadline.
-fn opened(route: &Route, open: &Open, live: &LiveRoute, at: Timestamp) -> Option<Event> {
+fn opened(route: &Route, open: &Open, live: &Content, at: Timestamp) -> Option<Event> {
     let over = at > open.deadline;
-    if live.forward().is_some_and(|forward| route.outdated(forward, at)) {
+    if live.forwards().is_some_and(|split| route.outdated(split, at)) {
         // It may be of the time before the write that this one was sent after, also where that is just what this one wants.
         return None;
     }
     if open.pending && !over {
         // A crash left it: whatever was sent may still be under way.
-        return only(open).filter(|set| is(live, route, set)).map(|set| outcome(route, WriteResult::Applied, Some(set.clone()), None));
+        return only(open).filter(|set| is(live, route, set)).map(|_| outcome(route, WriteResult::Applied, Some(live.split.clone()), None));
     }
-    if let Some(set) = open.sets.iter().find(|set| is(live, route, set)) {
+    if open.sets.iter().any(|set| is(live, route, set)) {
         let decided = over || open.sets.len() == 1;
-        return decided.then(|| outcome(route, WriteResult::Applied, Some(set.clone()), None));
+        return decided.then(|| outcome(route, WriteResult::Applied, Some(live.split.clone()), None));
     }
-    if action::same(&live.actions, &route.known) {
+    if live.same(&route.known) {
         return over.then(|| outcome(route, WriteResult::Failed, None, Some("it never took effect".into())));
     }
     // What was sent can no longer come, and what is there is known to be someone else's: nothing of ours is open.
-    drifted(route, &live.actions)
-        .or_else(|| over.then(|| outcome(route, WriteResult::Failed, None, Some("someone else's is there".into()))))
+    drifted(route, live).or_else(|| over.then(|| outcome(route, WriteResult::Failed, None, Some("someone else's is there".into()))))
 }
 
-fn only(open: &Open) -> Option<&Forward> {
+fn only(open: &Open) -> Option<&Split> {
     if let [set] = open.sets.as_slice() { Some(set) } else { None }
 }
 
-fn settled(route: &Route, live: &LiveRoute, at: Timestamp) -> Option<Event> {
-    if live.forward().is_some_and(|forward| route.outdated(forward, at) && is(live, route, forward)) {
+fn settled(route: &Route, live: &Content, at: Timestamp) -> Option<Event> {
+    if live.forwards().is_some_and(|split| route.outdated(split, at)) && live.same_beside(&route.known) {
         return None;
     }
-    if action::same(&live.actions, &route.known) {
-        return route.drift.is_some().then(|| back(route, &live.actions));
+    if live.same(&route.known) {
+        return route.drift.is_some().then(|| back(route, live));
     }
-    drifted(route, &live.actions)
+    drifted(route, live)
 }
 
-fn is(live: &LiveRoute, route: &Route, forward: &Forward) -> bool {
-    action::same(&live.actions, &action::with_forward(&route.known, forward))
+fn is(live: &Content, route: &Route, split: &Split) -> bool {
+    live.split.same(split) && live.same_beside(&route.known)
 }
 
-fn drifted(route: &Route, live: &[Action]) -> Option<Event> {
-    let known = route.drift.as_ref().is_some_and(|d| d.as_ref().is_some_and(|d| action::same(d, live)));
+fn drifted(route: &Route, live: &Content) -> Option<Event> {
+    let known = route.changed().is_some_and(|changed| changed.same(live));
     (!known).then(|| back(route, live))
 }
 
-fn back(route: &Route, live: &[Action]) -> Event {
-    Event::Drifted { route: route.start.id.clone(), expected: route.known.clone(), live: Some(live.to_vec()) }
+fn back(route: &Route, live: &Content) -> Event {
+    Event::Drifted { route: route.start.id.clone(), expected: Box::new(route.known.clone()), live: Some(Box::new(live.clone())) }
 }
 
-fn outcome(route: &Route, result: WriteResult, live: Option<Forward>, detail: Option<String>) -> Event {
+fn outcome(route: &Route, result: WriteResult, live: Option<Split>, detail: Option<String>) -> Event {
     Event::Outcome { route: route.start.id.clone(), result, live, detail }
 }

@@ -6,11 +6,10 @@ use jiff::Timestamp;
 use super::{Batch, Decision, hold, hooks, ramp, wait, way_back};
 use crate::base::duration;
 use crate::domain::decide::goal;
-use crate::domain::elb::action::{self, Action, Forward};
 use crate::domain::run::event::{Event, Outcome, Stop, WaitReason, Write};
 use crate::domain::run::state::{Rollback, Route, State};
 use crate::domain::run::watch::Watch;
-use crate::domain::traffic::Unreadable;
+use crate::domain::traffic::{Content, Split, Unreadable};
 use crate::plan::model::{Plan, RollbackStickiness};
 
 /// How a route stands.
@@ -76,7 +75,7 @@ pub fn decide(plan: &Plan, state: &State, watch: &Watch, now: Timestamp) -> Deci
 /// Default actions first, they take what no rule takes; then the routes of which the largest share has to come back.
 fn first_things_first<'a>(plan: &Plan, state: &'a State) -> Vec<&'a Route> {
     let moved = |route: &Route| -> i64 {
-        let now = goal::shares_of(route, route.forward());
+        let now = goal::shares_of(route, route.split());
         let was = state.started.start.as_ref().map_or_else(
             || goal::shares_of(route, route.original()),
             |start| start.iter().map(|(cluster, share)| (cluster.clone(), f64::from(*share))).collect(),
@@ -88,7 +87,7 @@ fn first_things_first<'a>(plan: &Plan, state: &'a State) -> Vec<&'a Route> {
         all
     };
     let mut routes: Vec<_> = state.routes.values().collect();
-    routes.sort_by_key(|r| (r.start.id.contains(":listener-rule/"), -moved(r)));
+    routes.sort_by_key(|r| (r.start.id.kind(), -moved(r)));
     routes
 }
 
@@ -99,18 +98,18 @@ fn standing(plan: &Plan, state: &State, watch: &Watch, route: &Route, rollback: 
     // What a person asked for and cannot be had is not asked for again.
     let never = |why: String| if rollback.automatic { Standing::Left(why) } else { Standing::Lost(why) };
     if rollback.automatic
-        && let Some(Some(live)) = &route.drift
+        && let Some(live) = route.changed()
     {
-        return Standing::Left(format!("someone else changed it, it is left alone: {}", spelled(route, action::forward(live))));
+        return Standing::Left(format!("someone else changed it, it is left alone: {}", spelled(route, live.forwards())));
     }
     if let Some(Unreadable::Unrepresentable(element)) = unread(route, watch) {
         return Standing::Left(element.clone());
     }
     let reading = reading(route, watch);
-    if reading.is_some_and(|actions| action::forward(actions).is_none()) {
+    if reading.is_some_and(|content| content.forwards().is_none()) {
         return never("someone else made it something that forwards nowhere".into());
     }
-    let live = reading.and_then(action::forward).unwrap_or(route.forward());
+    let live = reading.and_then(Content::forwards).unwrap_or(route.split());
     // A write that nobody heard of may have attached a group, which then stays attached.
     let sent = route.open.as_ref().and_then(|open| open.sets.last()).filter(|_| reading.is_none());
     let goal = match goal::back(plan, state, route, rollback, sent.unwrap_or(live)) {
@@ -119,7 +118,7 @@ fn standing(plan: &Plan, state: &State, watch: &Watch, route: &Route, rollback: 
     };
     // What was confirmed or read before the rollback began, or by another process, is no read-back; the writer reads before it writes.
     let read = reading.is_some() && watch.routes.get(&route.start.id).is_some_and(|r| r.at >= rollback.since);
-    let right = live.same(&goal) && route.forward().same(&goal) && (read || route.read_back) && !route.outdated(live, now);
+    let right = live.same(&goal) && route.split().same(&goal) && (read || route.read_back) && !route.outdated(live, now);
     match &route.open {
         None if right => Standing::Right,
         // A late read may show what a write without an answer was to restore: then it is written again.
@@ -140,10 +139,10 @@ fn standing(plan: &Plan, state: &State, watch: &Watch, route: &Route, rollback: 
     }
 }
 
-/// The actions as last read, if that reading is later than all that we did to the route.
-fn reading<'a>(route: &Route, watch: &'a Watch) -> Option<&'a [Action]> {
+/// The content as last read, if that reading is later than all that we did to the route.
+fn reading<'a>(route: &Route, watch: &'a Watch) -> Option<&'a Content> {
     let reading = watch.routes.get(&route.start.id).filter(|r| r.at >= route.touched)?;
-    reading.value.as_ref().ok().map(|live| live.actions.as_slice())
+    reading.value.as_ref().ok()
 }
 
 /// Whether the last look, later than all that we did to the route, did not find it.
@@ -156,8 +155,8 @@ fn unread<'a>(route: &Route, watch: &'a Watch) -> Option<&'a Unreadable> {
     watch.routes.get(&route.start.id).filter(|r| r.at >= route.touched)?.value.as_ref().err()
 }
 
-fn spelled(route: &Route, forward: Option<&Forward>) -> String {
-    let shares = forward.map(|f| goal::shares_of(route, f)).unwrap_or_default();
+fn spelled(route: &Route, split: Option<&Split>) -> String {
+    let shares = split.map(|split| goal::shares_of(route, split)).unwrap_or_default();
     shares.iter().map(|(cluster, share)| format!("{cluster} {share:.0} %")).collect::<Vec<_>>().join(", ")
 }
 
@@ -174,13 +173,13 @@ fn finished(plan: &Plan, state: &State, rollback: &Rollback, left: Vec<String>) 
 fn remarks(plan: &Plan, state: &State, rollback: &Rollback) -> Vec<String> {
     let keeps = plan.strategy.rollback_stickiness == RollbackStickiness::Keep || !rollback.automatic;
     let sticky = state.routes.values().filter(|r| keeps && goal::sticky_clients(plan, state, r));
-    let longest = sticky.filter_map(|r| r.original().target_group_stickiness_config.as_ref()?.duration_seconds).max();
+    let longest = sticky.filter_map(|r| r.start.content.sticky()?.seconds).max();
     let to = &plan.strategy.to;
     longest
         .map(|s| {
             format!(
                 "weights restored, clients with a cookie stay on {to} for up to {}",
-                duration::show(std::time::Duration::from_secs(s.unsigned_abs().into()))
+                duration::show(std::time::Duration::from_secs(s.into()))
             )
         })
         .into_iter()

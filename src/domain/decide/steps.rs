@@ -10,13 +10,14 @@ use crate::base::hours::opened;
 use crate::base::time::later;
 use crate::domain::decide::goal;
 use crate::domain::decide::hours;
-use crate::domain::elb::action::Forward;
+use crate::domain::elb::arn::short as name;
 use crate::domain::health::gate::{self, Raise};
 use crate::domain::run::event::GateKind;
 use crate::domain::run::event::{Event, Freeze, GroupStart, Outcome, RouteStart, StepType, Stop, Wait, WaitReason, Write};
 use crate::domain::run::hook::Occasion;
-use crate::domain::run::state::{AUTOMATIC, Phase, Route, State};
-use crate::domain::run::watch::{Watch, short as name};
+use crate::domain::run::state::{AUTOMATIC, Baked, Phase, Route, State};
+use crate::domain::run::watch::Watch;
+use crate::domain::traffic::Split;
 use crate::plan::model::{Limit, OnFailure, OnTimeout, Plan, Step, StepKind};
 
 /// A bake is journalled this often, so that a crash loses no more.
@@ -112,7 +113,7 @@ fn nobody_approved(state: &State, watch: &Watch, Limit { after, then }: Limit) -
         OnTimeout::Pause => vec![Event::Paused { by: AUTOMATIC.into(), reason: message, request: None }],
         OnTimeout::Rollback => guard::back(state, watch, message).unwrap_or_else(|freeze| vec![freeze]),
     };
-    [vec![Event::TimedOut { step: state.step, after: millis, then }], effect].concat()
+    [vec![Event::TimedOut { step: state.step, after: millis, then: then.into() }], effect].concat()
 }
 
 fn baking(plan: &Plan, state: &State, watch: &Watch, now: Timestamp) -> Decision {
@@ -135,7 +136,7 @@ fn baking(plan: &Plan, state: &State, watch: &Watch, now: Timestamp) -> Decision
 
 /// Observed time of the current bake, unobserved time since the last record, and the look up to which both are counted.
 fn baked(state: &State, watch: &Watch) -> (Duration, Duration, Timestamp) {
-    let (before, at) = state.baked;
+    let Baked { observed: before, until: at } = state.baked;
     let until = watch.last_look.unwrap_or(at).max(at);
     let (observed, unseen) = watch.observed(at, until);
     (before + observed, unseen, until)
@@ -154,7 +155,7 @@ pub fn last_bake_record(state: &State, watch: &Watch) -> Option<Event> {
 fn bake_over(state: &State, watch: &Watch, least: Duration) -> Option<Event> {
     let (observed, unseen, until) = baked(state, watch);
     let millis = |d: Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
-    let due = observed >= state.baked.0 + least || !unseen.is_zero();
+    let due = observed >= state.baked.observed + least || !unseen.is_zero();
     due.then(|| Event::Baked { step: state.step, millis: millis(observed), gap: millis(unseen), until })
 }
 
@@ -210,11 +211,11 @@ fn moving(plan: &Plan, state: &State, watch: &Watch, now: Timestamp) -> Decision
 }
 
 /// The routes that are not yet as the current step wants them, with what they are to be; or why that cannot be spelled.
-fn pending<'a>(plan: &Plan, state: &'a State) -> Result<Vec<(&'a Route, Forward)>, String> {
+fn pending<'a>(plan: &Plan, state: &'a State) -> Result<Vec<(&'a Route, Split)>, String> {
     let mut pending = Vec::new();
     for route in state.routes.values().filter(|r| !r.gone()) {
         match goal::after(plan, &state.started, route, state.step) {
-            Ok(set) if route.open.is_none() && route.forward().same(&set) => {}
+            Ok(set) if route.open.is_none() && route.split().same(&set) => {}
             Ok(set) => pending.push((route, set)),
             Err(e) => return Err(format!("{}: {e}", route.start.label)),
         }
@@ -223,7 +224,7 @@ fn pending<'a>(plan: &Plan, state: &'a State) -> Result<Vec<(&'a Route, Forward)
 }
 
 /// Moves the routes that still need it, if the groups that it raises can take it.
-fn shift(plan: &Plan, state: &State, watch: &Watch, pending: Vec<(&Route, Forward)>, bind: bool, now: Timestamp) -> Decision {
+fn shift(plan: &Plan, state: &State, watch: &Watch, pending: Vec<(&Route, Split)>, bind: bool, now: Timestamp) -> Decision {
     if state.first_write.is_some_and(|first| later(first, plan.strategy.gates.timeout) <= now) {
         let (route, _) = &pending[0];
         return write_failed(
@@ -262,24 +263,20 @@ fn unbegun(plan: &Plan, state: &State, now: Timestamp) -> Option<Wait> {
 }
 
 /// A batch that moves these routes from what is known to what is wanted; `None` where there are none.
-pub fn batch_over(state: &State, routes: Vec<(&Route, Forward)>) -> Option<Decision> {
+pub fn batch_over(state: &State, routes: Vec<(&Route, Split)>) -> Option<Decision> {
     let raises = raised(state, &routes);
-    let writes: Vec<_> =
-        routes.into_iter().map(|(route, set)| Write { route: route.start.id.clone(), expect: Some(expected(route)), set }).collect();
+    let writes: Vec<_> = routes
+        .into_iter()
+        .map(|(route, set)| Write { route: route.start.id.clone(), expect: Some(route.expected().split.clone()), set })
+        .collect();
     (!writes.is_empty()).then_some(Decision::Write(Batch { restore: false, writes, raises }))
 }
 
-/// What must be there: what we last saw, drift included where it may be overwritten.
-fn expected(route: &Route) -> Forward {
-    let drift = route.drift.as_ref().and_then(|d| d.as_deref()).and_then(crate::domain::elb::action::forward);
-    drift.filter(|_| route.reassert).unwrap_or(route.forward()).clone()
-}
-
 /// The groups whose share rises on any of these routes.
-pub fn raised(state: &State, routes: &[(&Route, Forward)]) -> Vec<String> {
+pub fn raised(state: &State, routes: &[(&Route, Split)]) -> Vec<String> {
     let mut all: Vec<String> = Vec::new();
     for (route, set) in routes {
-        let (now, then) = (goal::shares_of(route, &expected(route)), goal::shares_of(route, set));
+        let (now, then) = (goal::shares_of(route, &route.expected().split), goal::shares_of(route, set));
         let rises = |cluster: &str| then.get(cluster).copied().unwrap_or(0.0) > now.get(cluster).copied().unwrap_or(0.0) + 1e-9;
         all.extend(route.start.groups.iter().filter(|(c, _)| rises(c)).map(|(_, arn)| arn.clone()));
     }

@@ -36,7 +36,7 @@ pub fn way_back(state: &State, watch: &Watch) -> Vec<WayBack> {
 pub fn carriers<'a>(state: &'a State, route: &'a Route) -> Vec<&'a str> {
     let carries = |cluster: &str, arn: &str| match &state.started.start {
         Some(shares) => shares.get(cluster).is_some_and(|s| *s > 0),
-        None => route.original().weight(arn).is_some_and(|w| w > 0),
+        None => route.original().carries(arn),
     };
     route.start.groups.iter().filter(|(c, arn)| carries(c, arn)).map(|(_, arn)| arn.as_str()).collect()
 }

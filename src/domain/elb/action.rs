@@ -1,4 +1,4 @@
-//! Listener and rule actions, in the shape and spelling of the ELBv2 API, so that what the journal keeps can be given to the `aws` CLI as it is.
+//! Listener and rule actions, in the shape and spelling of the ELBv2 API, so that they can be given to the `aws` CLI as they are.
 //!
 //! Only what this build represents completely may be written back: the adapter refuses an action with an element that is not here.
 
@@ -103,28 +103,6 @@ pub struct Stickiness {
     pub duration_seconds: Option<i32>,
 }
 
-impl Forward {
-    /// The weight of a group, a lone group's being 1 whatever it says; `None` where the group is not attached.
-    pub fn weight(&self, arn: &str) -> Option<u16> {
-        let tuple = self.target_groups.iter().find(|t| t.target_group_arn == arn)?;
-        if self.target_groups.len() == 1 { Some(1) } else { Some(tuple.weight.unwrap_or(0)) }
-    }
-
-    /// Whether group stickiness is on.
-    pub fn sticky(&self) -> bool {
-        self.target_group_stickiness_config.as_ref().is_some_and(|s| s.enabled)
-    }
-
-    /// Whether two forwards mean the same to the load balancer: same groups and weights in any order, same stickiness (absent and off are equal).
-    pub fn same(&self, other: &Self) -> bool {
-        let weights = |f: &Self| -> BTreeMap<String, Option<u16>> {
-            f.target_groups.iter().map(|t| (t.target_group_arn.clone(), f.weight(&t.target_group_arn))).collect()
-        };
-        let stickiness = |f: &Self| f.target_group_stickiness_config.clone().filter(|s| s.enabled);
-        weights(self) == weights(other) && stickiness(self) == stickiness(other)
-    }
-}
-
 impl Action {
     /// The forward configuration, if this is a forward action.
     pub fn forward(&self) -> Option<&Forward> {
@@ -133,31 +111,4 @@ impl Action {
             _ => None,
         }
     }
-}
-
-/// The forward action of a listener's or rule's actions, if it has one.
-pub fn forward(actions: &[Action]) -> Option<&Forward> {
-    actions.iter().find_map(Action::forward)
-}
-
-/// The same actions with the forward configuration replaced, everything else as it was.
-pub fn with_forward(actions: &[Action], set: &Forward) -> Vec<Action> {
-    actions
-        .iter()
-        .map(|a| match a {
-            Action::Forward { order, .. } => Action::Forward { order: *order, forward_config: set.clone() },
-            other => other.clone(),
-        })
-        .collect()
-}
-
-/// Whether two action lists mean the same: forwards by [`Forward::same`], all else equal.
-pub fn same(a: &[Action], b: &[Action]) -> bool {
-    a.len() == b.len()
-        && a.iter().zip(b).all(|(x, y)| match (x, y) {
-            (Action::Forward { forward_config: left, order: l }, Action::Forward { forward_config: right, order: r }) => {
-                left.same(right) && (l == r || a.len() == 1)
-            }
-            _ => x == y,
-        })
 }

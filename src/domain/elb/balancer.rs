@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::traffic::{RouteId, Unreadable};
-
-use super::action::{self, Action, Forward};
+use crate::domain::traffic::{Content, RouteId, Split, Unreadable};
 
 /// AWS tags, by key.
 pub type Tags = BTreeMap<String, String>;
@@ -84,7 +82,7 @@ pub struct Listener {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Unread {
-    /// ARN of the rule or listener.
+    /// Which.
     pub id: RouteId,
     /// `443 rule 15`, `443 default`, `443 rules`.
     pub label: String,
@@ -105,7 +103,7 @@ impl Unread {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LiveRoute {
-    /// ARN of the listener (default action) or of the rule.
+    /// Which.
     pub id: RouteId,
     /// ARN of the listener.
     pub listener: String,
@@ -116,7 +114,7 @@ pub struct LiveRoute {
     /// Conditions in words, such as `path /api* /ad*`; empty for the default action.
     pub conditions: String,
     /// What it does.
-    pub actions: Vec<Action>,
+    pub content: Content,
     /// The rule's own tags (the listener's for a default action); empty where tags were not read.
     pub tags: Tags,
 }
@@ -130,9 +128,9 @@ impl LiveRoute {
         }
     }
 
-    /// Its forward configuration, if it forwards.
-    pub fn forward(&self) -> Option<&Forward> {
-        action::forward(&self.actions)
+    /// Its members and weights, if it forwards.
+    pub fn forwards(&self) -> Option<&Split> {
+        self.content.forwards()
     }
 }
 

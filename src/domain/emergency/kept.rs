@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::weights::{self, Kept};
 use super::{BACK_TO, EmergencyError, Seen, Way, clusters, route, way};
-use crate::domain::elb::action::{self, Forward, Tuple};
+use crate::domain::elb::LIMITS;
 use crate::domain::elb::balancer::LiveRoute;
 use crate::domain::run::event::RouteStart;
+use crate::domain::traffic::{Member, Split};
 
 /// What tags tell.
 #[derive(Debug, Clone)]
@@ -65,8 +66,8 @@ fn arns(seen: &[Seen]) -> BTreeMap<&str, &str> {
 }
 
 fn told(seen: &Seen, live: &LiveRoute, kept: &Kept, arns: &BTreeMap<&str, &str>) -> Option<RouteStart> {
-    let now = live.forward()?;
-    let was = kept.forward(arns, now)?;
+    live.forwards()?;
+    let was = kept.split(arns)?;
     let managed = kept.parts.iter().filter(|p| p.managed);
     let groups = managed.filter_map(|p| Some(((*arns.get(p.id.as_str())?).to_owned(), p.carries())));
     Some(route(seen, live, &was, clusters(&groups.collect::<Vec<_>>())))
@@ -83,25 +84,25 @@ enum Inferred {
 }
 
 fn inferred(seen: &Seen, live: &LiveRoute, tagged: &[RouteStart]) -> Inferred {
-    let Some(now) = live.forward() else { return Inferred::Nothing };
+    let Some(now) = live.forwards() else { return Inferred::Nothing };
     let weight = |arn: &String| now.weight(arn).unwrap_or(0);
     let idle: BTreeSet<_> = tagged.iter().flat_map(|r| r.groups.values().filter(|arn| !carried(r, arn))).collect();
-    let Some(to) = now.target_groups.iter().map(|t| &t.target_group_arn).find(|arn| idle.contains(arn) && weight(arn) > 0) else {
+    let Some(to) = now.ids().find(|arn| idle.contains(arn) && weight(arn) > 0) else {
         return Inferred::Nothing;
     };
     let partners: BTreeSet<_> = tagged.iter().filter(|r| r.groups.values().any(|g| g == to)).map(|r| &r.groups).collect();
     let (Some(pair), 1) = (partners.first(), partners.len()) else { return Inferred::Unclear };
     let (Some(from), 2) = (pair.get(BACK_TO), pair.len()) else { return Inferred::Unclear };
-    let total = weight(from).saturating_add(weight(to)).min(999);
-    let others = now.target_groups.iter().filter(|t| t.target_group_arn != *from && t.target_group_arn != *to).cloned();
-    let managed = [(from, total), (to, 0)].map(|(arn, weight)| Tuple { target_group_arn: arn.clone(), weight: Some(weight) });
-    let was = Forward { target_groups: managed.into_iter().chain(others).collect(), ..now.clone() };
+    let total = weight(from).saturating_add(weight(to)).min(LIMITS.max_weight);
+    let others = now.members.iter().filter(|m| m.id != *from && m.id != *to).cloned();
+    let managed = [(from, total), (to, 0)].map(|(arn, weight)| Member { id: arn.clone(), weight: Some(weight) });
+    let was = Split { members: managed.into_iter().chain(others).collect() };
     Inferred::Route(Box::new(route(seen, live, &was, (*pair).clone())))
 }
 
 /// Whether a group had traffic of a route.
 fn carried(route: &RouteStart, arn: &str) -> bool {
-    action::forward(&route.actions).and_then(|f| f.weight(arn)).is_some_and(|weight| weight > 0)
+    route.content.split.carries(arn)
 }
 
 #[cfg(test)]
@@ -112,11 +113,6 @@ mod tests {
     const A: &str = "arn:aws:elasticloadbalancing:ap-northeast-2:123456789012:targetgroup/webapp-a/00000000000000aa";
     const B: &str = "arn:aws:elasticloadbalancing:ap-northeast-2:123456789012:targetgroup/webapp-b/00000000000000bb";
     const C: &str = "arn:aws:elasticloadbalancing:ap-northeast-2:123456789012:targetgroup/third/00000000000000cc";
-
-    fn forward(weights: [(&str, u16); 3]) -> Forward {
-        let target_groups = weights.map(|(arn, weight)| Tuple { target_group_arn: arn.into(), weight: Some(weight) }).into();
-        Forward { target_groups, target_group_stickiness_config: None }
-    }
 
     /// The fixture's load balancer half-way, with tags of a run on every route but those of port 80 from priority 20 on.
     fn seen(run: &str) -> Seen {
@@ -132,16 +128,16 @@ mod tests {
         let mut start = fixture::started(4);
         start.start = None;
         for route in seen.listeners.iter_mut().flat_map(|(_, routes)| routes).filter(|r| r.priority.is_none_or(|p| p < 30)) {
-            let was = vec![action::Action::Forward { order: None, forward_config: forward([(A, 100), (B, 0), (C, 25)]) }];
+            let was = fixture::forward(&[]).with(&Split::of([(A, 100), (B, 0), (C, 25)]));
             let old = RouteStart {
                 groups: [("a".into(), A.into()), ("b".into(), B.into())].into(),
-                actions: was.clone(),
+                content: was.clone(),
                 ..start.routes[0].clone()
             };
             if route.port != 80 || route.priority.is_none_or(|p| p < 20) {
                 route.tags.insert(weights::KEY.into(), weights::value(run, &start, &old).unwrap());
             }
-            route.actions = action::with_forward(&was, &forward([(A, 50), (B, 50), (C, 25)]));
+            route.content = was.with(&Split::of([(A, 50), (B, 50), (C, 25)]));
         }
         seen
     }
@@ -151,10 +147,10 @@ mod tests {
         let told = started(&[seen("alpha-20260105-080000-xtj4")], None).unwrap();
         assert_eq!((told.run.as_str(), told.way.unclear.len(), told.way.started.routes.len()), ("alpha-20260105-080000-xtj4", 0, 6));
         for route in &told.way.started.routes {
-            let was = action::forward(&route.actions).unwrap();
+            let was = &route.content.split;
             assert_eq!([A, B, C].map(|g| was.weight(g)), [Some(100), Some(0), Some(25)], "{}", route.label);
-            let found = route.found.as_deref().and_then(action::forward).unwrap();
-            assert_eq!(found.weight(B), Some(50));
+            let found = route.found.as_ref().unwrap();
+            assert_eq!(found.split.weight(B), Some(50));
             assert_eq!(route.groups, [(BACK_TO.to_owned(), A.to_owned()), (super::super::AWAY_FROM.to_owned(), B.to_owned())].into());
         }
     }

@@ -11,15 +11,15 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use crate::domain::elb::action::{self, Forward};
+use crate::domain::elb::LIMITS;
+use crate::domain::elb::arn::short;
 use crate::domain::elb::balancer::{Listener, LiveRoute, LoadBalancer, Target, TargetGroup};
 use crate::domain::health::Counts;
 use crate::domain::health::gate::Sample;
 use crate::domain::run::event::{GroupStart, RouteStart, Started};
 use crate::domain::run::frozen;
-use crate::domain::run::watch::short;
-use crate::domain::traffic::Unreadable;
-use crate::plan::model::{ClusterName, Plan};
+use crate::domain::traffic::{ClusterName, Split, Unreadable};
+use crate::plan::model::Plan;
 
 /// The cluster of groups that get the traffic, in the names of a run without a plan.
 const BACK_TO: &str = "back-to";
@@ -61,7 +61,7 @@ impl Seen {
 
     /// ARNs of every group in sight, those that only an action names too, each with its name.
     pub fn names(&self) -> BTreeMap<&str, &str> {
-        let used = self.routes().filter_map(LiveRoute::forward).flat_map(|f| &f.target_groups).map(|t| t.target_group_arn.as_str());
+        let used = self.routes().flat_map(|route| route.content.split.ids()).map(String::as_str);
         used.chain(self.groups.iter().map(|g| g.arn.as_str())).map(|arn| (arn, short(arn))).collect()
     }
 }
@@ -106,7 +106,7 @@ pub enum EmergencyError {
     Unclear(String),
 }
 
-/// The run whose rollback leaves these routes where their `actions` say.
+/// The run whose rollback leaves these routes where their `content` says.
 fn way(seen: &[Seen], routes: Vec<RouteStart>, unclear: Vec<String>) -> Way {
     let started = Started {
         plan: "rollback".into(),
@@ -127,8 +127,8 @@ fn way(seen: &[Seen], routes: Vec<RouteStart>, unclear: Vec<String>) -> Way {
     Way { plan: frozen::plan(&started), started, unclear }
 }
 
-/// A route that is to have this forward configuration.
-fn route(seen: &Seen, live: &LiveRoute, goal: &Forward, groups: BTreeMap<ClusterName, String>) -> RouteStart {
+/// A route that is to have this split.
+fn route(seen: &Seen, live: &LiveRoute, goal: &Split, groups: BTreeMap<ClusterName, String>) -> RouteStart {
     RouteStart {
         id: live.id.clone(),
         load_balancer: seen.load_balancer.arn.clone(),
@@ -136,8 +136,9 @@ fn route(seen: &Seen, live: &LiveRoute, goal: &Forward, groups: BTreeMap<Cluster
         conditions: live.conditions.clone(),
         workload: WORKLOAD.into(),
         groups,
-        actions: action::with_forward(&live.actions, goal),
-        found: Some(live.actions.clone()),
+        content: live.content.with(goal),
+        found: Some(live.content.clone()),
+        limits: LIMITS,
         owners: Vec::new(),
     }
 }

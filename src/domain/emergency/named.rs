@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use wildmatch::WildMatch;
 
 use super::{EmergencyError, Seen, Way, clusters, route, way};
-use crate::domain::elb::action::Forward;
-use crate::domain::elb::shares;
-use crate::domain::run::watch::short;
+use crate::domain::elb::LIMITS;
+use crate::domain::elb::arn::short;
+use crate::domain::traffic::{Split, shares};
 
 /// ARNs of a group that gets the traffic, and of the one that loses it.
 type Pair<'a> = (&'a str, &'a str);
@@ -21,7 +21,7 @@ pub fn started(seen: &Seen, back_to: &[String], away_from: &[String]) -> Result<
     let pairs = pairs(seen, back_to, away_from)?;
     let (mut routes, mut unclear) = (Vec::new(), Vec::new());
     for live in seen.routes() {
-        let Some(now) = live.forward() else { continue };
+        let Some(now) = live.forwards() else { continue };
         match home(now, &pairs) {
             Home::Nothing => {}
             Home::Route(groups, goal) => routes.push(route(seen, live, &goal, groups)),
@@ -76,14 +76,14 @@ enum Home {
     /// It has nothing to do with the groups.
     Nothing,
     /// Its groups by cluster, and what it is to forward to.
-    Route(BTreeMap<String, String>, Forward),
+    Route(BTreeMap<String, String>, Split),
     /// It has to do with them, and why nobody can tell.
     Unclear(String),
 }
 
-fn home(now: &Forward, pairs: &BTreeSet<Pair<'_>>) -> Home {
+fn home(now: &Split, pairs: &BTreeSet<Pair<'_>>) -> Home {
     let attached = |arn: &str| now.weight(arn).is_some();
-    let weighs = |arn: &str| now.weight(arn).unwrap_or(0) > 0;
+    let weighs = |arn: &str| now.carries(arn);
     let there: BTreeSet<_> = pairs.iter().map(|(_, away)| *away).filter(|away| attached(away)).collect();
     let carriers: Vec<_> = there.iter().copied().filter(|away| weighs(away)).collect();
     let partners = |attached_only: bool| -> BTreeSet<&str> {
@@ -105,7 +105,7 @@ fn home(now: &Forward, pairs: &BTreeSet<Pair<'_>>) -> Home {
         clusters(&std::iter::once((back.to_owned(), true)).chain(there.iter().map(|a| ((*a).to_owned(), false))).collect::<Vec<_>>());
     let managed: Vec<_> = groups.iter().map(|(c, arn)| (c.clone(), arn.clone())).collect();
     let wanted = groups.iter().map(|(c, arn)| (c.clone(), if arn == back { 100 } else { 0 })).collect();
-    match shares::spell(now, &managed, &wanted) {
+    match shares::spell(now, &managed, &wanted, LIMITS) {
         Ok(goal) => Home::Route(groups, goal),
         Err(why) => Home::Unclear(why.to_string()),
     }
@@ -114,8 +114,8 @@ fn home(now: &Forward, pairs: &BTreeSet<Pair<'_>>) -> Home {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::elb::action::{self, Tuple};
     use crate::domain::fixture::{self, world};
+    use crate::domain::traffic::Member;
 
     fn arn(name: &str) -> String {
         format!("arn:aws:elasticloadbalancing:ap-northeast-2:123456789012:targetgroup/{name}/00000000000000aa")
@@ -124,10 +124,11 @@ mod tests {
     /// The fixture's load balancer with all that forwards on these groups, and not one group listed.
     fn seen(weights: &[(&str, Option<u16>)]) -> Seen {
         let mut listeners = world().listeners.remove(fixture::LB).and_then(Result::ok).unwrap();
-        let target_groups = weights.iter().map(|(name, weight)| Tuple { target_group_arn: arn(name), weight: *weight }).collect();
-        let forward = Forward { target_groups, target_group_stickiness_config: None };
+        let split = Split { members: weights.iter().map(|(name, weight)| Member { id: arn(name), weight: *weight }).collect() };
         for route in listeners.iter_mut().flat_map(|(_, routes)| routes) {
-            route.actions = action::with_forward(&route.actions, &forward);
+            if route.forwards().is_some() {
+                route.content.split = split.clone();
+            }
         }
         let load_balancer = fixture::load_balancer();
         Seen { at: jiff::Timestamp::UNIX_EPOCH, load_balancer, listeners, groups: Vec::new(), health: BTreeMap::new(), skipped: Vec::new() }
@@ -140,14 +141,14 @@ mod tests {
     /// The weights that every route is to have.
     fn goal(seen: &Seen, back_to: &str, away_from: &str) -> Result<Vec<(String, Option<u16>)>, EmergencyError> {
         let way = started(seen, &globs(back_to), &globs(away_from))?;
-        assert_eq!(way.started.routes.len(), seen.routes().filter(|r| r.forward().is_some()).count());
+        assert_eq!(way.started.routes.len(), seen.routes().filter(|r| r.forwards().is_some()).count());
         let all: BTreeSet<_> = way
             .started
             .routes
             .iter()
             .map(|r| {
-                let tuple = |t: &Tuple| (short(&t.target_group_arn).to_owned(), t.weight);
-                action::forward(&r.actions).unwrap().target_groups.iter().map(tuple).collect::<Vec<_>>()
+                let member = |m: &Member| (short(&m.id).to_owned(), m.weight);
+                r.content.split.members.iter().map(member).collect::<Vec<_>>()
             })
             .collect();
         assert_eq!(all.len(), 1, "{all:?}");

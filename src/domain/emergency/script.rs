@@ -5,8 +5,9 @@
 
 use jiff::Timestamp;
 
-use crate::domain::elb::action::Action;
+use crate::domain::elb::{self, arn};
 use crate::domain::run::event::{RouteStart, Started};
+use crate::domain::traffic::RouteKind;
 
 /// The file's name in its run's folder.
 pub const NAME: &str = "break-glass.sh";
@@ -16,35 +17,25 @@ const PARALLEL: usize = 8;
 
 /// The script of a run; default actions come first.
 pub fn script(run: &str, started: &Started, now: Timestamp) -> String {
-    let part = |n: usize| started.routes.first().and_then(|r| r.id.split(':').nth(n)).unwrap_or_default();
-    let (region, account) = (part(3), part(4));
+    let first = started.routes.first().map_or("", |r| r.id.id());
+    let (region, account) = (arn::region(first), arn::account(first));
     let mut routes: Vec<_> = started.routes.iter().collect();
-    routes.sort_by_key(|r| is_rule(&r.id));
-    let commands: String = routes.iter().filter_map(|r| command(r).ok()).map(|c| c + "\n").collect();
+    routes.sort_by_key(|r| r.id.kind());
+    let commands: String = routes.iter().filter_map(|r| command(r)).map(|c| c + "\n").collect();
     let head = HEAD.replace("{run}", run).replace("{time}", &now.strftime("%F %T UTC").to_string());
     let head = head.replace("{account}", account).replace("{region}", region).replace("{parallel}", &PARALLEL.to_string());
     format!("{head}\n{commands}{}", TAIL.replace("{all}", &routes.len().to_string()))
 }
 
-fn is_rule(id: &str) -> bool {
-    id.contains(":listener-rule/")
-}
-
-fn command(route: &RouteStart) -> Result<String, serde_json::Error> {
-    let region = route.id.split(':').nth(3).unwrap_or_default();
-    let [verb, resource, actions] = if is_rule(&route.id) {
-        ["modify-rule", "--rule-arn", "--actions"]
-    } else {
-        ["modify-listener", "--listener-arn", "--default-actions"]
+/// Restores a route; `None` where it is not one of ELBv2.
+fn command(route: &RouteStart) -> Option<String> {
+    let [verb, resource, actions] = match route.id.kind() {
+        RouteKind::Rule => ["modify-rule", "--rule-arn", "--actions"],
+        RouteKind::Default => ["modify-listener", "--listener-arn", "--default-actions"],
     };
-    let label = quoted(&route.label);
-    let json = quoted(&json(&route.actions)?);
-    Ok(format!("restore {label} aws elbv2 {verb} --region {region} {resource} {} {actions} {json}", quoted(&route.id)))
-}
-
-/// As the API spells it.
-fn json(actions: &[Action]) -> Result<String, serde_json::Error> {
-    serde_json::to_string(actions)
+    let json = serde_json::to_string(&elb::actions(&route.content).ok()?).ok()?;
+    let (label, id, region, json) = (quoted(&route.label), quoted(route.id.id()), arn::region(route.id.id()), quoted(&json));
+    Some(format!("restore {label} aws elbv2 {verb} --region {region} {resource} {id} {actions} {json}"))
 }
 
 /// One word of a shell.

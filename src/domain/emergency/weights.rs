@@ -8,9 +8,10 @@ use std::collections::BTreeMap;
 
 use sha2::{Digest, Sha256};
 
-use crate::domain::elb::action::{self, Forward, Tuple};
-use crate::domain::elb::shares;
+use crate::domain::elb::LIMITS;
+pub use crate::domain::elb::arn::last as id;
 use crate::domain::run::event::{RouteStart, Started};
+use crate::domain::traffic::{Member, Split, shares};
 
 /// The tag's key.
 pub const KEY: &str = "cutover.dev/weights";
@@ -49,15 +50,11 @@ pub struct Kept {
 
 /// The tag's value for a route: what a rollback of this run returns it to. `None` where that cannot be told in a tag.
 pub fn value(run: &str, started: &Started, route: &RouteStart) -> Option<String> {
-    let original = action::forward(&route.actions)?;
+    let original = route.content.forwards()?;
     let home = home(started, route, original)?;
     let managed = |arn: &str| route.groups.values().any(|own| own == arn);
-    let attached = home.target_groups.iter().map(|t| Part {
-        id: id(&t.target_group_arn).to_owned(),
-        managed: managed(&t.target_group_arn),
-        attached: true,
-        weight: t.weight,
-    });
+    let attached =
+        home.members.iter().map(|m| Part { id: id(&m.id).to_owned(), managed: managed(&m.id), attached: true, weight: m.weight });
     let absent = route.groups.values().filter(|arn| home.weight(arn).is_none());
     let absent = absent.map(|arn| Part { id: id(arn).to_owned(), managed: true, attached: false, weight: None });
     let kept = Kept { run: run.to_owned(), parts: attached.chain(absent).collect() };
@@ -68,12 +65,12 @@ pub fn value(run: &str, started: &Started, route: &RouteStart) -> Option<String>
 }
 
 /// Where a rollback of this run leaves a route, groups attached at 0 apart.
-fn home(started: &Started, route: &RouteStart, original: &Forward) -> Option<Forward> {
+fn home(started: &Started, route: &RouteStart, original: &Split) -> Option<Split> {
     let Some(start) = &started.start else { return Some(original.clone()) };
     let used = |cluster: &str, arn: &str| original.weight(arn).is_some() || start.get(cluster).is_some_and(|share| *share > 0);
     let managed: Vec<_> = route.groups.iter().filter(|(c, arn)| used(c, arn)).map(|(c, arn)| (c.clone(), arn.clone())).collect();
     let known = start.iter().filter(|(c, _)| managed.iter().any(|(m, _)| m == *c)).map(|(c, s)| (c.clone(), *s)).collect();
-    shares::spell(original, &managed, &known).ok()
+    shares::spell(original, &managed, &known, route.limits).ok()
 }
 
 fn text(kept: &Kept) -> String {
@@ -107,7 +104,7 @@ pub fn read(value: &str) -> Option<Kept> {
 
 fn part(word: &str) -> Option<Part> {
     let (id, weight) = word.split_once(['=', ':'])?;
-    let weight_of = |text: &str| text.parse().ok().filter(|w| *w <= 999);
+    let weight_of = |text: &str| text.parse().ok().filter(|w| *w <= LIMITS.max_weight);
     let (attached, weight) = match weight {
         "x" => (false, None),
         "-" => (true, None),
@@ -121,18 +118,13 @@ pub(super) fn checksum(text: &str) -> String {
     format!("{number:08x}")
 }
 
-/// The last part of a group's ARN, which tells it from every other of its account and region.
-pub fn id(arn: &str) -> &str {
-    arn.rsplit('/').next().unwrap_or(arn)
-}
-
 impl Kept {
-    /// The forward that it stands for, with groups by the last part of their ARNs; stickiness is whatever is live. `None` where a group that
-    /// was attached is not to be found any more.
-    pub fn forward(&self, groups: &BTreeMap<&str, &str>, live: &Forward) -> Option<Forward> {
-        let tuple = |p: &Part| Some(Tuple { target_group_arn: (*groups.get(p.id.as_str())?).to_owned(), weight: p.weight });
-        let target_groups = self.parts.iter().filter(|p| p.attached).map(tuple).collect::<Option<Vec<_>>>()?;
-        Some(Forward { target_groups, target_group_stickiness_config: live.target_group_stickiness_config.clone() })
+    /// The split that it stands for, with groups by the last part of their ARNs. `None` where a group that was attached is not to be found
+    /// any more.
+    pub fn split(&self, groups: &BTreeMap<&str, &str>) -> Option<Split> {
+        let member = |p: &Part| Some(Member { id: (*groups.get(p.id.as_str())?).to_owned(), weight: p.weight });
+        let members = self.parts.iter().filter(|p| p.attached).map(member).collect::<Option<Vec<_>>>()?;
+        Some(Split { members })
     }
 }
 
@@ -147,12 +139,11 @@ mod tests {
     }
 
     fn start(weights: &[(&str, Option<u16>)]) -> (Started, RouteStart) {
-        let target_groups = weights.iter().map(|(id, weight)| Tuple { target_group_arn: arn("g", id), weight: *weight }).collect();
-        let forward = Forward { target_groups, target_group_stickiness_config: None };
+        let members = weights.iter().map(|(id, weight)| Member { id: arn("g", id), weight: *weight }).collect();
         let mut started = crate::domain::fixture::started(4);
         let mut route = started.routes.remove(0);
         route.groups = [("a".into(), arn("g", "00000000000000aa")), ("b".into(), arn("g", "00000000000000bb"))].into();
-        route.actions = vec![action::Action::Forward { order: None, forward_config: forward }];
+        route.content.split = Split { members };
         (started, route)
     }
 
@@ -176,14 +167,13 @@ mod tests {
     }
 
     #[test]
-    fn the_forward_is_that_of_the_start() {
+    fn the_split_is_that_of_the_start() {
         let (started, route) = start(&[("00000000000000aa", None)]);
         let kept = read(&value(RUN, &started, &route).unwrap()).unwrap();
         let a = arn("g", "00000000000000aa");
-        let live = Forward { target_groups: Vec::new(), target_group_stickiness_config: None };
         let groups: BTreeMap<&str, &str> = [("00000000000000aa", a.as_str())].into();
-        assert_eq!(kept.forward(&groups, &live).as_ref(), action::forward(&route.actions));
-        assert_eq!(kept.forward(&BTreeMap::new(), &live), None, "a group that is gone");
+        assert_eq!(kept.split(&groups).as_ref(), Some(&route.content.split));
+        assert_eq!(kept.split(&BTreeMap::new()), None, "a group that is gone");
     }
 
     /// A run that begins in the middle goes back to its baseline, not to what it found.

@@ -31,7 +31,7 @@ pub fn value(run: &str, started: &Started, load_balancer: &str) -> Option<String
     let mut values = values.into_iter();
     let first = values.next()??;
     let (text, _) = first.rsplit_once(' ').filter(|_| values.next().is_none())?;
-    let text = format!("{text}{ALL}{}", names(routes.iter().map(|r| r.id.as_str())));
+    let text = format!("{text}{ALL}{}", names(routes.iter().map(|r| r.id.id())));
     let value = format!("{text} {}", checksum(&text));
     (value.len() <= weights::LONGEST).then_some(value)
 }
@@ -61,9 +61,9 @@ impl Whole {
         if listeners.iter().any(|(l, _)| !l.unread.is_empty()) {
             return false;
         }
-        let ours = |r: &LiveRoute| r.forward().is_some_and(|f| f.target_groups.iter().any(|t| self.manages(&t.target_group_arn)));
+        let ours = |r: &LiveRoute| r.forwards().is_some_and(|split| split.ids().any(|id| self.manages(id)));
         let all = || listeners.iter().flat_map(|(_, routes)| routes).filter(|r| ours(r));
-        if names(all().map(|r| r.id.as_str())) != self.routes {
+        if names(all().map(|r| r.id.id())) != self.routes {
             return false;
         }
         for route in listeners.iter_mut().flat_map(|(_, routes)| routes).filter(|r| ours(r)) {
@@ -76,8 +76,8 @@ impl Whole {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::elb::action;
     use crate::domain::fixture::{self, world};
+    use crate::domain::traffic::{RouteId, Split};
 
     const RUN: &str = "alpha-webapp-20260105-080000-xtj4";
 
@@ -85,25 +85,20 @@ mod tests {
     fn run() -> (Started, Vec<(Listener, Vec<LiveRoute>)>) {
         let mut listeners = world().listeners.remove(fixture::LB).and_then(Result::ok).unwrap();
         for route in listeners.iter_mut().flat_map(|(_, routes)| routes) {
-            if let Some(first) = route.forward().map(|f| f.target_groups[0].target_group_arn.clone()) {
+            if let Some(first) = route.forwards().map(|split| split.members[0].id.clone()) {
                 let arn = first.rsplit_once('/').unwrap().0.to_owned();
-                let groups = ["aa", "bb"].map(|id| (format!("{arn}/00000000000000{id}"), Some(50)));
-                let tuple = |(target_group_arn, weight)| action::Tuple { target_group_arn, weight };
-                let forward =
-                    action::Forward { target_groups: groups.into_iter().map(tuple).collect(), target_group_stickiness_config: None };
-                route.actions = action::with_forward(&route.actions, &forward);
+                let groups = ["aa", "bb"].map(|id| (format!("{arn}/00000000000000{id}"), 50));
+                route.content.split = Split::of(groups);
             }
         }
         let mut started = fixture::started(4);
         let template = started.routes.remove(0);
         started.start = None;
         let start = |r: &LiveRoute| {
-            let groups: Vec<_> = r.forward()?.target_groups.iter().map(|t| t.target_group_arn.clone()).collect();
-            let mut was = r.forward()?.clone();
-            (was.target_groups[0].weight, was.target_groups[1].weight) = (Some(100), Some(0));
+            let groups: Vec<_> = r.forwards()?.ids().cloned().collect();
+            let content = r.content.with(&Split::of([(groups[0].clone(), 100), (groups[1].clone(), 0)]));
             let groups = [("a".to_owned(), groups[0].clone()), ("b".to_owned(), groups[1].clone())].into();
-            let actions = action::with_forward(&r.actions, &was);
-            Some(crate::domain::run::event::RouteStart { id: r.id.clone(), groups, actions, ..template.clone() })
+            Some(crate::domain::run::event::RouteStart { id: r.id.clone(), groups, content, ..template.clone() })
         };
         started.routes = listeners.iter().flat_map(|(_, routes)| routes).filter_map(start).collect();
         (started, listeners)
@@ -133,12 +128,12 @@ mod tests {
         let (started, listeners) = run();
         let whole = read(&value(RUN, &started, fixture::LB).unwrap()).unwrap();
         let mut deleted = listeners.clone();
-        deleted[0].1.retain(|r| r.forward().is_none() || r.priority.is_none());
+        deleted[0].1.retain(|r| r.forwards().is_none() || r.priority.is_none());
         let mut made = listeners.clone();
-        let twin = LiveRoute { id: "a new rule".into(), ..made[0].1.iter().find(|r| r.forward().is_some()).unwrap().clone() };
+        let twin = LiveRoute { id: RouteId::rule("a new rule"), ..made[0].1.iter().find(|r| r.forwards().is_some()).unwrap().clone() };
         made[0].1.push(twin);
         let mut turned = listeners;
-        turned[0].1.iter_mut().for_each(|r| r.actions.clear());
+        turned[0].1.iter_mut().for_each(|r| r.content.split.members.clear());
         for mut live in [deleted, made, turned] {
             assert!(!whole.spread(&mut live));
             assert!(live.iter().flat_map(|(_, routes)| routes).all(|r| !r.tags.contains_key(weights::KEY)));
@@ -148,11 +143,7 @@ mod tests {
     #[test]
     fn routes_that_are_to_go_to_different_places_have_no_tag_in_common() {
         let (mut started, _) = run();
-        let mut was = started.routes[0].actions.clone();
-        let mut forward = action::forward(&was).unwrap().clone();
-        forward.target_groups[0].weight = Some(70);
-        was = action::with_forward(&was, &forward);
-        started.routes[0].actions = was;
+        started.routes[0].content.split.members[0].weight = Some(70);
         assert_eq!(value(RUN, &started, fixture::LB), None);
     }
 }

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use super::{Context, finding, unread};
 use crate::base::finding::{Code, Finding};
 use crate::base::number;
+use crate::domain::elb::LIMITS;
 use crate::domain::elb::balancer::LoadBalancer;
-use crate::domain::elb::shares::MAX_GROUPS;
 
 /// Target groups of an Application Load Balancer; not adjustable.
 const MAX_ATTACHED: usize = 100;
@@ -73,16 +73,17 @@ fn attached(context: &Context<'_>, arn: &str, load_balancer: &LoadBalancer, find
 /// How many groups an action has once the plan's groups are attached.
 fn groups_per_action(context: &Context<'_>, findings: &mut Vec<Finding>) {
     for selected in context.facts.selection.routes.iter().filter(|_| context.binds()) {
-        let Some(forward) = selected.route.forward() else { continue };
-        let mut arns: BTreeSet<&str> = forward.target_groups.iter().map(|t| t.target_group_arn.as_str()).collect();
+        let Some(forward) = selected.route.forwards() else { continue };
+        let mut arns: BTreeSet<&str> = forward.ids().map(String::as_str).collect();
         let before = arns.len();
         arns.extend(selected.groups.iter().filter(|(c, _)| context.is_raised(c)).map(|(_, arn)| arn.as_str()));
-        if arns.len() > MAX_GROUPS {
+        if arns.len() > LIMITS.max_members {
             let label = selected.route.label();
             let message = format!(
-                "{label} forwards to {} and would have {}; {MAX_GROUPS} is the most, and not adjustable",
+                "{label} forwards to {} and would have {}; {} is the most, and not adjustable",
                 number::count(before, "group"),
-                arns.len()
+                arns.len(),
+                LIMITS.max_members
             );
             findings.push(finding(Code::CUT063, &label, message, "take a group that carries nothing out of the action first"));
         }

@@ -6,6 +6,7 @@ use super::{Context, estimate, finding, named_arns, reachable, unread};
 use crate::base::duration::show;
 use crate::base::finding::{Code, Finding, Severity};
 use crate::base::text::list;
+use crate::domain::elb::arn;
 use crate::domain::traffic::Unreadable;
 use crate::plan::model::{ClusterAccess, Marker, StatePlace};
 use crate::plan::schedule;
@@ -40,13 +41,12 @@ fn regions(context: &Context<'_>, findings: &mut Vec<Finding>) {
     let found = selection.load_balancers.keys().chain(selection.groups.keys()).map(String::as_str);
     let arns: BTreeSet<&str> = written.chain(found).collect();
     let (region, account) = (context.plan.region.as_str(), context.plan.account_id.as_str());
-    let part = |arn: &str, index: usize| arn.split(':').nth(index).unwrap_or_default().to_owned();
-    let elsewhere: Vec<&str> = arns.iter().copied().filter(|arn| part(arn, 3) != region).collect();
+    let elsewhere: Vec<&str> = arns.iter().copied().filter(|arn| arn::region(arn) != region).collect();
     if !elsewhere.is_empty() {
         let message = format!("the plan is for {region}, and these are elsewhere: {}", list(&elsewhere));
         findings.push(finding(Code::CUT055, "aws", message, "correct `spec.aws.region`, or the ARNs"));
     }
-    let others: Vec<&str> = arns.into_iter().filter(|arn| part(arn, 4) != account).collect();
+    let others: Vec<&str> = arns.into_iter().filter(|arn| arn::account(arn) != account).collect();
     if !others.is_empty() {
         let message = format!("the plan is for account {account}, and these are another's: {}", list(&others));
         findings.push(finding(Code::CUT054, "aws", message, "correct `spec.aws.accountId`, or the ARNs"));

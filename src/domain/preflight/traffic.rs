@@ -7,9 +7,10 @@ use super::{Context, finding};
 use crate::base::duration;
 use crate::base::finding::{Code, Finding};
 use crate::base::text::list;
-use crate::domain::elb::action::Forward;
+use crate::domain::elb::LIMITS;
+use crate::domain::elb::balancer::LiveRoute;
 use crate::domain::elb::select::{SelectedRoute, short_name};
-use crate::domain::elb::shares::{self, Imprecise};
+use crate::domain::traffic::shares::{self, Imprecise};
 use crate::plan::model::{ClusterAccess, RollbackStickiness, Shares, StepKind};
 
 pub(super) fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
@@ -19,15 +20,15 @@ pub(super) fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
     left_behind(context, findings);
 }
 
-fn sticky_for(forward: &Forward) -> Option<Duration> {
-    let config = forward.target_group_stickiness_config.as_ref().filter(|s| s.enabled)?;
-    Some(Duration::from_secs(u64::try_from(config.duration_seconds.unwrap_or(0)).unwrap_or(0)))
+fn sticky_for(route: &LiveRoute) -> Option<Duration> {
+    let sticky = route.forwards().and(route.content.sticky())?;
+    Some(Duration::from_secs(sticky.seconds.unwrap_or(0).into()))
 }
 
 fn group_stickiness(context: &Context<'_>, findings: &mut Vec<Finding>) {
     let mut by_duration: BTreeMap<Duration, Vec<String>> = BTreeMap::new();
     for selected in &context.facts.selection.routes {
-        if let Some(duration) = selected.route.forward().and_then(sticky_for) {
+        if let Some(duration) = sticky_for(&selected.route) {
             by_duration.entry(duration).or_default().push(selected.route.label());
         }
     }
@@ -79,7 +80,7 @@ fn target_stickiness(context: &Context<'_>, findings: &mut Vec<Finding>) {
         .map(|(a, _)| a)
         .collect();
     let hit = |selected: &&SelectedRoute| {
-        let plain = selected.route.forward().is_some_and(|f| !f.sticky());
+        let plain = selected.route.forwards().is_some() && selected.route.content.sticky().is_none();
         plain && selected.groups.values().any(|arn| sticky.contains(arn.as_str()))
     };
     let labels: Vec<String> = context.facts.selection.routes.iter().filter(hit).map(|r| r.route.label()).collect();
@@ -102,11 +103,11 @@ fn share_steps<'a>(context: &Context<'a>) -> Vec<(usize, &'a Shares)> {
 fn spelling(context: &Context<'_>, findings: &mut Vec<Finding>) {
     let mut wrong: BTreeMap<(usize, String), Vec<String>> = BTreeMap::new();
     for selected in &context.facts.selection.routes {
-        let Some(forward) = selected.route.forward() else { continue };
+        let Some(split) = selected.route.forwards() else { continue };
         for (step, shares) in share_steps(context) {
-            match shares::spell(forward, &selected.managed(), shares) {
+            match shares::spell(split, &selected.managed(), shares, LIMITS) {
                 // Said by a code of its own.
-                Ok(_) | Err(Imprecise::TooManyGroups(_)) => {}
+                Ok(_) | Err(Imprecise::TooManyMembers(..)) => {}
                 Err(why) => wrong.entry((step, why.to_string())).or_default().push(selected.route.label()),
             }
         }
@@ -124,10 +125,10 @@ fn left_behind(context: &Context<'_>, findings: &mut Vec<Finding>) {
     let mut by_group: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for listeners in context.facts.live.listeners.values().flatten() {
         for route in listeners.iter().flat_map(|(_, routes)| routes) {
-            let Some(forward) = route.forward() else { continue };
-            for tuple in forward.target_groups.iter().filter(|t| forward.weight(&t.target_group_arn).is_some_and(|w| w > 0)) {
-                if context.group(&tuple.target_group_arn).is_none() && is_of(context, from, &tuple.target_group_arn) {
-                    by_group.entry(&tuple.target_group_arn).or_default().push(route.label());
+            let split = &route.content.split;
+            for id in split.ids().filter(|id| split.carries(id)) {
+                if context.group(id).is_none() && is_of(context, from, id) {
+                    by_group.entry(id).or_default().push(route.label());
                 }
             }
         }

@@ -1,6 +1,7 @@
 //! The plan of a run, from what its journal froze. It is read for ever, whatever today's rules are and whether the file is still there.
 
 use super::event::Started;
+use crate::domain::elb::arn;
 use crate::plan::model::skeleton::Skeleton;
 use crate::plan::model::{Plan, RouteEntry, Selector, Step, StepKind};
 use crate::plan::read;
@@ -32,11 +33,11 @@ fn skeleton(started: &Started) -> Skeleton {
     // A run without a text is a rollback that began without a plan.
     let shares = [(started.to.clone(), 0), (started.from.clone(), 100)].into();
     let back = Step { number: 1, name: None, kind: StepKind::Shares(shares), limit: None };
-    let mut arn = started.load_balancers.iter().flat_map(|arn| arn.split(':')).skip(3).map(str::to_owned);
+    let balancer = started.load_balancers.first().map_or("", String::as_str);
     Skeleton {
         name: started.plan.clone(),
-        region: arn.next().unwrap_or_default(),
-        account_id: arn.next().unwrap_or_default(),
+        region: arn::region(balancer).to_owned(),
+        account_id: arn::account(balancer).to_owned(),
         clusters,
         from: started.from.clone(),
         to: started.to.clone(),

@@ -8,15 +8,16 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::event::Wait;
 use crate::base::time::signed;
+use crate::domain::elb::arn::short;
 use crate::domain::elb::balancer::{LiveRoute, Target};
 use crate::domain::health::gate::{FRESH, Sample, Samples};
-use crate::domain::traffic::{Reading, RouteId, Unreadable};
+use crate::domain::traffic::{Content, Reading, RouteId, Unreadable};
 
 /// One look at the world. What was not looked at is absent.
 #[derive(Debug, Clone, Default)]
 pub struct Observation {
     /// Routes.
-    pub routes: BTreeMap<RouteId, Reading<LiveRoute>>,
+    pub routes: BTreeMap<RouteId, Reading<Content>>,
     /// Targets by group.
     pub health: BTreeMap<String, Reading<Vec<Target>>>,
     /// Ready replicas behind a group of instance targets, where Kubernetes says.
@@ -58,7 +59,7 @@ pub struct Watch {
     /// The last look at everything that saw something.
     pub last_look: Option<Timestamp>,
     /// Routes as last read, or why they could not be.
-    pub routes: BTreeMap<RouteId, Reading<LiveRoute>>,
+    pub routes: BTreeMap<RouteId, Reading<Content>>,
     /// Samples by group.
     pub samples: BTreeMap<String, Samples>,
     /// Why a group could not be read the last time.
@@ -251,7 +252,7 @@ impl Watch {
             .routes
             .iter()
             .filter(|(_, r)| blinds(&r.value))
-            .filter_map(|(id, r)| r.value.as_ref().err().map(|e| format!("{}: {e}", short(id))));
+            .filter_map(|(id, r)| r.value.as_ref().err().map(|e| format!("{}: {e}", short(id.id()))));
         let marker = self.marker_unread.iter().map(|why| format!("the marker tag: {why}"));
         let all: Vec<_> = groups.chain(routes).chain(marker).collect();
         let first = all.first()?;
@@ -262,9 +263,4 @@ impl Watch {
 /// A deleted rule is something seen, not blindness.
 fn blinds<T>(value: &Result<T, Unreadable>) -> bool {
     matches!(value, Err(why) if !matches!(why, Unreadable::NotFound(_)))
-}
-
-/// The readable part of an ARN: a target group's or rule's name.
-pub fn short(arn: &str) -> &str {
-    arn.split_once(":targetgroup/").and_then(|(_, rest)| rest.split('/').next()).unwrap_or_else(|| arn.rsplit(':').next().unwrap_or(arn))
 }

@@ -1,40 +1,20 @@
-//! Routes and what is read of them, without any vendor's words.
+//! Routes, their members and weights, in no vendor's words. A balancer's own vocabulary belongs to its own room, such as [`elb`](super::elb).
 
-use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+mod content;
+mod reading;
+mod route;
+pub mod shares;
+mod split;
 
-/// The ARN of a listener (its default action) or of a rule: the unit that is written.
-pub type RouteId = String;
+use std::collections::BTreeMap;
 
-/// A value with the time at which it was read.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Reading<T> {
-    /// When the answer was asked for (the earlier, safer end).
-    pub at: Timestamp,
-    /// What was read, or why not.
-    pub value: Result<T, Unreadable>,
-}
+pub use content::{Content, Rest, Sticky};
+pub use reading::{Reading, Unreadable};
+pub use route::{RouteId, RouteKind};
+pub use split::{Limits, Member, Split};
 
-/// Why something could not be read. It never raises and never rolls back.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, thiserror::Error)]
-#[serde(rename_all = "camelCase", tag = "kind", content = "detail")]
-pub enum Unreadable {
-    /// The API asked us to slow down.
-    #[error("throttled")]
-    Throttled,
-    /// Credentials are missing, expired or refused as such.
-    #[error("credentials: {0}")]
-    Credentials(String),
-    /// The caller may not do this.
-    #[error("access denied: {0}")]
-    Denied(String),
-    /// It does not exist (any more).
-    #[error("not found: {0}")]
-    NotFound(String),
-    /// An element that this build cannot represent, named by its path.
-    #[error("{0}")]
-    Unrepresentable(String),
-    /// Network, time-out, 5xx, malformed answer.
-    #[error("{0}")]
-    Unavailable(String),
-}
+/// A cluster's name in the plan.
+pub type ClusterName = String;
+
+/// Percent of the managed part by cluster; they sum to 100.
+pub type Shares = BTreeMap<ClusterName, u32>;

@@ -6,11 +6,10 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::decide::goal;
 use crate::domain::decide::label;
-use crate::domain::elb::action;
 use crate::domain::health::Counts;
 use crate::domain::metric::verdict::judge::Call;
 use crate::domain::run::event::{Event, Record, Wait, WaitReason, WriteResult};
-use crate::domain::run::state::{Illegal, Phase, Route, State};
+use crate::domain::run::state::{Drift, Illegal, Phase, Route, State};
 use crate::domain::traffic::RouteId;
 use crate::plan::model::{ClusterName, Plan};
 
@@ -229,9 +228,9 @@ impl Teller {
         self.carry(at);
     }
 
-    fn one_route(&mut self, id: &str, at: Timestamp) {
+    fn one_route(&mut self, id: &RouteId, at: Timestamp) {
         if let Some(route) = self.told.state.routes.get(id) {
-            self.shares.insert(id.to_owned(), carried(route));
+            self.shares.insert(id.clone(), carried(route));
         }
         self.carry(at);
     }
@@ -270,10 +269,10 @@ fn clusters(plan: &Plan, state: &State) -> Vec<ClusterName> {
 
 /// What a route carries: what someone else put there, where that was seen, else what was confirmed last.
 fn carried(route: &Route) -> BTreeMap<ClusterName, f64> {
-    let forward = match &route.drift {
-        Some(Some(live)) => action::forward(live),
-        Some(None) => None,
-        None => Some(route.forward()),
+    let split = match &route.drift {
+        Some(Drift::Changed(live)) => live.forwards(),
+        Some(Drift::Gone) => None,
+        None => Some(route.split()),
     };
-    forward.map(|f| goal::shares_of(route, f)).unwrap_or_default()
+    split.map(|split| goal::shares_of(route, split)).unwrap_or_default()
 }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::domain::decide::rival;
-use crate::domain::elb::action::Action;
+use crate::domain::elb;
 use crate::domain::elb::balancer::{Listener, LiveRoute, LoadBalancer, Tags, Target, TargetGroup, Unread};
 use crate::domain::elb::select::short_name;
 use crate::domain::health::Counts;
@@ -56,7 +56,7 @@ pub struct Line {
     pub shares: Vec<Part>,
     /// Group stickiness in seconds; absent where it is off.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub stickiness_seconds: Option<i32>,
+    pub stickiness_seconds: Option<u32>,
     /// Who manages it, as tags tell.
     pub owners: Vec<String>,
     /// Why it cannot be read, where it cannot; then nothing else is known of it.
@@ -124,12 +124,9 @@ impl Live {
 }
 
 fn line(route: &LiveRoute, groups: &[TargetGroup]) -> Line {
-    let forward = route.forward();
-    let sticky = forward.and_then(|f| f.target_group_stickiness_config.as_ref()).filter(|s| s.enabled);
-    let weights: Vec<(&str, u16)> = forward
-        .iter()
-        .flat_map(|f| f.target_groups.iter().map(|t| (t.target_group_arn.as_str(), f.weight(&t.target_group_arn).unwrap_or(0))))
-        .collect();
+    let sticky = route.forwards().and_then(|_| route.content.sticky());
+    let split = &route.content.split;
+    let weights: Vec<(&str, u16)> = split.ids().map(|id| (id.as_str(), split.weight(id).unwrap_or(0))).collect();
     let total: u32 = weights.iter().map(|(_, w)| u32::from(*w)).sum();
     let part = |(arn, weight): &(&str, u16)| Part {
         group: groups.iter().find(|g| g.arn == *arn).map_or_else(|| short_name(arn), |g| &g.name).to_owned(),
@@ -137,12 +134,12 @@ fn line(route: &LiveRoute, groups: &[TargetGroup]) -> Line {
         share: if total == 0 { 0.0 } else { f64::from(*weight) * 100.0 / f64::from(total) },
     };
     Line {
-        id: route.id.clone(),
+        id: route.id.id().to_owned(),
         route: route.label(),
         conditions: route.conditions.clone(),
-        does: route.actions.iter().filter_map(besides).collect(),
+        does: elb::kinds(&route.content).into_iter().filter_map(besides).collect(),
         shares: weights.iter().map(part).collect(),
-        stickiness_seconds: sticky.map(|s| s.duration_seconds.unwrap_or(0)),
+        stickiness_seconds: sticky.map(|s| s.seconds.unwrap_or(0)),
         owners: tags_of_owners(&route.tags),
         unreadable: None,
     }
@@ -150,7 +147,7 @@ fn line(route: &LiveRoute, groups: &[TargetGroup]) -> Line {
 
 fn unread(route: &Unread) -> Line {
     Line {
-        id: route.id.clone(),
+        id: route.id.id().to_owned(),
         route: route.label.clone(),
         conditions: String::new(),
         does: Vec::new(),
@@ -161,14 +158,14 @@ fn unread(route: &Unread) -> Line {
     }
 }
 
-fn besides(action: &Action) -> Option<&'static str> {
-    match action {
-        Action::Forward { .. } => None,
-        Action::Redirect { .. } => Some("redirects"),
-        Action::FixedResponse { .. } => Some("answers with a fixed response"),
-        Action::AuthenticateOidc { .. } => Some("authenticates (OIDC)"),
-        Action::AuthenticateCognito { .. } => Some("authenticates (Cognito)"),
-        Action::JwtValidation { .. } => Some("validates a JWT"),
+fn besides(kind: &str) -> Option<&'static str> {
+    match kind {
+        "redirect" => Some("redirects"),
+        "fixed-response" => Some("answers with a fixed response"),
+        "authenticate-oidc" => Some("authenticates (OIDC)"),
+        "authenticate-cognito" => Some("authenticates (Cognito)"),
+        "jwt-validation" => Some("validates a JWT"),
+        _ => None,
     }
 }
 

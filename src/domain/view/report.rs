@@ -8,11 +8,11 @@ use jiff::Timestamp;
 use crate::base::duration;
 use crate::base::finding::{Finding, Severity};
 use crate::base::hours;
-use crate::domain::elb::action::Forward;
+use crate::domain::elb;
 use crate::domain::elb::select::{SelectedRoute, Selection, Skipped};
-use crate::domain::elb::shares;
 use crate::domain::preflight::estimate;
 use crate::domain::preflight::facts::Facts;
+use crate::domain::traffic::{Split, shares};
 use crate::plan::model::hook::Hook;
 use crate::plan::model::{Plan, Shares, Step, StepKind};
 use crate::plan::schedule;
@@ -225,24 +225,24 @@ fn route(plan: &Plan, selection: &Selection, selected: &SelectedRoute) -> RouteL
     let load_balancer = selection.load_balancers.get(&selected.load_balancer).map(|lb| lb.name.clone());
     let live = &selected.route;
     let mut weights = Vec::new();
-    if let Some(original) = live.forward() {
+    if let Some(original) = live.forwards() {
         weights.push(Weights { step: 0, groups: Ok(named(selection, original)) });
         let mut current = original.clone();
         for step in &plan.strategy.steps {
             let next = match &step.kind {
-                StepKind::Bind => Ok(shares::attach(&current, &raised(plan, selected))),
-                StepKind::Shares(wanted) => shares::spell(original, &selected.managed(), wanted),
+                StepKind::Bind => Ok(current.attach(&raised(plan, selected))),
+                StepKind::Shares(wanted) => shares::spell(original, &selected.managed(), wanted, elb::LIMITS),
                 StepKind::Bake(_) | StepKind::Approval(_) | StepKind::Exec(_) | StepKind::Unknown => continue,
             };
-            let groups = next.as_ref().map(|f| named(selection, f)).map_err(ToString::to_string);
+            let groups = next.as_ref().map(|split| named(selection, split)).map_err(ToString::to_string);
             current = next.unwrap_or(current);
             weights.push(Weights { step: step.number, groups });
         }
     }
     RouteLine {
-        load_balancer: load_balancer.unwrap_or_else(|| crate::domain::elb::select::short_name(&selected.load_balancer).to_owned()),
+        load_balancer: load_balancer.unwrap_or_else(|| elb::select::short_name(&selected.load_balancer).to_owned()),
         workload: selected.workload.clone(),
-        id: live.id.clone(),
+        id: live.id.id().to_owned(),
         label: live.label(),
         conditions: live.conditions.clone(),
         weights,
@@ -254,7 +254,6 @@ fn raised<'a>(plan: &Plan, selected: &'a SelectedRoute) -> Vec<&'a str> {
     selected.groups.iter().filter(|(cluster, _)| plan.strategy.peak(cluster) > 0).map(|(_, arn)| arn.as_str()).collect()
 }
 
-fn named(selection: &Selection, forward: &Forward) -> Vec<(String, u16)> {
-    let groups = forward.target_groups.iter();
-    groups.map(|t| (selection.group_name(&t.target_group_arn).to_owned(), forward.weight(&t.target_group_arn).unwrap_or(0))).collect()
+fn named(selection: &Selection, split: &Split) -> Vec<(String, u16)> {
+    split.ids().map(|id| (selection.group_name(id).to_owned(), split.weight(id).unwrap_or(0))).collect()
 }

@@ -227,7 +227,7 @@ impl Trace {
             Event::Resumed { by, .. } => ("resumed", by),
             Event::Approved { by, .. } => ("approved", by),
             Event::Promoted { by, .. } => ("promoted", by),
-            Event::Drifted { route, .. } => ("drifted", route),
+            Event::Drifted { route, .. } => ("drifted", &route.to_string()),
             _ => return,
         };
         if let Some(open) = self.rollback.as_mut().or(self.step.as_mut()).or(self.root.as_mut()) {
@@ -269,9 +269,9 @@ pub fn word(result: WriteResult) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::elb::action::Forward;
     use crate::domain::fixture;
     use crate::domain::run::event::Write;
+    use crate::domain::traffic::Split;
 
     fn records(events: Vec<Event>) -> Vec<Record> {
         let at = |n: u64| Timestamp::from_second(i64::try_from(n).expect("small")).expect("a time");
@@ -282,7 +282,7 @@ mod tests {
     fn a_run_is_a_tree_that_is_told_once_from_the_leaves_up_whoever_tells_it() {
         let started = fixture::started(4);
         let ids: Vec<_> = started.routes.iter().map(|r| r.id.clone()).collect();
-        let set = Forward { target_groups: Vec::new(), target_group_stickiness_config: None };
+        let set = Split::default();
         let writes: Vec<_> = ids.iter().map(|id| Write { route: id.clone(), expect: None, set: set.clone() }).collect();
         let outcome = |id: &RouteId, result| Event::Outcome { route: id.clone(), result, live: None, detail: None };
         let intended = |restore| Event::Intended { restore, deadline: Timestamp::UNIX_EPOCH, writes: writes[..2].to_vec() };

@@ -5,11 +5,10 @@ use async_trait::async_trait;
 
 use super::*;
 use crate::base::finding::Code;
-use crate::domain::elb::action::Action;
 use crate::domain::elb::balancer::{Listener, LiveRoute, LoadBalancer, Target};
 use crate::domain::fixture::{LB, group, load_balancer, plan, world};
 use crate::domain::preflight;
-use crate::domain::traffic::RouteId;
+use crate::domain::traffic::{Content, RouteId};
 use crate::port::{Caller as Identified, WriteError};
 
 /// The fixture's load balancer, without health, and with a count of what it was asked.
@@ -51,13 +50,13 @@ impl Inventory for Frugal {
 
 #[async_trait]
 impl Traffic for Frugal {
-    async fn routes(&self, _: &[RouteId]) -> BTreeMap<RouteId, Result<LiveRoute, Unreadable>> {
+    async fn routes(&self, _: &[RouteId]) -> BTreeMap<RouteId, Result<Content, Unreadable>> {
         BTreeMap::new()
     }
     async fn health(&self, groups: &[String]) -> BTreeMap<String, Result<Vec<Target>, Unreadable>> {
         groups.iter().map(|g| (g.clone(), Err(Unreadable::Throttled))).collect()
     }
-    async fn set(&self, _: &RouteId, _: &[Action], _: Duration) -> Result<(), WriteError> {
+    async fn set(&self, _: &RouteId, _: &Content, _: Duration) -> Result<(), WriteError> {
         panic!("looking changes nothing")
     }
 }

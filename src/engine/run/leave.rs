@@ -3,7 +3,7 @@
 use super::Run;
 use crate::domain::decide::stop;
 use crate::domain::run::event::{Event, Outcome, Record, Stop};
-use crate::domain::run::state::Phase;
+use crate::domain::run::state::{Frozen, Phase};
 use crate::domain::run::watch::Marker;
 use crate::engine::{Ending, EngineError, untag};
 use crate::port::store::LockError;
@@ -22,7 +22,7 @@ impl Run<'_> {
     /// Whether a frozen run is left rather than guarded. A rollback is brought to its end, whatever froze the run before.
     pub(super) async fn leaves(&mut self) -> Result<Option<Ending>, EngineError> {
         let may = self.settings.leave_when_frozen && self.state.phase != Phase::RollingBack;
-        let Some((reason, message, _)) = self.state.frozen.clone().filter(|_| may) else { return Ok(None) };
+        let Some(Frozen { reason, message, .. }) = self.state.frozen.clone().filter(|_| may) else { return Ok(None) };
         match stop(reason) {
             Stop::Waiting => Ok(None),
             stop => self.stopped(stop, message).await.map(Some),
@@ -71,7 +71,7 @@ impl Run<'_> {
         let mut tags = Vec::new();
         if self.plan.marker == crate::plan::model::Marker::Tag {
             let started = &self.state.started;
-            let routes: Vec<_> = started.routes.iter().map(|r| r.id.clone()).collect();
+            let routes: Vec<_> = started.routes.iter().map(|r| r.id.to_string()).collect();
             let owners: Vec<_> = [Some(&self.state.run), self.replaced.as_ref()].into_iter().flatten().map(String::as_str).collect();
             tags = untag::remove(&*self.ports.balancer.marks, &*self.ports.clock, &started.load_balancers, &routes, &owners).await;
         }

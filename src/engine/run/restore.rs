@@ -7,7 +7,6 @@ use jiff::Timestamp;
 use super::Run;
 use crate::base::time::later;
 use crate::domain::decide::Batch;
-use crate::domain::elb::action;
 use crate::domain::run::event::Event;
 use crate::domain::run::state::Route;
 use crate::domain::run::watch::Marker;
@@ -74,7 +73,7 @@ impl Run<'_> {
     pub(super) fn all_as_known(&self) -> bool {
         let same = |route: &Route| {
             let live = self.watch.routes.get(&route.start.id).and_then(|r| r.value.as_ref().ok());
-            route.open.is_some() || route.drift.is_some() || live.is_some_and(|live| action::same(&live.actions, &route.known))
+            route.open.is_some() || route.drift.is_some() || live.is_some_and(|live| live.same(&route.known))
         };
         !matches!(self.watch.marker, Some(Marker::Missing | Marker::Other(_)))
             && self.watch.marker_unread.is_none()

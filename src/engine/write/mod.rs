@@ -11,12 +11,10 @@ use super::limit::Bucket;
 use super::{Ports, Settings};
 use crate::base::retry::{self, Schedule};
 use crate::domain::decide::goal;
-use crate::domain::elb::action::{self, Action, Forward};
-use crate::domain::elb::balancer::LiveRoute;
 use crate::domain::run::event::{Event, Write, WriteResult};
-use crate::domain::run::state::State;
+use crate::domain::run::state::{Route, State};
 use crate::domain::run::watch::Watch;
-use crate::domain::traffic::{Reading, RouteId, Unreadable};
+use crate::domain::traffic::{Content, Reading, RouteId, Split, Unreadable};
 use crate::port::WriteError;
 
 pub mod restore;
@@ -32,12 +30,13 @@ const RESERVE: f64 = 8.0;
 /// Refusals in a row until a route counts as refused.
 const REFUSALS: u32 = 3;
 
-/// A write that is about to be sent, with the whole action list.
+/// A write that is about to be sent.
 pub struct Prepared {
     pub write: Write,
-    /// What the forward was, for a read-back that is not yet there.
-    before: Forward,
-    actions: Vec<Action>,
+    /// What the split was, for a read-back that is not yet there.
+    before: Split,
+    /// What is to be there, whole.
+    content: Content,
 }
 
 /// What the executor remembers between turns.
@@ -98,28 +97,28 @@ impl Executor {
     fn compare(
         &mut self,
         write: Write,
-        read: Result<LiveRoute, Unreadable>,
+        read: Result<Content, Unreadable>,
         state: &State,
         watch: &Watch,
         now: Timestamp,
     ) -> Result<Prepared, Option<Event>> {
         let restore = write.expect.is_none();
         let unread = read.as_ref().err().map(ToString::to_string);
-        let actions = match read {
-            Ok(live) => live.actions,
+        let live = match read {
+            Ok(live) => live,
             Err(Unreadable::NotFound(_)) => {
-                return Err(Some(outcome(&write.route, WriteResult::Gone, None, Some("the rule is gone".into()))));
+                return Err(Some(outcome(&write.route, WriteResult::Gone, None, Some("the route is gone".into()))));
             }
             Err(why) => {
-                let Some(actions) = recent(state, watch, &write.route, now).filter(|_| restore) else {
+                let Some(live) = recent(state, watch, &write.route, now).filter(|_| restore) else {
                     self.put_off(&write.route, now, retry::WRITE);
                     return Err(Some(outcome(&write.route, WriteResult::Unread, None, Some(format!("not read, so not written: {why}")))));
                 };
-                actions
+                live
             }
         };
-        let Some(before) = action::forward(&actions).cloned() else {
-            return Err(Some(drifted(state, &write.route, actions)));
+        let Some(before) = live.forwards().cloned() else {
+            return Err(Some(drifted(state, &write.route, live)));
         };
         // A late read may show what stood there before our own last write, which is just what a rollback wants: then it is written all the same.
         let outdated = outdated(state, &write.route, &before, now);
@@ -131,26 +130,27 @@ impl Executor {
             }
             return Err(Some(outcome(&write.route, WriteResult::Already, Some(before), None)));
         }
-        if write.expect.as_ref().is_some_and(|expect| !before.same(expect)) {
+        let beside = |route: &Route| live.same_beside(route.expected());
+        if write.expect.as_ref().is_some_and(|expect| !before.same(expect) || !state.routes.get(&write.route).is_none_or(beside)) {
             if outdated {
                 self.put_off(&write.route, now, retry::WRITE);
                 let why = "what was read may be of the time before the last write".to_owned();
                 return Err(Some(outcome(&write.route, WriteResult::Unread, None, Some(why))));
             }
-            return Err(Some(drifted(state, &write.route, actions)));
+            return Err(Some(drifted(state, &write.route, live)));
         }
         if restore && state.rollback.as_ref().is_some_and(|r| r.automatic) && foreign(state, &write.route, &before) {
-            return Err(Some(drifted(state, &write.route, actions)));
+            return Err(Some(drifted(state, &write.route, live)));
         }
-        let actions = action::with_forward(&actions, &write.set);
-        Ok(Prepared { write, before, actions })
+        let content = live.with(&write.set);
+        Ok(Prepared { write, before, content })
     }
 
     /// Sends the writes and reads each back until it is equal, or something else is there, or time is up.
     pub async fn send(&mut self, ports: &Ports, settings: &Settings, prepared: Vec<Prepared>, state: &State) -> Vec<Event> {
         let sent: Vec<_> = futures::stream::iter(prepared)
             .map(async |p| {
-                let answer = ports.balancer.traffic.set(&p.write.route, &p.actions, settings.deadline).await;
+                let answer = ports.balancer.traffic.set(&p.write.route, &p.content, settings.deadline).await;
                 (p, answer)
             })
             .buffer_unordered(PARALLEL)
@@ -203,28 +203,28 @@ impl Executor {
         &mut self,
         prepared: &Prepared,
         answer: Option<&str>,
-        read: Option<Result<LiveRoute, Unreadable>>,
+        read: Option<Result<Content, Unreadable>>,
         (now, last): (Timestamp, bool),
         state: &State,
     ) -> Option<Event> {
         let id = &prepared.write.route;
-        let outdated = |live: &LiveRoute| live.forward().is_some_and(|forward| outdated(state, id, forward, now));
+        let outdated = |live: &Content| live.forwards().is_some_and(|split| outdated(state, id, split, now));
         let why = |fallback: &str| Some(answer.map_or_else(|| fallback.to_owned(), |a| format!("no answer to the write: {a}")));
         match read {
             // What stood there before the last write may be just what this one is to restore: without an answer, a late read proves nothing.
             Some(Ok(live)) if answer.is_some() && outdated(&live) => {
                 last.then(|| outcome(id, WriteResult::Unknown, None, why("not read back")))
             }
-            Some(Ok(live)) if action::same(&live.actions, &prepared.actions) => {
+            Some(Ok(live)) if live.same(&prepared.content) => {
                 self.later.remove(id);
                 self.refusals.remove(id);
-                Some(outcome(id, WriteResult::Applied, Some(prepared.write.set.clone()), None))
+                Some(outcome(id, WriteResult::Applied, Some(live.split), None))
             }
-            Some(Ok(live)) if live.forward().is_some_and(|f| f.same(&prepared.before)) || outdated(&live) => {
+            Some(Ok(live)) if live.split.same(&prepared.before) || outdated(&live) => {
                 last.then(|| outcome(id, WriteResult::Unknown, None, why("the write was accepted and is not to be seen yet")))
             }
-            Some(Ok(live)) => Some(drifted(state, id, live.actions)),
-            Some(Err(Unreadable::NotFound(_))) => Some(outcome(id, WriteResult::Gone, None, Some("the rule is gone".into()))),
+            Some(Ok(live)) => Some(drifted(state, id, live)),
+            Some(Err(Unreadable::NotFound(_))) => Some(outcome(id, WriteResult::Gone, None, Some("the route is gone".into()))),
             Some(Err(error)) => last.then(|| outcome(id, WriteResult::Unknown, None, why(&format!("not read back: {error}")))),
             None => last.then(|| outcome(id, WriteResult::Unknown, None, why("not read back"))),
         }
@@ -263,23 +263,23 @@ impl Executor {
 }
 
 /// What was seen there less than a minute ago, if it equals what we last confirmed: the ground for a blind write.
-fn recent(state: &State, watch: &Watch, id: &RouteId, now: Timestamp) -> Option<Vec<Action>> {
+fn recent(state: &State, watch: &Watch, id: &RouteId, now: Timestamp) -> Option<Content> {
     let route = state.routes.get(id)?;
     let reading = watch.routes.get(id).filter(|r| now.duration_since(r.at) < RECENT)?;
     let live = reading.value.as_ref().ok()?;
-    action::same(&live.actions, &route.known).then(|| live.actions.clone())
+    live.same(&route.known).then(|| live.clone())
 }
 
-/// Whether a forward is neither what we last confirmed, nor what stood there before, nor anything that we sent.
-fn foreign(state: &State, id: &RouteId, forward: &Forward) -> bool {
+/// Whether a split is neither what we last confirmed, nor what stood there before, nor anything that we sent.
+fn foreign(state: &State, id: &RouteId, split: &Split) -> bool {
     let Some(route) = state.routes.get(id) else { return false };
-    let sent = route.open.iter().flat_map(|o| &o.sets).chain(route.past.iter().map(|(past, _)| past));
-    !sent.chain([route.forward()]).any(|ours| ours.same(forward))
+    let sent = route.open.iter().flat_map(|o| &o.sets).chain(route.past.iter().map(|past| &past.split));
+    !sent.chain([route.split()]).any(|ours| ours.same(split))
 }
 
 /// Whether a reading that shows this proves nothing, as its route knows.
-fn outdated(state: &State, id: &RouteId, forward: &Forward, now: Timestamp) -> bool {
-    state.routes.get(id).is_some_and(|route| route.outdated(forward, now))
+fn outdated(state: &State, id: &RouteId, split: &Split, now: Timestamp) -> bool {
+    state.routes.get(id).is_some_and(|route| route.outdated(split, now))
 }
 
 /// What a person's rollback overwrites is named, and the run knows from then on that a late read may show the time before it.
@@ -288,8 +288,8 @@ fn overwritten(state: &State, prepared: &Prepared) -> Vec<Event> {
     let Some(route) = state.routes.get(id).filter(|_| prepared.write.expect.is_none() && foreign(state, id, &prepared.before)) else {
         return Vec::new();
     };
-    let live = action::with_forward(&prepared.actions, &prepared.before);
-    let known = matches!(&route.drift, Some(Some(drift)) if action::same(drift, &live));
+    let live = prepared.content.with(&prepared.before);
+    let known = route.changed().is_some_and(|changed| changed.same(&live));
     let shares = goal::shares_of(route, &prepared.before);
     let there = shares.iter().map(|(cluster, share)| format!("{cluster} {share:.0} %")).collect::<Vec<_>>().join(", ");
     let message = format!("{}: overwrites what someone else put there ({there})", route.start.label);
@@ -297,11 +297,11 @@ fn overwritten(state: &State, prepared: &Prepared) -> Vec<Event> {
     seen.into_iter().chain([Event::Notice { message, refused: None, request: None }]).collect()
 }
 
-fn outcome(route: &RouteId, result: WriteResult, live: Option<Forward>, detail: Option<String>) -> Event {
+fn outcome(route: &RouteId, result: WriteResult, live: Option<Split>, detail: Option<String>) -> Event {
     Event::Outcome { route: route.clone(), result, live, detail }
 }
 
-fn drifted(state: &State, route: &RouteId, live: Vec<Action>) -> Event {
-    let expected = state.routes.get(route).map(|r| r.known.clone()).unwrap_or_default();
-    Event::Drifted { route: route.clone(), expected, live: Some(live) }
+fn drifted(state: &State, route: &RouteId, live: Content) -> Event {
+    let expected = state.routes.get(route).map_or_else(|| live.clone(), |r| r.known.clone());
+    Event::Drifted { route: route.clone(), expected: Box::new(expected), live: Some(Box::new(live)) }
 }

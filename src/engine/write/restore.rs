@@ -15,12 +15,10 @@ use jiff::{SignedDuration, Timestamp};
 use super::{Executor, Prepared, RECENT, outcome, outdated, recent};
 use crate::base::retry::{READ_BACK_SOON, RESTORE};
 use crate::domain::decide::carriers;
-use crate::domain::elb::action;
-use crate::domain::elb::balancer::LiveRoute;
 use crate::domain::run::event::{Event, Record, Write, WriteResult};
 use crate::domain::run::state::{Route, State};
 use crate::domain::run::watch::Watch;
-use crate::domain::traffic::{RouteId, Unreadable};
+use crate::domain::traffic::{Content, RouteId, Unreadable};
 use crate::engine::limit::{Pace, Rate};
 use crate::engine::marker::MarkerError;
 use crate::engine::{Ports, Settings};
@@ -40,7 +38,7 @@ const PATIENCE: SignedDuration = SignedDuration::from_millis(250);
 /// Something that came back.
 enum Landed {
     Answer(Box<Prepared>, Result<(), WriteError>),
-    Read(Vec<(RouteId, Result<LiveRoute, Unreadable>)>),
+    Read(Vec<(RouteId, Result<Content, Unreadable>)>),
     Marked(Result<(), MarkerError>),
 }
 
@@ -133,7 +131,7 @@ impl Executor {
             self.flights.sent.insert(prepared.write.route.clone());
             let (traffic, deadline) = (Arc::clone(&ports.balancer.traffic), settings.deadline);
             let sent = async move {
-                let answer = traffic.set(&prepared.write.route, &prepared.actions, deadline).await;
+                let answer = traffic.set(&prepared.write.route, &prepared.content, deadline).await;
                 Landed::Answer(Box::new(prepared), answer)
             };
             self.flights.landing.push(sent.boxed());
@@ -226,10 +224,10 @@ impl Executor {
     }
 
     /// What a reading says of a write; nothing where it is to be read again, or where the run knows already.
-    fn checked(&mut self, id: &RouteId, read: Result<LiveRoute, Unreadable>, state: &State, now: Timestamp) -> Option<Event> {
+    fn checked(&mut self, id: &RouteId, read: Result<Content, Unreadable>, state: &State, now: Timestamp) -> Option<Event> {
         let at = self.flights.checks.iter().position(|c| c.prepared.write.route == *id)?;
         let mut check = self.flights.checks.swap_remove(at);
-        let there = read.as_ref().ok().and_then(|live| action::forward(&live.actions));
+        let there = read.as_ref().ok().and_then(Content::forwards);
         let Prepared { before, write, .. } = &*check.prepared;
         let open = there.is_some_and(|f| (f.same(before) && !before.same(&write.set)) || outdated(state, id, f, now));
         // One that was not answered is sent again rather than waited for: it may never have arrived.
@@ -259,10 +257,10 @@ impl Executor {
 /// one before it. `None` where that is not so, and where it would change nothing: then a read has to show that.
 pub fn blind(state: &State, watch: &Watch, seen: Option<Timestamp>, write: &Write, now: Timestamp) -> Option<Prepared> {
     let id = &write.route;
-    let route = state.routes.get(id).filter(|r| r.open.is_none() && r.drift.is_none() && !r.forward().same(&write.set))?;
+    let route = state.routes.get(id).filter(|r| r.open.is_none() && r.drift.is_none() && !r.split().same(&write.set))?;
     let before = seen.is_some_and(|at| now.duration_since(at) < RECENT) && !watch.routes.contains_key(id);
-    let actions = if before { route.known.clone() } else { recent(state, watch, id, now)? };
-    Some(Prepared { before: route.forward().clone(), actions: action::with_forward(&actions, &write.set), write: write.clone() })
+    let content = if before { route.known.clone() } else { recent(state, watch, id, now)? };
+    Some(Prepared { before: route.split().clone(), content: content.with(&write.set), write: write.clone() })
 }
 
 /// When the process that had the run before this one last saw every route as the journal says, if that is less than a minute ago; `None`

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::elb::action::forward;
+use crate::domain::elb::arn;
 use crate::domain::run::event::{Event, Outcome, Record, Started, Stop};
 
 /// A run at a glance.
@@ -96,7 +96,7 @@ fn commands(started: &Started) -> Vec<String> {
             let name = started.groups.get(arn).map_or(arn.as_str(), |g| &g.name);
             let carried = match &started.start {
                 Some(start) => start.get(cluster).is_some_and(|share| *share > 0),
-                None => forward(&route.actions).and_then(|f| f.weight(arn)).is_some_and(|weight| weight > 0),
+                None => route.content.split.carries(arn),
             };
             sides[usize::from(!carried)].insert(name);
         }
@@ -105,11 +105,10 @@ fn commands(started: &Started) -> Vec<String> {
         return vec![];
     }
     let join = |names: &BTreeSet<&str>| names.iter().copied().collect::<Vec<_>>().join(",");
-    let name = |arn: &str| arn.split('/').nth(2).unwrap_or(arn).to_owned();
     groups
         .into_iter()
         .map(|(lb, [from, to])| {
-            format!("cutover rollback --load-balancer {} --back-to {} --away-from {}", name(lb), join(&from), join(&to))
+            format!("cutover rollback --load-balancer {} --back-to {} --away-from {}", arn::name(lb), join(&from), join(&to))
         })
         .collect()
 }

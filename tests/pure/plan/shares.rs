@@ -2,14 +2,26 @@
 
 use std::collections::BTreeMap;
 
-use cutover::domain::elb::action::{Forward, Stickiness, Tuple};
-use cutover::domain::elb::shares::{Imprecise, MAX_GROUPS, attach, detach, holds, read, spell};
-use cutover::plan::model::Shares;
+use cutover::domain::elb::LIMITS;
+use cutover::domain::traffic::shares::{self, Imprecise, holds, read};
+use cutover::domain::traffic::{Member, Shares, Split};
 use proptest::prelude::*;
 
-fn forward(groups: &[(&str, Option<u16>)]) -> Forward {
-    let tuple = |(arn, weight): &(&str, Option<u16>)| Tuple { target_group_arn: (*arn).to_owned(), weight: *weight };
-    Forward { target_groups: groups.iter().map(tuple).collect(), target_group_stickiness_config: None }
+fn forward(groups: &[(&str, Option<u16>)]) -> Split {
+    let member = |(id, weight): &(&str, Option<u16>)| Member { id: (*id).to_owned(), weight: *weight };
+    Split { members: groups.iter().map(member).collect() }
+}
+
+fn spell(original: &Split, managed: &[(String, String)], shares: &Shares) -> Result<Split, Imprecise> {
+    shares::spell(original, managed, shares, LIMITS)
+}
+
+fn attach(split: &Split, ids: &[&str]) -> Split {
+    split.attach(ids)
+}
+
+fn detach(split: &Split, ids: &[&str]) -> Option<Split> {
+    split.detach(ids)
 }
 
 fn managed(clusters: &[&str]) -> Vec<(String, String)> {
@@ -20,8 +32,8 @@ fn shares(of: &[(&str, u32)]) -> Shares {
     of.iter().map(|(c, s)| ((*c).to_owned(), *s)).collect()
 }
 
-fn weights(f: &Forward) -> Vec<(&str, u16)> {
-    f.target_groups.iter().map(|t| (t.target_group_arn.as_str(), t.weight.expect("every weight is explicit"))).collect()
+fn weights(f: &Split) -> Vec<(&str, u16)> {
+    f.members.iter().map(|t| (t.id.as_str(), t.weight.expect("every weight is explicit"))).collect()
 }
 
 #[test]
@@ -77,13 +89,13 @@ fn refusals_say_why() {
     // 7 : 991 likewise, and one percent of 7 is not a weight.
     let coarse = forward(&[("arn-a", Some(7)), ("arn-x", Some(991))]);
     let error = spell(&coarse, &two, &one_percent).unwrap_err();
-    assert_eq!(error, Imprecise::Off { cluster: "a".into(), wanted: 99, got: 85.714 });
+    assert_eq!(error, Imprecise::Off { cluster: "a".into(), wanted: 99, got: 85.714, max: 999 });
     let nothing = forward(&[("arn-a", Some(0)), ("arn-x", Some(1))]);
     assert_eq!(spell(&nothing, &two, &one_percent), Err(Imprecise::NothingManaged));
     let full = forward(&[("arn-a", Some(1)), ("x1", Some(1)), ("x2", Some(1)), ("x3", Some(1)), ("x4", Some(1))]);
-    assert_eq!(spell(&full, &two, &one_percent), Err(Imprecise::TooManyGroups(6)));
+    assert_eq!(spell(&full, &two, &one_percent), Err(Imprecise::TooManyMembers(6, 5)));
     let large = forward(&[("arn-a", Some(999)), ("arn-b", Some(999)), ("arn-x", Some(997))]);
-    assert_eq!(spell(&large, &two, &shares(&[("a", 100), ("b", 0)])), Err(Imprecise::TooLarge));
+    assert_eq!(spell(&large, &two, &shares(&[("a", 100), ("b", 0)])), Err(Imprecise::TooLarge(999)));
     assert_eq!(spell(&forward(&[("arn-a", None)]), &two, &shares(&[("a", 100)])), Err(Imprecise::NotShares));
     let same = vec![("a".to_owned(), "arn-a".to_owned()), ("b".to_owned(), "arn-a".to_owned())];
     assert_eq!(spell(&forward(&[("arn-a", None)]), &same, &one_percent), Err(Imprecise::Duplicate("arn-a".into())));
@@ -97,34 +109,34 @@ fn detaching_never_revives_a_group_at_zero() {
     assert_eq!(detach(&back, &["arn-b"]), Some(forward(&[("arn-a", Some(100))])));
 }
 
-/// One to three managed groups that the action has, up to two of others, any weights, stickiness or none, in any order; and shares of two or
+/// One to three managed groups that the action has, up to two of others, any weights, in any order; and shares of two or
 /// three clusters, of which the last may not be attached yet.
-fn cases() -> impl Strategy<Value = (Forward, Vec<(String, String)>, Shares)> {
+fn cases() -> impl Strategy<Value = (Split, Vec<(String, String)>, Shares)> {
     let weight = prop_oneof![Just(0u16), 1..=10u16, 1..=999u16, Just(100), Just(999)];
     let third = prop::collection::vec(weight.clone(), 0..=2);
     let cut = prop_oneof![Just(0u32), Just(1), Just(100), 0..=100u32];
-    (2..=3usize, prop::collection::vec(weight, 3), third, 1..=3usize, cut.clone(), cut, any::<bool>(), any::<prop::sample::Index>())
-        .prop_map(|(clusters, own, third, attached, x, y, sticky, turn)| {
+    (2..=3usize, prop::collection::vec(weight, 3), third, 1..=3usize, cut.clone(), cut, any::<prop::sample::Index>()).prop_map(
+        |(clusters, own, third, attached, x, y, turn)| {
             let names = &["a", "b", "c"][..clusters];
-            let mut tuples: Vec<Tuple> = Vec::new();
+            let mut tuples: Vec<Member> = Vec::new();
             for (name, weight) in names.iter().zip(&own).take(attached) {
-                tuples.push(Tuple { target_group_arn: format!("arn-{name}"), weight: Some(*weight) });
+                tuples.push(Member { id: format!("arn-{name}"), weight: Some(*weight) });
             }
             for (i, weight) in third.iter().enumerate() {
-                tuples.push(Tuple { target_group_arn: format!("other-{i}"), weight: Some(*weight) });
+                tuples.push(Member { id: format!("other-{i}"), weight: Some(*weight) });
             }
             let by = turn.index(tuples.len());
             tuples.rotate_left(by);
             let (low, high) = (x.min(y), x.max(y));
             let cuts = if clusters == 2 { vec![low, 100 - low] } else { vec![low, high - low, 100 - high] };
             let shares = names.iter().map(|n| (*n).to_owned()).zip(cuts).collect();
-            let stickiness = sticky.then_some(Stickiness { enabled: true, duration_seconds: Some(600) });
-            (Forward { target_groups: tuples, target_group_stickiness_config: stickiness }, managed(names), shares)
-        })
+            (Split { members: tuples }, managed(names), shares)
+        },
+    )
 }
 
-fn sum(f: &Forward) -> u64 {
-    f.target_groups.iter().map(|t| u64::from(f.weight(&t.target_group_arn).unwrap())).sum()
+fn sum(f: &Split) -> u64 {
+    f.members.iter().map(|t| u64::from(f.weight(&t.id).unwrap())).sum()
 }
 
 proptest! {
@@ -133,19 +145,18 @@ proptest! {
     #[test]
     fn what_is_spelled_is_safe_to_write((original, managed, shares) in cases()) {
         let Ok(set) = spell(&original, &managed, &shares) else { return Ok(()) };
-        prop_assert!(set.target_groups.len() <= MAX_GROUPS);
-        prop_assert!(set.target_groups.iter().all(|t| t.weight.is_some_and(|w| w <= 999)));
+        prop_assert!(set.members.len() <= LIMITS.max_members);
+        prop_assert!(set.members.iter().all(|t| t.weight.is_some_and(|w| w <= 999)));
         prop_assert!(sum(&set) > 0);
-        prop_assert_eq!(&set.target_group_stickiness_config, &original.target_group_stickiness_config);
-        prop_assert!(set.target_groups.iter().zip(&original.target_groups).all(|(s, o)| s.target_group_arn == o.target_group_arn));
+        prop_assert!(set.members.iter().zip(&original.members).all(|(s, o)| s.id == o.id));
         let ours: u64 = managed.iter().map(|(_, arn)| u64::from(set.weight(arn).unwrap())).sum();
         for (cluster, arn) in &managed {
             let weight = u64::from(set.weight(arn).unwrap());
             prop_assert_eq!(weight == 0, shares[cluster] == 0, "a share is 0 exactly where its weight is");
             prop_assert_eq!(weight == ours, shares[cluster] == 100, "a share is all exactly where its weight is");
         }
-        for t in original.target_groups.iter().filter(|t| managed.iter().all(|(_, own)| *own != t.target_group_arn)) {
-            let (before, after) = (original.weight(&t.target_group_arn).unwrap(), set.weight(&t.target_group_arn).unwrap());
+        for t in original.members.iter().filter(|t| managed.iter().all(|(_, own)| *own != t.id)) {
+            let (before, after) = (original.weight(&t.id).unwrap(), set.weight(&t.id).unwrap());
             prop_assert_eq!(u64::from(before) * sum(&set), u64::from(after) * sum(&original), "third parties keep their share of the whole");
         }
     }
@@ -169,9 +180,9 @@ proptest! {
             _ => return Ok(()),
         };
         let whole = sum(&original);
-        let ours = |f: &Forward| -> u64 { managed.iter().map(|(_, arn)| u64::from(f.weight(arn).unwrap_or(0))).sum() };
-        let others: Vec<u64> = original.target_groups.iter().filter(|t| managed.iter().all(|(_, own)| *own != t.target_group_arn))
-            .map(|t| u64::from(original.weight(&t.target_group_arn).unwrap())).collect();
+        let ours = |f: &Split| -> u64 { managed.iter().map(|(_, arn)| u64::from(f.weight(arn).unwrap_or(0))).sum() };
+        let others: Vec<u64> = original.members.iter().filter(|t| managed.iter().all(|(_, own)| *own != t.id))
+            .map(|t| u64::from(original.weight(&t.id).unwrap())).collect();
         let (got, total) = (u64::from(set.weight("arn-a").unwrap()), ours(&set));
         let error = (got * 100).abs_diff(a * total);
         for other in 2..=4 * 999u64 {
@@ -198,12 +209,12 @@ proptest! {
     #[test]
     fn order_means_nothing((original, managed, shares) in cases(), by in any::<prop::sample::Index>()) {
         let mut turned = original.clone();
-        let n = by.index(turned.target_groups.len());
-        turned.target_groups.rotate_left(n);
+        let n = by.index(turned.members.len());
+        turned.members.rotate_left(n);
         let mut other = managed.clone();
         other.reverse();
-        let table = |f: Result<Forward, Imprecise>| -> Option<BTreeMap<String, Option<u16>>> {
-            f.ok().map(|f| f.target_groups.iter().map(|t| (t.target_group_arn.clone(), t.weight)).collect())
+        let table = |f: Result<Split, Imprecise>| -> Option<BTreeMap<String, Option<u16>>> {
+            f.ok().map(|f| f.members.iter().map(|t| (t.id.clone(), t.weight)).collect())
         };
         prop_assert_eq!(table(spell(&original, &managed, &shares)), table(spell(&turned, &other, &shares)));
     }

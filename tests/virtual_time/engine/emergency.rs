@@ -8,13 +8,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use cutover::adapter::store::memory::Memory;
-use cutover::domain::elb::action::Action;
 use cutover::domain::elb::balancer::{Listener, LiveRoute, LoadBalancer, Tags, Target, TargetGroup};
 use cutover::domain::emergency::{Seen, kept, named, weights};
 use cutover::domain::run::event::{Event, Record, Started, Wait};
 use cutover::domain::run::state::State;
 use cutover::domain::run::watch::Watch;
-use cutover::domain::traffic::{RouteId, Unreadable};
+use cutover::domain::traffic::{Content, RouteId, Unreadable};
 use cutover::engine::{Audience, Ending, Interrupt, Ports, Run, hold, live};
 use cutover::plan::model::{Plan, Selector};
 use cutover::port::store::{Request, Store};
@@ -109,7 +108,7 @@ async fn a_corrupt_journal() {
     theatre.ledger.memory.set_journal(&theatre.run, bytes);
     assert!(theatre.ledger.read(&theatre.run).await.is_err(), "it is refused");
     let damaged: Tags = [(weights::KEY.to_owned(), "1 small nonsense".to_owned())].into();
-    theatre.stage.balancer.marks.put(&[theatre.started().routes[1].id.clone()], &damaged).await.expect("tagged");
+    theatre.stage.balancer.marks.put(&[theatre.started().routes[1].id.to_string()], &damaged).await.expect("tagged");
     let told = kept::started(&[seen(&theatre).await], None).expect("tags");
     is_back(&theatre, &elsewhere(&theatre, &told.way.plan, told.way.started).await);
 }
@@ -185,7 +184,7 @@ async fn a_deleted_rule() {
     let theatre = half("{faults: [{at: {share: {cluster: to, atLeast: 50}, after: 30s}, delete-rule: {listener: 443}}]}").await;
     theatre.sleep(Duration::from_secs(40)).await;
     let routes = theatre.world().routes;
-    let gone: Vec<_> = theatre.started().routes.iter().map(|r| r.id.as_str()).filter(|id| !routes.contains_key(*id)).collect();
+    let gone: Vec<_> = theatre.started().routes.iter().map(|r| r.id.id()).filter(|id| !routes.contains_key(*id)).collect();
     assert_eq!(gone.len(), 1);
     let ending = roll_back(&theatre, theatre.ports.clone(), false).await;
     assert!(matches!(&ending, Ending::Finished { left, .. } if left.len() == 1), "it is named: {ending:?}");
@@ -228,20 +227,20 @@ impl Bad {
 
 #[async_trait]
 impl Traffic for Bad {
-    async fn set(&self, id: &RouteId, actions: &[Action], deadline: Duration) -> Result<(), WriteError> {
+    async fn set(&self, id: &RouteId, content: &Content, deadline: Duration) -> Result<(), WriteError> {
         if self.strikes(self.throttled) {
             return Err(WriteError::Throttled);
         }
         if self.strikes(self.failing) {
             // Half of them have an effect all the same.
             if self.strikes(50) {
-                self.inner.traffic.set(id, actions, deadline).await?;
+                self.inner.traffic.set(id, content, deadline).await?;
             }
             return Err(WriteError::Unknown("HTTP 500".into()));
         }
-        self.inner.traffic.set(id, actions, deadline).await
+        self.inner.traffic.set(id, content, deadline).await
     }
-    async fn routes(&self, ids: &[RouteId]) -> BTreeMap<RouteId, Result<LiveRoute, Unreadable>> {
+    async fn routes(&self, ids: &[RouteId]) -> BTreeMap<RouteId, Result<Content, Unreadable>> {
         match self.read() {
             Ok(()) => self.inner.traffic.routes(ids).await,
             Err(why) => ids.iter().map(|id| (id.clone(), Err(why.clone()))).collect(),

@@ -49,7 +49,7 @@ fn detach(bindings: bool) -> Request {
 fn assert_detached(theatre: &Theatre, before: &cutover::lab::model::Snapshot) {
     let world = theatre.world();
     for route in &theatre.started().routes {
-        let (mut was, is) = (Face::of(&before.routes[&route.id]), Face::of(&world.routes[&route.id]));
+        let (mut was, is) = (Face::of(&before.routes[route.id.id()]), Face::of(&world.routes[route.id.id()]));
         assert_eq!(was.weights.remove(&route.groups["a"]), Some(0), "{}", route.label);
         assert_eq!(was, is, "{}", route.label);
     }
@@ -63,7 +63,7 @@ async fn the_old_cluster_may_go_once_nothing_leads_to_it_and_nobody_asks_it() {
     assert_eq!(said(&theatre).await, [("rules", Stands::No)]);
     // Someone sends everything back to the old cluster.
     let route = &theatre.started().routes[0];
-    theatre.stage.balancer.traffic.set(&route.id, &route.actions, Duration::from_secs(5)).await.expect("written");
+    theatre.stage.balancer.traffic.set(&route.id, &route.content, Duration::from_secs(5)).await.expect("written");
     assert_eq!(said(&theatre).await, [("shares", Stands::Drift), ("rules", Stands::No)]);
     theatre.sleep(Duration::from_mins(10)).await;
     assert_eq!(said(&theatre).await, [("shares", Stands::Drift), ("requests", Stands::Wait), ("rules", Stands::No)]);

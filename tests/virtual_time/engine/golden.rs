@@ -42,7 +42,7 @@ async fn a_journal_of_version_1_is_read_as_it_always_was() {
     let view = View::of(&plan, &state, None, &[], now);
     let mut lines = Lines::new(Style::plain());
     let told: String = records.iter().flat_map(|r| lines.take(r)).map(|l| l + "\n").collect();
-    let weights: Vec<_> = state.routes.values().map(|r| format!("{} {:?}", r.start.label, r.forward())).collect();
+    let weights: Vec<_> = state.routes.values().map(|r| format!("{} {:?}", r.start.label, r.split())).collect();
     let text = format!("{told}\n{}\n\n{}\n", status::text(&view, &Style::plain()), weights.join("\n"));
     let text = text.replace(&format!("cutover {}", env!("CARGO_PKG_VERSION")), "cutover VERSION");
     insta::with_settings!({ omit_expression => true }, { insta::assert_snapshot!(text) });

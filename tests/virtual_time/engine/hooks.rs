@@ -192,7 +192,7 @@ async fn with_on_failure_pause_a_person_mends_it_and_it_is_tried_again() {
     let mut asked = false;
     let ending = theatre
         .run_with(&mut |state, _, _, _| {
-            if asked || state.frozen.as_ref().is_none_or(|(why, ..)| *why != Freeze::HookFailed) {
+            if asked || state.frozen.as_ref().is_none_or(|frozen| frozen.reason != Freeze::HookFailed) {
                 return vec![];
             }
             asked = true;

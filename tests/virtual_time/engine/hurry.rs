@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use cutover::domain::elb::action::{self, Action};
+use cutover::domain::elb;
+use cutover::domain::elb::action::Action;
 use cutover::domain::elb::balancer::Tags;
 use cutover::domain::emergency::{kept, weights};
 use cutover::domain::run::event::Started;
+use cutover::domain::traffic::RouteKind;
 use cutover::engine::live;
 use cutover::plan::model::Selector;
 use jiff::SignedDuration;
@@ -35,7 +37,7 @@ async fn told(theatre: &Theatre, selector: &Selector) -> (Started, i64) {
     let begun = theatre.started();
     for route in &told.routes {
         let was = begun.routes.iter().find(|r| r.id == route.id).expect("one of the run's");
-        assert!(action::same(&route.actions, &was.actions), "{}", route.label);
+        assert!(route.content.same(&was.content), "{}", route.label);
     }
     (told, i64::try_from(rounds).expect("few"))
 }
@@ -64,10 +66,10 @@ async fn what_one_tag_cannot_tell_the_others_do() {
         match what {
             "a rule is turned elsewhere" => {
                 let started = theatre.started();
-                let rule = started.routes.iter().find(|r| r.id.contains("listener-rule")).expect("a rule");
+                let rule = started.routes.iter().find(|r| r.id.kind() == RouteKind::Rule).expect("a rule");
                 let closed = [("StatusCode".to_owned(), "404".into())].into();
                 let actions = [Action::FixedResponse { order: None, fixed_response_config: closed }];
-                balancer.traffic.set(&rule.id, &actions, Duration::from_secs(10)).await.expect("written");
+                balancer.traffic.set(&rule.id, &elb::content(&actions), Duration::from_secs(10)).await.expect("written");
             }
             "the tag is damaged" => balancer.marks.put(&[lb], &damaged).await.expect("tagged"),
             "the tag is gone" => balancer.marks.remove(&[lb], &[weights::KEY.to_owned()]).await.expect("untagged"),

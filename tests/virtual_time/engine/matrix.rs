@@ -60,7 +60,7 @@ async fn foreign_write() {
     assert_eq!(foreign.len(), 1);
     theatre.assert_shares(5, &[&foreign[0]]);
     let live = Face::of(&theatre.world().routes[&foreign[0]]);
-    let route = &theatre.started().routes.iter().find(|r| r.id == foreign[0]).expect("a route").groups;
+    let route = &theatre.started().routes.iter().find(|r| r.id.id() == foreign[0]).expect("a route").groups;
     assert_eq!((live.weights[&route["a"]], live.weights[&route["b"]]), (100, 0), "what someone else wrote is left alone");
     story!(theatre);
 }
@@ -72,7 +72,7 @@ async fn sticky_clients() {
     theatre.assert_original(&[]);
     let world = theatre.world();
     for route in &theatre.started().routes {
-        assert!(!Face::of(&world.routes[&route.id]).weights.contains_key(&route.groups["b"]), "{}", route.label);
+        assert!(!Face::of(&world.routes[route.id.id()]).weights.contains_key(&route.groups["b"]), "{}", route.label);
     }
     story!(theatre);
 }

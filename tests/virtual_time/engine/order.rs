@@ -1,7 +1,7 @@
 //! What comes before what: attach, bind, raise; marker before writes; and how soon a rollback writes.
 
-use cutover::domain::elb::shares;
 use cutover::domain::run::event::{Event, Record};
+use cutover::domain::traffic::shares;
 use cutover::lab::model::Caller;
 use jiff::{SignedDuration, Timestamp};
 
@@ -22,7 +22,7 @@ async fn marker_then_attached_at_zero_then_bound_then_raised() {
     assert_eq!(word(&theatre.run().await), "completed");
     let started = theatre.started().clone();
     let green = &started.routes[0].groups["b"];
-    let share = |set: &cutover::domain::elb::action::Forward| {
+    let share = |set: &cutover::domain::traffic::Split| {
         let managed: Vec<_> = started.routes[0].groups.iter().map(|(c, g)| (c.clone(), g.clone())).collect();
         shares::read(set, &managed).expect("shares")["b"]
     };

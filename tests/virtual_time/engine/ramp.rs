@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use cutover::domain::elb::action::Forward;
 use cutover::domain::run::event::{Event, Ramp, Record, Wait, WaitReason};
 use cutover::domain::run::state::{Phase, State};
 use cutover::domain::run::watch::Watch;
+use cutover::domain::traffic::{RouteId, Split};
 use cutover::engine::{Audience, Ending, Interrupt, Run, hold};
 use cutover::port::store::Request;
 use jiff::Timestamp;
@@ -43,7 +43,7 @@ async fn there_and_back(spec: &str, more: &mut (dyn FnMut(&State) -> Vec<Request
 
 /// Since the ramp began: at how many seconds which part begins, and what every route's share of `b` was until then.
 fn parts(records: &[Record]) -> Vec<(i64, u32, BTreeSet<u32>)> {
-    let mut shares: BTreeMap<&str, u32> = BTreeMap::new();
+    let mut shares: BTreeMap<&RouteId, u32> = BTreeMap::new();
     let (mut since, mut all) = (None, Vec::new());
     for record in records {
         match &record.event {
@@ -60,9 +60,9 @@ fn parts(records: &[Record]) -> Vec<(i64, u32, BTreeSet<u32>)> {
 }
 
 /// The share of the new groups, in percent of theirs and the old ones'.
-fn share(forward: &Forward) -> u32 {
+fn share(split: &Split) -> u32 {
     let of = |name: &str| -> u32 {
-        let tuples = forward.target_groups.iter().filter(|t| t.target_group_arn.contains(name));
+        let tuples = split.members.iter().filter(|m| m.id.contains(name));
         tuples.map(|t| u32::from(t.weight.unwrap_or(0))).sum()
     };
     of("/shop-b/") * 100 / (of("/shop-a/") + of("/shop-b/"))

@@ -1,8 +1,10 @@
 //! People: what they may ask of a run from elsewhere, and that it is heard.
 
 use cutover::app::exit::Exit;
+use cutover::domain::elb::arn;
 use cutover::domain::run::event::{Event, ResumeMode, Started};
 use cutover::domain::run::state::{Phase, State};
+use cutover::domain::traffic::RouteKind;
 use cutover::engine::{Ending, Rate};
 use cutover::lab::shell::Shell;
 use cutover::port::store::Request;
@@ -197,7 +199,7 @@ async fn a_run_whose_rule_was_deleted_is_over_once_a_person_took_the_rest_back()
     assert_eq!((word(&ending), exit(&ending)), ("aborted", Exit::Stuck), "a person is needed");
     let gone = theatre.drifted();
     assert_eq!(gone.len(), 1);
-    let label = &theatre.started().routes.iter().find(|r| r.id == gone[0]).expect("a route").label;
+    let label = &theatre.started().routes.iter().find(|r| r.id.id() == gone[0]).expect("a route").label;
     assert!(matches!(&ending, Ending::Finished { left, .. } if *left == [format!("{label}: the rule was deleted")]), "{ending:?}");
     theatre.assert_original(&[&gone[0]]);
     let runs = theatre.ports.store.find("small").await.expect("in memory");
@@ -237,7 +239,7 @@ async fn after_a_foreign_write_a_person_decides_whose_shares_hold() {
                     return vec![resume(ResumeMode::Plain), resume(mode)];
                 }
                 if asked && state.phase == Phase::Baking && state.step == 3 && state.frozen.is_none() {
-                    let face = shell.call(|w, _| Face::of(&w.snapshot().routes[&id]));
+                    let face = shell.call(|w, _| Face::of(&w.snapshot().routes[id.id()]));
                     seen.push(face.share(&green, &managed.iter().map(String::as_str).collect::<Vec<_>>()));
                 }
                 vec![]
@@ -251,12 +253,11 @@ async fn after_a_foreign_write_a_person_decides_whose_shares_hold() {
 
 /// Someone makes a rule beside the run's first one, with all of its traffic on `a`. Returns its ARN.
 pub fn make_a_rule(shell: &Shell, started: &Started) -> String {
-    let first = started.routes.iter().find(|r| r.id.contains(":listener-rule/")).expect("a rule");
-    let (listener, _) = first.id.rsplit_once('/').expect("a rule's own id at the end");
+    let first = started.routes.iter().find(|r| r.id.kind() == RouteKind::Rule).expect("a rule");
     let call = format!(
         "Action=CreateRule&Version=2015-12-01&ListenerArn={}&Priority=777&Conditions.member.1.Field=path-pattern\
          &Conditions.member.1.Values.member.1=/new&Actions.member.1.Type=forward&Actions.member.1.TargetGroupArn={}",
-        listener.replace(":listener-rule/", ":listener/"),
+        arn::listener(&first.id),
         first.groups["a"]
     );
     let request = http::Request::post("/").body(call.into()).expect("a request");
@@ -287,7 +288,7 @@ async fn a_rule_that_appears_is_told_of_and_left_alone() {
     let (theatre, ending, rule) = beside_a_new_rule(None).await;
     assert_eq!(word(&ending), "completed");
     theatre.assert_shares(100, &[]);
-    let seen = theatre.records().iter().filter(|r| matches!(&r.event, Event::Appeared { route } if route.id == rule)).count();
+    let seen = theatre.records().iter().filter(|r| matches!(&r.event, Event::Appeared { route } if route.id.id() == rule)).count();
     assert_eq!(seen, 1, "{}", theatre.lines());
     assert!(matches!(&ending, Ending::Finished { remarks, .. } if remarks.iter().any(|r| r.contains("777"))), "{ending:?}");
     let a = &theatre.started().routes[0].groups["a"];
@@ -306,7 +307,7 @@ async fn a_rule_that_appears_is_taken_along_and_back_when_a_person_says_so() {
     assert!((share(&theatre) - 100.0).abs() < 1e-9);
     let half = theatre.records().iter().any(|r| {
         matches!(&r.event, Event::Intended { writes, .. }
-            if writes.iter().any(|w| w.route == rule && w.set.weight(&groups["a"]) == w.set.weight(&groups["b"])))
+            if writes.iter().any(|w| w.route.id() == rule && w.set.weight(&groups["a"]) == w.set.weight(&groups["b"])))
     });
     assert!(half, "it followed the others to where they were first");
     let scripts = theatre.ledger.scripts.lock().expect("a lock").clone();

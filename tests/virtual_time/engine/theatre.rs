@@ -11,7 +11,7 @@ use cutover::app::exit::Exit;
 use cutover::app::prepare::prepare;
 use cutover::cli::render;
 use cutover::domain::run::event::{Event, Outcome, Record, ResumeMode, Started, Stop, Wait};
-use cutover::domain::run::state::{Phase, State};
+use cutover::domain::run::state::{Frozen, Phase, State};
 use cutover::domain::run::watch::Watch;
 use cutover::engine::{Audience, Ending, Interrupt, Ports, Run, Settings, hold};
 use cutover::lab::model::{OperatorRequest, Snapshot, World};
@@ -220,8 +220,10 @@ impl Theatre {
     /// Routes that someone else changed or deleted.
     pub fn drifted(&self) -> Vec<String> {
         let records = self.records();
-        let mut all: Vec<_> =
-            records.into_iter().filter_map(|r| if let Event::Drifted { route, .. } = r.event { Some(route) } else { None }).collect();
+        let mut all: Vec<_> = records
+            .into_iter()
+            .filter_map(|r| if let Event::Drifted { route, .. } = r.event { Some(route.to_string()) } else { None })
+            .collect();
         all.sort_unstable();
         all.dedup();
         all
@@ -245,9 +247,9 @@ impl Theatre {
     pub fn assert_shares(&self, to: u32, but: &[&str]) {
         let world = self.world();
         let started = self.started();
-        for route in started.routes.iter().filter(|r| !but.contains(&r.id.as_str())) {
-            let Some(live) = world.routes.get(&route.id).map(|a| Face::of(a)) else { panic!("{} is gone", route.label) };
-            let before = Face::of(&self.before.routes[&route.id]);
+        for route in started.routes.iter().filter(|r| !but.contains(&r.id.id())) {
+            let Some(live) = world.routes.get(route.id.id()).map(|a| Face::of(a)) else { panic!("{} is gone", route.label) };
+            let before = Face::of(&self.before.routes[route.id.id()]);
             let managed: Vec<_> = route.groups.values().map(String::as_str).collect();
             let (from, green) = (&route.groups[&self.plan.strategy.from], &route.groups[&self.plan.strategy.to]);
             let share = |g: &str| live.share(g, &managed);
@@ -267,9 +269,9 @@ impl Theatre {
     pub fn assert_original(&self, but: &[&str]) {
         let world = self.world();
         let started = self.started();
-        for route in started.routes.iter().filter(|r| !but.contains(&r.id.as_str())) {
-            let live = Face::of(world.routes.get(&route.id).unwrap_or_else(|| panic!("{} is gone", route.label)));
-            let before = Face::of(&self.before.routes[&route.id]);
+        for route in started.routes.iter().filter(|r| !but.contains(&r.id.id())) {
+            let live = Face::of(world.routes.get(route.id.id()).unwrap_or_else(|| panic!("{} is gone", route.label)));
+            let before = Face::of(&self.before.routes[route.id.id()]);
             let some = |f: &Face| f.weights.iter().filter(|(_, w)| **w > 0).map(|(g, w)| (g.clone(), *w)).collect::<BTreeMap<_, _>>();
             let lone = before.weights.len() == 1;
             if lone {
@@ -287,7 +289,7 @@ impl Theatre {
     pub fn assert_attached(&self) {
         let world = self.world();
         for route in &self.started().routes {
-            let live = Face::of(&world.routes[&route.id]);
+            let live = Face::of(&world.routes[route.id.id()]);
             assert_eq!(live.weights.get(&route.groups[&self.plan.strategy.to]), Some(&0), "{}: {live:?}", route.label);
         }
     }
@@ -344,7 +346,7 @@ impl Audience for Listener<'_, '_> {
         for request in requests {
             self.store.memory.ask(&self.run, &request).expect("in memory");
         }
-        if let Some((_, message, since)) = &state.frozen
+        if let Some(Frozen { message, since, .. }) = &state.frozen
             && now.duration_since(*since) >= STALL
         {
             self.interrupt.raise(Stop::Waiting, message.clone());

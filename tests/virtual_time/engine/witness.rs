@@ -5,10 +5,9 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use cutover::domain::elb::action::{Action, forward};
-use cutover::domain::elb::balancer::{LiveRoute, Target};
+use cutover::domain::elb::balancer::Target;
 use cutover::domain::run::event::{Event, ResumeMode, RouteStart, Started, Write};
-use cutover::domain::traffic::{RouteId, Unreadable};
+use cutover::domain::traffic::{Content, RouteId, Unreadable};
 use cutover::lab::model::Snapshot;
 use cutover::lab::shell::Shell;
 use cutover::plan::model::{Plan, StepKind};
@@ -42,20 +41,16 @@ impl Witness {
     }
 
     /// Holds one write to the invariants.
-    fn judge(&self, id: &RouteId, actions: &[Action]) {
+    fn judge(&self, id: &RouteId, content: &Content) {
         let (world, now) = self.look();
-        let wanted = forward(actions).expect("a forward action");
+        let wanted = content.forwards().expect("a route that forwards");
         let (restore, _) = self.intended(id).unwrap_or_else(|| panic!("a write to {id} that no `intended` announces"));
         self.writes.lock().unwrap_or_else(PoisonError::into_inner).push((now, id.clone(), restore));
         // I2
-        let weights: BTreeMap<_, _> = wanted
-            .target_groups
-            .iter()
-            .map(|t| (t.target_group_arn.clone(), u32::from(wanted.weight(&t.target_group_arn).unwrap_or(0))))
-            .collect();
+        let weights: BTreeMap<_, _> = wanted.ids().map(|id| (id.clone(), u32::from(wanted.weight(id).unwrap_or(0)))).collect();
         assert!((1..=5).contains(&weights.len()), "{weights:?}");
         assert!(weights.values().sum::<u32>() > 0 && weights.values().all(|w| *w <= 999), "{weights:?}");
-        let Some(live) = world.routes.get(id).map(|a| Face::of(a)) else { return };
+        let Some(live) = world.routes.get(id.id()).map(|a| Face::of(a)) else { return };
         let start = self.started().routes.iter().find(|r| r.id == *id).cloned().or_else(|| self.appeared(id)).expect("a route of the run");
         let managed: Vec<_> = start.groups.values().map(String::as_str).collect();
         let next = Face { weights, rest: live.rest.clone() };
@@ -107,15 +102,14 @@ impl Witness {
     /// I1: no group's share rises while it has too few healthy targets for it.
     fn gates(&self, managed: &[&str], live: &Face, next: &Face, world: &Snapshot, now: Timestamp) {
         let groups = &self.started().groups;
-        let start = self.started().routes.iter().filter_map(|r| forward(&r.actions).map(|f| (r, f)));
+        let start = self.started().routes.iter().filter_map(|r| r.content.forwards().map(|f| (r, f)));
         for group in managed {
             let (before, after) = (live.share(group, managed), next.share(group, managed));
             if after <= before + 1e-9 {
                 continue;
             }
             let family = start.clone().filter(|(r, _)| r.groups.values().any(|g| g == group));
-            let carriers: BTreeSet<_> =
-                family.flat_map(|(r, f)| r.groups.values().filter(|g| f.weight(g).is_some_and(|w| w > 0)).collect::<Vec<_>>()).collect();
+            let carriers: BTreeSet<_> = family.flat_map(|(r, f)| r.groups.values().filter(|g| f.carries(g)).collect::<Vec<_>>()).collect();
             let baseline: u32 = carriers.iter().map(|g| groups[*g].healthy).sum();
             let today: u32 = carriers.iter().map(|g| world.healthy[*g]).sum();
             let gate = &self.plan.strategy.gates.raise;
@@ -160,7 +154,7 @@ impl Witness {
             return; // From whatever is live: routes may begin anywhere.
         }
         let ranks = started.routes.iter().filter(|r| !drifted.contains(&r.id)).filter_map(|route| {
-            let face = if route.id == *id { next.clone() } else { Face::of(world.routes.get(&route.id)?) };
+            let face = if route.id == *id { next.clone() } else { Face::of(world.routes.get(route.id.id())?) };
             let managed: Vec<_> = route.groups.values().map(String::as_str).collect();
             let share = face.share(route.groups.get(to)?, &managed);
             let ranks = (0..steps.len()).filter(|i| (steps[*i] - share).abs() <= 0.5);
@@ -174,11 +168,11 @@ impl Witness {
 
 #[async_trait]
 impl Traffic for Witness {
-    async fn set(&self, id: &RouteId, actions: &[Action], deadline: Duration) -> Result<(), WriteError> {
-        self.judge(id, actions);
-        self.inner.set(id, actions, deadline).await
+    async fn set(&self, id: &RouteId, content: &Content, deadline: Duration) -> Result<(), WriteError> {
+        self.judge(id, content);
+        self.inner.set(id, content, deadline).await
     }
-    async fn routes(&self, ids: &[RouteId]) -> BTreeMap<RouteId, Result<LiveRoute, Unreadable>> {
+    async fn routes(&self, ids: &[RouteId]) -> BTreeMap<RouteId, Result<Content, Unreadable>> {
         self.inner.routes(ids).await
     }
     async fn health(&self, groups: &[String]) -> BTreeMap<String, Result<Vec<Target>, Unreadable>> {

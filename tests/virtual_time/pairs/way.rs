@@ -8,9 +8,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use cutover::adapter::clock::Scaled;
-use cutover::domain::elb::action::{Action, forward};
-use cutover::domain::elb::balancer::{LiveRoute, Target};
-use cutover::domain::traffic::{RouteId, Unreadable};
+use cutover::domain::elb::balancer::Target;
+use cutover::domain::traffic::{Content, RouteId, Unreadable};
 use cutover::lab::paused::KubeTransport;
 use cutover::port::{Clock, Traffic, WriteError};
 use http::{Method, Request, Response};
@@ -147,20 +146,20 @@ pub struct Road {
 
 #[async_trait]
 impl Traffic for Road {
-    async fn set(&self, id: &RouteId, actions: &[Action], deadline: Duration) -> Result<(), WriteError> {
+    async fn set(&self, id: &RouteId, content: &Content, deadline: Duration) -> Result<(), WriteError> {
         let sent = self.machine.clock.now();
         self.machine.leaves();
         self.machine.travel(5..200).await;
-        let share = forward(actions).map_or(0.0, |f| {
-            let weight = |g: &str| f64::from(f.weight(g).unwrap_or(0));
-            let all: f64 = f.target_groups.iter().map(|t| weight(&t.target_group_arn)).sum();
+        let share = content.forwards().map_or(0.0, |split| {
+            let weight = |g: &str| f64::from(split.weight(g).unwrap_or(0));
+            let all: f64 = split.ids().map(|id| weight(id)).sum();
             self.green.iter().map(|g| weight(g)).sum::<f64>() / all.max(1.0)
         });
-        self.machine.truth.write(self.machine.name, id, share, sent, self.machine.clock.now());
-        self.inner.set(id, actions, deadline).await
+        self.machine.truth.write(self.machine.name, id.id(), share, sent, self.machine.clock.now());
+        self.inner.set(id, content, deadline).await
     }
 
-    async fn routes(&self, ids: &[RouteId]) -> BTreeMap<RouteId, Result<LiveRoute, Unreadable>> {
+    async fn routes(&self, ids: &[RouteId]) -> BTreeMap<RouteId, Result<Content, Unreadable>> {
         self.inner.routes(ids).await
     }
     async fn health(&self, groups: &[String]) -> BTreeMap<String, Result<Vec<Target>, Unreadable>> {

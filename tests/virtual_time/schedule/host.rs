@@ -10,9 +10,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use cutover::adapter::clock::Scaled;
-use cutover::domain::elb::action::{Action, forward};
 use cutover::domain::elb::balancer::{Listener, LiveRoute, LoadBalancer, Tags, Target, TargetGroup};
-use cutover::domain::traffic::{RouteId, Unreadable};
+use cutover::domain::traffic::{Content, RouteId, Unreadable};
 use cutover::lab::paused::KubeTransport;
 use cutover::plan::model::Selector;
 use cutover::port::{Balancer, Caller, Clock, Detail, Groups, Inventory, Marks, Traffic, WriteError};
@@ -141,25 +140,24 @@ pub struct Road {
 
 #[async_trait]
 impl Traffic for Road {
-    async fn set(&self, id: &RouteId, actions: &[Action], deadline: Duration) -> Result<(), WriteError> {
+    async fn set(&self, id: &RouteId, content: &Content, deadline: Duration) -> Result<(), WriteError> {
         let host = &self.process.host;
         let arrives = async {
             let now = host.clock.now();
             let weight = |green: bool| -> u32 {
-                let all = forward(actions).map(|f| f.target_groups.clone()).unwrap_or_default();
-                let side = all.iter().filter(|t| t.target_group_arn.contains("/shop-b/") == green);
-                side.map(|t| t.weight.map_or(0, u32::from)).sum()
+                let side = content.split.members.iter().filter(|m| m.id.contains("/shop-b/") == green);
+                side.map(|m| m.weight.map_or(0, u32::from)).sum()
             };
             let share = weight(true) * 100 / (weight(true) + weight(false)).max(1);
             let lock = |e: PoisonError<_>| -> std::sync::MutexGuard<'_, Vec<Write>> { e.into_inner() };
             host.writes.lock().unwrap_or_else(lock).push(Write { at: now, host: host.number, route: id.clone(), share });
             host.busy.lock().unwrap_or_else(PoisonError::into_inner).push(host.requests.load(Ordering::Relaxed));
-            self.inner.traffic.set(id, actions, deadline).await
+            self.inner.traffic.set(id, content, deadline).await
         };
         self.process.ask(arrives).await
     }
 
-    async fn routes(&self, ids: &[RouteId]) -> BTreeMap<RouteId, Result<LiveRoute, Unreadable>> {
+    async fn routes(&self, ids: &[RouteId]) -> BTreeMap<RouteId, Result<Content, Unreadable>> {
         self.process.ask(self.inner.traffic.routes(ids)).await
     }
     async fn health(&self, groups: &[String]) -> BTreeMap<String, Result<Vec<Target>, Unreadable>> {

@@ -22,6 +22,7 @@ use cutover::domain::decide::Orders;
 use cutover::domain::run::event::{Event, Record, Wait};
 use cutover::domain::run::state::State;
 use cutover::domain::run::watch::Watch;
+use cutover::domain::traffic::RouteId;
 use cutover::engine::hold::{self, Hold, HoldError};
 use cutover::engine::{Audience, Interrupt, Ports, Run, Settings};
 use cutover::lab::model::World;
@@ -85,7 +86,7 @@ pub struct Days {
 #[derive(Debug, Default)]
 pub struct Played {
     pub writes: Vec<Write>,
-    pub routes: Vec<String>,
+    pub routes: Vec<RouteId>,
     /// The new cluster's share of the managed part at the end, by route.
     pub shares: Vec<(String, u32)>,
     /// Tags of ours that are still there.
@@ -269,7 +270,7 @@ impl Days {
             for (id, live) in Alb::new(&config).routes(&ids).await {
                 let live = live.expect("readable");
                 let route = &state.routes[&id];
-                let shares = cutover::domain::decide::goal::shares_of(route, live.forward().expect("a forward"));
+                let shares = cutover::domain::decide::goal::shares_of(route, live.forwards().expect("a split"));
                 let share = cutover::domain::health::gate::ceil(shares.get("b").copied().unwrap_or(0.0));
                 played.shares.push((route.start.label.clone(), share));
             }

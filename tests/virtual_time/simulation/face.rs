@@ -1,6 +1,7 @@
 //! Actions taken apart, in one spelling whether they come from the world or from the engine.
 
-use cutover::domain::elb::action::Action;
+use cutover::domain::elb;
+use cutover::domain::traffic::Content;
 use serde_json::Value;
 
 pub use crate::engine::face::Face;
@@ -10,8 +11,9 @@ pub fn live(actions: &[Value]) -> Face {
     Face::of(&actions.iter().cloned().map(text).collect::<Vec<_>>())
 }
 
-/// Actions as the engine knows them.
-pub fn typed(actions: &[Action]) -> Face {
+/// A content as the engine knows it.
+pub fn typed(content: &Content) -> Face {
+    let actions = elb::actions(content).expect("a content of ELBv2");
     live(&actions.iter().map(|a| serde_json::to_value(a).expect("an action")).collect::<Vec<_>>())
 }
 

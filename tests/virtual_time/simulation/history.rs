@@ -4,11 +4,10 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use cutover::domain::elb::action::Action;
 use cutover::domain::health::Counts;
 use cutover::domain::run::event::{Ramp, Record, Started};
 use cutover::domain::run::hook::HookId;
-use cutover::domain::traffic::RouteId;
+use cutover::domain::traffic::{Content, RouteId};
 use cutover::port::store::Request;
 use jiff::Timestamp;
 
@@ -87,7 +86,7 @@ pub enum What {
     SawRoute {
         route: RouteId,
         asked: Timestamp,
-        live: Option<Vec<Action>>,
+        live: Option<Content>,
         gone: bool,
     },
     /// A process read a group's health; `None`: it could not.
@@ -108,7 +107,7 @@ pub enum What {
     /// A process writes a route.
     Set {
         route: RouteId,
-        actions: Vec<Action>,
+        content: Content,
     },
     /// A process makes a binding.
     Bind {

@@ -6,12 +6,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use cutover::adapter::clock::{Scaled, Steady};
-use cutover::domain::elb::action::Action;
 use cutover::domain::elb::balancer::{Listener, LiveRoute, LoadBalancer, Tags, Target, TargetGroup};
 use cutover::domain::health::gate::Sample;
 use cutover::domain::kubernetes::binding::Binding;
 use cutover::domain::kubernetes::workload::{Identity, WorkloadView};
-use cutover::domain::traffic::{RouteId, Unreadable};
+use cutover::domain::traffic::{Content, RouteId, Unreadable};
 use cutover::engine::marker;
 use cutover::plan::model::{Selector, ServiceRef};
 use cutover::port::{Balancer, Caller, Clock, Cluster, Detail, Groups, Inventory, Marks, Traffic, WriteError};
@@ -29,12 +28,12 @@ pub struct Seen {
 
 #[async_trait]
 impl Traffic for Seen {
-    async fn routes(&self, ids: &[RouteId]) -> BTreeMap<RouteId, Result<LiveRoute, Unreadable>> {
+    async fn routes(&self, ids: &[RouteId]) -> BTreeMap<RouteId, Result<Content, Unreadable>> {
         let asked = self.wire.now();
         let all = self.inner.traffic.routes(ids).await;
         for (route, live) in &all {
             let gone = matches!(live, Err(Unreadable::NotFound(_)));
-            self.wire.note(What::SawRoute { route: route.clone(), asked, live: live.as_ref().ok().map(|l| l.actions.clone()), gone });
+            self.wire.note(What::SawRoute { route: route.clone(), asked, live: live.as_ref().ok().cloned(), gone });
         }
         all
     }
@@ -49,9 +48,9 @@ impl Traffic for Seen {
         all
     }
 
-    async fn set(&self, id: &RouteId, actions: &[Action], deadline: Duration) -> Result<(), WriteError> {
-        self.wire.note(What::Set { route: id.clone(), actions: actions.to_vec() });
-        self.inner.traffic.set(id, actions, deadline).await
+    async fn set(&self, id: &RouteId, content: &Content, deadline: Duration) -> Result<(), WriteError> {
+        self.wire.note(What::Set { route: id.clone(), content: content.clone() });
+        self.inner.traffic.set(id, content, deadline).await
     }
 }
 

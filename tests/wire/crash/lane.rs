@@ -12,8 +12,8 @@ use aws_credential_types::Credentials;
 use cutover::adapter::aws;
 use cutover::adapter::aws::elb::Alb;
 use cutover::adapter::store::fs::Local;
-use cutover::domain::elb::action::{Action, forward};
 use cutover::domain::run::event::Outcome;
+use cutover::domain::traffic::{Content, RouteId, RouteKind};
 use cutover::engine::marker;
 use cutover::plan::model::Selector;
 use cutover::port::store::Store;
@@ -70,7 +70,7 @@ pub struct Lane {
     binding: String,
     load_balancer: String,
     /// What stood on each route at the beginning.
-    original: BTreeMap<String, Vec<Action>>,
+    original: BTreeMap<RouteId, Content>,
 }
 
 /// What a process that ended has said; `None`: killed.
@@ -124,15 +124,15 @@ impl Lane {
     }
 
     /// What is live on the two routes.
-    async fn live(&self) -> BTreeMap<String, Vec<Action>> {
+    async fn live(&self) -> BTreeMap<RouteId, Content> {
         let listeners = self.balancer.listeners(&self.load_balancer, Detail::Listed).await.expect("the listeners");
         let routes = listeners.into_iter().flat_map(|(_, routes)| routes);
-        routes.filter(|r| matches!(r.priority, None | Some(11))).map(|r| (r.id, r.actions)).collect()
+        routes.filter(|r| matches!(r.priority, None | Some(11))).map(|r| (r.id, r.content)).collect()
     }
 
     /// From now on the second route asks an OIDC provider first, and every answer that describes it tells the client secret, as no AWS does.
     pub async fn authenticate(&mut self, secret: &str) {
-        let (route, actions) = self.original.iter().find(|(id, _)| id.contains("listener-rule/")).expect("a rule");
+        let (route, content) = self.original.iter().find(|(id, _)| id.kind() == RouteKind::Rule).expect("a rule");
         let oidc = "Actions.member.1.AuthenticateOidcConfig";
         let mut form = format!(
             "Action=ModifyRule&Version=2015-12-01&RuleArn={route}&Actions.member.1.Type=authenticate-oidc&Actions.member.1.Order=1\
@@ -140,9 +140,9 @@ impl Lane {
              &{oidc}.UserInfoEndpoint=https://id.example/u&{oidc}.ClientId=shop&{oidc}.ClientSecret={secret}\
              &Actions.member.2.Type=forward&Actions.member.2.Order=2"
         );
-        for (i, group) in forward(actions).expect("a forward").target_groups.iter().enumerate() {
+        for (i, group) in content.split.members.iter().enumerate() {
             let at = format!("Actions.member.2.ForwardConfig.TargetGroups.member.{}", i + 1);
-            let (arn, weight) = (&group.target_group_arn, group.weight.unwrap_or(1));
+            let (arn, weight) = (&group.id, group.weight.unwrap_or(1));
             write!(form, "&{at}.TargetGroupArn={arn}&{at}.Weight={weight}").expect("a string grows");
         }
         let asked = Request::post(&self.aws).header("content-type", "application/x-www-form-urlencoded").body(Full::<Bytes>::from(form));
@@ -155,8 +155,8 @@ impl Lane {
 
     /// A new case: the routes as they were, and no binding in the new cluster.
     pub async fn reset(&mut self) {
-        for (route, actions) in &self.original {
-            self.balancer.set(route, actions, Duration::from_secs(10)).await.expect("the route is reset");
+        for (route, content) in &self.original {
+            self.balancer.set(route, content, Duration::from_secs(10)).await.expect("the route is reset");
         }
         let delete = Request::delete(&self.binding).body(Empty::<Bytes>::new()).expect("a request");
         let answer = Client::builder(TokioExecutor::new()).build_http().request(delete).await.expect("an answer");
@@ -251,10 +251,10 @@ impl Lane {
             // Dead after its last record: the next run finds the marker, and goes on.
             assert!(marker::abandoned(&self.store(), left).await, "a marker was left: {label}");
         }
-        for (route, actions) in &self.original {
+        for (route, content) in &self.original {
             let now = weights(&live[route]);
-            let before = weights(actions);
-            let story: Vec<_> = written.iter().filter(|w| w.route == *route).map(|w: &Written| w.weights.clone()).collect();
+            let before = weights(content);
+            let story: Vec<_> = written.iter().filter(|w| w.route == route.id()).map(|w: &Written| w.weights.clone()).collect();
             let wanted = expected(ending, &before, &story);
             assert_eq!(story, wanted, "what was written to {route}: {label}");
             assert_eq!(now, *story.last().unwrap_or(&before), "what is live on {route}: {label}");
@@ -285,9 +285,8 @@ fn expected(ending: Ending, before: &[(String, u16)], story: &[Vec<(String, u16)
     }
 }
 
-fn weights(actions: &[Action]) -> Vec<(String, u16)> {
-    let groups = forward(actions).map(|f| f.target_groups.as_slice()).unwrap_or_default();
-    let mut weights: Vec<_> = groups.iter().map(|g| (name(&g.target_group_arn), g.weight.unwrap_or(1))).collect();
+fn weights(content: &Content) -> Vec<(String, u16)> {
+    let mut weights: Vec<_> = content.split.members.iter().map(|g| (name(&g.id), g.weight.unwrap_or(1))).collect();
     weights.sort();
     weights
 }

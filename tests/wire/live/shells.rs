@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cutover::domain::elb::action::{Action, Forward, Tuple, with_forward};
 use cutover::domain::elb::balancer::{LiveRoute, TargetGroup, TargetState};
 use cutover::domain::kubernetes::binding::Binding;
 use cutover::domain::run::event::{Event, Measured, Outcome, StepType};
+use cutover::domain::traffic::{Content, Member};
 use cutover::lab::rehearsal::{Options, Stage};
 use cutover::lab::scenario::Scenario;
 use cutover::plan::model::{
@@ -80,7 +80,7 @@ async fn routes(stage: &Stage) -> Vec<LiveRoute> {
     let selector = Selector::Name("shop".into());
     let found = stage.balancer.inventory.load_balancers(&selector, Detail::Listed).await.expect("the load balancer");
     let listeners = stage.balancer.inventory.listeners(&found[0].arn, Detail::Listed).await.expect("its listeners");
-    listeners.into_iter().flat_map(|(_, routes)| routes).filter(|r| r.forward().is_some()).collect()
+    listeners.into_iter().flat_map(|(_, routes)| routes).filter(|r| r.forwards().is_some()).collect()
 }
 
 /// The plan's groups by name.
@@ -96,13 +96,13 @@ async fn group(stage: &Stage, selector: &Selector) -> TargetGroup {
     stage.balancer.inventory.target_groups(Groups::Matching(selector), Detail::Whole).await.expect("the group").remove(0)
 }
 
-fn with_weights(route: &LiveRoute, groups: &[String; 2], weights: [u16; 2]) -> Vec<Action> {
-    let mut forward: Forward = route.forward().expect("a forward action").clone();
+fn with_weights(route: &LiveRoute, groups: &[String; 2], weights: [u16; 2]) -> Content {
+    let mut content = route.content.clone();
     for (arn, weight) in groups.iter().zip(weights) {
-        forward.target_groups.retain(|t| t.target_group_arn != *arn);
-        forward.target_groups.push(Tuple { target_group_arn: arn.clone(), weight: Some(weight) });
+        content.split.members.retain(|m| m.id != *arn);
+        content.split.members.push(Member { id: arn.clone(), weight: Some(weight) });
     }
-    with_forward(&route.actions, &forward)
+    content
 }
 
 /// Attaches, binds by hand, waits for health, shifts to 80/20 and measures: a cutover without the engine.
@@ -125,9 +125,9 @@ async fn shift(stage: &Stage) -> Measured {
     stage.follow(&Event::Finished { outcome: Outcome::Completed, remarks: vec![], left: Vec::new() }).expect("the shares were measured")
 }
 
-async fn write(stage: &Stage, route: &LiveRoute, actions: Vec<Action>) {
+async fn write(stage: &Stage, route: &LiveRoute, content: Content) {
     for _ in 0..100 {
-        match stage.balancer.traffic.set(&route.id, &actions, Duration::from_secs(10)).await {
+        match stage.balancer.traffic.set(&route.id, &content, Duration::from_secs(10)).await {
             Ok(()) => return,
             Err(WriteError::Throttled) => stage.clock.sleep(Duration::from_secs(1)).await,
             Err(error) => panic!("{error}"),
@@ -193,11 +193,11 @@ fn a_lost_answer_is_an_unknown_outcome_and_the_write_is_there() {
         let stage = Stage::paused(plan(), &scenario, 7, Options::default()).await.expect("a stage");
         stage.clock.sleep(Duration::from_secs(2)).await;
         let (route, groups) = (routes(&stage).await.remove(0), groups(&stage).await);
-        let actions = with_weights(&route, &groups, [99, 1]);
-        let outcome = stage.balancer.traffic.set(&route.id, &actions, Duration::from_secs(10)).await;
+        let content = with_weights(&route, &groups, [99, 1]);
+        let outcome = stage.balancer.traffic.set(&route.id, &content, Duration::from_secs(10)).await;
         assert!(matches!(outcome, Err(WriteError::Unknown(_))), "{outcome:?}");
         let read = stage.balancer.traffic.routes(std::slice::from_ref(&route.id)).await;
-        let live = read[&route.id].as_ref().expect("it is there").forward().and_then(|f| f.weight(&groups[1]));
+        let live = read[&route.id].as_ref().expect("it is there").split.weight(&groups[1]);
         assert_eq!(live, Some(1));
         stage.stop().await;
     });

@@ -38,9 +38,9 @@ use self::read::{PARALLEL, Which};
 use crate::adapter::aws::NoInvocationIds;
 use crate::adapter::calls::OfAws;
 use crate::base::retry::SDK;
-use crate::domain::elb::action::Action;
+use crate::domain::elb;
 use crate::domain::elb::balancer::{Listener, LiveRoute, LoadBalancer, Tags, Target, TargetGroup};
-use crate::domain::traffic::{RouteId, Unreadable};
+use crate::domain::traffic::{Content, RouteId, RouteKind, Unreadable};
 use crate::plan::model::Selector;
 use crate::port::{Caller, Detail, Groups, Inventory, Marks, Traffic, WriteError};
 
@@ -203,14 +203,19 @@ impl Alb {
     }
 
     /// The actions and nothing else, so that what is not sent stays as it is.
-    async fn write(&self, id: &RouteId, actions: &[Action], deadline: Duration) -> Result<(), Failure> {
-        let actions = Some(action::to_sdk(actions).map_err(Failure::Refused)?);
+    async fn write(&self, id: &RouteId, content: &Content, deadline: Duration) -> Result<(), Failure> {
+        let actions = elb::actions(content).map_err(|why| Failure::Refused(why.to_string()))?;
+        let actions = Some(action::to_sdk(&actions).map_err(Failure::Refused)?);
         let timeouts = TimeoutConfig::builder().read_timeout(deadline).operation_attempt_timeout(deadline).operation_timeout(deadline);
         let own = elbv2::config::Builder::new().timeout_config(timeouts.build());
-        if id.contains(":listener-rule/") {
-            self.writes.modify_rule().rule_arn(id).set_actions(actions).customize().config_override(own).send().await?;
-        } else {
-            self.writes.modify_listener().listener_arn(id).set_default_actions(actions).customize().config_override(own).send().await?;
+        let (arn, writes) = (id.id(), &self.writes);
+        match id.kind() {
+            RouteKind::Rule => drop(writes.modify_rule().rule_arn(arn).set_actions(actions).customize().config_override(own).send().await?),
+            RouteKind::Default => {
+                drop(
+                    writes.modify_listener().listener_arn(arn).set_default_actions(actions).customize().config_override(own).send().await?,
+                );
+            }
         }
         Ok(())
     }
@@ -250,10 +255,10 @@ fn none_is_empty<T>(which: Which<'_>, result: Result<Vec<T>, Failure>) -> Result
 
 #[async_trait]
 impl Traffic for Alb {
-    async fn routes(&self, ids: &[RouteId]) -> BTreeMap<RouteId, Result<LiveRoute, Unreadable>> {
+    async fn routes(&self, ids: &[RouteId]) -> BTreeMap<RouteId, Result<Content, Unreadable>> {
         let mut all = BTreeMap::new();
         for (id, result) in self.routes_by_arn(ids).await {
-            all.insert(id, self.known(result).await);
+            all.insert(id, self.known(result.map(|route| route.content)).await);
         }
         all
     }
@@ -271,8 +276,8 @@ impl Traffic for Alb {
         all
     }
 
-    async fn set(&self, id: &RouteId, actions: &[Action], deadline: Duration) -> Result<(), WriteError> {
-        self.known(self.write(id, actions, deadline).await).await
+    async fn set(&self, id: &RouteId, content: &Content, deadline: Duration) -> Result<(), WriteError> {
+        self.known(self.write(id, content, deadline).await).await
     }
 }
 

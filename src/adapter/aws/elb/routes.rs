@@ -8,8 +8,9 @@ use futures::{StreamExt, TryStreamExt, stream};
 use super::failure::Failure;
 use super::read::{self, BATCH, Look, PARALLEL};
 use super::{Alb, view};
+use crate::domain::elb::arn;
 use crate::domain::elb::balancer::{Listener, LiveRoute, Unread};
-use crate::domain::traffic::{RouteId, Unreadable};
+use crate::domain::traffic::{RouteId, RouteKind, Unreadable};
 
 type Found = BTreeMap<RouteId, Result<LiveRoute, Failure>>;
 
@@ -26,7 +27,7 @@ impl Alb {
         let (found, apart) = match read::listeners(&self.elb, load_balancer, Look::Through).await {
             Err(Failure::Unrepresentable(_)) => {
                 let named = read::listeners(&self.elb, load_balancer, Look::Over).await?;
-                let ids: Vec<_> = named.iter().filter_map(|l| l.listener_arn().map(str::to_owned)).collect();
+                let ids: Vec<_> = named.iter().filter_map(|l| l.listener_arn().map(RouteId::default_route)).collect();
                 (named, self.routes_by_arn(&ids).await)
             }
             found => (found?, Found::new()),
@@ -40,7 +41,7 @@ impl Alb {
     async fn with_rules(&self, found: &sdk::Listener, apart: &Found) -> Result<(Listener, Vec<LiveRoute>), Failure> {
         let mut listener = view::listener(found)?;
         self.remember(&listener.arn, listener.port);
-        let default = apart.get(&listener.arn).cloned().unwrap_or_else(|| view::default_route(found));
+        let default = apart.get(&RouteId::default_route(&listener.arn)).cloned().unwrap_or_else(|| view::default_route(found));
         let mut read = vec![default.map_err(|why| view::unread_default(found, why))];
         match self.rules_of(&listener).await {
             Ok(rules) => read.extend(rules),
@@ -48,7 +49,7 @@ impl Alb {
             Err(Failure::Credentials(why)) => return Err(Failure::Credentials(why)),
             Err(why) => {
                 let label = format!("{} rules", listener.port);
-                listener.unread.push(Unread { id: listener.arn.clone(), label, groups: Vec::new(), why: why.into() });
+                listener.unread.push(Unread { id: RouteId::default_route(&listener.arn), label, groups: Vec::new(), why: why.into() });
             }
         }
         let mut routes = Vec::new();
@@ -70,13 +71,13 @@ impl Alb {
         let (found, mut apart) = match read::rules(&self.elb, &listener.arn, Look::Through).await {
             Err(Failure::Unrepresentable(_)) => {
                 let named = read::rules(&self.elb, &listener.arn, Look::Over).await?;
-                let ids: Vec<_> = named.iter().filter_map(|r| r.rule_arn().map(str::to_owned)).collect();
+                let ids: Vec<_> = named.iter().filter_map(|r| r.rule_arn().map(RouteId::rule)).collect();
                 (named, self.routes_by_arn(&ids).await)
             }
             found => (found?, Found::new()),
         };
         let one = |rule: &sdk::Rule| {
-            let read = rule.rule_arn().and_then(|arn| apart.remove(arn)).unwrap_or_else(|| view::rule(rule, port));
+            let read = rule.rule_arn().and_then(|arn| apart.remove(&RouteId::rule(arn))).unwrap_or_else(|| view::rule(rule, port));
             read.map_err(|why| view::unread_rule(rule, port, why))
         };
         Ok(found.iter().map(one).collect())
@@ -84,7 +85,7 @@ impl Alb {
 
     async fn add_tags(&self, all: &mut [(Listener, Vec<LiveRoute>)]) -> Result<(), Failure> {
         // A listener's default route has the listener's ARN.
-        let rules = all.iter().flat_map(|(_, routes)| routes.iter().map(|r| r.id.clone()));
+        let rules = all.iter().flat_map(|(_, routes)| routes.iter().map(|r| r.id.id().to_owned()));
         let arns: BTreeSet<_> = all.iter().map(|(l, _)| l.arn.clone()).chain(rules).collect();
         let tags = match read::tags(&self.elb, &arns.into_iter().collect::<Vec<_>>()).await {
             Ok(tags) => tags,
@@ -99,7 +100,7 @@ impl Alb {
         for (listener, routes) in all {
             listener.tags = tags.get(&listener.arn).cloned().unwrap_or_default();
             for route in routes {
-                route.tags = tags.get(&route.id).cloned().unwrap_or_default();
+                route.tags = tags.get(route.id.id()).cloned().unwrap_or_default();
             }
         }
         Ok(())
@@ -108,7 +109,7 @@ impl Alb {
     /// A result for each ARN. Where a batch fails for what may be one route's fault, each is asked for alone.
     pub(super) async fn routes_by_arn(&self, ids: &[RouteId]) -> Found {
         let distinct: BTreeSet<_> = ids.iter().cloned().collect();
-        let (rules, listeners): (Vec<_>, Vec<_>) = distinct.into_iter().partition(|id| id.contains(":listener-rule/"));
+        let (rules, listeners): (Vec<_>, Vec<_>) = distinct.into_iter().partition(|id: &RouteId| id.kind() == RouteKind::Rule);
         let chunks = rules.chunks(BATCH).chain(listeners.chunks(BATCH)).map(<[_]>::to_vec).collect::<Vec<_>>();
         stream::iter(chunks).map(|chunk| self.chunk(chunk)).buffered(PARALLEL).concat().await
     }
@@ -130,17 +131,19 @@ impl Alb {
 
     /// One call for up to [`BATCH`] ARNs of one kind; those that the answer leaves out are not there.
     async fn ask(&self, ids: Vec<RouteId>) -> Result<Found, Failure> {
-        let mut found: Found = ids.iter().map(|id| (id.clone(), Err(Failure::NotFound(id.clone())))).collect();
-        if ids.iter().any(|id| id.contains(":listener-rule/")) {
-            for rule in read::rules_by_arn(&self.elb, ids).await? {
-                let arn = rule.rule_arn().unwrap_or_default().to_owned();
-                let port = self.port(&view::listener_of(&arn));
-                found.entry(arn).and_modify(|r| *r = view::rule(&rule, port));
+        let mut found: Found = ids.iter().map(|id| (id.clone(), Err(Failure::NotFound(id.to_string())))).collect();
+        let rules = ids.iter().any(|id| id.kind() == RouteKind::Rule);
+        let arns = ids.iter().map(|id| id.id().to_owned()).collect();
+        if rules {
+            for rule in read::rules_by_arn(&self.elb, arns).await? {
+                let id = RouteId::rule(rule.rule_arn().unwrap_or_default());
+                let port = self.port(&arn::listener(&id));
+                found.entry(id).and_modify(|r| *r = view::rule(&rule, port));
             }
         } else {
-            for listener in read::listeners_by_arn(&self.elb, ids).await? {
-                let arn = listener.listener_arn().unwrap_or_default().to_owned();
-                found.entry(arn).and_modify(|r| *r = view::default_route(&listener));
+            for listener in read::listeners_by_arn(&self.elb, arns).await? {
+                let id = RouteId::default_route(listener.listener_arn().unwrap_or_default());
+                found.entry(id).and_modify(|r| *r = view::default_route(&listener));
             }
         }
         Ok(found)

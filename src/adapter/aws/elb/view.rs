@@ -7,7 +7,9 @@ use aws_sdk_elasticloadbalancingv2::types::TargetHealthStateEnum as State;
 
 use super::failure::Failure;
 use super::{action, condition};
+use crate::domain::elb;
 use crate::domain::elb::balancer::{HealthCheck, Listener, LiveRoute, LoadBalancer, Tags, Target, TargetGroup, TargetState, Unread};
+use crate::domain::traffic::RouteId;
 
 fn text(value: Option<&str>) -> String {
     value.unwrap_or_default().to_owned()
@@ -55,10 +57,11 @@ pub(super) fn listener(l: &sdk::Listener) -> Result<Listener, Failure> {
 /// A listener's default action.
 pub(super) fn default_route(l: &sdk::Listener) -> Result<LiveRoute, Failure> {
     let arn = named(l.listener_arn(), "a listener")?;
+    let actions = action::from_sdk(l.default_actions()).map_err(|e| Failure::Unrepresentable(format!("{arn}: {e}")))?;
     Ok(LiveRoute {
-        actions: action::from_sdk(l.default_actions()).map_err(|e| Failure::Unrepresentable(format!("{arn}: {e}")))?,
-        listener: arn.clone(),
-        id: arn,
+        content: elb::content(&actions),
+        id: RouteId::default_route(&arn),
+        listener: arn,
         port: number(l.port()),
         priority: None,
         conditions: String::new(),
@@ -69,10 +72,12 @@ pub(super) fn default_route(l: &sdk::Listener) -> Result<LiveRoute, Failure> {
 /// A rule; it does not say its listener's port.
 pub(super) fn rule(r: &sdk::Rule, port: u16) -> Result<LiveRoute, Failure> {
     let arn = named(r.rule_arn(), "a rule")?;
+    let actions = action::from_sdk(r.actions()).map_err(|e| Failure::Unrepresentable(format!("{arn}: {e}")))?;
+    let id = RouteId::rule(arn);
     Ok(LiveRoute {
-        actions: action::from_sdk(r.actions()).map_err(|e| Failure::Unrepresentable(format!("{arn}: {e}")))?,
-        listener: listener_of(&arn),
-        id: arn,
+        content: elb::content(&actions),
+        listener: elb::arn::listener(&id),
+        id,
         port,
         priority: r.priority().and_then(|p| p.parse().ok()),
         conditions: condition::words(r.conditions()),
@@ -83,13 +88,14 @@ pub(super) fn rule(r: &sdk::Rule, port: u16) -> Result<LiveRoute, Failure> {
 /// A default action that could not be read, as far as it can be spoken of.
 pub(super) fn unread_default(l: &sdk::Listener, why: Failure) -> Unread {
     let port: u16 = number(l.port());
-    Unread { id: text(l.listener_arn()), label: format!("{port} default"), groups: groups(l.default_actions()), why: why.into() }
+    let id = RouteId::default_route(text(l.listener_arn()));
+    Unread { id, label: format!("{port} default"), groups: groups(l.default_actions()), why: why.into() }
 }
 
 /// The same of a rule.
 pub(super) fn unread_rule(r: &sdk::Rule, port: u16, why: Failure) -> Unread {
     let label = format!("{port} rule {}", r.priority().unwrap_or("?"));
-    Unread { id: text(r.rule_arn()), label, groups: groups(r.actions()), why: why.into() }
+    Unread { id: RouteId::rule(text(r.rule_arn())), label, groups: groups(r.actions()), why: why.into() }
 }
 
 /// The groups of actions of which elements may be missing.
@@ -97,12 +103,6 @@ fn groups(actions: &[sdk::Action]) -> Vec<String> {
     let tuples = actions.iter().filter_map(sdk::Action::forward_config).flat_map(sdk::ForwardActionConfig::target_groups);
     let tuples = tuples.filter_map(sdk::TargetGroupTuple::target_group_arn);
     actions.iter().filter_map(sdk::Action::target_group_arn).chain(tuples).map(str::to_owned).collect()
-}
-
-/// The ARN of a rule's listener, which a rule's ARN contains: `…:listener-rule/app/NAME/LB/LISTENER/RULE`.
-pub(super) fn listener_of(rule: &str) -> String {
-    let parent = rule.rsplit_once('/').map_or(rule, |(parent, _)| parent);
-    parent.replacen(":listener-rule/", ":listener/", 1)
 }
 
 /// Attributes and tags are added by whoever read them.
@@ -165,11 +165,6 @@ fn state(state: &State) -> TargetState {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_rule_names_its_listener() {
-        assert_eq!(listener_of("arn:aws:e:r:1:listener-rule/app/web/50dc/f2f7/9683"), "arn:aws:e:r:1:listener/app/web/50dc/f2f7");
-    }
 
     #[test]
     fn an_unknown_target_state_is_not_healthy() {

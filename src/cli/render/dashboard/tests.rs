@@ -1,7 +1,7 @@
 use indicatif::ProgressDrawTarget;
 
 use super::*;
-use crate::cli::render::fixture::{at, ids, intended, outcome, set, state, step, until_bake, watch, weights};
+use crate::cli::render::fixture::{at, drifted, ids, intended, outcome, set, state, step, until_bake, watch, weights};
 use crate::domain::fixture::plan;
 use crate::domain::run::event::{Event, Freeze, Outcome, StepType, Wait, WaitReason, WriteResult};
 
@@ -22,8 +22,8 @@ fn a_batch_under_way_and_a_foreign_write() {
     events.extend([(660, Event::StepDone { step: 3 }), (661, step(4, StepType::Shares, "a 50 %, b 50 %"))]);
     events.push((662, intended(&ids[..2], &set(99, 1), &set(50, 50), false)));
     events.push((663, outcome(&ids[0], WriteResult::Applied, Some(set(50, 50)), None)));
-    events.push((663, Event::Drifted { route: ids[2].clone(), expected: weights(99, 1), live: Some(weights(0, 100)) }));
-    events.push((663, Event::Drifted { route: ids[3].clone(), expected: weights(99, 1), live: None }));
+    events.push((663, drifted(&ids[2], weights(99, 1), Some(weights(0, 100)))));
+    events.push((663, drifted(&ids[3], weights(99, 1), None)));
     events.push((663, Event::Frozen { reason: Freeze::Drift, message: "443 rule 20 was changed by someone else, and 1 more".into() }));
     let view = View::of(&plan(), &state(events), Some(&watch(664, (40, 0), (0, 4))), &[], at(664));
     insta::assert_snapshot!(screen(&view, 100, &Style::plain()).join("\n"));

@@ -8,8 +8,8 @@ use super::Text;
 use crate::app::names::Names;
 use crate::base::number::count;
 use crate::cli::render::style::Tone;
-use crate::domain::elb::action::Forward;
 use crate::domain::run::event::{Event, Record, Write, WriteResult};
+use crate::domain::traffic::{RouteId, Split};
 
 /// A batch that goes on for longer says so this often.
 const PROGRESS: SignedDuration = SignedDuration::from_secs(5);
@@ -18,13 +18,13 @@ const PROGRESS: SignedDuration = SignedDuration::from_secs(5);
 #[derive(Debug, Clone, Default)]
 pub(super) struct Tally {
     restore: bool,
-    open: BTreeMap<String, Write>,
-    done: BTreeMap<String, String>,
+    open: BTreeMap<RouteId, Write>,
+    done: BTreeMap<RouteId, String>,
     /// Changed since the last line about it.
     fresh: bool,
     told: Option<Timestamp>,
     /// What was said of a route is said once.
-    said: BTreeSet<(String, String)>,
+    said: BTreeSet<(Option<RouteId>, String)>,
 }
 
 impl Tally {
@@ -63,16 +63,16 @@ impl Tally {
     fn outcome(
         &mut self,
         time: Timestamp,
-        route: &str,
+        route: &RouteId,
         result: WriteResult,
-        live: Option<&Forward>,
+        live: Option<&Split>,
         detail: Option<&str>,
         names: &Names,
     ) -> Vec<Text> {
         let intended = self.open.remove(route);
         if matches!(result, WriteResult::Applied | WriteResult::Already) {
             let shares = live.or(intended.as_ref().map(|w| &w.set)).map_or_else(String::new, |f| names.shares(route, f));
-            self.done.insert(route.to_owned(), shares);
+            self.done.insert(route.clone(), shares);
             self.fresh = true;
             let whole = self.done.len() >= names.routes();
             let long = self.told.is_some_and(|told| time.duration_since(told) >= PROGRESS);
@@ -85,8 +85,8 @@ impl Tally {
         } else {
             outcome(route, result, live, detail, names)
         };
-        let route = if throttled { "" } else { route };
-        if self.said.insert((route.to_owned(), text.words.clone())) { vec![text] } else { Vec::new() }
+        let route = (!throttled).then(|| route.clone());
+        if self.said.insert((route, text.words.clone())) { vec![text] } else { Vec::new() }
     }
 
     /// `36 of 36 routes written, read back: a 95 %, b 5 %`.
@@ -110,7 +110,7 @@ impl Tally {
 }
 
 /// One outcome in words.
-pub(super) fn outcome(route: &str, result: WriteResult, live: Option<&Forward>, detail: Option<&str>, names: &Names) -> Text {
+pub(super) fn outcome(route: &RouteId, result: WriteResult, live: Option<&Split>, detail: Option<&str>, names: &Names) -> Text {
     let label = names.route(route);
     let shares = live.map(|f| names.shares(route, f));
     let detail = detail.map_or_else(String::new, |d| format!(": {d}"));

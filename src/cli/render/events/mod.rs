@@ -12,6 +12,7 @@ use crate::domain::health::Counts;
 use crate::domain::metric::verdict::judge::Call;
 use crate::domain::run::event::{Event, Measured, Outcome, Record, ResumeMode, RouteStart, Started, Wait, WaitReason};
 use crate::domain::run::hook::{HookId, HookResult, Occasion};
+use crate::domain::traffic::{Content, RouteId};
 use batch::Tally;
 use jiff::SignedDuration;
 
@@ -206,7 +207,7 @@ fn text(event: &Event, run: &str, names: &Names, style: &Style) -> Option<Text> 
             Text::new(Tone::Warn, "!", format!("`{kind}`: an event of a newer version, which this cutover does not know"))
         }
         Event::Measured(m) => measured(m),
-        Event::Notified { to, about, text } => Text::new(Tone::Faint, "·", format!("would tell {to} ({}): {text}", about.word())),
+        Event::Notified { to, about, text } => Text::new(Tone::Faint, "·", format!("would tell {to} ({}): {text}", about)),
     })
 }
 
@@ -264,12 +265,7 @@ fn appeared(route: &RouteStart) -> String {
     )
 }
 
-fn drifted(
-    route: &str,
-    expected: &[crate::domain::elb::action::Action],
-    live: Option<&[crate::domain::elb::action::Action]>,
-    names: &Names,
-) -> Text {
+fn drifted(route: &RouteId, expected: &Content, live: Option<&Content>, names: &Names) -> Text {
     let label = names.route(route);
     let Some(live) = live else { return Text::new(Tone::Bad, "✗", format!("{label}: someone deleted the rule")) };
     match names.change(route, expected, live) {

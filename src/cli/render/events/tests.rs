@@ -1,9 +1,9 @@
 use super::*;
-use crate::cli::render::fixture::{at, healthy, ids, intended, outcome, records, set, started, step, until_bake, weights};
-use crate::domain::elb::action::{self, Action};
+use crate::cli::render::fixture::{at, drifted, healthy, ids, intended, outcome, records, set, started, step, until_bake, weights};
 use crate::domain::fixture::{forward, group_arn};
 use crate::domain::run::event::GateKind;
 use crate::domain::run::event::{Freeze, StepType, Stop, WaitReason, WriteResult};
+use crate::domain::traffic::{Content, Sticky};
 
 fn transcript(events: Vec<(i64, Event)>) -> String {
     let mut lines = Lines::new(Style::plain());
@@ -62,8 +62,8 @@ fn what_went_wrong_with_a_route_is_named_once() {
         (15, intended(&ids[1..2], &set(100, 0), &set(99, 1), false)),
         (20, outcome(&ids[1], WriteResult::Already, Some(set(99, 1)), None)),
     ];
-    events.push((21, Event::Drifted { route: ids[2].clone(), expected: weights(99, 1), live: Some(weights(0, 100)) }));
-    events.push((21, Event::Drifted { route: ids[3].clone(), expected: weights(99, 1), live: None }));
+    events.push((21, drifted(&ids[2], weights(99, 1), Some(weights(0, 100)))));
+    events.push((21, drifted(&ids[3], weights(99, 1), None)));
     events.push((22, Event::Frozen { reason: Freeze::Drift, message: "443 rule 20 is not as we left it".into() }));
     events.push((23, Event::Resumed { by: "bob@pc".into(), mode: ResumeMode::KeepLive, request: None }));
     events.push((24, Event::Stopped { reason: Stop::Interrupted, message: "b has 1 %.\nNobody watches.".into() }));
@@ -74,13 +74,13 @@ fn what_went_wrong_with_a_route_is_named_once() {
 fn a_change_says_what_shares_do_not() {
     let names = Names::of(&started());
     let id = &ids()[1];
-    let change = |to: &[Action]| names.change(id, &weights(99, 1), to).unwrap_or_default();
+    let change = |to: &Content| names.change(id, &weights(99, 1), to).unwrap_or_default();
     assert_eq!(change(&weights(198, 2)), "weight of webapp-a (a) from 99 to 198; weight of webapp-b (b) from 1 to 2");
     assert_eq!(change(&weights(0, 100)), "from a 99 %, b 1 % to a 0 %, b 100 %");
     assert_eq!(change(&forward(&[("webapp-a", 99), ("webapp-b", 1), ("webapp-default", 7)])), "weight of webapp-default from 0 to 7");
     assert_eq!(change(&crate::domain::fixture::redirect()), "it does not forward any more; its actions from forward to redirect");
-    let mut sticky = set(99, 1);
-    sticky.target_group_stickiness_config = Some(action::Stickiness { enabled: true, duration_seconds: Some(600) });
-    assert_eq!(change(&action::with_forward(&weights(99, 1), &sticky)), "stickiness from off to 600s");
+    let mut sticky = weights(99, 1);
+    sticky.sticky = Some(Sticky { enabled: true, seconds: Some(600) });
+    assert_eq!(change(&sticky), "stickiness from off to 600s");
     assert_eq!(change(&weights(99, 1)), "");
 }

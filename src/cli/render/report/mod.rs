@@ -23,7 +23,7 @@ use crate::base::number::{count, percent};
 use crate::domain::metric::verdict::judge::Call;
 use crate::domain::run::event::{Event, Outcome, Record, WaitReason};
 use crate::domain::run::hook::{HookResult, Occasion};
-use crate::domain::run::state::Phase;
+use crate::domain::run::state::{Drift, Phase};
 use crate::domain::view::history::{Gate, History, Step};
 use crate::plan::model::Plan;
 
@@ -151,10 +151,10 @@ impl<'a> Told<'a> {
     fn changes(&self) -> Vec<(String, Vec<String>)> {
         let mut all: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for route in self.history.state.routes.values() {
-            let before = route.start.found.as_ref().unwrap_or(&route.start.actions);
+            let before = route.start.found.as_ref().unwrap_or(&route.start.content);
             let change = match &route.drift {
-                Some(None) => Some("the rule was deleted".to_owned()),
-                Some(Some(live)) => self.names.change(&route.start.id, before, live),
+                Some(Drift::Gone) => Some("the rule was deleted".to_owned()),
+                Some(Drift::Changed(live)) => self.names.change(&route.start.id, before, live),
                 None => self.names.change(&route.start.id, before, &route.known),
             };
             let change = change.unwrap_or_else(|| "as it was".to_owned());

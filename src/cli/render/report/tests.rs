@@ -4,6 +4,7 @@ use crate::domain::fixture::{group_arn, plan};
 use crate::domain::health::Counts;
 use crate::domain::run::event::GateKind;
 use crate::domain::run::event::{Freeze, Wait};
+use crate::domain::traffic::RouteId;
 
 /// bind and 1 % done, a bake that two people and a time without anybody interrupt, a guard that fails, and all of it back.
 fn rolled_back(reason: &str) -> Vec<Record> {
@@ -25,7 +26,7 @@ fn rolled_back(reason: &str) -> Vec<Record> {
     let cause = "webapp-b has no healthy target".to_owned();
     events.push((210, Event::RollbackStarted { cause, by: "cutover".into(), to_step: None, force: false, request: None }));
     events.push((210, intended(&ids(), &set(99, 1), &set(100, 0), true)));
-    let back = |(n, id): (usize, &String)| {
+    let back = |(n, id): (usize, &RouteId)| {
         let answered =
             if n == 3 { crate::domain::run::event::WriteResult::Already } else { crate::domain::run::event::WriteResult::Applied };
         (211, outcome(id, answered, Some(set(100, 0)), None))

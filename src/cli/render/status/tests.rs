@@ -1,5 +1,5 @@
 use super::*;
-use crate::cli::render::fixture::{at, ids, state, until_bake, watch, weights};
+use crate::cli::render::fixture::{at, drifted, ids, state, until_bake, watch, weights};
 use crate::domain::fixture::plan;
 use crate::domain::run::event::{Event, Stop, Wait, WaitReason};
 use crate::port::store::Look;
@@ -30,7 +30,7 @@ fn a_guarded_bake() {
 #[test]
 fn drift_that_nobody_guards() {
     let mut events = until_bake();
-    events.push((663, Event::Drifted { route: ids()[2].clone(), expected: weights(99, 1), live: Some(weights(0, 100)) }));
+    events.push((663, drifted(&ids()[2], weights(99, 1), Some(weights(0, 100)))));
     events.push((663, Event::Frozen { reason: Freeze::Drift, message: "443 rule 20 was changed by someone else".into() }));
     events.push((670, Event::Stopped { reason: Stop::Drift, message: String::new() }));
     let view = View::of(&plan(), &state(events), None, &[], at(900)).seen_by(Some(&look(669, false)));

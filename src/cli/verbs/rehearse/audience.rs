@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::adapter::store::memory::Memory;
 use crate::base::time::later;
 use crate::domain::run::event::{Event, Record, ResumeMode, Stop, Wait};
-use crate::domain::run::state::{Phase, State};
+use crate::domain::run::state::{Frozen, Phase, State};
 use crate::domain::run::watch::Watch;
 use crate::engine::{Audience, Interrupt};
 use crate::lab::model::{OperatorRequest, World};
@@ -64,7 +64,7 @@ impl Audience for Rehearsal<'_> {
     fn turn(&mut self, state: &State, watch: &Watch, waits: &[Wait], now: Timestamp) {
         self.approve(state, now);
         self.people();
-        if let Some((_, message, since)) = &state.frozen
+        if let Some(Frozen { message, since, .. }) = &state.frozen
             && now.duration_since(*since) >= STALL
         {
             self.interrupt.raise(Stop::Waiting, format!("the rehearsal ends here, frozen: {message}"));

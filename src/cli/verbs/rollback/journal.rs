@@ -12,9 +12,9 @@ use crate::app::{follow, owner, steer, world};
 use crate::cli::args::{Global, Rollback};
 use crate::cli::term;
 use crate::domain::decide::goal;
-use crate::domain::elb::action::Forward;
 use crate::domain::run::state::{Route, State};
 use crate::domain::run::watch::Marker;
+use crate::domain::traffic::{RouteId, Split};
 use crate::engine::marker;
 use crate::engine::request::DETACHED;
 use crate::port::store::{Holder, Request, Store};
@@ -48,7 +48,7 @@ pub async fn run(global: &Global, args: &Rollback, store: Arc<dyn Store>, found:
 /// What is live, as far as it was read.
 #[derive(Default)]
 struct Live {
-    routes: BTreeMap<String, Forward>,
+    routes: BTreeMap<RouteId, Split>,
     /// Another owner's marker.
     other: Option<String>,
     /// What could not be read, and why.
@@ -64,7 +64,7 @@ impl Live {
         let mut live = Self::default();
         let failed = read.values().find_map(|r| r.as_ref().err().cloned());
         live.skipped.extend(failed.map(|why| format!("not every route can be read, so the last known weights are shown: {why}")));
-        let forwards = read.into_iter().filter_map(|(id, route)| Some((id, route.ok()?.forward()?.clone())));
+        let forwards = read.into_iter().filter_map(|(id, route)| Some((id, route.ok()?.forwards()?.clone())));
         live.routes = forwards.collect();
         match mark {
             Ok(Marker::Other(value)) if !marker::deserted(store, &value).await => live.other = Some(value),
@@ -76,8 +76,8 @@ impl Live {
 }
 
 fn proposal<'a>(found: &Found, state: &State, live: &'a Live, holder: Option<&Holder>) -> Proposal<'a> {
-    let row = |(id, route): (&String, &Route)| {
-        let now = goal::shares_of(route, live.routes.get(id).unwrap_or(route.forward()));
+    let row = |(id, route): (&RouteId, &Route)| {
+        let now = goal::shares_of(route, live.routes.get(id).unwrap_or(route.split()));
         Row::of(&route.start, &state.started.groups, &now, &goal::origin(state, route))
     };
     let driving = holder.map(|h| format!("{} (process {}) is driving the run, and is asked to do it", h.owner, h.pid));

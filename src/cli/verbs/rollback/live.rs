@@ -16,12 +16,11 @@ use crate::app::exit::{Exit, Failure};
 use crate::app::{drive, owner, world};
 use crate::cli::args::{Global, Rollback};
 use crate::cli::term;
-use crate::domain::elb::action;
-use crate::domain::elb::shares;
 use crate::domain::emergency::{EmergencyError, Seen, Way, kept, named};
 use crate::domain::run::event::{Event, RouteStart};
 use crate::domain::run::watch::Marker as There;
 use crate::domain::traffic::Unreadable;
+use crate::domain::traffic::{Content, shares};
 use crate::engine::live::{self, LookError};
 use crate::engine::marker::{self, KEY};
 use crate::engine::{Ports, Settings, hold};
@@ -146,8 +145,7 @@ impl Back {
 
     fn remarks(&self, unknown: &[String]) -> Vec<String> {
         let started = &self.way.started;
-        let carries = |r: &RouteStart, arn: &str| action::forward(&r.actions).and_then(|f| f.weight(arn)).is_some_and(|w| w > 0);
-        let carriers = started.groups.iter().filter(|(arn, _)| started.routes.iter().any(|r| carries(r, arn)));
+        let carriers = started.groups.iter().filter(|(arn, _)| started.routes.iter().any(|r| r.content.split.carries(arn)));
         let way_back = carriers.map(|(arn, g)| {
             if self.seen.iter().any(|s| s.health.get(arn).is_some_and(Result::is_ok)) {
                 format!("way back: {} has {} healthy targets", g.name, g.healthy)
@@ -163,8 +161,8 @@ impl Back {
         let started = &self.way.started;
         let row = |r: &RouteStart| {
             let managed: Vec<_> = r.groups.iter().map(|(c, arn)| (c.clone(), arn.clone())).collect();
-            let read = |actions| action::forward(actions).and_then(|f| shares::read(f, &managed)).unwrap_or_default();
-            Row::of(r, &started.groups, &read(r.found.as_deref().unwrap_or(&r.actions)), &read(&r.actions))
+            let read = |content: &Content| shares::read(&content.split, &managed).unwrap_or_default();
+            Row::of(r, &started.groups, &read(r.found.as_ref().unwrap_or(&r.content)), &read(&r.content))
         };
         started.routes.iter().map(row).collect()
     }

@@ -1,10 +1,10 @@
 //! Who else writes to a route: what tags say of it, and what a change that was not ours looks like.
 
 use super::goal;
-use crate::domain::elb::action::{self, Action};
 use crate::domain::elb::balancer::Tags;
 use crate::domain::run::event::{Owner, Tool};
 use crate::domain::run::state::Route;
+use crate::domain::traffic::Content;
 
 /// Tags by which the AWS Load Balancer Controller and EKS mark what is theirs; a key that ends in `/` stands for all that begin with it.
 const CONTROLLERS: [&str; 8] = [
@@ -84,19 +84,14 @@ pub fn suspect(route: &Route) -> String {
 
 /// Whether a drift moves traffic back to where it was at the start.
 pub fn homeward(route: &Route) -> bool {
-    let Some(live) = live(route) else { return false };
-    let (was, is) = (goal::shares_of(route, route.forward()), goal::shares_of(route, live));
+    let Some(live) = route.changed().and_then(Content::forwards) else { return false };
+    let (was, is) = (goal::shares_of(route, route.split()), goal::shares_of(route, live));
     let start = goal::shares_of(route, route.original());
     // Further from nothing and nearer to the start, cluster by cluster.
     let distance = |shares: &std::collections::BTreeMap<String, f64>| -> f64 {
         start.keys().map(|cluster| (start[cluster] - shares.get(cluster).copied().unwrap_or(0.0)).abs()).sum()
     };
     !is.is_empty() && distance(&is) < distance(&was)
-}
-
-fn live(route: &Route) -> Option<&action::Forward> {
-    let actions: &Vec<Action> = route.drift.as_ref()?.as_ref()?;
-    action::forward(actions)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@ use jiff::Timestamp;
 use super::*;
 use crate::domain::fixture;
 use crate::domain::run::event::{Event, Record};
-use crate::domain::run::state::State;
+use crate::domain::run::state::{Drift, State};
 
 fn tags(key: &str, value: &str) -> Tags {
     [(key.to_owned(), value.to_owned())].into()
@@ -38,7 +38,7 @@ fn drifted(owners: &[Owner], a: u16, b: u16) -> Route {
     let mut state = State::fold(&[record]).unwrap().unwrap();
     let mut route = state.routes.pop_first().unwrap().1;
     route.known = fixture::forward(&[("webapp-a", 50), ("webapp-b", 50), ("webapp-default", 0)]);
-    route.drift = Some(Some(fixture::forward(&[("webapp-a", a), ("webapp-b", b), ("webapp-default", 0)])));
+    route.drift = Some(Drift::Changed(fixture::forward(&[("webapp-a", a), ("webapp-b", b), ("webapp-default", 0)])));
     route
 }
 
@@ -54,6 +54,6 @@ fn a_change_towards_the_start_is_read_as_a_person_rolling_back() {
 #[test]
 fn a_deleted_rule_leads_nowhere_and_so_not_home() {
     let mut route = drifted(&[], 0, 100);
-    route.drift = Some(None);
+    route.drift = Some(Drift::Gone);
     assert!(!homeward(&route));
 }

@@ -1,6 +1,7 @@
 //! A process that was called for what is due: what it leaves, and what it stays for.
 
 use super::*;
+use crate::domain::traffic::RouteId;
 
 impl Sim {
     /// Called now, with no time to spare.
@@ -41,7 +42,7 @@ fn a_bake_is_left_with_what_was_seen_of_it_in_the_journal() {
     let (stop, message) = left(&decision);
     assert_eq!(stop, Stop::Waiting);
     assert!(message.starts_with("waiting: baking for 10m, until 1970-01-12 "), "{message}");
-    assert_eq!(sim.state.baked.0, Duration::from_secs(25));
+    assert_eq!(sim.state.baked.observed, Duration::from_secs(25));
 }
 
 #[test]
@@ -51,7 +52,7 @@ fn calls_that_are_no_further_apart_than_the_plan_says_are_one_bake() {
     for call in 1..=2 {
         sim = sim.again_after(290);
         let decision = sim.look_after(POLL, &ok(10), &ok(1));
-        assert_eq!(sim.state.baked.0, Duration::from_secs(5 + call * 295), "{decision:?}");
+        assert_eq!(sim.state.baked.observed, Duration::from_secs(5 + call * 295), "{decision:?}");
     }
     let mut sim = sim.again_after(290);
     sim.look_after(POLL, &ok(10), &ok(1));
@@ -69,7 +70,7 @@ fn calls_further_apart_and_calls_of_a_plan_that_does_not_say_leave_a_gap() {
         sim.look_after(POLL, &ok(10), &ok(1));
         let mut sim = sim.again_after(pause);
         sim.look_after(POLL, &ok(10), &ok(1));
-        assert!(sim.state.baked.0 <= Duration::from_secs(10), "{every:?}: {:?}", sim.state.baked);
+        assert!(sim.state.baked.observed <= Duration::from_secs(10), "{every:?}: {:?}", sim.state.baked);
         let gap = sim.events.iter().find_map(|e| if let Event::Baked { gap, .. } = e { Some(*gap).filter(|g| *g > 0) } else { None });
         assert!(gap.is_some(), "{every:?}: {:?}", sim.events);
     }
@@ -123,8 +124,8 @@ fn what_was_written_is_stayed_for_until_it_has_settled() {
     let deadline = sim.now + SignedDuration::from_secs(10);
     let (first, second) = (&batch.writes[0], &batch.writes[1]);
     sim.apply(Event::Intended { restore: false, deadline, writes: batch.writes.clone() });
-    let applied = |route: &str| Event::Outcome {
-        route: route.to_owned(),
+    let applied = |route: &RouteId| Event::Outcome {
+        route: route.clone(),
         result: crate::domain::run::event::WriteResult::Applied,
         live: Some(first.set.clone()),
         detail: None,

@@ -6,7 +6,7 @@ use jiff::SignedDuration;
 
 use super::*;
 use crate::domain::decide::goal;
-use crate::domain::elb::balancer::{LiveRoute, Target, TargetState};
+use crate::domain::elb::balancer::{Target, TargetState};
 use crate::domain::fixture;
 use crate::domain::kubernetes::binding::Binding;
 use crate::domain::run::event::{BindingStart, Freeze, Record, ResumeMode, StepType, WaitReason};
@@ -54,8 +54,8 @@ impl Sim {
         let done = if kind == StepType::Shares { step - 1 } else { step };
         let begun = sim.state.started.clone();
         for route in sim.state.routes.values_mut() {
-            let forward = goal::after(&sim.plan, &begun, route, done).expect("weights");
-            route.known = crate::domain::elb::action::with_forward(&route.known, &forward);
+            let split = goal::after(&sim.plan, &begun, route, done).expect("weights");
+            route.known.split = split;
         }
         sim
     }
@@ -77,10 +77,7 @@ impl Sim {
             });
             (fixture::group_arn(group), Reading { at, value })
         });
-        let routes = self.state.routes.values().map(|r| {
-            let live = LiveRoute { id: r.start.id.clone(), ..fixture::route(80, Some(15), r.known.clone()) };
-            (r.start.id.clone(), Reading { at, value: Ok(live) })
-        });
+        let routes = self.state.routes.values().map(|r| (r.start.id.clone(), Reading { at, value: Ok(r.known.clone()) }));
         let marker = Some(Reading { at, value: Ok(Marker::Ours) });
         let look = Observation { routes: routes.collect(), health: health.into(), marker, ..Observation::default() };
         self.watch.absorb(at, look, true);
@@ -218,7 +215,7 @@ fn without_a_way_back_nothing_moves() {
     let mut sim = Sim::at_step(5, 10);
     sim.see(30, &ok(10), &ok(10));
     let waiting = sim.see(300, &Ok((0, 10)), &Ok((0, 10)));
-    assert_eq!(sim.state.frozen.as_ref().map(|f| f.0), Some(Freeze::NoWayBack));
+    assert_eq!(sim.state.frozen.as_ref().map(|f| f.reason), Some(Freeze::NoWayBack));
     assert!(!sim.rolls_back() && messages(&waiting).contains("the way back has no healthy target either"), "{waiting:?}");
     // Unknown is not none.
     let mut sim = Sim::at_step(5, 10);
@@ -289,7 +286,7 @@ fn a_look_that_saw_nothing_is_none_to_a_bake() {
     sim.see(60, &ok(10), &ok(1));
     sim.see(45, &ok(10), &Err(Unreadable::Throttled));
     sim.look_after(POLL, &ok(10), &ok(1));
-    assert_eq!(sim.state.baked.0, Duration::from_mins(1));
+    assert_eq!(sim.state.baked.observed, Duration::from_mins(1));
 }
 
 /// From the first share to the end, also in pauses: a group at 1 % that loses most of its targets is rolled back after `for`.

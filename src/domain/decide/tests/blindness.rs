@@ -14,7 +14,7 @@ fn in_zones(zones: &[&str]) -> Watch {
             reason: None,
         };
         let health = ["webapp-a", "webapp-b"].map(|g| (group_arn(g), Reading { at: at(i * 5), value: Ok((0..12).map(target).collect()) }));
-        let routes = [(id(), Reading { at: at(i * 5), value: Ok(route(80, None, forward(&ORIGINAL))) })].into();
+        let routes = [(id(), Reading { at: at(i * 5), value: Ok(forward(&ORIGINAL)) })].into();
         watch.absorb(at(i * 5), Observation { routes, health: health.into(), ..Observation::default() }, true);
         watch
     })

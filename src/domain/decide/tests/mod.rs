@@ -1,13 +1,12 @@
 use jiff::SignedDuration;
 
 use super::*;
-use crate::domain::elb::action::{self, Action, Stickiness};
-use crate::domain::elb::balancer::{LiveRoute, Target, TargetState};
+use crate::domain::elb::balancer::{Target, TargetState};
 use crate::domain::fixture::{forward, group_arn, plan, route, shares, started};
 use crate::domain::run::event::{Freeze, Record, ResumeMode, RouteStart, StepType, WriteResult};
 use crate::domain::run::state::AUTOMATIC;
 use crate::domain::run::watch::Observation;
-use crate::domain::traffic::{Reading, Unreadable};
+use crate::domain::traffic::{Content, Reading, RouteId, Split, Sticky, Unreadable};
 
 mod blindness;
 mod lateness;
@@ -20,22 +19,22 @@ fn at(second: i64) -> Timestamp {
 }
 
 /// A run of the fixture's plan over one route of listener 80, at second 0.
-fn run(actions: Vec<Action>) -> State {
-    let live = route(80, None, actions);
+fn run(content: Content) -> State {
+    let live = route(80, None, content);
     let mut started = started(10);
     let first = started.routes.swap_remove(0);
-    started.routes = vec![RouteStart { label: live.label(), id: live.id, conditions: live.conditions, actions: live.actions, ..first }];
+    started.routes = vec![RouteStart { label: live.label(), id: live.id, conditions: live.conditions, content: live.content, ..first }];
     started.groups.values_mut().for_each(|group| group.healthy = 10);
     let record = Record { seq: 1, time: at(0), run: "alpha-1".into(), event: Event::Started(Box::new(started)), newer: None };
     State::fold(&[record]).unwrap().unwrap()
 }
 
-fn id() -> String {
-    route(80, None, Vec::new()).id
+fn id() -> RouteId {
+    route(80, None, forward(&[])).id
 }
 
-fn set(weights: &[(&str, u16)]) -> action::Forward {
-    action::forward(&forward(weights)).unwrap().clone()
+fn set(weights: &[(&str, u16)]) -> Split {
+    forward(weights).split
 }
 
 impl State {
@@ -69,13 +68,12 @@ fn watch(second: i64) -> Watch {
 }
 
 trait Seen {
-    fn seen(self, second: i64, value: Result<Vec<Action>, Unreadable>, healthy: [u32; 2]) -> Self;
+    fn seen(self, second: i64, value: Result<Content, Unreadable>, healthy: [u32; 2]) -> Self;
 }
 
 impl Seen for Watch {
     /// A look at the route and at the healthy targets of a and b.
-    fn seen(mut self, second: i64, value: Result<Vec<Action>, Unreadable>, healthy: [u32; 2]) -> Self {
-        let value = value.map(|actions| -> LiveRoute { route(80, None, actions) });
+    fn seen(mut self, second: i64, value: Result<Content, Unreadable>, healthy: [u32; 2]) -> Self {
         let target = |i: u32| Target { id: format!("10.0.0.{i}"), port: 80, zone: None, state: TargetState::Healthy, reason: None };
         let health = ["webapp-a", "webapp-b"].into_iter().zip(healthy);
         let health = health.map(|(g, n)| (group_arn(g), Reading { at: at(second), value: Ok((0..n).map(target).collect()) }));
@@ -89,7 +87,7 @@ fn next(state: &State, watch: &Watch, second: i64) -> Decision {
     decide(&plan(), state, watch, Orders::default(), at(second))
 }
 
-fn throttled() -> Result<Vec<Action>, Unreadable> {
+fn throttled() -> Result<Content, Unreadable> {
     Err(Unreadable::Throttled)
 }
 
@@ -139,7 +137,7 @@ fn a_rollback_does_not_end_on_what_another_process_saw() {
 
 #[test]
 fn a_rollback_does_not_end_on_a_refused_write_over_someone_elses() {
-    let foreign = Event::Drifted { route: id(), expected: forward(&ORIGINAL), live: Some(forward(&HALF)) };
+    let foreign = Event::Drifted { route: id(), expected: Box::new(forward(&ORIGINAL)), live: Some(Box::new(forward(&HALF))) };
     let state = run(forward(&ORIGINAL)).did(1, foreign).rolling_back(2, "alice@mac");
     let state = state.did(4, intended(true, 14, &ORIGINAL)).did(5, outcome(WriteResult::Failed, None));
     assert!(!ends(&next(&state, &watch(0).seen(3, Ok(forward(&HALF)), [10, 10]), 5)));
@@ -155,7 +153,8 @@ fn a_route_whose_raise_was_refused_and_that_never_moved_is_right() {
 
 #[test]
 fn a_persons_rollback_names_a_rule_that_forwards_nowhere_and_ends() {
-    let gone = Event::Drifted { route: id(), expected: forward(&ORIGINAL), live: Some(crate::domain::fixture::redirect()) };
+    let gone =
+        Event::Drifted { route: id(), expected: Box::new(forward(&ORIGINAL)), live: Some(Box::new(crate::domain::fixture::redirect())) };
     let state = run(forward(&ORIGINAL)).did(1, gone).rolling_back(2, "alice@mac");
     let seen = watch(0).seen(3, Ok(crate::domain::fixture::redirect()), [10, 10]);
     assert!(left(&next(&state, &seen, 3)).contains("forwards nowhere"));
@@ -164,7 +163,7 @@ fn a_persons_rollback_names_a_rule_that_forwards_nowhere_and_ends() {
 #[test]
 fn a_rollback_ends_without_a_deleted_rule_and_names_it() {
     for by in ["alice@mac", AUTOMATIC] {
-        let gone = Event::Drifted { route: id(), expected: forward(&ORIGINAL), live: None };
+        let gone = Event::Drifted { route: id(), expected: Box::new(forward(&ORIGINAL)), live: None };
         let state = run(forward(&ORIGINAL)).did(1, gone).rolling_back(2, by);
         let unseen = watch(2).seen(3, throttled(), [10, 10]);
         assert!(matches!(next(&state, &unseen, 3), Decision::Wait(_)), "only a look settles it: {:?}", next(&state, &unseen, 3));
@@ -176,7 +175,7 @@ fn a_rollback_ends_without_a_deleted_rule_and_names_it() {
 #[test]
 fn a_write_over_which_someone_else_wrote_is_closed_after_its_deadline() {
     let foreign = [("webapp-a", 70), ("webapp-b", 30)];
-    let drifted = Event::Drifted { route: id(), expected: forward(&ORIGINAL), live: Some(forward(&foreign)) };
+    let drifted = Event::Drifted { route: id(), expected: Box::new(forward(&ORIGINAL)), live: Some(Box::new(forward(&foreign))) };
     let state = run(forward(&ORIGINAL))
         .did(1, Event::StepStarted { step: 4, kind: StepType::Shares, label: String::new() })
         .did(1, intended(false, 11, &HALF))
@@ -191,7 +190,7 @@ fn a_write_over_which_someone_else_wrote_is_closed_after_its_deadline() {
 
 #[test]
 fn what_is_written_again_is_held_to_the_raise_gate() {
-    let drifted = Event::Drifted { route: id(), expected: forward(&HALF), live: Some(forward(&ORIGINAL)) };
+    let drifted = Event::Drifted { route: id(), expected: Box::new(forward(&HALF)), live: Some(Box::new(forward(&ORIGINAL))) };
     let state = run(forward(&HALF))
         .did(1, Event::StepStarted { step: 4, kind: StepType::Shares, label: String::new() })
         .did(2, drifted)
@@ -215,16 +214,15 @@ fn the_time_in_which_nobody_worked_does_not_fail_a_step() {
 
 #[test]
 fn clients_of_a_run_that_began_in_the_middle_hold_cookies_too() {
-    let mut actions = forward(&HALF);
-    let Action::Forward { forward_config, .. } = &mut actions[0] else { unreachable!() };
-    forward_config.target_group_stickiness_config = Some(Stickiness { enabled: true, duration_seconds: Some(600) });
-    let mut state = run(actions);
+    let mut content = forward(&HALF);
+    content.sticky = Some(Sticky { enabled: true, seconds: Some(600) });
+    let mut state = run(content);
     state.started.from_step = 5;
     state.started.start = Some(shares(100, 0));
     state.step = 5;
     let state = state.rolling_back(2, AUTOMATIC);
     let route = &state.routes[&id()];
-    let back = goal::back(&plan(), &state, route, state.rollback.as_ref().unwrap(), route.forward()).unwrap();
+    let back = goal::back(&plan(), &state, route, state.rollback.as_ref().unwrap(), route.split()).unwrap();
     assert_eq!(back.weight(&group_arn("webapp-b")), None, "dropped, so that its cookies are worth nothing");
 }
 
@@ -237,7 +235,7 @@ fn a_baseline_that_no_step_uses_and_that_is_not_attached_is_gone_back_to() {
     state.started.start = Some([("a".into(), 0), ("b".into(), 0), ("c".into(), 100)].into());
     let state = state.rolling_back(2, "alice@mac");
     let route = &state.routes[&id()];
-    let back = goal::back(&plan(), &state, route, state.rollback.as_ref().unwrap(), route.forward()).unwrap();
+    let back = goal::back(&plan(), &state, route, state.rollback.as_ref().unwrap(), route.split()).unwrap();
     assert!(back.weight(&group_arn("webapp-c")).is_some_and(|w| w > 0), "{back:?}");
     assert_eq!((back.weight(&group_arn("webapp-a")), back.weight(&group_arn("webapp-b"))), (Some(0), Some(0)), "{back:?}");
 }

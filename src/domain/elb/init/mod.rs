@@ -145,9 +145,9 @@ pub fn write(request: &Request, seen: &Seen) -> Result<String, InitError> {
 fn carrying(seen: &Seen) -> BTreeMap<&str, Vec<String>> {
     let mut all: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for route in routes(seen) {
-        let Some(forward) = route.forward() else { continue };
-        for tuple in forward.target_groups.iter().filter(|t| forward.weight(&t.target_group_arn).is_some_and(|w| w > 0)) {
-            all.entry(&tuple.target_group_arn).or_default().push(route.label());
+        let split = &route.content.split;
+        for id in split.ids().filter(|id| split.carries(id)) {
+            all.entry(id).or_default().push(route.label());
         }
     }
     all

@@ -109,19 +109,13 @@ fn clean(seen: &Seen, pairs: &[Pair]) -> Result<(), InitError> {
     let by_from: BTreeMap<&str, &Pair> = pairs.iter().map(|p| (p.from.arn.as_str(), p)).collect();
     let mut split = Vec::new();
     for route in routes(seen) {
-        let Some(forward) = route.forward() else { continue };
-        let weight = |arn: &str| forward.weight(arn).unwrap_or(0);
-        let here: Vec<&&Pair> = forward
-            .target_groups
-            .iter()
-            .filter(|t| weight(&t.target_group_arn) > 0)
-            .filter_map(|t| by_from.get(t.target_group_arn.as_str()))
-            .collect();
+        let live = &route.content.split;
+        let here: Vec<&&Pair> = live.ids().filter(|id| live.carries(id)).filter_map(|id| by_from.get(id.as_str())).collect();
         if here.len() > 1 {
             let groups = here.iter().map(|p| p.from.name.clone()).collect();
             return Err(InitError::Shared { route: route.label(), groups });
         }
-        if here.iter().any(|p| weight(&p.to.arn) > 0) {
+        if here.iter().any(|p| live.carries(&p.to.arn)) {
             split.push(route.label());
         }
     }

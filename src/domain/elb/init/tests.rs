@@ -50,7 +50,7 @@ fn stars_pair_several_workloads_and_shares_that_cannot_be_spelled_are_left_out()
     seen.groups.extend([group("api-a"), group("api-b")]);
     seen.groups[5].load_balancers.clear();
     if let Some((_, routes)) = seen.listeners.first_mut() {
-        routes[3].actions = forward(&[("api-a", 1), ("third", 99)]);
+        routes[3].content = forward(&[("api-a", 1), ("third", 99)]);
     }
     let text = write(&request("*-a", "*-b"), &seen).unwrap_or_else(|e| panic!("{e}"));
     assert!(text.contains("name: api\n") && text.contains("name: webapp\n") && text.contains("expect: 1\n"), "{text}");
@@ -70,7 +70,7 @@ fn a_split_or_shared_action_is_refused_by_name() {
     let mut live = world();
     each_route(&mut live, |r| {
         if r.port == 443 && r.priority == Some(15) {
-            r.actions = forward(&[("webapp-a", 9), ("webapp-b", 1)]);
+            r.content = forward(&[("webapp-a", 9), ("webapp-b", 1)]);
         }
     });
     let split = Seen { listeners: live.listeners.into_values().flatten().flatten().collect(), ..seen() };

@@ -6,8 +6,9 @@ use std::fmt::Write;
 use serde_json::{Map, Value, json};
 
 use super::{InitError, Pair, Request, Seen, carrying, label, routes};
-use crate::domain::elb::shares;
+use crate::domain::elb::{LIMITS, arn};
 use crate::domain::kubernetes::binding::Binding;
+use crate::domain::traffic::shares;
 use crate::plan::model::{ClusterAccess, PortRef, ServiceRef};
 
 /// The shares of the usual steps, each with the bake that follows it.
@@ -15,14 +16,14 @@ const STEPS: [(u32, &str); 5] = [(1, "10m"), (5, "10m"), (20, "20m"), (50, "30m"
 
 pub(super) fn write(request: &Request, seen: &Seen, pairs: &[Pair]) -> Result<String, InitError> {
     let (from, to) = cluster_names(&request.from, &request.to);
-    let part = |index: usize| seen.load_balancer.arn.split(':').nth(index).unwrap_or_default();
     let name = label(request.name.as_deref().unwrap_or(&seen.load_balancer.name), "cutover");
+    let lb = &seen.load_balancer.arn;
     let plan = json!({
         "apiVersion": "cutover.dev/v1alpha1",
         "kind": "Cutover",
         "metadata": {"name": name},
         "spec": {
-            "aws": {"accountId": part(4), "region": part(3)},
+            "aws": {"accountId": arn::account(lb), "region": arn::region(lb)},
             "clusters": [cluster(&from, &request.from_cluster), cluster(&to, &request.to_cluster)],
             "workloads": pairs.iter().map(|p| workload(request, seen, pairs, p, (&from, &to))).collect::<Vec<_>>(),
             "strategy": {"from": from, "to": to, "steps": steps(seen, pairs, (&from, &to))},
@@ -123,15 +124,14 @@ fn spellable(seen: &Seen, pairs: &[Pair], (from, to): (&str, &str), share: u32) 
     let wanted = [(from.to_owned(), 100 - share), (to.to_owned(), share)].into();
     pairs.iter().all(|pair| {
         let managed = [(from.to_owned(), pair.from.arn.clone()), (to.to_owned(), pair.to.arn.clone())];
-        let forwards = routes(seen).filter_map(|r| r.forward());
-        forwards.filter(|f| f.weight(&pair.from.arn).is_some_and(|w| w > 0)).all(|f| shares::spell(f, &managed, &wanted).is_ok())
+        let forwards = routes(seen).filter_map(|r| r.forwards());
+        forwards.filter(|f| f.carries(&pair.from.arn)).all(|f| shares::spell(f, &managed, &wanted, LIMITS).is_ok())
     })
 }
 
 /// Seconds.
-fn longest_stickiness(seen: &Seen, pairs: &[Pair]) -> i32 {
+fn longest_stickiness(seen: &Seen, pairs: &[Pair]) -> u32 {
     let ours = |arn: &str| pairs.iter().any(|p| p.from.arn == arn);
-    let forwards =
-        routes(seen).filter_map(|r| r.forward()).filter(|f| f.sticky() && f.target_groups.iter().any(|t| ours(&t.target_group_arn)));
-    forwards.filter_map(|f| f.target_group_stickiness_config.as_ref()?.duration_seconds).max().unwrap_or(0)
+    let forwards = routes(seen).filter(|r| r.content.split.ids().any(|id| ours(id)));
+    forwards.filter_map(|r| r.content.sticky()?.seconds).max().unwrap_or(0)
 }

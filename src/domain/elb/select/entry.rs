@@ -6,8 +6,7 @@ use super::resolve::{Resolved, unreadable};
 use super::{LiveWorld, SelectedRoute, Selection, Skip, short_name, without_forward};
 use crate::base::finding::{Code, Finding, Severity};
 use crate::domain::elb::balancer::{Listener, LiveRoute};
-use crate::domain::elb::shares;
-use crate::domain::traffic::RouteId;
+use crate::domain::traffic::{RouteId, shares};
 use crate::plan::model::{ListenerRef, Plan, RouteEntry, RuleRef, Shares, StepKind};
 
 /// An entry with its resources, about to select.
@@ -68,12 +67,12 @@ impl Wanted<'_> {
         if listed == Some(false) {
             return Err(Skip::NotListed);
         }
-        let why = match route.forward() {
+        let why = match route.forwards() {
             None => without_forward(route),
             Some(forward) => {
                 let attached: Vec<&String> = self.resolved.groups.values().filter(|g| forward.weight(g).is_some()).collect();
                 if attached.is_empty() {
-                    Skip::OtherGroups { groups: forward.target_groups.iter().map(|t| short_name(&t.target_group_arn).to_owned()).collect() }
+                    Skip::OtherGroups { groups: forward.ids().map(|id| short_name(id).to_owned()).collect() }
                 } else if self.carries(route) {
                     return Ok(());
                 } else {
@@ -99,10 +98,11 @@ impl Wanted<'_> {
 
     /// Whether a group that should carry traffic at the start does.
     fn carries(&self, route: &LiveRoute) -> bool {
-        let Some(forward) = route.forward() else { return false };
-        self.resolved.groups.iter().any(|(cluster, arn)| {
-            self.start.is_none_or(|s| s.get(cluster).is_some_and(|share| *share > 0)) && forward.weight(arn).is_some_and(|w| w > 0)
-        })
+        let Some(forward) = route.forwards() else { return false };
+        self.resolved
+            .groups
+            .iter()
+            .any(|(cluster, arn)| self.start.is_none_or(|s| s.get(cluster).is_some_and(|share| *share > 0)) && forward.carries(arn))
     }
 
     fn take(&self, route: &LiveRoute, selection: &mut Selection, taken: &mut BTreeMap<RouteId, String>) -> bool {
@@ -204,7 +204,7 @@ impl Wanted<'_> {
         let carried = |cluster: &str| {
             let arn = self.resolved.groups.get(cluster);
             let routes = listeners.iter().filter(|(l, _)| self.in_plan(l)).flat_map(|(_, r)| r);
-            routes.filter(|r| r.forward().zip(arn).and_then(|(f, a)| f.weight(a)).is_some_and(|w| w > 0)).count()
+            routes.filter(|r| arn.is_some_and(|arn| r.content.split.carries(arn))).count()
         };
         let (from, to) = (&self.plan.strategy.from, &self.plan.strategy.to);
         let name = |cluster: &str| self.resolved.groups.get(cluster).map_or("", |a| short_name(a)).to_owned();
@@ -235,7 +235,7 @@ impl Wanted<'_> {
         let managed: Vec<_> = self.resolved.groups.iter().map(|(c, arn)| (c.clone(), arn.clone())).collect();
         let mut wrong: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for route in routes {
-            let Some(forward) = route.forward().filter(|f| !shares::holds(f, &managed, start)) else { continue };
+            let Some(forward) = route.forwards().filter(|f| !shares::holds(f, &managed, start)) else { continue };
             if let Some(live) = shares::read(forward, &managed) {
                 let text: Vec<String> = live.iter().filter(|(_, s)| **s > 0.0).map(|(c, s)| format!("{c} {}", percent(*s))).collect();
                 wrong.entry(text.join(", ")).or_default().push(route.label());
@@ -267,7 +267,7 @@ impl Wanted<'_> {
         for cluster in ever {
             let Some(arn) = self.resolved.groups.get(cluster) else { continue };
             let lacking: Vec<String> =
-                routes.iter().filter(|r| r.forward().is_some_and(|f| f.weight(arn).is_none())).map(|r| r.label()).collect();
+                routes.iter().filter(|r| r.forwards().is_some_and(|f| f.weight(arn).is_none())).map(|r| r.label()).collect();
             if !lacking.is_empty() {
                 let name = short_name(arn);
                 let message =
@@ -298,7 +298,7 @@ fn names_route(rule: &RuleRef, route: &LiveRoute) -> bool {
     match rule {
         RuleRef::Default => route.priority.is_none(),
         RuleRef::Priority(priority) => route.priority == Some(*priority),
-        RuleRef::Arn(arn) => *arn == route.id,
+        RuleRef::Arn(arn) => arn == route.id.id(),
     }
 }
 

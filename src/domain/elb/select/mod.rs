@@ -9,7 +9,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::action::Action;
+use super::kinds;
 use crate::base::finding::Finding;
 use crate::domain::elb::balancer::{Listener, LiveRoute, LoadBalancer, TargetGroup};
 use crate::domain::traffic::{RouteId, Unreadable};
@@ -103,7 +103,7 @@ pub struct SelectedGroup {
 pub struct Skipped {
     /// The load balancer's name.
     pub load_balancer: String,
-    /// ARN of the listener (default action) or rule.
+    /// Which.
     pub id: RouteId,
     /// `443 rule 15`.
     pub route: String,
@@ -196,11 +196,11 @@ pub fn select_at(plan: &Plan, world: &LiveWorld, start: Option<&Shares>) -> Sele
 }
 
 fn skipped(world: &LiveWorld, selection: &Selection, reasons: &BTreeMap<RouteId, Skip>) -> Vec<Skipped> {
-    let selected: BTreeSet<&str> = selection.routes.iter().map(|r| r.route.id.as_str()).collect();
+    let selected: BTreeSet<&RouteId> = selection.routes.iter().map(|r| &r.route.id).collect();
     let mut all = Vec::new();
     for (arn, load_balancer) in &selection.load_balancers {
         let Some(Ok(listeners)) = world.listeners.get(arn) else { continue };
-        for route in listeners.iter().flat_map(|(_, routes)| routes).filter(|r| !selected.contains(r.id.as_str())) {
+        for route in listeners.iter().flat_map(|(_, routes)| routes).filter(|r| !selected.contains(&r.id)) {
             all.push(Skipped {
                 load_balancer: load_balancer.name.clone(),
                 id: route.id.clone(),
@@ -214,18 +214,14 @@ fn skipped(world: &LiveWorld, selection: &Selection, reasons: &BTreeMap<RouteId,
 }
 
 fn without_forward(route: &LiveRoute) -> Skip {
-    match route.actions.last() {
-        Some(Action::Redirect { .. }) => Skip::Redirects,
-        Some(Action::FixedResponse { .. }) => Skip::Responds,
+    match kinds(&route.content).last() {
+        Some(&"redirect") => Skip::Redirects,
+        Some(&"fixed-response") => Skip::Responds,
         _ => Skip::NoForward,
     }
 }
 
-/// The name in a target group's or load balancer's ARN (`…:targetgroup/NAME/ID`, `…:loadbalancer/app/NAME/ID`).
-pub fn short_name(arn: &str) -> &str {
-    let mut parts = arn.rsplit('/');
-    parts.next().and_then(|_| parts.next()).unwrap_or(arn)
-}
+pub use super::arn::name as short_name;
 
 /// How a selector is written in a plan.
 pub fn spelled(selector: &Selector) -> String {

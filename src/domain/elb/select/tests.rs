@@ -1,8 +1,8 @@
 use super::*;
 use crate::base::finding::{Code, Severity};
-use crate::domain::elb::action::{Forward, Tuple};
 use crate::domain::elb::balancer::{Listener, LiveRoute, Unread};
 use crate::domain::fixture::{LB, each_route, forward, group, group_arn, plan, route, shares, world};
+use crate::domain::traffic::{Content, Member, Split};
 use crate::plan::model::{ListenerRef, RuleRef, StepKind};
 
 fn codes(selection: &Selection) -> Vec<Code> {
@@ -28,8 +28,8 @@ fn what_sits_at_zero_or_is_elsewhere_or_outside_is_skipped_with_that_reason() {
     let (mut plan, mut world) = (plan(), world());
     plan.workloads[0].routes[0].listeners = vec![ListenerRef::Port(443)];
     each_route(&mut world, |r| match r.priority {
-        Some(15) => r.actions = forward(&[("webapp-a", 0), ("third", 1)]),
-        Some(20) => r.actions = forward(&[("webapp-a", 0), ("webapp-b", 5)]),
+        Some(15) => r.content = forward(&[("webapp-a", 0), ("third", 1)]),
+        Some(20) => r.content = forward(&[("webapp-a", 0), ("webapp-b", 5)]),
         _ => {}
     });
     let selection = select(&plan, &world);
@@ -43,15 +43,15 @@ fn what_sits_at_zero_or_is_elsewhere_or_outside_is_skipped_with_that_reason() {
 #[test]
 fn a_lone_group_without_a_weight_is_all_of_it() {
     let mut world = world();
-    each_route(&mut world, |r| r.actions = vec![lone()]);
+    each_route(&mut world, |r| r.content = lone());
     let selection = select(&plan(), &world);
     assert_eq!(codes(&selection), []);
     assert_eq!(selection.routes.len(), 8);
 }
 
-fn lone() -> Action {
-    let tuple = Tuple { target_group_arn: group_arn("webapp-a"), weight: None };
-    Action::Forward { order: None, forward_config: Forward { target_groups: vec![tuple], target_group_stickiness_config: None } }
+fn lone() -> Content {
+    let member = Member { id: group_arn("webapp-a"), weight: None };
+    forward(&[]).with(&Split { members: vec![member] })
 }
 
 fn listeners_of(world: &mut LiveWorld) -> &mut Vec<(Listener, Vec<LiveRoute>)> {
@@ -60,7 +60,7 @@ fn listeners_of(world: &mut LiveWorld) -> &mut Vec<(Listener, Vec<LiveRoute>)> {
 
 /// A rule 40 of listener 80 that cannot be read.
 fn unread(world: &mut LiveWorld, groups: &[&str], why: Unreadable) {
-    let id = route(80, Some(40), Vec::new()).id;
+    let id = route(80, Some(40), forward(&[])).id;
     let groups = groups.iter().map(|g| group_arn(g)).collect();
     listeners_of(world)[0].0.unread.push(Unread { id, label: "80 rule 40".into(), groups, why });
 }
@@ -104,7 +104,7 @@ fn each_problem_has_its_code() {
             p.workloads[0].routes[0].rules = Some(vec![RuleRef::Default, RuleRef::Priority(30)]);
             each_route(w, |r| {
                 if r.port == 80 && r.priority == Some(30) {
-                    r.actions = forward(&[("webapp-a", 100)]);
+                    r.content = forward(&[("webapp-a", 100)]);
                 }
             });
         }),
@@ -116,7 +116,7 @@ fn each_problem_has_its_code() {
         ("already moving", Code::CUT049, |_, w| {
             each_route(w, |r| {
                 if r.port == 80 && r.priority == Some(15) {
-                    r.actions = forward(&[("webapp-a", 99), ("webapp-b", 1)]);
+                    r.content = forward(&[("webapp-a", 99), ("webapp-b", 1)]);
                 }
             });
         }),
@@ -124,7 +124,7 @@ fn each_problem_has_its_code() {
             p.strategy.steps.retain(|s| s.kind != StepKind::Bind);
             each_route(w, |r| {
                 if r.priority == Some(20) {
-                    r.actions = forward(&[("webapp-a", 100)]);
+                    r.content = forward(&[("webapp-a", 100)]);
                 }
             });
         }),
@@ -177,7 +177,7 @@ fn a_start_in_the_middle_takes_the_shares_of_that_step() {
     let mut world = world();
     each_route(&mut world, |r| {
         if r.priority != Some(30) {
-            r.actions = forward(&[("webapp-a", 1), ("webapp-b", 1)]);
+            r.content = forward(&[("webapp-a", 1), ("webapp-b", 1)]);
         }
     });
     let selection = select_at(&plan(), &world, Some(&shares(50, 50)));

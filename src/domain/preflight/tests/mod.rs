@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use super::*;
 use crate::base::finding::Severity;
-use crate::domain::elb::action::{Action, Stickiness};
 use crate::domain::elb::balancer::{Target, TargetGroup, TargetState};
 use crate::domain::elb::select::select;
 use crate::domain::fixture::{LB, each_route, forward, group, group_arn, plan, world};
 use crate::domain::kubernetes::binding::Binding;
 use crate::domain::kubernetes::workload::{Hpa, Identity, Owner, Pod, Service};
 use crate::domain::preflight::facts::Caller;
+use crate::domain::traffic::Sticky;
 use crate::plan::model::{Accept, BindingMode, Marker, PortRef};
 
 fn now() -> Timestamp {
@@ -115,13 +115,9 @@ fn tag(facts: &mut Facts, key: &str, value: &str) {
     load_balancer.tags.insert(key.to_owned(), value.to_owned());
 }
 
-fn stick(facts: &mut Facts, seconds: i32) {
+fn stick(facts: &mut Facts, seconds: u32) {
     for selected in &mut facts.selection.routes {
-        for action in &mut selected.route.actions {
-            if let Action::Forward { forward_config, .. } = action {
-                forward_config.target_group_stickiness_config = Some(Stickiness { enabled: true, duration_seconds: Some(seconds) });
-            }
-        }
+        selected.route.content.sticky = Some(Sticky { enabled: true, seconds: Some(seconds) });
     }
 }
 
@@ -207,11 +203,8 @@ fn routes_that_are_not_moved_do_not_count_for_stickiness() {
     let mut facts = facts(&plan);
     each_route(&mut facts.live, |r| {
         if r.priority == Some(30) {
-            let mut actions = forward(&[("third", 1)]);
-            if let Some(Action::Forward { forward_config, .. }) = actions.first_mut() {
-                forward_config.target_group_stickiness_config = Some(Stickiness { enabled: true, duration_seconds: Some(9) });
-            }
-            r.actions = actions;
+            r.content = forward(&[("third", 1)]);
+            r.content.sticky = Some(Sticky { enabled: true, seconds: Some(9) });
         }
     });
     assert_eq!(check(&plan, &facts, now()), []);

@@ -52,7 +52,7 @@ pub const BALANCER: &[(&str, Code, Change)] = &[
     ("cloudformation", Code::CUT062, |_, f| tag(f, "aws:cloudformation:stack-name", "edge")),
     ("six groups", Code::CUT063, |_, f| {
         let all = [("webapp-a", 1), ("g1", 0), ("g2", 0), ("g3", 0), ("g4", 0)];
-        f.selection.routes[0].route.actions = forward(&all);
+        f.selection.routes[0].route.content = forward(&all);
     }),
     ("101 groups", Code::CUT064, |_, f| {
         f.attached.insert(LB.to_owned(), Ok((0..99).map(|i| group(&format!("g{i}"))).collect()));
@@ -178,5 +178,5 @@ pub const TRAFFIC: &[(&str, Code, Change)] = &[
             }
         }
     }),
-    ("unspellable", Code::CUT087, |_, f| f.selection.routes[2].route.actions = forward(&[("webapp-a", 1), ("third", 998)])),
+    ("unspellable", Code::CUT087, |_, f| f.selection.routes[2].route.content = forward(&[("webapp-a", 1), ("third", 998)])),
 ];

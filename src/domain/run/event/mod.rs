@@ -12,17 +12,14 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::hook::{HookId, HookResult};
-use crate::domain::elb::action::{Action, Forward};
 use crate::domain::health::Counts;
 use crate::domain::metric::gate::Measurement;
 use crate::domain::metric::verdict::judge::Call;
-use crate::domain::traffic::RouteId;
-use crate::plan::model::notify::Kind;
-use crate::plan::model::{ClusterName, OnTimeout};
+use crate::domain::traffic::{ClusterName, Content, RouteId, Split};
 
 pub use part::{
-    BindResult, Freeze, GateKind, Measured, MeasuredCluster, Outcome, Ramp, RequestKind, ResumeMode, StepType, Stop, Wait, WaitReason,
-    Write, WriteResult,
+    BindResult, Freeze, GateKind, Measured, MeasuredCluster, OnTimeout, Outcome, Ramp, RequestKind, ResumeMode, StepType, Stop, Wait,
+    WaitReason, Write, WriteResult,
 };
 pub use start::{BindingStart, GroupStart, Owner, RouteStart, Started, Tool};
 
@@ -104,9 +101,9 @@ pub enum Event {
         route: RouteId,
         /// What became of it.
         result: WriteResult,
-        /// The forward that was read back, where it was.
+        /// The split that was read back, where it was.
         #[serde(skip_serializing_if = "Option::is_none", default)]
-        live: Option<Forward>,
+        live: Option<Split>,
         /// Why, where it is not `applied`.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         detail: Option<String>,
@@ -197,10 +194,11 @@ pub enum Event {
     Drifted {
         /// The route.
         route: RouteId,
-        /// What we last saw; `None` on a deleted rule never applies.
-        expected: Vec<Action>,
-        /// What is there; `None`: the rule is gone.
-        live: Option<Vec<Action>>,
+        /// What we last saw.
+        expected: Box<Content>,
+        /// What is there; `None`: the route is gone.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        live: Option<Box<Content>>,
     },
     /// Someone made a rule that forwards to a group that the run moves traffic away from.
     Appeared {
@@ -373,8 +371,8 @@ pub enum Event {
     Notified {
         /// `slack`, `webhook`, `exec`.
         to: String,
-        /// What it is about.
-        about: Kind,
+        /// What it is about, in the plan's word for it.
+        about: String,
         /// The text.
         text: String,
     },

@@ -5,9 +5,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::elb::action::Forward;
-use crate::domain::traffic::RouteId;
-use crate::plan::model::ClusterName;
+use crate::domain::traffic::{ClusterName, RouteId, Split};
+use crate::plan::model;
 
 /// A step's kind, as far as the state of a run cares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -111,9 +110,9 @@ pub struct Write {
     pub route: RouteId,
     /// What must be there; `None`: whatever is there (a restoring write).
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub expect: Option<Forward>,
+    pub expect: Option<Split>,
     /// What is to be there.
-    pub set: Forward,
+    pub set: Split,
 }
 
 /// A way back in parts.
@@ -140,8 +139,41 @@ pub enum WriteResult {
     Failed,
     /// The route could not be read, so nothing was sent this time. What was sent before is as open as it was.
     Unread,
-    /// The rule is gone.
+    /// The route is gone.
     Gone,
+}
+
+/// What happens where nobody approves in time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum OnTimeout {
+    /// Put the traffic back.
+    Rollback,
+    /// Pause the run, and call a person.
+    Pause,
+    /// Go on as if it had been approved.
+    Proceed,
+}
+
+impl OnTimeout {
+    /// The word of the plan file.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Rollback => "rollback",
+            Self::Pause => "pause",
+            Self::Proceed => "proceed",
+        }
+    }
+}
+
+impl From<model::OnTimeout> for OnTimeout {
+    fn from(then: model::OnTimeout) -> Self {
+        match then {
+            model::OnTimeout::Rollback => Self::Rollback,
+            model::OnTimeout::Pause => Self::Pause,
+            model::OnTimeout::Proceed => Self::Proceed,
+        }
+    }
 }
 
 /// `resume`, and how it treats drift.

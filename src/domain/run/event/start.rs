@@ -4,10 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::elb::action::Action;
 use crate::domain::kubernetes::binding::Binding;
-use crate::domain::traffic::RouteId;
-use crate::plan::model::{ClusterName, Shares};
+use crate::domain::traffic::{ClusterName, Content, Limits, RouteId, Shares};
 
 /// See [`Event::Started`](super::Event::Started).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -32,9 +30,9 @@ pub struct Started {
     pub start: Option<Shares>,
     /// ARNs of the load balancers.
     pub load_balancers: Vec<String>,
-    /// Every route, with its actions as read.
+    /// Every route, with its content as read.
     pub routes: Vec<RouteStart>,
-    /// Listeners and rules that were there and are not the run's; `None` in journals that did not keep them.
+    /// Routes that were there and are not the run's; `None` in journals that did not keep them.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub others: Option<BTreeSet<RouteId>>,
     /// Every target group of the plan, by ARN.
@@ -63,7 +61,7 @@ pub struct BindingStart {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RouteStart {
-    /// ARN of the listener (default action) or rule.
+    /// Which.
     pub id: RouteId,
     /// ARN of the load balancer.
     pub load_balancer: String,
@@ -76,11 +74,13 @@ pub struct RouteStart {
     pub workload: String,
     /// The managed groups: ARN by cluster.
     pub groups: BTreeMap<ClusterName, String>,
-    /// Its actions as read: what a rollback returns to.
-    pub actions: Vec<Action>,
-    /// What was there when the run began, where that is something else: a rollback that knows the original actions from elsewhere.
+    /// What it did, as read: what a rollback returns to.
+    pub content: Content,
+    /// What was there when the run began, where that is something else: a rollback that knows the original content from elsewhere.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub found: Option<Vec<Action>>,
+    pub found: Option<Content>,
+    /// What its balancer takes.
+    pub limits: Limits,
     /// Who else writes to it, as far as its tags and its load balancer's tell.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub owners: Vec<Owner>,

@@ -5,11 +5,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Detach, Illegal, Open, Phase, Progress, Ramping, Rollback, Route, State};
-use crate::domain::elb::action::{self, Action, Forward};
-use crate::domain::run::event::{Event, Freeze, Ramp, ResumeMode, StepType, Write, WriteResult};
+use super::{Baked, Detach, Drift, Frozen, Illegal, Open, Paused, Phase, Progress, Ramping, Rollback, Route, State};
+use crate::domain::run::event::{Event, Freeze, OnTimeout, Ramp, ResumeMode, StepType, Write, WriteResult};
 use crate::domain::run::hook::{HookId, HookResult, Occasion};
-use crate::plan::model::OnTimeout;
+use crate::domain::traffic::{Content, RouteId, Split};
 
 impl State {
     /// Takes an event in, or says that it cannot happen here; then nothing has changed.
@@ -31,13 +30,13 @@ impl State {
             Event::Intended { deadline, writes, restore } => self.intend(time, *deadline, writes, *restore),
             Event::Outcome { route, result, live, .. } => self.outcome(time, route, *result, live.as_ref()),
             Event::Settled { .. } => self.settle(time),
-            Event::Sampled { gate, measurement } => self.gates.entry(gate.clone()).or_default().0.push(measurement.clone()),
-            Event::Judged { gate, call, .. } => self.gates.entry(gate.clone()).or_default().1 = Some(*call),
+            Event::Sampled { gate, measurement } => self.gates.entry(gate.clone()).or_default().measured.push(measurement.clone()),
+            Event::Judged { gate, call, .. } => self.gates.entry(gate.clone()).or_default().said = Some(*call),
             Event::StepDone { step } => {
                 self.phase = Phase::Ready;
                 self.step = step + 1;
             }
-            Event::Baked { millis, until, .. } => self.baked = (Duration::from_millis(*millis), *until),
+            Event::Baked { millis, until, .. } => self.baked = Baked { observed: Duration::from_millis(*millis), until: *until },
             Event::Approved { .. } => self.released = true,
             Event::TimedOut { then, .. } => {
                 self.timed_out = true;
@@ -47,11 +46,11 @@ impl State {
                 self.released = true;
                 self.full |= full;
             }
-            Event::Paused { by, reason, .. } => self.paused = Some((by.clone(), reason.clone())),
+            Event::Paused { by, reason, .. } => self.paused = Some(Paused { by: by.clone(), why: reason.clone() }),
             Event::Resumed { mode, .. } => self.resume(time, *mode),
-            Event::Frozen { reason, message } => self.frozen = Some((*reason, message.clone(), time)),
+            Event::Frozen { reason, message } => self.frozen = Some(Frozen { reason: *reason, message: message.clone(), since: time }),
             Event::Thawed {} => self.thaw(time),
-            Event::Drifted { route, live, .. } => self.drift(time, route, live.as_ref()),
+            Event::Drifted { route, live, .. } => self.drift(time, route, live.as_deref()),
             Event::Appeared { route } => {
                 self.newcomers.insert(route.id.clone(), (**route).clone());
             }
@@ -139,7 +138,7 @@ impl State {
     }
 
     fn ramp(&mut self, time: Timestamp, ramp: &Ramp) {
-        let from = self.routes.iter().map(|(id, route)| (id.clone(), route.forward().clone())).collect();
+        let from = self.routes.iter().map(|(id, route)| (id.clone(), route.split().clone())).collect();
         let percent = ramp.percents.first().copied().unwrap_or(100);
         let ramping = Ramping { ramp: ramp.clone(), percent, since: time, from };
         self.rollback.iter_mut().for_each(|rollback| rollback.ramp = Some(ramping.clone()));
@@ -152,7 +151,7 @@ impl State {
         self.first_write = None;
         self.last_applied = None;
         self.settled = false;
-        self.baked = (Duration::ZERO, time);
+        self.baked = Baked::since(time);
         self.released = false;
         self.timed_out = false;
         self.phase = match kind {
@@ -192,14 +191,16 @@ impl State {
         }
     }
 
-    fn outcome(&mut self, time: Timestamp, id: &str, result: WriteResult, live: Option<&Forward>) {
+    fn outcome(&mut self, time: Timestamp, id: &RouteId, result: WriteResult, live: Option<&Split>) {
         let Some(route) = self.routes.get_mut(id) else { return };
         route.touched = time;
         route.read_back = matches!(result, WriteResult::Applied | WriteResult::Already);
         match result {
             WriteResult::Applied | WriteResult::Already => {
-                if let Some(forward) = live {
-                    route.replace(action::with_forward(&route.known, forward), time);
+                if let Some(split) = live {
+                    // What someone else changed beside the split is there still, and we have seen it.
+                    let beside = route.changed().filter(|content| content.forwards().is_some());
+                    route.replace(beside.unwrap_or(&route.known).with(split), time);
                 }
                 route.close();
                 route.drift = None;
@@ -217,19 +218,19 @@ impl State {
             WriteResult::Failed => route.unsend(),
             WriteResult::Gone => {
                 route.open = None;
-                route.drift = Some(None);
+                route.drift = Some(Drift::Gone);
             }
         }
     }
 
-    fn drift(&mut self, time: Timestamp, id: &str, live: Option<&Vec<Action>>) {
+    fn drift(&mut self, time: Timestamp, id: &RouteId, live: Option<&Content>) {
         let Some(route) = self.routes.get_mut(id) else { return };
         route.read_back = false;
-        let back = live.is_some_and(|l| action::same(l, &route.known));
+        let back = live.is_some_and(|live| live.same(&route.known));
         if !back && route.drift.is_none() {
-            route.remember(route.forward().clone(), time);
+            route.remember(route.split().clone(), time);
         }
-        route.drift = if back { None } else { Some(live.cloned()) };
+        route.drift = (!back).then(|| live.cloned().map_or(Drift::Gone, Drift::Changed));
         route.reassert &= !back;
     }
 
@@ -258,8 +259,8 @@ impl State {
         // What failed is tried again.
         self.hooks.retain(|_, progress| !matches!(progress, Progress::Failed(_)));
         self.paused = None;
-        self.overruled |= self.frozen.as_ref().is_some_and(|(f, _, _)| *f == Freeze::FromInTrouble);
-        let drift = self.frozen.as_ref().is_some_and(|(f, _, _)| *f == Freeze::Drift);
+        self.overruled |= self.frozen.as_ref().is_some_and(|f| f.reason == Freeze::FromInTrouble);
+        let drift = self.frozen.as_ref().is_some_and(|f| f.reason == Freeze::Drift);
         let settles = matches!(mode, ResumeMode::KeepLive | ResumeMode::Reassert);
         if !drift || settles {
             self.thaw(time);
@@ -269,11 +270,11 @@ impl State {
         }
         for route in self.routes.values_mut().filter(|_| settles) {
             match route.drift.clone() {
-                Some(Some(live)) if mode == ResumeMode::KeepLive => {
+                Some(Drift::Changed(live)) if mode == ResumeMode::KeepLive => {
                     route.replace(live, time);
                     route.drift = None;
                 }
-                Some(_) => route.reassert = true,
+                Some(Drift::Changed(_) | Drift::Gone) => route.reassert = true,
                 None => {}
             }
         }
@@ -298,11 +299,11 @@ impl State {
 }
 
 impl Route {
-    /// The forward has been read back. An older write without an answer may still come late, unless it would change nothing; only a read
+    /// The split has been read back. An older write without an answer may still come late, unless it would change nothing; only a read
     /// after its deadline closes that. (This one may be from before it, whenever it is told of.)
     fn close(&mut self) {
         let Some(mut open) = self.open.take() else { return };
-        let now = self.forward();
+        let now = self.split();
         open.sets.retain(|set| !set.same(now));
         open.pending = false;
         self.open = Some(open).filter(|o| !o.sets.is_empty());

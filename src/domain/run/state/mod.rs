@@ -9,10 +9,9 @@ use serde::Serialize;
 
 use super::event::{Event, Freeze, Outcome, Ramp, Record, RouteStart, Started, Stop};
 use super::hook::HookId;
-use crate::domain::elb::action::{self, Action, Forward};
 use crate::domain::metric::gate::Measurement;
 use crate::domain::metric::verdict::judge::Call;
-use crate::domain::traffic::RouteId;
+use crate::domain::traffic::{Content, RouteId, Split};
 
 mod apply;
 mod legal;
@@ -70,7 +69,7 @@ pub struct State {
     /// Whether the current step's writes have settled.
     pub settled: bool,
     /// Observed time of the current bake, and up to when it is counted.
-    pub baked: (Duration, Timestamp),
+    pub baked: Baked,
     /// The current pause is approved or promoted.
     pub released: bool,
     /// Nobody approved the current step in time, and what the plan wants then was done.
@@ -78,9 +77,9 @@ pub struct State {
     /// Every pause of the run is promoted.
     pub full: bool,
     /// Who paused it, and why.
-    pub paused: Option<(String, String)>,
-    /// Why nothing is raised, in words, since when.
-    pub frozen: Option<(Freeze, String, Timestamp)>,
+    pub paused: Option<Paused>,
+    /// Why nothing is raised.
+    pub frozen: Option<Frozen>,
     /// A raise-gate time-out that was already acted upon is not acted upon again before this time.
     pub gate_since: Timestamp,
     /// A person resumed although the old side is in trouble.
@@ -93,8 +92,8 @@ pub struct State {
     pub newcomers: BTreeMap<RouteId, RouteStart>,
     /// Since when the present shares stand: what metric gates measured before is about others.
     pub shares_since: Timestamp,
-    /// By the names of metric gates: their measurements since then, oldest first, and what was last said of them.
-    pub gates: BTreeMap<String, (Vec<Measurement>, Option<Call>)>,
+    /// What metric gates measured and said since then, by their names.
+    pub gates: BTreeMap<String, Gate>,
     /// Bindings dealt with, as (cluster, namespace/name).
     pub bound: BTreeSet<(String, String)>,
     /// Commands and hooks, as far as they were begun; a process that takes the run in hand finds none of them under way.
@@ -113,6 +112,51 @@ pub struct State {
     pub tool: String,
     /// What this build does not know in its records, in words.
     pub newer: Vec<String>,
+}
+
+/// How long the current step has baked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Baked {
+    /// Observed time.
+    pub observed: Duration,
+    /// Up to when it is counted.
+    pub until: Timestamp,
+}
+
+impl Baked {
+    /// Nothing yet.
+    fn since(until: Timestamp) -> Self {
+        Self { observed: Duration::ZERO, until }
+    }
+}
+
+/// A pause that a person, or `onFailure: pause`, asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Paused {
+    /// By whom.
+    pub by: String,
+    /// Why; may be empty.
+    pub why: String,
+}
+
+/// A freeze.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Frozen {
+    /// Why.
+    pub reason: Freeze,
+    /// In words.
+    pub message: String,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// A metric gate of the present shares.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Gate {
+    /// What it measured, oldest first.
+    pub measured: Vec<Measurement>,
+    /// What was last recorded of what it says.
+    pub said: Option<Call>,
 }
 
 /// How far a command or a hook is.
@@ -168,7 +212,7 @@ pub struct Ramping {
     /// Since when.
     pub since: Timestamp,
     /// Where every route was when it began.
-    pub from: BTreeMap<RouteId, Forward>,
+    pub from: BTreeMap<RouteId, Split>,
 }
 
 impl Rollback {
@@ -183,12 +227,12 @@ impl Rollback {
 pub struct Route {
     /// What it was.
     pub start: RouteStart,
-    /// Its actions around the forward as last confirmed, the forward included.
-    pub known: Vec<Action>,
+    /// Its content as last confirmed.
+    pub known: Content,
     /// A write that may still take effect.
     pub open: Option<Open>,
-    /// What someone else put there, if they did; `Some(None)`: the rule is gone.
-    pub drift: Option<Option<Vec<Action>>>,
+    /// What someone else did to it, if they did.
+    pub drift: Option<Drift>,
     /// The drift may be overwritten (`resume --reassert`), or for a deleted rule, is known of.
     pub reassert: bool,
     /// It was taken in after the others had moved on, and has to follow them.
@@ -198,14 +242,32 @@ pub struct Route {
     /// The present process read it back as known after its last write, and nothing has happened to it, nor has a rollback begun, since.
     pub read_back: bool,
     /// What stood there before the last writes, ours and others', and when each was known to be replaced: a late read may still show it.
-    pub past: Vec<(Forward, Timestamp)>,
+    pub past: Vec<Past>,
+}
+
+/// What someone else did to a route.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Drift {
+    /// They put this there.
+    Changed(Content),
+    /// They deleted it.
+    Gone,
+}
+
+/// What stood on a route before.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Past {
+    /// The split.
+    pub split: Split,
+    /// When it was known to be replaced.
+    pub replaced: Timestamp,
 }
 
 /// A write whose effect is not known yet.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Open {
     /// What was sent; several, where more than one was never answered.
-    pub sets: Vec<Forward>,
+    pub sets: Vec<Split>,
     /// After this time none of them takes effect any more.
     pub deadline: Timestamp,
     /// Whether the process that sent it is still about to say what became of it.
@@ -216,7 +278,7 @@ impl Route {
     /// A route as it was when the run first knew of it.
     fn new(start: RouteStart, at: Timestamp) -> Self {
         Self {
-            known: start.found.clone().unwrap_or_else(|| start.actions.clone()),
+            known: start.found.clone().unwrap_or_else(|| start.content.clone()),
             start,
             open: None,
             drift: None,
@@ -228,44 +290,54 @@ impl Route {
         }
     }
 
-    /// The forward as last confirmed.
-    pub fn forward(&self) -> &Forward {
-        static NONE: Forward = Forward { target_groups: Vec::new(), target_group_stickiness_config: None };
-        action::forward(&self.known).unwrap_or(&NONE)
+    /// The split as last confirmed.
+    pub fn split(&self) -> &Split {
+        &self.known.split
     }
 
-    /// The forward at the start of the run.
-    pub fn original(&self) -> &Forward {
-        static NONE: Forward = Forward { target_groups: Vec::new(), target_group_stickiness_config: None };
-        action::forward(&self.start.actions).unwrap_or(&NONE)
+    /// The split at the start of the run.
+    pub fn original(&self) -> &Split {
+        &self.start.content.split
+    }
+
+    /// What someone else put there, if they did.
+    pub fn changed(&self) -> Option<&Content> {
+        match self.drift.as_ref()? {
+            Drift::Changed(content) => Some(content),
+            Drift::Gone => None,
+        }
+    }
+
+    /// What must be there before a write: what we last saw, and what someone else put there where that may be overwritten.
+    pub fn expected(&self) -> &Content {
+        self.changed().filter(|_| self.reassert).unwrap_or(&self.known)
     }
 
     /// Whether a reading of then that shows this may be of a time before our own last write, or before what someone else did since, which
     /// were seen: it proves nothing.
-    pub fn outdated(&self, forward: &Forward, at: Timestamp) -> bool {
-        let late = |(past, replaced): &(Forward, Timestamp)| at.duration_since(*replaced) < LATE_READ && past.same(forward);
-        let foreign = self.drift.iter().flatten().find_map(|live| action::forward(live));
-        !foreign.unwrap_or(self.forward()).same(forward) && self.past.iter().any(late)
+    pub fn outdated(&self, split: &Split, at: Timestamp) -> bool {
+        let late = |past: &Past| at.duration_since(past.replaced) < LATE_READ && past.split.same(split);
+        let last = self.changed().and_then(Content::forwards).unwrap_or(self.split());
+        !last.same(split) && self.past.iter().any(late)
     }
 
     /// What stood there is known to be replaced.
-    fn remember(&mut self, before: Forward, time: Timestamp) {
-        self.past.retain(|(_, replaced)| time.duration_since(*replaced) < LATE_READ);
-        self.past.push((before, time));
+    fn remember(&mut self, split: Split, replaced: Timestamp) {
+        self.past.retain(|past| replaced.duration_since(past.replaced) < LATE_READ);
+        self.past.push(Past { split, replaced });
     }
 
     /// Something else stands there from now on.
-    fn replace(&mut self, actions: Vec<Action>, time: Timestamp) {
-        let before = self.forward().clone();
-        self.known = actions;
-        if !self.forward().same(&before) {
+    fn replace(&mut self, content: Content, time: Timestamp) {
+        let before = std::mem::replace(&mut self.known, content).split;
+        if !self.split().same(&before) {
             self.remember(before, time);
         }
     }
 
-    /// Whether the rule was deleted.
+    /// Whether the route was deleted.
     pub fn gone(&self) -> bool {
-        matches!(self.drift, Some(None))
+        self.drift == Some(Drift::Gone)
     }
 }
 
@@ -307,7 +379,7 @@ impl State {
             first_write: None,
             last_applied: None,
             settled: false,
-            baked: (Duration::ZERO, record.time),
+            baked: Baked::since(record.time),
             released: false,
             timed_out: false,
             full: false,
@@ -335,12 +407,12 @@ impl State {
 
     /// What a metric gate measured since the present shares stand, oldest first.
     pub fn measured(&self, gate: &str) -> &[Measurement] {
-        self.gates.get(gate).map_or(&[], |(measured, _)| measured)
+        self.gates.get(gate).map_or(&[], |gate| &gate.measured)
     }
 
     /// What was last recorded of what a metric gate says.
     pub fn said(&self, gate: &str) -> Option<Call> {
-        self.gates.get(gate).and_then(|(_, said)| *said)
+        self.gates.get(gate).and_then(|gate| gate.said)
     }
 
     /// Whether raises are held, by a person or by itself.

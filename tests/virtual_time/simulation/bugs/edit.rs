@@ -1,7 +1,7 @@
 //! Edits of a history.
 
-use cutover::domain::elb::action::{Action, Forward};
 use cutover::domain::run::event::{Event, Record};
+use cutover::domain::traffic::Split;
 
 use crate::simulation::face::Face;
 use crate::simulation::history::{By, Entry, What};
@@ -40,14 +40,11 @@ pub fn forget(entries: &mut Vec<Entry>, before: usize, fits: impl Fn(&What) -> b
     });
 }
 
-/// Changes the forward of the n-th write.
-pub fn set(entries: &mut [Entry], n: usize, change: impl Fn(&mut Forward)) {
+/// Changes the split of the n-th write.
+pub fn set(entries: &mut [Entry], n: usize, change: impl Fn(&mut Split)) {
     let index = place(entries, n, is_set);
-    let What::Set { actions, .. } = &mut entries[index].what else { return };
-    for action in actions {
-        if let Action::Forward { forward_config, .. } = action {
-            change(forward_config);
-        }
+    if let What::Set { content, .. } = &mut entries[index].what {
+        change(&mut content.split);
     }
 }
 

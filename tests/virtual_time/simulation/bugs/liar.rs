@@ -5,9 +5,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use cutover::domain::elb::action::Action;
 use cutover::domain::elb::balancer::{Listener, LiveRoute, LoadBalancer, Tags, Target, TargetGroup, TargetState};
-use cutover::domain::traffic::{RouteId, Unreadable};
+use cutover::domain::traffic::{Content, RouteId, Unreadable};
 use cutover::engine::Ports;
 use cutover::plan::model::Selector;
 use cutover::port::{Balancer, Caller, Detail, Groups, Inventory, Marks, Traffic, WriteError};
@@ -40,36 +39,32 @@ pub fn between(ports: Ports, lie: Lie) -> Ports {
 struct Liar {
     inner: Balancer,
     lie: Lie,
-    told: Mutex<BTreeMap<RouteId, Vec<Action>>>,
+    told: Mutex<BTreeMap<RouteId, Content>>,
     mark: Mutex<Tags>,
 }
 
 impl Liar {
-    fn written(&self, actions: &[Action]) -> Vec<Action> {
-        let mut actions = actions.to_vec();
-        for action in &mut actions {
-            if let Action::Forward { forward_config, .. } = action {
-                forward_config.target_groups.retain(|t| self.lie != Lie::DropsThird || !t.target_group_arn.contains("/shop-default/"));
-            }
-        }
-        actions
+    fn written(&self, content: &Content) -> Content {
+        let mut content = content.clone();
+        content.split.members.retain(|m| self.lie != Lie::DropsThird || !m.id.contains("/shop-default/"));
+        content
     }
 
-    fn remember(&self, id: &str, actions: Vec<Action>) {
-        self.told.lock().unwrap_or_else(PoisonError::into_inner).insert(id.to_owned(), actions);
+    fn remember(&self, id: &RouteId, content: Content) {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), content);
     }
 }
 
 #[async_trait]
 impl Traffic for Liar {
-    async fn routes(&self, ids: &[RouteId]) -> BTreeMap<RouteId, Result<LiveRoute, Unreadable>> {
+    async fn routes(&self, ids: &[RouteId]) -> BTreeMap<RouteId, Result<Content, Unreadable>> {
         let mut all = self.inner.traffic.routes(ids).await;
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         for (id, live) in all.iter_mut().filter_map(|(id, live)| Some((id, live.as_mut().ok()?))) {
             match (self.lie, told.get(id)) {
-                (Lie::Cached | Lie::NeverSent | Lie::DropsThird, Some(actions)) => live.actions.clone_from(actions),
+                (Lie::Cached | Lie::NeverSent | Lie::DropsThird, Some(content)) => live.clone_from(content),
                 (Lie::Cached, None) => {
-                    told.insert(id.clone(), live.actions.clone());
+                    told.insert(id.clone(), live.clone());
                 }
                 _ => {}
             }
@@ -77,12 +72,12 @@ impl Traffic for Liar {
         all
     }
 
-    async fn set(&self, id: &RouteId, actions: &[Action], deadline: Duration) -> Result<(), WriteError> {
-        self.remember(id, actions.to_vec());
+    async fn set(&self, id: &RouteId, content: &Content, deadline: Duration) -> Result<(), WriteError> {
+        self.remember(id, content.clone());
         if self.lie == Lie::NeverSent {
             return Ok(());
         }
-        self.inner.traffic.set(id, &self.written(actions), deadline).await
+        self.inner.traffic.set(id, &self.written(content), deadline).await
     }
 
     async fn health(&self, groups: &[String]) -> BTreeMap<String, Result<Vec<Target>, Unreadable>> {

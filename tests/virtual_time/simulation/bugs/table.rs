@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use cutover::domain::elb::action::Tuple;
 use cutover::domain::run::event::{Event, Record};
+use cutover::domain::traffic::{Member, RouteId};
 
 use super::edit::{after, applied, body, forget, is_rollback, is_set, journal, place, set};
 use super::liar::Lie;
@@ -93,7 +93,7 @@ fn gates() -> Vec<Bug> {
         back("a rollback that raises", "restoring writes wait for no gate, so they may only restore", 1, |all| {
             let began = place(all, 0, is_rollback);
             let n = all[..began].iter().filter(|e| is_set(&e.what)).count();
-            set(all, n, |f| f.target_groups.iter_mut().for_each(|t| t.weight = Some(50)));
+            set(all, n, |f| f.members.iter_mut().for_each(|t| t.weight = Some(50)));
         }),
     ]
 }
@@ -101,17 +101,17 @@ fn gates() -> Vec<Bug> {
 fn weights() -> Vec<Bug> {
     vec![
         edit("all weights zero", "an action that sends nothing anywhere", 2, |all| {
-            set(all, 0, |f| f.target_groups.iter_mut().for_each(|t| t.weight = Some(0)));
+            set(all, 0, |f| f.members.iter_mut().for_each(|t| t.weight = Some(0)));
         }),
-        edit("a weight of 1000", "outside 0 to 999", 2, |all| set(all, 0, |f| f.target_groups[0].weight = Some(1000))),
+        edit("a weight of 1000", "outside 0 to 999", 2, |all| set(all, 0, |f| f.members[0].weight = Some(1000))),
         edit("six groups in an action", "AWS takes five", 2, |all| {
-            set(all, 0, |f| f.target_groups.resize(6, Tuple { target_group_arn: "arn:x".into(), weight: Some(0) }));
+            set(all, 0, |f| f.members.resize(6, Member { id: "arn:x".into(), weight: Some(0) }));
         }),
         edit("a share rounds to nothing", "a non-zero share must not become weight 0", 2, |all| {
-            set(all, 0, |f| (f.target_groups[0].weight, f.target_groups[1].weight) = (Some(100), Some(0)));
+            set(all, 0, |f| (f.members[0].weight, f.members[1].weight) = (Some(100), Some(0)));
         }),
         edit("a share rounds to the whole", "a partial share must not become the whole", 2, |all| {
-            set(all, 0, |f| (f.target_groups[0].weight, f.target_groups[1].weight) = (Some(0), Some(100)));
+            set(all, 0, |f| (f.members[0].weight, f.members[1].weight) = (Some(0), Some(100)));
         }),
         edit("a third party's share changes", "clobbers what it does not own (argo-rollouts#1572)", 2, |all| {
             applied(all, 0, |_, after| {
@@ -147,7 +147,7 @@ fn preserved() -> Vec<Bug> {
         edit("writes the neighbour's rule", "only the run's routes are written", 3, |all| {
             let index = place(all, 0, |w| matches!(w, What::Applied { by: By::Us, .. }));
             if let What::Applied { route, .. } = &mut all[index].what {
-                route.push('0');
+                *route = RouteId::rule(format!("{route}0"));
             }
         }),
         edit("tags what is not its own", "tags of a controller are what it acts on", 3, |all| {
@@ -242,7 +242,7 @@ fn durable() -> Vec<Bug> {
             all.insert(write + 1, entry);
         }),
         edit("writes what it did not announce", "the journal says one thing, the wire another", 6, |all| {
-            set(all, 0, |f| (f.target_groups[0].weight, f.target_groups[1].weight) = (Some(51), Some(49)));
+            set(all, 0, |f| (f.members[0].weight, f.members[1].weight) = (Some(51), Some(49)));
         }),
         edit("a late write wins", "what was never answered comes after the end", 6, |all| {
             if let Some(What::Rests(routes)) = all.last_mut().map(|e| &mut e.what) {

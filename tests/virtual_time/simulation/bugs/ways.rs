@@ -43,7 +43,7 @@ pub fn parts() -> Vec<Bug> {
         ramp("all of it in the first part", "an old cluster that has grown cold gets everything at once", 1, |all| {
             let began = place(all, 0, is_ramp);
             let n = all[..began].iter().filter(|e| is_set(&e.what)).count();
-            set(all, n, |f| (f.target_groups[0].weight, f.target_groups[1].weight) = (Some(100), Some(0)));
+            set(all, n, |f| (f.members[0].weight, f.members[1].weight) = (Some(100), Some(0)));
         }),
         ramp("the next part does not wait", "caches and autoscalers need their time", 5, |all| {
             for entry in all {

@@ -18,9 +18,9 @@ const FRESH: SignedDuration = SignedDuration::from_secs(10);
 const GAP: SignedDuration = SignedDuration::from_millis(15_500);
 
 pub fn holds(facts: &Facts, entry: &Entry) -> Found {
-    let What::Set { route, actions } = &entry.what else { return Ok(()) };
+    let What::Set { route, content } = &entry.what else { return Ok(()) };
     let (Some(start), Some(Some(live))) = (facts.route(route), facts.world.get(route)) else { return Ok(()) };
-    let next = face::typed(actions);
+    let next = face::typed(content);
     if let Some(way) = facts.part() {
         return part_of(facts, way, start, live, &next);
     }

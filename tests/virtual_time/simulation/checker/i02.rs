@@ -6,17 +6,17 @@ use super::parts::{others, part};
 use super::{Found, ensure};
 use crate::simulation::face::{self, Face};
 use crate::simulation::history::{By, Entry, What};
-use cutover::domain::elb::action::forward;
+use cutover::domain::traffic::RouteId;
 use cutover::plan::model::Shares;
 
 pub fn holds(facts: &Facts, entry: &Entry) -> Found {
     match &entry.what {
-        What::Set { route, actions } => {
-            let forward = forward(actions).ok_or("a write without a forward action")?;
-            let weights: Vec<_> = forward.target_groups.iter().map(|t| t.weight.unwrap_or(1)).collect();
+        What::Set { route, content } => {
+            let split = content.forwards().ok_or("a write without a forward action")?;
+            let weights: Vec<_> = split.members.iter().map(|m| m.weight.unwrap_or(1)).collect();
             ensure((1..=5).contains(&weights.len()), || format!("{} groups", weights.len()))?;
             ensure(weights.iter().any(|w| *w > 0) && weights.iter().all(|w| *w <= 999), || format!("weights {weights:?}"))?;
-            spelled(facts, route, &face::typed(actions))
+            spelled(facts, route, &face::typed(content))
         }
         What::Applied { by: By::Us, route, before, after: Some(after) } => {
             let Some(route) = facts.route(route) else { return Ok(()) };
@@ -28,7 +28,7 @@ pub fn holds(facts: &Facts, entry: &Entry) -> Found {
 
 /// A write that moves on says of each cluster what the step says: nothing, a part, or all. One that a person wants written again may say what
 /// an earlier step said.
-fn spelled(facts: &Facts, route: &str, face: &Face) -> Found {
+fn spelled(facts: &Facts, route: &RouteId, face: &Face) -> Found {
     let Some(start) = facts.route(route).filter(|_| facts.rollback.is_none()) else { return Ok(()) };
     let first = if facts.agreed(route) { 0 } else { facts.step };
     let said = (first..=facts.step).filter_map(|step| facts.ruling(step));

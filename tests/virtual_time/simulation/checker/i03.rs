@@ -1,7 +1,9 @@
 //! Only the plan's group tuples change. Other actions, their order, conditions, transforms, stickiness and listener settings stay; no client
 //! secret is sent. In the clusters, only the run's bindings are made, and a rollback touches none.
 
+use cutover::domain::elb::arn;
 use cutover::domain::emergency::weights;
+use cutover::domain::traffic::RouteId;
 use cutover::engine::marker;
 
 use super::facts::Facts;
@@ -24,7 +26,7 @@ pub fn holds(facts: &Facts, entry: &Entry) -> Found {
             ensure(known && !dry_run, || format!("{binding} in {cluster} is not the run's"))?;
             ensure(facts.rollback.is_none(), || format!("a rollback makes {binding} in {cluster}"))
         }
-        What::Set { route, actions } if facts.detaching => let_go(facts, route, &face::typed(actions)),
+        What::Set { route, content } if facts.detaching => let_go(facts, route, &face::typed(content)),
         What::Applied { by: By::Us, route, before, after } => {
             let start = facts.route(route).ok_or_else(|| format!("{route} is none of the run's routes"))?;
             let after = after.as_ref().ok_or_else(|| format!("{route} was deleted"))?;
@@ -36,7 +38,7 @@ pub fn holds(facts: &Facts, entry: &Entry) -> Found {
 }
 
 /// What takes the old cluster's group out of an action leaves all else as it is, and knows that it carries nothing.
-fn let_go(facts: &Facts, route: &str, next: &Face) -> Found {
+fn let_go(facts: &Facts, route: &RouteId, next: &Face) -> Found {
     let (Some(start), Some(Some(live))) = (facts.route(route), facts.world.get(route)) else { return Ok(()) };
     if facts.unseen(route) {
         return Ok(());
@@ -49,7 +51,7 @@ fn let_go(facts: &Facts, route: &str, next: &Face) -> Found {
 }
 
 /// A group leaves an action in a rollback, or where the old cluster is let go and it carries nothing; no weight changes then.
-fn taken_out(facts: &Facts, route: &str, before: &Face, after: &Face) -> Found {
+fn taken_out(facts: &Facts, route: &RouteId, before: &Face, after: &Face) -> Found {
     // What was sent before someone else wrote is judged as it was sent.
     if facts.detaching && facts.foreign.contains(route) {
         return Ok(());
@@ -87,6 +89,6 @@ fn sent(facts: &Facts, operation: &str, body: &str) -> Found {
     let foreign = fields()
         .filter(|(k, _)| k.starts_with(subject))
         .map(|(_, v)| value(v))
-        .find(|arn| facts.route(arn).is_none() && !facts.started().is_some_and(|s| tags && s.load_balancers.contains(arn)));
+        .find(|arn| facts.route(&arn::route(arn)).is_none() && !facts.started().is_some_and(|s| tags && s.load_balancers.contains(arn)));
     foreign.filter(|_| facts.started().is_some()).map_or(Ok(()), |arn| Err(format!("{operation} of {arn}, which is not the run's")))
 }

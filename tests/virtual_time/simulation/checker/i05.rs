@@ -1,9 +1,7 @@
 //! A step is complete only after read-back and settle, and its commands and hooks; nothing is judged before. (A process that takes over has the machine's clock only: one
 //! that was set forward meanwhile shortens the settling by as much.)
 
-use cutover::domain::elb::action::with_forward;
-use cutover::domain::run::event::GateKind;
-use cutover::domain::run::event::{Event, Outcome, RouteStart};
+use cutover::domain::run::event::{Event, GateKind, Outcome, RouteStart};
 use cutover::domain::run::hook::Occasion;
 use cutover::plan::model::StepKind;
 use jiff::SignedDuration;
@@ -42,7 +40,7 @@ fn complete(facts: &Facts, entry: &Entry, step: usize) -> Found {
         // A late read, which shows what stood there before, is not one of someone else's change.
         let confirmed = facts.right.contains_key(&route.id) && facts.stranger(&route.id).is_none();
         let seen = match facts.set.get(&route.id).filter(|_| confirmed) {
-            Some(set) => Some(face::typed(&with_forward(&route.actions, set))),
+            Some(set) => Some(face::typed(&route.content.with(set))),
             None => facts.seen.get(&route.id).and_then(|s| s.live.as_ref()).map(|l| face::typed(l)),
         };
         if let Some(why) = facts.not_at(route, seen.as_ref(), shares) {

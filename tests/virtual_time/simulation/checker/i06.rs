@@ -1,7 +1,6 @@
 //! Crash anywhere, then `resume` or `rollback`: the final state is exactly the goal, or exactly the original shares. And what makes that
 //! possible: an intent is on disk before its effect, a write's or a command's. What a run has done outside is taken back with the traffic.
 
-use cutover::domain::elb::action::forward;
 use cutover::domain::run::event::Outcome;
 
 use super::facts::Facts;
@@ -10,9 +9,11 @@ use crate::simulation::history::{Entry, Verb, What};
 
 pub fn holds(facts: &Facts, entry: &Entry) -> Found {
     match &entry.what {
-        What::Set { route, actions } => {
+        What::Set { route, content } => {
             let intent = facts.intents.get(route).ok_or_else(|| format!("a write to {route} that nothing announces"))?;
-            ensure(forward(actions).is_some_and(|f| f.same(&intent.write.set)), || format!("{route} is set to what was not announced"))?;
+            ensure(content.forwards().is_some_and(|split| split.same(&intent.write.set)), || {
+                format!("{route} is set to what was not announced")
+            })?;
             ensure(intent.durable || intent.restore, || format!("a write to {route} whose intent is not on disk"))
         }
         What::Does(hook) => {

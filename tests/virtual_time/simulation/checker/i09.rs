@@ -1,7 +1,6 @@
 //! Live state that differs from what we last saw freezes the raises; it is never silently overwritten. So nothing that moves on is written
 //! that was not read shortly before, nor while something foreign was seen that nobody gave up.
 
-use cutover::domain::elb::action::forward;
 use jiff::SignedDuration;
 
 use super::facts::Facts;
@@ -21,12 +20,12 @@ pub fn holds(facts: &Facts, entry: &Entry) -> Found {
                 format!("{route} is written at {}, and was read at {}", entry.at, seen.asked)
             })?;
             // The old cluster's groups are taken out of each action that is as it was left.
-            let mut strange = facts.strange().filter(|other| !facts.detaching || other == route);
+            let mut strange = facts.strange().filter(|other| !facts.detaching || *other == route);
             strange.next().map_or(Ok(()), |other| Err(format!("{route} is written although {other} was seen to be someone else's")))
         }
         Some((by, _)) => {
             let Some(live) = facts.stranger(route) else { return Ok(()) };
-            ensure(by != "cutover", || format!("an automatic rollback overwrites what someone else put on {route}: {:?}", forward(live)))?;
+            ensure(by != "cutover", || format!("an automatic rollback overwrites what someone else put on {route}: {:?}", live.split))?;
             let told = facts.notices.iter().any(|n| n.contains("overwrites"));
             ensure(told, || format!("a rollback overwrites what someone else put on {route}, and does not say so"))
         }

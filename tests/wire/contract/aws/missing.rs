@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use cutover::domain::elb;
 use cutover::domain::elb::action::Action;
-use cutover::domain::traffic::Unreadable;
+use cutover::domain::traffic::{RouteId, Unreadable};
 use cutover::port::{Detail, Inventory, Traffic, WriteError};
 use serde_json::json;
 
@@ -17,8 +18,8 @@ fn other(arn: &str) -> String {
 /// A load balancer, listener, rule or target group that does not exist is not found, to read and to write; and nothing else is the matter.
 pub async fn things(world: &World) {
     let alb = world.alb().await;
-    let rule = format!("{}/0000000000000000", world.https.replace(":listener/", ":listener-rule/"));
-    let (listener, group) = (other(&world.https), other(&world.groups["a"]));
+    let rule = RouteId::rule(format!("{}/0000000000000000", world.https.replace(":listener/", ":listener-rule/")));
+    let (listener, group) = (RouteId::default_route(other(&world.https)), other(&world.groups["a"]));
     let missing = |why: &Unreadable| matches!(why, Unreadable::NotFound(_));
     let found = alb.listeners(&other(&world.load_balancer), Detail::Whole).await;
     assert!(found.as_ref().is_err_and(missing), "{found:?}");
@@ -31,7 +32,7 @@ pub async fn things(world: &World) {
     )
     .expect("actions");
     for id in [rule, listener] {
-        let written = alb.set(&id, &actions, Duration::from_secs(10)).await;
+        let written = alb.set(&id, &elb::content(&actions), Duration::from_secs(10)).await;
         assert!(matches!(written, Err(WriteError::NotFound(_))), "{id}: {written:?}");
     }
 }

@@ -1,6 +1,5 @@
 //! An element that this build does not know, inside an action: refused by name, and only where it is.
 
-use cutover::domain::elb::action::Forward;
 use cutover::domain::elb::balancer::{Listener, LiveRoute};
 use cutover::domain::traffic::Unreadable;
 use cutover::port::{Detail, Inventory, Traffic};
@@ -26,7 +25,7 @@ pub async fn refused(world: &World) {
     let proxy = proxy.await;
     let alb = alb(&proxy.url).await;
     let all = alb.listeners(&world.load_balancer, Detail::Whole).await.expect("all the others");
-    let concerned = |r: &LiveRoute| r.priority.is_some() && r.forward().is_some_and(Forward::sticky);
+    let concerned = |r: &LiveRoute| r.priority.is_some() && r.content.sticky().is_some();
     apart(&straight, &all, concerned, PATH);
 
     let ids: Vec<_> = straight.iter().flat_map(|(_, r)| r).map(|r| r.id.clone()).collect();
@@ -34,7 +33,7 @@ pub async fn refused(world: &World) {
     for (id, read) in alb.routes(&ids).await {
         match read {
             Ok(_) => assert!(sticky.iter().all(|r| r.id != id), "{id} was read without its element"),
-            Err(e) => assert!(named(&e, PATH, &id), "{id}: {e}"),
+            Err(e) => assert!(named(&e, PATH, id.id()), "{id}: {e}"),
         }
     }
     assert!(proxy.asked().iter().all(|a| a["Action"].starts_with("Describe")));
@@ -51,7 +50,7 @@ pub async fn refused_by_default(world: &World) {
     });
     let proxy = proxy.await;
     let all = alb(&proxy.url).await.listeners(&world.load_balancer, Detail::Whole).await.expect("all the others");
-    apart(&straight, &all, |r| r.priority.is_none() && r.forward().is_some(), "DefaultActions/member/QuantumConfig");
+    apart(&straight, &all, |r| r.priority.is_none() && r.forwards().is_some(), "DefaultActions/member/QuantumConfig");
     assert!(proxy.asked().iter().all(|a| a["Action"].starts_with("Describe")));
 }
 
@@ -68,8 +67,8 @@ fn apart(straight: &Listeners, all: &Listeners, concerned: impl Fn(&LiveRoute) -
         assert_eq!(listener.unread.len(), missing.len(), "{:?}", listener.unread);
         for route in missing {
             let unread = listener.unread.iter().find(|u| u.id == route.id).expect("it is named");
-            assert!(named(&unread.why, path, &route.id), "{unread:?}");
-            let groups: Vec<_> = route.forward().expect("a forward").target_groups.iter().map(|t| t.target_group_arn.clone()).collect();
+            assert!(named(&unread.why, path, route.id.id()), "{unread:?}");
+            let groups: Vec<_> = route.content.split.ids().cloned().collect();
             assert!(unread.label == route.label() && groups.iter().all(|g| unread.groups.contains(g)), "{unread:?}");
             met += 1;
         }

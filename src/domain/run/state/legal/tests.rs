@@ -4,10 +4,11 @@ use jiff::Timestamp;
 
 use super::*;
 use crate::domain::fixture;
-use crate::domain::run::event::{BindResult, GateKind};
-use crate::domain::run::event::{Freeze, Measured, Outcome, Ramp, Record, ResumeMode, StepType, Stop, WriteResult};
+use crate::domain::run::event::{
+    BindResult, Freeze, GateKind, Measured, OnTimeout, Outcome, Ramp, Record, ResumeMode, StepType, Stop, WriteResult,
+};
 use crate::domain::run::hook::{HookId, HookResult, Occasion};
-use crate::domain::run::state::Detach;
+use crate::domain::run::state::{Detach, Frozen};
 
 /// Every phase, and whether the way back has been taken away.
 const PHASES: [(Phase, bool); 9] = [
@@ -30,7 +31,7 @@ fn state(stand: Stand) -> State {
     state.phase = stand.phase;
     state.finished = (stand.phase == Phase::Finished).then_some(Outcome::Completed);
     state.detach = stand.detached.then(|| Detach { by: "alice@mac".into(), bindings: true, dealt: BTreeMap::new() });
-    state.frozen = stand.held.then(|| (Freeze::Drift, "someone".into(), Timestamp::UNIX_EPOCH));
+    state.frozen = stand.held.then(|| Frozen { reason: Freeze::Drift, message: "someone".into(), since: Timestamp::UNIX_EPOCH });
     state.routes.values_mut().next().expect("a route").reassert = stand.reassert;
     assert_eq!(state.stand(), stand);
     state
@@ -60,7 +61,7 @@ fn events() -> Vec<(Event, &'static str, Condition)> {
     vec![
         (Event::Started(Box::new(fixture::started(4))), "", always),
         (Event::Measured(measured), "", always),
-        (Event::Notified { to: by(), about: crate::plan::model::notify::Kind::Frozen, text: by() }, "", always),
+        (Event::Notified { to: by(), about: by(), text: by() }, "", always),
         (Event::Claimed { owner: by(), pid: 1, tool: String::new(), onward: false }, "rmbawBfd", always),
         (Event::RollbackStarted { cause: String::new(), by: by(), to_step: None, force: false, request: None }, "rmbawBf", back),
         (Event::RampStarted { cause: String::new(), by: by(), ramp, force: false, request: None }, "rmbawBf", back),
@@ -80,7 +81,7 @@ fn events() -> Vec<(Event, &'static str, Condition)> {
         (Event::StepDone { step: 1 }, "mbaw", free),
         (Event::Baked { step: 1, millis: 1, gap: 0, until: Timestamp::UNIX_EPOCH }, "b", always),
         (Event::Approved { step: 1, by: by(), request: None }, "a", always),
-        (Event::TimedOut { step: 1, after: 1, then: crate::plan::model::OnTimeout::Pause }, "a", always),
+        (Event::TimedOut { step: 1, after: 1, then: OnTimeout::Pause }, "a", always),
         (Event::Promoted { step: 1, full: false, by: by(), request: None }, "ba", always),
         (Event::Promoted { step: 1, full: true, by: by(), request: None }, "rmbaw", always),
         (Event::Paused { by: by(), reason: String::new(), request: None }, "rmbaw", always),
@@ -91,7 +92,7 @@ fn events() -> Vec<(Event, &'static str, Condition)> {
         (Event::Kept { routes: 1, missing: BTreeMap::new() }, "rmbaw", always),
         (Event::GateFailed { gate: GateKind::Guard, group: by(), message: by() }, "rmbaw", always),
         (Event::Outcome { route: route(), result: WriteResult::Applied, live: None, detail: None }, "rmbawBd", always),
-        (Event::Drifted { route: route(), expected: vec![], live: None }, "rmbawBd", always),
+        (Event::Drifted { route: route(), expected: Box::new(fixture::forward(&[])), live: None }, "rmbawBd", always),
         (Event::Waiting { waits: vec![] }, "rmbawBd", always),
         (Event::Health { groups: BTreeMap::new() }, "rmbawBd", always),
         (Event::Finished { outcome: Outcome::Completed, remarks: vec![], left: Vec::new() }, "rmbawBd", always),

@@ -1,7 +1,7 @@
 //! Taking in a history, entry by entry.
 
-use cutover::domain::elb::action::{Action, forward, same, with_forward};
 use cutover::domain::run::event::{Event, Ramp, Record, ResumeMode, RouteStart, WriteResult};
+use cutover::domain::traffic::{Content, RouteId};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Facts, Intent, Past, Sight, Way};
@@ -13,14 +13,14 @@ impl Facts {
         self.deeds.fold(entry);
         match &entry.what {
             What::Started(started) => {
-                self.original = started.routes.iter().map(|r| (r.id.clone(), face::typed(&r.actions))).collect();
+                self.original = started.routes.iter().map(|r| (r.id.clone(), face::typed(&r.content))).collect();
                 for (id, face) in &self.original {
                     // What someone else did before is no change of what was found.
                     if self.world.entry(id.clone()).or_insert_with(|| Some(face.clone())).as_ref() == Some(face) {
                         self.foreign.remove(id);
                     }
                 }
-                let forwards = started.routes.iter().filter_map(|r| Some((r.id.clone(), vec![forward(&r.actions)?.clone()])));
+                let forwards = started.routes.iter().filter_map(|r| Some((r.id.clone(), vec![r.content.forwards()?.clone()])));
                 self.ours = forwards.collect();
                 self.started = Some(started.clone());
             }
@@ -61,13 +61,13 @@ impl Facts {
                     self.agreed.remove(route);
                 }
             }
-            What::Set { route, actions } => {
+            What::Set { route, content } => {
                 self.right.remove(route);
                 self.written.insert(route.clone());
                 self.restored.extend(self.rollback.is_some().then(|| route.clone()));
                 self.alive.insert(entry.process);
-                self.ours.entry(route.clone()).or_default().extend(forward(actions).cloned());
-                self.set.extend(forward(actions).map(|f| (route.clone(), f.clone())));
+                self.ours.entry(route.clone()).or_default().extend(content.forwards().cloned());
+                self.set.extend(content.forwards().map(|split| (route.clone(), split.clone())));
             }
             What::SawRoute { route, asked, live, gone } => self.saw(route, *asked, entry.at, live.as_ref(), *gone),
             What::SawHealth { group, asked, counts } => self.health.entry(group.clone()).or_default().push((*asked, *counts)),
@@ -77,20 +77,20 @@ impl Facts {
         }
     }
 
-    fn saw(&mut self, route: &str, asked: Timestamp, at: Timestamp, live: Option<&Vec<Action>>, gone: bool) {
-        let as_set = live.and_then(|l| forward(l)).zip(self.set.get(route)).is_some_and(|(live, set)| live.same(set));
+    fn saw(&mut self, route: &RouteId, asked: Timestamp, at: Timestamp, live: Option<&Content>, gone: bool) {
+        let as_set = live.and_then(Content::forwards).zip(self.set.get(route)).is_some_and(|(live, set)| live.same(set));
         if as_set && self.applied.get(route).is_some_and(|applied| *applied <= asked) {
-            self.right.entry(route.to_owned()).or_insert((at, self.process));
+            self.right.entry(route.clone()).or_insert((at, self.process));
         }
-        let seen = live.map(|l| face::typed(l));
+        let seen = live.map(face::typed);
         if self.world.get(route).is_some_and(|world| *world == seen) {
-            self.noticed.insert(route.to_owned());
+            self.noticed.insert(route.clone());
         }
         self.written.remove(route);
         if live.is_some() || gone {
-            self.read.insert(route.to_owned(), Sight { asked, at, live: live.cloned() });
+            self.read.insert(route.clone(), Sight { asked, at, live: live.cloned() });
         }
-        self.seen.insert(route.to_owned(), Sight { asked, at, live: live.cloned() });
+        self.seen.insert(route.clone(), Sight { asked, at, live: live.cloned() });
     }
 
     fn record(&mut self, at: Timestamp, record: &Record, durable: bool) {
@@ -106,7 +106,7 @@ impl Facts {
             Event::Outcome { route, result, live, .. } => {
                 self.intents.remove(route);
                 if matches!(result, WriteResult::Applied | WriteResult::Already) {
-                    let face = self.route(route).zip(live.as_ref()).map(|(r, live)| face::typed(&with_forward(&r.actions, live)));
+                    let face = self.route(route).zip(live.as_ref()).map(|(r, live)| face::typed(&r.content.with(live)));
                     self.confirmed.extend(face.map(|face| (route.clone(), face)));
                     self.drift.remove(route);
                     self.learned(route, at);
@@ -128,7 +128,7 @@ impl Facts {
                     way.told = if durable { way.told } else { *percent };
                 }
             }
-            Event::Drifted { route, live: Some(live), expected } if !same(live, expected) => {
+            Event::Drifted { route, live: Some(live), expected } if !live.same(expected) => {
                 self.drift.insert(route.clone(), face::typed(live));
                 self.learned(route, at);
             }
@@ -168,7 +168,7 @@ impl Facts {
     }
 
     /// The run knows what stands on a route.
-    fn learned(&mut self, route: &str, at: Timestamp) {
+    fn learned(&mut self, route: &RouteId, at: Timestamp) {
         for past in self.replaced.get_mut(route).into_iter().flatten().filter(|past| !past.known) {
             (past.at, past.known) = (at, true);
         }

@@ -4,11 +4,10 @@ mod fold;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cutover::domain::elb::action::{Action, Forward, forward};
 use cutover::domain::health::Counts;
 use cutover::domain::run::event::GateKind;
 use cutover::domain::run::event::{Outcome, RouteStart, Started, Write};
-use cutover::domain::traffic::RouteId;
+use cutover::domain::traffic::{Content, RouteId, Split};
 use cutover::plan::model::{Plan, Shares, StepKind};
 use jiff::{SignedDuration, Timestamp};
 
@@ -22,7 +21,7 @@ use crate::simulation::history::Verb;
 pub struct Sight {
     pub asked: Timestamp,
     pub at: Timestamp,
-    pub live: Option<Vec<Action>>,
+    pub live: Option<Content>,
 }
 
 /// What once stood on a route.
@@ -76,7 +75,7 @@ pub struct Facts {
     /// Since when each route has been read as it was last set, and by which process.
     pub right: BTreeMap<RouteId, (Timestamp, u32)>,
     /// What each route was last set to.
-    pub set: BTreeMap<RouteId, Forward>,
+    pub set: BTreeMap<RouteId, Split>,
     /// Open intents.
     pub intents: BTreeMap<RouteId, Intent>,
     /// Routes that someone else has changed, and nobody gave up.
@@ -97,7 +96,7 @@ pub struct Facts {
     /// Routes that this process has written since it last read them.
     pub written: BTreeSet<RouteId>,
     /// Everything that each route was ever to be set to, and what it was at the start.
-    pub ours: BTreeMap<RouteId, Vec<Forward>>,
+    pub ours: BTreeMap<RouteId, Vec<Split>>,
     /// Routes of which some reading showed what someone else last did to them.
     noticed: BTreeSet<RouteId>,
     pub notices: Vec<String>,
@@ -176,8 +175,8 @@ impl Facts {
         self.started.as_ref().map_or(&[], |s| s.routes.as_slice())
     }
 
-    pub fn route(&self, id: &str) -> Option<&RouteStart> {
-        self.routes().iter().find(|r| r.id == id)
+    pub fn route(&self, id: &RouteId) -> Option<&RouteStart> {
+        self.routes().iter().find(|r| r.id == *id)
     }
 
     /// The shares that a step of the plan asks for, if it is a share step.
@@ -207,25 +206,25 @@ impl Facts {
     }
 
     /// What this process last saw on a route, where that is nothing that we ever put there, nor what a person knows of.
-    pub fn stranger(&self, route: &str) -> Option<&Vec<Action>> {
+    pub fn stranger(&self, route: &RouteId) -> Option<&Content> {
         let live = self.seen.get(route)?.live.as_ref()?;
         let ours = self.ours.get(route)?;
-        let known = forward(live).is_some_and(|f| ours.iter().any(|own| own.same(f)));
+        let known = live.forwards().is_some_and(|split| ours.iter().any(|own| own.same(split)));
         (!known && self.agreed.get(route).is_none_or(|face| *face != face::typed(live))).then_some(live)
     }
 
     /// Whether a person said what is to become of what someone else put on a route.
-    pub fn agreed(&self, route: &str) -> bool {
+    pub fn agreed(&self, route: &RouteId) -> bool {
         self.agreed.contains_key(route)
     }
 
     /// The routes on which this process saw something that is not ours.
-    pub fn strange(&self) -> impl Iterator<Item = &str> {
-        self.seen.keys().map(String::as_str).filter(|id| self.stranger(id).is_some())
+    pub fn strange(&self) -> impl Iterator<Item = &RouteId> {
+        self.seen.keys().filter(|id| self.stranger(id).is_some())
     }
 
     /// Whether someone else changed a route, and no reading has shown that since: nobody could know.
-    pub fn unseen(&self, route: &str) -> bool {
+    pub fn unseen(&self, route: &RouteId) -> bool {
         self.foreign.contains(route) && !self.noticed.contains(route)
     }
 

@@ -1,27 +1,19 @@
-//! Weights from shares: how wanted percentages of the managed part are spelled to the load balancer.
+//! Weights from shares: how wanted percentages of the managed part are expressed in a balancer's weights.
 //!
-//! Everything is a function of the *original* action and the wanted shares, never of the weights that happen to be live, so that a step comes out
+//! Everything is a function of the *original* split and the wanted shares, never of the weights that happen to be live, so that a step comes out
 //! the same whatever came before it. The arithmetic is exact: integers, and fractions compared by cross-multiplication.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::action::{Forward, Tuple};
-use crate::plan::model::{ClusterName, Shares};
+use super::{ClusterName, Limits, Shares, Split};
 
-/// The largest weight of a group (ELBv2).
-pub const MAX_WEIGHT: u16 = 999;
-/// The most groups that one action may have (ELBv2, not adjustable).
-pub const MAX_GROUPS: usize = 5;
-/// The weight given to a lone group that has none, once others stand beside it.
-const LONE_WEIGHT: u64 = 100;
-
-/// Why shares cannot be spelled as weights of an action.
+/// Why shares cannot be expressed in the weights of a route.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum Imprecise {
     /// The closest weights are too far from the wanted share.
     #[error(
-        "{cluster} would get {got} % instead of {wanted} %: no weights up to 999 come closer while the other groups keep their share of the whole"
+        "{cluster} would get {got} % instead of {wanted} %: no weights up to {max} come closer while the other groups keep their share of the whole"
     )]
     Off {
         /// The cluster whose share is off.
@@ -30,17 +22,19 @@ pub enum Imprecise {
         wanted: u32,
         /// The share that the closest weights give, percent, rounded to three places.
         got: f64,
+        /// The largest weight.
+        max: u16,
     },
-    /// Every exact spelling needs a weight above 999.
-    #[error("no weights up to 999 keep the share of the groups that are not the plan's")]
-    TooLarge,
-    /// The action would have more than five groups.
-    #[error("the action would have {0} target groups; an action holds at most 5")]
-    TooManyGroups(usize),
-    /// The plan's groups carry nothing in the original action, so there is nothing to divide.
+    /// Every exact split needs a weight above the largest one.
+    #[error("no weights up to {0} keep the share of the groups that are not the plan's")]
+    TooLarge(u16),
+    /// The route would have more members than the balancer takes.
+    #[error("the action would have {0} target groups; an action holds at most {1}")]
+    TooManyMembers(usize, usize),
+    /// The plan's members carry nothing in the original split, so there is nothing to divide.
     #[error("the plan's target groups carry no weight in this action")]
     NothingManaged,
-    /// The same group stands twice, in the action or for two clusters.
+    /// The same member stands twice, in the route or for two clusters.
     #[error("target group {0} is named twice")]
     Duplicate(String),
     /// The shares do not name exactly the managed clusters, or do not sum to 100.
@@ -48,16 +42,16 @@ pub enum Imprecise {
     NotShares,
 }
 
-/// The forward configuration that gives each cluster its share, in percent, of the managed part of `original`.
+/// The split that gives each cluster its share, in percent, of the managed part of `original`.
 ///
-/// Groups that are not managed keep their share of the whole exactly; stickiness and the order of the groups stay; managed groups that are missing
-/// are appended in the order of `managed`. Among the totals whose weights are all ≤ 999 the one with the smallest largest error is taken; among
+/// Members that are not managed keep their share of the whole exactly; their order stays; managed ones that are missing
+/// are appended in the order of `managed`. Among the totals whose weights are all within the limits the one with the smallest largest error is taken; among
 /// equals the original total, else the smallest.
 ///
 /// # Errors
 /// [`Imprecise`], also where a share would be off by more than 0.5 percentage points or by more than a tenth of itself.
-pub fn spell(original: &Forward, managed: &[(ClusterName, String)], shares: &Shares) -> Result<Forward, Imprecise> {
-    check(original, managed, shares)?;
+pub fn spell(original: &Split, managed: &[(ClusterName, String)], shares: &Shares, limits: Limits) -> Result<Split, Imprecise> {
+    check(original, managed, shares, limits)?;
     let (whole, ours) = totals(original, managed);
     if ours == 0 {
         return Err(Imprecise::NothingManaged);
@@ -66,44 +60,29 @@ pub fn spell(original: &Forward, managed: &[(ClusterName, String)], shares: &Sha
     let common = third.values().fold(whole, |g, w| gcd(g, *w));
     let unit =
         if third.values().all(|w| *w == 0) { Unit { ours: 1, original: ours } } else { Unit { ours: ours / common, original: common } };
-    let scale_limit = |k: u64| third.values().all(|w| w / common * k <= u64::from(MAX_WEIGHT));
-    let best = search(&unit, shares, scale_limit).ok_or(Imprecise::TooLarge)?;
-    best.within_tolerance(shares)?;
+    let scale_limit = |k: u64| third.values().all(|w| w / common * k <= u64::from(limits.max_weight));
+    let best = search(&unit, shares, limits.max_weight, scale_limit).ok_or(Imprecise::TooLarge(limits.max_weight))?;
+    best.within_tolerance(shares, limits.max_weight)?;
 
     let mut weights: BTreeMap<&str, u64> = third.iter().map(|(arn, w)| (*arn, w / common * best.factor)).collect();
     weights.extend(managed.iter().map(|(cluster, arn)| (arn.as_str(), best.weights.get(cluster.as_str()).copied().unwrap_or(0))));
-    Ok(rewrite(original, managed.iter().map(|(_, arn)| arn.as_str()), &weights))
-}
-
-/// Adds the groups that are missing at weight 0. A lone group's weight becomes explicit (its own, or 100), so that it goes on carrying everything.
-pub fn attach(original: &Forward, arns: &[&str]) -> Forward {
-    let weights = weights(original);
-    rewrite(original, arns.iter().copied(), &weights)
-}
-
-/// Drops groups from an action, which makes cookies that name them worthless. `None` where what remains would carry nothing: a lone group at weight
-/// 0 would suddenly carry everything.
-pub fn detach(forward: &Forward, arns: &[&str]) -> Option<Forward> {
-    let left: u64 = weights(forward).iter().filter(|(arn, _)| !arns.contains(arn)).map(|(_, w)| w).sum();
-    let mut kept = forward.clone();
-    kept.target_groups.retain(|t| !arns.contains(&t.target_group_arn.as_str()));
-    (left > 0).then_some(kept)
+    Ok(original.rewrite(managed.iter().map(|(_, arn)| arn.as_str()), &weights))
 }
 
 /// The live shares of the managed part by cluster, in percent; a cluster whose group is not attached has 0. `None` where the managed part carries
 /// nothing.
-pub fn read(forward: &Forward, managed: &[(ClusterName, String)]) -> Option<BTreeMap<ClusterName, f64>> {
-    let (_, ours) = totals(forward, managed);
-    let weights = weights(forward);
+pub fn read(split: &Split, managed: &[(ClusterName, String)]) -> Option<BTreeMap<ClusterName, f64>> {
+    let (_, ours) = totals(split, managed);
+    let weights = split.weights();
     #[allow(clippy::cast_precision_loss)] // weights are small
     let share = |arn: &str| weights.get(arn).copied().unwrap_or(0) as f64 * 100.0 / ours as f64;
     (ours > 0).then(|| managed.iter().map(|(cluster, arn)| (cluster.clone(), share(arn))).collect())
 }
 
-/// Whether the live shares of `forward` are the wanted ones, within the tolerance of [`spell`]. A share of 0 or 100 must be exact.
-pub fn holds(forward: &Forward, managed: &[(ClusterName, String)], shares: &Shares) -> bool {
-    let (_, ours) = totals(forward, managed);
-    let weights = weights(forward);
+/// Whether the live shares of `split` are the wanted ones, within the tolerance of [`spell`]. A share of 0 or 100 must be exact.
+pub fn holds(split: &Split, managed: &[(ClusterName, String)], shares: &Shares) -> bool {
+    let (_, ours) = totals(split, managed);
+    let weights = split.weights();
     ours > 0
         && managed.iter().all(|(cluster, arn)| {
             let weight = weights.get(arn.as_str()).copied().unwrap_or(0);
@@ -113,20 +92,20 @@ pub fn holds(forward: &Forward, managed: &[(ClusterName, String)], shares: &Shar
         })
 }
 
-fn check(original: &Forward, managed: &[(ClusterName, String)], shares: &Shares) -> Result<(), Imprecise> {
+fn check(original: &Split, managed: &[(ClusterName, String)], shares: &Shares, limits: Limits) -> Result<(), Imprecise> {
     let clusters: BTreeSet<&str> = managed.iter().map(|(c, _)| c.as_str()).collect();
     let sum: u64 = shares.values().map(|s| u64::from(*s)).sum();
     if sum != 100 || clusters.len() != managed.len() || !shares.keys().map(String::as_str).eq(clusters) {
         return Err(Imprecise::NotShares);
     }
     let own = twice(managed.iter().map(|(_, arn)| arn.as_str()));
-    let live = twice(original.target_groups.iter().map(|t| t.target_group_arn.as_str()));
+    let live = twice(original.ids().map(String::as_str));
     if let Some(arn) = own.or(live) {
         return Err(Imprecise::Duplicate(arn.to_owned()));
     }
     let missing = managed.iter().filter(|(_, arn)| original.weight(arn).is_none()).count();
-    match original.target_groups.len() + missing {
-        n if n > MAX_GROUPS => Err(Imprecise::TooManyGroups(n)),
+    match original.members.len() + missing {
+        n if n > limits.max_members => Err(Imprecise::TooManyMembers(n, limits.max_members)),
         _ => Ok(()),
     }
 }
@@ -136,38 +115,14 @@ fn twice<'a>(mut arns: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     arns.find(|arn| !seen.insert(*arn))
 }
 
-/// Weights as they act: a lone group always carries everything, whatever its weight says.
-fn weights(forward: &Forward) -> BTreeMap<&str, u64> {
-    let lone = forward.target_groups.len() == 1;
-    let act = |t: &Tuple| match u64::from(t.weight.unwrap_or(0)) {
-        0 if lone => LONE_WEIGHT,
-        w => w,
-    };
-    forward.target_groups.iter().map(|t| (t.target_group_arn.as_str(), act(t))).collect()
-}
-
 /// The sum of all weights, and of those of the managed groups.
-fn totals(forward: &Forward, managed: &[(ClusterName, String)]) -> (u64, u64) {
-    let weights = weights(forward);
+fn totals(split: &Split, managed: &[(ClusterName, String)]) -> (u64, u64) {
+    let weights = split.weights();
     (weights.values().sum(), managed.iter().filter_map(|(_, arn)| weights.get(arn.as_str())).sum())
 }
 
-fn third_parties<'a>(forward: &'a Forward, managed: &[(ClusterName, String)]) -> BTreeMap<&'a str, u64> {
-    weights(forward).into_iter().filter(|(arn, _)| managed.iter().all(|(_, own)| own != arn)).collect()
-}
-
-fn rewrite<'a>(original: &Forward, ensure: impl Iterator<Item = &'a str>, weights: &BTreeMap<&str, u64>) -> Forward {
-    let mut set = original.clone();
-    for arn in ensure {
-        if !set.target_groups.iter().any(|t| t.target_group_arn == arn) {
-            set.target_groups.push(Tuple { target_group_arn: arn.to_owned(), weight: None });
-        }
-    }
-    for tuple in &mut set.target_groups {
-        let weight = weights.get(tuple.target_group_arn.as_str()).copied().unwrap_or(0);
-        tuple.weight = Some(u16::try_from(weight).unwrap_or(MAX_WEIGHT));
-    }
-    set
+fn third_parties<'a>(split: &'a Split, managed: &[(ClusterName, String)]) -> BTreeMap<&'a str, u64> {
+    split.weights().into_iter().filter(|(arn, _)| managed.iter().all(|(_, own)| own != arn)).collect()
 }
 
 fn gcd(a: u64, b: u64) -> u64 {
@@ -202,21 +157,21 @@ fn tolerable(distance: u64, share: u32, total: u64) -> bool {
 }
 
 impl Candidate<'_> {
-    fn within_tolerance(&self, shares: &Shares) -> Result<(), Imprecise> {
+    fn within_tolerance(&self, shares: &Shares, max: u16) -> Result<(), Imprecise> {
         for (cluster, share) in shares {
             let weight = self.weights.get(cluster.as_str()).copied().unwrap_or(0);
             if !tolerable(distance(weight, *share, self.total), *share, self.total) {
                 #[allow(clippy::cast_precision_loss)] // weights are small
                 let got = (weight as f64 * 100_000.0 / self.total as f64).round() / 1000.0;
-                return Err(Imprecise::Off { cluster: cluster.clone(), wanted: *share, got });
+                return Err(Imprecise::Off { cluster: cluster.clone(), wanted: *share, got, max });
             }
         }
         Ok(())
     }
 }
 
-fn search<'a>(unit: &Unit, shares: &'a Shares, fits: impl Fn(u64) -> bool) -> Option<Candidate<'a>> {
-    let at = |factor: u64| candidate(unit, factor, shares).filter(|_| fits(factor));
+fn search<'a>(unit: &Unit, shares: &'a Shares, max: u16, fits: impl Fn(u64) -> bool) -> Option<Candidate<'a>> {
+    let at = |factor: u64| candidate(unit, factor, shares, max).filter(|_| fits(factor));
     let original = at(unit.original);
     if original.as_ref().is_some_and(|c| c.error == 0) {
         return original;
@@ -231,7 +186,7 @@ fn search<'a>(unit: &Unit, shares: &'a Shares, fits: impl Fn(u64) -> bool) -> Op
 }
 
 /// The weights of one total: each share's floor, at least 1 where the share is not 0, and the rest to where most is missing.
-fn candidate<'a>(unit: &Unit, factor: u64, shares: &'a Shares) -> Option<Candidate<'a>> {
+fn candidate<'a>(unit: &Unit, factor: u64, shares: &'a Shares, max: u16) -> Option<Candidate<'a>> {
     let total = unit.ours * factor;
     let mut weights: Vec<(&str, u32, u64)> = shares
         .iter()
@@ -253,5 +208,5 @@ fn candidate<'a>(unit: &Unit, factor: u64, shares: &'a Shares) -> Option<Candida
     }
     let error = weights.iter().map(|w| distance(w.2, w.1, total)).max()?;
     let weights: BTreeMap<&str, u64> = weights.into_iter().map(|w| (w.0, w.2)).collect();
-    weights.values().all(|w| *w <= u64::from(MAX_WEIGHT)).then_some(Candidate { factor, total, weights, error })
+    weights.values().all(|w| *w <= u64::from(max)).then_some(Candidate { factor, total, weights, error })
 }

@@ -1,0 +1,108 @@
+//! ARNs of ELBv2 resources, taken apart in one place.
+
+use crate::domain::traffic::{RouteId, RouteKind};
+
+/// An ARN: `arn:PARTITION:SERVICE:REGION:ACCOUNT:RESOURCE`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Arn<'a> {
+    /// `aws`, `aws-cn`, …
+    pub partition: &'a str,
+    /// The region's code; empty where the resource belongs to none.
+    pub region: &'a str,
+    /// Twelve digits.
+    pub account: &'a str,
+    /// Such as `loadbalancer/app/NAME/ID`, `targetgroup/NAME/ID`, `listener/app/NAME/LB/ID`, `listener-rule/app/NAME/LB/LISTENER/ID`.
+    pub resource: &'a str,
+}
+
+impl<'a> Arn<'a> {
+    /// Takes an ARN apart; `None` where it is none.
+    pub fn parse(text: &'a str) -> Option<Self> {
+        let parts: Vec<&str> = text.splitn(6, ':').collect();
+        let [_, partition, _, region, account, resource] = parts[..] else { return None };
+        Some(Self { partition, region, account, resource }).filter(|_| text.starts_with("arn:"))
+    }
+
+    /// The name of the target group or of the load balancer that it belongs to.
+    pub fn name(&self) -> Option<&'a str> {
+        let mut parts = self.resource.split('/');
+        match parts.next()? {
+            "targetgroup" => parts.next(),
+            "loadbalancer" | "listener" | "listener-rule" => parts.nth(1),
+            _ => None,
+        }
+    }
+
+    fn is_rule(&self) -> bool {
+        self.resource.starts_with("listener-rule/")
+    }
+}
+
+/// The route that a listener's ARN (its default action) or a rule's ARN names.
+pub fn route(arn: &str) -> RouteId {
+    if Arn::parse(arn).is_some_and(|arn| arn.is_rule()) { RouteId::rule(arn) } else { RouteId::default_route(arn) }
+}
+
+/// The ARN of the listener that a route belongs to.
+pub fn listener(route: &RouteId) -> String {
+    match (route.kind(), route.id().rsplit_once('/')) {
+        (RouteKind::Rule, Some((listener, _))) => listener.replacen(":listener-rule/", ":listener/", 1),
+        _ => route.id().to_owned(),
+    }
+}
+
+/// The name in a load balancer's or target group's ARN; the whole text where it is none.
+pub fn name(arn: &str) -> &str {
+    Arn::parse(arn).and_then(|arn| arn.name()).unwrap_or(arn)
+}
+
+/// The region of an ARN; empty where it has none.
+pub fn region(arn: &str) -> &str {
+    Arn::parse(arn).map_or("", |arn| arn.region)
+}
+
+/// The account of an ARN; empty where it has none.
+pub fn account(arn: &str) -> &str {
+    Arn::parse(arn).map_or("", |arn| arn.account)
+}
+
+/// The resource of an ARN; empty where it is none.
+pub fn resource(arn: &str) -> &str {
+    Arn::parse(arn).map_or("", |arn| arn.resource)
+}
+
+/// The last part of an ARN's resource, which tells it from every other of its kind, account and region.
+pub fn last(arn: &str) -> &str {
+    arn.rsplit('/').next().unwrap_or(arn)
+}
+
+/// The readable part of an ARN: a target group's name, or the resource of a rule or listener.
+pub fn short(arn: &str) -> &str {
+    match Arn::parse(arn) {
+        Some(parts) if parts.resource.starts_with("targetgroup/") => parts.name().unwrap_or(arn),
+        Some(parts) => parts.resource,
+        None => arn,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LB: &str = "arn:aws:elasticloadbalancing:eu-central-1:123456789012:loadbalancer/app/web/50dc";
+    const RULE: &str = "arn:aws:elasticloadbalancing:eu-central-1:123456789012:listener-rule/app/web/50dc/f2f7/9683";
+
+    #[test]
+    fn an_arn_says_what_it_names() {
+        assert_eq!((name(LB), region(LB), account(LB), last(LB)), ("web", "eu-central-1", "123456789012", "50dc"));
+        assert_eq!((name(RULE), name(&LB.replace("loadbalancer/app", "targetgroup")), name("web")), ("web", "web", "web"));
+        assert_eq!((region("web"), account("arn:aws"), short(RULE)), ("", "", "listener-rule/app/web/50dc/f2f7/9683"));
+    }
+
+    #[test]
+    fn a_rule_names_its_listener() {
+        let listener = "arn:aws:elasticloadbalancing:eu-central-1:123456789012:listener/app/web/50dc/f2f7";
+        assert_eq!((route(RULE), route(listener)), (RouteId::rule(RULE), RouteId::default_route(listener)));
+        assert_eq!((super::listener(&route(RULE)), super::listener(&route(listener))), (listener.to_owned(), listener.to_owned()));
+    }
+}

@@ -1,0 +1,181 @@
+//! Actions as the content of a route, and back.
+//!
+//! The opaque part is the list of actions in their canonical form: the forward action without its configuration, which split and stickiness
+//! hold, and a lone action without its order, which means nothing there.
+
+use serde_json::{Map, Value};
+
+use super::action::{Action, Forward, Stickiness, Tuple};
+use crate::domain::traffic::{Content, Limits, Member, Rest, Split, Sticky};
+
+/// What ELBv2 takes; neither is adjustable.
+pub const LIMITS: Limits = Limits { max_weight: 999, max_members: 5 };
+
+/// Whose the opaque part is, and the version of its form.
+const VENDOR: &str = "elbv2";
+const VERSION: u32 = 1;
+
+/// Why a content cannot be written to ELBv2.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Foreign {
+    /// Another balancer's, or of a version that this build does not know.
+    #[error("the kept actions are of {0} version {1}; this build writes {VENDOR} version {VERSION}")]
+    Version(String, u32),
+    /// No list of actions, or one with an element that this build does not know.
+    #[error("the kept actions are not valid: {0}")]
+    Malformed(String),
+    /// Members without a forward action, or a forward action without members.
+    #[error("the kept actions and the members do not belong together")]
+    Apart,
+}
+
+/// What a listener's or rule's actions do.
+pub fn content(actions: &[Action]) -> Content {
+    let at = actions.iter().position(|a| a.forward().is_some());
+    let forward = at.and_then(|at| actions[at].forward());
+    let lone = actions.len() == 1;
+    let value = actions.iter().enumerate().map(|(n, action)| canonical(action, Some(n) == at, lone)).collect();
+    Content {
+        split: forward.map(split).unwrap_or_default(),
+        sticky: forward.and_then(|f| f.target_group_stickiness_config.as_ref()).map(sticky),
+        rest: Rest { vendor: VENDOR.to_owned(), v: VERSION, value: Value::Array(value) },
+    }
+}
+
+/// The actions to write: exactly those that were read, with the members and weights of the content.
+///
+/// # Errors
+/// [`Foreign`], where the content does not come from [`content`].
+pub fn actions(content: &Content) -> Result<Vec<Action>, Foreign> {
+    let Rest { vendor, v, value } = &content.rest;
+    if (vendor.as_str(), *v) != (VENDOR, VERSION) {
+        return Err(Foreign::Version(vendor.clone(), *v));
+    }
+    let list = value.as_array().ok_or_else(|| Foreign::Malformed("not a list".to_owned()))?;
+    let mut forward = content.forwards().map(|split| config(split, content.sticky.as_ref()));
+    let actions = list.iter().map(|action| one(action, &mut forward)).collect::<Result<Vec<_>, _>>()?;
+    if forward.is_some() { Err(Foreign::Apart) } else { Ok(actions) }
+}
+
+/// The types of a content's actions, in their order, such as `redirect`; empty where they are not known.
+pub fn kinds(content: &Content) -> Vec<&str> {
+    content.rest.value.as_array().into_iter().flatten().filter_map(|action| action["Type"].as_str()).collect()
+}
+
+fn split(forward: &Forward) -> Split {
+    let member = |t: &Tuple| Member { id: t.target_group_arn.clone(), weight: t.weight };
+    Split { members: forward.target_groups.iter().map(member).collect() }
+}
+
+fn sticky(config: &Stickiness) -> Sticky {
+    Sticky { enabled: config.enabled, seconds: config.duration_seconds.and_then(|s| u32::try_from(s).ok()) }
+}
+
+fn config(split: &Split, sticky: Option<&Sticky>) -> Forward {
+    let tuple = |m: &Member| Tuple { target_group_arn: m.id.clone(), weight: m.weight };
+    let stickiness =
+        |s: &Sticky| Stickiness { enabled: s.enabled, duration_seconds: s.seconds.and_then(|seconds| i32::try_from(seconds).ok()) };
+    Forward { target_groups: split.members.iter().map(tuple).collect(), target_group_stickiness_config: sticky.map(stickiness) }
+}
+
+fn canonical(action: &Action, open: bool, lone: bool) -> Value {
+    let mut value = serde_json::to_value(action).unwrap_or_default();
+    if let Value::Object(fields) = &mut value {
+        if open {
+            fields.shift_remove("ForwardConfig");
+        }
+        if lone {
+            fields.shift_remove("Order");
+        }
+    }
+    value
+}
+
+/// One action; the forward action takes the configuration.
+fn one(action: &Value, forward: &mut Option<Forward>) -> Result<Action, Foreign> {
+    let malformed = |error: serde_json::Error| Foreign::Malformed(error.to_string());
+    let mut fields: Map<String, Value> = action.as_object().cloned().ok_or_else(|| Foreign::Malformed("not an action".to_owned()))?;
+    if fields.get("Type").is_some_and(|kind| kind == "forward") && !fields.contains_key("ForwardConfig") {
+        let config = forward.take().ok_or(Foreign::Apart)?;
+        fields.insert("ForwardConfig".to_owned(), serde_json::to_value(config).map_err(malformed)?);
+    }
+    serde_json::from_value(Value::Object(fields)).map_err(malformed)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn read(json: Value) -> Vec<Action> {
+        serde_json::from_value(json).unwrap()
+    }
+
+    fn forward(order: Option<i32>, sticky: Value) -> Value {
+        let mut config = json!({"TargetGroups": [{"TargetGroupArn": "a", "Weight": 90}, {"TargetGroupArn": "b", "Weight": 10}]});
+        if !sticky.is_null() {
+            config["TargetGroupStickinessConfig"] = sticky;
+        }
+        let mut action = json!({"Type": "forward", "ForwardConfig": config});
+        order.into_iter().for_each(|order| action["Order"] = order.into());
+        action
+    }
+
+    #[test]
+    fn what_was_read_is_what_is_written() {
+        let oidc = json!({"Type": "authenticate-oidc", "Order": 1,
+            "AuthenticateOidcConfig": {"ClientId": "x", "UseExistingClientSecret": true}});
+        let redirect = json!({"Type": "redirect", "RedirectConfig": {"StatusCode": "HTTP_301"}});
+        let lone = json!({"Type": "forward", "ForwardConfig": {"TargetGroups": [{"TargetGroupArn": "a"}]}});
+        for list in [
+            json!([oidc, forward(Some(2), json!({"Enabled": true, "DurationSeconds": 600}))]),
+            json!([forward(None, json!({"Enabled": false, "DurationSeconds": 5}))]),
+            json!([forward(None, Value::Null)]),
+            json!([redirect]),
+            json!([lone]),
+        ] {
+            let list = read(list);
+            let content = content(&list);
+            assert_eq!(actions(&content).unwrap(), list);
+            let journalled: Content = serde_json::from_value(serde_json::to_value(&content).unwrap()).unwrap();
+            assert_eq!(journalled, content);
+        }
+    }
+
+    #[test]
+    fn only_the_weights_change() {
+        let list = read(json!([forward(None, json!({"Enabled": true, "DurationSeconds": 600}))]));
+        let written = actions(&content(&list).with(&Split::of([("a", 0), ("b", 100)]))).unwrap();
+        let sticky = written[0].forward().and_then(|f| f.target_group_stickiness_config.clone());
+        assert_eq!(sticky, Some(Stickiness { enabled: true, duration_seconds: Some(600) }));
+        assert_eq!(content(&written).split, Split::of([("a", 0), ("b", 100)]));
+    }
+
+    #[test]
+    fn equal_means_the_same_to_the_balancer() {
+        let of = |order, sticky| content(&read(json!([forward(order, sticky)])));
+        let plain = of(None, Value::Null);
+        assert!(plain.same(&of(Some(1), json!({"Enabled": false}))), "the order of a lone action, and stickiness that is off");
+        assert!(plain.same(&of(None, json!({"Enabled": false, "DurationSeconds": 9}))));
+        assert!(!plain.same(&of(None, json!({"Enabled": true, "DurationSeconds": 9}))));
+        let redirect = |code: &str| content(&read(json!([{"Type": "redirect", "RedirectConfig": {"StatusCode": code}}])));
+        assert!(!redirect("HTTP_301").same(&redirect("HTTP_302")) && redirect("HTTP_301").forwards().is_none());
+        assert_eq!(kinds(&redirect("HTTP_301")), ["redirect"]);
+    }
+
+    #[test]
+    fn what_this_build_does_not_know_is_not_written() {
+        let good = content(&read(json!([forward(None, Value::Null)])));
+        let with = |change: fn(&mut Content)| {
+            let mut content = good.clone();
+            change(&mut content);
+            actions(&content).unwrap_err()
+        };
+        assert_eq!(with(|c| c.rest.v = 2), Foreign::Version("elbv2".into(), 2));
+        assert_eq!(with(|c| c.rest.vendor = "haproxy".into()), Foreign::Version("haproxy".into(), 1));
+        assert_eq!(with(|c| c.split.members.clear()), Foreign::Apart);
+        assert_eq!(with(|c| c.rest.value = json!([])), Foreign::Apart);
+        assert!(matches!(with(|c| c.rest.value = json!([{"Type": "teleport"}])), Foreign::Malformed(_)));
+    }
+}

@@ -1,0 +1,93 @@
+//! What names a route.
+
+use std::fmt;
+
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// The unit that is written, by the id that its vendor gave it.
+///
+/// Routes are ordered by that id. In JSON they are one string, `default:ID` or `rule:ID`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RouteId {
+    id: String,
+    kind: RouteKind,
+}
+
+/// Which requests a route takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RouteKind {
+    /// Those that no other route takes.
+    Default,
+    /// Those that fulfil its conditions.
+    Rule,
+}
+
+impl RouteId {
+    /// A route that takes what no other route takes.
+    pub fn default_route(id: impl Into<String>) -> Self {
+        Self { id: id.into(), kind: RouteKind::Default }
+    }
+
+    /// A route with conditions.
+    pub fn rule(id: impl Into<String>) -> Self {
+        Self { id: id.into(), kind: RouteKind::Rule }
+    }
+
+    /// Which requests it takes.
+    pub fn kind(&self) -> RouteKind {
+        self.kind
+    }
+
+    /// The vendor's id.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+impl RouteKind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Default => "default",
+            Self::Rule => "rule",
+        }
+    }
+}
+
+impl fmt::Display for RouteId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.id)
+    }
+}
+
+impl Serialize for RouteId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{}:{}", self.kind.name(), self.id))
+    }
+}
+
+impl<'de> Deserialize<'de> for RouteId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        match text.split_once(':') {
+            Some(("default", id)) => Ok(Self::default_route(id)),
+            Some(("rule", id)) => Ok(Self::rule(id)),
+            _ => Err(D::Error::custom(format!("`{text}` is not a valid route: `default:ID` or `rule:ID` is expected"))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_route_is_one_string_in_json() {
+        for route in [RouteId::default_route("a:b/c"), RouteId::rule("a:b/c/d")] {
+            let json = serde_json::to_string(&route).unwrap();
+            assert_eq!(serde_json::from_str::<RouteId>(&json).unwrap(), route, "{json}");
+            assert_eq!(route.to_string(), route.id());
+        }
+        assert!(serde_json::from_str::<RouteId>("\"arn:aws:x\"").is_err());
+    }
+}
