@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::process::ExitCode;
 
+use crate::base::finding::Source;
 use crate::port::store::StoreError;
 
 /// How the process ends.
@@ -78,6 +79,16 @@ impl Exit {
     pub fn table(codes: &[Self]) -> String {
         let rows: Vec<_> = codes.iter().map(|e| format!("  {:>3}  {}", e.code(), e.meaning())).collect();
         rows.join("\n")
+    }
+}
+
+impl From<Source> for Exit {
+    /// How a finding from there refuses.
+    fn from(source: Source) -> Self {
+        match source {
+            Source::Lint => Self::Usage,
+            Source::Preflight | Source::Compare => Self::Refused,
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use super::exit::{Exit, Failure, unusable};
+use crate::base::finding::Source;
 use crate::domain::run::event::{Event, Record};
 use crate::domain::run::frozen;
 use crate::domain::run::state::State;
@@ -53,7 +54,7 @@ pub fn begun(file: &Plan, color: bool) -> Result<Plan, Failure> {
 }
 
 fn linted(path: &str, bytes: &[u8], color: bool) -> Result<Plan, Failure> {
-    plan::lint(path, bytes).map_err(|wrong| Failure::new(Exit::Usage, plan::render(&wrong, color).trim_end().to_owned()))
+    plan::lint(path, bytes).map_err(|wrong| Failure::new(Source::Lint.into(), plan::render(&wrong, color).trim_end().to_owned()))
 }
 
 fn bytes(path: &str) -> Result<Vec<u8>, Failure> {

@@ -46,11 +46,9 @@ impl Prepared {
     /// The findings that refuse, as one failure.
     pub fn refusal(&self) -> Option<Failure> {
         let refusing: Vec<_> = self.report.findings.iter().filter(|f| f.severity == Severity::Error && f.accepted.is_none()).collect();
-        if refusing.is_empty() {
-            return None;
-        }
+        let exit = Exit::from(refusing.first()?.code.source());
         let text = refusing.iter().map(|f| format!("{} {}: {}", f.code.name(), f.subject, f.message)).collect::<Vec<_>>().join("\n");
-        let failure = Failure::new(Exit::Refused, format!("the preflight refuses, nothing was touched\n{text}"));
+        let failure = Failure::new(exit, format!("the preflight refuses, nothing was touched\n{text}"));
         Some(failure.next(format!("all findings, and what to do about each: cutover check {}", self.report.source)))
     }
 

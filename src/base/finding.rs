@@ -26,6 +26,17 @@ pub enum Source {
     Compare,
 }
 
+impl Source {
+    /// In one word, as it is serialised.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Lint => "lint",
+            Self::Preflight => "preflight",
+            Self::Compare => "compare",
+        }
+    }
+}
+
 macro_rules! codes {
     ($($source:ident { $($code:ident $severity:ident $title:literal;)* })*) => {
         /// A finding's stable code.

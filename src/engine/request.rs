@@ -43,7 +43,9 @@ fn leads_forward(request: &Request) -> bool {
     match request {
         Request::Approve { .. } | Request::Promote { .. } | Request::Detach { .. } => true,
         Request::Resume { mode, .. } => *mode != ResumeMode::Plain,
-        Request::Pause { .. } | Request::Abort { .. } | Request::Rollback { .. } | Request::Ramp { .. } => false,
+        // An earlier step may be one that is not known.
+        Request::Abort { to_step, .. } => to_step.is_some(),
+        Request::Pause { .. } | Request::Rollback { .. } | Request::Ramp { .. } => false,
     }
 }
 

@@ -52,9 +52,9 @@ fn finding_codes_are_those_of_the_table_in_the_code() {
             Severity::Warning => "warning",
             Severity::Info => "note",
         };
-        format!("| {} | {severity} | {} |", code.name(), code.title())
+        format!("| {} | {} | {severity} | {} |", code.name(), code.source().name(), code.title())
     };
-    let head = ["| code | severity | what it is about |".to_owned(), "|---|---|---|".to_owned()];
+    let head = ["| code | from | severity | what it is about |".to_owned(), "|---|---|---|---|".to_owned()];
     assert_holds(&readme(), &head.into_iter().chain(Code::ALL.iter().map(row)).collect::<Vec<_>>());
 }
 

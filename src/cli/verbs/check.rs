@@ -29,5 +29,5 @@ fn shown(global: &Global, report: &Report) -> Exit {
         Output::Json => check::json(report),
     };
     let _ = term::print(text.trim_end());
-    if report.refuses() { Exit::Refused } else { Exit::Done }
+    report.findings.iter().find(|finding| finding.refuses()).map_or(Exit::Done, |finding| finding.code.source().into())
 }

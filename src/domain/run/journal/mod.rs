@@ -351,11 +351,36 @@ mod tests {
         assert!(Why::Newer(2).to_string().contains("a newer cutover wrote it"));
     }
 
+    /// The only record of a journal, from its JSON without the head and the checksum.
+    fn only(event: &str) -> Record {
+        let open = format!(r#"{{"v":1,"seq":1,"time":"2026-11-20T21:03:05Z","run":"r",{event}"#);
+        let line = format!("{open},\"sum\":\"{}\"}}\n", checksum("", open.as_bytes()));
+        parse(line.as_bytes()).unwrap().records.remove(0)
+    }
+
     #[test]
-    fn an_intact_record_of_another_kind_is_refused() {
-        let body = r#"{"v":1,"seq":1,"time":"2026-11-20T21:03:05Z","run":"r","event":"teleported"}"#;
-        let line = format!("{},\"sum\":\"{}\"}}\n", &body[..body.len() - 1], checksum("", &body.as_bytes()[..body.len() - 1]));
-        assert!(matches!(parse(line.as_bytes()), Err(Corrupt { why: Why::Unknown(_), .. })));
+    fn an_intact_record_of_another_kind_is_newer_and_kept_as_it_is() {
+        let record = only(r#""event":"teleported","to":{"planet":"mars"}"#);
+        assert_eq!(record.event, Event::Unknown { kind: "teleported".into() });
+        let what = record.newer.as_ref().map(|newer| newer.what.as_str());
+        assert_eq!(what, Some("record 1 of the journal, `teleported`: unknown variant `teleported`"));
+        let json = r#"{"v":1,"seq":1,"time":"2026-11-20T21:03:05Z","run":"r","event":"teleported","to":{"planet":"mars"}}"#;
+        assert_eq!(to_json(&record).to_string(), json);
+    }
+
+    #[test]
+    fn a_field_or_value_that_is_not_known_is_found_wherever_it_is() {
+        let what = |event| only(event).newer.map(|newer| newer.what).unwrap_or_default();
+        assert_eq!(what(r#""event":"settled","step":3"#), "");
+        assert_eq!(what(r#""step":3,"event":"settled""#), "", "the order says nothing");
+        assert_eq!(what(r#""event":"claimed","owner":"a","pid":7,"tool":"1","onward":false,"since":null"#), "", "nor what is left out");
+        assert_eq!(what(r#""event":"settled","step":3,"by":"gauge""#), "record 1 of the journal, `settled`: the field `by`");
+        let nested = r#""event":"health","groups":{"g":{"healthy":4,"initial":0,"unhealthy":0,"unused":0,"draining":0,"unavailable":0,"limping":1}}"#;
+        assert_eq!(what(nested), "record 1 of the journal, `health`: the field `groups.g.limping`");
+        assert_eq!(only(r#""event":"settled","step":3,"by":"gauge""#).event, Event::Settled { step: 3 }, "what is known counts");
+        let value = only(r#""event":"frozen","reason":"moonPhase","message":"full moon""#);
+        assert_eq!(value.event, Event::Unknown { kind: "frozen".into() });
+        assert_eq!(value.newer.map(|newer| newer.what).unwrap_or_default(), "record 1 of the journal, `frozen`: unknown variant `moonPhase`");
     }
 
     #[test]
