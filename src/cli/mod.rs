@@ -3,6 +3,7 @@
 pub mod args;
 pub mod ask;
 pub mod audience;
+pub mod command;
 pub mod log;
 pub mod picture;
 pub mod render;
@@ -13,7 +14,7 @@ pub mod verbs;
 
 use std::ffi::OsString;
 
-use args::{Cutover, Verb};
+use command::{Cutover, Verb};
 use tokio::runtime::Runtime;
 
 use crate::app::exit::{Exit, Failure};
@@ -42,8 +43,8 @@ pub fn run(argv: impl IntoIterator<Item = OsString>) -> Exit {
 
 fn dispatch(args: &Cutover) -> Result<Exit, Failure> {
     match &args.verb {
-        Verb::Completions(args) => verbs::completions::run(args),
-        Verb::Man(args) => verbs::man::run(args),
+        Verb::Completions(args) => verbs::completions::run(args, Cutover::definition("cutover".as_ref())),
+        Verb::Man(args) => verbs::man::run(args, Cutover::definition("cutover".as_ref())),
         Verb::Schema => verbs::schema::run(),
         Verb::Check(check) if check.offline => verbs::check::offline(&args.global, check),
         Verb::Rehearse(rehearse) if rehearse.virtual_time => {

@@ -64,7 +64,7 @@ fn commands(text: &str) -> Vec<String> {
 
 fn reads(command: &str) {
     let words = command.split_whitespace().map(std::ffi::OsString::from);
-    cutover::cli::args::Cutover::read(words).unwrap_or_else(|e| panic!("{command}\n{e}"));
+    cutover::cli::command::Cutover::read(words).unwrap_or_else(|e| panic!("{command}\n{e}"));
 }
 
 #[test]

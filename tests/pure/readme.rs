@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use cutover::app::exit::Exit;
 use cutover::base::finding::{Code, Severity};
-use cutover::cli::args::Cutover;
+use cutover::cli::command::Cutover;
 use cutover::domain::preflight::ACCEPTABLE_ERRORS;
 use cutover::domain::run::event::{Event, Outcome, Record};
 use cutover::domain::run::state::{Phase, State};

@@ -310,8 +310,8 @@ fn a_damaged_journal_is_refused_with_the_command_to_type() {
     let StoreError::Corrupt { line, emergency, .. } = &refused else { panic!("{refused}") };
     assert_eq!((*line, emergency.as_str()), (2, "cutover rollback --load-balancer web --back-to web-a --away-from web-b"));
     assert!(refused.to_string().contains(emergency.as_str()));
-    let typed = crate::cli::args::Cutover::read(emergency.split(' ').map(Into::into)).unwrap();
-    assert!(matches!(typed.verb, crate::cli::args::Verb::Rollback(r) if r.load_balancer.as_deref() == Some("web")));
+    let typed = crate::cli::command::Cutover::read(emergency.split(' ').map(Into::into)).unwrap();
+    assert!(matches!(typed.verb, crate::cli::command::Verb::Rollback(r) if r.load_balancer.as_deref() == Some("web")));
     let resumed = Local::open(Some(store.root_for_tests())).unwrap();
     assert!(matches!(now(resumed.append(RUN, time(2), &Event::Thawed {})), Err(StoreError::Corrupt { .. })));
     assert_eq!(fs::read(&journal).unwrap(), bytes, "evidence is left as it is");

@@ -60,7 +60,7 @@ impl fmt::Display for StepRef {
 }
 
 /// `a=100` or `a=50,c=50`: percentages that sum to 100.
-pub(super) fn shares(text: &str) -> Result<Shares, String> {
+pub fn shares(text: &str) -> Result<Shares, String> {
     let mut shares = Shares::new();
     for part in text.split(',') {
         let (cluster, percent) = part.split_once('=').ok_or_else(|| format!("`{part}` is not CLUSTER=PERCENT, such as `a=100`"))?;
@@ -74,7 +74,7 @@ pub(super) fn shares(text: &str) -> Result<Shares, String> {
 }
 
 /// `NAMESPACE/NAME:PORT`, the port a number or a name.
-pub(super) fn service(text: &str) -> Result<ServiceRef, String> {
+pub fn service(text: &str) -> Result<ServiceRef, String> {
     let wrong = || format!("`{text}` is not NAMESPACE/NAME:PORT, such as `webapp/webapp:http`");
     let (namespace, rest) = text.split_once('/').ok_or_else(wrong)?;
     let (name, port) = rest.split_once(':').ok_or_else(wrong)?;
@@ -86,12 +86,12 @@ pub(super) fn service(text: &str) -> Result<ServiceRef, String> {
 }
 
 /// A duration as plans spell it, or none: `0s`.
-pub(super) fn span(text: &str) -> Result<Duration, String> {
+pub fn span(text: &str) -> Result<Duration, String> {
     if text == "0s" { Ok(Duration::ZERO) } else { duration::parse(text).map_err(|why| format!("`{text}` {why}")) }
 }
 
 /// A number greater than 0.
-pub(super) fn speed(text: &str) -> Result<f64, String> {
+pub fn speed(text: &str) -> Result<f64, String> {
     let number: f64 = text.parse().map_err(|_| format!("`{text}` is not a number"))?;
     if number.is_finite() && number > 0.0 { Ok(number) } else { Err("it must be greater than 0".into()) }
 }
@@ -101,7 +101,7 @@ pub(super) fn speed(text: &str) -> Result<f64, String> {
 pub struct Parts(pub Vec<u32>);
 
 /// `25,50,100`.
-pub(super) fn parts(text: &str) -> Result<Parts, String> {
+pub fn parts(text: &str) -> Result<Parts, String> {
     let percent = |part: &str| part.trim().trim_end_matches('%').parse().map_err(|_| format!("`{part}` is not a whole percentage"));
     let all = text.split(',').map(percent).collect::<Result<Vec<u32>, _>>()?;
     if !all.is_sorted_by(|a, b| a < b) || all.first() == Some(&0) || all.last() != Some(&100) {
@@ -111,12 +111,12 @@ pub(super) fn parts(text: &str) -> Result<Parts, String> {
 }
 
 /// `90s`, `10m`, `1h30m`.
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
+pub fn duration(text: &str) -> Result<Duration, String> {
     duration::parse(text).map_err(|why| format!("`{text}` {why}"))
 }
 
 /// `kubernetes:CONTEXT/NAMESPACE`, `eks:NAME/NAMESPACE` or `local`. A context may itself have slashes and colons, as ARNs do.
-pub(super) fn state(text: &str) -> Result<StatePlace, String> {
+pub fn state(text: &str) -> Result<StatePlace, String> {
     let wrong = || format!("`{text}` is neither `kubernetes:CONTEXT/NAMESPACE`, nor `eks:NAME/NAMESPACE`, nor `local`");
     if text == "local" {
         return Ok(StatePlace::Local);

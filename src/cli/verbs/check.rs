@@ -1,13 +1,29 @@
 //! `cutover check`: lint, preflight, every route × step with its weights. Changes nothing.
 
+use clap::Args;
+
 use crate::adapter::store::memory::Memory;
 use crate::app::exit::{Exit, Failure};
 use crate::app::prepare::prepare;
 use crate::app::{find, world};
-use crate::cli::args::{Check, Global, Output};
+use crate::cli::args::{Global, Output, help};
 use crate::cli::render::check;
 use crate::cli::term;
 use crate::domain::view::report::Report;
+
+/// `check`.
+#[derive(Debug, Clone, PartialEq, Args)]
+#[command(after_help = help("Examples:
+  cutover check plan.yaml
+  cutover check plan.yaml --output markdown           for a pull request",
+    &[Exit::Done, Exit::Internal, Exit::Usage, Exit::Refused]))]
+pub struct Check {
+    /// Plan file, `-` for stdin
+    pub plan: String,
+    /// Only what the file itself tells: no AWS, no clusters
+    #[arg(long)]
+    pub offline: bool,
+}
 
 /// `--offline`: the plan alone.
 pub fn offline(global: &Global, args: &Check) -> Result<Exit, Failure> {

@@ -1,16 +1,24 @@
 //! `cutover completions`: a completion script on standard output.
 
+use clap::Args;
+
 use crate::app::exit::{Exit, Failure};
-use crate::cli::args::{Completions, Cutover};
 use crate::cli::term;
+
+/// `completions`.
+#[derive(Debug, Clone, PartialEq, Args)]
+pub struct Completions {
+    /// For which shell
+    pub shell: clap_complete::Shell,
+}
 
 /// Prints the script for a shell.
 ///
 /// # Errors
 /// Where standard output cannot be written.
-pub fn run(args: &Completions) -> Result<Exit, Failure> {
+pub fn run(args: &Completions, mut definition: clap::Command) -> Result<Exit, Failure> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cutover::definition("cutover".as_ref()), "cutover", &mut script);
+    clap_complete::generate(args.shell, &mut definition, "cutover", &mut script);
     term::print(String::from_utf8_lossy(&script).trim_end()).map_err(|e| Failure::new(Exit::Internal, e))?;
     Ok(Exit::Done)
 }

@@ -1,24 +1,41 @@
 //! `cutover run --detach`: begins a run here, with a person looking at the preflight, and hands it to a Job that goes on with it.
 
+use clap::Args;
+
 use crate::adapter::kubernetes::job::{Handed, create};
 use crate::app::exit::{Exit, Failure};
 use crate::app::place::{self, Namespace};
-use crate::cli::args::{Global, Output, Run};
+use crate::cli::args::{Global, Output};
 use crate::cli::term;
 use crate::engine::hold::Hold;
 use crate::plan::model::{ClusterAccess, Plan, StatePlace};
 use crate::port::WriteError;
 
+/// Who goes on with a run that was begun here.
+#[derive(Debug, Clone, PartialEq, Args)]
+pub struct Detach {
+    /// Begin the run, and hand it to a Job in the namespace that keeps it (`spec.state`); exits with 8
+    #[arg(long, requires = "image", conflicts_with = "until")]
+    pub detach: bool,
+    /// The Job's image, with `cutover` on its PATH
+    #[arg(long, requires = "detach")]
+    pub image: Option<String>,
+    /// The Job's service account, whose role is the one that the run needs
+    #[arg(long, default_value = "cutover", value_name = "NAME")]
+    pub service_account: String,
+}
+
 /// The way to the namespace that takes a run over.
 pub struct Taker<'a> {
-    args: &'a Run,
+    args: &'a Detach,
+    api_budget: Option<f64>,
     region: &'a str,
     state: StatePlace,
     namespace: Namespace,
 }
 
 /// The taker that a person asks for, who may make Jobs there; `None`: nobody asks.
-pub async fn taker<'a>(global: &Global, args: &'a Run, plan: &'a Plan) -> Result<Option<Taker<'a>>, Failure> {
+pub async fn taker<'a>(global: &Global, args: &'a Detach, api_budget: Option<f64>, plan: &'a Plan) -> Result<Option<Taker<'a>>, Failure> {
     if !args.detach {
         return Ok(None);
     }
@@ -35,7 +52,7 @@ pub async fn taker<'a>(global: &Global, args: &'a Run, plan: &'a Plan) -> Result
             .next("name the cluster by `eks: NAME`, or adapt examples/schedulers/job.yaml"));
     }
     let namespace = place::reach(access, namespace, Some(&plan.region)).await?;
-    let taker = Taker { args, region: &plan.region, state, namespace };
+    let taker = Taker { args, api_budget, region: &plan.region, state, namespace };
     // Asked before the run begins, so that none is begun that nobody can take.
     let refused = |e: WriteError| {
         Failure::new(Exit::Refused, format!("no Job can be made in {}: {e}", taker.namespace.place)).next("nothing was touched")
@@ -46,8 +63,8 @@ pub async fn taker<'a>(global: &Global, args: &'a Run, plan: &'a Plan) -> Result
 
 impl Taker<'_> {
     async fn make(&self, run: &str, dry: bool) -> Result<String, WriteError> {
-        let Run { image, service_account, api_budget, .. } = self.args;
-        let arguments: Vec<_> = api_budget.iter().flat_map(|n| ["--api-budget".to_owned(), n.to_string()]).collect();
+        let Detach { image, service_account, .. } = self.args;
+        let arguments: Vec<_> = self.api_budget.iter().flat_map(|n| ["--api-budget".to_owned(), n.to_string()]).collect();
         let handed = Handed {
             run,
             state: &self.state.to_string(),

@@ -1,11 +1,25 @@
 //! `cutover history`: the runs that are kept, or one of them, event by event.
 
+use clap::Args;
+
 use crate::app::exit::{Exit, Failure};
 use crate::app::{find, place};
-use crate::cli::args::{Global, History, Output};
+use crate::cli::args::{Global, Output};
 use crate::cli::render::history::{json, list, story};
 use crate::cli::term;
 use crate::domain::run::journal;
+
+/// `history`.
+#[derive(Debug, Clone, PartialEq, Args)]
+#[command(after_help = "Examples:
+  cutover history                                       every run, newest first
+  cutover history alpha-webapp                          those of a plan
+  cutover history alpha-webapp-20261120-210305-k3f9     one of them, event by event")]
+pub struct History {
+    /// Run id, plan name or plan file [default: every run]
+    #[arg(value_name = "RUN|PLAN")]
+    pub target: Option<String>,
+}
 
 /// Runs the verb.
 pub async fn run(global: &Global, args: &History) -> Result<Exit, Failure> {

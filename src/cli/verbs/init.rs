@@ -1,13 +1,47 @@
 //! `cutover init`: writes a plan from a live load balancer, on standard output.
 
+use clap::Args;
+
 use crate::app::exit::{Exit, Failure};
 use crate::app::world;
-use crate::cli::args::{Global, Init};
+use crate::cli::args::{Global, value};
 use crate::cli::term;
 use crate::domain::elb::init::{InitError, Request};
 use crate::engine::init::init;
+use crate::plan::model::ServiceRef;
 use crate::plan::{model::ClusterAccess, selector};
 use crate::port::Cluster;
+
+/// `init`.
+#[derive(Debug, Clone, PartialEq, Args)]
+#[command(after_help = "Examples:
+  cutover init --load-balancer alpha-webapp --from '*-a' --to '*-b' > plan.yaml
+  cutover init --load-balancer alpha-webapp --from '*-a' --to '*-b' \\
+    --from-cluster alpha-kr-a --to-cluster alpha-kr-b \\
+    --service webapp/webapp:http > plan.yaml")]
+pub struct Init {
+    /// The load balancer: name, ARN, or `tag:KEY=VALUE`
+    #[arg(long, value_name = "LB")]
+    pub load_balancer: String,
+    /// Target groups that carry the traffic now (globs, in quotes)
+    #[arg(long, value_name = "GROUPS", required = true, value_delimiter = ',')]
+    pub from: Vec<String>,
+    /// Target groups that are to carry it (globs, in quotes)
+    #[arg(long, value_name = "GROUPS", required = true, value_delimiter = ',')]
+    pub to: Vec<String>,
+    /// Cluster behind --from: its EKS name, or `context:NAME` of the kubeconfig
+    #[arg(long, value_name = "CLUSTER")]
+    pub from_cluster: Option<String>,
+    /// Cluster behind --to, in the same way
+    #[arg(long, value_name = "CLUSTER")]
+    pub to_cluster: Option<String>,
+    /// The Service in both clusters, as NAMESPACE/NAME:PORT
+    #[arg(long, value_parser = value::service, value_name = "SERVICE")]
+    pub service: Option<ServiceRef>,
+    /// The plan's name [default: the load balancer's]
+    #[arg(long)]
+    pub name: Option<String>,
+}
 
 /// Runs the verb.
 pub async fn run(_: &Global, args: &Init) -> Result<Exit, Failure> {

@@ -1,19 +1,41 @@
 //! `cutover lab`: serves the embedded world until `^C`, and prints what to export to reach it.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
 
 use crate::adapter::clock::Scaled;
 use crate::adapter::store::fs::Local;
 use crate::app::exit::{Exit, Failure};
 use crate::app::find;
-use crate::cli::args::{Global, Lab, Output};
+use crate::cli::args::{Global, Output, value};
 use crate::cli::signals::Signals;
 use crate::cli::term;
 use crate::cli::verbs::rehearse::scenario;
 use crate::lab::live;
 use crate::lab::model::World;
 use crate::port::store::Store;
+
+/// `lab`.
+#[derive(Debug, Clone, PartialEq, Args)]
+#[command(after_help = "Examples:
+  cutover lab plans/alpha-webapp.yaml                 prints what to export in another terminal
+  cutover lab plans/alpha-webapp.yaml --speed 20 \\
+    --scenario examples/scenarios/foreign-write.yaml")]
+pub struct Lab {
+    /// Plan file, `-` for stdin
+    pub plan: String,
+    /// The lab's inhabitants and faults [default: all healthy, nothing happens]
+    #[arg(long, value_name = "FILE")]
+    pub scenario: Option<PathBuf>,
+    /// How many times faster than life
+    #[arg(long, default_value = "1", value_parser = value::speed, value_name = "N")]
+    pub speed: f64,
+    /// Seed of everything that is random
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub seed: u64,
+}
 
 /// Runs the verb.
 pub async fn run(global: &Global, args: &Lab) -> Result<Exit, Failure> {

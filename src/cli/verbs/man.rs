@@ -1,23 +1,32 @@
 //! `cutover man`: a manual page, in roff, on standard output.
 
+use clap::Args;
 use clap_mangen::Man as Page;
 
 use crate::app::exit::{Exit, Failure};
-use crate::cli::args::{Cutover, Man};
 use crate::cli::term;
+
+/// `man`.
+#[derive(Debug, Clone, PartialEq, Args)]
+#[command(after_help = "Examples:
+  cutover man | man -l -
+  cutover man rollback > cutover-rollback.1")]
+pub struct Man {
+    /// The page of this verb [default: the tool's own]
+    pub verb: Option<String>,
+}
 
 /// Prints the tool's page, or a verb's.
 ///
 /// # Errors
 /// An unknown verb (exit 2); standard output that cannot be written.
-pub fn run(args: &Man) -> Result<Exit, Failure> {
-    let roff = page(args.verb.as_deref())?;
+pub fn run(args: &Man, definition: clap::Command) -> Result<Exit, Failure> {
+    let roff = page(args.verb.as_deref(), definition)?;
     term::print(roff.trim_end()).map_err(|e| Failure::new(Exit::Internal, e))?;
     Ok(Exit::Done)
 }
 
-fn page(verb: Option<&str>) -> Result<String, Failure> {
-    let mut command = Cutover::definition("cutover".as_ref());
+fn page(verb: Option<&str>, mut command: clap::Command) -> Result<String, Failure> {
     command.build();
     if let Some(verb) = verb {
         let verbs: Vec<_> = command.get_subcommands().map(|c| c.get_name().to_owned()).collect();
@@ -32,14 +41,19 @@ fn page(verb: Option<&str>) -> Result<String, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::command::Cutover;
+
+    fn of(verb: Option<&str>) -> Result<String, Failure> {
+        page(verb, Cutover::definition("cutover".as_ref()))
+    }
 
     #[test]
     fn every_verb_has_a_page_and_no_other_word_has_one() {
-        let all = page(None).unwrap();
+        let all = of(None).unwrap();
         for verb in ["init", "rehearse", "rollback"] {
             assert!(all.contains(verb));
-            assert!(page(Some(verb)).unwrap().contains(&format!("cutover\\-{verb}")), "{}", page(Some(verb)).unwrap());
+            assert!(of(Some(verb)).unwrap().contains(&format!("cutover\\-{verb}")), "{}", of(Some(verb)).unwrap());
         }
-        assert_eq!(page(Some("rolback")).unwrap_err().exit, Exit::Usage);
+        assert_eq!(of(Some("rolback")).unwrap_err().exit, Exit::Usage);
     }
 }

@@ -2,9 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use clap::Args;
+
 use crate::app::exit::{Exit, Failure};
 use crate::app::{find, place};
-use crate::cli::args::{Global, Output, Report};
+use crate::cli::args::{Global, Output};
 use crate::cli::render::report::{Told, html, markdown};
 use crate::cli::render::style::Style;
 use crate::cli::term;
@@ -12,6 +14,21 @@ use crate::domain::run::event::Record;
 use crate::domain::run::journal;
 use crate::domain::view::history::History;
 use crate::plan::model::Plan;
+
+/// `report`.
+#[derive(Debug, Clone, PartialEq, Args)]
+#[command(after_help = "Examples:
+  cutover report                                        of the newest run, into cutover-report-RUN.html
+  cutover report alpha-webapp --file -                  the page on standard output
+  cutover report alpha-webapp --output markdown         for a ticket")]
+pub struct Report {
+    /// Run id, plan name or plan file: its newest run [default: the newest run of all]
+    #[arg(value_name = "RUN|PLAN")]
+    pub target: Option<String>,
+    /// Where the page goes, `-` for stdout [default: cutover-report-RUN.html]
+    #[arg(long, short, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+}
 
 /// Runs the verb.
 pub async fn run(global: &Global, args: &Report) -> Result<Exit, Failure> {

@@ -1,13 +1,50 @@
 //! `cutover run`: the staged cutover, in the foreground.
 
+use clap::Args;
+
 use crate::app::begin::{Beginning, baseline, begin, none_unfinished};
 use crate::app::exit::{Exit, Failure, unusable};
 use crate::app::prepare::prepare;
 use crate::app::steer::Going;
 use crate::app::{drive, find, place, world};
-use crate::cli::args::{Global, OnFreeze, Run, number};
-use crate::cli::verbs::detach::taker;
+use crate::cli::args::{Global, Metrics, OnFreeze, StepRef, help, number, value};
+use crate::cli::verbs::detach::{Detach, taker};
 use crate::cli::{ask, term};
+use crate::plan::model::Shares;
+
+/// `run`.
+#[derive(Debug, Clone, PartialEq, Args)]
+#[command(after_help = help("Examples:
+  cutover run plan.yaml
+  cutover run plan.yaml --yes --until first-traffic   unattended, as far as that step", &Exit::ALL))]
+pub struct Run {
+    /// Plan file, `-` for stdin
+    pub plan: String,
+    /// Do not ask; needed where there is no terminal
+    #[arg(long, short)]
+    pub yes: bool,
+    /// Stop after this step, and leave the run to be resumed: number or name
+    #[arg(long, value_name = "STEP")]
+    pub until: Option<StepRef>,
+    /// Begin with this step, if the live shares fit: number or name
+    #[arg(long, value_name = "STEP")]
+    pub from_step: Option<StepRef>,
+    /// Where a rollback goes, such as `a=100` [default: all on `from`]
+    #[arg(long, value_parser = value::shares, value_name = "SHARES", requires = "from_step")]
+    pub baseline: Option<Shares>,
+    /// Describe calls a second to spend on looking; more routes and groups are looked at less often [default: 10]
+    #[arg(long, value_parser = value::speed, value_name = "N")]
+    pub api_budget: Option<f64>,
+    /// When frozen by drift (exit 7) or a failure (exit 5): leave, or keep guarding [default: wait on a terminal]
+    #[arg(long, value_enum, hide_possible_values = true, value_name = "exit|wait", conflicts_with = "detach")]
+    pub on_freeze: Option<OnFreeze>,
+    /// Who goes on with it, where not this process.
+    #[command(flatten)]
+    pub detach: Detach,
+    /// What is told to machines.
+    #[command(flatten)]
+    pub metrics: Metrics,
+}
 
 /// Runs the verb.
 pub async fn run(global: &Global, args: &Run) -> Result<Exit, Failure> {
@@ -19,7 +56,7 @@ pub async fn run(global: &Global, args: &Run) -> Result<Exit, Failure> {
     let plan = find::begun(&file, style.color)?;
     let from_step = number(&plan, args.from_step.as_ref())?.unwrap_or(1);
     let until = number(&plan, args.until.as_ref())?;
-    let taker = taker(global, args, &plan).await?;
+    let taker = taker(global, &args.detach, args.api_budget, &plan).await?;
     let ports = world::ports(&plan, store).await;
     let prepared = prepare(&plan, &ports, from_step).await;
     ask::may_begin(global, &ports, &prepared, args.yes).await?;

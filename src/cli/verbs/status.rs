@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use clap::Args;
+
 use crate::app::exit::{Exit, Failure};
 use crate::app::find::Found;
 use crate::app::view::View;
 use crate::app::{find, place, world};
-use crate::cli::args::{Global, Output, Status};
+use crate::cli::args::{Global, Output};
 use crate::cli::render::live;
 use crate::cli::render::status::{json, text};
 use crate::cli::render::style::Style;
@@ -18,6 +20,23 @@ use crate::domain::view::live::Live;
 use crate::engine::live::LookError;
 use crate::engine::{Ports, Subject, look as world_look};
 use crate::plan::selector;
+
+/// `status`.
+#[derive(Debug, Clone, PartialEq, Args)]
+#[command(after_help = "Examples:
+  cutover status                                        the only unfinished run
+  cutover status --load-balancer alpha-webapp --watch   no plan needed, read-only")]
+pub struct Status {
+    /// Run id, plan name or plan file [default: the only unfinished run]
+    #[arg(value_name = "RUN|PLAN", conflicts_with = "load_balancer")]
+    pub target: Option<String>,
+    /// Look at a load balancer, no plan needed: name, ARN, or `tag:KEY=VALUE`
+    #[arg(long, value_name = "LB")]
+    pub load_balancer: Option<String>,
+    /// Look again and again until ^C
+    #[arg(long, short)]
+    pub watch: bool,
+}
 
 /// How often `--watch` looks.
 const WATCH: Duration = Duration::from_secs(2);

@@ -1,7 +1,9 @@
 //! `promote`, `pause`, `resume`, `approve`, `abort`: steering a run. A live process is asked; without one, the verb takes the lock and acts itself.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use clap::Args;
 use jiff::Timestamp;
 
 use crate::app::exit::{Exit, Failure};
@@ -10,7 +12,7 @@ use crate::app::steer::{self, Going};
 use crate::app::view::View;
 use crate::app::{find, identity, owner, place};
 use crate::base::time::later;
-use crate::cli::args::{Abort, Global, Named, OnFreeze, Promote, Resume, number};
+use crate::cli::args::{Global, Metrics, Named, OnFreeze, Steer, StepRef, help, number, value};
 use crate::cli::ask::confirm;
 use crate::cli::render::parts::standing;
 use crate::cli::render::style::Style;
@@ -19,6 +21,69 @@ use crate::domain::run::event::ResumeMode;
 use crate::domain::run::state::State;
 use crate::engine::request;
 use crate::port::store::{Request, Store};
+
+/// `abort`.
+#[derive(Debug, Clone, PartialEq, Args)]
+#[command(after_help = help("Examples:
+  cutover abort alpha-webapp
+  cutover abort alpha-webapp --to-step first-traffic  back to that step's shares only",
+    &[Exit::Done, Exit::Internal, Exit::Usage, Exit::Stuck, Exit::Locked]))]
+pub struct Abort {
+    /// Which run.
+    #[command(flatten)]
+    pub steer: Steer,
+    /// Back to the shares of this earlier step, not to the start: number or name
+    #[arg(long, value_name = "STEP")]
+    pub to_step: Option<StepRef>,
+}
+
+/// `resume`.
+#[derive(Debug, Clone, PartialEq, Args)]
+#[command(after_help = help("Where another process has the run in hand, that one is told to go on, and this one returns.
+
+Examples:
+  cutover resume alpha-webapp
+  cutover resume alpha-webapp --keep-live             someone changed a route on purpose", &Exit::ALL))]
+pub struct Resume {
+    /// Which run.
+    #[command(flatten)]
+    pub steer: Steer,
+    /// Someone changed a route: keep what is live now, and go on from there
+    #[arg(long, conflicts_with_all = ["reassert", "include_new"])]
+    pub keep_live: bool,
+    /// Someone made a rule that forwards to the old groups: move it along with the others from now on
+    #[arg(long, conflicts_with = "reassert")]
+    pub include_new: bool,
+    /// Someone changed a route: write our shares over it
+    #[arg(long)]
+    pub reassert: bool,
+    /// Stop after this step: number or name
+    #[arg(long, value_name = "STEP")]
+    pub until: Option<StepRef>,
+    /// Leave the rest to a scheduler's `step`, once this long has passed and nothing is in the middle: 0s, 10m
+    #[arg(long, value_parser = value::span, value_name = "TIME")]
+    pub max_wait: Option<Duration>,
+    /// Describe calls a second to spend on looking; more routes and groups are looked at less often [default: 10]
+    #[arg(long, value_parser = value::speed, value_name = "N")]
+    pub api_budget: Option<f64>,
+    /// When frozen by drift (exit 7) or a failure (exit 5): leave, or keep guarding [default: wait on a terminal]
+    #[arg(long, value_enum, hide_possible_values = true, value_name = "exit|wait")]
+    pub on_freeze: Option<OnFreeze>,
+    /// What is told to machines.
+    #[command(flatten)]
+    pub metrics: Metrics,
+}
+
+/// `promote`.
+#[derive(Debug, Clone, PartialEq, Args)]
+pub struct Promote {
+    /// Which run.
+    #[command(flatten)]
+    pub named: Named,
+    /// End this pause and all that are still to come
+    #[arg(long)]
+    pub full: bool,
+}
 
 /// What a declined question says.
 const UNCHANGED: &str = "nothing was changed";

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
+use clap::Args;
 use jiff::Timestamp;
 
 use crate::app::begin::{Beginning, begin};
@@ -13,11 +15,37 @@ use crate::app::prepare::prepare;
 use crate::app::steer::Going;
 use crate::app::{drive, find, place, world};
 use crate::base::time::later;
-use crate::cli::args::{Global, Step};
+use crate::cli::args::{Global, Metrics, help, value};
 use crate::cli::{ask, term};
 use crate::engine::Ports;
 use crate::plan::model::Plan;
 use crate::port::store::{RunSummary, Store, is_of};
+
+/// `step`.
+#[derive(Debug, Clone, PartialEq, Args)]
+#[command(after_help = help("Begins the plan's run, or takes the unfinished one in hand, or does nothing where it is over or somebody has it.
+It stays while a write, a settling step, a failing guard, a gate that must hold, or a rollback is in the middle.
+
+Examples:
+  cutover step plan.yaml --yes                        from cron, a systemd timer, a CI job or a CronJob
+  cutover step plan.yaml --yes --max-wait 4m          every five minutes, guarding in between", &Exit::ALL))]
+pub struct Step {
+    /// Plan file, `-` for stdin; or a run's id, to go on with that one only
+    #[arg(value_name = "PLAN|RUN")]
+    pub plan: String,
+    /// Do not ask; needed where there is no terminal
+    #[arg(long, short)]
+    pub yes: bool,
+    /// Guard for this long while there is only waiting left, such as 4m
+    #[arg(long, value_parser = value::span, default_value = "0s", value_name = "TIME")]
+    pub max_wait: Duration,
+    /// Describe calls a second to spend on looking; more routes and groups are looked at less often [default: 10]
+    #[arg(long, value_parser = value::speed, value_name = "N")]
+    pub api_budget: Option<f64>,
+    /// What is told to machines.
+    #[command(flatten)]
+    pub metrics: Metrics,
+}
 
 /// Runs the verb.
 pub async fn run(global: &Global, args: &Step) -> Result<Exit, Failure> {

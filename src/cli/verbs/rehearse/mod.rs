@@ -2,11 +2,12 @@
 
 mod audience;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use audience::Rehearsal;
+use clap::Args;
 
 use crate::adapter::hook::Outside;
 use crate::adapter::store::memory::Memory;
@@ -17,7 +18,7 @@ use crate::app::prepare::prepare;
 use crate::app::surface::Surface;
 use crate::app::telemetry::Telemetry;
 use crate::app::{drive, find};
-use crate::cli::args::{Global, Rehearse};
+use crate::cli::args::{Global, Metrics, help, value};
 use crate::cli::audience::audience as listener;
 use crate::cli::render::check;
 use crate::cli::term;
@@ -29,6 +30,44 @@ use crate::lab::scenario::Scenario;
 use crate::plan::model::Plan;
 use crate::port::Hooks;
 use crate::port::store::{Store, run_id};
+
+/// `rehearse`.
+#[derive(Debug, Clone, PartialEq, Args)]
+#[command(after_help = help("Nothing real is touched: no AWS, no cluster, no file.
+
+Examples:
+  cutover rehearse plan.yaml
+  cutover rehearse plan.yaml --virtual \\
+    --scenario examples/scenarios/green-dies-at-50.yaml",
+    &[Exit::Done, Exit::Usage, Exit::Refused, Exit::RolledBack, Exit::Stuck, Exit::Drift, Exit::Waiting, Exit::Interrupted]))]
+pub struct Rehearse {
+    /// Plan file, `-` for stdin
+    pub plan: String,
+    /// The lab's inhabitants and faults [default: all healthy, nothing happens]
+    #[arg(long, value_name = "FILE")]
+    pub scenario: Option<PathBuf>,
+    /// In virtual time: at once, and the same for every run of a seed
+    #[arg(long = "virtual", conflicts_with = "speed")]
+    pub virtual_time: bool,
+    /// Seed of everything that is random
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub seed: u64,
+    /// How many times faster than life [default: the whole in about half a minute]
+    #[arg(long, value_parser = value::speed, value_name = "N")]
+    pub speed: Option<f64>,
+    /// Requests a second of the lab's time, from its clients
+    #[arg(long, value_parser = value::speed, value_name = "N")]
+    pub rate: Option<f64>,
+    /// Really run the plan's commands and call its hooks; without it they are only said
+    #[arg(long, conflicts_with = "virtual_time")]
+    pub exec: bool,
+    /// Write the page of `cutover report` about it, `-` for stdout
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+    /// What is told to machines.
+    #[command(flatten)]
+    pub metrics: Metrics,
+}
 
 /// Who runs a rehearsal, in its journal.
 const OWNER: &str = "rehearsal@lab";

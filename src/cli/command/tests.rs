@@ -1,6 +1,9 @@
+use std::path::PathBuf;
+
 use clap::error::ErrorKind;
 
 use super::*;
+use crate::cli::args::StepRef;
 use crate::plan::model::{ClusterAccess, Shares, StatePlace};
 
 fn read(line: &str) -> Result<Cutover, clap::Error> {
