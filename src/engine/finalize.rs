@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::Ports;
 use crate::domain::decide::finalize::{Facts, carriers, questions};
+use crate::domain::elb;
 use crate::domain::health::gate::Sample;
 use crate::domain::run::state::State;
 use crate::plan::model::Plan;
@@ -18,11 +19,12 @@ pub async fn look(plan: &Plan, state: &State, ports: &Ports, balancer: &Balancer
     let carrying: Vec<_> = carrying.into_iter().collect();
     let (workloads, asked): (Vec<_>, Vec<_>) = questions(plan, state, quiet, ports.clock.now()).into_iter().unzip();
     let (routes, health, seen) = tokio::join!(balancer.traffic.routes(&ids), balancer.traffic.health(&carrying), ports.metrics.ask(&asked));
-    let mut listeners = std::collections::BTreeMap::new();
+    let mut census = std::collections::BTreeMap::new();
     for load_balancer in &state.started.load_balancers {
-        listeners.insert(load_balancer.clone(), balancer.inventory.listeners(load_balancer, Detail::Whole).await);
+        let listeners = balancer.inventory.listeners(load_balancer, Detail::Whole).await;
+        census.insert(load_balancer.clone(), listeners.map(|listeners| elb::census(load_balancer, listeners)));
     }
     let now = ports.clock.now();
     let healthy = health.into_iter().map(|(arn, targets)| (arn, targets.map(|targets| Sample::of(now, &targets).counts.healthy)));
-    Facts { routes, listeners, healthy: healthy.collect(), requests: workloads.into_iter().zip(seen).collect() }
+    Facts { routes, census, healthy: healthy.collect(), requests: workloads.into_iter().zip(seen).collect() }
 }

@@ -10,12 +10,13 @@ use jiff::Timestamp;
 use super::{marker, retry};
 use crate::base::retry::LOOK;
 use crate::domain::decide::goal;
-use crate::domain::elb::balancer::{LiveRoute, Target};
+use crate::domain::elb;
+use crate::domain::elb::balancer::Target;
 use crate::domain::kubernetes::workload::WorkloadView;
 use crate::domain::run::event::GroupStart;
 use crate::domain::run::state::State;
 use crate::domain::run::watch::{Marker, Observation};
-use crate::domain::traffic::{Content, Reading, RouteId, Unreadable};
+use crate::domain::traffic::{Content, Found, Reading, RouteId, Unreadable};
 use crate::plan::model::{self, ClusterName, Plan, ServiceRef, TargetType};
 use crate::port::{Balancer, Clock, Cluster, Detail, Inventory, Marks, Traffic};
 
@@ -108,12 +109,12 @@ pub async fn marker(subject: &Subject, marks: &dyn Marks, clock: &dyn Clock) -> 
 }
 
 /// Every route of the load balancers, as far as they can be read: whoever makes a rule does not ask us.
-pub async fn census(subject: &Subject, inventory: &dyn Inventory) -> Vec<(String, LiveRoute)> {
+pub async fn census(subject: &Subject, inventory: &dyn Inventory) -> Vec<Found> {
     let mut all = Vec::new();
     for load_balancer in &subject.load_balancers {
         // What cannot be read now is counted the next time; nothing depends on it.
         let listeners = inventory.listeners(load_balancer, Detail::Whole).await.unwrap_or_default();
-        all.extend(listeners.into_iter().flat_map(|(_, routes)| routes).map(|route| (load_balancer.clone(), route)));
+        all.extend(elb::census(load_balancer, listeners).found);
     }
     all
 }

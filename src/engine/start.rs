@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::decide::rival;
-use crate::domain::elb::LIMITS;
 use crate::domain::elb::balancer::Target;
 use crate::domain::elb::select::{SelectedGroup, SelectedRoute, Selection};
+use crate::domain::elb::{self, LIMITS};
 use crate::domain::health::gate::Sample;
 use crate::domain::kubernetes::binding::Binding;
-use crate::domain::run::event::{BindingStart, GroupStart, Owner, RouteStart, Started};
-use crate::domain::traffic::Unreadable;
+use crate::domain::run::event::{BindingStart, GroupStart, RouteStart, Started};
+use crate::domain::traffic::{Owner, Unreadable};
 use crate::plan::model::{BindingMode, ClusterName, Plan, Shares, StepKind};
 
 /// What a run starts from, beside the plan and the selection.
@@ -62,8 +61,8 @@ pub fn started(plan: &Plan, selection: &Selection, beginning: Beginning) -> Resu
 
 /// The route's own owners, then its load balancer's.
 fn owners(selection: &Selection, selected: &SelectedRoute) -> Vec<Owner> {
-    let balancer = selection.load_balancers.get(&selected.load_balancer).map(|lb| rival::owners(&lb.tags)).unwrap_or_default();
-    let mut all = rival::owners(&selected.route.tags);
+    let balancer = selection.load_balancers.get(&selected.load_balancer).map(|lb| elb::owners(&lb.tags)).unwrap_or_default();
+    let mut all = elb::owners(&selected.route.tags);
     all.extend(balancer);
     all.dedup();
     all

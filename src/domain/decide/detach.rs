@@ -1,45 +1,23 @@
 //! Letting the old cluster go: its groups are taken out of every route, then its bindings are deleted. No share changes: what is taken out
 //! carries nothing.
 
-use jiff::Timestamp;
-
-use super::{Batch, Decision, wait};
+use super::context::Context;
+use super::decision::{Batch, Decision, wait};
+use super::standing::{self, Standing, Tally};
 use crate::base::time::later;
 use crate::domain::run::event::{BindingStart, Event, Outcome, Stop, WaitReason, Write};
 use crate::domain::run::state::{Detach, Drift, Route, State};
-use crate::domain::run::watch::{Marker, Watch};
+use crate::domain::run::watch::Marker;
 use crate::domain::traffic::Unreadable;
 use crate::plan::model::Plan;
 
-/// How a route stands.
-enum Standing {
-    /// Without the old group, and read so.
-    Done,
-    Write(Write),
-    /// Until then nobody knows whether a write took effect.
-    Open(Timestamp),
-    /// Not read since the last thing that happened to it.
-    Unread(String),
-    /// Not ours to write, and why.
-    Left(String),
-}
-
-pub fn decide(plan: &Plan, state: &State, watch: &Watch, now: Timestamp) -> Decision {
-    let Some(detach) = &state.detach else { return Decision::Wait(Vec::new()) };
-    let (mut writes, mut left, mut open, mut unread) = (Vec::new(), Vec::new(), None, None);
-    for route in state.routes.values() {
-        match standing(plan, watch, route) {
-            Standing::Done => {}
-            Standing::Write(write) => writes.push(write),
-            Standing::Open(until) => open = open.max(Some(until)),
-            Standing::Unread(why) => unread = Some(format!("{}: {why}", route.start.label)),
-            Standing::Left(why) => left.push(format!("{}: {why}", route.start.label)),
-        }
-    }
-    let late = later(state.gate_since, plan.strategy.gates.timeout) <= now;
-    let marker = (watch.marker == Some(Marker::Missing)).then(|| "the marker tag is gone from the load balancer".to_owned());
-    let unmarked = || watch.marker_unread.as_ref().map(|why| format!("whose marker is on the load balancer cannot be read: {why}"));
-    if let Some(why) = marker.or_else(unmarked).or_else(|| watch.lapsed.clone()) {
+pub fn decide(c: &Context<'_>) -> Decision {
+    let Some(detach) = &c.state.detach else { return Decision::Wait(Vec::new()) };
+    let Tally { writes, open, unread, left, .. } = Tally::of(c.state.routes.values(), |route| standing(c, route));
+    let late = later(c.state.gate_since, c.plan.strategy.gates.timeout) <= c.now;
+    let marker = (c.watch.marker == Some(Marker::Missing)).then(|| "the marker tag is gone from the load balancer".to_owned());
+    let unmarked = || c.watch.marker_unread.as_ref().map(|why| format!("whose marker is on the load balancer cannot be read: {why}"));
+    if let Some(why) = marker.or_else(unmarked).or_else(|| c.watch.lapsed.clone()) {
         return if late { leave(why) } else { wait(WaitReason::Frozen, why, None) };
     }
     if !writes.is_empty() {
@@ -51,13 +29,13 @@ pub fn decide(plan: &Plan, state: &State, watch: &Watch, now: Timestamp) -> Deci
     if let Some(why) = unread {
         return if late { leave(why) } else { wait(WaitReason::Unreadable, why, None) };
     }
-    let bindings = bindings(plan, state, detach);
+    let bindings = bindings(c.plan, c.state, detach);
     // What still forwards to the old groups needs their targets.
     if !bindings.is_empty() && left.is_empty() {
-        return match watch.unbound.first() {
+        return match c.watch.unbound.first() {
             None => Decision::Unbind(bindings),
             Some(wait) if late => leave(wait.message.clone()),
-            Some(_) => Decision::Wait(watch.unbound.clone()),
+            Some(_) => Decision::Wait(c.watch.unbound.clone()),
         };
     }
     Decision::Record(vec![Event::Finished { outcome: Outcome::Completed, remarks: remarks(detach, &bindings), left }])
@@ -68,33 +46,33 @@ pub fn old<'a>(plan: &Plan, route: &'a Route) -> Option<&'a str> {
     route.start.groups.get(&plan.strategy.from).map(String::as_str)
 }
 
-fn standing(plan: &Plan, watch: &Watch, route: &Route) -> Standing {
+fn standing(c: &Context<'_>, route: &Route) -> Standing {
     match &route.drift {
-        Some(Drift::Gone) => return Standing::Done,
+        Some(Drift::Gone) => return Standing::Right,
         Some(Drift::Changed(_)) => return Standing::Left("someone else changed it, it is left alone".into()),
         None => {}
     }
     if let Some(open) = &route.open {
         return Standing::Open(open.deadline);
     }
-    let Some(old) = old(plan, route) else { return Standing::Done };
-    let reading = watch.routes.get(&route.start.id).filter(|r| r.at >= route.touched);
+    let Some(old) = old(c.plan, route) else { return Standing::Right };
+    let reading = standing::reading(c, route);
     let Some(weight) = route.split().weight(old) else {
         return match reading.map(|r| &r.value) {
-            _ if route.read_back => Standing::Done,
-            Some(Ok(_)) => Standing::Done,
+            _ if route.read_back => Standing::Right,
+            Some(Ok(_)) => Standing::Right,
             Some(Err(why)) => Standing::Unread(why.to_string()),
             None => Standing::Unread("not read yet".into()),
         };
     };
-    if let Some(why) = watch.refused.get(&route.start.id) {
+    if let Some(why) = c.watch.refused.get(&route.start.id) {
         return Standing::Left(format!("the write is refused: {why}"));
     }
     if let Some(Err(Unreadable::Unrepresentable(element))) = reading.map(|r| &r.value) {
         return Standing::Left(element.clone());
     }
     match route.split().detach(&[old]) {
-        Some(set) if weight == 0 => Standing::Write(Write { route: route.start.id.clone(), expect: Some(route.split().clone()), set }),
+        Some(set) if weight == 0 => Standing::Wrong(Write { route: route.start.id.clone(), expect: Some(route.split().clone()), set }),
         _ => Standing::Left("the old group carries traffic there".into()),
     }
 }

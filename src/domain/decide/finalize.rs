@@ -10,27 +10,23 @@ use super::goal;
 use crate::base::duration;
 use crate::base::time::{earlier, later};
 use crate::domain::decide::old_group;
-use crate::domain::elb::balancer::{Listener, LiveRoute};
 use crate::domain::metric::gate::{Question, Seen, Side};
 use crate::domain::run::event::{Event, Outcome, Record};
 use crate::domain::run::state::{Route, State};
-use crate::domain::traffic::{Content, RouteId, Split, Unreadable};
+use crate::domain::traffic::{Census, Content, Found, RouteId, Split, Unreadable};
 use crate::plan::model::Plan;
 use crate::plan::model::metric::{CloudWatch, Judge, MetricGate, NoData, Scope, Source};
 
 /// `CloudWatch` is complete after this.
 const LATE: Duration = Duration::from_mins(3);
 
-/// The listeners of a load balancer, each with its routes.
-type Listeners = Vec<(Listener, Vec<LiveRoute>)>;
-
 /// What was read for it.
 #[derive(Debug, Clone, Default)]
 pub struct Facts {
     /// The run's routes.
     pub routes: BTreeMap<RouteId, Result<Content, Unreadable>>,
-    /// Everything that the run's load balancers do, by ARN.
-    pub listeners: BTreeMap<String, Result<Listeners, Unreadable>>,
+    /// Every route of the run's load balancers, by load balancer.
+    pub census: BTreeMap<String, Result<Census, Unreadable>>,
     /// Healthy targets of the groups that carry the traffic now, by ARN.
     pub healthy: BTreeMap<String, Result<u32, Unreadable>>,
     /// What the groups' own request counts say, by workload.
@@ -130,7 +126,7 @@ pub fn judge(plan: &Plan, state: &State, records: &[Record], facts: &Facts, quie
     all.push(time(plan, state, records, now));
     all.extend(facts.requests.iter().map(|(workload, seen)| requests(plan, workload, seen, quiet)));
     all.push(rules(plan, state, facts));
-    all.push(health(plan, facts));
+    all.push(health(plan, state, facts));
     all
 }
 
@@ -225,19 +221,17 @@ fn requests(plan: &Plan, workload: &str, seen: &Seen, quiet: Duration) -> Item {
 fn rules(plan: &Plan, state: &State, facts: &Facts) -> Item {
     let old: BTreeSet<String> = state.routes.values().filter_map(|r| old_group(plan, r)).map(str::to_owned).collect();
     let mut leading = Vec::new();
-    for (load_balancer, listeners) in &facts.listeners {
-        let listeners = match listeners {
-            Ok(listeners) => listeners,
+    for (load_balancer, census) in &facts.census {
+        let census = match census {
+            Ok(census) => census,
             Err(why) => return item("rules", Stands::Unknown, format!("the rules of {load_balancer} cannot be read: {why}")),
         };
-        for (listener, routes) in listeners {
-            if let Some(unread) = listener.unread.iter().find(|u| !state.routes.contains_key(&u.id) && u.may_concern(&old)) {
-                return item("rules", Stands::Unknown, format!("{} cannot be read: {}", unread.label, unread.why));
-            }
-            let others = routes.iter().filter(|r| !state.routes.contains_key(&r.id));
-            let leads = |r: &&LiveRoute| r.forwards().is_some_and(|split| split.ids().any(|id| old.contains(id)));
-            leading.extend(others.filter(leads).map(LiveRoute::label));
+        if let Some(unread) = census.unread.iter().find(|u| !state.routes.contains_key(&u.id) && u.may_concern(&old)) {
+            return item("rules", Stands::Unknown, format!("{} cannot be read: {}", unread.label, unread.why));
         }
+        let others = census.found.iter().filter(|r| !state.routes.contains_key(&r.id));
+        let leads = |r: &&Found| r.content.split.ids().any(|id| old.contains(id));
+        leading.extend(others.filter(leads).map(|r| r.label.clone()));
     }
     let from = &plan.strategy.from;
     if leading.is_empty() {
@@ -247,8 +241,8 @@ fn rules(plan: &Plan, state: &State, facts: &Facts) -> Item {
 }
 
 /// Without the old cluster the others have to stand alone.
-fn health(plan: &Plan, facts: &Facts) -> Item {
-    let name = crate::domain::elb::arn::short;
+fn health(plan: &Plan, state: &State, facts: &Facts) -> Item {
+    let name = |group: &str| state.started.groups.get(group).map_or_else(|| group.to_owned(), |start| start.name.clone());
     if let Some((arn, _)) = facts.healthy.iter().find(|(_, healthy)| matches!(healthy, Ok(0))) {
         return item("health", Stands::No, format!("{} has no healthy target", name(arn)));
     }

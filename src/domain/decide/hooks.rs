@@ -2,28 +2,24 @@
 
 use jiff::Timestamp;
 
-use super::{Decision, steps, wait};
-use crate::base::text;
+use super::context::Context;
+use super::decision::{Decision, wait};
+use super::{failure, goal, words};
 use crate::base::time::later;
-use crate::domain::decide::goal;
 use crate::domain::run::event::{Freeze, WaitReason};
 use crate::domain::run::hook::{Errand, HookId, Occasion, Told};
 use crate::domain::run::state::{Progress, Rollback, State};
-use crate::domain::run::watch::Watch;
 use crate::plan::model::hook::{self, Action, Hook};
 use crate::plan::model::{Plan, StepKind};
 
-/// The longest that is shown of a command.
-const LONG: usize = 120;
-
 /// What an occasion of the current step still needs, one hook after the other; `None`: nothing.
-pub fn step(plan: &Plan, state: &State, watch: &Watch, at: Occasion) -> Option<Decision> {
-    let step = if matches!(at, Occasion::BeforeFinish | Occasion::AfterFinish) { 0 } else { state.step };
-    ids(plan, at, step).into_iter().find_map(|id| match state.hooks.get(&id) {
-        Some(Progress::Failed(why)) if must(plan, id) => {
-            Some(steps::failed(plan, state, watch, Freeze::HookFailed, format!("{}: {why}", words(plan, id))))
+pub fn step(c: &Context<'_>, at: Occasion) -> Option<Decision> {
+    let step = if matches!(at, Occasion::BeforeFinish | Occasion::AfterFinish) { 0 } else { c.state.step };
+    ids(c.plan, at, step).into_iter().find_map(|id| match c.state.hooks.get(&id) {
+        Some(Progress::Failed(why)) if must(c.plan, id) => {
+            Some(failure::failed(c, Freeze::HookFailed, format!("{}: {why}", words(c.plan, id))))
         }
-        progress => under_way(plan, id, progress),
+        progress => under_way(c.plan, id, progress),
     })
 }
 
@@ -70,7 +66,7 @@ pub fn errand(plan: &Plan, state: &State, id: HookId) -> Option<Errand> {
         plan: plan.name.clone(),
         hook: id.at,
         step: id.step,
-        label: plan.strategy.steps.get(id.step.wrapping_sub(1)).map(steps::label).unwrap_or_default(),
+        label: plan.strategy.steps.get(id.step.wrapping_sub(1)).map(words::label).unwrap_or_default(),
         from: plan.strategy.from.clone(),
         to: plan.strategy.to.clone(),
         shares: goal::ruling(plan, reached).map(|(_, shares)| shares).or(start).cloned(),
@@ -158,9 +154,9 @@ fn words(plan: &Plan, id: HookId) -> String {
     let (name, action) = match (own(plan, id), given(plan, id)) {
         (Some((name, exec)), _) => {
             let words = if id.at == Occasion::Undo { exec.undo.as_ref() } else { Some(&exec.command) };
-            (name, words.map(|words| line(words)).unwrap_or_default())
+            (name, words.map(|words| words::line(words)).unwrap_or_default())
         }
-        (None, Some(hook)) => (hook.name.clone(), action(&hook.action)),
+        (None, Some(hook)) => (hook.name.clone(), words::action(&hook.action)),
         (None, None) => (None, String::new()),
     };
     let name = name.map(|name| format!(" {name}")).unwrap_or_default();
@@ -184,22 +180,4 @@ fn spoken(at: Occasion) -> &'static str {
         Occasion::AfterFinish => "after finish",
         Occasion::Command | Occasion::Undo => "step",
     }
-}
-
-/// What is done, in words.
-pub fn action(action: &Action) -> String {
-    match action {
-        Action::Exec(words) => line(words),
-        // A query, a user and a path may hold what is nobody's business: the addresses of webhooks are secrets.
-        Action::Http { url, .. } => {
-            let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
-            let host = rest.split(['/', '?', '#']).next().unwrap_or(rest);
-            format!("POST {scheme}://{}/…", host.rsplit('@').next().unwrap_or(host))
-        }
-    }
-}
-
-/// A command line.
-pub fn line(words: &[String]) -> String {
-    text::line(&words.join(" "), LONG)
 }

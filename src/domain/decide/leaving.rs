@@ -7,21 +7,22 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
-use super::{Decision, Orders, guard, metrics, newer, steps};
+use super::context::Context;
+use super::decision::{Decision, Orders};
+use super::{bake, guard, metrics, newer, steps};
 use crate::domain::health::gate::Guard;
 use crate::domain::run::event::{Freeze, Stop, Wait, WaitReason};
-use crate::domain::run::state::{Phase, State};
-use crate::domain::run::watch::Watch;
+use crate::domain::run::state::Phase;
 use crate::plan::model::Plan;
 
 /// Waits, or leaves.
-pub fn decide(plan: &Plan, state: &State, watch: &Watch, orders: Orders, waits: Vec<Wait>, now: Timestamp) -> Decision {
+pub fn decide(c: &Context<'_>, orders: Orders, waits: Vec<Wait>) -> Decision {
     let Some(leave) = orders.leave else { return Decision::Wait(waits) };
-    let frozen = state.frozen.as_ref().map_or(Stop::Waiting, |frozen| stop(frozen.reason));
-    if (now < leave && frozen == Stop::Waiting) || middle(plan, state, watch, &waits, now) {
+    let frozen = c.state.frozen.as_ref().map_or(Stop::Waiting, |frozen| stop(frozen.reason));
+    if (c.now < leave && frozen == Stop::Waiting) || middle(c, &waits) {
         return Decision::Wait(waits);
     }
-    let last = steps::last_bake_record(state, watch).filter(|_| state.phase == Phase::Baking);
+    let last = bake::last_bake_record(c).filter(|_| c.state.phase == Phase::Baking);
     last.map_or_else(|| Decision::Leave(frozen, words(frozen, &waits)), |event| Decision::Record(vec![event]))
 }
 
@@ -39,22 +40,22 @@ pub fn stop(freeze: Freeze) -> Stop {
     }
 }
 
-fn middle(plan: &Plan, state: &State, watch: &Watch, waits: &[Wait], now: Timestamp) -> bool {
-    let frozen = state.frozen.is_some();
+fn middle(c: &Context<'_>, waits: &[Wait]) -> bool {
+    let frozen = c.state.frozen.is_some();
     // What can no longer take effect is decided by the next look that sees something, whoever looks.
-    let open = state.routes.values().filter_map(|r| r.open.as_ref()).any(|open| open.deadline >= now || !frozen);
-    let failing = || guard::groups(plan, state, watch, now).iter().any(|(_, _, g)| matches!(g, Guard::Failing(..)));
+    let open = c.state.routes.values().filter_map(|r| r.open.as_ref()).any(|open| open.deadline >= c.now || !frozen);
+    let failing = || guard::groups(c).iter().any(|(_, _, g)| matches!(g, Guard::Failing(..)));
     let waits = || waits.iter().any(|wait| holds(wait.reason, frozen));
     // What can be measured now is measured before anybody leaves: a gate that nobody asks says nothing for ever.
-    let measuring = || !metrics::questions(plan, state, &BTreeSet::new(), now).is_empty();
+    let measuring = || !metrics::questions(c.plan, c.state, &BTreeSet::new(), c.now).is_empty();
     // Nothing follows what would be raised next where nothing is raised.
-    let moves = newer::unknown(plan, state).is_none();
-    matches!(state.phase, Phase::RollingBack)
-        || (state.phase == Phase::Detaching && moves)
+    let moves = newer::unknown(c.plan, c.state).is_none();
+    matches!(c.state.phase, Phase::RollingBack)
+        || (c.state.phase == Phase::Detaching && moves)
         || open
         || waits()
         || failing()
-        || (moves && (measuring() || steps::in_motion(plan, state, watch, now)))
+        || (moves && (measuring() || steps::in_motion(c)))
 }
 
 /// Whether a wait is the middle of something.

@@ -4,15 +4,13 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
-use super::guard::carrying;
-use super::hold;
-use crate::domain::decide::goal;
-use crate::domain::elb::balancer::LiveRoute;
+use super::context::Context;
+use super::{carrying, context, goal};
 use crate::domain::metric::gate::{self as metric, Question, Side, Standing};
 use crate::domain::metric::verdict::judge::{Call, Sides, Verdict};
 use crate::domain::run::event::{Event, Wait, WaitReason};
 use crate::domain::run::state::{Phase, State};
-use crate::domain::run::watch::Watch;
+use crate::domain::traffic::Found;
 use crate::plan::model::metric::{MetricGate, Scope};
 use crate::plan::model::{Plan, StepKind};
 
@@ -43,7 +41,7 @@ fn new_carries(plan: &Plan, state: &State) -> bool {
 
 /// Whether shares are being written, and do not stand yet: what is measured now is about neither the old nor the new ones.
 pub fn moving(plan: &Plan, state: &State) -> bool {
-    state.phase == Phase::Moving && state.first_write.is_some() && hold::current(plan, state).is_some_and(|kind| *kind != StepKind::Bind)
+    state.phase == Phase::Moving && state.first_write.is_some() && context::current(plan, state).is_some_and(|kind| *kind != StepKind::Bind)
 }
 
 /// What is to be measured now, leaving out the gates that somebody measures already.
@@ -71,10 +69,10 @@ fn side(state: &State, gate: &MetricGate, cluster: &str) -> Side {
 }
 
 /// What a gate says now.
-pub fn verdict(plan: &Plan, state: &State, watch: &Watch, gate: &MetricGate, now: Timestamp) -> Verdict {
-    let sides = Sides { old: &plan.strategy.from, new: &plan.strategy.to };
-    let standing = Standing { sides, written: written(plan, state), advisory: advisory(state, watch) };
-    metric::verdict(gate, state.measured(&gate.name), &standing, now)
+pub fn verdict(c: &Context<'_>, gate: &MetricGate) -> Verdict {
+    let sides = Sides { old: &c.plan.strategy.from, new: &c.plan.strategy.to };
+    let standing = Standing { sides, written: written(c.plan, c.state), advisory: advisory(c) };
+    metric::verdict(gate, c.state.measured(&gate.name), &standing, c.now)
 }
 
 /// The new cluster's share as written, in percent.
@@ -84,55 +82,54 @@ fn written(plan: &Plan, state: &State) -> f64 {
 }
 
 /// Why the groups' requests say little about the shares, where that is so.
-fn advisory(state: &State, watch: &Watch) -> Option<String> {
-    if let Some(route) = state.routes.values().find(|r| r.start.content.sticky().is_some()) {
+fn advisory(c: &Context<'_>) -> Option<String> {
+    if let Some(route) = c.state.routes.values().find(|r| r.start.content.sticky().is_some()) {
         return Some(format!("clients are sticky on {}, and stay with their group", route.start.label));
     }
-    let ours = |arn: &str| state.started.groups.contains_key(arn);
-    let feeds = |live: &LiveRoute| live.content.split.members.iter().any(|m| m.weight != Some(0) && ours(&m.id));
-    let other = watch.census.iter().map(|(_, route)| route).find(|route| !state.routes.contains_key(&route.id) && feeds(route))?;
-    Some(format!("{} sends requests to the same groups, and is not moved", other.label()))
+    let ours = |arn: &str| c.state.started.groups.contains_key(arn);
+    let feeds = |live: &Found| live.content.split.members.iter().any(|m| m.weight != Some(0) && ours(&m.id));
+    let other = c.watch.census.iter().find(|route| !c.state.routes.contains_key(&route.id) && feeds(route))?;
+    Some(format!("{} sends requests to the same groups, and is not moved", other.label))
 }
 
 /// Changes of what the gates say, to be recorded with their reasons.
-pub fn news(plan: &Plan, state: &State, watch: &Watch, now: Timestamp) -> Vec<Event> {
-    if moving(plan, state) {
+pub fn news(c: &Context<'_>) -> Vec<Event> {
+    if moving(c.plan, c.state) {
         return Vec::new();
     }
-    let gates = in_force(plan, state).into_iter();
+    let gates = in_force(c.plan, c.state).into_iter();
     let changed = gates.filter_map(|gate| {
-        let said = state.said(&gate.name);
-        let Verdict { call, why } = verdict(plan, state, watch, gate, now);
+        let said = c.state.said(&gate.name);
+        let Verdict { call, why } = verdict(c, gate);
         // Before the first measurement there is nothing to say.
-        let new = said != Some(call) && !(said.is_none() && state.measured(&gate.name).is_empty());
+        let new = said != Some(call) && !(said.is_none() && c.state.measured(&gate.name).is_empty());
         new.then(|| Event::Judged { gate: gate.name.clone(), call, why, dry_run: gate.dry_run })
     });
     changed.collect()
 }
 
 /// The first guard that has failed, by its name, and why.
-pub fn failed(plan: &Plan, state: &State, watch: &Watch, now: Timestamp) -> Option<(String, String)> {
-    let gates = in_force(plan, state).into_iter().filter(|g| g.guard && !g.dry_run);
-    gates
-        .map(|gate| (gate, verdict(plan, state, watch, gate, now)))
-        .find(|(_, v)| v.call == Call::Fail)
-        .map(|(gate, v)| (gate.name.clone(), v.why))
+pub fn failed(c: &Context<'_>) -> Option<(String, String)> {
+    let gates = in_force(c.plan, c.state).into_iter().filter(|g| g.guard && !g.dry_run);
+    gates.map(|gate| (gate, verdict(c, gate))).find(|(_, v)| v.call == Call::Fail).map(|(gate, v)| (gate.name.clone(), v.why))
 }
 
 /// What the gates that must pass before the current step goes on still say, as waits; empty where all pass.
-pub fn short(plan: &Plan, state: &State, watch: &Watch, now: Timestamp) -> Vec<Wait> {
+pub fn short(c: &Context<'_>) -> Vec<Wait> {
     // A pause is held by its own gates only; what gives the new cluster less, by none.
-    let own = match hold::current(plan, state) {
+    let own = match c.kind() {
         Some(StepKind::Bake(_) | StepKind::Exec(_)) => true,
-        Some(StepKind::Shares(shares)) if f64::from(shares.get(&plan.strategy.to).copied().unwrap_or(0)) > written(plan, state) + 1e-9 => {
+        Some(StepKind::Shares(shares))
+            if f64::from(shares.get(&c.plan.strategy.to).copied().unwrap_or(0)) > written(c.plan, c.state) + 1e-9 =>
+        {
             false
         }
         Some(StepKind::Bind | StepKind::Shares(_) | StepKind::Approval(_) | StepKind::Unknown) | None => return Vec::new(),
     };
-    let gates = in_force(plan, state).into_iter().filter(|g| g.raise && !g.dry_run);
-    let gates = gates.filter(|g| !own || g.scope == Scope::Step(state.step));
+    let gates = in_force(c.plan, c.state).into_iter().filter(|g| g.raise && !g.dry_run);
+    let gates = gates.filter(|g| !own || g.scope == Scope::Step(c.state.step));
     let waits = gates.filter_map(|gate| {
-        let Verdict { call, why } = verdict(plan, state, watch, gate, now);
+        let Verdict { call, why } = verdict(c, gate);
         let message = || format!("gate {} {}: {why}", gate.name, if call == Call::Fail { "fails" } else { "holds" });
         (call != Call::Pass).then(|| Wait { reason: WaitReason::MetricGate, message: message(), until: None })
     });

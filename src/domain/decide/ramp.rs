@@ -5,40 +5,37 @@
 
 use std::collections::BTreeSet;
 
-use jiff::Timestamp;
-
-use super::{Decision, guard, wait, way_back};
+use super::context::Context;
+use super::decision::{Decision, wait};
+use super::{carrying, way_back};
 use crate::base::time::later;
-use crate::domain::elb::arn::short;
 use crate::domain::health::gate::{self, Guard};
 use crate::domain::run::event::{Event, WaitReason};
-use crate::domain::run::state::{Ramping, State};
-use crate::domain::run::watch::Watch;
-use crate::plan::model::Plan;
+use crate::domain::run::state::Ramping;
 
 /// What follows a part that reads back right on every route that it can be written to.
-pub fn next(plan: &Plan, state: &State, watch: &Watch, ramp: &Ramping, now: Timestamp) -> Decision {
-    let home: BTreeSet<&str> = state.routes.values().flat_map(|route| way_back::carriers(state, route)).collect();
-    if let Some(dead) = dead(state, watch, &home) {
-        let early = Some(format!("{} has no healthy target, so there is nothing to wait for", short(dead)));
+pub fn next(c: &Context<'_>, ramp: &Ramping) -> Decision {
+    let home: BTreeSet<&str> = c.state.routes.values().flat_map(|route| way_back::carriers(c.state, route)).collect();
+    if let Some(dead) = dead(c, &home) {
+        let early = Some(format!("{} has no healthy target, so there is nothing to wait for", c.name(dead)));
         return Decision::Record(vec![Event::Ramped { percent: 100, early }]);
     }
-    let written = state.routes.values().map(|r| r.touched).max().unwrap_or(ramp.since).max(ramp.since);
+    let written = c.state.routes.values().map(|r| r.touched).max().unwrap_or(ramp.since).max(ramp.since);
     let percent = ramp.ramp.percents.iter().copied().find(|p| *p > ramp.percent).unwrap_or(100);
     let due = later(written, std::time::Duration::from_secs(ramp.ramp.every));
-    if now < due {
+    if c.now < due {
         return wait(WaitReason::Ramp, format!("{} % of the way back; {percent} % is next", ramp.percent), Some(due));
     }
     let mut unseen = Vec::new();
     for group in home {
-        if watch.unreadable.contains_key(group) {
-            let message = format!("{percent} % of the way back waits: the health of {} cannot be read", short(group));
+        if c.watch.unreadable.contains_key(group) {
+            let message = format!("{percent} % of the way back waits: the health of {} cannot be read", c.name(group));
             return wait(WaitReason::Unreadable, message, None);
         }
-        if watch.of(group).back().is_none_or(|sample| sample.at < written) {
+        if c.watch.of(group).back().is_none_or(|sample| sample.at < written) {
             unseen.push(group.to_owned());
-        } else if let Some(why) = unwell(plan, state, watch, group, percent, now) {
-            let message = format!("{percent} % of the way back waits: {} {why}", short(group));
+        } else if let Some(why) = unwell(c, group, percent) {
+            let message = format!("{percent} % of the way back waits: {} {why}", c.name(group));
             return wait(WaitReason::Ramp, message, None);
         }
     }
@@ -46,16 +43,16 @@ pub fn next(plan: &Plan, state: &State, watch: &Watch, ramp: &Ramping, now: Time
 }
 
 /// A group that has traffic still, and nobody to serve it.
-fn dead<'a>(state: &'a State, watch: &Watch, home: &BTreeSet<&str>) -> Option<&'a str> {
-    let known = |group: &str| !watch.unreadable.contains_key(group) && watch.healthy(group) == Some(0);
-    guard::carrying(state).into_keys().find(|group| !home.contains(group) && known(group))
+fn dead<'a>(c: &Context<'a>, home: &BTreeSet<&str>) -> Option<&'a str> {
+    let known = |group: &str| !c.watch.unreadable.contains_key(group) && c.watch.healthy(group) == Some(0);
+    carrying(c.state).into_keys().find(|group| !home.contains(group) && known(group))
 }
 
 /// Why a group of the old side could not take this much of the traffic; by the same measure as the guard's.
-fn unwell(plan: &Plan, state: &State, watch: &Watch, group: &str, share: u32, now: Timestamp) -> Option<String> {
-    let gates = &plan.strategy.gates;
-    let total = guard::family_total(state, watch, group);
-    match gate::guard(watch.of(group), &gates.guard, share, total, gates.raise.capacity, now) {
+fn unwell(c: &Context<'_>, group: &str, share: u32) -> Option<String> {
+    let gates = &c.plan.strategy.gates;
+    let total = carrying::family_total(c, group);
+    match gate::guard(c.watch.of(group), &gates.guard, share, total, gates.raise.capacity, c.now) {
         Guard::Fine => None,
         Guard::Failing(_, why) | Guard::Failed(why) => Some(why),
         Guard::Unknown => Some("was not seen yet".into()),

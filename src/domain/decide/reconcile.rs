@@ -2,51 +2,50 @@
 
 use jiff::Timestamp;
 
-use crate::domain::decide::rival;
-use crate::domain::elb::balancer::LiveRoute;
+use super::context::Context;
+use super::standing;
 use crate::domain::run::event::{Event, RouteStart, WriteResult};
 use crate::domain::run::state::{Open, Phase, Route, State};
-use crate::domain::run::watch::Watch;
-use crate::domain::traffic::{Content, RouteId, Split, Unreadable};
+use crate::domain::traffic::{Content, Found, RouteId, Split, Unreadable};
 
 /// What must be journalled before anything else is decided.
-pub fn events(state: &State, watch: &Watch) -> Vec<Event> {
-    let routes = state.routes.values().filter_map(|route| event(route, watch));
-    routes.chain(appeared(state, watch)).collect()
+pub fn events(c: &Context<'_>) -> Vec<Event> {
+    let routes = c.state.routes.values().filter_map(|route| event(c, route));
+    routes.chain(appeared(c)).collect()
 }
 
 /// Rules that were made since the start and carry traffic to a group that the run moves it away from.
-fn appeared(state: &State, watch: &Watch) -> Vec<Event> {
-    let (Some(others), false) = (&state.started.others, matches!(state.phase, Phase::RollingBack | Phase::Detaching)) else {
+fn appeared(c: &Context<'_>) -> Vec<Event> {
+    let (Some(others), false) = (&c.state.started.others, matches!(c.state.phase, Phase::RollingBack | Phase::Detaching)) else {
         return Vec::new();
     };
-    let known = |id: &RouteId| others.contains(id) || state.routes.contains_key(id) || state.newcomers.contains_key(id);
-    let new = watch.census.iter().filter(|(_, route)| !known(&route.id));
-    let starts = new.filter_map(|(load_balancer, route)| start(state, load_balancer, route));
+    let known = |id: &RouteId| others.contains(id) || c.state.routes.contains_key(id) || c.state.newcomers.contains_key(id);
+    let new = c.watch.census.iter().filter(|found| !known(&found.id));
+    let starts = new.filter_map(|found| start(c.state, found));
     starts.map(|route| Event::Appeared { route: Box::new(route) }).collect()
 }
 
 /// A newcomer as a route of the run: of the workload whose group it carries traffic to.
-fn start(state: &State, load_balancer: &str, live: &LiveRoute) -> Option<RouteStart> {
-    let split = live.forwards()?;
+fn start(state: &State, live: &Found) -> Option<RouteStart> {
+    let split = live.content.forwards()?;
     let left = |route: &&Route| route.start.groups.values().any(|id| route.original().carries(id) && split.carries(id));
     let kin = &state.routes.values().find(left)?.start;
     Some(RouteStart {
         id: live.id.clone(),
-        load_balancer: load_balancer.to_owned(),
-        label: live.label(),
+        load_balancer: live.load_balancer.clone(),
+        label: live.label.clone(),
         conditions: live.conditions.clone(),
         workload: kin.workload.clone(),
         groups: kin.groups.clone(),
         content: live.content.clone(),
         found: None,
         limits: kin.limits,
-        owners: rival::owners(&live.tags),
+        owners: live.owners.clone(),
     })
 }
 
-fn event(route: &Route, watch: &Watch) -> Option<Event> {
-    let reading = watch.routes.get(&route.start.id).filter(|r| r.at >= route.touched)?;
+fn event(c: &Context<'_>, route: &Route) -> Option<Event> {
+    let reading = standing::reading(c, route)?;
     match &reading.value {
         Ok(live) => match &route.open {
             Some(open) => opened(route, open, live, reading.at),

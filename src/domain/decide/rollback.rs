@@ -1,49 +1,23 @@
 //! The way back: derived from what was done, never authored. Restoring writes wait for no gate; the end waits for a read that shows every
 //! route right, later than the deadline of every write that was never answered.
 
-use jiff::Timestamp;
-
-use super::{Batch, Decision, hold, hooks, ramp, wait, way_back};
+use super::context::Context;
+use super::decision::{Batch, Decision, wait};
+use super::standing::{self, Standing, Tally};
+use super::{goal, hold, hooks, ramp, way_back};
 use crate::base::duration;
-use crate::domain::decide::goal;
 use crate::domain::run::event::{Event, Outcome, Stop, WaitReason, Write};
 use crate::domain::run::state::{Rollback, Route, State};
-use crate::domain::run::watch::Watch;
 use crate::domain::traffic::{Content, Split, Unreadable};
 use crate::plan::model::{Plan, RollbackStickiness};
 
-/// How a route stands.
-enum Standing {
-    Right,
-    /// Right by the last read, but an older write may still come.
-    Open(Timestamp),
-    /// To be written.
-    Wrong(Write),
-    /// Deleted, as far as is known; only a look that finds nothing there settles it.
-    Unseen,
-    /// Not to be written as things are, and why: the run stays, for whoever changes that.
-    Left(String),
-    /// Nothing that this run could ever put back, and why: it ends without it.
-    Lost(String),
-}
-
-pub fn decide(plan: &Plan, state: &State, watch: &Watch, now: Timestamp) -> Decision {
-    let Some(rollback) = &state.rollback else { return Decision::Wait(Vec::new()) };
-    let (mut writes, mut left, mut lost, mut open, mut unseen) = (Vec::new(), Vec::new(), Vec::new(), None, false);
-    let named = |route: &Route, why: String| format!("{}: {why}", route.start.label);
-    for route in first_things_first(plan, state) {
-        match standing(plan, state, watch, route, rollback, now) {
-            Standing::Right => {}
-            Standing::Open(until) => open = open.max(Some(until)),
-            Standing::Wrong(write) => writes.push(write),
-            Standing::Unseen => unseen = true,
-            Standing::Left(why) => left.push(named(route, why)),
-            Standing::Lost(why) => lost.push(named(route, why)),
-        }
-    }
+pub fn decide(c: &Context<'_>) -> Decision {
+    let Some(rollback) = &c.state.rollback else { return Decision::Wait(Vec::new()) };
+    let routes = first_things_first(c.plan, c.state);
+    let Tally { writes, open, unread, mut left, mut lost } = Tally::of(routes, |route| standing(c, route, rollback));
     // The first write goes first; where nothing can be written, this process leaves, and a hook would not live to its end.
     if (rollback.wrote || (writes.is_empty() && left.is_empty()))
-        && let Some(call) = hooks::beside(plan, state)
+        && let Some(call) = hooks::beside(c.plan, c.state)
     {
         return call;
     }
@@ -53,22 +27,22 @@ pub fn decide(plan: &Plan, state: &State, watch: &Watch, now: Timestamp) -> Deci
     if let Some(until) = open {
         return wait(WaitReason::OpenWrite, "every route reads back right; a write that was never answered may still come", Some(until));
     }
-    if unseen {
-        let blind = hold::blind(watch).map(|wait| Decision::Wait(vec![wait]));
+    if unread.is_some() {
+        let blind = hold::blind(c.state, c.watch).map(|wait| Decision::Wait(vec![wait]));
         return blind.unwrap_or_else(|| wait(WaitReason::Unreadable, "a rule that was deleted is looked for once more", None));
     }
-    if let Some(ramping) = rollback.part().filter(|_| left.len() + lost.len() < state.routes.len()) {
-        return ramp::next(plan, state, watch, ramping, now);
+    if let Some(ramping) = rollback.part().filter(|_| left.len() + lost.len() < c.state.routes.len()) {
+        return ramp::next(c, ramping);
     }
     if left.is_empty() {
-        if let Some(decision) = hooks::closing(plan, state, rollback) {
+        if let Some(decision) = hooks::closing(c.plan, c.state, rollback) {
             return decision;
         }
-        lost.extend(hooks::not_undone(plan, state, rollback));
-        return Decision::Record(vec![finished(plan, state, rollback, lost)]);
+        lost.extend(hooks::not_undone(c.plan, c.state, rollback));
+        return Decision::Record(vec![finished(c.plan, c.state, rollback, lost)]);
     }
     left.append(&mut lost);
-    left.extend(hooks::not_undone(plan, state, rollback));
+    left.extend(hooks::not_undone(c.plan, c.state, rollback));
     Decision::Leave(Stop::Stuck, stuck(&left))
 }
 
@@ -91,9 +65,13 @@ fn first_things_first<'a>(plan: &Plan, state: &'a State) -> Vec<&'a Route> {
     routes
 }
 
-fn standing(plan: &Plan, state: &State, watch: &Watch, route: &Route, rollback: &Rollback, now: Timestamp) -> Standing {
+fn standing(c: &Context<'_>, route: &Route, rollback: &Rollback) -> Standing {
     if route.gone() {
-        return if missing(route, watch) { Standing::Lost("the rule was deleted".into()) } else { Standing::Unseen };
+        return if matches!(unread(c, route), Some(Unreadable::NotFound(_))) {
+            Standing::Lost("the rule was deleted".into())
+        } else {
+            Standing::Unread("it was deleted, as far as is known".into())
+        };
     }
     // What a person asked for and cannot be had is not asked for again.
     let never = |why: String| if rollback.automatic { Standing::Left(why) } else { Standing::Lost(why) };
@@ -102,57 +80,46 @@ fn standing(plan: &Plan, state: &State, watch: &Watch, route: &Route, rollback: 
     {
         return Standing::Left(format!("someone else changed it, it is left alone: {}", spelled(route, live.forwards())));
     }
-    if let Some(Unreadable::Unrepresentable(element)) = unread(route, watch) {
+    if let Some(Unreadable::Unrepresentable(element)) = unread(c, route) {
         return Standing::Left(element.clone());
     }
-    let reading = reading(route, watch);
+    let reading = standing::reading(c, route).and_then(|r| r.value.as_ref().ok());
     if reading.is_some_and(|content| content.forwards().is_none()) {
         return never("someone else made it something that forwards nowhere".into());
     }
     let live = reading.and_then(Content::forwards).unwrap_or(route.split());
     // A write that nobody heard of may have attached a group, which then stays attached.
     let sent = route.open.as_ref().and_then(|open| open.sets.last()).filter(|_| reading.is_none());
-    let goal = match goal::back(plan, state, route, rollback, sent.unwrap_or(live)) {
+    let goal = match goal::back(c.plan, c.state, route, rollback, sent.unwrap_or(live)) {
         Ok(goal) => goal,
         Err(e) => return never(e.to_string()),
     };
     // What was confirmed or read before the rollback began, or by another process, is no read-back; the writer reads before it writes.
-    let read = reading.is_some() && watch.routes.get(&route.start.id).is_some_and(|r| r.at >= rollback.since);
-    let right = live.same(&goal) && route.split().same(&goal) && (read || route.read_back) && !route.outdated(live, now);
+    let read = reading.is_some() && c.watch.routes.get(&route.start.id).is_some_and(|r| r.at >= rollback.since);
+    let right = live.same(&goal) && route.split().same(&goal) && (read || route.read_back) && !route.outdated(live, c.now);
     match &route.open {
         None if right => Standing::Right,
         // A late read may show what a write without an answer was to restore: then it is written again.
-        Some(open) if live.same(&goal) && !open.pending && !route.outdated(live, now) => {
-            if now <= open.deadline {
+        Some(open) if live.same(&goal) && !open.pending && !route.outdated(live, c.now) => {
+            if c.now <= open.deadline {
                 Standing::Open(open.deadline)
             } else {
-                Standing::Open(now)
+                Standing::Open(c.now)
             }
         }
-        _ if watch.refused.contains_key(&route.start.id) => {
-            Standing::Left(format!("the write is refused: {}", watch.refused[&route.start.id]))
+        _ if c.watch.refused.contains_key(&route.start.id) => {
+            Standing::Left(format!("the write is refused: {}", c.watch.refused[&route.start.id]))
         }
-        _ if !rollback.force && rollback.to_step.is_none() && way_back::none(state, route, watch) => {
+        _ if !rollback.force && rollback.to_step.is_none() && way_back::none(c.state, route, c.watch) => {
             Standing::Left("the way back has no healthy target; `cutover rollback --force` goes there all the same".into())
         }
         _ => Standing::Wrong(Write { route: route.start.id.clone(), expect: None, set: goal }),
     }
 }
 
-/// The content as last read, if that reading is later than all that we did to the route.
-fn reading<'a>(route: &Route, watch: &'a Watch) -> Option<&'a Content> {
-    let reading = watch.routes.get(&route.start.id).filter(|r| r.at >= route.touched)?;
-    reading.value.as_ref().ok()
-}
-
-/// Whether the last look, later than all that we did to the route, did not find it.
-fn missing(route: &Route, watch: &Watch) -> bool {
-    matches!(unread(route, watch), Some(Unreadable::NotFound(_)))
-}
-
 /// Why the last look, later than all that we did to the route, could not read it.
-fn unread<'a>(route: &Route, watch: &'a Watch) -> Option<&'a Unreadable> {
-    watch.routes.get(&route.start.id).filter(|r| r.at >= route.touched)?.value.as_ref().err()
+fn unread<'a>(c: &Context<'a>, route: &Route) -> Option<&'a Unreadable> {
+    standing::reading(c, route)?.value.as_ref().err()
 }
 
 fn spelled(route: &Route, split: Option<&Split>) -> String {

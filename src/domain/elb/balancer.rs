@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::traffic::{Content, RouteId, Split, Unreadable};
+use crate::domain::traffic::{Content, RouteId, Split, Unread, Unreadable};
 
 /// AWS tags, by key.
 pub type Tags = BTreeMap<String, String>;
@@ -42,7 +42,7 @@ impl LoadBalancer {
     pub fn named(arn: &str) -> Self {
         Self {
             arn: arn.to_owned(),
-            name: arn.split('/').nth(2).unwrap_or(arn).to_owned(),
+            name: super::arn::name(arn).to_owned(),
             dns_name: String::new(),
             kind: String::new(),
             scheme: String::new(),
@@ -76,27 +76,6 @@ pub struct Listener {
     /// Why its tags and its routes' are empty, where they could not be read.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub tags_unread: Option<Unreadable>,
-}
-
-/// A route that could not be read, or all rules of a listener where not even their list could be.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Unread {
-    /// Which.
-    pub id: RouteId,
-    /// `443 rule 15`, `443 default`, `443 rules`.
-    pub label: String,
-    /// ARNs of the target groups that it forwards to, as far as can be told; empty: nobody knows.
-    pub groups: Vec<String>,
-    /// Why.
-    pub why: Unreadable,
-}
-
-impl Unread {
-    /// Whether it may forward to one of these groups.
-    pub fn may_concern<'a>(&self, groups: impl IntoIterator<Item = &'a String>) -> bool {
-        self.groups.is_empty() || groups.into_iter().any(|arn| self.groups.contains(arn))
-    }
 }
 
 /// A listener's default action or a rule, as read.

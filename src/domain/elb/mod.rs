@@ -3,8 +3,12 @@
 pub mod action;
 pub mod arn;
 pub mod balancer;
+mod census;
 mod content;
 pub mod init;
+mod owners;
 pub mod select;
 
+pub use census::census;
 pub use content::{Foreign, LIMITS, actions, content, kinds};
+pub use owners::owners;

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use super::{Context, finding};
 use crate::base::finding::{Code, Finding};
 use crate::base::text::list;
-use crate::domain::decide::rival::{self, IGNORE_CHANGES};
+use crate::domain::decide::rival::IGNORE_CHANGES;
 use crate::domain::elb::balancer::Tags;
-use crate::domain::run::event::Tool;
+use crate::domain::elb::owners;
+use crate::domain::traffic::Tool;
 
 /// Something with tags: what it is, and its tags.
 type Tagged<'a> = (String, &'a Tags);
@@ -70,5 +71,5 @@ fn infrastructure(things: &[Tagged<'_>], code: Code, tool: Tool, help: &str, fin
 }
 
 fn tag_of(tool: Tool, tags: &Tags) -> Option<String> {
-    rival::owners(tags).into_iter().find(|owner| owner.tool == tool).map(|owner| owner.tag)
+    owners(tags).into_iter().find(|owner| owner.tool == tool).map(|owner| owner.tag)
 }

@@ -6,12 +6,11 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::event::Wait;
+use super::event::{Started, Wait};
 use crate::base::time::signed;
-use crate::domain::elb::arn::short;
-use crate::domain::elb::balancer::{LiveRoute, Target};
+use crate::domain::elb::balancer::Target;
 use crate::domain::health::gate::{FRESH, Sample, Samples};
-use crate::domain::traffic::{Content, Reading, RouteId, Unreadable};
+use crate::domain::traffic::{Content, Found, Reading, RouteId, Unreadable};
 
 /// One look at the world. What was not looked at is absent.
 #[derive(Debug, Clone, Default)]
@@ -24,8 +23,8 @@ pub struct Observation {
     pub replicas: BTreeMap<String, u32>,
     /// The marker on the load balancers, or why it could not be read; `None` where the plan does without.
     pub marker: Option<Reading<Marker>>,
-    /// Every route of each load balancer that could be read, with that load balancer's ARN; empty where nobody asked.
-    pub census: Vec<(String, LiveRoute)>,
+    /// Every route of the load balancers that could be read; empty where nobody asked.
+    pub census: Vec<Found>,
 }
 
 impl Observation {
@@ -70,8 +69,8 @@ pub struct Watch {
     pub replicas: BTreeMap<String, u32>,
     /// The most pods that an autoscaler lets a group have; asked for while a raise waits.
     pub ceilings: BTreeMap<String, u32>,
-    /// Every route of the load balancers when they were last counted, with the load balancer's ARN.
-    pub census: Vec<(String, LiveRoute)>,
+    /// Every route of the load balancers when they were last counted.
+    pub census: Vec<Found>,
     /// The marker as last read.
     pub marker: Option<Marker>,
     /// Why the marker could not be read the last time.
@@ -246,13 +245,15 @@ impl Watch {
     }
 
     /// What cannot be read at present, in words.
-    pub fn blindness(&self) -> Option<String> {
-        let groups = self.unreadable.iter().map(|(g, why)| format!("health of {}: {why}", short(g)));
+    pub fn blindness(&self, started: &Started) -> Option<String> {
+        let group = |id: &String| started.groups.get(id).map_or_else(|| id.clone(), |group| group.name.clone());
+        let route = |id: &RouteId| started.routes.iter().find(|r| r.id == *id).map_or_else(|| id.to_string(), |r| r.label.clone());
+        let groups = self.unreadable.iter().map(|(g, why)| format!("health of {}: {why}", group(g)));
         let routes = self
             .routes
             .iter()
             .filter(|(_, r)| blinds(&r.value))
-            .filter_map(|(id, r)| r.value.as_ref().err().map(|e| format!("{}: {e}", short(id.id()))));
+            .filter_map(|(id, r)| r.value.as_ref().err().map(|e| format!("{}: {e}", route(id))));
         let marker = self.marker_unread.iter().map(|why| format!("the marker tag: {why}"));
         let all: Vec<_> = groups.chain(routes).chain(marker).collect();
         let first = all.first()?;

@@ -1,6 +1,8 @@
 //! Routes, their members and weights, in no vendor's words. A balancer's own vocabulary belongs to its own room, such as [`elb`](super::elb).
 
+mod census;
 mod content;
+mod owner;
 mod reading;
 mod route;
 pub mod shares;
@@ -8,7 +10,9 @@ mod split;
 
 use std::collections::BTreeMap;
 
+pub use census::{Census, Found, Unread};
 pub use content::{Content, Rest, Sticky};
+pub use owner::{Owner, Tool};
 pub use reading::{Reading, Unreadable};
 pub use route::{RouteId, RouteKind};
 pub use split::{Limits, Member, Split};

@@ -5,13 +5,12 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::domain::decide::rival;
 use crate::domain::elb;
-use crate::domain::elb::balancer::{Listener, LiveRoute, LoadBalancer, Tags, Target, TargetGroup, Unread};
+use crate::domain::elb::balancer::{Listener, LiveRoute, LoadBalancer, Tags, Target, TargetGroup};
 use crate::domain::elb::select::short_name;
 use crate::domain::health::Counts;
 use crate::domain::health::gate::Sample;
-use crate::domain::traffic::Unreadable;
+use crate::domain::traffic::{Unread, Unreadable};
 
 /// Tags of this tool begin like this.
 const OURS: &str = "cutover";
@@ -186,5 +185,5 @@ fn group(group: &TargetGroup, health: Option<&Result<Vec<Target>, Unreadable>>, 
 }
 
 fn tags_of_owners(tags: &Tags) -> Vec<String> {
-    rival::owners(tags).into_iter().map(|owner| owner.tag).collect()
+    elb::owners(tags).into_iter().map(|owner| owner.tag).collect()
 }

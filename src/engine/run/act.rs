@@ -67,7 +67,7 @@ impl Run<'_> {
     /// Why none of a batch can be written at the moment.
     pub(super) fn delayed(&self, batch: &Batch) -> Wait {
         let unread = |w: &Write| self.watch.routes.get(&w.route).is_some_and(|r| r.value.is_err());
-        let blind = decide::blind(&self.watch).filter(|_| batch.writes.iter().any(unread));
+        let blind = decide::blind(&self.state, &self.watch).filter(|_| batch.writes.iter().any(unread));
         blind.unwrap_or_else(|| Wait { reason: WaitReason::Rate, message: "the API's rate".into(), until: None })
     }
 

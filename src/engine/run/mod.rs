@@ -11,7 +11,7 @@ use super::limit::Ease;
 use super::write::Executor;
 use super::write::restore as sight;
 use super::{Audience, Ending, EngineError, Interrupt, Ports, Settings, look, request};
-use crate::domain::decide::{Decision, carries_on, decide};
+use crate::domain::decide::{Context, Decision, carries_on, decide};
 use crate::domain::health::Counts;
 use crate::domain::run::event::{Event, Outcome, Stop, Wait};
 use crate::domain::run::state::{Phase, State};
@@ -170,7 +170,7 @@ impl<'a> Run<'a> {
             }
             self.measure().await?;
             let now = self.ports.clock.now();
-            let decision = decide(self.plan, &self.state, &self.watch, self.settings.orders, now);
+            let decision = decide(&Context { plan: self.plan, state: &self.state, watch: &self.watch, now }, self.settings.orders);
             tracing::debug!(?decision, "decided");
             match decision {
                 Decision::Record(events) => {

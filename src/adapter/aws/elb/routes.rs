@@ -9,8 +9,8 @@ use super::failure::Failure;
 use super::read::{self, BATCH, Look, PARALLEL};
 use super::{Alb, view};
 use crate::domain::elb::arn;
-use crate::domain::elb::balancer::{Listener, LiveRoute, Unread};
-use crate::domain::traffic::{RouteId, RouteKind, Unreadable};
+use crate::domain::elb::balancer::{Listener, LiveRoute};
+use crate::domain::traffic::{RouteId, RouteKind, Unread, Unreadable};
 
 type Found = BTreeMap<RouteId, Result<LiveRoute, Failure>>;
 

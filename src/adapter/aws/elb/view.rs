@@ -8,8 +8,8 @@ use aws_sdk_elasticloadbalancingv2::types::TargetHealthStateEnum as State;
 use super::failure::Failure;
 use super::{action, condition};
 use crate::domain::elb;
-use crate::domain::elb::balancer::{HealthCheck, Listener, LiveRoute, LoadBalancer, Tags, Target, TargetGroup, TargetState, Unread};
-use crate::domain::traffic::RouteId;
+use crate::domain::elb::balancer::{HealthCheck, Listener, LiveRoute, LoadBalancer, Tags, Target, TargetGroup, TargetState};
+use crate::domain::traffic::{RouteId, Unread};
 
 fn text(value: Option<&str>) -> String {
     value.unwrap_or_default().to_owned()

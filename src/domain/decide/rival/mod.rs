@@ -1,52 +1,13 @@
-//! Who else writes to a route: what tags say of it, and what a change that was not ours looks like.
+//! Who else writes to a route, and what a change that was not ours looks like.
 
 use super::goal;
-use crate::domain::elb::balancer::Tags;
-use crate::domain::run::event::{Owner, Tool};
 use crate::domain::run::state::Route;
-use crate::domain::traffic::Content;
-
-/// Tags by which the AWS Load Balancer Controller and EKS mark what is theirs; a key that ends in `/` stands for all that begin with it.
-const CONTROLLERS: [&str; 8] = [
-    "elbv2.k8s.aws/cluster",
-    "eks:eks-cluster-name",
-    "ingress.k8s.aws/",
-    "service.k8s.aws/",
-    "gateway.k8s.aws.alb/",
-    "gateway.k8s.aws/",
-    "service.eks.amazonaws.com/",
-    "ingress.eks.amazonaws.com/",
-];
+use crate::domain::traffic::{Content, Owner, Tool};
 
 /// What Terraform users put into their code before a cutover.
 pub const IGNORE_CHANGES: &str = "resource \"aws_lb_listener\" \"…\" {\n  lifecycle { ignore_changes = [default_action] }\n}\n\
     resource \"aws_lb_listener_rule\" \"…\" {\n  lifecycle { ignore_changes = [action] }\n}\n\
     provider \"aws\" {\n  ignore_tags { key_prefixes = [\"cutover\"] }\n}";
-
-/// Every owner that a resource's tags name, the most insistent first.
-pub fn owners(tags: &Tags) -> Vec<Owner> {
-    let all = [(Tool::Controller, controller(tags)), (Tool::Terraform, terraform(tags)), (Tool::CloudFormation, cloudformation(tags))];
-    all.into_iter().filter_map(|(tool, tag)| Some(Owner { tool, tag: tag? })).collect()
-}
-
-/// The cluster or stack that a controller's tags name.
-fn controller(tags: &Tags) -> Option<String> {
-    let marks = |key: &str| CONTROLLERS.iter().any(|c| if c.ends_with('/') { key.starts_with(c) } else { key == *c });
-    tags.iter().find(|(key, _)| marks(key)).map(|(key, value)| format!("{key}={value}"))
-}
-
-/// Terraform leaves no tag of its own; these are what teams write.
-fn terraform(tags: &Tags) -> Option<String> {
-    let says = |text: &str| ["terraform", "opentofu", "terragrunt"].iter().any(|t| text.to_lowercase().contains(t));
-    let found = tags.iter().find(|(key, value)| {
-        (says(key) && !value.eq_ignore_ascii_case("false")) || (says(value) && !key.starts_with("aws:") && *key != "Name")
-    });
-    found.map(|(key, value)| format!("{key}={value}"))
-}
-
-fn cloudformation(tags: &Tags) -> Option<String> {
-    tags.get("aws:cloudformation:stack-name").map(|stack| format!("aws:cloudformation:stack-name={stack}"))
-}
 
 impl Tool {
     /// Its name, for people.

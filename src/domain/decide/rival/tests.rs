@@ -5,29 +5,6 @@ use crate::domain::fixture;
 use crate::domain::run::event::{Event, Record};
 use crate::domain::run::state::{Drift, State};
 
-fn tags(key: &str, value: &str) -> Tags {
-    [(key.to_owned(), value.to_owned())].into()
-}
-
-#[test]
-fn terraform_is_recognised_by_what_teams_write() {
-    for (key, value) in [("terraform", "true"), ("managed-by", "OpenTofu"), ("iac", "terraform/edge"), ("TerraformWorkspace", "prod")] {
-        assert!(terraform(&tags(key, value)).is_some(), "{key}={value}");
-    }
-    for (key, value) in [("Terraform", "false"), ("Name", "terraform-demo"), ("team", "edge")] {
-        assert_eq!(terraform(&tags(key, value)), None, "{key}={value}");
-    }
-}
-
-#[test]
-fn a_controllers_tag_is_one_by_its_whole_key_or_its_prefix() {
-    let found = |key| owners(&tags(key, "x")).first().map(|o| o.tool);
-    assert_eq!(found("ingress.k8s.aws/stack"), Some(Tool::Controller));
-    assert_eq!(found("elbv2.k8s.aws/cluster"), Some(Tool::Controller));
-    assert_eq!(found("elbv2.k8s.aws/cluster-of-old"), None);
-    assert_eq!(found("aws:cloudformation:stack-name"), Some(Tool::CloudFormation));
-}
-
 /// A route at half and half, on which someone then put this.
 fn drifted(owners: &[Owner], a: u16, b: u16) -> Route {
     let mut started = fixture::started(10);

@@ -2,17 +2,18 @@
 
 use std::time::Duration;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use super::*;
 use crate::domain::decide::goal;
 use crate::domain::elb::balancer::{Target, TargetState};
 use crate::domain::fixture;
 use crate::domain::kubernetes::binding::Binding;
-use crate::domain::run::event::{BindingStart, Freeze, Record, ResumeMode, StepType, WaitReason};
-use crate::domain::run::watch::Observation;
+use crate::domain::run::event::{BindingStart, Event, Freeze, Record, ResumeMode, StepType, Stop, Wait, WaitReason};
+use crate::domain::run::state::{Phase, State};
+use crate::domain::run::watch::{Marker, Observation, Watch};
 use crate::domain::traffic::{Reading, Unreadable};
-use crate::plan::model::{OnFailure, StepKind};
+use crate::plan::model::{OnFailure, Plan, StepKind};
 
 mod hours;
 mod leaving;
@@ -86,7 +87,7 @@ impl Sim {
 
     fn turn(&mut self) -> Decision {
         for _ in 0..10 {
-            match decide(&self.plan, &self.state, &self.watch, self.orders, self.now) {
+            match decide(&Context { plan: &self.plan, state: &self.state, watch: &self.watch, now: self.now }, self.orders) {
                 Decision::Record(events) => events.into_iter().for_each(|e| self.apply(e)),
                 other => return other,
             }

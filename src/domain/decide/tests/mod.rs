@@ -1,11 +1,11 @@
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use super::*;
 use crate::domain::elb::balancer::{Target, TargetState};
 use crate::domain::fixture::{forward, group_arn, plan, route, shares, started};
-use crate::domain::run::event::{Freeze, Record, ResumeMode, RouteStart, StepType, WriteResult};
-use crate::domain::run::state::AUTOMATIC;
-use crate::domain::run::watch::Observation;
+use crate::domain::run::event::{Event, Freeze, Record, ResumeMode, RouteStart, StepType, Stop, WaitReason, Write, WriteResult};
+use crate::domain::run::state::{AUTOMATIC, State};
+use crate::domain::run::watch::{Observation, Watch};
 use crate::domain::traffic::{Content, Reading, RouteId, Split, Sticky, Unreadable};
 
 mod blindness;
@@ -84,7 +84,7 @@ impl Seen for Watch {
 }
 
 fn next(state: &State, watch: &Watch, second: i64) -> Decision {
-    decide(&plan(), state, watch, Orders::default(), at(second))
+    decide(&Context { plan: &plan(), state, watch, now: at(second) }, Orders::default())
 }
 
 fn throttled() -> Result<Content, Unreadable> {

@@ -21,7 +21,7 @@ pub use part::{
     BindResult, Freeze, GateKind, Measured, MeasuredCluster, OnTimeout, Outcome, Ramp, RequestKind, ResumeMode, StepType, Stop, Wait,
     WaitReason, Write, WriteResult,
 };
-pub use start::{BindingStart, GroupStart, Owner, RouteStart, Started, Tool};
+pub use start::{BindingStart, GroupStart, RouteStart, Started};
 
 /// The version of the records.
 pub const VERSION: u32 = 1;

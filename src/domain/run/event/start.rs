@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::kubernetes::binding::Binding;
-use crate::domain::traffic::{ClusterName, Content, Limits, RouteId, Shares};
+use crate::domain::traffic::{ClusterName, Content, Limits, Owner, RouteId, Shares};
 
 /// See [`Event::Started`](super::Event::Started).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -84,28 +84,6 @@ pub struct RouteStart {
     /// Who else writes to it, as far as its tags and its load balancer's tell.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub owners: Vec<Owner>,
-}
-
-/// A tool that manages a resource, by a tag of it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Owner {
-    /// Which.
-    pub tool: Tool,
-    /// The tag that says so, as `key=value`.
-    pub tag: String,
-}
-
-/// Tools that write to load balancers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Tool {
-    /// The AWS Load Balancer Controller, or EKS Auto Mode's.
-    Controller,
-    /// Terraform or one of its kin.
-    Terraform,
-    /// CloudFormation.
-    CloudFormation,
 }
 
 /// A target group at the start.

@@ -1,6 +1,7 @@
 //! Which events are legal where.
 
-use super::{Event, Outcome, Phase, State};
+use super::model::{Phase, State};
+use crate::domain::run::event::{Event, Outcome};
 
 /// Where a run stands, as far as legality goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

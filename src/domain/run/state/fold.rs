@@ -1,16 +1,80 @@
 //! The fold: what each event does to the state.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Baked, Detach, Drift, Frozen, Illegal, Open, Paused, Phase, Progress, Ramping, Rollback, Route, State};
-use crate::domain::run::event::{Event, Freeze, OnTimeout, Ramp, ResumeMode, StepType, Write, WriteResult};
+use super::legal::{self, Illegal};
+use super::model::{AUTOMATIC, Baked, Detach, Drift, Frozen, Open, Paused, Phase, Progress, Ramping, Rollback, Route, State};
+use crate::domain::run::event::{Event, Freeze, OnTimeout, Ramp, Record, ResumeMode, StepType, Write, WriteResult};
 use crate::domain::run::hook::{HookId, HookResult, Occasion};
 use crate::domain::traffic::{Content, RouteId, Split};
 
 impl State {
+    /// The state after a journal's records; `None` for an empty journal.
+    pub fn fold(records: &[Record]) -> Result<Option<Self>, Illegal> {
+        let mut state: Option<Self> = None;
+        for record in records {
+            match &mut state {
+                Some(state) => state.take(record)?,
+                None => state = Some(Self::start(record)?),
+            }
+        }
+        Ok(state)
+    }
+
+    /// Takes the next record in. What follows upon something that this build does not know may be beyond it, too.
+    pub fn take(&mut self, record: &Record) -> Result<(), Illegal> {
+        self.newer.extend(record.newer.iter().map(|newer| newer.what.clone()));
+        match self.apply(record.time, &record.event) {
+            Err(illegal) if !self.newer.is_empty() => self.newer.push(format!("record {} of the journal: {illegal}", record.seq)),
+            applied => applied?,
+        }
+        Ok(())
+    }
+
+    fn start(record: &Record) -> Result<Self, Illegal> {
+        let Event::Started(started) = &record.event else {
+            return Err(Illegal { stand: None, event: legal::kind(&record.event) });
+        };
+        let routes = started.routes.iter().map(|start| (start.id.clone(), Route::new(start.clone(), record.time)));
+        Ok(Self {
+            run: record.run.clone(),
+            since: record.time,
+            last: record.time,
+            phase: Phase::Ready,
+            step: started.from_step,
+            step_since: record.time,
+            first_write: None,
+            last_applied: None,
+            settled: false,
+            baked: Baked::since(record.time),
+            released: false,
+            timed_out: false,
+            full: false,
+            paused: None,
+            frozen: None,
+            gate_since: record.time,
+            overruled: false,
+            rollback: None,
+            routes: routes.collect(),
+            newcomers: BTreeMap::new(),
+            shares_since: record.time,
+            gates: BTreeMap::new(),
+            bound: BTreeSet::new(),
+            hooks: BTreeMap::new(),
+            done: BTreeSet::new(),
+            heard: BTreeSet::new(),
+            detach: None,
+            finished: None,
+            stopped: None,
+            tool: String::new(),
+            newer: record.newer.iter().map(|newer| newer.what.clone()).collect(),
+            started: (**started).clone(),
+        })
+    }
+
     /// Takes an event in, or says that it cannot happen here; then nothing has changed.
     pub fn apply(&mut self, time: Timestamp, event: &Event) -> Result<(), Illegal> {
         self.check(event)?;
@@ -323,6 +387,3 @@ impl Route {
 fn version(text: &str) -> Vec<u32> {
     text.split(['.', '-', '+']).map_while(|part| part.parse().ok()).collect()
 }
-
-/// Who started an automatic rollback.
-pub const AUTOMATIC: &str = "cutover";

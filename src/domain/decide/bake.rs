@@ -1,0 +1,37 @@
+//! How long a pause has baked, in observed time.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::context::Context;
+use crate::domain::run::event::Event;
+use crate::domain::run::state::Baked;
+
+/// A bake is journalled this often, so that a crash loses no more.
+const BAKE_RECORD: Duration = Duration::from_mins(1);
+
+/// Observed time of the current bake, unobserved time since the last record, and the look up to which both are counted.
+pub fn baked(c: &Context<'_>) -> (Duration, Duration, Timestamp) {
+    let Baked { observed: before, until: at } = c.state.baked;
+    let until = c.watch.last_look.unwrap_or(at).max(at);
+    let (observed, unseen) = c.watch.observed(at, until);
+    (before + observed, unseen, until)
+}
+
+/// The bake's record, where one is due: each minute, and after a gap.
+pub fn bake_record(c: &Context<'_>) -> Option<Event> {
+    bake_over(c, BAKE_RECORD)
+}
+
+/// The same for a process that leaves: whoever comes next counts on from its last look.
+pub fn last_bake_record(c: &Context<'_>) -> Option<Event> {
+    bake_over(c, Duration::from_millis(1))
+}
+
+fn bake_over(c: &Context<'_>, least: Duration) -> Option<Event> {
+    let (observed, unseen, until) = baked(c);
+    let millis = |d: Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
+    let due = observed >= c.state.baked.observed + least || !unseen.is_zero();
+    due.then(|| Event::Baked { step: c.state.step, millis: millis(observed), gap: millis(unseen), until })
+}

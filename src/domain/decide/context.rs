@@ -1,0 +1,40 @@
+//! What a decision is made from.
+
+use jiff::Timestamp;
+
+use crate::domain::run::state::State;
+use crate::domain::run::watch::Watch;
+use crate::plan::model::{Plan, StepKind};
+
+/// The plan, what the journal says, what was seen lately, and when.
+#[derive(Debug, Clone, Copy)]
+pub struct Context<'a> {
+    /// The plan.
+    pub plan: &'a Plan,
+    /// What the journal says.
+    pub state: &'a State,
+    /// What was seen lately.
+    pub watch: &'a Watch,
+    /// The time of the decision.
+    pub now: Timestamp,
+}
+
+impl<'a> Context<'a> {
+    /// A group's name, for people.
+    pub fn name<'b>(&self, group: &'b str) -> &'b str
+    where
+        'a: 'b,
+    {
+        self.state.started.groups.get(group).map_or(group, |start| &start.name)
+    }
+
+    /// The kind of the current step; `None` after the last one.
+    pub fn kind(&self) -> Option<&'a StepKind> {
+        current(self.plan, self.state)
+    }
+}
+
+/// The kind of the current step; `None` after the last one.
+pub fn current<'a>(plan: &'a Plan, state: &State) -> Option<&'a StepKind> {
+    plan.strategy.steps.get(state.step.checked_sub(1)?).map(|s| &s.kind)
+}

@@ -1,0 +1,25 @@
+//! What happens when something that is no guard fails: `onFailure`.
+
+use super::context::Context;
+use super::decision::Decision;
+use super::guard;
+use crate::domain::run::event::{Event, Freeze};
+use crate::plan::model::OnFailure;
+
+/// A write of the current step failed.
+pub fn write_failed(c: &Context<'_>, message: String) -> Decision {
+    failed(c, Freeze::WriteFailed, message)
+}
+
+/// `onFailure`, for what is no guard.
+pub fn failed(c: &Context<'_>, freeze: Freeze, message: String) -> Decision {
+    if c.plan.strategy.on_failure == OnFailure::Pause {
+        return frozen(freeze, message);
+    }
+    Decision::Record(guard::back(c, message).unwrap_or_else(|freeze| vec![freeze]))
+}
+
+/// Freezes the run.
+pub fn frozen(reason: Freeze, message: String) -> Decision {
+    Decision::Record(vec![Event::Frozen { reason, message }])
+}

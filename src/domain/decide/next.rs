@@ -1,0 +1,42 @@
+//! What happens next: first what the world did to us, then what protects the traffic, then what moves it.
+
+use super::context::Context;
+use super::decision::{Decision, Orders};
+use super::{detach, guard, hold, leaving, metrics, newer, reconcile, rollback, steps};
+use crate::domain::run::event::Stop;
+use crate::domain::run::state::Phase;
+use crate::domain::run::watch::Marker;
+
+/// Decides. Pure: the same arguments give the same decision.
+pub fn decide(c: &Context<'_>, orders: Orders) -> Decision {
+    match next(c, orders) {
+        Decision::Wait(waits) => leaving::decide(c, orders, waits),
+        decision => decision,
+    }
+}
+
+/// What happens next, whoever waits for how long.
+fn next(c: &Context<'_>, orders: Orders) -> Decision {
+    if let Some(outcome) = c.state.finished {
+        return Decision::Done(outcome);
+    }
+    if let Some(Marker::Other(owner)) = &c.watch.marker {
+        return Decision::Leave(Stop::Lock, format!("another run has taken over this load balancer: {owner}"));
+    }
+    let seen = reconcile::events(c);
+    if !seen.is_empty() {
+        return Decision::Record(seen);
+    }
+    if c.state.phase == Phase::RollingBack {
+        return rollback::decide(c);
+    }
+    if c.state.phase == Phase::Detaching {
+        let newer = newer::wait(c.plan, c.state).map(|wait| Decision::Wait(vec![wait]));
+        return newer.unwrap_or_else(|| detach::decide(c));
+    }
+    let news = metrics::news(c);
+    if !news.is_empty() {
+        return Decision::Record(news);
+    }
+    guard::decide(c).or_else(|| hold::decide(c)).unwrap_or_else(|| steps::decide(c, orders))
+}

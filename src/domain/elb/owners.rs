@@ -1,0 +1,69 @@
+//! Who else writes to a resource, as far as its tags tell.
+
+use super::balancer::Tags;
+use crate::domain::traffic::{Owner, Tool};
+
+/// Tags by which the AWS Load Balancer Controller and EKS mark what is theirs; a key that ends in `/` stands for all that begin with it.
+const CONTROLLERS: [&str; 8] = [
+    "elbv2.k8s.aws/cluster",
+    "eks:eks-cluster-name",
+    "ingress.k8s.aws/",
+    "service.k8s.aws/",
+    "gateway.k8s.aws.alb/",
+    "gateway.k8s.aws/",
+    "service.eks.amazonaws.com/",
+    "ingress.eks.amazonaws.com/",
+];
+
+/// Every owner that a resource's tags name, the most insistent first.
+pub fn owners(tags: &Tags) -> Vec<Owner> {
+    let all = [(Tool::Controller, controller(tags)), (Tool::Terraform, terraform(tags)), (Tool::CloudFormation, cloudformation(tags))];
+    all.into_iter().filter_map(|(tool, tag)| Some(Owner { tool, tag: tag? })).collect()
+}
+
+/// The cluster or stack that a controller's tags name.
+fn controller(tags: &Tags) -> Option<String> {
+    let marks = |key: &str| CONTROLLERS.iter().any(|c| if c.ends_with('/') { key.starts_with(c) } else { key == *c });
+    tags.iter().find(|(key, _)| marks(key)).map(|(key, value)| format!("{key}={value}"))
+}
+
+/// Terraform leaves no tag of its own; these are what teams write.
+fn terraform(tags: &Tags) -> Option<String> {
+    let says = |text: &str| ["terraform", "opentofu", "terragrunt"].iter().any(|t| text.to_lowercase().contains(t));
+    let found = tags.iter().find(|(key, value)| {
+        (says(key) && !value.eq_ignore_ascii_case("false")) || (says(value) && !key.starts_with("aws:") && *key != "Name")
+    });
+    found.map(|(key, value)| format!("{key}={value}"))
+}
+
+fn cloudformation(tags: &Tags) -> Option<String> {
+    tags.get("aws:cloudformation:stack-name").map(|stack| format!("aws:cloudformation:stack-name={stack}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tags(key: &str, value: &str) -> Tags {
+        [(key.to_owned(), value.to_owned())].into()
+    }
+
+    #[test]
+    fn terraform_is_recognised_by_what_teams_write() {
+        for (key, value) in [("terraform", "true"), ("managed-by", "OpenTofu"), ("iac", "terraform/edge"), ("TerraformWorkspace", "prod")] {
+            assert!(terraform(&tags(key, value)).is_some(), "{key}={value}");
+        }
+        for (key, value) in [("Terraform", "false"), ("Name", "terraform-demo"), ("team", "edge")] {
+            assert_eq!(terraform(&tags(key, value)), None, "{key}={value}");
+        }
+    }
+
+    #[test]
+    fn a_controllers_tag_is_one_by_its_whole_key_or_its_prefix() {
+        let found = |key| owners(&tags(key, "x")).first().map(|o| o.tool);
+        assert_eq!(found("ingress.k8s.aws/stack"), Some(Tool::Controller));
+        assert_eq!(found("elbv2.k8s.aws/cluster"), Some(Tool::Controller));
+        assert_eq!(found("elbv2.k8s.aws/cluster-of-old"), None);
+        assert_eq!(found("aws:cloudformation:stack-name"), Some(Tool::CloudFormation));
+    }
+}
