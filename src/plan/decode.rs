@@ -27,6 +27,11 @@ pub(crate) struct At<T> {
 /// Reads a node. What is wrong goes to `out`; `None` only where nothing useful is left.
 pub(crate) trait Decode: Sized {
     fn decode(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Self>;
+
+    /// What stands in a list for an item that cannot be read, where the others must keep their numbers.
+    fn blank() -> Option<Self> {
+        None
+    }
 }
 
 impl<T: Decode> Decode for At<T> {
@@ -40,7 +45,10 @@ impl<T: Decode> Decode for At<T> {
 impl<T: Decode> Decode for Vec<At<T>> {
     fn decode(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Self> {
         match &node.value {
-            Value::List(items) => Some(items.iter().filter_map(|item| At::decode(item, out)).collect()),
+            Value::List(items) => {
+                let blank = |item: &Node| Some(At { value: T::blank()?, place: item.place, head: item.head(), sound: false });
+                Some(items.iter().filter_map(|item| At::decode(item, out).or_else(|| blank(item))).collect())
+            }
             _ => node.wrong("a list", out).help("write a list: `[…]`, or a line with `- ` for each item").none(),
         }
     }
@@ -349,6 +357,10 @@ macro_rules! record {
                 #[allow(unused_mut, unused_variables)]
                 let mut fields = Self::FIELDS.iter();
                 Some(Self { $($field: $crate::plan::decode::field(entries, fields.next()?, node.head(), out),)* })
+            }
+
+            fn blank() -> Option<Self> {
+                Some(Self { $($field: None,)* })
             }
         }
 

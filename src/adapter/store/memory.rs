@@ -59,6 +59,11 @@ impl Memory {
         (folder.journal, folder.last) = (bytes, None);
     }
 
+    /// Forgets a run.
+    pub fn remove(&self, run: &str) {
+        self.shelf().runs.remove(run);
+    }
+
     /// Leaves a request, also from where nothing can be awaited.
     pub fn ask(&self, run: &str, request: &Request) -> Result<(), StoreError> {
         let mut shelf = self.shelf();

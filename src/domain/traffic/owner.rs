@@ -22,4 +22,7 @@ pub enum Tool {
     Terraform,
     /// CloudFormation.
     CloudFormation,
+    /// One that this build does not know: no reason not to read the rest of a run's start.
+    #[serde(other)]
+    Other,
 }

@@ -142,7 +142,7 @@ impl Request {
 
 /// A sign of life.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Look {
     /// `alice@mac`.
     pub owner: String,
@@ -166,7 +166,7 @@ pub struct Look {
 
 /// Who has a lock.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Holder {
     /// `alice@mac`.
     pub owner: String,

@@ -76,6 +76,7 @@ fn what_this_build_does_not_know_is_listed_and_the_rest_is_read() {
         ("settle: a while, steps: [{setWeight: 100}]", "`a while` is not a duration"),
         ("steps: [{teleport: {}}, {setWeight: 100}]", "a step has no field `teleport`"),
         ("steps: [{pause: {duration: 10m, jitter: 1m}}, {setWeight: 100}]", "`pause` has no field `jitter`"),
+        ("steps: [hop, {setWeight: 100}]", "this must be a mapping"),
         ("steps: [{setWeight: {percent: 5}}, {setWeight: 100}]", "`setWeight` must be"),
         ("steps: [{setShares: {a: 50, b: 40}}, {setWeight: 100}]", "the shares sum to 90"),
         ("gates: {targetHealth: {guard: {for: {seconds: 3}}}}, steps: [{setWeight: 100}]", "`for` must be"),
@@ -85,10 +86,13 @@ fn what_this_build_does_not_know_is_listed_and_the_rest_is_read() {
         assert!(plan.newer.iter().any(|what| what.contains(said)), "{strategy}: {:?}", plan.newer);
         assert_eq!((plan.name.as_str(), plan.strategy.from.as_str(), plan.workloads.len()), ("p", "a", 1), "{strategy}");
         let last = plan.strategy.steps.last().map(|s| s.kind.clone());
+        assert_eq!(plan.strategy.steps.last().map(|s| s.number), Some(plan.strategy.steps.len()));
         assert_eq!(last, Some(StepKind::Shares([("a".to_owned(), 0), ("b".to_owned(), 100)].into())), "{strategy}");
     }
-    let plan = leniently("", "steps: [{teleport: {}}, {setWeight: 100}]", "");
-    assert_eq!(plan.strategy.steps[0].kind, StepKind::Unknown);
+    for step in ["{teleport: {}}", "hop", "{setWeight: {percent: 5}}"] {
+        let plan = leniently("", &format!("steps: [{step}, {{setWeight: 100}}]"), "");
+        assert_eq!((plan.strategy.steps[0].kind.clone(), plan.strategy.steps[1].number), (StepKind::Unknown, 2), "{step}");
+    }
     let plan = leniently("", "gates: {targetHealth: {guard: {for: {seconds: 3}}}}, steps: [{setWeight: 100}]", "");
     assert_eq!(plan.strategy.gates.guard.for_, Duration::from_secs(90), "the default that the format documents");
 }

@@ -6,10 +6,9 @@ use std::time::Duration;
 use cutover::base::time::later;
 use cutover::domain::decide::Orders;
 use cutover::domain::run::event::{Event, ResumeMode, WaitReason};
-use cutover::domain::run::frozen;
 use cutover::domain::run::journal::{self, parse};
 use cutover::domain::run::state::State;
-use cutover::port::store::{Request, Store};
+use cutover::port::store::Request;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
@@ -72,10 +71,8 @@ async fn changed(spec: &str, change: impl FnOnce(&[u8]) -> Vec<u8>) -> Theatre {
     let mut theatre = fifth(spec).await;
     let bytes = change(&theatre.ledger.memory.journal(&theatre.run));
     let records = parse(&bytes).unwrap_or_else(|e| panic!("{e}")).records;
-    let Event::Started(started) = &records[0].event else { panic!("a start") };
-    theatre.plan = frozen::plan(started);
-    theatre.ledger.memory.set_journal(&theatre.run, bytes);
-    theatre.ledger.records().clone_from(&records);
+    let run = theatre.run.clone();
+    theatre.take_up(&run, &bytes, records);
     theatre
 }
 

@@ -6,7 +6,6 @@ use cutover::cli::render::style::Style;
 use cutover::cli::render::{history, report, status};
 use cutover::cli::verbs::report::told;
 use cutover::domain::decide::newer;
-use cutover::port::store::Store;
 
 use super::theatre::Theatre;
 

@@ -130,6 +130,18 @@ impl Theatre {
         Self { plan, stage, ledger, witness, ports, settings, run, before, told }
     }
 
+    /// Goes on with another run than the one that was begun: of this journal, with the plan that it froze.
+    pub fn take_up(&mut self, run: &str, journal: &[u8], records: Vec<Record>) {
+        if run != self.run {
+            self.ledger.memory.remove(&self.run);
+        }
+        run.clone_into(&mut self.run);
+        let Some(Event::Started(started)) = records.first().map(|r| &r.event) else { panic!("no start") };
+        self.plan = cutover::domain::run::frozen::plan(started);
+        self.ledger.memory.set_journal(run, journal.to_vec());
+        *self.ledger.records() = records;
+    }
+
     /// One process, with nobody around.
     pub async fn live(&mut self) -> Life {
         self.live_with(&mut |_, _, _, _| vec![]).await

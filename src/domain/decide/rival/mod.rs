@@ -16,6 +16,7 @@ impl Tool {
             Self::Controller => "a load balancer controller",
             Self::Terraform => "Terraform",
             Self::CloudFormation => "CloudFormation",
+            Self::Other => "another tool",
         }
     }
 
@@ -27,6 +28,7 @@ impl Tool {
                 .into(),
             Self::Terraform => format!("before its next apply, put into the code:\n{IGNORE_CHANGES}"),
             Self::CloudFormation => "hold the stack's updates until the cutover is over (a stack policy that denies Update:Modify)".into(),
+            Self::Other => "hold that tool's changes until the cutover is over".into(),
         }
     }
 }

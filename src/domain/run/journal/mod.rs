@@ -380,7 +380,10 @@ mod tests {
         assert_eq!(only(r#""event":"settled","step":3,"by":"gauge""#).event, Event::Settled { step: 3 }, "what is known counts");
         let value = only(r#""event":"frozen","reason":"moonPhase","message":"full moon""#);
         assert_eq!(value.event, Event::Unknown { kind: "frozen".into() });
-        assert_eq!(value.newer.map(|newer| newer.what).unwrap_or_default(), "record 1 of the journal, `frozen`: unknown variant `moonPhase`");
+        assert_eq!(
+            value.newer.map(|newer| newer.what).unwrap_or_default(),
+            "record 1 of the journal, `frozen`: unknown variant `moonPhase`"
+        );
     }
 
     #[test]
