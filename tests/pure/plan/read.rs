@@ -1,6 +1,5 @@
 //! Plans of runs that were begun: read for what they say, whatever today's rules forbid, and never refused.
 
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use cutover::plan::model::skeleton::Skeleton;
@@ -118,13 +117,14 @@ fn where_nothing_can_be_read_the_plan_is_what_the_journal_froze() {
 fn every_broken_plan_is_read() {
     let mut files: Vec<_> = std::fs::read_dir("tests/plans/broken").unwrap().map(|e| e.unwrap().path()).collect();
     files.sort();
-    let mut table = String::new();
+    let mut known = 0;
     for file in files {
-        let (name, bytes) = (file.file_name().unwrap().to_string_lossy().into_owned(), std::fs::read(&file).unwrap());
+        let (name, bytes) = (file.display().to_string(), std::fs::read(&file).unwrap());
         let plan = read(&name, &bytes, skeleton());
-        let steps = plan.strategy.steps.len();
-        writeln!(table, "{name}: {steps} steps{}", plan.newer.iter().map(|what| format!("\n    newer: {what}")).collect::<String>())
-            .unwrap();
+        assert!(!plan.name.is_empty() && !plan.strategy.from.is_empty(), "{name}");
+        let wrong = lint(&name, &bytes).unwrap_err().errors;
+        assert!(!plan.newer.is_empty() || wrong.iter().all(|error| !error.unknown), "{name}: {wrong:?}");
+        known += usize::from(plan.newer.is_empty());
     }
-    insta::with_settings!({ omit_expression => true }, { insta::assert_snapshot!(table) });
+    assert!(known >= 20, "{known} of them break only rules");
 }
