@@ -46,6 +46,12 @@ fn init_and_check_work_and_nothing_waits_for_a_terminal() {
         assert_eq!(said.code, code, "{words}: {said:?}");
         assert!(said.out.is_empty() && said.err.starts_with("error: "), "{words}: {said:?}");
     }
+    // Which way that would be, nobody can know.
+    for words in ["--load-balancer alpha-webapp --from *-a --to *-b", "--from *-a", "--to *-b --yes"] {
+        let said = lab.cutover(&format!("rollback {words}"));
+        assert_eq!(said.code, 2, "{words}: {said:?}");
+        assert!(said.err.contains("--back-to") && said.err.contains("--away-from") && said.err.contains("nothing was written"), "{said:?}");
+    }
     let json = lab.cutover("status --load-balancer alpha-webapp --output json").records();
     assert!(json[0]["marker"].as_object().is_some_and(serde_json::Map::is_empty), "nothing was touched: {json:?}");
 }

@@ -1,5 +1,6 @@
 //! Two terminals: `cutover lab` in one, everything else in the other. Real processes, real sockets, the environment exactly as it is printed.
 
+mod dialogue;
 mod errors;
 mod finalize;
 mod hooks;

@@ -127,8 +127,14 @@ impl Lab {
 
     /// Starts a `cutover` whose records are followed.
     pub fn follow(&self, words: &str) -> Follow {
+        self.follow_in(words, Path::new(self.environment("CUTOVER_STATE_DIR")))
+    }
+
+    /// The same with runs in this folder.
+    pub fn follow_in(&self, words: &str, state: &Path) -> Follow {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cutover"));
         self.dress(&mut command);
+        command.env("CUTOVER_STATE_DIR", state);
         let notes = self.folder.path().join(format!("stderr-{}", fastrand::u32(..)));
         let stderr = std::fs::File::create(&notes).expect("a file for stderr");
         command.args(words.split_whitespace()).args(["--output", "json"]).stdout(Stdio::piped()).stderr(stderr);

@@ -3,6 +3,7 @@
 use crate::child::{Ended, run};
 use crate::contract::run::compare::{Reading, Weights, only_tuples_differ, shares_are, weights};
 use crate::contract::run::world::World;
+use crate::proxy::{Asked, Proxy, Reply};
 
 fn ends(world: &World, args: &[&str], code: i32) -> Ended {
     run(world.cutover(args)).exits(code)
@@ -171,4 +172,36 @@ fn moto_by_the_marker_of_a_plan_with_nothing_but_credentials() {
     std::fs::remove_dir_all(world.state()).expect("the state");
     ends(&world, &["rollback", "marked-run", "--yes", "--take-over"], 0);
     back(&world, &was, &before);
+}
+
+/// A role that may describe and modify listeners and rules, and nothing else: every name comes from the ARNs in the actions, to which ModifyRule
+/// and ModifyListener alone have attached them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "tier contract"]
+async fn moto_listeners_and_rules_are_all_that_an_emergency_needs() {
+    const NEEDED: [&str; 5] = ["DescribeLoadBalancers", "DescribeListeners", "DescribeRules", "ModifyListener", "ModifyRule"];
+    let (world, was, before) = halfway("bare");
+    std::fs::remove_dir_all(world.state()).expect("the state");
+    let action = |asked: &Asked| asked.get("Action").cloned().unwrap_or_default();
+    let proxy = Proxy::start(&world.url, move |asked| {
+        let denied = "<ErrorResponse><Error><Type>Sender</Type><Code>AccessDenied</Code><Message>not you</Message></Error></ErrorResponse>";
+        if NEEDED.contains(&action(asked).as_str()) { Reply::Pass } else { Reply::Answer(403, denied) }
+    })
+    .await;
+    let emergency = ["rollback", "--load-balancer", "bare-web", "--back-to", "bare-a", "--away-from", "bare-b", "--yes"];
+    let said = run(world.cutover_at(&proxy.url, &emergency)).exits(0);
+    let now = world.show();
+    only_tuples_differ(&world, &before, &now, "the end");
+    shares_are(&was, &weights(&world, &now), 0);
+    let asked: Vec<_> = proxy.asked().iter().map(action).collect();
+    let first = asked.iter().position(|a| a.starts_with("Modify")).expect("a write");
+    let reads = |name: &str| asked[..first].iter().filter(|a| *a == name).count();
+    let rounds = ["DescribeLoadBalancers", "DescribeListeners", "DescribeTargetGroups", "DescribeTargetHealth"].map(reads);
+    assert_eq!(rounds, [1, 1, 1, 0], "the load balancer; its listeners, tags and groups; rules: {asked:?}");
+    for skipped in ["the target groups cannot be listed", "the tags of the load balancer cannot be read", "the health of bare-a is not known"] {
+        assert_eq!(said.err.matches(skipped).count(), 1, "{skipped}: {}", said.err);
+    }
+    let last = said.err.lines().last().unwrap_or_default();
+    assert!(last.contains("cutover.dev/weights") && last.contains("aws elbv2 remove-tags"), "{}", said.err);
+    assert!(said.out.contains("21 of 21 routes restored"), "{}", said.out);
 }

@@ -1,0 +1,295 @@
+//! What the emergency command asks, writes and says, as one table: what is left of a run, whether there is a terminal, and the answer.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use aws_credential_types::Credentials;
+use cutover::adapter::aws::elb::Alb;
+use cutover::adapter::aws::{Settings, config};
+use cutover::domain::elb::action::Action;
+use cutover::domain::elb::balancer::Tags;
+use cutover::engine::live;
+use cutover::plan::model::Selector;
+use cutover::port::{Balancer, Detail};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+
+use crate::terminal::support::{Follow, Lab};
+
+const MARKER: &str = "cutover.dev/run";
+const WEIGHTS: &str = "cutover.dev/weights";
+
+/// Who answers, and what.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Who {
+    /// A person at a terminal.
+    Types(&'static str),
+    /// A terminal, and `--yes`.
+    Yes,
+    /// No terminal, and `--yes`.
+    Script,
+    /// No terminal and no `--yes`.
+    Nobody,
+}
+
+/// The columns of the table.
+const WHO: [Who; 6] = [Who::Types("n\n"), Who::Types("\n"), Who::Types("y\n"), Who::Yes, Who::Script, Who::Nobody];
+
+/// A row of the table: what is left of the run, the command, and for each of [`WHO`] the exit code, with `?` where something was asked, and `!`
+/// where the traffic went back.
+#[rustfmt::skip]
+const TABLE: &[(Left, &str, &str)] = &[
+    //                                                                    n   Enter  y    --yes script nobody
+    (Left::All,           "rollback",                                   "2?   2?   0?!  6    6    2"),
+    (Left::All,           "rollback --yes --take-over",                 "0!   0!   0!   0!   0!   0!"),
+    (Left::NoMarker,      "rollback",                                   "2?   2?   0?!  0!   0!   2"),
+    (Left::NoWeights,     "rollback",                                   "2    2    2    2    2    2"),
+    (Left::NoWeights,     "rollback --load-balancer alpha-webapp GROUPS", "2?   2?   0?!  6    6    2"),
+    (Left::Nothing,       "rollback",                                   "2    2    2    2    2    2"),
+    (Left::Nothing,       "rollback --load-balancer alpha-webapp",      "2    2    2    2    2    2"),
+    (Left::Nothing,       "rollback --load-balancer alpha-webapp GROUPS", "2?   2?   0?!  0!   0!   2"),
+    (Left::FinishedRun,   "rollback",                                   "2?   2?   0?!  6    6    2"),
+    (Left::FinishedRun,   "rollback --load-balancer alpha-webapp",      "2?   2?   0?!  6    6    2"),
+    (Left::DeadOwner,     "rollback",                                   "2?   2?   0?!  0!   0!   2"),
+    (Left::DeadOwner,     "rollback --load-balancer alpha-webapp GROUPS", "2?   2?   0?!  0!   0!   2"),
+    (Left::LiveOwner,     "rollback",                                   "2?   2?   0?!  0!   0!   2"),
+    (Left::LiveOwner,     "rollback --load-balancer alpha-webapp GROUPS", "2?   2?   0?!  6    6    2"),
+];
+
+/// What is left of a run that moved 5 % of the traffic.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Left {
+    /// Its tags; its journal is on another machine.
+    All,
+    /// The same without the marker.
+    NoMarker,
+    /// The same without the weights.
+    NoWeights,
+    /// The same without either.
+    Nothing,
+    /// Its tags; and here another run, which is over.
+    FinishedRun,
+    /// Its tags and its journal.
+    DeadOwner,
+    /// Its tags, its journal, and the process that drives it.
+    LiveOwner,
+}
+
+/// What came of a command.
+#[derive(Debug)]
+struct Played {
+    code: i32,
+    said: String,
+    back: bool,
+}
+
+impl Played {
+    fn asked(&self) -> bool {
+        self.said.contains("[y/N]")
+    }
+
+    fn cell(&self) -> String {
+        format!("{}{}{}", self.code, if self.asked() { "?" } else { "" }, if self.back { "!" } else { "" })
+    }
+
+    fn last_line(&self) -> &str {
+        self.said.lines().rev().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default()
+    }
+}
+
+/// The lab, and what was there when the run had moved its 5 %.
+struct Stage {
+    lab: Lab,
+    balancer: Balancer,
+    load_balancer: (String, Tags),
+    routes: Vec<(String, Vec<Action>, Tags)>,
+    /// Folders with the state of the run, and of one that is over.
+    run: PathBuf,
+    finished: PathBuf,
+}
+
+impl Stage {
+    async fn new() -> Self {
+        let lab = Lab::start();
+        let (run, finished) = (lab.folder().join("run"), lab.folder().join("finished"));
+        let in_state = |state: &Path, words: &str| {
+            let mut command = lab.command(env!("CARGO_BIN_EXE_cutover"));
+            command.args(words.split_whitespace()).env("CUTOVER_STATE_DIR", state);
+            command.output().expect("cutover runs").status.code()
+        };
+        assert_eq!(in_state(&finished, "run plan.yaml --yes --until first-traffic"), Some(8));
+        assert_eq!(in_state(&finished, "rollback --yes"), Some(0));
+        assert_eq!(in_state(&run, "run plan.yaml --yes --until first-traffic"), Some(8));
+        let settings = Settings {
+            region: Some("ap-northeast-2".into()),
+            endpoint_url: Some(lab.environment("AWS_ENDPOINT_URL").to_owned()),
+            credentials: Some(Credentials::new("test", "test", None, None, "test")),
+            ..Settings::default()
+        };
+        let balancer = Balancer::new(Alb::new(&config(&settings).await));
+        let clock = cutover::adapter::clock::System;
+        let seen = live::read(&Selector::Name("alpha-webapp".into()), &balancer, &clock, false).await.expect("readable");
+        let listeners = balancer.inventory.listeners(&seen.load_balancer.arn, Detail::Whole).await.expect("readable");
+        let tagged = listeners.into_iter().flat_map(|(_, routes)| routes).filter(|r| r.tags.contains_key(WEIGHTS));
+        let routes: Vec<_> = tagged.map(|r| (r.id, r.actions, r.tags)).collect();
+        assert_eq!(routes.len(), 6);
+        Self { lab, balancer, load_balancer: (seen.load_balancer.arn, seen.load_balancer.tags), routes, run, finished }
+    }
+
+    /// Everything as it was when the run had moved its 5 %, but for what is not left.
+    async fn set(&self, left: Left) {
+        let balancer = &self.balancer;
+        for (id, actions, tags) in &self.routes {
+            balancer.traffic.set(id, actions, std::time::Duration::from_secs(10)).await.expect("written");
+            balancer.marks.put(std::slice::from_ref(id), tags).await.expect("tagged");
+        }
+        let (arn, tags) = &self.load_balancer;
+        balancer.marks.put(std::slice::from_ref(arn), tags).await.expect("tagged");
+        let gone: &[&str] = match left {
+            Left::NoMarker => &[MARKER],
+            Left::NoWeights => &[WEIGHTS],
+            Left::Nothing => &[MARKER, WEIGHTS],
+            Left::All | Left::FinishedRun | Left::DeadOwner | Left::LiveOwner => &[],
+        };
+        let keys: Vec<_> = gone.iter().map(|key| (*key).to_owned()).collect();
+        let all: Vec<_> = self.routes.iter().map(|(id, ..)| id).chain([arn]).cloned().collect();
+        if !keys.is_empty() {
+            balancer.marks.remove(&all, &keys).await.expect("untagged");
+        }
+    }
+
+    /// Whether all of the traffic is back; half-way is neither.
+    async fn is_back(&self) -> bool {
+        let shares = self.lab.shares();
+        assert!(shares == [0.0; 6] || shares == [5.0; 6], "{shares:?}");
+        shares == [0.0; 6]
+    }
+
+    /// Tags of ours that are left.
+    async fn tags(&self) -> Vec<String> {
+        let all: Vec<_> = self.routes.iter().map(|(id, ..)| id).chain([&self.load_balancer.0]).cloned().collect();
+        let tags = self.balancer.marks.tags(&all).await.expect("readable");
+        tags.into_values().flat_map(Tags::into_keys).filter(|key| key.starts_with("cutover.dev/")).collect()
+    }
+
+    async fn play(&self, left: Left, words: &str, who: Who) -> Played {
+        self.set(left).await;
+        let state = tempfile::tempdir_in(self.lab.folder()).expect("a folder");
+        match left {
+            Left::FinishedRun => copy(&self.finished, state.path()),
+            Left::DeadOwner | Left::LiveOwner => copy(&self.run, state.path()),
+            Left::All | Left::NoMarker | Left::NoWeights | Left::Nothing => {}
+        }
+        let driving = (left == Left::LiveOwner).then(|| self.driving(state.path()));
+        let mut args: Vec<_> = words.split_whitespace().collect();
+        if args.last() == Some(&"GROUPS") {
+            args.pop();
+            args.extend(["--back-to", "*-a", "--away-from", "*-b"]);
+        }
+        if matches!(who, Who::Yes | Who::Script) && !args.contains(&"--yes") {
+            args.push("--yes");
+        }
+        let (code, said) = self.command(&args, state.path(), who);
+        drop(driving);
+        Played { code, said, back: self.is_back().await }
+    }
+
+    /// The run, driven by a process.
+    fn driving(&self, state: &Path) -> Follow {
+        let mut follow = self.lab.follow_in("resume two-terminals --yes", state);
+        follow.until("a bake that goes on", |r| r["event"] == "waiting" && r["waits"][0]["reason"] == "bake");
+        follow
+    }
+
+    /// Its exit code, and what it said on standard error.
+    fn command(&self, args: &[&str], state: &Path, who: Who) -> (i32, String) {
+        let mut command = self.lab.command(env!("CARGO_BIN_EXE_cutover"));
+        command.args(args).env("CUTOVER_STATE_DIR", state).stdout(Stdio::null());
+        let typed = match who {
+            Who::Types(text) => text,
+            Who::Yes => "",
+            Who::Script | Who::Nobody => {
+                let out = command.stderr(Stdio::piped()).output().expect("cutover runs");
+                return (out.status.code().unwrap_or(-1), String::from_utf8_lossy(&out.stderr).into_owned());
+            }
+        };
+        let (mut master, slave) = terminal();
+        command.stdin(slave.try_clone().expect("a terminal")).stderr(slave);
+        let mut child = command.spawn().expect("cutover starts");
+        // What this process still has of the terminal's other end would keep it open.
+        drop(command);
+        master.write_all(typed.as_bytes()).expect("typed");
+        let mut said = Vec::new();
+        // The end of a terminal is an error.
+        let _ = master.read_to_end(&mut said);
+        let code = child.wait().expect("it ends").code().unwrap_or(-1);
+        (code, String::from_utf8_lossy(&said).replace('\r', ""))
+    }
+}
+
+/// Both ends of a new terminal.
+fn terminal() -> (File, File) {
+    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
+    grantpt(&master).expect("granted");
+    unlockpt(&master).expect("unlocked");
+    let name = ptsname(&master, Vec::new()).expect("its name");
+    let slave = File::options().read(true).write(true).open(OsStr::from_bytes(name.as_bytes())).expect("its other end");
+    (File::from(master), slave)
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("a folder");
+    for entry in std::fs::read_dir(from).expect("a folder") {
+        let entry = entry.expect("an entry");
+        let into = to.join(entry.file_name());
+        if entry.file_type().expect("a type").is_dir() { copy(&entry.path(), &into) } else { drop(std::fs::copy(entry.path(), into).expect("copied")) }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_emergency_command_asks_once_and_a_no_is_the_end() {
+    let stage = Stage::new().await;
+    let mut wrong = Vec::new();
+    for (left, words, cells) in TABLE {
+        let mut found = Vec::new();
+        for who in WHO {
+            let played = stage.play(*left, words, who).await;
+            found.push(played.cell());
+            wrong.extend(said_wrong(*left, words, who, &played));
+            if played.code == 0 {
+                let tags = stage.tags().await;
+                assert!(tags.is_empty(), "{left:?} {words} {who:?}: {tags:?} left\n{}", played.said);
+            }
+        }
+        if found != cells.split_whitespace().collect::<Vec<_>>() {
+            wrong.push(format!("{left:?} {words}: {}, and not {cells}", found.join("   ")));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+    assert_eq!(stage.lab.stop(), Some(0));
+}
+
+/// What is wrong with the words of a command.
+fn said_wrong(left: Left, words: &str, who: Who, played: &Played) -> Option<String> {
+    let (said, last) = (&played.said, played.last_line());
+    let direction = "back to alpha-webapp-a (95 % → 100 %) and away from alpha-webapp-b (5 % → 0 %)";
+    let other = matches!(left, Left::All | Left::NoWeights | Left::FinishedRun) || (left == Left::LiveOwner && words.contains("GROUPS"));
+    let right = match (played.code, who) {
+        (0, _) => !played.asked() || (said.contains(direction) && said.contains("take over from two-terminals-") == other),
+        (2, Who::Types(_)) if played.asked() => {
+            last == "error: nothing was written"
+                && said.matches("[y/N]").count() == 1
+                && said.contains(direction)
+                && said.contains("take over from two-terminals-") == other
+        }
+        (2, Who::Nobody) if said.contains(" → ") => last.ends_with(if other { "add --yes --take-over" } else { "add --yes" }),
+        // Nothing says where the traffic was: what can be typed is the last word.
+        (2, _) => last.contains("cutover rollback --load-balancer") || said.contains("none of the "),
+        (6, _) => said.matches("--take-over").count() == 1 && said.contains("two-terminals-") && last.contains("--take-over"),
+        _ => false,
+    };
+    (!right).then(|| format!("{left:?} {words} {who:?}: exit {}\n{said}", played.code))
+}
