@@ -18,6 +18,7 @@ pub struct Fake {
     tags: Mutex<BTreeMap<String, Tags>>,
     refusing: BTreeSet<String>,
     unreadable: bool,
+    busy: AtomicUsize,
     calls: AtomicUsize,
 }
 
@@ -25,6 +26,12 @@ impl Fake {
     /// The same, refusing to tag this load balancer.
     pub fn refusing(mut self, arn: &str) -> Self {
         self.refusing.insert(arn.into());
+        self
+    }
+
+    /// The same, throttling so many removals.
+    pub fn busy(mut self, removals: usize) -> Self {
+        self.busy = removals.into();
         self
     }
 
@@ -108,6 +115,12 @@ impl Marks for Fake {
         Ok(())
     }
     async fn remove(&self, arns: &[String], keys: &[String]) -> Result<(), WriteError> {
+        if self.busy.fetch_update(Relaxed, Relaxed, |n| n.checked_sub(1)).is_ok() {
+            return Err(WriteError::Throttled);
+        }
+        if let Some(arn) = arns.iter().find(|arn| self.refusing.contains(*arn)) {
+            return Err(WriteError::Refused(format!("{arn} is not yours")));
+        }
         for arn in arns {
             self.change(arn, |tags| tags.retain(|key, _| !keys.contains(key)));
         }

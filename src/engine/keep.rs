@@ -41,13 +41,12 @@ pub async fn put(marks: &dyn Marks, clock: &dyn Clock, run: &str, started: &Star
             }
         }
     }
-    // Only a shortcut to what the routes' own tags say: it need not succeed.
+    // Only a shortcut to what the routes' own tags say, and how they are found without a marker: it need not succeed.
     for load_balancer in started.load_balancers.iter().filter(|_| denied.is_none()) {
-        if let Some(text) = whole::value(run, started, load_balancer) {
-            let tags: Tags = [(KEY.to_owned(), text)].into();
-            if let Err(error) = again(KEEP, clock, passes, || marks.put(slice::from_ref(load_balancer), &tags)).await {
-                tracing::warn!("no tag {KEY} on {load_balancer}: {error}");
-            }
+        let text = whole::value(run, started, load_balancer).unwrap_or_else(|| whole::see_routes(run));
+        let tags: Tags = [(KEY.to_owned(), text)].into();
+        if let Err(error) = again(KEEP, clock, passes, || marks.put(slice::from_ref(load_balancer), &tags)).await {
+            tracing::warn!("no tag {KEY} on {load_balancer}: {error}");
         }
     }
     Event::Kept { routes: started.routes.len() - missing.len(), missing }

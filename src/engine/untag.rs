@@ -104,3 +104,55 @@ pub(super) fn unread(why: Unreadable) -> WriteError {
         Unreadable::Unrepresentable(what) => WriteError::Refused(what),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::adapter::clock::System;
+    use crate::engine::fake::Fake;
+
+    const LB: &str = "arn:aws:elasticloadbalancing:eu-central-1:123456789012:loadbalancer/app/shop/1";
+
+    fn tagged() -> Fake {
+        let weights = |fake: Fake, arn| fake.tagged(arn, weights::KEY, "1 a-1");
+        weights(weights(Fake::default(), LB), "rule").tagged(LB, marker::KEY, "a-1 alice@mac now")
+    }
+
+    async fn removed(fake: &Fake, owners: &[&str]) -> Vec<Leftover> {
+        remove(fake, &System, &[LB.into()], &["rule".into()], owners).await
+    }
+
+    /// After a rollback of 36 routes the marker stayed, because its removal was throttled, and nothing said so.
+    #[tokio::test(start_paused = true)]
+    async fn what_is_throttled_is_asked_again_and_then_named() {
+        let fake = tagged().busy(12);
+        assert_eq!(removed(&fake, &["a-1"]).await, []);
+        assert_eq!(
+            [(LB, marker::KEY), (LB, weights::KEY), ("rule", weights::KEY)].map(|(arn, key)| fake.tag_of(arn, key)),
+            [None, None, None]
+        );
+        let begun = tokio::time::Instant::now();
+        let left = removed(&tagged().busy(usize::MAX), &["a-1"]).await;
+        assert!(begun.elapsed() <= UNTAG_WITHIN, "{:?}", begun.elapsed());
+        let commands: Vec<_> = left.iter().map(Leftover::command).collect();
+        let command = |rest: &str| format!("aws elbv2 remove-tags --region eu-central-1 --tag-keys cutover.dev/{rest}");
+        assert_eq!(commands, [command(&format!("run --resource-arns {LB}")), command(&format!("weights --resource-arns {LB} rule"))]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_is_refused_does_not_leave_the_others_tagged() {
+        let fake = tagged().refusing("rule");
+        let left = removed(&fake, &["a-1"]).await;
+        assert_eq!(left, [leftover(weights::KEY, &["rule".into()], "rule is not yours".into())]);
+        assert_eq!(fake.tag_of(LB, weights::KEY), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_marker_of_the_run_that_was_taken_over_goes_and_another_one_stays() {
+        let fake = tagged();
+        assert_eq!(removed(&fake, &["b-1"]).await, []);
+        assert!(fake.tag_of(LB, marker::KEY).is_some());
+        removed(&fake, &["b-1", "a-1"]).await;
+        assert_eq!(fake.tag_of(LB, marker::KEY), None);
+    }
+}

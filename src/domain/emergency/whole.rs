@@ -2,7 +2,7 @@
 //! need not ask for those of a hundred rules before the first write.
 //!
 //! `1 RUN ID=WEIGHT … all@ROUTES SUM`: what the tag of each route says, and which routes those are, as a checksum over their ARNs. Whenever
-//! that is not exactly what is live, the routes' own tags count.
+//! that is not exactly what is live, the routes' own tags count. Where those differ, it is `1 RUN`.
 
 use std::collections::BTreeSet;
 
@@ -34,6 +34,16 @@ pub fn value(run: &str, started: &Started, load_balancer: &str) -> Option<String
     let text = format!("{text}{ALL}{}", names(routes.iter().map(|r| r.id.id())));
     let value = format!("{text} {}", checksum(&text));
     (value.len() <= weights::LONGEST).then_some(value)
+}
+
+/// The tag's value where the routes' tags differ: it says only that this run left them.
+pub fn see_routes(run: &str) -> String {
+    format!("1 {run}")
+}
+
+/// The run that left a tag on a load balancer.
+pub fn run_of(value: &str) -> &str {
+    value.split(' ').nth(1).unwrap_or_default()
 }
 
 /// What a tag's value says; `None` where it is not whole, or not ours.
@@ -145,5 +155,6 @@ mod tests {
         let (mut started, _) = run();
         started.routes[0].content.split.members[0].weight = Some(70);
         assert_eq!(value(RUN, &started, fixture::LB), None);
+        assert_eq!((read(&see_routes(RUN)), run_of(&see_routes(RUN))), (None, RUN));
     }
 }

@@ -10,8 +10,8 @@ use std::process::Stdio;
 use aws_credential_types::Credentials;
 use cutover::adapter::aws::elb::Alb;
 use cutover::adapter::aws::{Settings, config};
-use cutover::domain::elb::action::Action;
 use cutover::domain::elb::balancer::Tags;
+use cutover::domain::traffic::{Content, RouteId};
 use cutover::engine::live;
 use cutover::plan::model::Selector;
 use cutover::port::{Balancer, Detail};
@@ -105,7 +105,7 @@ struct Stage {
     lab: Lab,
     balancer: Balancer,
     load_balancer: (String, Tags),
-    routes: Vec<(String, Vec<Action>, Tags)>,
+    routes: Vec<(RouteId, Content, Tags)>,
     /// Folders with the state of the run, and of one that is over.
     run: PathBuf,
     finished: PathBuf,
@@ -134,7 +134,7 @@ impl Stage {
         let seen = live::read(&Selector::Name("alpha-webapp".into()), &balancer, &clock, false).await.expect("readable");
         let listeners = balancer.inventory.listeners(&seen.load_balancer.arn, Detail::Whole).await.expect("readable");
         let tagged = listeners.into_iter().flat_map(|(_, routes)| routes).filter(|r| r.tags.contains_key(WEIGHTS));
-        let routes: Vec<_> = tagged.map(|r| (r.id, r.actions, r.tags)).collect();
+        let routes: Vec<_> = tagged.map(|r| (r.id, r.content, r.tags)).collect();
         assert_eq!(routes.len(), 6);
         Self { lab, balancer, load_balancer: (seen.load_balancer.arn, seen.load_balancer.tags), routes, run, finished }
     }
@@ -142,9 +142,9 @@ impl Stage {
     /// Everything as it was when the run had moved its 5 %, but for what is not left.
     async fn set(&self, left: Left) {
         let balancer = &self.balancer;
-        for (id, actions, tags) in &self.routes {
-            balancer.traffic.set(id, actions, std::time::Duration::from_secs(10)).await.expect("written");
-            balancer.marks.put(std::slice::from_ref(id), tags).await.expect("tagged");
+        for (id, content, tags) in &self.routes {
+            balancer.traffic.set(id, content, std::time::Duration::from_secs(10)).await.expect("written");
+            balancer.marks.put(&[id.to_string()], tags).await.expect("tagged");
         }
         let (arn, tags) = &self.load_balancer;
         balancer.marks.put(std::slice::from_ref(arn), tags).await.expect("tagged");
@@ -155,10 +155,15 @@ impl Stage {
             Left::All | Left::FinishedRun | Left::DeadOwner | Left::LiveOwner => &[],
         };
         let keys: Vec<_> = gone.iter().map(|key| (*key).to_owned()).collect();
-        let all: Vec<_> = self.routes.iter().map(|(id, ..)| id).chain([arn]).cloned().collect();
+        let all = self.resources();
         if !keys.is_empty() {
             balancer.marks.remove(&all, &keys).await.expect("untagged");
         }
+    }
+
+    /// ARNs of everything that the run tagged.
+    fn resources(&self) -> Vec<String> {
+        self.routes.iter().map(|(id, ..)| id.to_string()).chain([self.load_balancer.0.clone()]).collect()
     }
 
     /// Whether all of the traffic is back; half-way is neither.
@@ -170,7 +175,7 @@ impl Stage {
 
     /// Tags of ours that are left.
     async fn tags(&self) -> Vec<String> {
-        let all: Vec<_> = self.routes.iter().map(|(id, ..)| id).chain([&self.load_balancer.0]).cloned().collect();
+        let all = self.resources();
         let tags = self.balancer.marks.tags(&all).await.expect("readable");
         tags.into_values().flat_map(Tags::into_keys).filter(|key| key.starts_with("cutover.dev/")).collect()
     }
@@ -245,7 +250,11 @@ fn copy(from: &Path, to: &Path) {
     for entry in std::fs::read_dir(from).expect("a folder") {
         let entry = entry.expect("an entry");
         let into = to.join(entry.file_name());
-        if entry.file_type().expect("a type").is_dir() { copy(&entry.path(), &into) } else { drop(std::fs::copy(entry.path(), into).expect("copied")) }
+        if entry.file_type().expect("a type").is_dir() {
+            copy(&entry.path(), &into);
+        } else {
+            std::fs::copy(entry.path(), into).expect("copied");
+        }
     }
 }
 

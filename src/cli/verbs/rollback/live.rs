@@ -33,22 +33,20 @@ use crate::port::{Balancer, Clock};
 /// # Errors
 /// Where no tag says anything, nothing is written.
 pub async fn by_tags(global: &Global, args: &Rollback, tagged: Tagged) -> Result<Exit, Failure> {
-    let Tagged { load_balancers, own, store, otherwise } = tagged;
+    let Tagged { load_balancers, store, otherwise } = tagged;
     let Some(first) = load_balancers.first() else { return Err(otherwise.unwrap_or_else(no_tags)) };
     let config = aws_of(first).await?;
     let balancer = world::patient(&config);
     let read = async |selector: &Selector| live::read(selector, &balancer, &System, true).await;
     let seen = join_all(load_balancers.iter().map(read)).await.into_iter().collect::<Result<Vec<_>, _>>().map_err(unseen)?;
-    let there = marker_of(&seen);
-    let run = there.as_deref().and_then(|value| value.split(' ').next());
-    let told = match kept::started(&seen, run) {
+    let markers = markers_of(&seen);
+    let told = match kept::started(&seen, markers.first().map(|value| marker::run_of(value))) {
         Ok(told) => told,
         Err(error) => return Err(by_hand(otherwise, error, &seen)),
     };
     let source = format!("{}: where {} began, by its tags", places(&seen), told.run);
     let cause = format!("rollback from the tags of {}", told.run);
-    let ours = run == own.as_deref();
-    let back = Back { config, way: told.way, seen, store, marker: there.filter(|_| !ours), ours };
+    let back = Back { config, way: told.way, seen, store, markers, deserted: false };
     go(global, args, back, source, cause).await
 }
 
@@ -60,7 +58,7 @@ pub async fn by_groups(global: &Global, args: &Rollback, selector: &Selector, st
         named::started(&seen, &args.back_to, &args.away_from).map_err(|e| Failure::new(Exit::Usage, e).next("nothing was written"))?;
     let source = format!("{}: back to {}, away from {}", seen.load_balancer.name, args.back_to.join(", "), args.away_from.join(", "));
     let seen = vec![seen];
-    let back = Back { config, way, marker: marker_of(&seen), seen, store, ours: false };
+    let back = Back { config, way, markers: markers_of(&seen), seen, store, deserted: false };
     go(global, args, back, source, "rollback to groups that were named".to_owned()).await
 }
 
@@ -73,9 +71,9 @@ async fn aws_of(selector: &Selector) -> Result<SdkConfig, Failure> {
     Ok(config)
 }
 
-/// Another run's marker.
-fn marker_of(seen: &[Seen]) -> Option<String> {
-    seen.iter().find_map(|s| s.load_balancer.tags.get(KEY)).cloned()
+/// The markers that are there.
+fn markers_of(seen: &[Seen]) -> Vec<String> {
+    seen.iter().filter_map(|s| s.load_balancer.tags.get(KEY)).cloned().collect()
 }
 
 fn places(seen: &[Seen]) -> String {
@@ -128,10 +126,10 @@ struct Back {
     way: Way,
     seen: Vec<Seen>,
     store: Option<Arc<dyn Store>>,
-    /// Another run's marker, as it was read.
-    marker: Option<String>,
-    /// The marker is of a run of this state, which may be taken over without being asked.
-    ours: bool,
+    /// Other runs' markers, as they were read.
+    markers: Vec<String>,
+    /// None of their owners is at work any more.
+    deserted: bool,
 }
 
 impl Back {
@@ -172,20 +170,23 @@ impl Back {
 async fn go(global: &Global, args: &Rollback, mut back: Back, source: String, cause: String) -> Result<Exit, Failure> {
     let unknown = back.unknown();
     // An owner who is known to be gone holds nobody up.
-    if let (Some(value), Some(store)) = (&back.marker, &back.store)
-        && marker::deserted(&**store, value).await
-    {
-        back.ours = true;
+    let mut other = None;
+    for value in back.markers.clone() {
+        let gone = match &back.store {
+            Some(store) => marker::deserted(&**store, &value).await,
+            None => false,
+        };
+        other = other.or(Some(value).filter(|_| !gone));
     }
-    let other = back.marker.as_deref().filter(|_| !back.ours);
-    let proposal = Proposal { source, rows: back.rows(), remarks: back.remarks(&unknown), place: places(&back.seen), other };
+    back.deserted = other.is_none();
+    let proposal =
+        Proposal { source, rows: back.rows(), remarks: back.remarks(&unknown), place: places(&back.seen), other: other.as_deref() };
     let take_over = ask(args, &proposal)?;
-    drop(proposal);
     begin(global, args, back, take_over, cause, &unknown).await
 }
 
 async fn begin(global: &Global, args: &Rollback, back: Back, take_over: bool, cause: String, unknown: &[String]) -> Result<Exit, Failure> {
-    let Back { config, way: Way { plan, started, .. }, seen, store, marker, .. } = back;
+    let Back { config, way: Way { plan, started, .. }, seen, store, markers, deserted } = back;
     let (owner, host) = owner::owner();
     let settings = Settings::new(owner.clone(), host.clone(), started.groups.len());
     let run = run_id(&plan.name, System.now(), &mut fastrand::Rng::new());
@@ -203,7 +204,9 @@ async fn begin(global: &Global, args: &Rollback, back: Back, take_over: bool, ca
         None => Event::RollbackStarted { cause, by, to_step: None, force, request },
     };
     // Held first: one that is refused must not look like a run that somebody has to finish.
-    let there = Some(marker.map_or(There::Missing, There::Other));
+    // Without a place for runs it could not be told again that nobody is at work behind the marker.
+    let take_over = take_over || (deserted && !ports.store.lasts());
+    let there = Some(markers.into_iter().next().map_or(There::Missing, There::Other));
     let hold = hold::take_to_restore(&ports, &settings, plan.marker, &run, &started.load_balancers, take_over, there).await;
     let hold = hold.map_err(|e| drive::unheld(e, "the same command with --take-over"))?;
     let health = Event::Health { groups: seen.iter().flat_map(Seen::counts).collect() };

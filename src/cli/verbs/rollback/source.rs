@@ -14,7 +14,7 @@ use crate::cli::term;
 use crate::cli::verbs::rollback::live;
 use crate::domain::elb::balancer::LoadBalancer;
 use crate::domain::elb::select::spelled;
-use crate::domain::emergency::weights;
+use crate::domain::emergency::{weights, whole};
 use crate::engine::marker;
 use crate::plan::model::Selector;
 use crate::plan::selector;
@@ -35,8 +35,6 @@ pub enum Source {
 pub struct Tagged {
     /// Which.
     pub load_balancers: Vec<Selector>,
-    /// A run of this state, whose marker is no other's.
-    pub own: Option<String>,
     /// Where runs are kept, where that can be reached.
     pub store: Option<Arc<dyn Store>>,
     /// What is wrong if the tags say nothing.
@@ -60,7 +58,7 @@ async fn of_load_balancer(global: &Global, args: &Rollback, load_balancer: &str)
     if !args.back_to.is_empty() {
         return Ok(Source::Groups(selector, store));
     }
-    let mut tagged = Tagged { load_balancers: vec![selector.clone()], own: None, store: store.clone(), otherwise: None };
+    let mut tagged = Tagged { load_balancers: vec![selector.clone()], store: store.clone(), otherwise: None };
     let Some(store) = store else { return Ok(Source::Tags(tagged)) };
     let mut runs = store.runs().await.unwrap_or_default();
     runs.retain(|run| on(run, &selector));
@@ -73,7 +71,6 @@ async fn of_load_balancer(global: &Global, args: &Rollback, load_balancer: &str)
         0 => Ok(Source::Tags(tagged)),
         1 => {
             let run = runs.remove(0);
-            tagged.own = Some(run.id.clone());
             match find::open(&*store, run).await {
                 Ok(found) => Ok(Source::Journal(store, Box::new(found))),
                 Err(failure) => {
@@ -120,13 +117,13 @@ async fn of_target(global: &Global, target: Option<&str>) -> Result<Source, Fail
     let plan = target.filter(|t| *t == "-" || Path::new(t).exists()).and_then(|t| find::file(t, false).ok());
     let name = plan.as_ref().map(|p| p.name.as_str()).or(target);
     let meant = |r: &&RunSummary| r.finished.is_none() && name.is_none_or(|n| r.plan == n || r.id == n);
-    let tagged = |load_balancers, own, otherwise| Source::Tags(Tagged { load_balancers, own, store: store.clone(), otherwise });
+    let tagged = |load_balancers, otherwise| Source::Tags(Tagged { load_balancers, store: store.clone(), otherwise });
     match runs.iter().filter(meant).collect::<Vec<_>>().as_slice() {
         // Its journal cannot be opened, or it would have been found.
         [run] if !run.load_balancers.is_empty() => {
             term::complain(&format!("{failure}\nasking the load balancer's tags instead"));
             let selectors = run.load_balancers.iter().cloned().map(Selector::Arn).collect();
-            Ok(tagged(selectors, Some(run.id.clone()), Some(failure)))
+            Ok(tagged(selectors, Some(failure)))
         }
         [] => {
             let selectors = match &plan {
@@ -138,7 +135,7 @@ async fn of_target(global: &Global, target: Option<&str>) -> Result<Source, Fail
                 },
             };
             let distinct: BTreeMap<_, _> = selectors.into_iter().map(|s: Selector| (spelled(&s), s)).collect();
-            Ok(tagged(distinct.into_values().collect(), None, Some(failure)))
+            Ok(tagged(distinct.into_values().collect(), Some(failure)))
         }
         _ => Err(failure),
     }
@@ -163,9 +160,9 @@ async fn left_tags(plan: Option<&str>) -> Result<Vec<Selector>, Left> {
         let fix = live::fix(&why).map_or_else(String::new, |fix| format!("; {fix}"));
         Left::Unknown(vec![format!("load balancers with tags of a run cannot be looked for in {region}: {why}{fix}")])
     })?;
-    // The run's id is the first word of a marker, and the second of kept weights.
-    for (key, word) in [(marker::KEY, 0), (weights::KEY, 1)] {
-        let run = |lb: &LoadBalancer| lb.tags.get(key).and_then(|v| v.split(' ').nth(word)).unwrap_or_default().to_owned();
+    let sources: [(&str, fn(&str) -> &str); 2] = [(marker::KEY, marker::run_of), (weights::KEY, whole::run_of)];
+    for (key, run_of) in sources {
+        let run = |lb: &LoadBalancer| lb.tags.get(key).map_or("", |value| run_of(value)).to_owned();
         let meant = |run: &str| plan.is_none_or(|plan| run == plan || is_of(run, plan));
         let mut runs: BTreeMap<String, Vec<&LoadBalancer>> = BTreeMap::new();
         for lb in found.iter().filter(|lb| lb.tags.contains_key(key)) {

@@ -198,7 +198,9 @@ async fn moto_listeners_and_rules_are_all_that_an_emergency_needs() {
     let reads = |name: &str| asked[..first].iter().filter(|a| *a == name).count();
     let rounds = ["DescribeLoadBalancers", "DescribeListeners", "DescribeTargetGroups", "DescribeTargetHealth"].map(reads);
     assert_eq!(rounds, [1, 1, 1, 0], "the load balancer; its listeners, tags and groups; rules: {asked:?}");
-    for skipped in ["the target groups cannot be listed", "the tags of the load balancer cannot be read", "the health of bare-a is not known"] {
+    for skipped in
+        ["the target groups cannot be listed", "the tags of the load balancer cannot be read", "the health of bare-a is not known"]
+    {
         assert_eq!(said.err.matches(skipped).count(), 1, "{skipped}: {}", said.err);
     }
     let last = said.err.lines().last().unwrap_or_default();
