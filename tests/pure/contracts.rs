@@ -124,7 +124,7 @@ fn page(document: &Document) -> String {
 
 Made of `contracts.yaml` by `pure/contracts.rs`, which also holds each name to the tree. A column is an implementation that claims to be the same thing:
 
-- **lab**: the embedded one of `src/lab`; needs nothing but Rust.
+- **lab**: the embedded one of `src/lab`; needs nothing but Rust, except where the name says `lab_like_moto_`: boto3 furnishes both.
 - **moto**: an ELBv2 that others wrote, over HTTP. `./tests/run contract`, and in whole cutovers `./tests/run stack`.
 - **API server**: kube-apiserver with etcd, built from source. `./tests/run stack`.
 - **load balancer controller**: the AWS Load Balancer Controller with its webhooks, built from source; it registers the targets. `./tests/run stack`.

@@ -106,11 +106,12 @@ async fn answer(
     Ok(response)
 }
 
-fn decode(body: &[u8]) -> Asked {
+/// The parameters of a form.
+pub fn decode(body: &[u8]) -> Asked {
     let text = String::from_utf8_lossy(body).into_owned();
     text.split('&').filter_map(|pair| pair.split_once('=')).map(|(k, v)| (percent(k), percent(v))).collect()
 }
 
 fn percent(text: &str) -> String {
-    percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned()
+    percent_encoding::percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned()
 }

@@ -5,10 +5,7 @@ use std::time::Duration;
 
 use cutover::lab::model::{ClientRequest, Outcome, World};
 use cutover::lab::scenario::Scenario;
-use cutover::plan::model::{
-    BindingMode, BindingSpec, Cluster, ClusterAccess, GuardGate, ListenerRef, Marker, OnFailure, Plan, PortRef, RaiseGate,
-    RollbackStickiness, RouteEntry, Selector, ServiceRef, StatePlace, Step, StepKind, Strategy, TargetHealthGates, TargetType, Workload,
-};
+use cutover::plan::model::Plan;
 use http::Request;
 use hyper::body::Bytes;
 use jiff::{SignedDuration, Timestamp};
@@ -19,64 +16,25 @@ pub const BINDINGS: &str = "/apis/elbv2.k8s.aws/v1beta1/namespaces/webapp/target
 pub const START: Timestamp = Timestamp::UNIX_EPOCH;
 
 /// The reference case: one load balancer, listeners 80 and 443, 36 actions.
+const PLAN: &str = "apiVersion: cutover.dev/v1alpha1
+kind: Cutover
+metadata: {name: alpha-webapp}
+spec:
+  aws: {accountId: \"123456789012\", region: ap-northeast-2}
+  clusters: [{name: a, eks: alpha-kr-a}, {name: b, eks: alpha-kr-b}]
+  workloads:
+    - name: webapp
+      service: {namespace: webapp, name: webapp, port: http}
+      routes:
+        - alb: {loadBalancer: alpha-webapp, listeners: [80, 443], targetGroups: {a: alpha-webapp-a, b: alpha-webapp-b}, expect: 36}
+  strategy:
+    from: a
+    to: b
+    steps: [{bind: {}}, {setWeight: 1, name: first-traffic}, {pause: {duration: 10m}}, {setWeight: 100}]
+";
+
 pub fn plan() -> Plan {
-    let name = |n: &str| Selector::Name(n.to_owned());
-    let cluster = |n: &str| Cluster { name: n.to_owned(), access: ClusterAccess::Eks(format!("alpha-kr-{n}")) };
-    let shares = |a, b| [("a".to_owned(), a), ("b".to_owned(), b)].into_iter().collect();
-    let route = RouteEntry {
-        load_balancer: name("alpha-webapp"),
-        listeners: vec![ListenerRef::Port(80), ListenerRef::Port(443)],
-        target_groups: vec![("a".into(), name("alpha-webapp-a")), ("b".into(), name("alpha-webapp-b"))],
-        rules: None,
-        expect: Some(36),
-    };
-    let gates = TargetHealthGates {
-        raise: RaiseGate { min_healthy: 1, min_healthy_percent: 95.0, capacity: 1.0, stable_for: None },
-        guard: GuardGate { min_healthy_percent: 70.0, for_: Duration::from_secs(90) },
-        timeout: Duration::from_mins(20),
-        on_timeout: OnFailure::Pause,
-    };
-    let steps = vec![
-        Step { number: 1, name: None, kind: StepKind::Bind, limit: None },
-        Step { number: 2, name: Some("first-traffic".into()), kind: StepKind::Shares(shares(99, 1)), limit: None },
-        Step { number: 3, name: None, kind: StepKind::Bake(Duration::from_mins(10)), limit: None },
-        Step { number: 4, name: None, kind: StepKind::Shares(shares(0, 100)), limit: None },
-    ];
-    Plan {
-        name: "alpha-webapp".into(),
-        source: "test".into(),
-        text: String::new(),
-        hash: String::new(),
-        newer: Vec::new(),
-        account_id: "123456789012".into(),
-        api_budget: None,
-        region: "ap-northeast-2".into(),
-        clusters: vec![cluster("a"), cluster("b")],
-        workloads: vec![Workload {
-            name: "webapp".into(),
-            service: Some(ServiceRef { namespace: "webapp".into(), name: "webapp".into(), port: PortRef::Name("http".into()) }),
-            binding: BindingSpec { mode: BindingMode::Create, target_type: TargetType::Ip, extra: serde_json::Map::new() },
-            routes: vec![route],
-        }],
-        strategy: Strategy {
-            metrics: Vec::new(),
-            hooks: Vec::new(),
-            from: "a".into(),
-            to: "b".into(),
-            settle: Duration::from_secs(30),
-            on_failure: OnFailure::Rollback,
-            rollback_stickiness: RollbackStickiness::Break,
-            observe_every: None,
-            hours: cutover::base::hours::Hours::default(),
-            gates,
-            start: Some(shares(100, 0)),
-            steps,
-        },
-        accept: vec![],
-        marker: Marker::Tag,
-        state: StatePlace::Local,
-        notifications: Vec::new(),
-    }
+    cutover::plan::lint("test", PLAN.as_bytes()).unwrap_or_else(|e| panic!("{e}"))
 }
 
 /// A world of the reference case with this scenario's `spec`, in YAML flow or block style.

@@ -16,6 +16,8 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpListener;
 use tokio::sync::{OwnedRwLockReadGuard, RwLock};
 
+use crate::proxy::decode;
+
 /// When, about its request, the program is killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Moment {
@@ -234,10 +236,9 @@ async fn carry(
 
 /// A ModifyListener's or ModifyRule's form.
 fn written(form: &str) -> Written {
-    let decoded = form.replace("%3A", ":").replace("%2F", "/");
-    let pairs: Vec<_> = decoded.split('&').filter_map(|pair| pair.split_once('=')).collect();
-    let value = |wanted: &str| pairs.iter().find(|(key, _)| *key == wanted).map(|(_, value)| (*value).to_owned());
-    let groups = pairs.iter().filter_map(|(key, arn)| Some((key.strip_suffix(".TargetGroupArn")?, arn)));
+    let form = decode(form.as_bytes());
+    let value = |wanted: &str| form.get(wanted).cloned();
+    let groups = form.iter().filter_map(|(key, arn)| Some((key.strip_suffix(".TargetGroupArn")?, arn)));
     let groups = groups.filter(|(key, _)| key.contains("ForwardConfig"));
     let weight = |key: &str| value(&format!("{key}.Weight")).and_then(|w| w.parse().ok()).unwrap_or(1);
     let mut weights: Vec<_> = groups.map(|(key, arn)| (name(arn), weight(key))).collect();

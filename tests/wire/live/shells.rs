@@ -9,65 +9,24 @@ use cutover::domain::run::event::{Event, Measured, Outcome, StepType};
 use cutover::domain::traffic::{Content, Member};
 use cutover::lab::rehearsal::{Options, Stage};
 use cutover::lab::scenario::Scenario;
-use cutover::plan::model::{
-    BindingMode, BindingSpec, Cluster, ClusterAccess, GuardGate, Marker, OnFailure, Plan, PortRef, RaiseGate, RollbackStickiness,
-    RouteEntry, Selector, ServiceRef, Shares, StatePlace, Step, StepKind, Strategy, TargetHealthGates, TargetType, Workload,
-};
+use cutover::plan::model::{Plan, Selector};
 use cutover::port::{Detail, Groups, WriteError};
 
+const PLAN: &str = "apiVersion: cutover.dev/v1alpha1
+kind: Cutover
+metadata: {name: shop}
+spec:
+  aws: {accountId: \"123456789012\", region: eu-central-1}
+  clusters: [{name: a, eks: shop-blue}, {name: b, kubeContext: green}]
+  workloads:
+    - name: web
+      service: {namespace: shop, name: web, port: 80}
+      routes: [{alb: {loadBalancer: shop, targetGroups: {a: shop-a, b: shop-b}}}]
+  strategy: {from: a, to: b, steps: [{bind: {}}, {setWeight: 20}, {pause: {duration: 10m}}]}
+";
+
 fn plan() -> Plan {
-    let steps =
-        [StepKind::Bind, StepKind::Shares(Shares::from([("a".into(), 80), ("b".into(), 20)])), StepKind::Bake(Duration::from_mins(10))];
-    let group = |cluster: &str| (cluster.to_owned(), Selector::Name(format!("shop-{cluster}")));
-    Plan {
-        name: "shop".into(),
-        source: "-".into(),
-        text: String::new(),
-        hash: String::new(),
-        newer: Vec::new(),
-        account_id: "123456789012".into(),
-        api_budget: None,
-        region: "eu-central-1".into(),
-        clusters: vec![
-            Cluster { name: "a".into(), access: ClusterAccess::Eks("shop-blue".into()) },
-            Cluster { name: "b".into(), access: ClusterAccess::KubeContext("green".into()) },
-        ],
-        workloads: vec![Workload {
-            name: "web".into(),
-            service: Some(ServiceRef { namespace: "shop".into(), name: "web".into(), port: PortRef::Number(80) }),
-            binding: BindingSpec { mode: BindingMode::Create, target_type: TargetType::Ip, extra: serde_json::Map::new() },
-            routes: vec![RouteEntry {
-                load_balancer: Selector::Name("shop".into()),
-                listeners: vec![],
-                target_groups: vec![group("a"), group("b")],
-                rules: None,
-                expect: None,
-            }],
-        }],
-        strategy: Strategy {
-            metrics: Vec::new(),
-            hooks: Vec::new(),
-            from: "a".into(),
-            to: "b".into(),
-            settle: Duration::from_secs(30),
-            on_failure: OnFailure::Rollback,
-            rollback_stickiness: RollbackStickiness::Break,
-            observe_every: None,
-            hours: cutover::base::hours::Hours::default(),
-            gates: TargetHealthGates {
-                raise: RaiseGate { min_healthy: 1, min_healthy_percent: 95.0, capacity: 1.0, stable_for: None },
-                guard: GuardGate { min_healthy_percent: 70.0, for_: Duration::from_secs(90) },
-                timeout: Duration::from_mins(20),
-                on_timeout: OnFailure::Pause,
-            },
-            start: Some(Shares::from([("a".into(), 100), ("b".into(), 0)])),
-            steps: steps.into_iter().zip(1..).map(|(kind, number)| Step { number, name: None, kind, limit: None }).collect(),
-        },
-        accept: vec![],
-        marker: Marker::Tag,
-        state: StatePlace::Local,
-        notifications: Vec::new(),
-    }
+    cutover::plan::lint("-", PLAN.as_bytes()).unwrap_or_else(|e| panic!("{e}"))
 }
 
 fn scenario(spec: &str) -> Scenario {

@@ -1,16 +1,12 @@
 //! The lab as an endpoint: a world with the groups and listeners that `tests/support/elbv2.py furnish` expects.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use cutover::adapter::clock::Scaled;
 use cutover::lab::live::Lab;
 use cutover::lab::model::World;
 use cutover::lab::scenario::model::{Listener, LoadBalancer, Rule, Scenario};
-use cutover::plan::model::{
-    BindingMode, BindingSpec, Cluster, ClusterAccess, GuardGate, Marker, OnFailure, Plan, RaiseGate, RollbackStickiness, RouteEntry,
-    Selector, StatePlace, Step, StepKind, Strategy, TargetHealthGates, TargetType, Workload,
-};
+use cutover::plan::model::Plan;
 
 /// As fast as keeps the API's token buckets full.
 const SPEED: f64 = 1000.0;
@@ -30,57 +26,18 @@ pub async fn start(prefix: &str) -> Lab {
     Lab::start(world, Scaled::new(begin, SPEED)).await.expect("a lab")
 }
 
+/// Nothing runs this plan; the world takes the groups from it, and who is `from` and who is `to`.
 fn plan(prefix: &str) -> Plan {
-    let named = |name: &str| Selector::Name(format!("{prefix}-{name}"));
-    let entry = RouteEntry {
-        load_balancer: named("web"),
-        listeners: Vec::new(),
-        target_groups: vec![("a".into(), named("a")), ("b".into(), named("b"))],
-        rules: None,
-        expect: None,
-    };
-    let workload = Workload {
-        name: "web".into(),
-        service: None,
-        binding: BindingSpec { mode: BindingMode::Create, target_type: TargetType::Ip, extra: serde_json::Map::new() },
-        routes: vec![entry],
-    };
-    Plan {
-        name: "contract".into(),
-        source: "-".into(),
-        text: String::new(),
-        hash: String::new(),
-        newer: Vec::new(),
-        account_id: "123456789012".into(),
-        api_budget: None,
-        region: "us-east-1".into(),
-        clusters: ["a", "b"].map(|name| Cluster { name: name.into(), access: ClusterAccess::None }).to_vec(),
-        workloads: vec![workload],
-        strategy: strategy(),
-        accept: Vec::new(),
-        marker: Marker::Tag,
-        state: StatePlace::Local,
-        notifications: Vec::new(),
-    }
-}
-
-/// Nothing runs this plan; the world only wants to know who is `from` and who is `to`.
-fn strategy() -> Strategy {
-    let minute = Duration::from_mins(1);
-    let raise = RaiseGate { min_healthy: 1, min_healthy_percent: 100.0, capacity: 1.0, stable_for: None };
-    let guard = GuardGate { min_healthy_percent: 50.0, for_: minute };
-    Strategy {
-        metrics: Vec::new(),
-        hooks: Vec::new(),
-        from: "a".into(),
-        to: "b".into(),
-        settle: minute,
-        on_failure: OnFailure::Rollback,
-        rollback_stickiness: RollbackStickiness::Break,
-        observe_every: None,
-        hours: cutover::base::hours::Hours::default(),
-        gates: TargetHealthGates { raise, guard, timeout: minute, on_timeout: OnFailure::Pause },
-        start: None,
-        steps: vec![Step { number: 1, name: None, kind: StepKind::Bake(minute), limit: None }],
-    }
+    let text = format!(
+        "apiVersion: cutover.dev/v1alpha1
+kind: Cutover
+metadata: {{name: contract}}
+spec:
+  aws: {{accountId: \"123456789012\", region: us-east-1}}
+  clusters: [{{name: a}}, {{name: b}}]
+  workloads: [{{name: web, routes: [{{alb: {{loadBalancer: {prefix}-web, targetGroups: {{a: {prefix}-a, b: {prefix}-b}}}}}}]}}]
+  strategy: {{from: a, to: b, steps: [{{setWeight: 100}}]}}
+"
+    );
+    cutover::plan::lint("-", text.as_bytes()).unwrap_or_else(|e| panic!("{e}"))
 }

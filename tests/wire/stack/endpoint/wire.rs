@@ -15,6 +15,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 
 use super::{Inside, Refusal};
+use crate::proxy::decode;
 
 /// One request.
 #[derive(Clone, Debug)]
@@ -98,15 +99,7 @@ fn understand(parts: &http::request::Parts, body: &[u8]) -> Asked {
     let mut scope = scope.split('/');
     let key = scope.next().unwrap_or_default().to_owned();
     let service = scope.nth(2).unwrap_or_default().to_owned();
-    let parameters = decode(&String::from_utf8_lossy(body));
+    let parameters = decode(body);
     let action = parameters.get("Action").cloned().unwrap_or_else(|| format!("{} {}", parts.method, parts.uri.path()));
     Asked { key, service, action, parameters }
-}
-
-fn decode(text: &str) -> BTreeMap<String, String> {
-    text.split('&').filter_map(|pair| pair.split_once('=')).map(|(k, v)| (percent(k), percent(v))).collect()
-}
-
-fn percent(text: &str) -> String {
-    percent_encoding::percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned()
 }
