@@ -1,7 +1,6 @@
 //! What the lab's tests share: a plan like the reference case, and calls of the world's APIs as clients make them.
 
 use std::fmt::Write;
-use std::time::Duration;
 
 use cutover::lab::model::{ClientRequest, Outcome, World};
 use cutover::lab::scenario::Scenario;

@@ -13,12 +13,8 @@ use tower::{BoxError, service_fn};
 
 use super::cases::{self, Subject};
 
-fn subject() -> Subject {
-    let now = Timestamp::now();
-    let mut objects = Objects::new(11, false, now);
-    objects.put(Kind::Namespace, json!({"metadata": {"name": "here"}}), now);
-    let spec = json!({"selector": {"app": "web"}, "ports": [{"name": "http", "port": 80}]});
-    objects.put(Kind::Service, json!({"metadata": {"name": "web", "namespace": "here"}, "spec": spec}), now);
+/// A client of these objects' API.
+pub fn client(objects: Objects) -> kube::Client {
     let (world, server) = (Arc::new(Mutex::new(objects)), Arc::new(Server::open("v1.36.3")));
     let service = service_fn(move |request: Request<Body>| {
         let (world, server) = (Arc::clone(&world), Arc::clone(&server));
@@ -29,8 +25,17 @@ fn subject() -> Subject {
             Ok::<_, BoxError>(server.answer(&mut objects, &request, Timestamp::now()).whole(&objects).map(Body::from))
         }
     });
+    kube::Client::new(service, "default")
+}
+
+fn subject() -> Subject {
+    let now = Timestamp::now();
+    let mut objects = Objects::new(11, false, now);
+    objects.put(Kind::Namespace, json!({"metadata": {"name": "here"}}), now);
+    let spec = json!({"selector": {"app": "web"}, "ports": [{"name": "http", "port": 80}]});
+    objects.put(Kind::Service, json!({"metadata": {"name": "web", "namespace": "here"}, "spec": spec}), now);
     let group = |name: &str| format!("arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/{name}/0123456789abcdef");
-    Subject { client: kube::Client::new(service, "default"), namespace: "here".to_owned(), groups: [group("one"), group("two")] }
+    Subject { client: client(objects), namespace: "here".to_owned(), groups: [group("one"), group("two")] }
 }
 
 macro_rules! column {

@@ -2,5 +2,5 @@
 
 mod adapter;
 pub mod cases;
-mod lab;
+pub mod lab;
 pub mod socket;

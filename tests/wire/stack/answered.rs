@@ -1,16 +1,10 @@
 //! The lab's API server against the real one: the same requests, the same answers, as far as the tool can tell them apart.
 
-use std::sync::{Arc, Mutex};
-
 use cutover::lab::objects::{Kind, Objects};
-use cutover::lab::wire::kube::Server;
-use http::Request;
-use http_body_util::BodyExt;
 use jiff::Timestamp;
-use kube::client::Body;
 use serde_json::{Value, json};
-use tower::{BoxError, service_fn};
 
+use crate::kubernetes::lab::client;
 use crate::stack::api::{Api, Refused};
 use crate::stack::world::World;
 
@@ -28,17 +22,7 @@ fn lab(real: &Api) -> Api {
     let ports = json!([{"name": "http", "port": 80, "targetPort": 8080}]);
     let service = json!({"metadata": {"name": "web", "namespace": "contract"}, "spec": {"selector": {"app": "web"}, "ports": ports}});
     objects.put(Kind::Service, service, Timestamp::now());
-    let (objects, server) = (Arc::new(Mutex::new(objects)), Arc::new(Server::open("v1.36.3")));
-    let service = service_fn(move |request: Request<Body>| {
-        let (objects, server) = (Arc::clone(&objects), Arc::clone(&server));
-        async move {
-            let (parts, body) = request.into_parts();
-            let request = Request::from_parts(parts, body.collect().await.map_err(|e| e.to_string())?.to_bytes());
-            let mut objects = objects.lock().unwrap();
-            Ok::<_, BoxError>(server.answer(&mut objects, &request, Timestamp::now()).whole(&objects).map(Body::from))
-        }
-    });
-    real.over(|| kube::Client::new(service, "default"))
+    real.over(|| client(objects))
 }
 
 /// A request, and what is compared of its answer: of a refusal all, of an object these parts.

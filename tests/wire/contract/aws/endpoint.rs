@@ -1,12 +1,12 @@
 //! An endpoint with a load balancer to test against.
 
+use std::any::Any;
 use std::collections::BTreeMap;
+use std::future::{Ready, ready};
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use cutover::adapter::aws::elb::Alb;
 use cutover::adapter::aws::{Settings, config};
-use cutover::lab::live::Lab;
 use serde_json::Value;
 
 use crate::contract::aws::lab;
@@ -28,33 +28,28 @@ pub struct World {
     /// ARNs by letter.
     pub groups: BTreeMap<String, String>,
     python: PathBuf,
-    _server: Server,
-}
-
-/// Serves as long as it is held.
-enum Server {
-    Moto(#[expect(dead_code)] Arc<Moto>),
-    Lab(#[expect(dead_code)] Box<Lab>),
+    /// Serves as long as it is held.
+    _server: Box<dyn Any>,
 }
 
 impl World {
     /// A load balancer of one's own in a moto that the tests of this program share.
-    pub async fn moto(test: &str, rules: u32) -> Self {
+    pub fn moto(test: &str, rules: u32) -> Ready<Self> {
         let python = python();
         let moto = Moto::shared(&python);
         let (url, prefix) = (moto.url.clone(), prefix(test));
         script(&python, ELBV2, &["create", &url, &prefix], "");
-        Self::furnished(python, url, prefix, rules, Server::Moto(moto))
+        ready(Self::furnished(python, url, prefix, rules, Box::new(moto)))
     }
 
     /// A lab of one's own.
     pub async fn lab(test: &str, rules: u32) -> Self {
         let prefix = prefix(test);
         let lab = lab::start(&prefix).await;
-        Self::furnished(python(), lab.aws_url(), prefix, rules, Server::Lab(Box::new(lab)))
+        Self::furnished(python(), lab.aws_url(), prefix, rules, Box::new(lab))
     }
 
-    fn furnished(python: PathBuf, url: String, prefix: String, rules: u32, server: Server) -> Self {
+    fn furnished(python: PathBuf, url: String, prefix: String, rules: u32, server: Box<dyn Any>) -> Self {
         let made: Value =
             serde_json::from_slice(&script(&python, ELBV2, &["furnish", &url, &prefix, &rules.to_string()], "")).expect("JSON");
         let text = |key: &str| made[key].as_str().expect("an ARN").to_owned();
