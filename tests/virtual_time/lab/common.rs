@@ -29,6 +29,7 @@ spec:
   strategy:
     from: a
     to: b
+    settle: 30s
     steps: [{bind: {}}, {setWeight: 1, name: first-traffic}, {pause: {duration: 10m}}, {setWeight: 100}]
 ";
 

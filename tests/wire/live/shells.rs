@@ -22,7 +22,7 @@ spec:
     - name: web
       service: {namespace: shop, name: web, port: 80}
       routes: [{alb: {loadBalancer: shop, targetGroups: {a: shop-a, b: shop-b}}}]
-  strategy: {from: a, to: b, steps: [{bind: {}}, {setWeight: 20}, {pause: {duration: 10m}}]}
+  strategy: {from: a, to: b, settle: 30s, steps: [{bind: {}}, {setWeight: 20}, {pause: {duration: 10m}}]}
 ";
 
 fn plan() -> Plan {
