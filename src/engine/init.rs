@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::elb::init::{InitError, Request, Seen, write};
 use crate::domain::elb::select::spelled;
 use crate::domain::kubernetes::binding::Binding;
+use crate::domain::view::init::{InitError, Request, Seen, write};
 use crate::plan::model::Selector;
 use crate::port::{Cluster, Detail, Groups, Inventory};
 

@@ -6,7 +6,7 @@ use crate::app::exit::{Exit, Failure};
 use crate::app::world;
 use crate::cli::args::{Global, value};
 use crate::cli::term;
-use crate::domain::elb::init::{InitError, Request};
+use crate::domain::view::init::{InitError, Request};
 use crate::engine::init::init;
 use crate::plan::model::ServiceRef;
 use crate::plan::{model::ClusterAccess, selector};

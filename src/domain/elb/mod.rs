@@ -5,7 +5,6 @@ pub mod arn;
 pub mod balancer;
 mod census;
 mod content;
-pub mod init;
 mod owners;
 pub mod select;
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Context, finding, unread};
+use super::context::{Context, finding, unread};
 use crate::base::finding::{Code, Finding};
 use crate::base::number;
 use crate::domain::elb::LIMITS;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Context, finding};
+use super::context::{Context, finding};
 use crate::base::finding::{Code, Finding, Severity};
 use crate::base::number::count;
 use crate::domain::elb::select::SelectedGroup;

@@ -1,6 +1,6 @@
 //! The target groups: where they are attached, their network, whether the new one is set up like the old one.
 
-use super::{Context, finding, unread};
+use super::context::{Context, finding, unread};
 use crate::base::finding::{Code, Finding};
 use crate::domain::elb::balancer::TargetGroup;
 use crate::domain::elb::select::{SelectedGroup, short_name};

@@ -1,6 +1,6 @@
 //! Scale: can the new cluster reach what each step needs, and does the old one stay large enough for the way back?
 
-use super::{Context, finding};
+use super::context::{Context, finding};
 use crate::base::duration;
 use crate::base::finding::{Code, Finding};
 use crate::domain::elb::select::SelectedEntry;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Context, estimate, finding, named_arns, reachable, unread};
+use super::context::{Context, estimate, finding, named_arns, reachable, unread};
 use crate::base::duration::show;
 use crate::base::finding::{Code, Finding, Severity};
 use crate::base::text::list;

@@ -1,6 +1,6 @@
 //! Metric gates whose source does not answer: a run would hold at its first step for as long as the gates may take.
 
-use super::{Context, finding};
+use super::context::{Context, finding};
 use crate::base::finding::{Code, Finding};
 
 pub(super) fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {

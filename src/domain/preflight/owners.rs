@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Context, finding};
+use super::context::{Context, finding};
 use crate::base::finding::{Code, Finding};
 use crate::base::text::list;
 use crate::domain::decide::rival::IGNORE_CHANGES;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::{Context, finding};
+use super::context::{Context, finding};
 use crate::base::duration;
 use crate::base::finding::{Code, Finding};
 use crate::base::text::list;

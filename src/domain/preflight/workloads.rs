@@ -1,6 +1,6 @@
 //! What a workload has in its clusters: the Service, its port, its pods' readiness gates.
 
-use super::{Context, finding};
+use super::context::{Context, finding};
 use crate::base::finding::{Code, Finding, Severity};
 use crate::base::number::count;
 use crate::domain::kubernetes::binding::Binding;

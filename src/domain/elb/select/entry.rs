@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::model::{LiveWorld, SelectedRoute, Selection, Skip, without_forward};
 use super::resolve::{Resolved, unreadable};
-use super::{LiveWorld, SelectedRoute, Selection, Skip, short_name, without_forward};
 use crate::base::finding::{Code, Finding, Severity};
+use crate::domain::elb::arn::name as short_name;
 use crate::domain::elb::balancer::{Listener, LiveRoute};
 use crate::domain::traffic::{RouteId, shares};
 use crate::plan::model::{ListenerRef, Plan, RouteEntry, RuleRef, Shares, StepKind};

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{LiveWorld, SelectedGroup, Selection, spelled};
+use super::model::{LiveWorld, SelectedGroup, Selection, spelled};
 use crate::base::finding::{Code, Finding};
 use crate::domain::elb::balancer::{LoadBalancer, TargetGroup};
 use crate::domain::traffic::Unreadable;

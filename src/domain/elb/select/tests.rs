@@ -2,7 +2,9 @@ use super::*;
 use crate::base::finding::{Code, Severity};
 use crate::domain::elb::balancer::{Listener, LiveRoute};
 use crate::domain::fixture::{LB, each_route, forward, group, group_arn, plan, route, shares, world};
+use crate::domain::traffic::Unreadable;
 use crate::domain::traffic::{Content, Member, Split, Unread};
+use crate::plan::model::Plan;
 use crate::plan::model::{ListenerRef, RuleRef, StepKind};
 
 fn codes(selection: &Selection) -> Vec<Code> {

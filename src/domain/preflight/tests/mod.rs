@@ -6,15 +6,23 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::*;
+use crate::base::finding::Code;
 use crate::base::finding::Severity;
 use crate::domain::elb::balancer::{Target, TargetGroup, TargetState};
 use crate::domain::elb::select::select;
 use crate::domain::fixture::{LB, each_route, forward, group, group_arn, plan, world};
 use crate::domain::kubernetes::binding::Binding;
+use crate::domain::kubernetes::workload::WorkloadView;
 use crate::domain::kubernetes::workload::{Hpa, Identity, Owner, Pod, Service};
 use crate::domain::preflight::facts::Caller;
+use crate::domain::preflight::facts::ClusterFacts;
+use crate::domain::preflight::facts::Facts;
 use crate::domain::traffic::Sticky;
+use crate::domain::traffic::Unreadable;
+use crate::plan::model::ClusterAccess;
+use crate::plan::model::Plan;
 use crate::plan::model::{Accept, BindingMode, Marker, PortRef};
+use jiff::Timestamp;
 
 fn now() -> Timestamp {
     "2026-11-20T12:00:00Z".parse().unwrap_or(Timestamp::UNIX_EPOCH)

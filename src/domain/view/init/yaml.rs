@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use serde_json::{Map, Value, json};
 
-use super::{InitError, Pair, Request, Seen, carrying, label, routes};
+use super::model::{InitError, Pair, Request, Seen, carrying, label, routes};
 use crate::domain::elb::{LIMITS, arn};
 use crate::domain::kubernetes::binding::Binding;
 use crate::domain::traffic::shares;

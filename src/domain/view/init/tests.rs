@@ -1,6 +1,10 @@
 use super::*;
 use crate::domain::fixture::{each_route, forward, group, load_balancer, world};
+use crate::domain::kubernetes::binding::Binding;
+use crate::plan::model::ClusterAccess;
 use crate::plan::model::PortRef;
+use crate::plan::model::Selector;
+use crate::plan::model::ServiceRef;
 
 fn request(from: &str, to: &str) -> Request {
     Request {

@@ -1,7 +1,4 @@
-//! Writing a plan from a live load balancer: which groups pair up, and the YAML that says so. Pure; the engine looks, this writes.
-
-mod pairs;
-mod yaml;
+//! What is asked for, what is there, and what is in the way.
 
 use std::collections::BTreeMap;
 
@@ -124,25 +121,16 @@ fn colon(found: &[String]) -> String {
 
 /// Two groups that stand for one workload.
 #[derive(Debug, Clone, PartialEq)]
-struct Pair {
-    workload: String,
-    from: TargetGroup,
-    to: TargetGroup,
+pub struct Pair {
+    pub(super) workload: String,
+    pub(super) from: TargetGroup,
+    pub(super) to: TargetGroup,
     /// Actions in which `from` carries weight.
-    actions: usize,
-}
-
-/// The plan's YAML, with comments on top.
-///
-/// # Errors
-/// [`InitError`] says what was found where the request does not fit.
-pub fn write(request: &Request, seen: &Seen) -> Result<String, InitError> {
-    let found = pairs::find(request, seen)?;
-    yaml::write(request, seen, &found)
+    pub(super) actions: usize,
 }
 
 /// Labels of the routes by the groups that carry weight in them.
-fn carrying(seen: &Seen) -> BTreeMap<&str, Vec<String>> {
+pub fn carrying(seen: &Seen) -> BTreeMap<&str, Vec<String>> {
     let mut all: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for route in routes(seen) {
         let split = &route.content.split;
@@ -153,17 +141,14 @@ fn carrying(seen: &Seen) -> BTreeMap<&str, Vec<String>> {
     all
 }
 
-fn routes(seen: &Seen) -> impl Iterator<Item = &LiveRoute> {
+pub fn routes(seen: &Seen) -> impl Iterator<Item = &LiveRoute> {
     seen.listeners.iter().flat_map(|(_, routes)| routes)
 }
 
 /// A name that a plan accepts (a DNS-1123 label), or `otherwise`.
-fn label(text: &str, otherwise: &str) -> String {
+pub fn label(text: &str, otherwise: &str) -> String {
     let lower: String = text.to_lowercase().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
     let trimmed: String = lower.trim_matches('-').chars().take(63).collect();
     let trimmed = trimmed.trim_end_matches('-');
     if trimmed.is_empty() { otherwise.to_owned() } else { trimmed.to_owned() }
 }
-
-#[cfg(test)]
-mod tests;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use wildmatch::WildMatch;
 
-use super::{InitError, Pair, Request, Seen, carrying, label, routes};
+use super::model::{InitError, Pair, Request, Seen, carrying, label, routes};
 use crate::domain::elb::balancer::TargetGroup;
 
 pub(super) fn find(request: &Request, seen: &Seen) -> Result<Vec<Pair>, InitError> {

@@ -1,0 +1,54 @@
+//! The choice of routes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::model::{LiveWorld, SelectedEntry, Selection, Skip, Skipped, without_forward};
+use super::{entry, resolve};
+use crate::domain::traffic::RouteId;
+use crate::plan::model::{Plan, Shares};
+
+/// Selects for a run from the first step on: the live shares must be those of `strategy.start`.
+pub fn select(plan: &Plan, world: &LiveWorld) -> Selection {
+    select_at(plan, world, plan.strategy.start.as_ref())
+}
+
+/// Selects for a run that starts elsewhere (`--from-step`): the live shares must be `start`; `None`: whatever they are.
+pub fn select_at(plan: &Plan, world: &LiveWorld, start: Option<&Shares>) -> Selection {
+    let mut selection = Selection::default();
+    let mut reasons: BTreeMap<RouteId, Skip> = BTreeMap::new();
+    let mut taken: BTreeMap<RouteId, String> = BTreeMap::new();
+    for workload in &plan.workloads {
+        for spec in &workload.routes {
+            let resolved = resolve::entry(plan, world, workload, spec, &mut selection);
+            if let Some(resolved) = resolved {
+                selection.entries.push(SelectedEntry {
+                    workload: workload.name.clone(),
+                    load_balancer: resolved.load_balancer.arn.clone(),
+                    groups: resolved.groups.clone(),
+                });
+                let wanted = entry::Wanted { plan, start, spec, workload: &workload.name, resolved };
+                wanted.select(world, &mut selection, &mut reasons, &mut taken);
+            }
+        }
+    }
+    selection.skipped = skipped(world, &selection, &reasons);
+    selection
+}
+
+fn skipped(world: &LiveWorld, selection: &Selection, reasons: &BTreeMap<RouteId, Skip>) -> Vec<Skipped> {
+    let selected: BTreeSet<&RouteId> = selection.routes.iter().map(|r| &r.route.id).collect();
+    let mut all = Vec::new();
+    for (arn, load_balancer) in &selection.load_balancers {
+        let Some(Ok(listeners)) = world.listeners.get(arn) else { continue };
+        for route in listeners.iter().flat_map(|(_, routes)| routes).filter(|r| !selected.contains(&r.id)) {
+            all.push(Skipped {
+                load_balancer: load_balancer.name.clone(),
+                id: route.id.clone(),
+                route: route.label(),
+                conditions: route.conditions.clone(),
+                reason: reasons.get(&route.id).cloned().unwrap_or_else(|| without_forward(route)),
+            });
+        }
+    }
+    all
+}
