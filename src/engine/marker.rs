@@ -7,7 +7,6 @@ use std::slice;
 
 use futures::future::join_all;
 
-use super::untag::unread;
 use crate::domain::elb::balancer::Tags;
 use crate::domain::run::watch::Marker;
 use crate::domain::traffic::Unreadable;
@@ -140,6 +139,18 @@ pub(super) async fn remove_one(marks: &dyn Marks, arn: &String, owners: &[&str])
         return Ok(());
     }
     marks.remove(slice::from_ref(arn), &[KEY.to_owned()]).await
+}
+
+/// A write that did not happen because what it depends on cannot be read.
+fn unread(why: Unreadable) -> WriteError {
+    match why {
+        Unreadable::Throttled => WriteError::Throttled,
+        Unreadable::Unavailable(why) => WriteError::Unknown(why),
+        Unreadable::Credentials(why) => WriteError::Credentials(why),
+        Unreadable::NotFound(what) => WriteError::NotFound(what),
+        Unreadable::Denied(why) => WriteError::Refused(format!("access denied: {why}")),
+        Unreadable::Unrepresentable(what) => WriteError::Refused(what),
+    }
 }
 
 #[cfg(test)]

@@ -9,7 +9,6 @@ use super::marker;
 use super::retry::again;
 use crate::base::retry::{UNTAG, UNTAG_WITHIN};
 use crate::domain::emergency::weights;
-use crate::domain::traffic::Unreadable;
 use crate::port::{Clock, Marks, WriteError};
 
 /// Resources in a call.
@@ -91,18 +90,6 @@ fn late() -> String {
 /// Whether calling again may help.
 fn passes(error: &WriteError) -> bool {
     matches!(error, WriteError::Throttled | WriteError::NotSent(_) | WriteError::Unknown(_))
-}
-
-/// A write that did not happen because what it depends on cannot be read.
-pub(super) fn unread(why: Unreadable) -> WriteError {
-    match why {
-        Unreadable::Throttled => WriteError::Throttled,
-        Unreadable::Unavailable(why) => WriteError::Unknown(why),
-        Unreadable::Credentials(why) => WriteError::Credentials(why),
-        Unreadable::NotFound(what) => WriteError::NotFound(what),
-        Unreadable::Denied(why) => WriteError::Refused(format!("access denied: {why}")),
-        Unreadable::Unrepresentable(what) => WriteError::Refused(what),
-    }
 }
 
 #[cfg(test)]

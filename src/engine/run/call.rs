@@ -1,59 +1,11 @@
 //! Commands and hooks: carried out beside the loop, so that a slow one never holds up the guard, and journalled before and after.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
-use tokio::task::{AbortHandle, JoinSet};
-
 use super::Run;
 use crate::domain::decide;
 use crate::domain::run::event::Event;
-use crate::domain::run::hook::{Errand, HookId, HookResult};
+use crate::domain::run::hook::{HookId, HookResult};
 use crate::domain::run::state::Progress;
 use crate::engine::EngineError;
-use crate::port::Hooks;
-
-type Answer = (HookId, Result<String, String>);
-
-/// What is under way. Dropping it ends it.
-#[derive(Default)]
-pub struct Calling {
-    tasks: JoinSet<Answer>,
-    running: BTreeMap<HookId, AbortHandle>,
-    /// Answers that somebody waited for.
-    early: Vec<Answer>,
-}
-
-impl Calling {
-    fn call(&mut self, hooks: &Arc<dyn Hooks>, errand: Errand) {
-        let (hooks, id) = (Arc::clone(hooks), errand.id);
-        let task = self.tasks.spawn(async move { (id, hooks.call(&errand).await) });
-        self.running.insert(id, task);
-    }
-
-    /// Waits until something has come to its end; for ever, where nothing is under way.
-    pub async fn wait(&mut self) {
-        match self.tasks.join_next().await {
-            Some(done) => self.early.extend(done.ok()),
-            None => std::future::pending().await,
-        }
-    }
-
-    /// Ends all of it.
-    pub async fn stop(&mut self) {
-        self.running.clear();
-        self.tasks.shutdown().await;
-    }
-
-    fn answers(&mut self) -> Vec<Answer> {
-        let mut all = std::mem::take(&mut self.early);
-        while let Some(done) = self.tasks.try_join_next() {
-            all.extend(done.ok());
-        }
-        all.retain(|(id, _)| self.running.remove(id).is_some());
-        all
-    }
-}
 
 impl Run<'_> {
     /// Begins a command or a hook.

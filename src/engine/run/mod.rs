@@ -20,7 +20,9 @@ use crate::plan::model::Plan;
 use crate::port::store::{Held, Request};
 
 mod act;
+mod asking;
 mod call;
+mod calling;
 mod leave;
 mod measure;
 mod observe;
@@ -44,8 +46,8 @@ pub struct Run<'a> {
     journal: Journal,
     /// The claim of a process that goes on where another left, until there is anything else to be journalled.
     unclaimed: Option<(Timestamp, Event)>,
-    asking: measure::Asking,
-    calling: call::Calling,
+    asking: asking::Asking,
+    calling: calling::Calling,
     /// This process restores: nothing but another owner stops it.
     restores: bool,
     /// The run from whose owner this one took the load balancers over.
@@ -95,8 +97,8 @@ impl<'a> Run<'a> {
             seen,
             unclaimed: None,
             journal: Journal::new(std::sync::Arc::clone(&ports.store), &run),
-            asking: measure::Asking::default(),
-            calling: call::Calling::default(),
+            asking: asking::Asking::default(),
+            calling: calling::Calling::default(),
             restores: restores || state.phase == Phase::RollingBack,
             replaced,
             said: Default::default(),

@@ -1,0 +1,52 @@
+//! Commands and hooks that are under way, beside the loop.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tokio::task::{AbortHandle, JoinSet};
+
+use crate::domain::run::hook::{Errand, HookId};
+use crate::port::Hooks;
+
+/// A hook or a command, and what came of it.
+pub type Answer = (HookId, Result<String, String>);
+
+/// What is under way. Dropping it ends it.
+#[derive(Default)]
+pub struct Calling {
+    tasks: JoinSet<Answer>,
+    pub(super) running: BTreeMap<HookId, AbortHandle>,
+    /// Answers that somebody waited for.
+    early: Vec<Answer>,
+}
+
+impl Calling {
+    pub fn call(&mut self, hooks: &Arc<dyn Hooks>, errand: Errand) {
+        let (hooks, id) = (Arc::clone(hooks), errand.id);
+        let task = self.tasks.spawn(async move { (id, hooks.call(&errand).await) });
+        self.running.insert(id, task);
+    }
+
+    /// Waits until something has come to its end; for ever, where nothing is under way.
+    pub async fn wait(&mut self) {
+        match self.tasks.join_next().await {
+            Some(done) => self.early.extend(done.ok()),
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Ends all of it.
+    pub async fn stop(&mut self) {
+        self.running.clear();
+        self.tasks.shutdown().await;
+    }
+
+    pub fn answers(&mut self) -> Vec<Answer> {
+        let mut all = std::mem::take(&mut self.early);
+        while let Some(done) = self.tasks.try_join_next() {
+            all.extend(done.ok());
+        }
+        all.retain(|(id, _)| self.running.remove(id).is_some());
+        all
+    }
+}
