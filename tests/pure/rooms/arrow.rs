@@ -26,11 +26,14 @@ pub enum To {
 pub fn arrows(source: &Source) -> BTreeSet<Arrow> {
     let mut all = BTreeSet::new();
     for (name, module) in &source.modules {
-        let imports = module.imports.iter().map(|import| (&import.path, import.again));
-        for (mention, again) in imports.chain(module.mentions.iter().map(|mention| (mention, false))) {
-            let Some(to) = resolve(source, name, mention, 0) else { continue };
+        let imports = module.imports.iter().map(|import| (&import.path, Some(import.again)));
+        for (mention, again) in imports.chain(module.mentions.iter().map(|mention| (mention, None))) {
+            // `use aws_config;`: one name of which the module itself has nothing is a crate.
+            let whole = |path: &Mention| again.is_some() && path.segments.len() == 1 && !module.has(&path.segments[0]);
+            let to = if whole(mention) { Some(To::Crate(mention.segments[0].clone())) } else { resolve(source, name, mention, 0) };
+            let Some(to) = to else { continue };
             let own = module.file.strip_suffix("mod.rs").unwrap_or(&module.file);
-            let declares = again && matches!(&to, To::File(file) if file.starts_with(own.trim_end_matches(".rs")));
+            let declares = again == Some(true) && matches!(&to, To::File(file) if file.starts_with(own.trim_end_matches(".rs")));
             if to != To::File(module.file.clone()) {
                 all.insert(Arrow { from: module.file.clone(), line: mention.line, to, declares });
             }

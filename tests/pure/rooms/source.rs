@@ -42,6 +42,13 @@ pub struct Module {
     pub mentions: Vec<Mention>,
 }
 
+impl Module {
+    /// Whether a name is one of the module's own, or of the language.
+    pub fn has(&self, name: &str) -> bool {
+        self.children.contains(name) || self.items.contains(name) || ["crate", "self", "super"].contains(&name)
+    }
+}
+
 /// All modules of a crate.
 #[derive(Debug, Default)]
 pub struct Source {
