@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::base::finding::Finding;
 use crate::domain::elb::arn::name as short_name;
@@ -100,7 +100,8 @@ pub struct SelectedGroup {
 pub struct Skipped {
     /// The load balancer's name.
     pub load_balancer: String,
-    /// Which.
+    /// Which; its ARN in JSON.
+    #[serde(serialize_with = "arn")]
     pub id: RouteId,
     /// `443 rule 15`.
     pub route: String,
@@ -108,6 +109,10 @@ pub struct Skipped {
     pub conditions: String,
     /// Why.
     pub reason: Skip,
+}
+
+fn arn<S: Serializer>(id: &RouteId, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(id)
 }
 
 /// Why an action is left alone; the later, the closer it came to being selected.
