@@ -35,6 +35,12 @@ pub const READ_BACK_SOON: Schedule = Schedule::new(100, 2_000);
 pub const SDK: Schedule = Schedule::new(300, 3_000).tries(5);
 /// Deliveries of notifications and telemetry: 13 seconds in all.
 pub const DELIVER: Schedule = Schedule { factor: 3, ..Schedule::new(1_000, 9_000).tries(4) };
+/// Tries at once against others who change the same object of the store; each means that somebody else came through.
+pub const CONTENDED: u32 = 20;
+/// Tries at once to renew or free a lock of the store.
+pub const RENEW: u32 = 3;
+/// Tries at once to append to a journal in the store: an answer that was lost, and what the others left.
+pub const APPEND: u32 = 4;
 
 impl Schedule {
     /// Doubling, without end; durations in milliseconds.

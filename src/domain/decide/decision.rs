@@ -35,7 +35,7 @@ pub struct Batch {
     pub restore: bool,
     /// The writes; the executor may do some now and leave the rest to the next turn.
     pub writes: Vec<Write>,
-    /// Groups that it raises: their last look must be fresh right before each write.
+    /// Groups that it raises: each write asks for a fresh reading of its own ([`clear`](super::clear)).
     pub raises: Vec<String>,
 }
 

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use jiff::SignedDuration;
+
 use super::context::Context;
 use super::decision::{Batch, Decision};
 use super::{carrying, failure, goal, guard, metrics};
@@ -18,11 +20,12 @@ use crate::plan::model::{OnFailure, Plan, StepKind};
 /// Whether the raise gates of the current step hold: what a frozen time-out waits for.
 pub fn hold(c: &Context<'_>) -> bool {
     let step = goal::coming(c.plan, c.state.step).map_or(c.state.step, |(number, _)| number);
-    let healthy = first_raised(c.plan, c.state).iter().all(|group| gate_of(c, group, step) == Raise::Holds);
+    let healthy = first_raised(c.plan, c.state).iter().all(|group| gate_of(c, group, step, c.watch.gap()) == Raise::Holds);
     healthy && metrics::short(c).is_empty()
 }
 
-fn gate_of(c: &Context<'_>, group: &str, step: usize) -> Raise {
+/// What the raise gate of a group says of a step, on readings that are not older than `fresh`.
+pub fn gate_of(c: &Context<'_>, group: &str, step: usize, fresh: SignedDuration) -> Raise {
     let Some(start) = c.state.started.groups.get(group) else { return Raise::Unknown };
     if c.watch.unreadable.contains_key(group) {
         return Raise::Unknown;
@@ -39,7 +42,7 @@ fn gate_of(c: &Context<'_>, group: &str, step: usize) -> Raise {
         Some(ready) if *ready < need.healthy => {
             Raise::Short(format!("has {ready} ready replicas of the {} that {share} % needs", need.healthy))
         }
-        _ => match (gate::raise(c.watch.of(group), &need, c.watch.fresh(), c.now), c.watch.ceilings.get(group)) {
+        _ => match (gate::raise(c.watch.of(group), &need, fresh, c.now), c.watch.ceilings.get(group)) {
             (Raise::Short(why), Some(max)) if *max < need.healthy => Raise::Short(format!("{why}; its HPA stops at {max}")),
             (raise, _) => raise,
         },
@@ -96,22 +99,28 @@ pub fn lacking(c: &Context<'_>, groups: &[String], step: usize) -> Option<Decisi
     let mut waits = Vec::new();
     let mut stale = Vec::new();
     for group in groups {
-        let (message, until) = match gate_of(c, group, step) {
-            Raise::Holds => continue,
-            Raise::Unknown if c.watch.unreadable.contains_key(group) => (format!("{} cannot be read", c.name(group)), None),
-            Raise::Unknown => {
-                stale.push(group.clone());
-                continue;
-            }
-            Raise::Since(until) => (format!("{} is healthy enough, and must stay so for a while", c.name(group)), Some(until)),
-            Raise::Short(why) => (format!("{} {why}", c.name(group)), None),
-        };
-        waits.push(Wait { reason: WaitReason::RaiseGate, message, until });
+        // On the last look at everything; what is written is judged again, on a fresh reading ([`super::clear`]).
+        match gate_of(c, group, step, c.watch.gap()) {
+            Raise::Holds => {}
+            Raise::Unknown if !c.watch.unreadable.contains_key(group) => stale.push(group.clone()),
+            raise => waits.extend(why_not(c, group, raise)),
+        }
     }
     if !stale.is_empty() {
         return Some(Decision::Look(stale));
     }
     if waits.is_empty() { None } else { Some(Decision::Wait(waits)) }
+}
+
+/// Why a raise of this group waits; `None` where its gate holds, or was not looked at lately enough to say.
+pub fn why_not(c: &Context<'_>, group: &str, raise: Raise) -> Option<Wait> {
+    let (message, until) = match raise {
+        Raise::Unknown if c.watch.unreadable.contains_key(group) => (format!("{} cannot be read", c.name(group)), None),
+        Raise::Since(until) => (format!("{} is healthy enough, and must stay so for a while", c.name(group)), Some(until)),
+        Raise::Short(why) => (format!("{} {why}", c.name(group)), None),
+        Raise::Holds | Raise::Unknown => return None,
+    };
+    Some(Wait { reason: WaitReason::RaiseGate, message, until })
 }
 
 fn timed_out(c: &Context<'_>, groups: &[String], why: String) -> Decision {

@@ -5,6 +5,7 @@
 
 mod bake;
 mod carrying;
+mod clearance;
 mod context;
 mod decision;
 mod detach;
@@ -34,6 +35,7 @@ mod way_back;
 mod words;
 
 pub use carrying::carrying;
+pub use clearance::{Clearance, clear, raises};
 pub use context::Context;
 pub use decision::{Batch, Decision, Orders};
 pub use detach::old as old_group;

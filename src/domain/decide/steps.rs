@@ -171,7 +171,7 @@ fn pending<'a>(plan: &Plan, state: &'a State) -> Result<Vec<(&'a Route, Split)>,
 }
 
 /// Moves the routes that still need it, if the groups that it raises can take it.
-fn shift(c: &Context<'_>, pending: Vec<(&Route, Split)>, bind: bool) -> Decision {
+fn shift(c: &Context<'_>, mut pending: Vec<(&Route, Split)>, bind: bool) -> Decision {
     if c.state.first_write.is_some_and(|first| later(first, c.plan.strategy.gates.timeout) <= c.now) {
         let (route, _) = &pending[0];
         return failure::write_failed(
@@ -186,7 +186,14 @@ fn shift(c: &Context<'_>, pending: Vec<(&Route, Split)>, bind: bool) -> Decision
         return Decision::Wait(vec![wait]);
     }
     if !bind && let Some(decision) = gates::raise(c, &gates::raised(c.state, &pending), c.state.step) {
-        return decision;
+        // A step that is written in part goes on where it may: one group holds up no route that others serve.
+        let goes_on = c.state.first_write.is_some() && matches!(decision, Decision::Wait(_));
+        let clear =
+            |route: &(&Route, Split)| gates::lacking(c, &gates::raised(c.state, std::slice::from_ref(route)), c.state.step).is_none();
+        pending.retain(|route| goes_on && clear(route));
+        if pending.is_empty() {
+            return decision;
+        }
     }
     // Once the shares have begun to move, nothing can be measured of them; the guard goes on.
     if !bind

@@ -3,10 +3,11 @@
 use jiff::Timestamp;
 
 use super::Run;
-use crate::domain::decide::{self, Batch};
+use crate::domain::decide::{self, Batch, Clearance, Context};
 use crate::domain::run::event::{BindingStart, Event, Wait, WaitReason, Write, WriteResult};
 use crate::domain::run::watch::Observation;
 use crate::domain::traffic::RouteId;
+use crate::engine::write::Prepared;
 use crate::engine::{EngineError, bind, look};
 
 impl Run<'_> {
@@ -24,17 +25,22 @@ impl Run<'_> {
         }
         let (events, prepared) = self.executor.prepare(&self.ports, chunk, &self.state, &mut self.watch).await;
         // What someone else did to one route freezes the raises of all.
-        let foreign = !batch.restore && events.iter().any(|e| matches!(e, Event::Drifted { .. }));
+        let foreign = events.iter().any(|e| matches!(e, Event::Drifted { .. }));
         self.journal_all(events).await?;
-        if foreign || prepared.is_empty() || self.stale(&batch.raises) || !(batch.restore || self.marked().await) {
+        if foreign || prepared.is_empty() || !self.marked().await {
+            return Ok(());
+        }
+        let prepared = self.cleared(&batch, prepared).await?;
+        if prepared.is_empty() {
             return Ok(());
         }
         let (time, deadline) = (self.ports.clock.now(), self.deadline());
-        let writes = prepared.iter().map(|p| p.write.clone()).collect();
-        if let Err(error) = self.journal(Event::Intended { restore: batch.restore, deadline, writes }).await {
+        let writes: Vec<_> = prepared.iter().map(|p| p.write.clone()).collect();
+        let raises = decide::raises(&self.state, &batch, &writes);
+        if let Err(error) = self.journal(Event::Intended { restore: false, deadline, writes }).await {
             return self.unwritten(error, time).await;
         }
-        if !batch.restore && !self.confirmed(&batch.raises).await {
+        if !self.confirmed(&raises).await {
             for p in prepared {
                 self.journal(unsent(p.write.route)).await?;
             }
@@ -46,6 +52,25 @@ impl Run<'_> {
             self.journal(event).await?;
         }
         Ok(())
+    }
+
+    /// What of a chunk may be written on readings that are fresh for the groups that it raises. Why the rest stays in the batch is noted.
+    async fn cleared(&mut self, batch: &Batch, mut prepared: Vec<Prepared>) -> Result<Vec<Prepared>, EngineError> {
+        let writes: Vec<_> = prepared.iter().map(|p| p.write.clone()).collect();
+        let mut unread = decide::raises(&self.state, batch, &writes);
+        unread.retain(|group| self.stale(group));
+        if !unread.is_empty() {
+            let seen = look::health(&unread, &*self.ports.balancer.traffic, &*self.ports.clock).await;
+            self.watch.absorb(self.ports.clock.now(), seen, false);
+        }
+        let now = self.ports.clock.now();
+        let context = Context { plan: self.plan, state: &self.state, watch: &self.watch, now };
+        let Clearance { held, waits } = decide::clear(&context, batch, &writes);
+        if !held.is_empty() {
+            prepared.retain(|p| !held.contains(&p.write.route));
+            self.note(waits, now).await?;
+        }
+        Ok(prepared)
     }
 
     /// Whether the marker is ours, which is read again where other readings of the last look, or of the routes, took their time.
@@ -61,7 +86,7 @@ impl Run<'_> {
     /// Whether the lock is ours by the word of the place where it is, now, and for as long as a write may take. Only restoring writes do without.
     async fn confirmed(&mut self, raises: &[String]) -> bool {
         let ours = self.held.confirm().await;
-        self.owned() && ours && self.watch.lapsed.is_none() && !self.stale(raises)
+        self.owned() && ours && self.watch.lapsed.is_none() && !raises.iter().any(|group| self.stale(group))
     }
 
     /// Why none of a batch can be written at the moment.
@@ -80,10 +105,10 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Whether a group that is to be raised was last seen too long ago; the next turn looks again.
-    pub(super) fn stale(&self, groups: &[String]) -> bool {
+    /// Whether a group that is to be raised was last seen too long ago.
+    fn stale(&self, group: &str) -> bool {
         let now = self.ports.clock.now();
-        groups.iter().any(|g| self.watch.of(g).back().is_none_or(|s| now.duration_since(s.at) > self.watch.fresh()))
+        self.watch.of(group).back().is_none_or(|s| now.duration_since(s.at) > self.watch.fresh())
     }
 
     pub(super) fn remember_refusal(&mut self, event: &Event) {

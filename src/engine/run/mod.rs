@@ -237,3 +237,5 @@ impl<'a> Run<'a> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod town;

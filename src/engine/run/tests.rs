@@ -12,7 +12,7 @@ use crate::plan::model::Marker;
 use crate::port::Balancer;
 use crate::port::store::{Holder, Store};
 
-struct Deaf;
+pub(super) struct Deaf;
 
 impl Audience for Deaf {
     fn record(&mut self, _: &Record) {}

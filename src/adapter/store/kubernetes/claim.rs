@@ -13,11 +13,9 @@ use tokio::time::Instant;
 
 use super::lease::{DURATION, RENEW, Version, claimed, free, holder_of, lease, put, transitions};
 use super::reach::{Reach, Trouble};
+use crate::base::retry;
 use crate::port::Clock;
 use crate::port::store::{Held, Holder, Lock};
-
-/// Tries against others who change the same object.
-const TRIES: u32 = 3;
 
 /// What we know of a lease of ours.
 #[derive(Debug, Clone)]
@@ -107,7 +105,7 @@ impl Claim {
 
     async fn renew_one(&self, mut known: Known) -> Known {
         let api: Api<Lease> = self.reach.api();
-        for _ in 0..TRIES {
+        for _ in 0..retry::RENEW {
             if known.ended() {
                 break;
             }
@@ -165,7 +163,7 @@ impl Claim {
 
     async fn free_one(&self, mut known: Known) -> Known {
         let api: Api<Lease> = self.reach.api();
-        for _ in 0..TRIES {
+        for _ in 0..retry::RENEW {
             if known.ended() || known.version.is_none() {
                 break;
             }

@@ -9,6 +9,7 @@ use kube::{Api, ResourceExt};
 
 use super::label::{self, Part};
 use super::reach::{Reach, Trouble};
+use crate::base::retry;
 use crate::port::store::{Look, Request, StoreError};
 
 /// The number of the next request, so that a name is never used twice.
@@ -19,8 +20,6 @@ const DONE: &str = "cutover.dev/done";
 const REMEMBERED: usize = 50;
 /// How the key of one ends that could not be read.
 const ASIDE: &str = ".unreadable";
-/// Tries against others who change the same object.
-const TRIES: u32 = 20;
 /// The key of the sign of life.
 const LOOK: &str = "look.json";
 
@@ -53,7 +52,7 @@ pub async fn create(reach: &Reach, run: &str) -> Result<(), StoreError> {
 async fn change(reach: &Reach, run: &str, change: impl Fn(&mut ConfigMap) -> bool) -> Result<(), StoreError> {
     let (api, name): (Api<ConfigMap>, _) = (reach.api(), name(Part::Requests, run));
     let mut last = Trouble::Conflict;
-    for _ in 0..TRIES {
+    for _ in 0..retry::CONTENDED {
         let mut desk = get(reach, &api, run).await?;
         if !change(&mut desk) {
             return Ok(());

@@ -12,6 +12,7 @@ use kube::{Api, ResourceExt};
 
 use super::label::{self, Part};
 use super::reach::{Reach, Trouble};
+use crate::base::retry;
 use crate::domain::run::event::{Event, Record};
 use crate::domain::run::journal::{Corrupt, Parsed, Why, line, parse};
 use crate::port::store::{RunSummary, StoreError};
@@ -28,8 +29,6 @@ const CLOSED: &str = "cutover.dev/closed";
 const SUMMARY: &str = "cutover.dev/summary";
 /// Objects a page.
 const PAGE: u32 = 50;
-/// Requests about one append: an answer that was lost, and what the others left.
-const TRIES: u32 = 4;
 
 /// The end of a journal, ready for the next record.
 pub struct Writer {
@@ -175,7 +174,7 @@ impl Writer {
         let (api, name): (Api<ConfigMap>, _) = (reach.api(), piece.name_any());
         let error = |trouble| reach.error(&name, trouble);
         let mut doubtful = false;
-        for _ in 0..TRIES {
+        for _ in 0..retry::APPEND {
             let answer = match piece.resource_version() {
                 None => reach.call(api.create(&PostParams::default(), &piece)).await,
                 Some(_) => reach.call(api.replace(&name, &PostParams::default(), &piece)).await,

@@ -18,6 +18,7 @@ use super::claim::{Claim, Known};
 use super::label::{self, Part};
 use super::reach::{Reach, Trouble};
 use crate::adapter::store::lock_name;
+use crate::base::retry;
 use crate::port::Clock;
 use crate::port::store::{Held, Holder, LockError};
 
@@ -27,8 +28,6 @@ pub const DURATION: Duration = Duration::from_secs(30);
 pub const RENEW: Duration = Duration::from_secs(5);
 /// How often a lease that somebody has is looked at, to see whether it is renewed.
 const WATCH: Duration = Duration::from_secs(1);
-/// Tries against others who change the same object; each means that somebody else came through.
-const TRIES: u32 = 20;
 /// The holder in full, as JSON; of a free lease, the last one.
 const HOLDER: &str = "cutover.dev/holder";
 /// Tells apart two takings by one process.
@@ -105,7 +104,7 @@ impl Leases {
             let ours = lease(arn, holder, taking, at.1, found.as_ref().map(|l| (Version::of(l), transitions(l) + 1)));
             match self.put(&api, &ours).await {
                 Ok(stored) => return Ok(Known::new(arn, &stored, at)),
-                Err(Trouble::Conflict | Trouble::Missing | Trouble::Unanswered(_)) if tries < TRIES => tries += 1,
+                Err(Trouble::Conflict | Trouble::Missing | Trouble::Unanswered(_)) if tries < retry::CONTENDED => tries += 1,
                 Err(trouble) => return Err(unusable(trouble)),
             }
         }

@@ -135,6 +135,25 @@ fn a_raise_waits_for_capacity_in_words_and_then_moves_every_route() {
 }
 
 #[test]
+fn freshness_is_asked_per_write() {
+    let mut sim = Sim::at_step(4, 40);
+    let Decision::Write(batch) = sim.see(60, &ok(40), &ok(20)) else { panic!("no write") };
+    let judge = |sim: &Sim| {
+        let context = Context { plan: &sim.plan, state: &sim.state, watch: &sim.watch, now: sim.now };
+        clear(&context, &batch, &batch.writes)
+    };
+    assert_eq!(judge(&sim), Clearance::default());
+    sim.now += SignedDuration::from_secs(11);
+    assert!(matches!(sim.turn(), Decision::Write(_)), "the step goes by the last look at everything");
+    let held = judge(&sim);
+    assert_eq!((held.held.len(), held.waits[0].message.as_str()), (2, "webapp-b was not read in time"));
+    sim.look_after(0, &ok(40), &ok(19));
+    let held = judge(&sim);
+    assert_eq!((held.held.len(), held.waits.len(), held.waits[0].reason), (2, 1, WaitReason::RaiseGate));
+    assert!(held.waits[0].message.contains("has 19 of the 20 healthy targets that 50 % needs"), "{held:?}");
+}
+
+#[test]
 fn a_cluster_that_takes_longer_to_answer_than_a_look_is_waited_for_in_words() {
     let mut sim = Sim::at_step(1, 10);
     let binding: Binding = serde_json::from_value(serde_json::json!({
