@@ -80,8 +80,8 @@ pub async fn read(selector: &Selector, balancer: &Balancer, clock: &dyn Clock, w
         (load_balancer, _) => load_balancer?,
     };
     load_balancer.tags = std::mem::take(&mut parts.tags);
-    let spoken = parts.whole.take().is_some_and(|whole| whole.spread(&mut parts.listeners));
-    beside_routes(&mut parts, balancer, clock, wants_tags && !spoken).await;
+    let whole = parts.whole.take().filter(|whole| whole.spread(&mut parts.listeners));
+    beside_routes(&mut parts, balancer, clock, wants_tags, whole.as_ref()).await;
     let Around { listeners, groups, health, mut skipped, .. } = parts;
     if let Some(why) = health.values().find_map(|h| h.as_ref().err()) {
         skipped.push(format!("the health of some targets cannot be read, and decides nothing: {why}"));
@@ -152,13 +152,16 @@ fn spoken_for(tags: &Tags) -> Option<Whole> {
     (marker == Some(whole.kept.run.as_str())).then_some(whole)
 }
 
-/// What is known only with the routes: their tags where `wants_tags`, and the health of groups that were not asked for yet. A list of groups
-/// that was refused says that their health would be, too; it costs no round of its own.
-async fn beside_routes(parts: &mut Around, balancer: &Balancer, clock: &dyn Clock, wants_tags: bool) {
+/// What is known only with the routes: their tags where `wants_tags`, and the health of groups that were not asked for yet. Where the load
+/// balancer's tag speaks for the routes (`whole`), neither their tags nor other groups are worth a round. A list of groups that was refused
+/// says that their health would be, too; it costs no round of its own.
+async fn beside_routes(parts: &mut Around, balancer: &Balancer, clock: &dyn Clock, wants_tags: bool, whole: Option<&Whole>) {
+    let wants_tags = wants_tags && whole.is_none();
     let forwards = || parts.listeners.iter().flat_map(|(_, routes)| routes).filter_map(|r| Some((&r.id, r.forwards()?)));
     let ids: Vec<_> = forwards().filter(|_| wants_tags).map(|(id, _)| id.id().to_owned()).collect();
     let used = forwards().flat_map(|(_, split)| split.ids());
-    let groups: BTreeSet<_> = used.chain(parts.groups.iter().map(|g| &g.arn)).filter(|arn| !parts.health.contains_key(*arn)).collect();
+    let open = |arn: &&String| !parts.health.contains_key(*arn) && whole.is_none_or(|whole| whole.manages(arn));
+    let groups: BTreeSet<_> = used.chain(parts.groups.iter().map(|g| &g.arn)).filter(open).collect();
     let rest = if wants_tags || parts.listed { groups.into_iter().cloned().collect() } else { Vec::new() };
     let tags = async { if ids.is_empty() { Ok(BTreeMap::new()) } else { balancer.marks.tags(&ids).await } };
     let (tags, more) = futures::join!(tags, health(rest, balancer, clock));
