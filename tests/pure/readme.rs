@@ -159,7 +159,7 @@ fn permissions_are_the_actions_that_are_called() {
 const SHARES: &str = "setWeight";
 
 fn begun(phase: Phase) -> State {
-    let started = json!({"event": "started", "plan": "p", "text": "", "hash": "", "owner": "o", "fromStep": 1, "loadBalancers": [], "routes": [],
+    let started = json!({"event": "started", "plan": "p", "text": "", "hash": "", "owner": "o", "fromStep": 1, "from": "a", "to": "b", "loadBalancers": [], "routes": [],
         "groups": {}, "clusters": {}, "bindings": []});
     let event = serde_json::from_value(started).expect("started");
     let record = Record { seq: 1, time: jiff::Timestamp::UNIX_EPOCH, run: "p-1".into(), event, newer: None };

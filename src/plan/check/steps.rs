@@ -147,8 +147,8 @@ fn steps(
         let limit = limit(&step.value, out);
         checked.push(model::Step { number: i + 1, name, kind: kind.unwrap_or(StepKind::Unknown), limit });
     }
-    // A step that could not be read may be the one that moves a share.
-    if out.len() == before && steps.sound && !checked.iter().any(|s| is_shares(&s.kind)) {
+    // A step that could not be read may be the one that moves a share, and none can where `from` or `to` is wrong.
+    if out.len() == before && ends.is_some() && steps.sound && !checked.iter().any(|s| is_shares(&s.kind)) {
         note(out, Code::CUT022, steps.head, "no step moves a share").help("add a `setWeight: N` or a `setShares: {…}`");
     }
     checked
@@ -159,7 +159,7 @@ fn kind(step: &Step, scope: &Scope, ends: Option<&Ends>, live: Option<&Shares>, 
     if let Some(weight) = set_weight {
         let ends = ends?;
         if ends.right {
-            alone(weight, ends, live, out);
+            alone(weight, scope, ends, live, out);
         }
         return Some(StepKind::Shares(toward(scope, ends, weight.value.0)));
     }
@@ -205,9 +205,9 @@ fn limit(step: &Step, out: &mut Vec<Diagnostic>) -> Option<Limit> {
 }
 
 /// `setWeight` speaks of two clusters only: the others must be at 0 by then.
-fn alone(weight: &At<Percent>, Ends { from, to, .. }: &Ends, live: Option<&Shares>, out: &mut Vec<Diagnostic>) {
-    let others: Vec<&String> =
-        live.into_iter().flatten().filter(|(c, share)| *c != from && *c != to && **share > 0).map(|(c, _)| c).collect();
+fn alone(weight: &At<Percent>, scope: &Scope, Ends { from, to, .. }: &Ends, live: Option<&Shares>, out: &mut Vec<Diagnostic>) {
+    let other = |(c, share): &(&String, &u32)| *c != from && *c != to && **share > 0 && scope.clusters.contains(c);
+    let others: Vec<&String> = live.into_iter().flatten().filter(other).map(|(c, _)| c).collect();
     if !others.is_empty() {
         let message = format!("`setWeight` divides between `{from}` and `{to}`, but {} still carries traffic here", list(&others));
         note(out, Code::CUT023, weight.head, message).help("say what every cluster gets: `setShares: {…}`");

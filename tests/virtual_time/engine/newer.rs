@@ -17,7 +17,7 @@ use super::small;
 use super::theatre::{Theatre, exit, scenario, word};
 
 /// A plan with two share steps, a window and a notification with a text of its own.
-const STEPS: &str = "[{bind: {}}, {setWeight: 20, name: fifth}, {pause: {duration: 30s}}, {setWeight: 100}, {pause: {duration: 30s}}]";
+const STEPS: &str = "[{bind: {}}, {setWeight: 20, name: fifth}, {pause: {duration: 30s}}, {setWeight: 100}, {pause: {duration: 90s}}]";
 const WINDOW: &str = "windows: [{from: '00:00', to: '24:00', zone: UTC}]";
 
 /// A run that has moved a fifth of the traffic, and that nobody drives.
@@ -106,7 +106,7 @@ async fn a_run_whose_plan_todays_lint_refuses_goes_on_to_its_end() {
         let refused = cutover::plan::lint("today", theatre.plan.text.as_bytes()).is_err();
         assert_eq!(refused, !to.starts_with('#'), "{to}");
         shown(&theatre).await;
-        // A window of a minute never opens for a step of 35 s and its pause, but the run is not refused for that.
+        // A window of a minute never opens for a step whose pause is longer, but the run is not refused for that.
         let ending = if to.contains("00:01") {
             theatre.ask(Request::Promote { by: "bob@lab".into(), full: true });
             theatre.settings.orders.leave = Some(later(theatre.ports.clock.now(), Duration::from_mins(5)));
@@ -228,7 +228,7 @@ fn newer_wait(record: &cutover::domain::run::event::Record) -> Option<String> {
 #[tokio::test(start_paused = true)]
 async fn a_newer_run_is_guarded() {
     for (what, change) in newer() {
-        let mut theatre = changed("{faults: [{at: 15m, kill: {cluster: to}}]}", change).await;
+        let mut theatre = changed("{faults: [{at: {time: 15m}, kill: {cluster: to}}]}", change).await;
         let ending = theatre.run().await;
         assert_eq!((word(&ending), exit(&ending).code()), ("rolled back", 4), "{what}: {}", theatre.lines());
         theatre.assert_original(&[]);

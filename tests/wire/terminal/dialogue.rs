@@ -289,7 +289,7 @@ fn said_wrong(left: Left, words: &str, who: Who, played: &Played) -> Option<Stri
     let right = match (played.code, who) {
         (0, _) => !played.asked() || (said.contains(direction) && said.contains("take over from two-terminals-") == other),
         (2, Who::Types(_)) if played.asked() => {
-            last == "error: nothing was written"
+            last.ends_with("error: nothing was written")
                 && said.matches("[y/N]").count() == 1
                 && said.contains(direction)
                 && said.contains("take over from two-terminals-") == other

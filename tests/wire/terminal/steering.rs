@@ -110,9 +110,6 @@ fn a_terminal_that_closes_leaves_the_run_as_control_c_does() {
     assert_eq!(until.code, 8, "{until:?}");
     assert!(until.err.contains("nobody watches this traffic now"), "{until:?}");
     let back = lab.cutover_with(&["rollback", "--load-balancer", "alpha-webapp", "--back-to", "*-a", "--away-from", "*-b", "--yes"]);
-    assert_eq!(back.code, 6, "the marker of an unfinished run is there: {back:?}");
-    let taken = ["rollback", "--load-balancer", "alpha-webapp", "--back-to", "*-a", "--away-from", "*-b", "--yes", "--take-over"];
-    let back = lab.cutover_with(&taken);
-    assert_eq!(back.code, 0, "{back:?}");
+    assert_eq!(back.code, 0, "the process behind the marker is known to be gone: {back:?}");
     assert_eq!(lab.shares(), [0.0; 6]);
 }
