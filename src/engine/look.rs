@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::{marker, retry};
 use crate::base::retry::LOOK;
-use crate::domain::decide::goal;
+use crate::domain::decide::{carrying, goal};
 use crate::domain::elb;
 use crate::domain::elb::balancer::Target;
 use crate::domain::kubernetes::workload::WorkloadView;
@@ -42,8 +42,11 @@ impl Subject {
     /// Everything that a run's decisions depend on.
     pub fn of(plan: &Plan, state: &State) -> Self {
         let groups = &state.started.groups;
+        // A plan whose steps cannot be read says of no group that it is used, and those that carry traffic are guarded all the same.
+        let carrying = carrying(state);
         let used = |cluster: &str, arn: &str| {
-            goal::ever_used(plan, state.started.start.as_ref(), cluster)
+            carrying.contains_key(arn)
+                || goal::ever_used(plan, state.started.start.as_ref(), cluster)
                 || state.routes.values().any(|r| r.original().weight(arn).is_some_and(|w| w > 0))
         };
         let behind = |only_nodes: bool| {
