@@ -68,7 +68,7 @@ pub fn brief(duration: SignedDuration) -> String {
 }
 
 fn join(parts: &[(u64, char)]) -> String {
-    let shown: String = parts.iter().filter(|(n, _)| *n > 0).map(|(n, unit)| format!("{n}{unit}")).collect();
+    let shown = parts.iter().filter(|(n, _)| *n > 0).map(|(n, unit)| format!("{n}{unit}")).collect::<Vec<_>>().concat();
     if shown.is_empty() { "0s".to_owned() } else { shown }
 }
 

@@ -113,10 +113,15 @@ async fn parts(arn: &String, balancer: &Balancer, clock: &dyn Clock, wants_tags:
             skipped.push(format!("the target groups cannot be listed, and are taken from the actions alone: {why}"));
             Vec::new()
         });
-        let tags = tags.map(|mut all| all.remove(arn).unwrap_or_default()).unwrap_or_else(|why| {
-            skipped.push(format!("the tags of the load balancer cannot be read, so whether another run has marked it is not known: {why}"));
-            Tags::new()
-        });
+        let tags = tags.map_or_else(
+            |why| {
+                skipped.push(format!(
+                    "the tags of the load balancer cannot be read, so whether another run has marked it is not known: {why}"
+                ));
+                Tags::new()
+            },
+            |mut all| all.remove(arn).unwrap_or_default(),
+        );
         let whole = spoken_for(&tags).filter(|_| wants_tags);
         let asked = groups.iter().map(|g| &g.arn).filter(|arn| whole.as_ref().is_none_or(|w| w.manages(arn))).cloned();
         let health = health(asked.collect(), balancer, clock).await;

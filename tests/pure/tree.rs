@@ -67,7 +67,9 @@ fn each_file_belongs_to_one_of_at_most_five_programs() {
     assert!((1..=5).contains(&programs.len()), "{programs:?}");
     let (mut found, mut reached) = (BTreeSet::new(), BTreeSet::new());
     files(Path::new("tests"), &mut found);
-    programs.iter().for_each(|root| reach(root, &mut reached));
+    for root in &programs {
+        reach(root, &mut reached);
+    }
     let forgotten: Vec<_> = found.difference(&reached).collect();
     assert!(forgotten.is_empty(), "no program has these: a `mod` is missing\n{forgotten:#?}");
 }

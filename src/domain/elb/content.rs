@@ -118,7 +118,9 @@ mod tests {
             config["TargetGroupStickinessConfig"] = sticky;
         }
         let mut action = json!({"Type": "forward", "ForwardConfig": config});
-        order.into_iter().for_each(|order| action["Order"] = order.into());
+        if let Some(order) = order {
+            action["Order"] = order.into();
+        }
         action
     }
 

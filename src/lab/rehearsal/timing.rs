@@ -38,7 +38,7 @@ pub fn length(plan: &Plan) -> Duration {
 pub fn opening(plan: &Plan, at: Timestamp) -> Timestamp {
     let first = plan.strategy.steps.iter().find(|s| schedule::raises(&plan.strategy, s.number));
     let opens = first.and_then(|s| schedule::starts(plan, at).get(s.number - 1).copied());
-    opens.and_then(|opens| Some(earlier(opens, BIND * 4))).map_or(at, |early| early.max(at))
+    opens.map_or(at, |opens| earlier(opens, BIND * 4).max(at))
 }
 
 /// What the hours of a plan add, about, where it begins at `at`.

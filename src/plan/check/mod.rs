@@ -42,7 +42,8 @@ pub(super) fn plan(document: &Document, origin: &Origin, instead: Plan, out: &mu
     let name = document.metadata.as_ref().and_then(|m| m.value.name.as_ref()).map_or(instead.name.clone(), |n| n.value.0.clone());
     let (source, text, hash) = (origin.source.to_owned(), origin.text.to_owned(), origin.hash.clone());
     let Some(spec) = document.spec.as_ref().map(|s| &s.value) else { return Plan { name, source, text, hash, ..instead } };
-    let _of_this_version = (&document.api_version, &document.kind);
+    // Right, or noted by the decoder.
+    let _ = (&document.api_version, &document.kind);
     let scope = scope(spec);
     let clusters = clusters(spec, out);
     let workloads = workloads(spec, &scope, out);

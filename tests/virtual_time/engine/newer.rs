@@ -1,6 +1,7 @@
 //! Runs that an older or a newer version began: what was frozen is read for ever, whatever today's rules are; and what this build does not know is
 //! guarded, rolled back, listed and reported, and never raised, whatever anybody asks.
 
+use std::fmt::Write;
 use std::time::Duration;
 
 use cutover::base::time::later;
@@ -44,9 +45,8 @@ pub fn rewritten(journal: &[u8], mut change: impl FnMut(&mut Map<String, Value>)
 
 fn append(text: &mut String, before: &str, record: &Map<String, Value>) -> String {
     let line = serde_json::to_string(record).expect("JSON");
-    let digest = Sha256::digest(format!("{before}{line}"));
-    let sum: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-    *text += &format!("{},\"sum\":\"{sum}\"}}\n", &line[..line.len() - 1]);
+    let sum = cutover::base::text::hex(&Sha256::digest(format!("{before}{line}"))[..8]);
+    writeln!(text, "{},\"sum\":\"{sum}\"}}", &line[..line.len() - 1]).expect("a text");
     sum
 }
 
@@ -56,7 +56,7 @@ fn with(journal: &[u8], event: Value) -> Vec<u8> {
     let mut sum = String::new();
     for line in text.lines() {
         last = serde_json::from_str(line).expect("a record");
-        sum = last["sum"].as_str().expect("a checksum").to_owned();
+        last["sum"].as_str().expect("a checksum").clone_into(&mut sum);
     }
     let Value::Object(event) = event else { panic!("an object") };
     last.retain(|key, _| ["v", "seq", "time", "run"].contains(&key.as_str()));
@@ -142,8 +142,11 @@ async fn rolled_back(theatre: &mut Theatre, what: &str) {
     shown(theatre).await;
 }
 
+/// What makes another journal of one.
+type Change = Box<dyn Fn(&[u8]) -> Vec<u8>>;
+
 /// Ways in which a journal is newer than this build.
-fn newer() -> Vec<(&'static str, Box<dyn Fn(&[u8]) -> Vec<u8>>)> {
+fn newer() -> Vec<(&'static str, Change)> {
     vec![
         ("a field of the plan", Box::new(text("    settle: 5s", "    settle: 5s\n    teleport: {to: mars}"))),
         ("a step of the plan", Box::new(text("{setWeight: 100}", "{setWeightOverTime: {percent: 100, minutes: 5}}"))),

@@ -6,8 +6,8 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde_json::json;
 
 use crate::kubernetes::cases::{self as cases, Subject};
+use crate::stack::environment::Stack;
 use crate::stack::setup;
-use crate::stack::stack::Stack;
 
 async fn client(stack: &Stack) -> kube::Client {
     let authority = stack.kubeconfig.with_file_name("ca.crt");

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::cluster::Cluster;
+use super::environment::Stack;
 use super::report::report;
-use super::stack::Stack;
 
 /// Pods of the Deployment in each cluster.
 pub const REPLICAS: usize = 4;

@@ -167,7 +167,7 @@ impl Stage {
     }
 
     /// Whether all of the traffic is back; half-way is neither.
-    async fn is_back(&self) -> bool {
+    fn is_back(&self) -> bool {
         let shares = self.lab.shares();
         assert!(shares == [0.0; 6] || shares == [5.0; 6], "{shares:?}");
         shares == [0.0; 6]
@@ -199,7 +199,7 @@ impl Stage {
         }
         let (code, said) = self.command(&args, state.path(), who);
         drop(driving);
-        Played { code, said, back: self.is_back().await }
+        Played { code, said, back: self.is_back() }
     }
 
     /// The run, driven by a process.

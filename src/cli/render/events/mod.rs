@@ -207,7 +207,7 @@ fn text(event: &Event, run: &str, names: &Names, style: &Style) -> Option<Text> 
             Text::new(Tone::Warn, "!", format!("`{kind}`: an event of a newer version, which this cutover does not know"))
         }
         Event::Measured(m) => measured(m),
-        Event::Notified { to, about, text } => Text::new(Tone::Faint, "·", format!("would tell {to} ({}): {text}", about)),
+        Event::Notified { to, about, text } => Text::new(Tone::Faint, "·", format!("would tell {to} ({about}): {text}")),
     })
 }
 

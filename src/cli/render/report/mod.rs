@@ -247,14 +247,13 @@ fn notable(event: &Event) -> Option<Kind> {
             Kind::Person
         }
         Event::Baked { gap, .. } if *gap == 0 => return None,
-        // What follows from a verdict is told when it does; a gate that is only watched would be told by nothing else.
-        Event::Judged { call: Call::Pass | Call::Hold, .. } | Event::Judged { dry_run: false, .. } => return None,
         Event::Baked { .. }
         | Event::Frozen { .. }
         | Event::Drifted { .. }
         | Event::Appeared { .. }
         | Event::GateFailed { .. }
-        | Event::Judged { .. }
+        // A gate that is only watched is told by nothing else; what follows from any other verdict is told when it does.
+        | Event::Judged { call: Call::Fail, dry_run: true, .. }
         | Event::TimedOut { .. }
         | Event::HookEnded { .. }
         | Event::Unbound { .. }
@@ -271,6 +270,7 @@ fn notable(event: &Event) -> Option<Kind> {
         | Event::Settled { .. }
         | Event::StepDone { .. }
         | Event::Sampled { .. }
+        | Event::Judged { .. }
         | Event::HookStarted { .. }
         | Event::Waiting { .. }
         | Event::Health { .. }

@@ -160,8 +160,8 @@ async fn left_tags(plan: Option<&str>) -> Result<Vec<Selector>, Left> {
         let fix = live::fix(&why).map_or_else(String::new, |fix| format!("; {fix}"));
         Left::Unknown(vec![format!("load balancers with tags of a run cannot be looked for in {region}: {why}{fix}")])
     })?;
-    let sources: [(&str, fn(&str) -> &str); 2] = [(marker::KEY, marker::run_of), (weights::KEY, whole::run_of)];
-    for (key, run_of) in sources {
+    for key in [marker::KEY, weights::KEY] {
+        let run_of = if key == marker::KEY { marker::run_of } else { whole::run_of };
         let run = |lb: &LoadBalancer| lb.tags.get(key).map_or("", |value| run_of(value)).to_owned();
         let meant = |run: &str| plan.is_none_or(|plan| run == plan || is_of(run, plan));
         let mut runs: BTreeMap<String, Vec<&LoadBalancer>> = BTreeMap::new();

@@ -101,7 +101,9 @@ impl Marks for Liar {
         let mut all = self.inner.marks.tags(arns).await?;
         if self.lie == Lie::MarkerIsOurs {
             let mark = self.mark.lock().unwrap_or_else(PoisonError::into_inner);
-            all.values_mut().for_each(|tags| tags.extend(mark.clone()));
+            for tags in all.values_mut() {
+                tags.extend(mark.clone());
+            }
         }
         Ok(all)
     }

@@ -41,7 +41,7 @@ fn complete(facts: &Facts, entry: &Entry, step: usize) -> Found {
         let confirmed = facts.right.contains_key(&route.id) && facts.stranger(&route.id).is_none();
         let seen = match facts.set.get(&route.id).filter(|_| confirmed) {
             Some(set) => Some(face::typed(&route.content.with(set))),
-            None => facts.seen.get(&route.id).and_then(|s| s.live.as_ref()).map(|l| face::typed(l)),
+            None => facts.seen.get(&route.id).and_then(|s| s.live.as_ref()).map(face::typed),
         };
         if let Some(why) = facts.not_at(route, seen.as_ref(), shares) {
             return Err(format!("step {step} is done, but read back: {why}"));
@@ -111,7 +111,7 @@ fn read_back(facts: &Facts, outcome: Outcome) -> Found {
     // Of a cluster that is let go, what someone else has changed is left alone.
     for route in facts.routes().iter().filter(|r| !facts.detaching || !facts.foreign.contains(&r.id)) {
         let Some(sight) = facts.read.get(&route.id) else { return Err(format!("{outcome:?}, but {} was not read", route.label)) };
-        let seen = sight.live.as_ref().map(|l| face::typed(l));
+        let seen = sight.live.as_ref().map(face::typed);
         let wrong = match outcome {
             Outcome::Completed => facts.not_goal(route, seen.as_ref()),
             Outcome::RolledBack | Outcome::Aborted => facts.not_original(route, seen.as_ref()),

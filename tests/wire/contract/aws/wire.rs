@@ -25,7 +25,7 @@ pub async fn writes(world: &World) {
         assert_eq!((asked[0]["Action"].as_str(), &asked[0][arn]), (action, &route.id.to_string()));
         let kinds: BTreeSet<_> = asked[0].keys().map(|k| k.split('.').next().unwrap_or_default()).collect();
         assert_eq!(kinds, BTreeSet::from(["Action", "Version", arn, list]));
-        let last = format!("{list}.member.{}.ForwardConfig", actions);
+        let last = format!("{list}.member.{actions}.ForwardConfig");
         assert_eq!(asked[0][&format!("{last}.TargetGroups.member.2.Weight")], "0");
         assert_eq!(asked[0][&format!("{last}.TargetGroups.member.3.Weight")], "25");
         assert_eq!(asked[0][&format!("{last}.TargetGroupStickinessConfig.DurationSeconds")], "600");
