@@ -20,7 +20,7 @@ pub const LOOK: Schedule = Schedule::new(500, 1_000).tries(3);
 /// Putting the tags that keep the weights: about nine seconds in all.
 pub const KEEP: Schedule = Schedule::new(300, 4_800).tries(6);
 /// Removing the marker and the tags that keep the weights: 28 seconds in all.
-pub const UNTAG: Schedule = Schedule::new(250, 4_000).tries(11);
+pub const UNTAG: Schedule = Schedule::new(250, 1_000).tries(29);
 /// The most that removing them may take, answers included.
 pub const UNTAG_WITHIN: Duration = Duration::from_secs(30);
 /// A route whose write or read failed, within a batch.
