@@ -198,14 +198,14 @@ impl Finding {
         Self { code, severity: code.severity(), message: message.into(), help: None, subject: subject.into(), accepted: None }
     }
 
-    /// The same, with what to do about it.
+    /// Adds what to do about it.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
     }
 
-    /// The same, less grave.
+    /// Lowers its severity.
     #[must_use]
     pub fn lowered(mut self, severity: Severity) -> Self {
         self.severity = severity;

@@ -48,7 +48,7 @@ impl Schedule {
         Self { first: Duration::from_millis(first), factor: 2, most: Duration::from_millis(most), tries: u32::MAX }
     }
 
-    /// The same with so many tries in all, the first one included.
+    /// Limits the number of tries, the first one included.
     const fn tries(self, tries: u32) -> Self {
         Self { tries, ..self }
     }
