@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::interceptors::Intercept;
-use aws_smithy_runtime_api::client::interceptors::context::{BeforeTransmitInterceptorContextRef, FinalizerInterceptorContextRef};
+use aws_smithy_runtime_api::client::interceptors::context::{
+    BeforeTransmitInterceptorContextRef, FinalizerInterceptorContextRef,
+};
 use aws_smithy_runtime_api::client::orchestrator::Metadata;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::{ConfigBag, Storable, StoreReplace};
@@ -78,7 +80,9 @@ impl Outcome {
 impl Call {
     /// Whether it can have changed anything.
     pub fn writes(&self) -> bool {
-        !["Describe", "Get", "List", "get ", "list ", "query", "probe"].iter().any(|verb| self.operation.starts_with(verb))
+        !["Describe", "Get", "List", "get ", "list ", "query", "probe"]
+            .iter()
+            .any(|verb| self.operation.starts_with(verb))
     }
 }
 
@@ -96,7 +100,8 @@ struct Desk {
     kept: Option<VecDeque<Call>>,
 }
 
-static DESK: Mutex<Desk> = Mutex::new(Desk { counts: Counts { calls: BTreeMap::new(), took: BTreeMap::new() }, kept: None });
+static DESK: Mutex<Desk> =
+    Mutex::new(Desk { counts: Counts { calls: BTreeMap::new(), took: BTreeMap::new() }, kept: None });
 
 fn desk() -> MutexGuard<'static, Desk> {
     DESK.lock().unwrap_or_else(PoisonError::into_inner)
@@ -185,7 +190,9 @@ impl Intercept for OfAws {
             let answer = call.response();
             let outcome = match Outcome::of(answer.map(|a| a.status().as_u16())) {
                 // Of most services throttling is a 400, or a 503.
-                Outcome::Refused | Outcome::Failed if answer.and_then(|a| a.body().bytes()).is_some_and(throttles) => Outcome::Throttled,
+                Outcome::Refused | Outcome::Failed if answer.and_then(|a| a.body().bytes()).is_some_and(throttles) => {
+                    Outcome::Throttled
+                }
                 other => other,
             };
             begun.over(what.service(), what.name(), outcome);
@@ -235,7 +242,11 @@ where
         let answer = self.0.call(request);
         Box::pin(async move {
             let answer = answer.await;
-            begun.over("kubernetes", &operation, Outcome::of(answer.as_ref().ok().map(|a: &Response<B>| a.status().as_u16())));
+            begun.over(
+                "kubernetes",
+                &operation,
+                Outcome::of(answer.as_ref().ok().map(|a: &Response<B>| a.status().as_u16())),
+            );
             answer
         })
     }
@@ -274,7 +285,10 @@ mod tests {
         assert_eq!(of(Method::GET, "/api/v1/namespaces/shop/pods"), "list pods");
         assert_eq!(of(Method::GET, "/api/v1/namespaces/kube-system"), "get namespaces");
         assert_eq!(of(Method::GET, "/apis/elbv2.k8s.aws/v1beta1/targetgroupbindings"), "list targetgroupbindings");
-        assert_eq!(of(Method::PATCH, "/apis/elbv2.k8s.aws/v1beta1/namespaces/x/targetgroupbindings/y"), "patch targetgroupbindings");
+        assert_eq!(
+            of(Method::PATCH, "/apis/elbv2.k8s.aws/v1beta1/namespaces/x/targetgroupbindings/y"),
+            "patch targetgroupbindings"
+        );
         assert_eq!(of(Method::GET, "/version"), "get version");
         assert_eq!(of(Method::GET, "/apis/elbv2.k8s.aws/v1beta1"), "get version");
     }

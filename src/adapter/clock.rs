@@ -160,7 +160,10 @@ mod tests {
     #[test]
     fn the_machines_clock_goes_on_from_its_own_time() {
         let (before, now, again) = (Timestamp::now(), System.now(), System.now());
-        assert!(now.duration_since(before).abs() < SignedDuration::from_mins(1) && again >= now, "{before} {now} {again}");
+        assert!(
+            now.duration_since(before).abs() < SignedDuration::from_mins(1) && again >= now,
+            "{before} {now} {again}"
+        );
         let steady = Steady::new(Timestamp::from_second(1000).expect("small"), Duration::from_secs(50));
         assert_eq!(steady.now(Duration::from_secs(55)).as_second(), 1005);
     }

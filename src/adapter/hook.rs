@@ -33,7 +33,14 @@ impl Hooks for Outside {
                 let post = Some(("application/json", told));
                 let answer = self
                     .0
-                    .ask(Ask { of: Some(("http", "hook")), url, post, headers, more: HeaderMap::new(), timeout: errand.timeout })
+                    .ask(Ask {
+                        of: Some(("http", "hook")),
+                        url,
+                        post,
+                        headers,
+                        more: HeaderMap::new(),
+                        timeout: errand.timeout,
+                    })
                     .await;
                 // The address may be a secret.
                 let (status, _) = answer.map_err(|why| clipped(&why.replace(url.as_str(), "the address")))?;
@@ -44,7 +51,8 @@ impl Hooks for Outside {
 }
 
 fn variables(told: &Told) -> Vec<(&'static str, String)> {
-    let shares = told.shares.iter().flatten().map(|(cluster, share)| format!("{cluster}={share}")).collect::<Vec<_>>().join(",");
+    let shares =
+        told.shares.iter().flatten().map(|(cluster, share)| format!("{cluster}={share}")).collect::<Vec<_>>().join(",");
     vec![
         ("CUTOVER_RUN", told.run.clone()),
         ("CUTOVER_PLAN", told.plan.clone()),
@@ -128,7 +136,10 @@ mod tests {
     async fn a_command_that_says_too_much_is_not_listened_to_for_ever() {
         let words = vec!["yes".to_owned()];
         let said = Outside::default().call(&errand(Action::Exec(words))).await;
-        assert!(said.as_ref().is_err_and(|why| why.contains("yes was killed") || why.contains("exit code")), "{said:?}");
+        assert!(
+            said.as_ref().is_err_and(|why| why.contains("yes was killed") || why.contains("exit code")),
+            "{said:?}"
+        );
     }
 
     /// Answers one request with this status, and returns it.
@@ -156,7 +167,9 @@ mod tests {
         let (said, request) = ask("204 No Content").await;
         assert_eq!(said, Ok(String::new()));
         assert!(
-            request.starts_with("POST /secret-path") && request.contains("x-team: shop") && request.contains("\"hook\":\"beforeShift\""),
+            request.starts_with("POST /secret-path")
+                && request.contains("x-team: shop")
+                && request.contains("\"hook\":\"beforeShift\""),
             "{request}"
         );
         let (said, _) = ask("503 Service Unavailable").await;

@@ -85,7 +85,13 @@ impl<T: Send + Sync + 'static> Courier<T> {
     }
 }
 
-async fn work<T: Send + Sync>(name: String, patience: Patience, to: impl Deliver<T>, mut taken: Receiver<T>, open: Arc<AtomicUsize>) {
+async fn work<T: Send + Sync>(
+    name: String,
+    patience: Patience,
+    to: impl Deliver<T>,
+    mut taken: Receiver<T>,
+    open: Arc<AtomicUsize>,
+) {
     let mut parcels = Vec::new();
     while taken.recv_many(&mut parcels, patience.at_once).await > 0 {
         if !patience.gather.is_zero() && !taken.is_closed() && parcels.len() < patience.at_once {
@@ -172,7 +178,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_may_pass_is_tried_again_and_what_lasts_is_not() {
         let (passing, lasting) = (|| Err(Trouble::Passing("busy".into())), || Err(Trouble::Lasting("no".into())));
-        assert_eq!(told(vec![passing(), passing(), Ok(()), Ok(())], 2, PATIENCE).await, (vec![1, 1, 1, 2], Duration::from_secs(4)));
+        assert_eq!(
+            told(vec![passing(), passing(), Ok(()), Ok(())], 2, PATIENCE).await,
+            (vec![1, 1, 1, 2], Duration::from_secs(4))
+        );
         assert_eq!(told(vec![lasting(), Ok(())], 2, PATIENCE).await, (vec![1, 2], Duration::ZERO));
         let four = vec![passing(), passing(), passing(), passing(), Ok(())];
         assert_eq!(told(four, 2, PATIENCE).await, (vec![1, 1, 1, 1, 2], Duration::from_secs(13)));
@@ -187,6 +196,10 @@ mod tests {
     async fn what_finds_no_place_is_dropped_and_the_rest_goes_together_where_that_is_wanted() {
         let patience = Patience { at_once: 3, gather: Duration::from_secs(2), ..PATIENCE };
         let (seen, took) = told(vec![Ok(()), Ok(())], 9, patience).await;
-        assert_eq!((seen, took), (vec![1, 2, 3, 4], Duration::ZERO), "the queue has four places, and nobody waits for more at the end");
+        assert_eq!(
+            (seen, took),
+            (vec![1, 2, 3, 4], Duration::ZERO),
+            "the queue has four places, and nobody waits for more at the end"
+        );
     }
 }

@@ -26,7 +26,13 @@ pub async fn run(line: Line<'_>) -> Result<(i32, Vec<u8>), String> {
     let (program, arguments) = line.words.split_first().ok_or("there is no command")?;
     let mut command = Command::new(program);
     let input = if line.input.is_empty() { Stdio::null() } else { Stdio::piped() };
-    command.args(arguments).stdin(input).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true).process_group(0);
+    command
+        .args(arguments)
+        .stdin(input)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .process_group(0);
     command.envs(line.variables);
     let mut child = command.spawn().map_err(|error| format!("{program}: {error}"))?;
     let family = Family::of(&child);
@@ -49,7 +55,8 @@ pub async fn run(line: Line<'_>) -> Result<(i32, Vec<u8>), String> {
     let all = async { tokio::join!(read, said, child.wait()) };
     let ended = tokio::time::timeout(line.timeout, all).await;
     drop(family);
-    let ((), said, status) = ended.map_err(|_| format!("{program} takes longer than {} s", line.timeout.as_secs_f64()))?;
+    let ((), said, status) =
+        ended.map_err(|_| format!("{program} takes longer than {} s", line.timeout.as_secs_f64()))?;
     let status = status.map_err(|error| format!("{program}: {error}"))?;
     let code = status.code().ok_or_else(|| format!("{program} was killed"))?;
     Ok((code, said))

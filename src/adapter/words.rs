@@ -3,8 +3,17 @@
 use crate::base::text::line;
 
 /// What a request's text, a credential or a page has and a plain message has not; lower case.
-const MARKS: [&str; 9] =
-    ["x-amz-", "<html", "<!doctype", "clientsecret", "client_secret", "k8s-aws-v1.", "bearer ", "signature=", "private key"];
+const MARKS: [&str; 9] = [
+    "x-amz-",
+    "<html",
+    "<!doctype",
+    "clientsecret",
+    "client_secret",
+    "k8s-aws-v1.",
+    "bearer ",
+    "signature=",
+    "private key",
+];
 
 /// One line, clipped to this many characters; nothing of a text that looks like a signed request, a credential or a page.
 pub fn short(text: &str, longest: usize) -> String {

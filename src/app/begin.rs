@@ -21,11 +21,18 @@ pub async fn none_unfinished(store: &dyn Store, runs: &[RunSummary]) -> Result<(
     let (exit, who) = match store.holder(&open.id).await {
         Some(h) => (
             Exit::Locked,
-            format!("and {} (process {} on {}) has it in hand since {}", h.owner, h.pid, h.host, h.since.strftime("%F %T UTC")),
+            format!(
+                "and {} (process {} on {}) has it in hand since {}",
+                h.owner,
+                h.pid,
+                h.host,
+                h.since.strftime("%F %T UTC")
+            ),
         ),
         None => (Exit::Refused, "and nobody has it in hand".into()),
     };
-    let failure = Failure::new(exit, format!("the run {} of this plan is unfinished, {who}; nothing was touched", open.id));
+    let failure =
+        Failure::new(exit, format!("the run {} of this plan is unfinished, {who}; nothing was touched", open.id));
     Err(failure
         .next(format!("see it: cutover status {}", open.id))
         .next(format!("go on: cutover resume {}", open.id))
@@ -39,9 +46,11 @@ pub async fn none_unfinished(store: &dyn Store, runs: &[RunSummary]) -> Result<(
 pub async fn unmarked(ports: &Ports, prepared: &Prepared) -> Result<(), Failure> {
     match prepared.taken() {
         Some(other) if !marker::abandoned(&*ports.store, other).await => {
-            let failure = Failure::new(Exit::Locked, format!("this load balancer is being moved by another run: {other}"));
-            Err(failure
-                .next(format!("what is live: cutover status --load-balancer NAME; a marker that nobody owns any more is the tag {KEY}")))
+            let failure =
+                Failure::new(Exit::Locked, format!("this load balancer is being moved by another run: {other}"));
+            Err(failure.next(format!(
+                "what is live: cutover status --load-balancer NAME; a marker that nobody owns any more is the tag {KEY}"
+            )))
         }
         _ => Ok(()),
     }
@@ -52,10 +61,15 @@ pub async fn unmarked(ports: &Ports, prepared: &Prepared) -> Result<(), Failure>
 /// # Errors
 /// `given` names a cluster that the plan does not have (exit 2).
 pub fn baseline(plan: &Plan, from_step: usize, given: Option<Shares>) -> Result<Option<Shares>, Failure> {
-    let whole = |cluster: &str| plan.clusters.iter().map(|c| (c.name.clone(), if c.name == cluster { 100 } else { 0 })).collect();
+    let whole = |cluster: &str| {
+        plan.clusters.iter().map(|c| (c.name.clone(), if c.name == cluster { 100 } else { 0 })).collect()
+    };
     let Some(mut shares) = given else { return Ok((from_step > 1).then(|| whole(&plan.strategy.from))) };
     if let Some(unknown) = shares.keys().find(|name| plan.clusters.iter().all(|c| c.name != **name)) {
-        return Err(Failure::new(Exit::Usage, format!("--baseline names `{unknown}`, which is no cluster of the plan")));
+        return Err(Failure::new(
+            Exit::Usage,
+            format!("--baseline names `{unknown}`, which is no cluster of the plan"),
+        ));
     }
     for cluster in &plan.clusters {
         shares.entry(cluster.name.clone()).or_insert(0);
@@ -117,7 +131,8 @@ pub async fn begin(
     let settings = going.settings(Settings::new(owner, host, things).spending(plan.api_budget, things), things);
     surface.say(&often(&settings, things));
     let run = run_id(&plan.name, ports.clock.now(), &mut fastrand::Rng::new());
-    let hold = hold::begin_where(ports, &settings, plan.marker, &run, started, Some(known)).await.map_err(NotBegun::Unheld)?;
+    let hold =
+        hold::begin_where(ports, &settings, plan.marker, &run, started, Some(known)).await.map_err(NotBegun::Unheld)?;
     if let Some(script) = hold.script() {
         surface.say(&format!("without this program, everything goes back with: {script}"));
     }

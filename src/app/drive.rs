@@ -30,11 +30,19 @@ pub fn often(settings: &Settings, calls: usize) -> String {
     let seconds = settings.poll.as_secs_f64();
     #[allow(clippy::cast_precision_loss)] // a number of calls
     let rate = calls as f64 / seconds;
-    format!("looks every {seconds:.0}s: {calls} describe calls each time, {rate:.1} a second (spec.aws.apiBudget, --api-budget)")
+    format!(
+        "looks every {seconds:.0}s: {calls} describe calls each time, {rate:.1} a second (spec.aws.apiBudget, --api-budget)"
+    )
 }
 
 /// Drives a run to its ending. `^C` once leaves it paused; twice leaves it at once.
-pub async fn drive(surface: &dyn Surface, plan: &Plan, ports: Ports, settings: Settings, hold: Hold) -> Result<Exit, Failure> {
+pub async fn drive(
+    surface: &dyn Surface,
+    plan: &Plan,
+    ports: Ports,
+    settings: Settings,
+    hold: Hold,
+) -> Result<Exit, Failure> {
     begin(surface, plan, ports, settings, hold, None, &[]).await
 }
 
@@ -77,7 +85,8 @@ async fn followed(
     // What only memory keeps is found by no later process.
     let lost = if ports.store.lasts() { None } else { Some(emergency(&before)) };
     drop(before);
-    let mut run = Run::take(plan, ports, settings, hold, interrupt.clone(), &mut company).await.map_err(|e| engine(e, false))?;
+    let mut run =
+        Run::take(plan, ports, settings, hold, interrupt.clone(), &mut company).await.map_err(|e| engine(e, false))?;
     if let Some(request) = request {
         let begun = run.begin(request).await;
         begun.map_err(|e| engine(e, written(run.state())))?.map_err(|why| Failure::new(Exit::Usage, why))?;
@@ -105,7 +114,13 @@ async fn followed(
 }
 
 /// What came of a run, said to whoever is at this process.
-fn told(surface: &dyn Surface, ending: Result<Ending, EngineError>, moved: bool, view: &View, unknown: &[String]) -> Result<Exit, Failure> {
+fn told(
+    surface: &dyn Surface,
+    ending: Result<Ending, EngineError>,
+    moved: bool,
+    view: &View,
+    unknown: &[String],
+) -> Result<Exit, Failure> {
     match ending {
         Err(error) => {
             let left = surface.left(view);
@@ -201,9 +216,9 @@ pub fn held(error: HoldError) -> Failure {
 /// A run that could not be held. `back` is the command that puts the traffic back all the same.
 pub fn unheld(error: HoldError, back: &str) -> Failure {
     let exit = match &error {
-        HoldError::Lock(LockError::HeldBy(_)) | HoldError::Marker(crate::engine::MarkerError::Other(_)) | HoldError::Begun(_) => {
-            Exit::Locked
-        }
+        HoldError::Lock(LockError::HeldBy(_))
+        | HoldError::Marker(crate::engine::MarkerError::Other(_))
+        | HoldError::Begun(_) => Exit::Locked,
         HoldError::Marker(_)
         | HoldError::Lock(LockError::Io(StoreError::Unusable { .. }))
         | HoldError::Store(StoreError::Unusable { .. }) => Exit::Refused,

@@ -43,14 +43,16 @@ pub async fn due(store: &dyn Store, plan: &Plan) -> Result<Due, Failure> {
 
 /// How a run ended, unless it has not, or is being taken back.
 pub fn over(records: &[Record]) -> Option<Exit> {
-    let last = records
-        .iter()
-        .rev()
-        .find(|r| matches!(r.event, Event::Finished { .. } | Event::RollbackStarted { .. } | Event::RampStarted { .. }))?;
+    let last = records.iter().rev().find(|r| {
+        matches!(r.event, Event::Finished { .. } | Event::RollbackStarted { .. } | Event::RampStarted { .. })
+    })?;
     match &last.event {
-        Event::Finished { outcome, remarks, left } => {
-            Some(drive::exit(&Ending::Finished { outcome: *outcome, remarks: remarks.clone(), left: left.clone(), tags: Vec::new() }))
-        }
+        Event::Finished { outcome, remarks, left } => Some(drive::exit(&Ending::Finished {
+            outcome: *outcome,
+            remarks: remarks.clone(),
+            left: left.clone(),
+            tags: Vec::new(),
+        })),
         _ => None,
     }
 }
@@ -66,7 +68,12 @@ pub async fn go_on(surface: &dyn Surface, found: &Found, store: Arc<dyn Store>, 
 }
 
 /// The run of the plan that somebody else has begun since `known` was read.
-pub async fn just_begun<'a>(ports: &Ports, plan: &Plan, prepared: &'a Prepared, known: &[RunSummary]) -> Option<&'a str> {
+pub async fn just_begun<'a>(
+    ports: &Ports,
+    plan: &Plan,
+    prepared: &'a Prepared,
+    known: &[RunSummary],
+) -> Option<&'a str> {
     let other = prepared.taken()?;
     ports.store.find(&plan.name).await.is_ok_and(|now| now.len() > known.len()).then_some(other)
 }
@@ -97,13 +104,21 @@ fn elsewhere(surface: &dyn Surface, plan: &Plan, error: &HoldError) -> Option<Ex
 /// Says who drives a run.
 pub fn in_hand(surface: &dyn Surface, holder: &Holder) -> Exit {
     let Holder { owner, host, pid, since, run } = holder;
-    surface.say(&format!("{owner} (process {pid} on {host}) has the run {run} in hand since {}", since.strftime("%F %T UTC")));
+    surface.say(&format!(
+        "{owner} (process {pid} on {host}) has the run {run} in hand since {}",
+        since.strftime("%F %T UTC")
+    ));
     Exit::Waiting
 }
 
 /// Without `observeEvery` a pause would only count the time in which a call looks.
 pub fn hint(surface: &dyn Surface, plan: &Plan, max_wait: Duration) {
-    let longest = plan.strategy.steps.iter().filter_map(|s| if let StepKind::Bake(time) = s.kind { Some(time) } else { None }).max();
+    let longest = plan
+        .strategy
+        .steps
+        .iter()
+        .filter_map(|s| if let StepKind::Bake(time) = s.kind { Some(time) } else { None })
+        .max();
     if plan.strategy.observe_every.is_none() && longest.is_some_and(|longest| longest > max_wait) {
         surface.say(
             "the plan has no `strategy.observeEvery`: its pauses count only the time in which a call looks (--max-wait), not the time between two calls",
@@ -125,7 +140,8 @@ mod tests {
         let store = Memory::new();
         store.create("alpha-1").await.unwrap();
         let started = Started { text: begun.into(), hash: String::new(), ..fixture::started(4) };
-        let events = std::iter::once(Event::Started(Box::new(Started { plan: plan.name.clone(), ..started }))).chain(end);
+        let events =
+            std::iter::once(Event::Started(Box::new(Started { plan: plan.name.clone(), ..started }))).chain(end);
         for event in events {
             store.append("alpha-1", Timestamp::UNIX_EPOCH, &event).await.unwrap();
         }
@@ -140,14 +156,23 @@ mod tests {
     async fn a_run_that_is_over_is_never_begun_again_by_itself() {
         let text = std::fs::read_to_string("plans/canary.yaml").unwrap();
         let plan = crate::plan::lint("canary.yaml", text.as_bytes()).unwrap();
-        let ends = [(Outcome::Completed, Exit::Done), (Outcome::RolledBack, Exit::RolledBack), (Outcome::Aborted, Exit::RolledBack)];
+        let ends = [
+            (Outcome::Completed, Exit::Done),
+            (Outcome::RolledBack, Exit::RolledBack),
+            (Outcome::Aborted, Exit::RolledBack),
+        ];
         for (outcome, exit) in ends {
-            assert!(matches!(then(&plan, &text, vec![over(outcome, &[])]).await, Ok(Due::Over(_, e)) if e == exit), "{outcome:?}");
+            assert!(
+                matches!(then(&plan, &text, vec![over(outcome, &[])]).await, Ok(Due::Over(_, e)) if e == exit),
+                "{outcome:?}"
+            );
         }
         let stuck = then(&plan, &text, vec![over(Outcome::RolledBack, &["443 rule 15"])]).await;
         assert!(matches!(stuck, Ok(Due::Over(_, Exit::Stuck))));
         let changed = format!("{text}# once more\n");
-        assert!(matches!(then(&plan, &changed, vec![over(Outcome::Completed, &[])]).await, Ok(Due::Begin(known)) if known.len() == 1));
+        assert!(
+            matches!(then(&plan, &changed, vec![over(Outcome::Completed, &[])]).await, Ok(Due::Begin(known)) if known.len() == 1)
+        );
     }
 
     #[tokio::test]
@@ -155,8 +180,17 @@ mod tests {
         let text = std::fs::read_to_string("plans/canary.yaml").unwrap();
         let plan = crate::plan::lint("canary.yaml", text.as_bytes()).unwrap();
         assert!(matches!(then(&plan, &text, vec![]).await, Ok(Due::GoOn(_))));
-        let back = Event::RollbackStarted { cause: String::new(), by: "bob".into(), to_step: None, force: false, request: None };
-        assert!(matches!(then(&plan, &text, vec![over(Outcome::Completed, &[]), back]).await, Ok(Due::GoOn(_))), "it is being taken back");
+        let back = Event::RollbackStarted {
+            cause: String::new(),
+            by: "bob".into(),
+            to_step: None,
+            force: false,
+            request: None,
+        };
+        assert!(
+            matches!(then(&plan, &text, vec![over(Outcome::Completed, &[]), back]).await, Ok(Due::GoOn(_))),
+            "it is being taken back"
+        );
         let failure = then(&plan, &format!("{text}# changed\n"), vec![]).await.err().expect("refused");
         assert_eq!(failure.exit, Exit::Usage);
     }

@@ -60,8 +60,12 @@ impl Exit {
             Self::Internal => "internal error; nothing was written",
             Self::Usage => "the command line or the plan is wrong; nothing was touched",
             Self::Refused => "preflight refused; nothing was touched",
-            Self::RolledBack => "a gate failed, or the run was aborted; traffic is back where it started, and was read back",
-            Self::Stuck => "traffic is NOT where it should be: a person is needed, and the message says exactly what is where",
+            Self::RolledBack => {
+                "a gate failed, or the run was aborted; traffic is back where it started, and was read back"
+            }
+            Self::Stuck => {
+                "traffic is NOT where it should be: a person is needed, and the message says exactly what is where"
+            }
             Self::Locked => "someone else holds the lock",
             Self::Drift => "drift: someone else changed a route; nothing more was raised",
             Self::Waiting => "waiting: an approval, a window, a bake, a pause",

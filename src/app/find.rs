@@ -54,7 +54,8 @@ pub fn begun(file: &Plan, color: bool) -> Result<Plan, Failure> {
 }
 
 fn linted(path: &str, bytes: &[u8], color: bool) -> Result<Plan, Failure> {
-    plan::lint(path, bytes).map_err(|wrong| Failure::new(Source::Lint.into(), plan::render(&wrong, color).trim_end().to_owned()))
+    plan::lint(path, bytes)
+        .map_err(|wrong| Failure::new(Source::Lint.into(), plan::render(&wrong, color).trim_end().to_owned()))
 }
 
 fn bytes(path: &str) -> Result<Vec<u8>, Failure> {
@@ -137,7 +138,11 @@ async fn only(store: &dyn Store) -> Result<Found, Failure> {
     match unfinished.len() {
         1 => open(store, unfinished.remove(0)).await,
         0 => Err(listed(store, Failure::new(Exit::Usage, format!("no unfinished run in {}", store.place()))).await),
-        n => Err(listed(store, Failure::new(Exit::Usage, format!("{n} unfinished runs in {}: say which", store.place()))).await),
+        n => Err(listed(
+            store,
+            Failure::new(Exit::Usage, format!("{n} unfinished runs in {}: say which", store.place())),
+        )
+        .await),
     }
 }
 

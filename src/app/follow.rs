@@ -31,7 +31,10 @@ pub async fn to_the_end(surface: &dyn Surface, store: &Arc<dyn Store>, found: &F
             listener.record(record);
         }
         if let Some(ending) = fresh.iter().find_map(back) {
-            let now = State::fold(&records).ok().flatten().map(|state| View::of(&found.plan, &state, None, &[], jiff::Timestamp::now()));
+            let now = State::fold(&records)
+                .ok()
+                .flatten()
+                .map(|state| View::of(&found.plan, &state, None, &[], jiff::Timestamp::now()));
             let exit = now.map_or_else(|| drive::exit(&ending), |view| drive::said(surface, &ending, &view, &[]));
             return Ok(Some(exit.done_if_back()));
         }
@@ -62,7 +65,9 @@ fn back(record: &Record) -> Option<Ending> {
 fn not_done(record: &Record) -> Option<String> {
     match &record.event {
         // Somebody else's request may be refused meanwhile.
-        Event::Notice { message, refused: Some(RequestKind::Abort | RequestKind::Rollback), request: Some(_) } => Some(message.clone()),
+        Event::Notice { message, refused: Some(RequestKind::Abort | RequestKind::Rollback), request: Some(_) } => {
+            Some(message.clone())
+        }
         _ => None,
     }
 }
@@ -71,7 +76,12 @@ fn not_done(record: &Record) -> Option<String> {
 const HEARD: Duration = Duration::from_secs(5);
 
 /// Waits until the process that has the run in hand has heard what was just asked of it, and shows what it made of that.
-pub async fn heard(surface: &dyn Surface, store: &Arc<dyn Store>, found: &Found, holder: &Holder) -> Result<Exit, Failure> {
+pub async fn heard(
+    surface: &dyn Surface,
+    store: &Arc<dyn Store>,
+    found: &Found,
+    holder: &Holder,
+) -> Result<Exit, Failure> {
     let who = format!("{} (process {}), who has the run {} in hand", holder.owner, holder.pid, found.run.id);
     let wrong = |e| Failure::new(Exit::Stuck, e);
     let begun = tokio::time::Instant::now();
@@ -85,7 +95,14 @@ pub async fn heard(surface: &dyn Surface, store: &Arc<dyn Store>, found: &Found,
     let records = store.read(&found.run.id).await.map_err(wrong)?;
     let mut listener = surface.audience(&found.plan);
     let answers = |e: &Event| {
-        matches!(e, Event::Paused { .. } | Event::Resumed { .. } | Event::Approved { .. } | Event::Promoted { .. } | Event::Notice { .. })
+        matches!(
+            e,
+            Event::Paused { .. }
+                | Event::Resumed { .. }
+                | Event::Approved { .. }
+                | Event::Promoted { .. }
+                | Event::Notice { .. }
+        )
     };
     for record in records.iter().skip(found.records.len()).filter(|r| answers(&r.event)) {
         if let Event::Notice { message, .. } = &record.event {

@@ -27,7 +27,10 @@ pub async fn asker(plan: &Plan) -> String {
 pub async fn account(plan: &Plan, ports: &Ports) -> Result<(), Failure> {
     match ports.balancer.inventory.caller().await {
         Ok(caller) if caller.account != plan.account_id => {
-            let message = format!("the credentials ({}) are of account {}, the run is of {}", caller.arn, caller.account, plan.account_id);
+            let message = format!(
+                "the credentials ({}) are of account {}, the run is of {}",
+                caller.arn, caller.account, plan.account_id
+            );
             Err(Failure::new(Exit::Refused, message)
                 .next("nothing was touched; use credentials of that account (AWS_PROFILE, `aws sso login`)"))
         }

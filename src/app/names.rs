@@ -30,8 +30,11 @@ impl Names {
     pub fn of(started: &Started) -> Self {
         let balancers: BTreeSet<_> = started.routes.iter().map(|r| &r.load_balancer).collect();
         let routes = started.routes.iter().map(|route| {
-            let label =
-                if balancers.len() > 1 { format!("{} {}", balancer(&route.load_balancer), route.label) } else { route.label.clone() };
+            let label = if balancers.len() > 1 {
+                format!("{} {}", balancer(&route.load_balancer), route.label)
+            } else {
+                route.label.clone()
+            };
             let managed = route.groups.iter().map(|(c, arn)| (c.clone(), arn.clone())).collect();
             (route.id.clone(), RouteName { label, managed })
         });
@@ -98,7 +101,8 @@ impl Names {
     }
 
     fn splits(&self, route: &RouteId, a: &Split, b: &Split) -> Vec<String> {
-        let ours: BTreeSet<_> = self.routes.get(route).into_iter().flat_map(|r| &r.managed).map(|(_, arn)| arn.as_str()).collect();
+        let ours: BTreeSet<_> =
+            self.routes.get(route).into_iter().flat_map(|r| &r.managed).map(|(_, arn)| arn.as_str()).collect();
         let arns: BTreeSet<_> = a.ids().chain(b.ids()).map(String::as_str).collect();
         let changed: Vec<_> = arns.into_iter().filter(|arn| a.weight(arn) != b.weight(arn)).collect();
         let mut parts = Vec::new();

@@ -42,7 +42,9 @@ fn kinds(event: &Event) -> &'static [Kind] {
         // A scheduler's calls leave all the time.
         Event::Stopped { reason: Stop::Waiting, .. } => &[],
         Event::Stopped { .. } => &[Kind::Stopped],
-        Event::Notice { .. } | Event::DetachStarted { .. } | Event::HookEnded { result: HookResult::Failed, .. } => &[Kind::Notice],
+        Event::Notice { .. } | Event::DetachStarted { .. } | Event::HookEnded { result: HookResult::Failed, .. } => {
+            &[Kind::Notice]
+        }
         Event::Claimed { .. }
         | Event::Bound { .. }
         | Event::Intended { .. }
@@ -98,7 +100,17 @@ struct Teller {
 impl Teller {
     fn new(plan: &Plan, words: Words, reachable: bool) -> Self {
         let (plan, steps) = (plan.name.clone(), plan.strategy.steps.len());
-        Self { words, names: Names::default(), plan, steps, step: None, owner: String::new(), drifted: None, left: None, reachable }
+        Self {
+            words,
+            names: Names::default(),
+            plan,
+            steps,
+            step: None,
+            owner: String::new(),
+            drifted: None,
+            left: None,
+            reachable,
+        }
     }
 
     /// What is due with this record.
@@ -155,7 +167,19 @@ impl Teller {
         let message = if command { format!("{words}\ncutover approve {}", record.run) } else { words };
         let (step, label) = self.step.clone().unzip();
         let (plan, run, owner) = (self.plan.clone(), record.run.clone(), self.owner.clone());
-        Message { v: 1, event, plan, run, seq: record.seq, time: record.time, step, steps: self.steps, label, owner, message }
+        Message {
+            v: 1,
+            event,
+            plan,
+            run,
+            seq: record.seq,
+            time: record.time,
+            step,
+            steps: self.steps,
+            label,
+            owner,
+            message,
+        }
     }
 }
 
@@ -249,7 +273,8 @@ impl<'a> Rehearsed<'a> {
             for notification in self.notifications {
                 let Some(message) = tale.to(notification) else { continue };
                 let text = message.text(notification, str::to_owned);
-                let event = Event::Notified { to: notification.to.kind().into(), about: message.event.word().into(), text };
+                let event =
+                    Event::Notified { to: notification.to.kind().into(), about: message.event.word().into(), text };
                 self.inner.record(&Record { seq: 0, time: message.time, run: message.run, event, newer: None });
             }
         }
@@ -278,8 +303,13 @@ mod tests {
     use crate::domain::traffic::RouteId;
 
     fn told(teller: &mut Teller, events: &[Event]) -> Vec<(Kind, String)> {
-        let record =
-            |event: &Event| Record { seq: 1, time: Timestamp::UNIX_EPOCH, run: "alpha-1".into(), event: event.clone(), newer: None };
+        let record = |event: &Event| Record {
+            seq: 1,
+            time: Timestamp::UNIX_EPOCH,
+            run: "alpha-1".into(),
+            event: event.clone(),
+            newer: None,
+        };
         let tales: Vec<_> = events.iter().flat_map(|event| teller.take(&record(event))).collect();
         tales.into_iter().map(|t| (t.kinds[0], t.message.message)).collect()
     }
@@ -320,7 +350,14 @@ mod tests {
         let stopped = |reason, message: &str| Event::Stopped { reason, message: message.into() };
         let claimed = Event::Claimed { owner: "bob@pc".into(), pid: 1, tool: String::new(), onward: true };
         let drift = stopped(Stop::Drift, "443 is not as we left it");
-        let events = [stopped(Stop::Waiting, "baking"), drift.clone(), claimed.clone(), drift.clone(), claimed.clone(), drift.clone()];
+        let events = [
+            stopped(Stop::Waiting, "baking"),
+            drift.clone(),
+            claimed.clone(),
+            drift.clone(),
+            claimed.clone(),
+            drift.clone(),
+        ];
         assert_eq!(words(&told(&mut teller, &events)), ["stopped"]);
         let events = [claimed, Event::Thawed {}, drift, stopped(Stop::Stuck, "no way back")];
         assert_eq!(words(&told(&mut teller, &events)), ["resumed", "stopped", "stopped"]);
@@ -330,7 +367,9 @@ mod tests {
     #[test]
     fn an_approval_names_the_command_where_that_reaches_the_run() {
         let step = Event::StepStarted { step: 5, kind: StepType::Approval, label: "approval: dashboards".into() };
-        let of = |reachable| told(&mut Teller::new(&fixture::plan(), said, reachable), std::slice::from_ref(&step)).remove(0);
+        let of = |reachable| {
+            told(&mut Teller::new(&fixture::plan(), said, reachable), std::slice::from_ref(&step)).remove(0)
+        };
         assert_eq!(of(true), (Kind::ApprovalNeeded, "step 5  approval: dashboards\ncutover approve alpha-1".into()));
         assert_eq!(of(false).1, "step 5  approval: dashboards");
     }

@@ -39,8 +39,10 @@ pub fn said(given: &Given, plan: &Plan) -> Result<StatePlace, Failure> {
     Ok(match (&plan.state, &given.state) {
         (StatePlace::Local, other) => other.clone().unwrap_or_default(),
         (said, Some(other)) if said != other => {
-            let message = format!("{} keeps its runs in {said}, and --state (or CUTOVER_STATE) says {other}", plan.source);
-            return Err(Failure::new(Exit::Usage, message).next("leave that out: the plan's own place is the one that everybody uses"));
+            let message =
+                format!("{} keeps its runs in {said}, and --state (or CUTOVER_STATE) says {other}", plan.source);
+            return Err(Failure::new(Exit::Usage, message)
+                .next("leave that out: the plan's own place is the one that everybody uses"));
         }
         (said, _) => said.clone(),
     })
@@ -76,17 +78,23 @@ async fn open(given: &Given, place: &StatePlace, region: Option<&str>) -> Result
 /// The way to a namespace. Nothing in it is asked yet.
 pub async fn reach(access: &ClusterAccess, namespace: &str, region: Option<&str>) -> Result<Namespace, Failure> {
     let (reached, cluster, kubectl) = match access {
-        ClusterAccess::Eks(name) => {
-            (eks::connect(&world::aws(region).await, name, None).await, format!("the EKS cluster {name}"), "kubectl".to_owned())
-        }
-        ClusterAccess::KubeContext(name) => {
-            (kube::from_context(Some(name)).await, format!("the cluster of context {name}"), format!("kubectl --context {name}"))
-        }
+        ClusterAccess::Eks(name) => (
+            eks::connect(&world::aws(region).await, name, None).await,
+            format!("the EKS cluster {name}"),
+            "kubectl".to_owned(),
+        ),
+        ClusterAccess::KubeContext(name) => (
+            kube::from_context(Some(name)).await,
+            format!("the cluster of context {name}"),
+            format!("kubectl --context {name}"),
+        ),
         ClusterAccess::None => return Err(Failure::new(Exit::Usage, "no cluster for the state")),
     };
     let place = format!("namespace {namespace} of {cluster}");
     match reached {
-        Ok(cluster) => Ok(Namespace { cluster, name: namespace.to_owned(), place, kubectl: format!("{kubectl} -n {namespace}") }),
+        Ok(cluster) => {
+            Ok(Namespace { cluster, name: namespace.to_owned(), place, kubectl: format!("{kubectl} -n {namespace}") })
+        }
         Err(why) => Err(unusable(StoreError::Unusable { place, why: why.to_string() })),
     }
 }

@@ -45,9 +45,14 @@ pub fn calls(groups: usize, routes: usize, load_balancers: usize) -> usize {
 impl Prepared {
     /// The findings that refuse, as one failure.
     pub fn refusal(&self) -> Option<Failure> {
-        let refusing: Vec<_> = self.report.findings.iter().filter(|f| f.severity == Severity::Error && f.accepted.is_none()).collect();
+        let refusing: Vec<_> =
+            self.report.findings.iter().filter(|f| f.severity == Severity::Error && f.accepted.is_none()).collect();
         let exit = Exit::from(refusing.first()?.code.source());
-        let text = refusing.iter().map(|f| format!("{} {}: {}", f.code.name(), f.subject, f.message)).collect::<Vec<_>>().join("\n");
+        let text = refusing
+            .iter()
+            .map(|f| format!("{} {}: {}", f.code.name(), f.subject, f.message))
+            .collect::<Vec<_>>()
+            .join("\n");
         let failure = Failure::new(exit, format!("the preflight refuses, nothing was touched\n{text}"));
         Some(failure.next(format!("all findings, and what to do about each: cutover check {}", self.report.source)))
     }
@@ -58,10 +63,27 @@ impl Prepared {
     }
 
     /// The beginning of a run from here.
-    pub fn started(&self, plan: &Plan, owner: &str, from_step: usize, start: Option<Shares>) -> Result<Started, Failure> {
-        let health = self.facts.health.iter().filter_map(|(arn, targets)| Some((arn.clone(), targets.as_ref().ok()?.clone())));
-        let identities = self.facts.clusters.iter().filter_map(|(name, c)| Some((name.clone(), c.identity.as_ref().ok()?.uid.clone())));
-        let beginning = Beginning { health: health.collect(), clusters: identities.collect(), owner: owner.into(), from_step, start };
+    pub fn started(
+        &self,
+        plan: &Plan,
+        owner: &str,
+        from_step: usize,
+        start: Option<Shares>,
+    ) -> Result<Started, Failure> {
+        let health =
+            self.facts.health.iter().filter_map(|(arn, targets)| Some((arn.clone(), targets.as_ref().ok()?.clone())));
+        let identities = self
+            .facts
+            .clusters
+            .iter()
+            .filter_map(|(name, c)| Some((name.clone(), c.identity.as_ref().ok()?.uid.clone())));
+        let beginning = Beginning {
+            health: health.collect(),
+            clusters: identities.collect(),
+            owner: owner.into(),
+            from_step,
+            start,
+        };
         started(plan, &self.facts.selection, beginning)
             .map_err(|why| Failure::new(Exit::Refused, format!("unreadable before the start: {why}")))
     }

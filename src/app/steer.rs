@@ -37,7 +37,12 @@ impl Going {
 }
 
 /// What a process needs to take an unfinished run.
-pub async fn taking(found: &Found, state: &State, store: Arc<dyn Store>, going: Going) -> Result<(Ports, Settings), Failure> {
+pub async fn taking(
+    found: &Found,
+    state: &State,
+    store: Arc<dyn Store>,
+    going: Going,
+) -> Result<(Ports, Settings), Failure> {
     let ports = world::ports(&found.plan, store).await;
     identity::account(&found.plan, &ports).await?;
     let settings = going.settings(drive::settings(&found.plan, state), Subject::of(&found.plan, state).size());
@@ -45,7 +50,12 @@ pub async fn taking(found: &Found, state: &State, store: Arc<dyn Store>, going: 
 }
 
 /// Leaves a request, and waits until it is heard. Where no process drives the run this one journals it, and leaves the run as it is.
-pub async fn ask(surface: &dyn Surface, store: &Arc<dyn Store>, found: &Found, request: &Request) -> Result<Exit, Failure> {
+pub async fn ask(
+    surface: &dyn Surface,
+    store: &Arc<dyn Store>,
+    found: &Found,
+    request: &Request,
+) -> Result<Exit, Failure> {
     store.put_request(&found.run.id, request).await.map_err(|e| Failure::new(Exit::Internal, e))?;
     match store.holder(&found.run.id).await {
         Some(holder) => follow::heard(surface, store, found, &holder).await,
@@ -54,11 +64,20 @@ pub async fn ask(surface: &dyn Surface, store: &Arc<dyn Store>, found: &Found, r
 }
 
 /// Goes on with a run: the process that drives it is asked to, else this one takes it.
-pub async fn resume(surface: &dyn Surface, store: Arc<dyn Store>, found: &Found, mode: ResumeMode, going: Going) -> Result<Exit, Failure> {
+pub async fn resume(
+    surface: &dyn Surface,
+    store: Arc<dyn Store>,
+    found: &Found,
+    mode: ResumeMode,
+    going: Going,
+) -> Result<Exit, Failure> {
     let state = found.state()?;
     let (by, _) = owner::owner();
     if state.phase != Phase::RollingBack && (state.held() || mode != ResumeMode::Plain) {
-        store.put_request(&found.run.id, &Request::Resume { by, mode }).await.map_err(|e| Failure::new(Exit::Internal, e))?;
+        store
+            .put_request(&found.run.id, &Request::Resume { by, mode })
+            .await
+            .map_err(|e| Failure::new(Exit::Internal, e))?;
     }
     if let Some(holder) = store.holder(&found.run.id).await {
         return follow::heard(surface, &store, found, &holder).await;
@@ -71,7 +90,12 @@ pub async fn resume(surface: &dyn Surface, store: Arc<dyn Store>, found: &Found,
 }
 
 /// Puts the traffic of a run back: the process that drives it is asked to, and followed to the end; else this one does it.
-pub async fn restore(surface: &dyn Surface, store: Arc<dyn Store>, found: &Found, request: &Request) -> Result<Exit, Failure> {
+pub async fn restore(
+    surface: &dyn Surface,
+    store: Arc<dyn Store>,
+    found: &Found,
+    request: &Request,
+) -> Result<Exit, Failure> {
     if store.holder(&found.run.id).await.is_some() {
         store.put_request(&found.run.id, request).await.map_err(|e| Failure::new(Exit::Internal, e))?;
         if let Some(exit) = follow::to_the_end(surface, &store, found).await? {
@@ -98,10 +122,19 @@ pub async fn restoring(
     }
     let settings = drive::settings(&found.plan, &state);
     let there = seen.then_some(Marker::Ours);
-    let hold = hold::take_to_restore(&ports, &settings, found.plan.marker, &found.run.id, &found.run.load_balancers, take_over, there);
+    let hold = hold::take_to_restore(
+        &ports,
+        &settings,
+        found.plan.marker,
+        &found.run.id,
+        &found.run.load_balancers,
+        take_over,
+        there,
+    );
     let hold = hold.await.map_err(|e| drive::held_again(e, &state))?;
     let asked = ports.clone();
-    let exit = drive::begin(surface, &found.plan, ports, settings, hold, Some(request), &[]).await.map(Exit::done_if_back)?;
+    let exit =
+        drive::begin(surface, &found.plan, ports, settings, hold, Some(request), &[]).await.map(Exit::done_if_back)?;
     if exit != Exit::Done && seen {
         identity::account(&found.plan, &asked).await?;
     }

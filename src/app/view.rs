@@ -182,7 +182,11 @@ impl View {
             step: state.step,
             steps: plan.strategy.steps.iter().map(decide::label).collect(),
             paused: state.paused.clone().map(|state::Paused { by, why }| Paused { by, reason: why }),
-            frozen: state.frozen.clone().map(|state::Frozen { reason, message, since }| Frozen { reason, message, since }),
+            frozen: state.frozen.clone().map(|state::Frozen { reason, message, since }| Frozen {
+                reason,
+                message,
+                since,
+            }),
             rollback: state.rollback.as_ref().map(|r| r.cause.clone()),
             detached: state.detach.is_some(),
             stopped: state.stopped,
@@ -191,7 +195,10 @@ impl View {
             drift: state.drifted().map(|r| drift(r, &names)).collect(),
             appeared: state.newcomers.values().map(|start| start.label.clone()).collect(),
             health: state.started.groups.keys().map(|arn| health(arn, state, watch)).collect(),
-            waits: newer.into_iter().chain(waits.iter().filter(|wait| wait.reason != WaitReason::Newer).cloned()).collect(),
+            waits: newer
+                .into_iter()
+                .chain(waits.iter().filter(|wait| wait.reason != WaitReason::Newer).cloned())
+                .collect(),
             way_back: watch.map_or_else(Vec::new, |w| decide::way_back(state, w).into_iter().map(Back::from).collect()),
             guard: guard(state, look.map(|at| (state.started.owner.clone(), at)), now),
             reachable: true,
@@ -256,7 +263,8 @@ fn traffic(plan: &Plan, state: &State, watch: Option<&Watch>, names: &Names) -> 
         let content = live(route, watch);
         let managed: Vec<_> = route.start.groups.iter().map(|(c, arn)| (c.clone(), arn.clone())).collect();
         let shares = shares::read(&content.split, &managed).map_or_else(Vec::new, |read| ordered(plan, read));
-        let split = splits.entry(format!("{shares:?}")).or_insert_with(|| Split { shares, routes: Vec::new(), sticky: 0 });
+        let split =
+            splits.entry(format!("{shares:?}")).or_insert_with(|| Split { shares, routes: Vec::new(), sticky: 0 });
         split.routes.push(names.route(&route.start.id));
         split.sticky += usize::from(content.sticky().is_some());
     }

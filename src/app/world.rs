@@ -41,7 +41,14 @@ pub async fn ports(plan: &Plan, store: Arc<dyn Store>) -> Ports {
     let clusters = clusters(plan, &config).await;
     let metrics = Arc::new(metric::Sources::new(plan, &config, &clusters));
     let hooks = Arc::new(hook::Outside::default());
-    Ports { balancer: Balancer::new(Alb::new(&config)), clusters, metrics, hooks, clock: Arc::new(clock::System), store }
+    Ports {
+        balancer: Balancer::new(Alb::new(&config)),
+        clusters,
+        metrics,
+        hooks,
+        clock: Arc::new(clock::System),
+        store,
+    }
 }
 
 /// The load balancers of a plan, and what takes its commands back: what a rollback needs.

@@ -9,8 +9,12 @@ pub const MAX: Duration = Duration::from_hours(30 * 24);
 /// What a duration looks like, as a regular expression.
 pub const PATTERN: &str = "^([0-9]{1,7}h)?([0-9]{1,7}m)?([0-9]{1,7}s)?$";
 
-const UNITS: [(&str, Duration); 4] =
-    [("h", Duration::from_hours(1)), ("m", Duration::from_mins(1)), ("s", Duration::from_secs(1)), ("ms", Duration::from_millis(1))];
+const UNITS: [(&str, Duration); 4] = [
+    ("h", Duration::from_hours(1)),
+    ("m", Duration::from_mins(1)),
+    ("s", Duration::from_secs(1)),
+    ("ms", Duration::from_millis(1)),
+];
 
 /// Reads a duration: positive, at most [`MAX`].
 ///
@@ -44,7 +48,8 @@ fn read_in(text: &str, units: &[(&str, Duration)]) -> Result<Duration, &'static 
     let (mut rest, mut total) = (text, Duration::ZERO);
     for (unit, length) in units {
         let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
-        let after = rest[digits..].strip_prefix(unit).filter(|after| digits > 0 && !after.starts_with(char::is_alphabetic));
+        let after =
+            rest[digits..].strip_prefix(unit).filter(|after| digits > 0 && !after.starts_with(char::is_alphabetic));
         if let Some(after) = after {
             total += *length * rest[..digits].parse::<u32>().map_err(|_| "is too long")?;
             rest = after;
@@ -82,8 +87,23 @@ mod tests {
             assert_eq!(parse(text), Ok(Duration::from_secs(seconds)), "{text}");
             assert_eq!(parse(&show(Duration::from_secs(seconds))), Ok(Duration::from_secs(seconds)));
         }
-        for text in ["", "10", "m", "10 m", "1.5h", "-1m", "30m1h", "1m1m", "0s", "721h", "99999999999999999999s", "1d", "10M", "1h ", "٣s"]
-        {
+        for text in [
+            "",
+            "10",
+            "m",
+            "10 m",
+            "1.5h",
+            "-1m",
+            "30m1h",
+            "1m1m",
+            "0s",
+            "721h",
+            "99999999999999999999s",
+            "1d",
+            "10M",
+            "1h ",
+            "٣s",
+        ] {
             assert!(parse(text).is_err(), "{text}");
         }
     }

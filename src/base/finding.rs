@@ -195,7 +195,14 @@ pub struct Finding {
 impl Finding {
     /// A finding of the code's own severity.
     pub fn new(code: Code, subject: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { code, severity: code.severity(), message: message.into(), help: None, subject: subject.into(), accepted: None }
+        Self {
+            code,
+            severity: code.severity(),
+            message: message.into(),
+            help: None,
+            subject: subject.into(),
+            accepted: None,
+        }
     }
 
     /// Adds what to do about it.

@@ -26,7 +26,10 @@ mod tests {
     #[test]
     fn time_ends_where_timestamps_end() {
         let at = Timestamp::UNIX_EPOCH;
-        assert_eq!((later(at, Duration::from_secs(3)).as_second(), earlier(at, Duration::from_secs(3)).as_second()), (3, -3));
+        assert_eq!(
+            (later(at, Duration::from_secs(3)).as_second(), earlier(at, Duration::from_secs(3)).as_second()),
+            (3, -3)
+        );
         assert_eq!((later(at, Duration::MAX), earlier(at, Duration::MAX)), (Timestamp::MAX, Timestamp::MIN));
     }
 }

@@ -20,7 +20,12 @@ pub fn start(level: LogLevel, ansi: bool) {
     };
     let filter = EnvFilter::new(format!("error,cutover={name}"));
     // A second start (tests in one process) changes nothing.
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(ansi).with_target(false).with_writer(|| Above).try_init();
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(ansi)
+        .with_target(false)
+        .with_writer(|| Above)
+        .try_init();
 }
 
 /// Standard error, with the bars out of the way.

@@ -55,7 +55,10 @@ fn dispatch(args: &Cutover) -> Result<Exit, Failure> {
     }
 }
 
-fn block_on(runtime: std::io::Result<Runtime>, verb: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
+fn block_on(
+    runtime: std::io::Result<Runtime>,
+    verb: impl Future<Output = Result<Exit, Failure>>,
+) -> Result<Exit, Failure> {
     let runtime = runtime.map_err(|e| Failure::new(Exit::Internal, e))?;
     let result = runtime.block_on(verb);
     // A blocked read of standard input, or of a name, must not hold up the end.

@@ -94,6 +94,11 @@ fn next(shared: &Shared) -> Option<(View, Instant)> {
     }
 }
 
-fn wait<'a>(shared: &Shared, latest: MutexGuard<'a, Latest>, most: Duration, idle: impl Fn(&Latest) -> bool) -> MutexGuard<'a, Latest> {
+fn wait<'a>(
+    shared: &Shared,
+    latest: MutexGuard<'a, Latest>,
+    most: Duration,
+    idle: impl Fn(&Latest) -> bool,
+) -> MutexGuard<'a, Latest> {
     shared.changed.wait_timeout_while(latest, most, |l| idle(l)).unwrap_or_else(PoisonError::into_inner).0
 }

@@ -40,6 +40,9 @@ mod tests {
         let composed = panic::catch_unwind(|| panic!("{}", "wJalrXUtnFEMI".to_owned())).expect_err("a panic");
         assert!(message("src/x.rs:1:2", &*fixed).starts_with("internal error at src/x.rs:1:2: a fixed text\n"));
         let told = message("src/x.rs:1:2", &*composed);
-        assert!(told.contains("src/x.rs:1:2") && told.contains("cutover rollback") && !told.contains("wJalrXUtnFEMI"), "{told}");
+        assert!(
+            told.contains("src/x.rs:1:2") && told.contains("cutover rollback") && !told.contains("wJalrXUtnFEMI"),
+            "{told}"
+        );
     }
 }

@@ -10,8 +10,9 @@ use crate::domain::elb::select::LiveWorld;
 use crate::domain::run::event::{GroupStart, RouteStart, Started};
 use crate::domain::traffic::{Content, RouteId, Split};
 use crate::plan::model::{
-    BindingMode, BindingSpec, Cluster, ClusterAccess, GuardGate, Marker, OnFailure, Plan, PortRef, RaiseGate, RollbackStickiness,
-    RouteEntry, Selector, ServiceRef, Shares, StatePlace, Step, StepKind, Strategy, TargetHealthGates, TargetType, Workload,
+    BindingMode, BindingSpec, Cluster, ClusterAccess, GuardGate, Marker, OnFailure, Plan, PortRef, RaiseGate,
+    RollbackStickiness, RouteEntry, Selector, ServiceRef, Shares, StatePlace, Step, StepKind, Strategy,
+    TargetHealthGates, TargetType, Workload,
 };
 
 /// The load balancer's ARN.
@@ -38,7 +39,8 @@ pub fn plan() -> Plan {
         StepKind::Shares(shares(0, 100)),
         StepKind::Bake(Duration::from_hours(1)),
     ];
-    let steps = kinds.into_iter().enumerate().map(|(i, kind)| Step { number: i + 1, name: None, kind, limit: None }).collect();
+    let steps =
+        kinds.into_iter().enumerate().map(|(i, kind)| Step { number: i + 1, name: None, kind, limit: None }).collect();
     Plan {
         name: "alpha".to_owned(),
         source: "plans/alpha.yaml".to_owned(),
@@ -48,7 +50,9 @@ pub fn plan() -> Plan {
         account_id: "123456789012".to_owned(),
         region: "ap-northeast-2".to_owned(),
         api_budget: None,
-        clusters: ["a", "b"].map(|n| Cluster { name: n.to_owned(), access: ClusterAccess::Eks(format!("alpha-kr-{n}")) }).into(),
+        clusters: ["a", "b"]
+            .map(|n| Cluster { name: n.to_owned(), access: ClusterAccess::Eks(format!("alpha-kr-{n}")) })
+            .into(),
         workloads: vec![workload()],
         strategy: Strategy {
             from: "a".to_owned(),
@@ -90,7 +94,11 @@ fn workload() -> Workload {
     };
     Workload {
         name: "webapp".to_owned(),
-        service: Some(ServiceRef { namespace: "webapp".to_owned(), name: "webapp".to_owned(), port: PortRef::Name("http".to_owned()) }),
+        service: Some(ServiceRef {
+            namespace: "webapp".to_owned(),
+            name: "webapp".to_owned(),
+            port: PortRef::Name("http".to_owned()),
+        }),
         binding: BindingSpec { mode: BindingMode::Create, target_type: TargetType::Ip, extra: serde_json::Map::new() },
         routes: vec![entry],
     }
@@ -182,7 +190,12 @@ pub fn world() -> LiveWorld {
         let other = if port == 80 { redirect() } else { forward(&[("third", 1)]) };
         (
             listener(port),
-            vec![route(port, None, ours()), route(port, Some(15), ours()), route(port, Some(20), ours()), route(port, Some(30), other)],
+            vec![
+                route(port, None, ours()),
+                route(port, Some(15), ours()),
+                route(port, Some(20), ours()),
+                route(port, Some(30), other),
+            ],
         )
     };
     LiveWorld {

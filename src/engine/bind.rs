@@ -17,7 +17,12 @@ pub async fn bind(cluster: &dyn Cluster, wanted: &BindingStart, pinned: Option<&
         return if differences.is_empty() {
             Ok(if wanted.create { BindResult::Already } else { BindResult::Verified })
         } else {
-            Err(format!("{} in cluster {} says otherwise: {}", found.full_name(), wanted.cluster, differences.join(", ")))
+            Err(format!(
+                "{} in cluster {} says otherwise: {}",
+                found.full_name(),
+                wanted.cluster,
+                differences.join(", ")
+            ))
         };
     }
     if !wanted.create {
@@ -29,7 +34,10 @@ pub async fn bind(cluster: &dyn Cluster, wanted: &BindingStart, pinned: Option<&
     }
     let identity = cluster.identity().await.map_err(|e| format!("cluster {}: {e}", wanted.cluster))?;
     if pinned.is_some_and(|uid| uid != identity.uid) {
-        return Err(format!("cluster {} is not the one that the run began with; its kube-system has UID {}", wanted.cluster, identity.uid));
+        return Err(format!(
+            "cluster {} is not the one that the run began with; its kube-system has UID {}",
+            wanted.cluster, identity.uid
+        ));
     }
     match cluster.apply(&wanted.binding, false).await {
         Ok(()) => Ok(BindResult::Applied),
@@ -39,7 +47,11 @@ pub async fn bind(cluster: &dyn Cluster, wanted: &BindingStart, pinned: Option<&
 }
 
 /// Deletes a binding that this tool has made; `None`: it is gone. Else why it was left there, or as an error why that cannot be told yet.
-pub async fn unbind(cluster: &dyn Cluster, made: &BindingStart, pinned: Option<&str>) -> Result<Option<String>, String> {
+pub async fn unbind(
+    cluster: &dyn Cluster,
+    made: &BindingStart,
+    pinned: Option<&str>,
+) -> Result<Option<String>, String> {
     let name = format!("{} in cluster {}", made.binding.full_name(), made.cluster);
     let identity = cluster.identity().await.map_err(|e| format!("cluster {}: {e}", made.cluster))?;
     if pinned.is_none_or(|uid| uid != identity.uid) {

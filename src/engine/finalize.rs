@@ -18,13 +18,15 @@ pub async fn look(plan: &Plan, state: &State, ports: &Ports, balancer: &Balancer
     let carrying: BTreeSet<String> = state.routes.values().flat_map(carriers).map(str::to_owned).collect();
     let carrying: Vec<_> = carrying.into_iter().collect();
     let (workloads, asked): (Vec<_>, Vec<_>) = questions(plan, state, quiet, ports.clock.now()).into_iter().unzip();
-    let (routes, health, seen) = tokio::join!(balancer.traffic.routes(&ids), balancer.traffic.health(&carrying), ports.metrics.ask(&asked));
+    let (routes, health, seen) =
+        tokio::join!(balancer.traffic.routes(&ids), balancer.traffic.health(&carrying), ports.metrics.ask(&asked));
     let mut census = std::collections::BTreeMap::new();
     for load_balancer in &state.started.load_balancers {
         let listeners = balancer.inventory.listeners(load_balancer, Detail::Whole).await;
         census.insert(load_balancer.clone(), listeners.map(|listeners| elb::census(load_balancer, listeners)));
     }
     let now = ports.clock.now();
-    let healthy = health.into_iter().map(|(arn, targets)| (arn, targets.map(|targets| Sample::of(now, &targets).counts.healthy)));
+    let healthy =
+        health.into_iter().map(|(arn, targets)| (arn, targets.map(|targets| Sample::of(now, &targets).counts.healthy)));
     Facts { routes, census, healthy: healthy.collect(), requests: workloads.into_iter().zip(seen).collect() }
 }

@@ -67,7 +67,13 @@ pub enum HoldError {
 
 /// Begins a new run: locks, an empty run, marker, its first record. Without a record it is no run yet, so a refused one leaves none behind; but
 /// whoever finds the marker of one that died in between can tell that nobody has it.
-pub async fn begin(ports: &Ports, settings: &Settings, policy: Marker, run: &str, started: Started) -> Result<Hold, HoldError> {
+pub async fn begin(
+    ports: &Ports,
+    settings: &Settings,
+    policy: Marker,
+    run: &str,
+    started: Started,
+) -> Result<Hold, HoldError> {
     begin_where(ports, settings, policy, run, started, None).await
 }
 
@@ -158,10 +164,26 @@ pub async fn take(
     marked(ports, settings, policy, run, load_balancers, held, take_over).await
 }
 
-async fn lock(ports: &Ports, settings: &Settings, run: &str, load_balancers: &[String], take_over: bool) -> Result<Held, LockError> {
+async fn lock(
+    ports: &Ports,
+    settings: &Settings,
+    run: &str,
+    load_balancers: &[String],
+    take_over: bool,
+) -> Result<Held, LockError> {
     let since = ports.clock.now();
-    let holder = Holder { owner: settings.owner.clone(), host: settings.host.clone(), pid: settings.pid, since, run: run.into() };
-    if take_over { ports.store.take_over(load_balancers, &holder).await } else { ports.store.lock(load_balancers, &holder).await }
+    let holder = Holder {
+        owner: settings.owner.clone(),
+        host: settings.host.clone(),
+        pid: settings.pid,
+        since,
+        run: run.into(),
+    };
+    if take_over {
+        ports.store.take_over(load_balancers, &holder).await
+    } else {
+        ports.store.lock(load_balancers, &holder).await
+    }
 }
 
 /// Puts the marker, or gives the locks back.
@@ -177,7 +199,9 @@ async fn marked(
     if policy == Marker::Tag {
         // Who is in no hurry asks again what AWS did not answer.
         let marks = patient(&ports.balancer, &ports.clock).marks;
-        if let Err(error) = mark(&*marks, &*ports.store, settings, run, load_balancers, ports.clock.now(), take_over).await {
+        if let Err(error) =
+            mark(&*marks, &*ports.store, settings, run, load_balancers, ports.clock.now(), take_over).await
+        {
             held.release().await;
             return Err(error.into());
         }
@@ -230,7 +254,8 @@ pub async fn take_to_restore(
             if let There::Other(other) = &there {
                 hold.replaced = Some(marker::run_of(other).to_owned());
             }
-            let (marks, load_balancers, run) = (Arc::clone(&ports.balancer.marks), load_balancers.to_vec(), run.to_owned());
+            let (marks, load_balancers, run) =
+                (Arc::clone(&ports.balancer.marks), load_balancers.to_vec(), run.to_owned());
             let value = marker::value(&run, &settings.owner, ports.clock.now());
             let put = async move { marker::put(&*marks, &load_balancers, &run, &value, over).await };
             hold.marking = Some(Box::pin(put));

@@ -43,7 +43,8 @@ pub async fn init(
         bindings(to, "to"),
     );
     let mut groups = attached.map_err(unreadable("its target groups"))?;
-    let free = known.map_err(unreadable("the account's target groups"))?.into_iter().filter(|g| g.load_balancers.is_empty());
+    let free =
+        known.map_err(unreadable("the account's target groups"))?.into_iter().filter(|g| g.load_balancers.is_empty());
     groups.extend(free);
     let listeners = listeners.map_err(unreadable("its listeners"))?;
     if let Some(unread) = listeners.iter().find_map(|(l, _)| l.unread.first()) {
@@ -56,8 +57,9 @@ pub async fn init(
 async fn bindings(cluster: Option<&dyn Cluster>, side: &str) -> Result<Vec<Binding>, InitError> {
     match cluster {
         None => Ok(Vec::new()),
-        Some(cluster) => {
-            cluster.bindings().await.map_err(|why| InitError::Unreadable { what: format!("bindings of the cluster behind --{side}"), why })
-        }
+        Some(cluster) => cluster
+            .bindings()
+            .await
+            .map_err(|why| InitError::Unreadable { what: format!("bindings of the cluster behind --{side}"), why }),
     }
 }

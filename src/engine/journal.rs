@@ -70,7 +70,10 @@ mod tests {
         let at = Timestamp::UNIX_EPOCH;
         store.set_full(true);
         assert_eq!(journal.keep(at, notice("one")).await.seq, 0);
-        assert!(journal.write(at, &notice("an intent")).await.is_err(), "what must be on disk first is refused, not kept");
+        assert!(
+            journal.write(at, &notice("an intent")).await.is_err(),
+            "what must be on disk first is refused, not kept"
+        );
         store.set_full(false);
         assert_eq!(journal.keep(at, notice("two")).await.seq, 2);
         assert!(journal.whole());

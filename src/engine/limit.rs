@@ -211,7 +211,8 @@ mod tests {
         bucket.take(20, start);
         bucket.drain();
         bucket.drain();
-        let after = |bucket: &mut Bucket, seconds: i64| bucket.take(100, bucket.at + SignedDuration::from_secs(seconds));
+        let after =
+            |bucket: &mut Bucket, seconds: i64| bucket.take(100, bucket.at + SignedDuration::from_secs(seconds));
         assert_eq!(after(&mut bucket, 2), 3, "half of what was thought");
         assert_eq!(after(&mut bucket, 120), 20);
         assert_eq!(after(&mut bucket, 2), 6, "and all of it two minutes later");

@@ -47,7 +47,9 @@ fn only(selector: &Selector, found: Result<Vec<LoadBalancer>, Unreadable>) -> Re
     };
     match (found.pop(), found.is_empty()) {
         (Some(one), true) => Ok(one),
-        (last, _) => Err(LookError::NotOne { selector: name, found: found.into_iter().chain(last).map(|lb| lb.name).collect() }),
+        (last, _) => {
+            Err(LookError::NotOne { selector: name, found: found.into_iter().chain(last).map(|lb| lb.name).collect() })
+        }
     }
 }
 
@@ -60,7 +62,12 @@ const BESIDE: Duration = Duration::from_secs(3);
 ///
 /// # Errors
 /// [`LookError`].
-pub async fn read(selector: &Selector, balancer: &Balancer, clock: &dyn Clock, wants_tags: bool) -> Result<Seen, LookError> {
+pub async fn read(
+    selector: &Selector,
+    balancer: &Balancer,
+    clock: &dyn Clock,
+    wants_tags: bool,
+) -> Result<Seen, LookError> {
     let at = clock.now();
     let listed = async || only(selector, balancer.inventory.load_balancers(selector, Detail::Listed).await);
     let (load_balancer, parts) = if let Selector::Arn(arn) = selector {
@@ -142,7 +149,11 @@ async fn within<T>(clock: &dyn Clock, answer: impl Future<Output = Result<T, Unr
 }
 
 /// Health as far as it is answered in time.
-async fn health(groups: Vec<String>, balancer: &Balancer, clock: &dyn Clock) -> BTreeMap<String, Result<Vec<Target>, Unreadable>> {
+async fn health(
+    groups: Vec<String>,
+    balancer: &Balancer,
+    clock: &dyn Clock,
+) -> BTreeMap<String, Result<Vec<Target>, Unreadable>> {
     if groups.is_empty() {
         return BTreeMap::new();
     }
@@ -160,9 +171,16 @@ fn spoken_for(tags: &Tags) -> Option<Whole> {
 /// What is known only with the routes: their tags where `wants_tags`, and the health of groups that were not asked for yet. Where the load
 /// balancer's tag speaks for the routes (`whole`), neither their tags nor other groups are worth a round. A list of groups that was refused
 /// says that their health would be, too; it costs no round of its own.
-async fn beside_routes(parts: &mut Around, balancer: &Balancer, clock: &dyn Clock, wants_tags: bool, whole: Option<&Whole>) {
+async fn beside_routes(
+    parts: &mut Around,
+    balancer: &Balancer,
+    clock: &dyn Clock,
+    wants_tags: bool,
+    whole: Option<&Whole>,
+) {
     let wants_tags = wants_tags && whole.is_none();
-    let forwards = || parts.listeners.iter().flat_map(|(_, routes)| routes).filter_map(|r| Some((&r.id, r.forwards()?)));
+    let forwards =
+        || parts.listeners.iter().flat_map(|(_, routes)| routes).filter_map(|r| Some((&r.id, r.forwards()?)));
     let ids: Vec<_> = forwards().filter(|_| wants_tags).map(|(id, _)| id.id().to_owned()).collect();
     let used = forwards().flat_map(|(_, split)| split.ids());
     let open = |arn: &&String| !parts.health.contains_key(*arn) && whole.is_none_or(|whole| whole.manages(arn));
@@ -196,7 +214,8 @@ pub async fn look(selector: &Selector, balancer: &Balancer, now: Timestamp) -> R
     let load_balancer = &only(selector, inventory.load_balancers(selector, Detail::Whole).await)?;
     let groups = inventory.target_groups(Groups::Of(&load_balancer.arn), Detail::Whole);
     let (listeners, groups) = futures::join!(inventory.listeners(&load_balancer.arn, Detail::Whole), groups);
-    let (listeners, groups) = (listeners.map_err(unreadable("listeners of"))?, groups.map_err(unreadable("target groups of"))?);
+    let (listeners, groups) =
+        (listeners.map_err(unreadable("listeners of"))?, groups.map_err(unreadable("target groups of"))?);
     let arns: Vec<String> = groups.iter().map(|g| g.arn.clone()).collect();
     let health = balancer.traffic.health(&arns).await;
     Ok(Live::new(now, load_balancer, &listeners, &groups, &health))

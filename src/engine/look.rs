@@ -139,7 +139,8 @@ async fn behind(
     number: impl Fn(&WorkloadView) -> Option<u32>,
 ) -> BTreeMap<String, u32> {
     let asked = clusters.iter().map(async |(name, cluster)| {
-        let (arns, services): (Vec<_>, Vec<_>) = groups.iter().filter(|(_, (c, _))| c == name).map(|(arn, (_, s))| (arn, s)).unzip();
+        let (arns, services): (Vec<_>, Vec<_>) =
+            groups.iter().filter(|(_, (c, _))| c == name).map(|(arn, (_, s))| (arn, s)).unzip();
         arns.into_iter().zip(if services.is_empty() { Vec::new() } else { cluster.workloads(&services).await })
     });
     let views = join_all(asked).await.into_iter().flatten();
@@ -159,7 +160,11 @@ async fn routes(ids: &[RouteId], traffic: &dyn Traffic, clock: &dyn Clock) -> BT
     retry::each(LOOK, clock, throttled, ids, ask).await
 }
 
-async fn targets(groups: &[String], traffic: &dyn Traffic, clock: &dyn Clock) -> BTreeMap<String, Reading<Vec<Target>>> {
+async fn targets(
+    groups: &[String],
+    traffic: &dyn Traffic,
+    clock: &dyn Clock,
+) -> BTreeMap<String, Reading<Vec<Target>>> {
     let ask = |groups: Vec<String>| async move {
         let at = clock.now();
         dated(at, traffic.health(&groups).await)
@@ -190,8 +195,13 @@ mod tests {
             started.start = start.map(|cluster| [(cluster.to_owned(), 100)].into());
             let c = GroupStart { cluster: "c".into(), ..started.groups.values().next().expect("a group").clone() };
             started.groups.insert("c's group".into(), c);
-            let record =
-                Record { seq: 1, time: Timestamp::UNIX_EPOCH, run: "r".into(), event: Event::Started(Box::new(started)), newer: None };
+            let record = Record {
+                seq: 1,
+                time: Timestamp::UNIX_EPOCH,
+                run: "r".into(),
+                event: Event::Started(Box::new(started)),
+                newer: None,
+            };
             let state = State::fold(&[record]).expect("legal").expect("a state");
             Subject::of(&fixture::plan(), &state).groups.contains(&"c's group".to_owned())
         };
@@ -204,15 +214,26 @@ mod tests {
         let mut started = fixture::started(36);
         let template = started.groups.values().find(|g| g.cluster == "a").expect("a group").clone();
         started.groups.extend((0..200).map(|i| (format!("group {i}"), template.clone())));
-        let record = Record { seq: 1, time: Timestamp::UNIX_EPOCH, run: "r".into(), event: Event::Started(Box::new(started)), newer: None };
+        let record = Record {
+            seq: 1,
+            time: Timestamp::UNIX_EPOCH,
+            run: "r".into(),
+            event: Event::Started(Box::new(started)),
+            newer: None,
+        };
         let state = State::fold(&[record]).expect("legal").expect("a state");
         let subject = Subject::of(&fixture::plan(), &state);
         assert!(subject.groups.len() >= 200);
         let clock = crate::adapter::clock::Scaled::new(Timestamp::UNIX_EPOCH, 1.0);
         for (budget, most) in [(None, 0.2 * 50.0), (Some(2.0), 2.0)] {
-            let settings = super::super::Settings::new("alice@mac".into(), "mac".into(), subject.size()).spending(budget, subject.size());
+            let settings = super::super::Settings::new("alice@mac".into(), "mac".into(), subject.size())
+                .spending(budget, subject.size());
             let fake = Arc::new(Fake::default());
-            let balancer = Balancer { traffic: Arc::clone(&fake) as _, inventory: Arc::clone(&fake) as _, marks: Arc::clone(&fake) as _ };
+            let balancer = Balancer {
+                traffic: Arc::clone(&fake) as _,
+                inventory: Arc::clone(&fake) as _,
+                marks: Arc::clone(&fake) as _,
+            };
             let end = clock.now() + jiff::SignedDuration::from_hours(1);
             while clock.now() < end {
                 whole(&subject, &balancer, &BTreeMap::new(), &clock).await;

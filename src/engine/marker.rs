@@ -89,7 +89,13 @@ pub enum MarkerError {
 
 /// Puts our marker where nobody else's is (or over it, with `take_over`), and reads it back. On an error nothing that it put stays behind,
 /// as far as AWS lets it: what was ours before stays ours, and what was another run's is put back. Without `take_over` nothing is put where nobody knows what is there.
-pub async fn put(marks: &dyn Marks, load_balancers: &[String], run: &str, value: &str, take_over: bool) -> Result<(), MarkerError> {
+pub async fn put(
+    marks: &dyn Marks,
+    load_balancers: &[String],
+    run: &str,
+    value: &str,
+    take_over: bool,
+) -> Result<(), MarkerError> {
     let before = tags(marks, load_balancers).await;
     match whose(&before, run) {
         Ok(Marker::Other(other)) if !take_over => return Err(MarkerError::Other(other)),
@@ -98,7 +104,8 @@ pub async fn put(marks: &dyn Marks, load_balancers: &[String], run: &str, value:
     }
     let result = put_all(marks, load_balancers, run, value).await;
     if result.is_err() {
-        let ours = |tags: &Result<Tags, Unreadable>| tags.as_ref().is_ok_and(|t| t.get(KEY).is_some_and(|v| names(v, run)));
+        let ours =
+            |tags: &Result<Tags, Unreadable>| tags.as_ref().is_ok_and(|t| t.get(KEY).is_some_and(|v| names(v, run)));
         for (arn, tags) in load_balancers.iter().zip(&before).filter(|(_, tags)| !ours(tags)) {
             let previous = tags.as_ref().ok().and_then(|tags| tags.get(KEY));
             if let Err(error) = put_back(marks, arn, run, previous).await {

@@ -13,7 +13,8 @@ pub const DETACHED: &str = "`finalize` has taken the old groups out of the actio
 pub fn event(plan: &Plan, state: &State, request: &Request, name: Option<&str>) -> Event {
     let event = asked(state, request, name);
     let notice = |message, refused| Event::Notice { message, refused, request: name.map(str::to_owned) };
-    let no = |why: &str| notice(format!("`{}` was not carried out: {why}", request.kind().word()), Some(request.kind()));
+    let no =
+        |why: &str| notice(format!("`{}` was not carried out: {why}", request.kind().word()), Some(request.kind()));
     if let Some(why) = newer::unknown(plan, state).filter(|_| leads_forward(request)) {
         return no(&why);
     }
@@ -64,10 +65,16 @@ fn asked(state: &State, request: &Request, name: Option<&str>) -> Event {
         Request::Resume { by, mode } => Event::Resumed { by, mode, request: name },
         Request::Approve { by } => Event::Approved { step, by, request: name },
         Request::Promote { by, full } => Event::Promoted { step, full, by, request: name },
-        Request::Abort { by, to_step } => Event::RollbackStarted { cause: "aborted".into(), by, to_step, force: false, request: name },
-        Request::Rollback { by, force } => Event::RollbackStarted { cause: "rollback".into(), by, to_step: None, force, request: name },
+        Request::Abort { by, to_step } => {
+            Event::RollbackStarted { cause: "aborted".into(), by, to_step, force: false, request: name }
+        }
+        Request::Rollback { by, force } => {
+            Event::RollbackStarted { cause: "rollback".into(), by, to_step: None, force, request: name }
+        }
         Request::Detach { by, bindings } => Event::DetachStarted { by, bindings, request: name },
-        Request::Ramp { by, force, ramp } => Event::RampStarted { cause: "rollback".into(), by, ramp, force, request: name },
+        Request::Ramp { by, force, ramp } => {
+            Event::RampStarted { cause: "rollback".into(), by, ramp, force, request: name }
+        }
     }
 }
 
@@ -79,7 +86,9 @@ fn refused(state: &State, request: &Request) -> &'static str {
         (_, Phase::Detaching | Phase::Finished) if state.detach.is_some() => DETACHED,
         (_, Phase::Finished) => "the run is over",
         (Request::Approve { .. }, _) => "no step waits for approval",
-        (_, Phase::Ready | Phase::Moving | Phase::Baking | Phase::Awaiting | Phase::Working | Phase::Detaching) => "no pause is under way",
+        (_, Phase::Ready | Phase::Moving | Phase::Baking | Phase::Awaiting | Phase::Working | Phase::Detaching) => {
+            "no pause is under way"
+        }
     }
 }
 

@@ -14,7 +14,12 @@ use crate::plan::model::Selector;
 use crate::port::{Balancer, Caller, Clock, Detail, Groups, Inventory, Marks, Traffic, WriteError};
 
 /// Calls until it succeeds, fails for a reason that does not pass, or the schedule ends.
-pub async fn again<T, E, F>(schedule: Schedule, clock: &dyn Clock, passes: fn(&E) -> bool, call: impl Fn() -> F) -> Result<T, E>
+pub async fn again<T, E, F>(
+    schedule: Schedule,
+    clock: &dyn Clock,
+    passes: fn(&E) -> bool,
+    call: impl Fn() -> F,
+) -> Result<T, E>
 where
     F: Future<Output = Result<T, E>>,
 {
@@ -95,7 +100,8 @@ impl Traffic for Patient<dyn Traffic> {
 
     async fn health(&self, groups: &[String]) -> BTreeMap<String, Result<Vec<Target>, Unreadable>> {
         let inner = &*self.inner;
-        each(READ, &*self.clock, unsettled, groups, |groups: Vec<String>| async move { inner.health(&groups).await }).await
+        each(READ, &*self.clock, unsettled, groups, |groups: Vec<String>| async move { inner.health(&groups).await })
+            .await
     }
 
     async fn set(&self, id: &RouteId, content: &Content, deadline: Duration) -> Result<(), WriteError> {
@@ -113,7 +119,11 @@ impl Inventory for Patient<dyn Inventory> {
         self.read(|| self.inner.load_balancers(selector, detail)).await
     }
 
-    async fn listeners(&self, load_balancer: &str, detail: Detail) -> Result<Vec<(Listener, Vec<LiveRoute>)>, Unreadable> {
+    async fn listeners(
+        &self,
+        load_balancer: &str,
+        detail: Detail,
+    ) -> Result<Vec<(Listener, Vec<LiveRoute>)>, Unreadable> {
         let mut read = self.inner.listeners(load_balancer, detail).await;
         for pause in READ.pauses() {
             if !read.as_ref().map_or_else(passes, |all| all.iter().any(|(listener, _)| partial(listener))) {

@@ -61,7 +61,8 @@ pub fn started(plan: &Plan, selection: &Selection, beginning: Beginning) -> Resu
 
 /// The route's own owners, then its load balancer's.
 fn owners(selection: &Selection, selected: &SelectedRoute) -> Vec<Owner> {
-    let balancer = selection.load_balancers.get(&selected.load_balancer).map(|lb| elb::owners(&lb.tags)).unwrap_or_default();
+    let balancer =
+        selection.load_balancers.get(&selected.load_balancer).map(|lb| elb::owners(&lb.tags)).unwrap_or_default();
     let mut all = elb::owners(&selected.route.tags);
     all.extend(balancer);
     all.dedup();
@@ -74,7 +75,8 @@ fn group(
     selected: &SelectedGroup,
     health: &BTreeMap<String, Vec<Target>>,
 ) -> Result<(String, GroupStart), Unreadable> {
-    let targets = health.get(arn).ok_or_else(|| Unreadable::Unavailable(format!("the health of {}", selected.group.name)))?;
+    let targets =
+        health.get(arn).ok_or_else(|| Unreadable::Unavailable(format!("the health of {}", selected.group.name)))?;
     let attributes = &selected.group.attributes;
     let balancer = selection.load_balancers.get(&selected.load_balancer);
     // `use_load_balancer_configuration` is the default; on ALBs that is on, and only a group can switch it off.
@@ -89,7 +91,10 @@ fn group(
         interval: selected.group.health_check.interval_seconds,
         cross_zone: !off,
         zones: balancer.map(|lb| lb.zones.clone()).unwrap_or_default(),
-        deregistration_delay: attributes.get("deregistration_delay.timeout_seconds").and_then(|v| v.parse().ok()).unwrap_or(300),
+        deregistration_delay: attributes
+            .get("deregistration_delay.timeout_seconds")
+            .and_then(|v| v.parse().ok())
+            .unwrap_or(300),
     };
     Ok((arn.to_owned(), start))
 }

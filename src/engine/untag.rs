@@ -29,12 +29,22 @@ impl Leftover {
     /// The command that removes it.
     pub fn command(&self) -> String {
         let region = self.arns.first().and_then(|arn| arn.split(':').nth(3)).unwrap_or_default();
-        format!("aws elbv2 remove-tags --region {region} --tag-keys {} --resource-arns {}", self.key, self.arns.join(" "))
+        format!(
+            "aws elbv2 remove-tags --region {region} --tag-keys {} --resource-arns {}",
+            self.key,
+            self.arns.join(" ")
+        )
     }
 }
 
 /// Removes them all in one round, again until AWS takes it, within [`UNTAG_WITHIN`]. `owners`: the runs whose markers are ours to remove.
-pub async fn remove(marks: &dyn Marks, clock: &dyn Clock, load_balancers: &[String], routes: &[String], owners: &[&str]) -> Vec<Leftover> {
+pub async fn remove(
+    marks: &dyn Marks,
+    clock: &dyn Clock,
+    load_balancers: &[String],
+    routes: &[String],
+    owners: &[&str],
+) -> Vec<Leftover> {
     let all: Vec<_> = load_balancers.iter().chain(routes).cloned().collect();
     let weights = join_all(all.chunks(BATCH).map(|some| weights_of(marks, clock, some)));
     let markers = join_all(load_balancers.iter().map(|arn| marker_of(marks, clock, arn, owners)));
@@ -55,7 +65,12 @@ async fn weights_of(marks: &dyn Marks, clock: &dyn Clock, some: &[String]) -> Ve
     let each = async {
         let together = removed(some).await;
         if !matches!(together, Err(ref why) if !passes(why)) {
-            return together.map_err(|why| why.to_string()).err().map(|why| leftover(weights::KEY, some, why)).into_iter().collect();
+            return together
+                .map_err(|why| why.to_string())
+                .err()
+                .map(|why| leftover(weights::KEY, some, why))
+                .into_iter()
+                .collect();
         }
         // One that was deleted meanwhile must not leave the others tagged.
         let alone = join_all(some.iter().map(|arn| removed(slice::from_ref(arn)))).await;
@@ -123,7 +138,10 @@ mod tests {
         assert!(begun.elapsed() <= UNTAG_WITHIN, "{:?}", begun.elapsed());
         let commands: Vec<_> = left.iter().map(Leftover::command).collect();
         let command = |rest: &str| format!("aws elbv2 remove-tags --region eu-central-1 --tag-keys cutover.dev/{rest}");
-        assert_eq!(commands, [command(&format!("run --resource-arns {LB}")), command(&format!("weights --resource-arns {LB} rule"))]);
+        assert_eq!(
+            commands,
+            [command(&format!("run --resource-arns {LB}")), command(&format!("weights --resource-arns {LB} rule"))]
+        );
     }
 
     #[tokio::test(start_paused = true)]

@@ -58,7 +58,8 @@ impl Shell {
     pub async fn until(&self, next: Option<Timestamp>) {
         let tick = Duration::from_millis(1);
         let Some(next) = next else { return self.inner.bell.notified().await };
-        let lab = Duration::try_from(next.duration_since(self.inner.clock.now()).max(SignedDuration::ZERO)).unwrap_or_default();
+        let lab = Duration::try_from(next.duration_since(self.inner.clock.now()).max(SignedDuration::ZERO))
+            .unwrap_or_default();
         let real = lab.div_f64(self.inner.clock.speed()).max(tick);
         tokio::select! {
             biased;

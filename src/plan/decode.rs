@@ -46,7 +46,8 @@ impl<T: Decode> Decode for Vec<At<T>> {
     fn decode(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Self> {
         match &node.value {
             Value::List(items) => {
-                let blank = |item: &Node| Some(At { value: T::blank()?, place: item.place, head: item.head(), sound: false });
+                let blank =
+                    |item: &Node| Some(At { value: T::blank()?, place: item.place, head: item.head(), sound: false });
                 Some(items.iter().filter_map(|item| At::decode(item, out).or_else(|| blank(item))).collect())
             }
             _ => node.wrong("a list", out).help("write a list: `[…]`, or a line with `- ` for each item").none(),
@@ -145,23 +146,37 @@ impl Node {
     }
 
     /// Its whole number within a range.
-    pub fn whole(&self, expected: &str, range: std::ops::RangeInclusive<u32>, out: &mut Vec<Diagnostic>) -> Option<u32> {
+    pub fn whole(
+        &self,
+        expected: &str,
+        range: std::ops::RangeInclusive<u32>,
+        out: &mut Vec<Diagnostic>,
+    ) -> Option<u32> {
         let limits = format!("write a whole number from {} to {}", range.start(), range.end());
         match &self.value {
             Value::Int(n) => match u32::try_from(*n).ok().filter(|n| range.contains(n)) {
                 Some(n) => Some(n),
                 None => note(out, Code::CUT015, self.place, format!("{n} is no {expected}")).help(limits).none(),
             },
-            Value::Odd(raw) => note(out, Code::CUT005, self.place, format!("`{raw}` is read differently by different readers of YAML"))
-                .help("write it in plain decimal digits")
-                .none(),
-            Value::Float(n) => note(out, Code::CUT015, self.place, format!("{n} is no whole number")).help(limits).none(),
+            Value::Odd(raw) => {
+                note(out, Code::CUT005, self.place, format!("`{raw}` is read differently by different readers of YAML"))
+                    .help("write it in plain decimal digits")
+                    .none()
+            }
+            Value::Float(n) => {
+                note(out, Code::CUT015, self.place, format!("{n} is no whole number")).help(limits).none()
+            }
             _ => self.wrong(&format!("a {expected}"), out).help(limits).none(),
         }
     }
 
     /// Its whole number, whose range is no more than a rule.
-    pub fn limited(&self, expected: &str, range: std::ops::RangeInclusive<u32>, out: &mut Vec<Diagnostic>) -> Option<u32> {
+    pub fn limited(
+        &self,
+        expected: &str,
+        range: std::ops::RangeInclusive<u32>,
+        out: &mut Vec<Diagnostic>,
+    ) -> Option<u32> {
         let whole = self.whole(expected, range, out);
         let Value::Int(n) = self.value else { return whole };
         let beyond = || {
@@ -201,7 +216,12 @@ pub(crate) fn entries<'a>(
         let expected = format!("a mapping ({what})");
         let noted = node.wrong(&expected, out);
         let keys: Vec<&str> = fields.iter().map(|f| f.key).collect();
-        return if keys.is_empty() { noted.help("write `{}`") } else { noted.help(format!("its fields are {}", list(&keys))) }.none();
+        return if keys.is_empty() {
+            noted.help("write `{}`")
+        } else {
+            noted.help(format!("its fields are {}", list(&keys)))
+        }
+        .none();
     };
     let given: Vec<&str> = entries.iter().filter_map(|e| e.key.as_ref()).map(|(k, _)| k.as_str()).collect();
     for (key, place) in entries.iter().filter_map(|e| e.key.as_ref()) {
@@ -232,10 +252,13 @@ fn unknown(key: &str, place: Place, what: &str, fields: &[Field], given: &[&str]
 }
 
 fn choose(node: &Node, what: &str, (entries, fields): (&[Node], &[Field]), choice: &Choice, out: &mut Vec<Diagnostic>) {
-    let chosen: Vec<&Node> = entries.iter().filter(|e| e.key.as_ref().is_some_and(|(k, _)| choice.of.contains(&k.as_str()))).collect();
+    let chosen: Vec<&Node> =
+        entries.iter().filter(|e| e.key.as_ref().is_some_and(|(k, _)| choice.of.contains(&k.as_str()))).collect();
     let names: Vec<&str> = chosen.iter().filter_map(|e| e.key.as_ref()).map(|(k, _)| k.as_str()).collect();
     if let [_, second, ..] = &chosen[..] {
-        note(out, choice.code, second.head(), format!("{what} has {} at once", list(&names))).help("keep one of them").unknown();
+        note(out, choice.code, second.head(), format!("{what} has {} at once", list(&names)))
+            .help("keep one of them")
+            .unknown();
     } else if chosen.is_empty() && choice.exactly {
         // An unknown field has been named already, and is most likely the one that is missing here.
         if entries.iter().all(|e| e.key.as_ref().is_some_and(|(k, _)| fields.iter().any(|f| f.key == k))) {
@@ -247,7 +270,12 @@ fn choose(node: &Node, what: &str, (entries, fields): (&[Node], &[Field]), choic
 }
 
 /// A field's value, or its default: where the file leaves it out, and where nothing comes of what it says.
-pub(crate) fn field<T: Decode>(entries: &[Node], field: &Field, head: Place, out: &mut Vec<Diagnostic>) -> Option<At<T>> {
+pub(crate) fn field<T: Decode>(
+    entries: &[Node],
+    field: &Field,
+    head: Place,
+    out: &mut Vec<Diagnostic>,
+) -> Option<At<T>> {
     let given = entries.iter().find(|e| e.key.as_ref().is_some_and(|(k, _)| k == field.key));
     let read = given.and_then(|node| At::decode(node, out));
     let default = |out| At::decode(&Node::implied(field.key, &field.default?(), head), out);
@@ -270,7 +298,12 @@ pub(crate) fn clip(text: &str) -> String {
 }
 
 /// The schema of a record.
-pub(crate) fn schema(doc: &[&str], fields: &[Field], choice: Option<&Choice>, generator: &mut SchemaGenerator) -> Schema {
+pub(crate) fn schema(
+    doc: &[&str],
+    fields: &[Field],
+    choice: Option<&Choice>,
+    generator: &mut SchemaGenerator,
+) -> Schema {
     use serde_json::{Map, Value as Json, json};
     let mut properties = Map::new();
     for field in fields {

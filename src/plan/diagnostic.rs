@@ -73,7 +73,8 @@ impl Serialize for Diagnostic {
             column: usize,
         }
         let Self { code, message, help, place, .. } = self;
-        Shape { code: *code, message, help: help.as_deref(), line: place.line, column: place.column }.serialize(serializer)
+        Shape { code: *code, message, help: help.as_deref(), line: place.line, column: place.column }
+            .serialize(serializer)
     }
 }
 

@@ -50,21 +50,33 @@ impl Decode for Binding {
         let known = Self::FIELDS.map(|f| f.key);
         let mut extra = Map::new();
         for entry in entries {
-            let Some((key, place)) = entry.key.as_ref().filter(|(key, _)| !known.contains(&key.as_str())) else { continue };
+            let Some((key, place)) = entry.key.as_ref().filter(|(key, _)| !known.contains(&key.as_str())) else {
+                continue;
+            };
             if let Some(ours) = OURS.iter().find(|ours| ours.eq_ignore_ascii_case(key)) {
-                note(out, Code::CUT024, *place, format!("`{ours}` is set by this tool, from the workload's `service` and `targetGroups`"))
-                    .help("remove it");
+                note(
+                    out,
+                    Code::CUT024,
+                    *place,
+                    format!("`{ours}` is set by this tool, from the workload's `service` and `targetGroups`"),
+                )
+                .help("remove it");
                 continue;
             }
             if let Some(meant) = closest(key, known) {
-                note(out, Code::CUT003, *place, format!("`binding` has no field `{}`", clip(key))).help(format!("did you mean `{meant}`?"));
+                note(out, Code::CUT003, *place, format!("`binding` has no field `{}`", clip(key)))
+                    .help(format!("did you mean `{meant}`?"));
             }
             if let Some(value) = json(entry, out) {
                 extra.insert(key.clone(), value);
             }
         }
         let [mode, target_type] = &Self::FIELDS;
-        Some(Self { mode: field(entries, mode, node.head(), out), target_type: field(entries, target_type, node.head(), out), extra })
+        Some(Self {
+            mode: field(entries, mode, node.head(), out),
+            target_type: field(entries, target_type, node.head(), out),
+            extra,
+        })
     }
 }
 
@@ -84,10 +96,14 @@ fn json(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Json> {
         Value::Text { text, .. } => Some(text.as_str().into()),
         Value::Odd(raw) => {
             let message = format!("`{raw}` is read differently by different readers of YAML");
-            note(out, Code::CUT005, node.place, message).help("write it in plain decimal digits, or put it in quotes").none()
+            note(out, Code::CUT005, node.place, message)
+                .help("write it in plain decimal digits, or put it in quotes")
+                .none()
         }
         Value::List(items) => Some(items.iter().filter_map(|item| json(item, out)).collect()),
-        Value::Map(entries) => Some(Json::Object(entries.iter().filter_map(|e| Some((e.key.clone()?.0, json(e, out)?))).collect())),
+        Value::Map(entries) => {
+            Some(Json::Object(entries.iter().filter_map(|e| Some((e.key.clone()?.0, json(e, out)?))).collect()))
+        }
     }
 }
 

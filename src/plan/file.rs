@@ -5,9 +5,9 @@ use super::decode::{At, Table, record};
 use super::extra::Binding;
 use super::hooks::{ExecStep, Hook};
 use super::scalar::{
-    Account, Actions, Amount, ApiVersion, Arn, CallRate, Chance, ClusterRef, CodeName, EksName, Factor, Failures, Flag, HeaderName, Kind,
-    KindName, Line, ListenerName, MarkerKind, Missing, Name, Percent, Period, Port, Priority, Prose, Query, Ratio, Reaction, Region,
-    Requests, Resource, Status, StepName, Stickiness, Targets, Times, Url,
+    Account, Actions, Amount, ApiVersion, Arn, CallRate, Chance, ClusterRef, CodeName, EksName, Factor, Failures, Flag,
+    HeaderName, Kind, KindName, Line, ListenerName, MarkerKind, Missing, Name, Percent, Period, Port, Priority, Prose,
+    Query, Ratio, Reaction, Region, Requests, Resource, Status, StepName, Stickiness, Targets, Times, Url,
 };
 use super::time::{ApprovalReaction, Clock, Day, Moment, Zone};
 

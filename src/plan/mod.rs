@@ -68,7 +68,8 @@ pub fn read(source: &str, bytes: &[u8], instead: Plan) -> Plan {
     let plan = understood(source, bytes, instead, &mut found);
     found.retain(|error| error.unknown);
     found.sort_by_key(|error| error.place);
-    let mut newer: Vec<_> = found.into_iter().map(|error| format!("line {} of the plan: {}", error.place.line, error.message)).collect();
+    let mut newer: Vec<_> =
+        found.into_iter().map(|error| format!("line {} of the plan: {}", error.place.line, error.message)).collect();
     if let Some(step) = plan.strategy.steps.iter().find(|step| newer.is_empty() && step.kind == StepKind::Unknown) {
         newer.push(format!("step {} of the plan is of no kind that this build knows", step.number));
     }

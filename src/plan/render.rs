@@ -27,7 +27,12 @@ pub fn render(diagnostics: &Diagnostics, color: bool) -> String {
         // What cannot be drawn is still said in words.
         if text.is_empty() || handler.render_report(&mut out, &report).is_err() {
             let help = report.help.map(|h| format!("\n  help: {h}")).unwrap_or_default();
-            let words = format!("{}\n\n  {}:{line}:{column}: {}{help}\n", report.code, clean(&diagnostics.source), report.message);
+            let words = format!(
+                "{}\n\n  {}:{line}:{column}: {}{help}\n",
+                report.code,
+                clean(&diagnostics.source),
+                report.message
+            );
             out.push_str(&words);
         }
         out.push('\n');
@@ -53,7 +58,9 @@ fn clean(text: &str) -> String {
     let harmless = |c: char| match c {
         '\r' => ' ',
         '\n' | '\t' => c,
-        c if c.is_control() || ('\u{2028}'..='\u{202e}').contains(&c) || ('\u{2066}'..='\u{2069}').contains(&c) => '\u{fffd}',
+        c if c.is_control() || ('\u{2028}'..='\u{202e}').contains(&c) || ('\u{2066}'..='\u{2069}').contains(&c) => {
+            '\u{fffd}'
+        }
         c => c,
     };
     text.chars().map(harmless).collect()

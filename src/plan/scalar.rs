@@ -68,7 +68,12 @@ macro_rules! word {
     )+ };
 }
 
-pub(super) fn one_of<'a>(node: &'a Node, code: Code, words: &[&'static str], out: &mut Vec<Diagnostic>) -> Option<&'a str> {
+pub(super) fn one_of<'a>(
+    node: &'a Node,
+    code: Code,
+    words: &[&'static str],
+    out: &mut Vec<Diagnostic>,
+) -> Option<&'a str> {
     let choices = words.iter().map(|w| format!("`{w}`")).collect::<Vec<_>>().join(" or ");
     let text = node.text(&choices, out)?;
     if words.contains(&text) {
@@ -119,7 +124,8 @@ fn label(node: &Node, out: &mut Vec<Diagnostic>) -> Option<String> {
 fn step_name(node: &Node, out: &mut Vec<Diagnostic>) -> Option<String> {
     let name = label(node, out)?;
     if !name.is_empty() && name.bytes().all(|b| b.is_ascii_digit()) {
-        note(out, Code::CUT007, node.place, format!("`{name}` would be taken for the number of a step")).help("put a letter into it");
+        note(out, Code::CUT007, node.place, format!("`{name}` would be taken for the number of a step"))
+            .help("put a letter into it");
     }
     Some(name)
 }
@@ -146,8 +152,13 @@ fn region(node: &Node, out: &mut Vec<Diagnostic>) -> Option<String> {
         return Some(text.to_owned());
     }
     let noted = note(out, Code::CUT009, node.place, format!("`{}` is no AWS region", clip(text)));
-    let zone = text.strip_suffix(|c: char| c.is_ascii_lowercase()).filter(|t| t.ends_with(|c: char| c.is_ascii_digit()));
-    noted.help(zone.map_or("a region looks like `ap-northeast-2`".to_owned(), |r| format!("that is a zone; its region is `{r}`")));
+    let zone =
+        text.strip_suffix(|c: char| c.is_ascii_lowercase()).filter(|t| t.ends_with(|c: char| c.is_ascii_digit()));
+    noted.help(
+        zone.map_or("a region looks like `ap-northeast-2`".to_owned(), |r| {
+            format!("that is a zone; its region is `{r}`")
+        }),
+    );
     Some(text.to_owned())
 }
 
@@ -189,9 +200,12 @@ fn number(node: &Node, low: f64, high: f64, out: &mut Vec<Diagnostic>) -> Option
 fn line(node: &Node, most: usize, out: &mut Vec<Diagnostic>) -> Option<String> {
     let text = node.text("text", out)?.trim();
     match text.chars().count() {
-        0 => drop(note(out, Code::CUT028, node.place, format!("{} is empty", node.name())).help("say it in a few words")),
+        0 => {
+            drop(note(out, Code::CUT028, node.place, format!("{} is empty", node.name())).help("say it in a few words"))
+        }
         n if n > most => {
-            note(out, Code::CUT028, node.place, format!("{} has {n} characters", node.name())).help(format!("at most {most}"));
+            note(out, Code::CUT028, node.place, format!("{} has {n} characters", node.name()))
+                .help(format!("at most {most}"));
         }
         _ => {}
     }
@@ -241,7 +255,9 @@ fn listener(node: &Node, out: &mut Vec<Diagnostic>) -> Option<ListenerRef> {
                 return Some(ListenerRef::Arn(text.to_owned()));
             }
             let message = format!("`{}` is neither a port nor an ARN", clip(text));
-            note(out, Code::CUT019, node.place, message).help("write the port without quotes, or the listener's ARN").none()
+            note(out, Code::CUT019, node.place, message)
+                .help("write the port without quotes, or the listener's ARN")
+                .none()
         }
     }
 }
@@ -310,7 +326,8 @@ fn url(node: &Node, out: &mut Vec<Diagnostic>) -> Option<String> {
         }
         Some(host) if !host.is_empty() && text.len() <= 2000 && !text.contains(char::is_whitespace) => {}
         _ => {
-            note(out, Code::CUT032, node.place, format!("`{}` is no URL", clip(text))).help("it begins with `http://` or `https://`");
+            note(out, Code::CUT032, node.place, format!("`{}` is no URL", clip(text)))
+                .help("it begins with `http://` or `https://`");
         }
     }
     Some(text.to_owned())
@@ -327,7 +344,8 @@ fn header_name(node: &Node, out: &mut Vec<Diagnostic>) -> Option<String> {
 fn arn(node: &Node, out: &mut Vec<Diagnostic>) -> Option<String> {
     let text = node.text("an ARN", out)?;
     if !text.starts_with("arn:") {
-        note(out, Code::CUT016, node.place, format!("`{}` is no ARN", clip(text))).help("an ARN begins with `arn:aws:`");
+        note(out, Code::CUT016, node.place, format!("`{}` is no ARN", clip(text)))
+            .help("an ARN begins with `arn:aws:`");
     }
     Some(text.to_owned())
 }

@@ -61,7 +61,8 @@ fn clock(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Option<Time>> {
     if text == "24:00" {
         return Some(None);
     }
-    let number = |part: &str| (part.len() == 2 && part.bytes().all(|b| b.is_ascii_digit())).then(|| part.parse().ok()).flatten();
+    let number =
+        |part: &str| (part.len() == 2 && part.bytes().all(|b| b.is_ascii_digit())).then(|| part.parse().ok()).flatten();
     let time = text.split_once(':').and_then(|(hour, minute)| Time::new(number(hour)?, number(minute)?, 0, 0).ok());
     if time.is_none() {
         let message = format!("`{}` is no time of day", clip(text));
@@ -78,7 +79,9 @@ fn zone_of(node: &Node, out: &mut Vec<Diagnostic>) -> Option<TimeZone> {
         let noted = note(out, Code::CUT034, node.place, format!("`{}` is no time zone", clip(text))).unknown();
         match closest(text, zones()) {
             Some(meant) => noted.help(format!("did you mean `{meant}`?")),
-            None => noted.help("write a name of the IANA database, such as `Europe/Berlin`, `America/New_York` or `UTC`"),
+            None => {
+                noted.help("write a name of the IANA database, such as `Europe/Berlin`, `America/New_York` or `UTC`")
+            }
         };
     }
     found

@@ -87,7 +87,8 @@ fn refused(text: &str, error: &serde_saphyr::Error) -> Diagnostic {
     let place = error.location().map_or_else(|| Place::at(text, 1, 1, 1), |l| place(text, l));
     if let E::DuplicateMappingKey { key, .. } = error {
         let key = key.as_deref().unwrap_or("this key");
-        return Diagnostic::new(Code::CUT002, place, format!("`{key}` is given twice in one mapping")).help("keep one of the two");
+        return Diagnostic::new(Code::CUT002, place, format!("`{key}` is given twice in one mapping"))
+            .help("keep one of the two");
     }
     let whole = error.to_string();
     let end = whole.find(" at line ").unwrap_or(whole.len());
@@ -96,13 +97,21 @@ fn refused(text: &str, error: &serde_saphyr::Error) -> Diagnostic {
     let plain = "write the fields out: a plan has no anchors, aliases or merge keys";
     match error {
         E::Budget { breach: B::Anchors { .. }, .. } => found("it has an anchor (`&name`)").help(plain),
-        E::Budget { breach: B::Aliases { .. }, .. } | E::UnknownAnchor { .. } => found("it has an alias (`*name`)").help(plain),
-        E::MergeKeyNotAllowed { .. } | E::Budget { breach: B::MergeKeys { .. }, .. } => found("it has a merge key (`<<`)").help(plain),
+        E::Budget { breach: B::Aliases { .. }, .. } | E::UnknownAnchor { .. } => {
+            found("it has an alias (`*name`)").help(plain)
+        }
+        E::MergeKeyNotAllowed { .. } | E::Budget { breach: B::MergeKeys { .. }, .. } => {
+            found("it has a merge key (`<<`)").help(plain)
+        }
         E::MultipleDocuments { .. } | E::Budget { breach: B::Documents { .. }, .. } => {
             found("it has more than one document").help("one plan a file: remove what follows `---`")
         }
-        E::Budget { breach: B::Depth { .. }, .. } => found("it is nested too deep").help(format!("a plan has at most {MAX_DEPTH} levels")),
-        E::Budget { .. } => found("it holds too much").help(format!("a plan has at most {MAX_NODES} values: is this the right file?")),
+        E::Budget { breach: B::Depth { .. }, .. } => {
+            found("it is nested too deep").help(format!("a plan has at most {MAX_DEPTH} levels"))
+        }
+        E::Budget { .. } => {
+            found("it holds too much").help(format!("a plan has at most {MAX_NODES} values: is this the right file?"))
+        }
         _ => found(&message).help("look at the quotes, brackets and indentation here and on the line before"),
     }
 }
@@ -115,8 +124,11 @@ fn place(text: &str, location: serde_saphyr::Location) -> Place {
         && let Some(found) = text.get(offset..offset.saturating_add(len).min(text.len()))
     {
         let first = found.split('\n').next().unwrap_or("").trim_end_matches('\r');
-        let len =
-            if first.is_empty() { text[offset..].chars().next().filter(|c| *c != '\n').map_or(0, char::len_utf8) } else { first.len() };
+        let len = if first.is_empty() {
+            text[offset..].chars().next().filter(|c| *c != '\n').map_or(0, char::len_utf8)
+        } else {
+            first.len()
+        };
         return Place { line: at(location.line()).max(1), column: at(location.column()).max(1), offset, len };
     }
     Place::at(text, at(location.line()), at(location.column()), at(location.span().len()))

@@ -33,7 +33,11 @@ pub trait Inventory: Send + Sync {
     async fn load_balancers(&self, selector: &Selector, detail: Detail) -> Result<Vec<LoadBalancer>, Unreadable>;
     /// The listeners of a load balancer, each with its default action first and then its rules by priority. What cannot be read
     /// of one is told there ([`Listener::unread`], [`Listener::tags_unread`]) and holds up none of the others.
-    async fn listeners(&self, load_balancer: &str, detail: Detail) -> Result<Vec<(Listener, Vec<LiveRoute>)>, Unreadable>;
+    async fn listeners(
+        &self,
+        load_balancer: &str,
+        detail: Detail,
+    ) -> Result<Vec<(Listener, Vec<LiveRoute>)>, Unreadable>;
     /// Target groups. Tags are always read where they are selected by tags.
     async fn target_groups(&self, groups: Groups<'_>, detail: Detail) -> Result<Vec<TargetGroup>, Unreadable>;
 }

@@ -123,7 +123,8 @@ async fn elbv2(status: u16, body: Vec<u8>) {
     };
     let alb = Alb::hurried(&aws::config(&settings).await, 300.0);
     let lb = "arn:aws:elasticloadbalancing:us-east-1:123456789012:loadbalancer/app/web/0123456789abcdef";
-    let listener = "arn:aws:elasticloadbalancing:us-east-1:123456789012:listener/app/web/0123456789abcdef/0123456789abcdef";
+    let listener =
+        "arn:aws:elasticloadbalancing:us-east-1:123456789012:listener/app/web/0123456789abcdef/0123456789abcdef";
     let rule = format!("{}/0123456789abcdef", listener.replace(":listener/", ":listener-rule/"));
     let _ = alb.caller().await;
     let _ = alb.load_balancers(&Selector::Name("web".into()), Detail::Whole).await;
@@ -133,7 +134,9 @@ async fn elbv2(status: u16, body: Vec<u8>) {
     let asked = [RouteId::default_route(listener), rule.clone()];
     assert!(alb.routes(&asked).await.keys().all(|id| asked.contains(id)), "nobody asked for that");
     let _ = alb.target_groups(Groups::Of(lb), Detail::Whole).await;
-    let _ = alb.health(&["arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/a/0123456789abcdef".to_owned()]).await;
+    let _ = alb
+        .health(&["arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/a/0123456789abcdef".to_owned()])
+        .await;
     let _ = alb.tags(&[lb.to_owned()]).await;
     let _ = alb.set(&rule, &elb::content(&[]), Duration::from_secs(1)).await;
     let _ = alb.remove(&[lb.to_owned()], &["key".to_owned()]).await;
@@ -163,7 +166,8 @@ impl HttpConnector for Always {
     fn call(&self, _: HttpRequest) -> HttpConnectorFuture {
         let response = http::Response::builder().status(self.status).body(SdkBody::from(self.body.clone()));
         let response = response.map_err(|e| ConnectorError::other(e.into(), None));
-        let read = |r: http::Response<SdkBody>| HttpResponse::try_from(r).map_err(|e| ConnectorError::other(e.into(), None));
+        let read =
+            |r: http::Response<SdkBody>| HttpResponse::try_from(r).map_err(|e| ConnectorError::other(e.into(), None));
         HttpConnectorFuture::ready(response.and_then(read))
     }
 }

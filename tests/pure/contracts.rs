@@ -35,7 +35,8 @@ impl Row {
 }
 
 fn document() -> Document {
-    serde_yaml::from_str(&std::fs::read_to_string("tests/contracts.yaml").expect("the table")).unwrap_or_else(|e| panic!("{e}"))
+    serde_yaml::from_str(&std::fs::read_to_string("tests/contracts.yaml").expect("the table"))
+        .unwrap_or_else(|e| panic!("{e}"))
 }
 
 /// Names of all tests: functions under a test attribute, and what the columns' macros make.
@@ -115,7 +116,9 @@ fn page(document: &Document) -> String {
         let cells: Vec<_> = row.cells().iter().map(|(_, t)| cell(t)).collect();
         format!("| {first} | {} |", cells.join(" | "))
     };
-    let head = |first: &str| format!("| {first} | lab | moto | API server | load balancer controller |\n|---|---|---|---|---|");
+    let head = |first: &str| {
+        format!("| {first} | lab | moto | API server | load balancer controller |\n|---|---|---|---|---|")
+    };
     let behaviours: Vec<_> = document.behaviours.iter().map(|row| line(&row.what, row)).collect();
     let told = |row: &Row| format!("{} **Changed:** {}", row.what, row.changed.as_deref().unwrap_or_default());
     let differences: Vec<_> = document.differences.iter().map(|row| line(&told(row), row)).collect();

@@ -15,7 +15,8 @@ use crate::support::asked;
 fn corpus(name: &str) -> Vec<(PathBuf, Vec<u8>)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/corpus").join(name);
     let files = std::fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
-    let mut all: Vec<_> = files.map(|f| f.expect("a file").path()).map(|p| (p.clone(), std::fs::read(&p).expect("readable"))).collect();
+    let mut all: Vec<_> =
+        files.map(|f| f.expect("a file").path()).map(|p| (p.clone(), std::fs::read(&p).expect("readable"))).collect();
     all.sort();
     assert!(all.len() >= 5, "{}: {} files", folder.display(), all.len());
     all
@@ -51,7 +52,9 @@ fn changed(corpus: &[(PathBuf, Vec<u8>)], random: &mut fastrand::Rng) -> Vec<u8>
         let (from, to) = (a.min(b), a.max(b).min(a.min(b) + 64));
         match random.u8(..6) {
             0 if from < bytes.len() => bytes[from] ^= 1 << random.u8(..8),
-            1 if from < bytes.len() => bytes[from] = *b"\0\n\"{}[]:,-'#&*<>/\xff09aZ".get(random.usize(..24)).unwrap_or(&b' '),
+            1 if from < bytes.len() => {
+                bytes[from] = *b"\0\n\"{}[]:,-'#&*<>/\xff09aZ".get(random.usize(..24)).unwrap_or(&b' ')
+            }
             2 => drop(bytes.drain(from..to)),
             3 => {
                 let twice = bytes[from..to].to_vec();

@@ -20,7 +20,8 @@ fn the_policy_has_the_actions_of_the_readme() {
     });
     let actions: BTreeSet<_> = actions.filter_map(|a| a.as_str().map(str::to_owned)).collect();
     let text = read("README.md");
-    let quoted = text.split('`').skip(1).step_by(2).filter(|q| q.starts_with("elasticloadbalancing:") || q.starts_with("eks:D"));
+    let quoted =
+        text.split('`').skip(1).step_by(2).filter(|q| q.starts_with("elasticloadbalancing:") || q.starts_with("eks:D"));
     assert_eq!(actions, quoted.map(str::to_owned).collect());
     for statement in statements.iter().filter(|s| s["Resource"] != "*") {
         assert!(statement["Resource"].to_string().contains(":123456789012:"), "{statement}");
@@ -30,7 +31,9 @@ fn the_policy_has_the_actions_of_the_readme() {
 /// The documents of a YAML file, each with its kind.
 fn documents(path: &str) -> Vec<Value> {
     let text = read(path);
-    serde_yaml::Deserializer::from_str(&text).map(|d| Value::deserialize(d).unwrap_or_else(|e| panic!("{path}: {e}"))).collect()
+    serde_yaml::Deserializer::from_str(&text)
+        .map(|d| Value::deserialize(d).unwrap_or_else(|e| panic!("{path}: {e}")))
+        .collect()
 }
 
 /// An object through its Kubernetes type and back: what the type does not have is lost on the way.
@@ -58,7 +61,8 @@ fn commands(text: &str) -> Vec<String> {
             .find(|p| l.starts_with(**p))
             .map(|p| l[p.len()..].to_owned())
     };
-    let command = lines.filter_map(begins).map(|rest| rest.split([';', '|', '>']).next().unwrap_or_default().trim().to_owned());
+    let command =
+        lines.filter_map(begins).map(|rest| rest.split([';', '|', '>']).next().unwrap_or_default().trim().to_owned());
     command.map(|rest| format!("cutover {rest}")).collect()
 }
 
@@ -106,7 +110,10 @@ fn objects_of_the_schedulers_are_what_their_kinds_have() {
 fn the_workflow_is_yaml_and_its_jobs_have_steps() {
     let workflow = &documents("examples/schedulers/github-actions.yaml")[0];
     let jobs = workflow["jobs"].as_object().expect("jobs");
-    assert!(jobs.values().all(|job| job["steps"].as_array().is_some_and(|s| !s.is_empty()) && job["runs-on"].is_string()), "{jobs:?}");
+    assert!(
+        jobs.values().all(|job| job["steps"].as_array().is_some_and(|s| !s.is_empty()) && job["runs-on"].is_string()),
+        "{jobs:?}"
+    );
     assert!(workflow["on"]["schedule"][0]["cron"].is_string() || workflow["true"].is_object(), "{workflow:#}");
 }
 
@@ -118,13 +125,20 @@ fn units_are_what_systemd_reads() {
     for unit in UNITS {
         let path = format!("examples/schedulers/{unit}");
         let mut section = "";
-        for line in read(&path).lines().filter(|l| !l.is_empty() && !l.starts_with('#')).map(str::to_owned).collect::<Vec<_>>() {
+        for line in
+            read(&path).lines().filter(|l| !l.is_empty() && !l.starts_with('#')).map(str::to_owned).collect::<Vec<_>>()
+        {
             if line.starts_with('[') {
-                section =
-                    ["[Unit]", "[Service]", "[Timer]", "[Install]"].into_iter().find(|s| *s == line).unwrap_or_else(|| panic!("{line}"));
+                section = ["[Unit]", "[Service]", "[Timer]", "[Install]"]
+                    .into_iter()
+                    .find(|s| *s == line)
+                    .unwrap_or_else(|| panic!("{line}"));
             } else {
                 assert!(
-                    !section.is_empty() && line.split_once('=').is_some_and(|(k, v)| k.chars().all(char::is_alphanumeric) && !v.is_empty()),
+                    !section.is_empty()
+                        && line
+                            .split_once('=')
+                            .is_some_and(|(k, v)| k.chars().all(char::is_alphanumeric) && !v.is_empty()),
                     "{line}"
                 );
             }
@@ -134,10 +148,13 @@ fn units_are_what_systemd_reads() {
     let folder = tempfile::tempdir().expect("a folder");
     let copies: Vec<_> = UNITS.iter().map(|unit| folder.path().join(unit)).collect();
     for (unit, copy) in UNITS.iter().zip(&copies) {
-        let text = read(&format!("examples/schedulers/{unit}")).replace("/usr/local/bin/cutover", env!("CARGO_BIN_EXE_cutover"));
+        let text = read(&format!("examples/schedulers/{unit}"))
+            .replace("/usr/local/bin/cutover", env!("CARGO_BIN_EXE_cutover"));
         std::fs::write(copy, text).expect("room");
     }
-    let Ok(checked) = std::process::Command::new("systemd-analyze").arg("verify").args(&copies).output() else { return };
+    let Ok(checked) = std::process::Command::new("systemd-analyze").arg("verify").args(&copies).output() else {
+        return;
+    };
     let said = String::from_utf8_lossy(&checked.stderr).into_owned();
     let wrong: Vec<_> = said.lines().filter(|line| line.contains("cutover-step")).collect();
     assert!(wrong.is_empty(), "{said}");

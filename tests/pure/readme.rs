@@ -68,7 +68,8 @@ fn words(line: &str) -> Vec<OsString> {
 fn commands(text: &str) -> Vec<String> {
     let unquoted = text.lines().map(|l| l.strip_prefix("> ").unwrap_or(l)).collect::<Vec<_>>().join("\n");
     let typed = blocks(&unquoted, "sh").into_iter().flat_map(str::lines).map(str::to_owned);
-    let cargo = |c: String| c.strip_prefix("cargo run --release -- ").map(|rest| format!("cutover {rest}")).unwrap_or(c);
+    let cargo =
+        |c: String| c.strip_prefix("cargo run --release -- ").map(|rest| format!("cutover {rest}")).unwrap_or(c);
     typed.chain(quoted(&unquoted)).map(cargo).filter(|c| c.starts_with("cutover ") && !c.contains('…')).collect()
 }
 
@@ -92,15 +93,27 @@ fn every_command_in_the_help_is_one_that_the_program_takes() {
     let mut program = Cutover::definition(Path::new("cutover"));
     program.build();
     let of = |c: &clap::Command| c.get_after_help().map(ToString::to_string).unwrap_or_default();
-    let helps = std::iter::once(of(&program)).chain(program.get_subcommands().map(of)).collect::<Vec<_>>().join("\n").replace("\\\n", " ");
+    let helps = std::iter::once(of(&program))
+        .chain(program.get_subcommands().map(of))
+        .collect::<Vec<_>>()
+        .join("\n")
+        .replace("\\\n", " ");
     let examples: Vec<_> = helps.lines().filter(|l| l.trim_start().starts_with("cutover ")).collect();
     assert!(examples.len() > 15, "{examples:#?}");
     for example in examples {
         // What is two or more blanks away is the remark, unless more options follow there.
-        let command =
-            example.trim_start().split("  ").filter(|part| part.trim_start().starts_with(['-', 'c'])).collect::<Vec<_>>().join(" ");
+        let command = example
+            .trim_start()
+            .split("  ")
+            .filter(|part| part.trim_start().starts_with(['-', 'c']))
+            .collect::<Vec<_>>()
+            .join(" ");
         reads(&command).unwrap_or_else(|e| panic!("{e}"));
-        for file in words(&command).iter().filter_map(|w| w.to_str()).filter(|w| w.starts_with("examples/") || w.starts_with("plans/")) {
+        for file in words(&command)
+            .iter()
+            .filter_map(|w| w.to_str())
+            .filter(|w| w.starts_with("examples/") || w.starts_with("plans/"))
+        {
             assert!(root().join(file).exists(), "{file}");
         }
     }
@@ -112,14 +125,18 @@ fn every_plan_is_one_that_reads() {
     let plans = blocks(&text, "yaml");
     assert!(!plans.is_empty());
     for plan in plans {
-        cutover::plan::lint("README.md", plan.as_bytes()).unwrap_or_else(|e| panic!("{}", cutover::plan::render(&e, false)));
+        cutover::plan::lint("README.md", plan.as_bytes())
+            .unwrap_or_else(|e| panic!("{}", cutover::plan::render(&e, false)));
     }
 }
 
 #[test]
 fn every_file_is_there() {
     let text = readme();
-    let all = quoted(&text).into_iter().chain(commands(&text)).flat_map(|q| q.split(' ').map(str::to_owned).collect::<Vec<_>>());
+    let all = quoted(&text)
+        .into_iter()
+        .chain(commands(&text))
+        .flat_map(|q| q.split(' ').map(str::to_owned).collect::<Vec<_>>());
     let folders = ["src/", "plans/", "examples/", "tests/", "./tests/", "CHANGELOG", "LICENSE"];
     let named: BTreeSet<_> = all.filter(|w| folders.iter().any(|f| w.starts_with(f))).collect();
     assert!(named.len() > 10, "{named:?}");
@@ -149,8 +166,10 @@ fn camel(snake: &str) -> String {
 
 #[test]
 fn permissions_are_the_actions_that_are_called() {
-    let listed: BTreeSet<_> =
-        quoted(&readme()).into_iter().filter(|q| q.starts_with("elasticloadbalancing:") || q.starts_with("eks:D")).collect();
+    let listed: BTreeSet<_> = quoted(&readme())
+        .into_iter()
+        .filter(|q| q.starts_with("elasticloadbalancing:") || q.starts_with("eks:D"))
+        .collect();
     let called = called();
     assert!(called.len() > 10, "{called:?}");
     assert_eq!(listed, called);
@@ -171,7 +190,9 @@ fn begun(phase: Phase) -> State {
 
 fn phase(name: &str) -> Option<Phase> {
     use Phase::{Awaiting, Baking, Detaching, Finished, Moving, Ready, RollingBack, Working};
-    [Ready, Moving, Baking, Awaiting, Working, RollingBack, Detaching, Finished].into_iter().find(|p| format!("{p:?}") == name)
+    [Ready, Moving, Baking, Awaiting, Working, RollingBack, Detaching, Finished]
+        .into_iter()
+        .find(|p| format!("{p:?}") == name)
 }
 
 fn event(name: &str, remark: &str) -> Event {
@@ -256,7 +277,11 @@ fn every_scenario_is_listed_with_what_it_teaches() {
     for entry in std::fs::read_dir(root().join("examples/scenarios")).expect("scenarios") {
         let path = entry.expect("an entry").path();
         let text = std::fs::read_to_string(&path).expect("a scenario");
-        let lesson = text.lines().next().and_then(|l| l.strip_prefix("# What you learn: ")).expect("its first line says what it teaches");
+        let lesson = text
+            .lines()
+            .next()
+            .and_then(|l| l.strip_prefix("# What you learn: "))
+            .expect("its first line says what it teaches");
         there.insert((path.file_stem().unwrap_or_default().to_string_lossy().into_owned(), lesson.to_owned()));
     }
     assert_eq!(listed, there);

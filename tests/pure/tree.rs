@@ -11,7 +11,9 @@ fn read(path: &Path) -> String {
 fn programs() -> Vec<PathBuf> {
     let manifest = read(Path::new("Cargo.toml"));
     let sections = manifest.split("\n[").filter_map(|section| section.strip_prefix("[test]]\n"));
-    let path = |section: &str| section.lines().find_map(|line| line.strip_prefix("path = \"")?.strip_suffix('"').map(PathBuf::from));
+    let path = |section: &str| {
+        section.lines().find_map(|line| line.strip_prefix("path = \"")?.strip_suffix('"').map(PathBuf::from))
+    };
     sections.map(|section| path(section).expect("a path")).collect()
 }
 
@@ -39,10 +41,17 @@ fn reach(file: &Path, all: &mut BTreeSet<PathBuf>) {
     for line in text.lines().map(str::trim) {
         if let Some(path) = line.strip_prefix("#[path = \"").and_then(|rest| rest.strip_suffix("\"]")) {
             named = Some(folder.join(path));
-        } else if let Some(name) = line.strip_suffix(';').and_then(|line| line.strip_prefix("mod ").or(line.strip_prefix("pub mod "))) {
+        } else if let Some(name) =
+            line.strip_suffix(';').and_then(|line| line.strip_prefix("mod ").or(line.strip_prefix("pub mod ")))
+        {
             let children = if is_root { folder.to_owned() } else { file.with_extension("") };
-            let choices = [named.take().unwrap_or_default(), children.join(format!("{name}.rs")), children.join(name).join("mod.rs")];
-            let found = choices.iter().find(|path| path.is_file()).unwrap_or_else(|| panic!("{}: mod {name}", file.display()));
+            let choices = [
+                named.take().unwrap_or_default(),
+                children.join(format!("{name}.rs")),
+                children.join(name).join("mod.rs"),
+            ];
+            let found =
+                choices.iter().find(|path| path.is_file()).unwrap_or_else(|| panic!("{}: mod {name}", file.display()));
             reach(&plain(found), all);
         }
     }
@@ -92,7 +101,11 @@ fn a_test_in_the_folder_of_a_tier_is_ignored_without_it_and_no_other_is() {
         let wanted = tiers.contains(&top);
         let text = read(&file);
         let lines: Vec<_> = text.lines().map(|line| line.trim().trim_start_matches("$(")).collect();
-        for (n, _) in lines.iter().enumerate().filter(|(_, line)| line.starts_with("#[test]") || line.starts_with("#[tokio::test")) {
+        for (n, _) in lines
+            .iter()
+            .enumerate()
+            .filter(|(_, line)| line.starts_with("#[test]") || line.starts_with("#[tokio::test"))
+        {
             let ignored = lines[n + 1] == format!("#[ignore = \"tier {top}\"]");
             if ignored != wanted || lines[n + 1].starts_with("#[ignore") != wanted {
                 wrong.push(format!("{}:{}: {}", file.display(), n + 1, lines[n + 1]));
@@ -100,6 +113,10 @@ fn a_test_in_the_folder_of_a_tier_is_ignored_without_it_and_no_other_is() {
             ran.extend(ignored.then(|| top.clone()));
         }
     }
-    assert!(wrong.is_empty(), "the tier of the folder, and only that, is the reason under a test's attribute:\n{}", wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "the tier of the folder, and only that, is the reason under a test's attribute:\n{}",
+        wrong.join("\n")
+    );
     assert_eq!(ran, tiers, "each tier that `tests/run` takes from tests/wire has tests there");
 }

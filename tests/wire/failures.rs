@@ -48,16 +48,24 @@ async fn both(reply: fn() -> Reply) -> (Unreadable, WriteError) {
     assert_eq!(proxy.asked().len(), 1, "a write is sent once");
     let read = alb.health(&[GROUP.to_owned()]).await.remove(GROUP).expect("a result").expect_err("a failure");
     let tries = if matches!(read, Unreadable::Throttled | Unreadable::Unavailable(_)) { 1..=5 } else { 1..=1 };
-    assert!(tries.contains(&proxy.asked().len()), "only what may pass is read again: {} tries, {read:?}", proxy.asked().len());
+    assert!(
+        tries.contains(&proxy.asked().len()),
+        "only what may pass is read again: {} tries, {read:?}",
+        proxy.asked().len()
+    );
     (read, write)
 }
 
 #[tokio::test]
 async fn answers_are_told_apart() {
     let text = |t: &str| t.to_owned();
-    assert_eq!(both(|| Reply::Answer(400, error!("Throttling", "Rate exceeded"))).await, (Unreadable::Throttled, WriteError::Throttled));
     assert_eq!(
-        both(|| Reply::Answer(403, error!("ExpiredToken", "The security token included in the request is expired"))).await,
+        both(|| Reply::Answer(400, error!("Throttling", "Rate exceeded"))).await,
+        (Unreadable::Throttled, WriteError::Throttled)
+    );
+    assert_eq!(
+        both(|| Reply::Answer(403, error!("ExpiredToken", "The security token included in the request is expired")))
+            .await,
         (Unreadable::Credentials(text("ExpiredToken")), WriteError::Credentials(text("ExpiredToken")))
     );
     assert_eq!(
@@ -73,7 +81,10 @@ async fn answers_are_told_apart() {
     );
     assert_eq!(
         both(|| Reply::Answer(400, error!("InvalidConfigurationRequest", "no"))).await,
-        (Unreadable::Unavailable(text("InvalidConfigurationRequest: no")), WriteError::Refused(text("InvalidConfigurationRequest: no")))
+        (
+            Unreadable::Unavailable(text("InvalidConfigurationRequest: no")),
+            WriteError::Refused(text("InvalidConfigurationRequest: no"))
+        )
     );
     assert_eq!(
         both(|| Reply::Answer(500, error!("InternalFailure", "oops"))).await,
@@ -112,5 +123,8 @@ async fn what_was_certainly_not_sent_is_refused() {
     let write = alb.set(&RouteId::rule(RULE), &redirect, Duration::from_secs(10)).await;
     assert_eq!(write, Err(WriteError::NotSent("cannot connect to the endpoint".to_owned())));
     assert_eq!(alb.caller().await, Err(Unreadable::Unavailable("cannot connect to the endpoint".to_owned())));
-    assert!(matches!(alb.set(&RouteId::rule(RULE), &elb::content(&[]), Duration::from_secs(10)).await, Err(WriteError::Refused(_))));
+    assert!(matches!(
+        alb.set(&RouteId::rule(RULE), &elb::content(&[]), Duration::from_secs(10)).await,
+        Err(WriteError::Refused(_))
+    ));
 }

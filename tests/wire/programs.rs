@@ -7,7 +7,9 @@ use std::process::{Command, Stdio};
 /// What `tests/run` sets in its tier, and `cargo test -- --ignored` needs.
 pub fn variable(name: &str) -> PathBuf {
     let found = std::env::var_os(name).filter(|value| !value.is_empty());
-    found.unwrap_or_else(|| panic!("{name} is not set: see ./tests/run, which sets it for the tiers that need it")).into()
+    found
+        .unwrap_or_else(|| panic!("{name} is not set: see ./tests/run, which sets it for the tiers that need it"))
+        .into()
 }
 
 /// A program of the virtual environment with `tests/requirements.txt`.

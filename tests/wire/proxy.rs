@@ -46,7 +46,8 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
         let asked = Arc::default();
-        let serving: JoinHandle<()> = tokio::spawn(serve(listener, upstream.to_owned(), Arc::new(rule), Arc::clone(&asked)));
+        let serving: JoinHandle<()> =
+            tokio::spawn(serve(listener, upstream.to_owned(), Arc::new(rule), Arc::clone(&asked)));
         Self { url, asked, serving: serving.abort_handle() }
     }
 

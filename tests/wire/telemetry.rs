@@ -31,15 +31,20 @@ pub fn gauges() -> Gauges {
     gauges.writes = [("applied", 6), ("unknown", 1)].into();
     let call = |operation: &str| ("Elastic Load Balancing v2".to_owned(), operation.to_owned());
     let of = |operation: &str, outcome| (call(operation).0, call(operation).1, outcome);
-    gauges.calls.calls =
-        [(of("ModifyRule", Outcome::Ok), 5), (of("ModifyRule", Outcome::Throttled), 2), (of("with \"quotes\"\\", Outcome::Ok), 1)].into();
+    gauges.calls.calls = [
+        (of("ModifyRule", Outcome::Ok), 5),
+        (of("ModifyRule", Outcome::Throttled), 2),
+        (of("with \"quotes\"\\", Outcome::Ok), 1),
+    ]
+    .into();
     gauges.calls.took = [(call("ModifyRule"), (7, Duration::from_millis(1250)))].into();
     gauges
 }
 
 #[test]
 fn a_run_as_metrics() {
-    let page = text(&gauges(), Dialect::OpenMetrics).replace(&format!("version=\"{}\"", env!("CARGO_PKG_VERSION")), "version=\"VERSION\"");
+    let page = text(&gauges(), Dialect::OpenMetrics)
+        .replace(&format!("version=\"{}\"", env!("CARGO_PKG_VERSION")), "version=\"VERSION\"");
     insta::with_settings!({ omit_expression => true }, { insta::assert_snapshot!(page) });
     let samples = |page: &str| page.lines().filter(|l| !l.starts_with('#')).map(str::to_owned).collect::<Vec<_>>();
     assert_eq!(samples(&text(&gauges(), Dialect::Prometheus)), samples(&text(&gauges(), Dialect::OpenMetrics)));

@@ -65,9 +65,10 @@ impl CloudWatch {
         Self {
             credentials: config.credentials_provider(),
             time: config.time_source().unwrap_or_else(|| SharedTimeSource::new(SystemTimeSource::new())),
-            endpoint: config
-                .endpoint_url()
-                .map_or_else(|| format!("https://monitoring.{region}.{suffix}"), |u| u.trim_end_matches('/').to_owned()),
+            endpoint: config.endpoint_url().map_or_else(
+                || format!("https://monitoring.{region}.{suffix}"),
+                |u| u.trim_end_matches('/').to_owned(),
+            ),
             region,
         }
     }
@@ -96,7 +97,13 @@ impl CloudWatch {
     }
 
     /// The values of each query, latest first.
-    async fn data(&self, web: &Web, from: Timestamp, to: Timestamp, queries: &[Query]) -> Result<Vec<Vec<f64>>, String> {
+    async fn data(
+        &self,
+        web: &Web,
+        from: Timestamp,
+        to: Timestamp,
+        queries: &[Query],
+    ) -> Result<Vec<Vec<f64>>, String> {
         let mut found = vec![Vec::new(); queries.len()];
         for (chunk, offset) in queries.chunks(QUERIES).zip((0..).step_by(QUERIES)) {
             let wanted: Vec<_> = (offset..)
@@ -113,7 +120,8 @@ impl CloudWatch {
                     if !matches!(status, "Complete" | "PartialData") {
                         return Err(format!("CloudWatch says {status} of a metric"));
                     }
-                    let index = result["Id"].as_str().and_then(|id| id.strip_prefix('q')).and_then(|n| n.parse::<usize>().ok());
+                    let index =
+                        result["Id"].as_str().and_then(|id| id.strip_prefix('q')).and_then(|n| n.parse::<usize>().ok());
                     if let Some(values) = index.and_then(|n| found.get_mut(n)) {
                         values.extend(result["Values"].as_array().into_iter().flatten().filter_map(Value::as_f64));
                     }
@@ -128,17 +136,25 @@ impl CloudWatch {
     }
 
     async fn alarms(&self, web: &Web, questions: &[&Question], seen: &mut [Seen]) {
-        let names = |q: &Question| if let Source::CloudWatchAlarms(names) = &q.gate.source { names.clone() } else { Vec::new() };
+        let names = |q: &Question| {
+            if let Source::CloudWatchAlarms(names) = &q.gate.source { names.clone() } else { Vec::new() }
+        };
         let all: Vec<String> = questions.iter().flat_map(|q| names(q)).collect::<BTreeSet<_>>().into_iter().collect();
         let mut states = BTreeMap::new();
         let mut failed = None;
         for chunk in all.chunks(ALARMS) {
-            let input = json!({"AlarmNames": chunk, "AlarmTypes": ["MetricAlarm", "CompositeAlarm"], "MaxRecords": ALARMS});
+            let input =
+                json!({"AlarmNames": chunk, "AlarmTypes": ["MetricAlarm", "CompositeAlarm"], "MaxRecords": ALARMS});
             match self.call(web, "DescribeAlarms", &input).await {
                 Err(why) => failed = Some(why),
                 Ok(answer) => {
-                    let found = ["MetricAlarms", "CompositeAlarms"].into_iter().filter_map(|key| answer[key].as_array()).flatten();
-                    let state = |alarm: &Value| Some((alarm["AlarmName"].as_str()?.to_owned(), alarm["StateValue"].as_str()?.to_owned()));
+                    let found = ["MetricAlarms", "CompositeAlarms"]
+                        .into_iter()
+                        .filter_map(|key| answer[key].as_array())
+                        .flatten();
+                    let state = |alarm: &Value| {
+                        Some((alarm["AlarmName"].as_str()?.to_owned(), alarm["StateValue"].as_str()?.to_owned()))
+                    };
                     states.extend(found.filter_map(state));
                 }
             }
@@ -153,19 +169,33 @@ impl CloudWatch {
     async fn call(&self, web: &Web, operation: &str, input: &Value) -> Result<Value, String> {
         let credentials = match &self.credentials {
             None => return Err("no credentials of AWS".into()),
-            Some(provider) => provider.provide_credentials().await.map_err(|_| "the credentials of AWS cannot be had; log in again")?,
+            Some(provider) => provider
+                .provide_credentials()
+                .await
+                .map_err(|_| "the credentials of AWS cannot be had; log in again")?,
         };
         let (url, body) = (format!("{}/", self.endpoint), input.to_string());
         let more = self.signed(&url, operation, &body, &credentials)?;
         let (status, answer) = web
-            .ask(Ask { of: Some(("CloudWatch", operation)), url: &url, post: Some((JSON, body)), headers: &[], more, timeout: TIMEOUT })
+            .ask(Ask {
+                of: Some(("CloudWatch", operation)),
+                url: &url,
+                post: Some((JSON, body)),
+                headers: &[],
+                more,
+                timeout: TIMEOUT,
+            })
             .await?;
-        let answer: Value = serde_json::from_slice(&answer).map_err(|_| format!("CloudWatch answers {status}, which is no JSON"))?;
+        let answer: Value =
+            serde_json::from_slice(&answer).map_err(|_| format!("CloudWatch answers {status}, which is no JSON"))?;
         if status.is_success() {
             return Ok(answer);
         }
         let code = answer["__type"].as_str().map_or("", |c| c.rsplit('#').next().unwrap_or(c));
-        Err(clipped(&format!("{operation}: {code} {}", answer["message"].as_str().or(answer["Message"].as_str()).unwrap_or_default())))
+        Err(clipped(&format!(
+            "{operation}: {code} {}",
+            answer["message"].as_str().or(answer["Message"].as_str()).unwrap_or_default()
+        )))
     }
 
     fn signed(&self, url: &str, operation: &str, body: &str, credentials: &Credentials) -> Result<HeaderMap, String> {
@@ -182,8 +212,8 @@ impl CloudWatch {
             .map_err(|e| wrong(&e))?
             .into();
         let headers = [("content-type", JSON), ("x-amz-target", target.as_str())];
-        let signable =
-            SignableRequest::new("POST", url, headers.into_iter(), SignableBody::Bytes(body.as_bytes())).map_err(|e| wrong(&e))?;
+        let signable = SignableRequest::new("POST", url, headers.into_iter(), SignableBody::Bytes(body.as_bytes()))
+            .map_err(|e| wrong(&e))?;
         let signed = http_request::sign(signable, &params).map_err(|e| wrong(&e))?.into_parts().0;
         let mut request = http::Request::post(url).header("x-amz-target", target).body(()).map_err(|e| wrong(&e))?;
         signed.apply_to_request_http1x(&mut request);
@@ -198,15 +228,17 @@ fn earlier(from: Timestamp) -> Timestamp {
 
 fn queries(index: usize, question: &Question, wanted: &Wanted) -> Vec<Query> {
     if let Some(metric) = &wanted.metric {
-        let dimensions: Vec<_> = metric.dimensions.iter().map(|(name, value)| json!({"Name": name, "Value": value})).collect();
+        let dimensions: Vec<_> =
+            metric.dimensions.iter().map(|(name, value)| json!({"Name": name, "Value": value})).collect();
         let metric_name = json!({"Namespace": metric.namespace, "MetricName": metric.name, "Dimensions": dimensions});
         let stat = json!({"Metric": metric_name, "Period": minutes(question.gate.window), "Stat": metric.statistic});
         return vec![Query { question: index, part: Part::Own, stat }];
     }
     let mut all = Vec::new();
     for (side, new) in [(&question.old, false), (&question.new, true)] {
-        let mut add =
-            |part, name: &str, statistic: &str| all.extend(of_groups(index, side, part, name, minutes(question.gate.interval), statistic));
+        let mut add = |part, name: &str, statistic: &str| {
+            all.extend(of_groups(index, side, part, name, minutes(question.gate.interval), statistic))
+        };
         match question.gate.judge {
             Judge::Latency(_) => add(Part::Latency { new }, "TargetResponseTime", &wanted.latency),
             Judge::Share { .. } => add(Part::Requests { new }, "RequestCount", "Sum"),
@@ -299,11 +331,14 @@ mod tests {
 
     #[test]
     fn any_alarm_fails_and_a_missing_one_is_no_good_news() {
-        let states: BTreeMap<_, _> =
-            [("fine", "OK"), ("rings", "ALARM"), ("blind", "INSUFFICIENT_DATA")].map(|(n, s)| (n.to_owned(), s.to_owned())).into();
+        let states: BTreeMap<_, _> = [("fine", "OK"), ("rings", "ALARM"), ("blind", "INSUFFICIENT_DATA")]
+            .map(|(n, s)| (n.to_owned(), s.to_owned()))
+            .into();
         let said = |names: &[&str]| alarmed(&names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>(), &states);
         assert!(matches!(said(&["fine"]), Seen::State { well: true, .. }));
-        assert!(matches!(said(&["fine", "blind", "rings"]), Seen::State { well: false, message } if message == "in ALARM: rings"));
+        assert!(
+            matches!(said(&["fine", "blind", "rings"]), Seen::State { well: false, message } if message == "in ALARM: rings")
+        );
         assert!(matches!(said(&["fine", "blind"]), Seen::Nothing { .. }));
         assert!(matches!(said(&["fine", "gone"]), Seen::Unreadable { message } if message.contains("gone")));
     }

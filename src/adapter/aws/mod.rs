@@ -54,7 +54,9 @@ pub async fn config(settings: &Settings) -> SdkConfig {
     if settings.http_client.is_some() && settings.credentials.is_some() {
         return closed(settings);
     }
-    let mut loader = aws_config::defaults(BehaviorVersion::latest()).retry_config(RetryConfig::disabled()).timeout_config(timeouts());
+    let mut loader = aws_config::defaults(BehaviorVersion::latest())
+        .retry_config(RetryConfig::disabled())
+        .timeout_config(timeouts());
     if let Some(name) = app_name() {
         loader = loader.app_name(name);
     }

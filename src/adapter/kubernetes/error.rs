@@ -25,7 +25,9 @@ pub fn read(error: &kube::Error) -> Unreadable {
             code => Unreadable::Unavailable(format!("{code} {}", said(status))),
         },
         kube::Error::Auth(_) => Unreadable::Credentials(AUTH.to_owned()),
-        kube::Error::SerdeError(_) => Unreadable::Unavailable("the Kubernetes API's answer cannot be decoded".to_owned()),
+        kube::Error::SerdeError(_) => {
+            Unreadable::Unavailable("the Kubernetes API's answer cannot be decoded".to_owned())
+        }
         other => no_token(other).map_or_else(|| Unreadable::Unavailable(chain(other)), Unreadable::Credentials),
     }
 }
@@ -39,7 +41,9 @@ pub fn write(error: &kube::Error) -> WriteError {
             409 => WriteError::Refused(conflict(status)),
             429 => WriteError::Throttled,
             // A server-side apply that does not fit the kind's schema is answered like this, and never carried out.
-            500 if status.message.starts_with("failed to create typed patch object") => WriteError::Refused(said(status)),
+            500 if status.message.starts_with("failed to create typed patch object") => {
+                WriteError::Refused(said(status))
+            }
             403 => WriteError::Refused(explained(&said(status))),
             408 | 500.. => WriteError::Unknown(format!("{} {}", status.code, said(status))),
             _ => WriteError::Refused(said(status)),

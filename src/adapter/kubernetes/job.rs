@@ -43,7 +43,8 @@ impl Handed<'_> {
     /// # Errors
     /// Never: its shape is the API's.
     fn job(&self) -> Result<Job, serde_json::Error> {
-        let mut arguments = vec!["step", self.run, "--state", self.state, "--yes", "--max-wait", MAX_WAIT, "--output", "json"];
+        let mut arguments =
+            vec!["step", self.run, "--state", self.state, "--yes", "--max-wait", MAX_WAIT, "--output", "json"];
         arguments.extend(self.arguments.iter().map(String::as_str));
         let labels = json!({"app.kubernetes.io/name": "cutover", "app.kubernetes.io/managed-by": "cutover"});
         let container = json!({
@@ -85,7 +86,10 @@ pub async fn create(cluster: &K8s, namespace: &str, handed: &Handed<'_>, dry: bo
     let params = PostParams { dry_run: dry, field_manager: Some(super::FIELD_MANAGER.to_owned()) };
     let api = Api::namespaced(cluster.client(), namespace);
     let made = tokio::time::timeout(super::DEADLINE, api.create(&params, &job));
-    made.await.map_err(|_| WriteError::Unknown("the Kubernetes API did not answer in time".into()))?.map(drop).map_err(|e| write(&e))
+    made.await
+        .map_err(|_| WriteError::Unknown("the Kubernetes API did not answer in time".into()))?
+        .map(drop)
+        .map_err(|e| write(&e))
 }
 
 #[cfg(test)]
@@ -93,13 +97,21 @@ mod tests {
     use super::*;
 
     fn handed(run: &str) -> Handed<'_> {
-        Handed { run, state: "eks:tools/cutover", region: "eu-central-1", image: "i", account: "cutover", arguments: &[] }
+        Handed {
+            run,
+            state: "eks:tools/cutover",
+            region: "eu-central-1",
+            image: "i",
+            account: "cutover",
+            arguments: &[],
+        }
     }
 
     #[test]
     fn it_is_the_example_but_for_the_run() {
         let example: Job = serde_json::from_value(
-            serde_yaml::from_str(&std::fs::read_to_string("examples/schedulers/job.yaml").expect("the example")).expect("YAML"),
+            serde_yaml::from_str(&std::fs::read_to_string("examples/schedulers/job.yaml").expect("the example"))
+                .expect("YAML"),
         )
         .expect("a Job");
         let job = handed("web-20261121-060000-bcdf").job().expect("a Job");
@@ -108,12 +120,18 @@ mod tests {
         let (pod, example) = (job.template.spec.expect("a pod"), example.template.spec.expect("a pod"));
         assert_eq!(pod.termination_grace_period_seconds, example.termination_grace_period_seconds);
         let (one, other) = (&pod.containers[0], &example.containers[0]);
-        assert_eq!((&one.env, &one.security_context, &one.resources), (&other.env, &other.security_context, &other.resources));
+        assert_eq!(
+            (&one.env, &one.security_context, &one.resources),
+            (&other.env, &other.security_context, &other.resources)
+        );
     }
 
     #[test]
     fn its_name_is_one_of_a_pod() {
         let name = handed(&format!("{}-20261121-060000-bcdf", "long".repeat(15))).name();
-        assert!(name.len() <= LONGEST && name.starts_with("cutover-") && name.ends_with("-20261121-060000-bcdf"), "{name}");
+        assert!(
+            name.len() <= LONGEST && name.starts_with("cutover-") && name.ends_with("-20261121-060000-bcdf"),
+            "{name}"
+        );
     }
 }

@@ -141,7 +141,9 @@ impl Cluster for K8s {
     }
 
     async fn apply(&self, binding: &Binding, dry_run: bool) -> Result<(), WriteError> {
-        let found = deadline(self.binding_api()).await.ok_or_else(|| WriteError::Refused(late("discovery of TargetGroupBinding")))?;
+        let found = deadline(self.binding_api())
+            .await
+            .ok_or_else(|| WriteError::Refused(late("discovery of TargetGroupBinding")))?;
         // nothing was written yet, so a failure here is no open question
         let found = found.map_err(|e| error::before_write(&e))?;
         let api = found.ok_or_else(|| WriteError::Refused("this cluster serves no TargetGroupBinding".to_owned()))?;
@@ -158,7 +160,9 @@ impl Cluster for K8s {
         let Some((uid, version)) = found.identity.clone() else {
             return Err(WriteError::Refused(format!("{} was not read before", found.full_name())));
         };
-        let api = deadline(self.binding_api()).await.ok_or_else(|| WriteError::Refused(late("discovery of TargetGroupBinding")))?;
+        let api = deadline(self.binding_api())
+            .await
+            .ok_or_else(|| WriteError::Refused(late("discovery of TargetGroupBinding")))?;
         let api = api.map_err(|e| error::before_write(&e))?;
         let api = api.ok_or_else(|| WriteError::NotFound("this cluster serves no TargetGroupBinding".to_owned()))?;
         let bindings: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &found.namespace, api);

@@ -63,8 +63,8 @@ impl Surroundings {
     fn owners(&self, selector: &BTreeMap<String, String>, pods: &[core::Pod]) -> impl Iterator<Item = &Owned> {
         let direct: BTreeSet<String> = pods.iter().flat_map(value::owner_uids).collect();
         let above: BTreeSet<&String> = direct.iter().filter_map(|uid| self.sets.get(uid)).flatten().collect();
-        self.owners
-            .iter()
-            .filter(move |o| direct.contains(&o.uid) || above.contains(&o.uid) || value::selects(selector, &o.template_labels))
+        self.owners.iter().filter(move |o| {
+            direct.contains(&o.uid) || above.contains(&o.uid) || value::selects(selector, &o.template_labels)
+        })
     }
 }

@@ -88,7 +88,13 @@ pub fn stateful_set(set: &StatefulSet) -> Owned {
     let status = set.status.as_ref();
     let seen = status.and_then(|s| s.observed_generation) == set.metadata.generation;
     let updated = status.filter(|_| seen).and_then(|s| s.updated_replicas);
-    owned("StatefulSet", set, replicas, (status.and_then(|s| s.ready_replicas), updated), set.spec.as_ref().map(|s| &s.template))
+    owned(
+        "StatefulSet",
+        set,
+        replicas,
+        (status.and_then(|s| s.ready_replicas), updated),
+        set.spec.as_ref().map(|s| &s.template),
+    )
 }
 
 fn owned(
@@ -158,7 +164,8 @@ pub fn binding(object: DynamicObject) -> Result<Binding, Unreadable> {
 
 /// Who set fields of the spec.
 fn managers(object: &DynamicObject) -> BTreeSet<String> {
-    let of_spec = object.managed_fields().iter().filter(|f| f.fields_v1.as_ref().is_some_and(|v| v.0.get("f:spec").is_some()));
+    let of_spec =
+        object.managed_fields().iter().filter(|f| f.fields_v1.as_ref().is_some_and(|v| v.0.get("f:spec").is_some()));
     of_spec.map(|f| f.manager.clone().unwrap_or_else(|| "somebody".to_owned())).collect()
 }
 

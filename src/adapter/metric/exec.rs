@@ -54,7 +54,8 @@ fn seen(judge: &Judge, code: i32, stdout: &[u8]) -> Seen {
         return unreadable(message.unwrap_or_else(|| format!("exit code {code}")));
     }
     let Some(said) = said else { return unreadable("its output is no JSON object") };
-    let nothing = |what: &str| Seen::Nothing { message: message.clone().unwrap_or_else(|| format!("its output has no {what}")) };
+    let nothing =
+        |what: &str| Seen::Nothing { message: message.clone().unwrap_or_else(|| format!("its output has no {what}")) };
     let count = |half: Half| Count { requests: half.requests, errors: half.errors.min(half.requests) };
     match judge {
         Judge::ErrorRate(_) | Judge::Share { .. } => match (said.old, said.new) {

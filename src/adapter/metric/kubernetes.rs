@@ -37,7 +37,10 @@ pub async fn ask(
     }
     Seen::State {
         well: true,
-        message: format!("{} in {name} rolled out, {pods} pods ready", names.iter().map(|n| n.as_str()).collect::<Vec<_>>().join(", ")),
+        message: format!(
+            "{} in {name} rolled out, {pods} pods ready",
+            names.iter().map(|n| n.as_str()).collect::<Vec<_>>().join(", ")
+        ),
     }
 }
 
@@ -49,16 +52,22 @@ fn trouble(view: &WorkloadView, max_restarts: Option<u32>, question: &Question) 
     if view.pods.is_empty() {
         return Some("no pods".into());
     }
-    if let Some(owner) = view.owners.iter().find(|o| o.ready < o.replicas || o.updated.is_some_and(|updated| updated < o.replicas)) {
+    if let Some(owner) =
+        view.owners.iter().find(|o| o.ready < o.replicas || o.updated.is_some_and(|updated| updated < o.replicas))
+    {
         let updated = owner.updated.map_or(String::new(), |n| format!(", {n} of the present version"));
-        return Some(format!("{} {} has {} of {} pods ready{updated}", owner.kind, owner.name, owner.ready, owner.replicas));
+        return Some(format!(
+            "{} {} has {} of {} pods ready{updated}",
+            owner.kind, owner.name, owner.ready, owner.replicas
+        ));
     }
     let unready = view.pods.iter().filter(|p| !p.ready).count();
     if unready > 0 {
         return Some(format!("{unready} of {} pods are not ready", view.pods.len()));
     }
-    let restarted =
-        |pod: &&crate::domain::kubernetes::workload::Pod| pod.restarts > 0 && pod.restarted.is_none_or(|at| at >= question.from);
+    let restarted = |pod: &&crate::domain::kubernetes::workload::Pod| {
+        pod.restarts > 0 && pod.restarted.is_none_or(|at| at >= question.from)
+    };
     let restarts: u32 = view.pods.iter().filter(restarted).map(|p| p.restarts).sum();
     max_restarts
         .filter(|most| restarts > *most)

@@ -36,7 +36,12 @@ impl Sources {
     /// What a plan's gates may ask.
     pub fn new(plan: &Plan, config: &SdkConfig, clusters: &BTreeMap<ClusterName, Arc<dyn Cluster>>) -> Self {
         let services = plan.workloads.iter().filter_map(|w| Some((w.name.clone(), w.service.clone()?)));
-        Self { web: Web::default(), cloudwatch: CloudWatch::new(config), clusters: clusters.clone(), services: services.collect() }
+        Self {
+            web: Web::default(),
+            cloudwatch: CloudWatch::new(config),
+            clusters: clusters.clone(),
+            services: services.collect(),
+        }
     }
 
     async fn one(&self, question: &Question) -> Seen {
@@ -44,7 +49,9 @@ impl Sources {
             Source::Prometheus(source) => prometheus::ask(&self.web, source, question).await,
             Source::Http(source) => probe::ask(&self.web, source, question).await,
             Source::Exec(source) => exec::ask(source, question).await,
-            Source::Kubernetes { max_restarts } => kubernetes::ask(&self.clusters, &self.services, *max_restarts, question).await,
+            Source::Kubernetes { max_restarts } => {
+                kubernetes::ask(&self.clusters, &self.services, *max_restarts, question).await
+            }
             Source::CloudWatch(_) | Source::CloudWatchAlarms(_) => {
                 self.cloudwatch.ask(&self.web, &[question]).await.pop().unwrap_or_else(|| unreadable("no answer"))
             }
@@ -56,7 +63,9 @@ impl Sources {
 impl Metrics for Sources {
     async fn ask(&self, questions: &[Question]) -> Vec<Seen> {
         // AWS takes many questions in one call.
-        if questions.len() > 1 && questions.iter().all(|q| matches!(q.gate.source, Source::CloudWatch(_) | Source::CloudWatchAlarms(_))) {
+        if questions.len() > 1
+            && questions.iter().all(|q| matches!(q.gate.source, Source::CloudWatch(_) | Source::CloudWatchAlarms(_)))
+        {
             return self.cloudwatch.ask(&self.web, &questions.iter().collect::<Vec<_>>()).await;
         }
         join_all(questions.iter().map(|q| self.one(q))).await

@@ -44,7 +44,10 @@ async fn counts(web: &Web, source: &Prometheus, question: &Question) -> Result<S
         let (requests, errors) = join(requests, errors).await;
         let requests = whole(requests?);
         // A series that never counted an error does not exist.
-        Ok::<_, String>(requests.map(|requests| Count { requests, errors: whole(errors.ok().flatten()).unwrap_or(0).min(requests) }))
+        Ok::<_, String>(
+            requests
+                .map(|requests| Count { requests, errors: whole(errors.ok().flatten()).unwrap_or(0).min(requests) }),
+        )
     };
     let (old, new) = join(side(&question.old.cluster), side(&question.new.cluster)).await;
     Ok(match (old?, new?) {
@@ -75,10 +78,17 @@ fn whole(value: Option<f64>) -> Option<u64> {
 }
 
 /// One number; `None`: there is none.
-async fn value(web: &Web, source: &Prometheus, question: &Question, cluster: &str, query: Option<&str>) -> Result<Option<f64>, String> {
+async fn value(
+    web: &Web,
+    source: &Prometheus,
+    question: &Question,
+    cluster: &str,
+    query: Option<&str>,
+) -> Result<Option<f64>, String> {
     let query = fill(query.unwrap_or_default(), question, cluster);
     let url = format!("{}/api/v1/query", fill(&source.address, question, cluster));
-    let form = format!("query={}&time={}.{:03}", encoded(&query), question.to.as_second(), question.to.subsec_millisecond());
+    let form =
+        format!("query={}&time={}.{:03}", encoded(&query), question.to.as_second(), question.to.subsec_millisecond());
     let (status, body) = web
         .ask(Ask {
             of: Some(("prometheus", "query")),
@@ -107,7 +117,10 @@ fn read(answer: &Value) -> Result<Option<f64>, String> {
             Some([]) => return Ok(None),
             Some([one]) => &one["value"],
             Some(many) => {
-                return Err(format!("the query finds {} series, and one is wanted: aggregate them, for example with sum()", many.len()));
+                return Err(format!(
+                    "the query finds {} series, and one is wanted: aggregate them, for example with sum()",
+                    many.len()
+                ));
             }
             None => return Err("an answer without a result".into()),
         },
@@ -137,8 +150,13 @@ mod tests {
         assert_eq!(read(&vector(json!([{"metric": {}, "value": [1, "2.5"]}]))), Ok(Some(2.5)));
         assert_eq!(read(&vector(json!([]))), Ok(None));
         assert_eq!(read(&vector(json!([{"metric": {}, "value": [1, "NaN"]}]))), Ok(None));
-        assert!(read(&vector(json!([{"value": [1, "1"]}, {"value": [1, "1"]}]))).is_err_and(|e| e.contains("2 series")));
-        assert_eq!(read(&json!({"status": "success", "data": {"resultType": "scalar", "result": [1, "3"]}})), Ok(Some(3.0)));
+        assert!(
+            read(&vector(json!([{"value": [1, "1"]}, {"value": [1, "1"]}]))).is_err_and(|e| e.contains("2 series"))
+        );
+        assert_eq!(
+            read(&json!({"status": "success", "data": {"resultType": "scalar", "result": [1, "3"]}})),
+            Ok(Some(3.0))
+        );
         assert_eq!(read(&json!({"status": "error", "error": "parse error"})), Err("parse error".into()));
         assert!(read(&json!({})).is_err());
         assert_eq!(encoded("a{b=\"c d\"}"), "a%7Bb%3D%22c%20d%22%7D");

@@ -47,7 +47,10 @@ impl Web {
         let exchange = async {
             let response = pool.request(request).await.map_err(|e| cause(&e))?;
             let status = response.status();
-            let body = Limited::new(response.into_body(), MOST).collect().await.map_err(|_| "the answer breaks off, or is too long")?;
+            let body = Limited::new(response.into_body(), MOST)
+                .collect()
+                .await
+                .map_err(|_| "the answer breaks off, or is too long")?;
             Ok((status, body.to_bytes()))
         };
         let begun = Begun::now();
@@ -64,7 +67,9 @@ impl Web {
 }
 
 fn pool() -> Result<Pool, String> {
-    let builder = HttpsConnectorBuilder::new().with_native_roots().map_err(|e| format!("no certificates of this machine: {e}"))?;
+    let builder = HttpsConnectorBuilder::new()
+        .with_native_roots()
+        .map_err(|e| format!("no certificates of this machine: {e}"))?;
     let connector = builder.https_or_http().enable_http1().build();
     Ok(Client::builder(TokioExecutor::new()).pool_idle_timeout(Duration::from_secs(30)).build(connector))
 }
@@ -90,11 +95,16 @@ fn put(headers: &mut HeaderMap, header: &Header) -> Result<(), String> {
     let Header { name, value } = header;
     let text = match value {
         Value::Plain(text) => text.clone(),
-        Value::Env(variable) => std::env::var(variable).map_err(|_| format!("the environment has no {variable} for the header {name}"))?,
-        Value::File(path) => std::fs::read_to_string(path).map_err(|e| format!("{path}, for the header {name}: {e}"))?,
+        Value::Env(variable) => {
+            std::env::var(variable).map_err(|_| format!("the environment has no {variable} for the header {name}"))?
+        }
+        Value::File(path) => {
+            std::fs::read_to_string(path).map_err(|e| format!("{path}, for the header {name}: {e}"))?
+        }
     };
     let key = HeaderName::from_bytes(name.as_bytes()).map_err(|_| format!("`{name}` is no name of a header"))?;
-    let mut value = HeaderValue::from_str(text.trim()).map_err(|_| format!("what stands for the header {name} cannot be a header"))?;
+    let mut value = HeaderValue::from_str(text.trim())
+        .map_err(|_| format!("what stands for the header {name} cannot be a header"))?;
     value.set_sensitive(true);
     headers.insert(key, value);
     Ok(())

@@ -129,7 +129,8 @@ impl Outlet {
                 self.post(&url, message.json(&self.notification), headers).await
             }
             Destination::Exec { command: words, timeout } => {
-                let line = Line { words, variables: Vec::new(), input: message.json(&self.notification), timeout: *timeout };
+                let line =
+                    Line { words, variables: Vec::new(), input: message.json(&self.notification), timeout: *timeout };
                 match command::run(line).await.map_err(Trouble::Passing)? {
                     (0, _) => Ok(()),
                     (code, _) => Err(Trouble::Passing(format!("{} ends with exit code {code}", words[0]))),
@@ -166,8 +167,13 @@ fn secret(secret: &Secret) -> Result<String, String> {
         Secret::File(path) => (std::fs::read_to_string(path).map_err(|e| format!("{path}: {e}"))?, path),
     };
     let url = text.trim();
-    let usable = url.parse::<Uri>().is_ok_and(|u| matches!(u.scheme_str(), Some("http" | "https")) && u.host().is_some());
-    if usable { Ok(url.to_owned()) } else { Err(format!("what {of} holds is no URL that begins with https:// or http://")) }
+    let usable =
+        url.parse::<Uri>().is_ok_and(|u| matches!(u.scheme_str(), Some("http" | "https")) && u.host().is_some());
+    if usable {
+        Ok(url.to_owned())
+    } else {
+        Err(format!("what {of} holds is no URL that begins with https:// or http://"))
+    }
 }
 
 #[cfg(test)]
@@ -199,9 +205,15 @@ mod tests {
         };
         assert_eq!(message().text(&of(None), slack), "cutover shop: a &lt;b&gt; &amp; c");
         let all = "<!here> {{event}} {{run}} {{step}}/{{steps}} {{label}} {{owner}} {{time}}";
-        assert_eq!(message().text(&of(Some(all)), slack), "<!here> frozen shop-1 2/5 setWeight: 5 alice@mac 1970-01-01T00:00:00Z");
+        assert_eq!(
+            message().text(&of(Some(all)), slack),
+            "<!here> frozen shop-1 2/5 setWeight: 5 alice@mac 1970-01-01T00:00:00Z"
+        );
         let json: serde_json::Value = serde_json::from_str(&message().json(&of(None))).expect("JSON");
-        assert_eq!((&json["event"], &json["seq"], &json["text"]), (&json!("frozen"), &json!(7), &json!("cutover shop: a <b> & c")));
+        assert_eq!(
+            (&json["event"], &json["seq"], &json["text"]),
+            (&json!("frozen"), &json!(7), &json!("cutover shop: a <b> & c"))
+        );
     }
 
     #[test]

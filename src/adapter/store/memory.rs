@@ -107,7 +107,9 @@ impl Taken {
 impl Lock for Taken {
     fn usurper(&self) -> Option<Holder> {
         let shelf = self.store.shelf();
-        self.load_balancers.iter().find_map(|lb| shelf.locks.get(lb).filter(|(t, _)| *t != self.taking).map(|(_, h)| h.clone()))
+        self.load_balancers
+            .iter()
+            .find_map(|lb| shelf.locks.get(lb).filter(|(t, _)| *t != self.taking).map(|(_, h)| h.clone()))
     }
 
     fn lapsed(&self, _: Duration) -> Option<String> {
@@ -136,8 +138,8 @@ impl Folder {
             None => self.catch_up(run)?,
         };
         let record = Record { seq: seq + 1, time, run: run.to_owned(), event: event.clone(), newer: None };
-        let (text, sum) =
-            line(&sum, &record).map_err(|e| StoreError::Io { path: run.to_owned(), message: format!("a record that is not JSON: {e}") })?;
+        let (text, sum) = line(&sum, &record)
+            .map_err(|e| StoreError::Io { path: run.to_owned(), message: format!("a record that is not JSON: {e}") })?;
         self.journal.extend_from_slice(text.as_bytes());
         self.last = Some((record.seq, sum));
         Ok(record)
@@ -194,7 +196,9 @@ impl Store for Memory {
     }
 
     async fn read(&self, run: &str) -> Result<Arc<Vec<Record>>, StoreError> {
-        parse(&self.shelf().folder(run)?.journal).map(|p| Arc::new(p.records)).map_err(|c| StoreError::corrupt(run.to_owned(), &c))
+        parse(&self.shelf().folder(run)?.journal)
+            .map(|p| Arc::new(p.records))
+            .map_err(|c| StoreError::corrupt(run.to_owned(), &c))
     }
 
     async fn runs(&self) -> Result<Vec<RunSummary>, StoreError> {
@@ -205,7 +209,8 @@ impl Store for Memory {
                 RunSummary { damaged: Some(format!("line {line}: {why}")), ..RunSummary::of(id, &prefix) }
             }
         };
-        let mut runs: Vec<_> = shelf.runs.iter().map(summary).filter(|r| r.started.is_some() || r.damaged.is_some()).collect();
+        let mut runs: Vec<_> =
+            shelf.runs.iter().map(summary).filter(|r| r.started.is_some() || r.damaged.is_some()).collect();
         runs.sort_by(|a, b| b.started.cmp(&a.started).then_with(|| b.id.cmp(&a.id)));
         Ok(runs)
     }

@@ -52,7 +52,16 @@ pub(super) async fn take_requests(store: &dyn Store, run: &str) -> Vec<Request> 
 fn started(plan: &str) -> Event {
     let group = |name: &str, cluster: &str| {
         let (name, cluster, workload) = (name.into(), cluster.into(), "web".into());
-        GroupStart { name, cluster, workload, healthy: 4, interval: 10, cross_zone: true, zones: Vec::new(), deregistration_delay: 60 }
+        GroupStart {
+            name,
+            cluster,
+            workload,
+            healthy: 4,
+            interval: 10,
+            cross_zone: true,
+            zones: Vec::new(),
+            deregistration_delay: 60,
+        }
     };
     let groups = [("a".to_owned(), "arn:web-a".to_owned()), ("b".to_owned(), "arn:web-b".to_owned())];
     Event::Started(Box::new(Started {
@@ -119,26 +128,44 @@ fn records_are_numbered_and_read_back() {
 fn runs_are_found_by_id_and_by_plan_newest_first() {
     each(async |store| {
         assert_eq!(store.runs().await, Ok(vec![]));
-        for (run, plan, at) in [("alpha-1", "alpha", 10), ("alpha-2", "alpha", 20), ("beta-1", "beta", 15), ("empty", "", 0)] {
+        for (run, plan, at) in
+            [("alpha-1", "alpha", 10), ("alpha-2", "alpha", 20), ("beta-1", "beta", 15), ("empty", "", 0)]
+        {
             store.create(run).await.unwrap();
             if run != "empty" {
                 store.append(run, time(at), &started(plan)).await.unwrap();
             }
         }
         store
-            .append("alpha-1", time(30), &Event::Finished { outcome: Outcome::Completed, remarks: vec![], left: Vec::new() })
+            .append(
+                "alpha-1",
+                time(30),
+                &Event::Finished { outcome: Outcome::Completed, remarks: vec![], left: Vec::new() },
+            )
             .await
             .unwrap();
-        store.append("alpha-2", time(31), &Event::Stopped { reason: Stop::Waiting, message: String::new() }).await.unwrap();
+        store
+            .append("alpha-2", time(31), &Event::Stopped { reason: Stop::Waiting, message: String::new() })
+            .await
+            .unwrap();
         let ids = |runs: Vec<RunSummary>| runs.into_iter().map(|r| r.id).collect::<Vec<_>>();
         assert_eq!(ids(store.runs().await.unwrap()), ["alpha-2", "beta-1", "alpha-1"]);
         assert_eq!(ids(store.find("alpha").await.unwrap()), ["alpha-2", "alpha-1"]);
         assert_eq!(ids(store.find("nobody").await.unwrap()), [""; 0]);
         let one = async |id| store.find(id).await.unwrap().remove(0);
-        assert_eq!((one("alpha-1").await.finished, one("alpha-2").await.stopped), (Some(Outcome::Completed), Some(Stop::Waiting)));
+        assert_eq!(
+            (one("alpha-1").await.finished, one("alpha-2").await.stopped),
+            (Some(Outcome::Completed), Some(Stop::Waiting))
+        );
         assert_eq!(one("beta-1").await.load_balancers, [LB]);
         // Taken back after its end, it is unfinished until that ends.
-        let back = Event::RollbackStarted { cause: "asked".into(), by: "bob".into(), to_step: None, force: false, request: None };
+        let back = Event::RollbackStarted {
+            cause: "asked".into(),
+            by: "bob".into(),
+            to_step: None,
+            force: false,
+            request: None,
+        };
         store.append("alpha-1", time(40), &back).await.unwrap();
         assert_eq!(one("alpha-1").await.finished, None);
     });
@@ -249,7 +276,8 @@ fn a_killed_process_holds_nothing() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let said = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok).any(|line| line.contains("locked"));
+    let said =
+        BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok).any(|line| line.contains("locked"));
     let (refused, seen) = (now(store.lock(&[LB.to_owned()], &holder("bob"))), now(store.holder(RUN)));
     child.kill().unwrap();
     child.wait().unwrap();
@@ -289,7 +317,8 @@ fn the_command_to_type_has_names_when_the_run_began_with_what_was_live() {
     begun.start = None;
     let mut command = |[a, b]: [u16; 2]| {
         begun.routes[0].content.split = Split::of([("arn:web-a", a), ("arn:web-b", b)]);
-        let record = Record { seq: 1, time: time(0), run: RUN.into(), event: Event::Started(begun.clone()), newer: None };
+        let record =
+            Record { seq: 1, time: time(0), run: RUN.into(), event: Event::Started(begun.clone()), newer: None };
         emergency(&[record])
     };
     assert_eq!(command([7, 0]), "cutover rollback --load-balancer web --back-to web-a --away-from web-b");
@@ -308,7 +337,10 @@ fn a_damaged_journal_is_refused_with_the_command_to_type() {
     fs::write(&journal, &bytes).unwrap();
     let refused = now(store.read(RUN)).unwrap_err();
     let StoreError::Corrupt { line, emergency, .. } = &refused else { panic!("{refused}") };
-    assert_eq!((*line, emergency.as_str()), (2, "cutover rollback --load-balancer web --back-to web-a --away-from web-b"));
+    assert_eq!(
+        (*line, emergency.as_str()),
+        (2, "cutover rollback --load-balancer web --back-to web-a --away-from web-b")
+    );
     assert!(refused.to_string().contains(emergency.as_str()));
     let typed = crate::cli::command::Cutover::read(emergency.split(' ').map(Into::into)).unwrap();
     assert!(matches!(typed.verb, crate::cli::command::Verb::Rollback(r) if r.load_balancer.as_deref() == Some("web")));

@@ -34,8 +34,9 @@ impl Collector {
     /// It says something that this build cannot do.
     pub fn of(variable: impl Fn(&str) -> Option<String>) -> Result<Option<Self>, String> {
         let given = |name: &str| variable(name).map(|v| v.trim().to_owned()).filter(|v| !v.is_empty());
-        let either =
-            |name: &str| given(&format!("OTEL_EXPORTER_OTLP_TRACES_{name}")).or_else(|| given(&format!("OTEL_EXPORTER_OTLP_{name}")));
+        let either = |name: &str| {
+            given(&format!("OTEL_EXPORTER_OTLP_TRACES_{name}")).or_else(|| given(&format!("OTEL_EXPORTER_OTLP_{name}")))
+        };
         let off = given("OTEL_SDK_DISABLED").is_some_and(|v| v.eq_ignore_ascii_case("true"));
         let elsewhere = given("OTEL_TRACES_EXPORTER").is_some_and(|v| !v.split(',').any(|e| e.trim() == "otlp"));
         let whole = given("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT");
@@ -48,11 +49,17 @@ impl Collector {
         }
         let millis = either("TIMEOUT").and_then(|t| t.parse().ok()).unwrap_or(10_000);
         let mut resource = pairs(&given("OTEL_RESOURCE_ATTRIBUTES").unwrap_or_default());
-        let name = given("OTEL_SERVICE_NAME").or_else(|| resource.iter().find(|(k, _)| k == "service.name").map(|(_, v)| v.clone()));
+        let name = given("OTEL_SERVICE_NAME")
+            .or_else(|| resource.iter().find(|(k, _)| k == "service.name").map(|(_, v)| v.clone()));
         resource.retain(|(k, _)| k != "service.name" && k != "service.version");
         resource.push(("service.name".into(), name.unwrap_or_else(|| "cutover".into())));
         resource.push(("service.version".into(), env!("CARGO_PKG_VERSION").into()));
-        Ok(Some(Self { url, headers: headers(&either("HEADERS").unwrap_or_default())?, timeout: Duration::from_millis(millis), resource }))
+        Ok(Some(Self {
+            url,
+            headers: headers(&either("HEADERS").unwrap_or_default())?,
+            timeout: Duration::from_millis(millis),
+            resource,
+        }))
     }
 
     /// Begins a courier to it.
@@ -62,7 +69,8 @@ impl Collector {
 
     /// What is posted.
     pub fn request(&self, spans: &[Span]) -> Json {
-        let resource: Vec<_> = self.resource.iter().map(|(k, v)| json!({"key": k, "value": {"stringValue": v}})).collect();
+        let resource: Vec<_> =
+            self.resource.iter().map(|(k, v)| json!({"key": k, "value": {"stringValue": v}})).collect();
         let scope = json!({"name": "cutover", "version": env!("CARGO_PKG_VERSION")});
         let spans: Vec<_> = spans.iter().map(span).collect();
         json!({"resourceSpans": [{"resource": {"attributes": resource}, "scopeSpans": [{"scope": scope, "spans": spans}]}]})
@@ -71,7 +79,10 @@ impl Collector {
 
 /// `a=b,c=d`, percent-encoded, as the variables have them.
 fn pairs(text: &str) -> Vec<(String, String)> {
-    text.split(',').filter_map(|pair| pair.split_once('=')).map(|(k, v)| (k.trim().to_owned(), decoded(v.trim()))).collect()
+    text.split(',')
+        .filter_map(|pair| pair.split_once('='))
+        .map(|(k, v)| (k.trim().to_owned(), decoded(v.trim())))
+        .collect()
 }
 
 fn decoded(text: &str) -> String {
@@ -133,16 +144,24 @@ impl Deliver<Span> for Posted {
     async fn deliver(&self, spans: &[Span]) -> Result<(), Trouble> {
         let Collector { url, headers, timeout, .. } = &self.collector;
         let body = self.collector.request(spans).to_string();
-        let ask = Ask { of: None, url, post: Some(("application/json", body)), headers: &[], more: headers.clone(), timeout: *timeout };
+        let ask = Ask {
+            of: None,
+            url,
+            post: Some(("application/json", body)),
+            headers: &[],
+            more: headers.clone(),
+            timeout: *timeout,
+        };
         let (status, answer) = self.web.ask(ask).await.map_err(Trouble::Passing)?;
         let why = format!("the collector answers {}", status.as_u16());
         match status {
             _ if status.is_success() => {
                 refused(&answer).map_or(Ok(()), |n| Err(Trouble::Lasting(format!("the collector refuses {n} spans"))))
             }
-            StatusCode::TOO_MANY_REQUESTS | StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => {
-                Err(Trouble::Passing(why))
-            }
+            StatusCode::TOO_MANY_REQUESTS
+            | StatusCode::BAD_GATEWAY
+            | StatusCode::SERVICE_UNAVAILABLE
+            | StatusCode::GATEWAY_TIMEOUT => Err(Trouble::Passing(why)),
             _ => Err(Trouble::Lasting(why)),
         }
     }

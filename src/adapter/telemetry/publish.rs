@@ -167,8 +167,11 @@ async fn connection(stream: TcpStream, follow: Receiver<Told>) {
         async move { Ok::<_, Infallible>(answer) }
     });
     // Whoever hangs up is no concern of ours.
-    let _ =
-        http1::Builder::new().timer(TokioTimer::new()).header_read_timeout(PATIENCE).serve_connection(TokioIo::new(stream), answer).await;
+    let _ = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(PATIENCE)
+        .serve_connection(TokioIo::new(stream), answer)
+        .await;
 }
 
 fn answer(request: &Request<Incoming>, page: Option<&dyn Page>) -> Response<Full<Bytes>> {
@@ -185,7 +188,8 @@ fn answer(request: &Request<Incoming>, page: Option<&dyn Page>) -> Response<Full
     }
     let Some(page) = page else { return plain(StatusCode::SERVICE_UNAVAILABLE, "nothing is known yet\n") };
     let accept = request.headers().get(header::ACCEPT).and_then(|v| v.to_str().ok()).unwrap_or_default();
-    let dialect = if accept.contains("application/openmetrics-text") { Dialect::OpenMetrics } else { Dialect::Prometheus };
+    let dialect =
+        if accept.contains("application/openmetrics-text") { Dialect::OpenMetrics } else { Dialect::Prometheus };
     let mut response = plain(StatusCode::OK, &page.text(dialect));
     response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static(dialect.media()));
     response

@@ -86,7 +86,14 @@ type Labels<'a> = Vec<(&'a str, &'a str)>;
 
 impl Page {
     /// A family and its samples. `name` without the suffix that its kind asks for; `unit`: the last word of `name`, where that is one.
-    fn family<'a>(&mut self, name: &str, kind: Type, unit: &str, help: &str, samples: impl IntoIterator<Item = (Labels<'a>, f64)>) {
+    fn family<'a>(
+        &mut self,
+        name: &str,
+        kind: Type,
+        unit: &str,
+        help: &str,
+        samples: impl IntoIterator<Item = (Labels<'a>, f64)>,
+    ) {
         self.head(name, kind, unit, help);
         let suffix = match kind {
             Type::Info => "_info",
@@ -125,8 +132,16 @@ fn escaped(text: &str) -> String {
     text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
-const PHASES: [Phase; 8] =
-    [Phase::Ready, Phase::Moving, Phase::Baking, Phase::Awaiting, Phase::Working, Phase::RollingBack, Phase::Finished, Phase::Detaching];
+const PHASES: [Phase; 8] = [
+    Phase::Ready,
+    Phase::Moving,
+    Phase::Baking,
+    Phase::Awaiting,
+    Phase::Working,
+    Phase::RollingBack,
+    Phase::Finished,
+    Phase::Detaching,
+];
 
 /// The whole of it.
 pub fn text(gauges: &Gauges, dialect: Dialect) -> String {
@@ -136,8 +151,20 @@ pub fn text(gauges: &Gauges, dialect: Dialect) -> String {
     let one = |value: f64| [(Vec::new(), value)];
     page.family("cutover_build", Type::Info, "", "The program.", [(vec![("version", env!("CARGO_PKG_VERSION"))], 1.0)]);
     let run: Labels = vec![("run", &state.run), ("from", from), ("to", to)];
-    page.family("cutover_run", Type::Info, "", "The run, and the clusters between which it moves traffic.", [(run, 1.0)]);
-    page.family("cutover_run_start_timestamp_seconds", Type::Gauge, "seconds", "When the run began.", one(seconds(state.since)));
+    page.family(
+        "cutover_run",
+        Type::Info,
+        "",
+        "The run, and the clusters between which it moves traffic.",
+        [(run, 1.0)],
+    );
+    page.family(
+        "cutover_run_start_timestamp_seconds",
+        Type::Gauge,
+        "seconds",
+        "When the run began.",
+        one(seconds(state.since)),
+    );
     if let Some(look) = gauges.look {
         page.family(
             "cutover_last_look_timestamp_seconds",
@@ -147,18 +174,37 @@ pub fn text(gauges: &Gauges, dialect: Dialect) -> String {
             one(seconds(look)),
         );
     }
-    page.family("cutover_step", Type::Gauge, "", "The step that is on, or the next one, from 1.", one(number(state.step.min(*steps))));
+    page.family(
+        "cutover_step",
+        Type::Gauge,
+        "",
+        "The step that is on, or the next one, from 1.",
+        one(number(state.step.min(*steps))),
+    );
     page.family("cutover_steps", Type::Gauge, "", "Steps of the plan.", one(number(*steps)));
     let phases = PHASES.iter().map(|phase| (vec![("phase", view::phase(*phase))], flag(state.phase == *phase)));
     page.family("cutover_phase", Type::Gauge, "", "1 for the phase that the run is in.", phases);
     let held = [("paused", state.paused.is_some()), ("frozen", state.frozen.is_some())];
     let held = held.into_iter().map(|(reason, is)| (vec![("reason", reason)], flag(is)));
-    page.family("cutover_held", Type::Gauge, "", "1 where nothing is raised: somebody paused the run, or it is frozen.", held);
+    page.family(
+        "cutover_held",
+        Type::Gauge,
+        "",
+        "1 where nothing is raised: somebody paused the run, or it is frozen.",
+        held,
+    );
     traffic(gauges, &mut page);
     verdicts(state, &mut page);
-    let waits: Vec<_> = gauges.waited.keys().map(|reason| (word(*reason), flag(gauges.waits.contains(reason)))).collect();
+    let waits: Vec<_> =
+        gauges.waited.keys().map(|reason| (word(*reason), flag(gauges.waits.contains(reason)))).collect();
     let waits = waits.iter().map(|(reason, is)| (vec![("reason", reason.as_str())], *is));
-    page.family("cutover_waiting", Type::Gauge, "", "1 for what the run waits for, 0 for what this process waited for before.", waits);
+    page.family(
+        "cutover_waiting",
+        Type::Gauge,
+        "",
+        "1 for what the run waits for, 0 for what this process waited for before.",
+        waits,
+    );
     process(gauges, &mut page);
     if dialect == Dialect::OpenMetrics {
         page.text += "# EOF\n";
@@ -169,7 +215,11 @@ pub fn text(gauges: &Gauges, dialect: Dialect) -> String {
 fn traffic(gauges: &Gauges, page: &mut Page) {
     let state = &gauges.state;
     for (name, help, source) in [
-        ("cutover_route_weight_asked", "Weight of a cluster's target group on a route, as the run last asked for it.", &gauges.asked),
+        (
+            "cutover_route_weight_asked",
+            "Weight of a cluster's target group on a route, as the run last asked for it.",
+            &gauges.asked,
+        ),
         ("cutover_route_weight_seen", "The same, as it was last seen.", &gauges.seen),
     ] {
         page.head(name, Type::Gauge, "", help);
@@ -178,8 +228,11 @@ fn traffic(gauges: &Gauges, page: &mut Page) {
             for (cluster, arn) in &route.start.groups {
                 // One that is not attached has none.
                 let Some(weight) = split.weight(arn) else { continue };
-                let labels =
-                    [("load_balancer", balancer(&route.start.load_balancer)), ("route", &*route.start.label), ("cluster", cluster)];
+                let labels = [
+                    ("load_balancer", balancer(&route.start.load_balancer)),
+                    ("route", &*route.start.label),
+                    ("cluster", cluster),
+                ];
                 page.sample(name, &labels, f64::from(weight));
             }
         }
@@ -218,9 +271,21 @@ fn verdicts(state: &State, page: &mut Page) {
 fn process(gauges: &Gauges, page: &mut Page) {
     let waited: Vec<_> = gauges.waited.iter().map(|(reason, seconds)| (word(*reason), *seconds)).collect();
     let waited = waited.iter().map(|(reason, seconds)| (vec![("reason", reason.as_str())], *seconds));
-    page.family("cutover_waited_seconds", Type::Counter, "seconds", "Time in which this process has waited, by reason.", waited);
+    page.family(
+        "cutover_waited_seconds",
+        Type::Counter,
+        "seconds",
+        "Time in which this process has waited, by reason.",
+        waited,
+    );
     let writes = gauges.writes.iter().map(|(result, n)| (vec![("result", *result)], count(*n)));
-    page.family("cutover_writes", Type::Counter, "", "Writes of routes by this process, by what became of them.", writes);
+    page.family(
+        "cutover_writes",
+        Type::Counter,
+        "",
+        "Writes of routes by this process, by what became of them.",
+        writes,
+    );
     let calls = gauges.calls.calls.iter().map(|((service, operation, outcome), n)| {
         (vec![("service", service.as_str()), ("operation", operation.as_str()), ("outcome", outcome.word())], count(*n))
     });

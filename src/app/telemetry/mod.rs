@@ -47,7 +47,8 @@ impl Telemetry {
 
     /// Metrics only: the times of a rehearsal are no times for a trace.
     pub async fn metrics(plan: &Plan, outlets: &Outlets) -> Self {
-        let meter = if *outlets == Outlets::default() { None } else { Some(Meter::new(plan, Publisher::begin(outlets).await)) };
+        let meter =
+            if *outlets == Outlets::default() { None } else { Some(Meter::new(plan, Publisher::begin(outlets).await)) };
         Self { meter, tracer: None }
     }
 
@@ -125,9 +126,13 @@ impl Meter {
                 // A rehearsal's own records are none of a run's.
                 let _ = gauges.state.take(record);
                 match event {
-                    Event::Intended { writes, .. } => gauges.asked.extend(writes.iter().map(|w| (w.route.clone(), w.set.clone()))),
+                    Event::Intended { writes, .. } => {
+                        gauges.asked.extend(writes.iter().map(|w| (w.route.clone(), w.set.clone())))
+                    }
                     Event::Outcome { result, .. } => *self.writes.entry(trace::word(*result)).or_default() += 1,
-                    Event::Health { groups } => gauges.health.extend(groups.iter().map(|(arn, counts)| (arn.clone(), *counts))),
+                    Event::Health { groups } => {
+                        gauges.health.extend(groups.iter().map(|(arn, counts)| (arn.clone(), *counts)))
+                    }
                     _ => {}
                 }
             }
@@ -137,7 +142,12 @@ impl Meter {
 
     fn turn(&mut self, watch: &Watch, waits: &[Wait], now: Timestamp) {
         let Some(gauges) = &mut self.gauges else { return };
-        let passed = self.since.replace(now).map_or(SignedDuration::ZERO, |since| now.duration_since(since)).as_secs_f64().max(0.0);
+        let passed = self
+            .since
+            .replace(now)
+            .map_or(SignedDuration::ZERO, |since| now.duration_since(since))
+            .as_secs_f64()
+            .max(0.0);
         for reason in &gauges.waits {
             *gauges.waited.entry(*reason).or_default() += passed;
         }
@@ -151,7 +161,8 @@ impl Meter {
             return;
         }
         gauges.look = watch.last_look;
-        let seen = watch.routes.iter().filter_map(|(id, r)| Some((id.clone(), r.value.as_ref().ok()?.forwards()?.clone())));
+        let seen =
+            watch.routes.iter().filter_map(|(id, r)| Some((id.clone(), r.value.as_ref().ok()?.forwards()?.clone())));
         gauges.seen = seen.collect();
         self.tell();
     }

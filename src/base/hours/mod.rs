@@ -87,7 +87,10 @@ pub fn fits(hours: &Hours, at: Timestamp, need: Duration) -> Option<Timestamp> {
     let need = SignedDuration::try_from(need).ok()?;
     [NEAR, FAR].into_iter().find_map(|far| {
         let open = spans(hours, at, days(at, far).checked_add(need).ok()?);
-        open.into_iter().map(|(from, to)| (from.max(at), to)).find(|(from, to)| to.duration_since(*from) >= need).map(|(from, _)| from)
+        open.into_iter()
+            .map(|(from, to)| (from.max(at), to))
+            .find(|(from, to)| to.duration_since(*from) >= need)
+            .map(|(from, _)| from)
     })
 }
 
@@ -144,7 +147,11 @@ fn window(window: &Window, from: Timestamp, to: Timestamp) -> Vec<Span> {
     let first = window.zone.to_datetime(days(from, -2)).date();
     let last = window.zone.to_datetime(to).date();
     let dates = std::iter::successors(Some(first), |date| date.tomorrow().ok()).take_while(|date| *date <= last);
-    dates.filter(|date| window.days.contains(&date.weekday())).filter_map(|date| on(window, date)).filter(|span| span.1 > from).collect()
+    dates
+        .filter(|date| window.days.contains(&date.weekday()))
+        .filter_map(|date| on(window, date))
+        .filter(|span| span.1 > from)
+        .collect()
 }
 
 /// The window that opens on a day, where the clocks leave anything of it.

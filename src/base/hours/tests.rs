@@ -12,8 +12,15 @@ fn every(days: &[Weekday], from: (i8, i8), to: Option<(i8, i8)>, place: &str) ->
     Window { days: days.into(), from: clock(from), to: to.map(clock), zone: zone(place).expect("a zone") }
 }
 
-const ALL: [Weekday; 7] =
-    [Weekday::Monday, Weekday::Tuesday, Weekday::Wednesday, Weekday::Thursday, Weekday::Friday, Weekday::Saturday, Weekday::Sunday];
+const ALL: [Weekday; 7] = [
+    Weekday::Monday,
+    Weekday::Tuesday,
+    Weekday::Wednesday,
+    Weekday::Thursday,
+    Weekday::Friday,
+    Weekday::Saturday,
+    Weekday::Sunday,
+];
 
 fn windows(windows: Vec<Window>) -> Hours {
     Hours { windows, ..Hours::default() }
@@ -42,14 +49,33 @@ fn what_fits_begins_now_and_what_does_not_waits_for_the_next_window() {
 #[test]
 fn summer_time_moves_windows_and_midnight_divides_none() {
     let office = windows(vec![every(&ALL, (9, 0), Some((17, 0)), "Europe/Berlin")]);
-    assert_eq!(then(&office, "2026-03-28T20:00:00Z", 60).as_deref(), Some("2026-03-29T07:00:00Z"), "put forward in between");
+    assert_eq!(
+        then(&office, "2026-03-28T20:00:00Z", 60).as_deref(),
+        Some("2026-03-29T07:00:00Z"),
+        "put forward in between"
+    );
     assert_eq!(then(&office, "2026-10-24T20:00:00Z", 60).as_deref(), Some("2026-10-25T08:00:00Z"), "put back");
     let night = windows(vec![every(&[Weekday::Saturday], (22, 0), Some((6, 0)), "Europe/Berlin")]);
-    assert_eq!(then(&night, "2026-03-28T21:00:00Z", 7 * 60).as_deref(), Some("2026-03-28T21:00:00Z"), "an hour is missing in this night");
+    assert_eq!(
+        then(&night, "2026-03-28T21:00:00Z", 7 * 60).as_deref(),
+        Some("2026-03-28T21:00:00Z"),
+        "an hour is missing in this night"
+    );
     assert_eq!(then(&night, "2026-03-28T21:00:00Z", 7 * 60 + 1).as_deref(), Some("2026-04-04T20:00:00Z"));
-    assert_eq!(then(&night, "2026-10-24T20:00:00Z", 9 * 60).as_deref(), Some("2026-10-24T20:00:00Z"), "and this one has one more");
-    let days = windows(vec![every(&[Weekday::Monday], (20, 0), None, "UTC"), every(&[Weekday::Tuesday], (0, 0), Some((4, 0)), "UTC")]);
-    assert_eq!(then(&days, "2026-01-05T00:00:00Z", 8 * 60).as_deref(), Some("2026-01-05T20:00:00Z"), "windows that touch are one");
+    assert_eq!(
+        then(&night, "2026-10-24T20:00:00Z", 9 * 60).as_deref(),
+        Some("2026-10-24T20:00:00Z"),
+        "and this one has one more"
+    );
+    let days = windows(vec![
+        every(&[Weekday::Monday], (20, 0), None, "UTC"),
+        every(&[Weekday::Tuesday], (0, 0), Some((4, 0)), "UTC"),
+    ]);
+    assert_eq!(
+        then(&days, "2026-01-05T00:00:00Z", 8 * 60).as_deref(),
+        Some("2026-01-05T20:00:00Z"),
+        "windows that touch are one"
+    );
 }
 
 #[test]
@@ -57,23 +83,48 @@ fn times_that_no_clock_shows_or_that_it_shows_twice() {
     let berlin = |from, to| every(&ALL, from, Some(to), "Europe/Berlin");
     let on = |w: &Window, date: &str| on(w, date.parse().expect("a date")).map(|(a, b)| format!("{a} {b}"));
     let spring = "2026-03-29";
-    assert_eq!(on(&berlin((2, 30), (5, 0)), spring).as_deref(), Some("2026-03-29T01:00:00Z 2026-03-29T03:00:00Z"), "opens at three");
-    assert_eq!(on(&berlin((1, 0), (2, 30)), spring).as_deref(), Some("2026-03-29T00:00:00Z 2026-03-29T01:00:00Z"), "closes at two");
+    assert_eq!(
+        on(&berlin((2, 30), (5, 0)), spring).as_deref(),
+        Some("2026-03-29T01:00:00Z 2026-03-29T03:00:00Z"),
+        "opens at three"
+    );
+    assert_eq!(
+        on(&berlin((1, 0), (2, 30)), spring).as_deref(),
+        Some("2026-03-29T00:00:00Z 2026-03-29T01:00:00Z"),
+        "closes at two"
+    );
     assert_eq!(on(&berlin((2, 10), (2, 50)), spring), None, "there is no such time");
     let autumn = "2026-10-25";
-    assert_eq!(on(&berlin((2, 30), (5, 0)), autumn).as_deref(), Some("2026-10-25T01:30:00Z 2026-10-25T04:00:00Z"), "the second 02:30");
-    assert_eq!(on(&berlin((1, 0), (2, 30)), autumn).as_deref(), Some("2026-10-24T23:00:00Z 2026-10-25T00:30:00Z"), "the first 02:30");
-    assert_eq!(on(&berlin((2, 10), (2, 50)), autumn).as_deref(), Some("2026-10-25T00:10:00Z 2026-10-25T00:50:00Z"), "once");
+    assert_eq!(
+        on(&berlin((2, 30), (5, 0)), autumn).as_deref(),
+        Some("2026-10-25T01:30:00Z 2026-10-25T04:00:00Z"),
+        "the second 02:30"
+    );
+    assert_eq!(
+        on(&berlin((1, 0), (2, 30)), autumn).as_deref(),
+        Some("2026-10-24T23:00:00Z 2026-10-25T00:30:00Z"),
+        "the first 02:30"
+    );
+    assert_eq!(
+        on(&berlin((2, 10), (2, 50)), autumn).as_deref(),
+        Some("2026-10-25T00:10:00Z 2026-10-25T00:50:00Z"),
+        "once"
+    );
 }
 
 #[test]
 fn blackouts_and_not_before() {
-    let blackout = Blackout { from: at("2026-12-24T00:00:00Z"), to: at("2027-01-02T00:00:00Z"), reason: Some("holidays".into()) };
+    let blackout =
+        Blackout { from: at("2026-12-24T00:00:00Z"), to: at("2027-01-02T00:00:00Z"), reason: Some("holidays".into()) };
     let mut hours = Hours { blackouts: vec![blackout], ..Hours::default() };
     assert_eq!(then(&hours, "2026-12-23T23:00:00Z", 60).as_deref(), Some("2026-12-23T23:00:00Z"));
     assert_eq!(then(&hours, "2026-12-23T23:00:01Z", 60).as_deref(), Some("2027-01-02T00:00:00Z"));
     hours.windows = vec![every(&[Weekday::Friday], (9, 0), Some((12, 0)), "Asia/Seoul")];
-    assert_eq!(then(&hours, "2026-12-19T00:00:00Z", 180).as_deref(), Some("2027-01-08T00:00:00Z"), "further away than a week");
+    assert_eq!(
+        then(&hours, "2026-12-19T00:00:00Z", 180).as_deref(),
+        Some("2027-01-08T00:00:00Z"),
+        "further away than a week"
+    );
     hours.not_before = Some(at("2027-02-01T00:00:00Z"));
     assert_eq!(then(&hours, "2026-12-19T00:00:00Z", 180).as_deref(), Some("2027-02-05T00:00:00Z"));
     assert_eq!(spell(&hours, at("2027-02-05T00:00:00Z")), "Fri 2027-02-05 09:00 KST (00:00 UTC)");

@@ -20,10 +20,25 @@ use crate::plan::model::StatePlace;
 #[command(next_help_heading = "Everywhere")]
 pub struct Global {
     /// Print for people, or JSON for programs
-    #[arg(long, short, global = true, value_enum, default_value_t, hide_possible_values = true, value_name = "text|json")]
+    #[arg(
+        long,
+        short,
+        global = true,
+        value_enum,
+        default_value_t,
+        hide_possible_values = true,
+        value_name = "text|json"
+    )]
     pub output: Output,
     /// Colour
-    #[arg(long, global = true, value_enum, default_value_t, hide_possible_values = true, value_name = "auto|always|never")]
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value_t,
+        hide_possible_values = true,
+        value_name = "auto|always|never"
+    )]
     pub color: Color,
     /// What to log on stderr: off, error, warn, info, debug, trace
     #[arg(long, global = true, value_enum, default_value_t, hide_possible_values = true, value_name = "LEVEL")]

@@ -24,7 +24,9 @@ impl StepRef {
         let by_name = |name: &str| steps.iter().find(|s| s.name.as_deref() == Some(name)).map(|s| s.number);
         match self {
             Self::Name(name) => by_name(name),
-            Self::Number(n) => by_name(&n.to_string()).or_else(|| steps.iter().find(|s| s.number == *n).map(|s| s.number)),
+            Self::Number(n) => {
+                by_name(&n.to_string()).or_else(|| steps.iter().find(|s| s.number == *n).map(|s| s.number))
+            }
         }
     }
 }
@@ -38,7 +40,10 @@ pub fn number(plan: &Plan, reference: Option<&StepRef>) -> Result<Option<usize>,
     let steps = &plan.strategy.steps;
     let names = || steps.iter().filter_map(|s| s.name.as_deref()).collect::<Vec<_>>().join(", ");
     reference.find(steps).map(Some).ok_or_else(|| {
-        Failure::new(Exit::Usage, format!("no step {reference}: the plan has 1 to {}, and the names {}", steps.len(), names()))
+        Failure::new(
+            Exit::Usage,
+            format!("no step {reference}: the plan has 1 to {}, and the names {}", steps.len(), names()),
+        )
     })
 }
 
@@ -63,8 +68,10 @@ impl fmt::Display for StepRef {
 pub fn shares(text: &str) -> Result<Shares, String> {
     let mut shares = Shares::new();
     for part in text.split(',') {
-        let (cluster, percent) = part.split_once('=').ok_or_else(|| format!("`{part}` is not CLUSTER=PERCENT, such as `a=100`"))?;
-        let percent: u32 = percent.trim_end_matches('%').parse().map_err(|_| format!("`{percent}` is not a whole percentage"))?;
+        let (cluster, percent) =
+            part.split_once('=').ok_or_else(|| format!("`{part}` is not CLUSTER=PERCENT, such as `a=100`"))?;
+        let percent: u32 =
+            percent.trim_end_matches('%').parse().map_err(|_| format!("`{percent}` is not a whole percentage"))?;
         if shares.insert(cluster.trim().to_owned(), percent).is_some() {
             return Err(format!("`{cluster}` is named twice"));
         }
@@ -102,7 +109,9 @@ pub struct Parts(pub Vec<u32>);
 
 /// `25,50,100`.
 pub fn parts(text: &str) -> Result<Parts, String> {
-    let percent = |part: &str| part.trim().trim_end_matches('%').parse().map_err(|_| format!("`{part}` is not a whole percentage"));
+    let percent = |part: &str| {
+        part.trim().trim_end_matches('%').parse().map_err(|_| format!("`{part}` is not a whole percentage"))
+    };
     let all = text.split(',').map(percent).collect::<Result<Vec<u32>, _>>()?;
     if !all.is_sorted_by(|a, b| a < b) || all.first() == Some(&0) || all.last() != Some(&100) {
         return Err("the percentages must rise, from 1 at the least to 100 at the end".into());
@@ -122,8 +131,10 @@ pub fn state(text: &str) -> Result<StatePlace, String> {
         return Ok(StatePlace::Local);
     }
     let (kind, rest) = text.split_once(':').ok_or_else(wrong)?;
-    let (name, namespace) =
-        rest.rsplit_once('/').filter(|(name, namespace)| !name.is_empty() && !namespace.is_empty()).ok_or_else(wrong)?;
+    let (name, namespace) = rest
+        .rsplit_once('/')
+        .filter(|(name, namespace)| !name.is_empty() && !namespace.is_empty())
+        .ok_or_else(wrong)?;
     let access = match kind {
         "kubernetes" => ClusterAccess::KubeContext(name.to_owned()),
         "eks" => ClusterAccess::Eks(name.to_owned()),

@@ -21,7 +21,8 @@ fn the_definition_is_sound() {
 
 #[test]
 fn run_takes_steps_by_number_and_by_name() {
-    let read = read("cutover run plan.yaml --yes --until first-traffic --from-step 4 --baseline a=60,c=40 -o json").unwrap();
+    let read =
+        read("cutover run plan.yaml --yes --until first-traffic --from-step 4 --baseline a=60,c=40 -o json").unwrap();
     assert_eq!(read.global.output, Output::Json);
     let Verb::Run(run) = read.verb else { panic!("not run") };
     assert!(run.yes);
@@ -51,9 +52,15 @@ fn rollback_needs_nothing_or_one_way_of_naming_it() {
     assert!(read("cutover rollback").is_ok());
     assert!(read("cutover rollback alpha-webapp --yes --force --take-over").is_ok());
     assert!(read("cutover rollback --load-balancer lb --back-to *-a --away-from *-b").is_ok());
-    assert!(read("cutover rollback --load-balancer lb --from *-a").is_ok(), "the verb itself refuses it with an explanation");
+    assert!(
+        read("cutover rollback --load-balancer lb --from *-a").is_ok(),
+        "the verb itself refuses it with an explanation"
+    );
     assert_eq!(kind("cutover rollback --load-balancer lb --back-to *-a"), ErrorKind::MissingRequiredArgument);
-    assert_eq!(kind("cutover rollback run-1 --load-balancer lb --back-to *-a --away-from *-b"), ErrorKind::ArgumentConflict);
+    assert_eq!(
+        kind("cutover rollback run-1 --load-balancer lb --back-to *-a --away-from *-b"),
+        ErrorKind::ArgumentConflict
+    );
 }
 
 #[test]

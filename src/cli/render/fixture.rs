@@ -86,7 +86,10 @@ pub fn step(step: usize, kind: StepType, label: &str) -> Event {
 }
 
 pub fn intended(routes: &[RouteId], before: &Split, after: &Split, restore: bool) -> Event {
-    let writes = routes.iter().map(|route| Write { route: route.clone(), expect: Some(before.clone()), set: after.clone() }).collect();
+    let writes = routes
+        .iter()
+        .map(|route| Write { route: route.clone(), expect: Some(before.clone()), set: after.clone() })
+        .collect();
     Event::Intended { restore, deadline: at(3600), writes }
 }
 
@@ -119,10 +122,12 @@ pub fn state(events: Vec<(i64, Event)>) -> State {
 pub fn watch(seconds: i64, a: (usize, usize), b: (usize, usize)) -> Watch {
     let mut watch = Watch::new(at(seconds - 60), Duration::from_secs(5), Duration::from_mins(5));
     let targets = |(healthy, unhealthy): (usize, usize)| {
-        let states = std::iter::repeat_n(TargetState::Healthy, healthy).chain(std::iter::repeat_n(TargetState::Unhealthy, unhealthy));
+        let states = std::iter::repeat_n(TargetState::Healthy, healthy)
+            .chain(std::iter::repeat_n(TargetState::Unhealthy, unhealthy));
         states.map(|state| Target { id: "10.0.0.1".into(), port: 80, zone: None, state, reason: None }).collect()
     };
-    let health = [("webapp-a", a), ("webapp-b", b)].map(|(g, n)| (group_arn(g), Reading { at: at(seconds), value: Ok(targets(n)) }));
+    let health = [("webapp-a", a), ("webapp-b", b)]
+        .map(|(g, n)| (group_arn(g), Reading { at: at(seconds), value: Ok(targets(n)) }));
     watch.absorb(at(seconds), Observation { health: health.into(), ..Observation::default() }, true);
     watch
 }
@@ -138,6 +143,10 @@ pub fn until_bake() -> Vec<(i64, Event)> {
         (12, intended(&ids(), &set(100, 0), &set(99, 1), false)),
     ];
     events.extend(ids().iter().map(|id| (13, outcome(id, WriteResult::Applied, Some(set(99, 1)), None))));
-    events.extend([(43, Event::Settled { step: 2 }), (43, Event::StepDone { step: 2 }), (60, step(3, StepType::Bake, "pause 10m"))]);
+    events.extend([
+        (43, Event::Settled { step: 2 }),
+        (43, Event::StepDone { step: 2 }),
+        (60, step(3, StepType::Bake, "pause 10m")),
+    ]);
     events
 }

@@ -13,7 +13,9 @@ use crate::port::store::RunSummary;
 pub fn list(runs: &[RunSummary], style: &Style) -> String {
     let rows: Vec<_> = runs.iter().map(|run| row(run, style)).collect();
     let head = ["RUN", "BEGAN", "TOOK", "ENDED AS", "LOAD BALANCERS"].map(str::to_owned);
-    let width = |column: usize| rows.iter().map(|(r, _)| r[column].chars().count()).chain([head[column].len()]).max().unwrap_or(0);
+    let width = |column: usize| {
+        rows.iter().map(|(r, _)| r[column].chars().count()).chain([head[column].len()]).max().unwrap_or(0)
+    };
     let widths: Vec<_> = (0..head.len()).map(width).collect();
     let line = |cells: &[String], tone: Tone| {
         let padded = cells.iter().zip(&widths).enumerate().map(|(n, (cell, width))| {

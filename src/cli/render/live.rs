@@ -48,18 +48,26 @@ fn route(line: &Line, width: usize, style: &Style) -> String {
         said.push(parts.collect::<Vec<_>>().join(", "));
     }
     if let Some(seconds) = line.stickiness_seconds {
-        said.push(style.paint(Tone::Warn, &format!("sticky for {}", brief(jiff::SignedDuration::from_secs(seconds.into())))));
+        said.push(
+            style.paint(Tone::Warn, &format!("sticky for {}", brief(jiff::SignedDuration::from_secs(seconds.into())))),
+        );
     }
     said.extend(line.unreadable.iter().map(|why| style.paint(Tone::Bad, &format!("cannot be read: {why}"))));
     said.extend(line.owners.iter().map(|o| style.paint(Tone::Warn, &format!("owner tag {o}"))));
-    let conditions = if line.conditions.is_empty() { String::new() } else { format!("  {}", style.paint(Tone::Faint, &line.conditions)) };
+    let conditions = if line.conditions.is_empty() {
+        String::new()
+    } else {
+        format!("  {}", style.paint(Tone::Faint, &line.conditions))
+    };
     format!("  {:width$}  {}{conditions}", line.route, said.join("; "))
 }
 
 fn group(group: &Group, width: usize, style: &Style) -> String {
     let health = match (&group.targets, &group.unreadable) {
         (Some(counts), _) => targets(counts, style),
-        (None, why) => style.paint(Tone::Bad, &format!("health cannot be read: {}", why.as_deref().unwrap_or("not asked for"))),
+        (None, why) => {
+            style.paint(Tone::Bad, &format!("health cannot be read: {}", why.as_deref().unwrap_or("not asked for")))
+        }
     };
     let reasons: Vec<String> = group.reasons.iter().map(|(reason, count)| format!("{count} × {reason}")).collect();
     let reasons = if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join(", ")) };

@@ -115,7 +115,10 @@ pub(super) fn traffic(view: &View, style: &Style) -> Vec<String> {
 
 /// A run that is over waits for nothing, and a pause or freeze is said where the run stands.
 fn waits(view: &View, style: &Style) -> Vec<String> {
-    let waits = view.waits.iter().filter(|w| view.outcome.is_none() && !matches!(w.reason, WaitReason::Paused | WaitReason::Frozen));
+    let waits = view
+        .waits
+        .iter()
+        .filter(|w| view.outcome.is_none() && !matches!(w.reason, WaitReason::Paused | WaitReason::Frozen));
     waits.map(|w| with_rest(view, w, style)).collect()
 }
 
@@ -156,7 +159,9 @@ pub(super) fn drift(view: &View, style: &Style, all: bool) -> Vec<String> {
 }
 
 fn appeared(view: &View, style: &Style) -> Vec<String> {
-    let line = |route: &String| style.paint(Tone::Warn, &format!("{route}: made since the start, and it forwards to the old groups"));
+    let line = |route: &String| {
+        style.paint(Tone::Warn, &format!("{route}: made since the start, and it forwards to the old groups"))
+    };
     view.appeared.iter().map(line).collect()
 }
 
@@ -172,7 +177,10 @@ fn health(groups: &[Health], style: &Style) -> Vec<String> {
     groups
         .into_iter()
         .map(|h| {
-            let blind = h.unreadable.as_ref().map_or_else(String::new, |why| style.paint(Tone::Warn, &format!("  unreadable: {why}")));
+            let blind = h
+                .unreadable
+                .as_ref()
+                .map_or_else(String::new, |why| style.paint(Tone::Warn, &format!("  unreadable: {why}")));
             let targets = h.targets.map_or_else(|| "not seen".into(), |c| dressed(c, style));
             format!("{}  {}: {targets}{blind}", h.cluster, h.group)
         })
@@ -189,7 +197,8 @@ fn by_cluster(groups: &[Health], style: &Style) -> Vec<String> {
     }
     sums.into_iter()
         .map(|(cluster, (n, sum, blind))| {
-            let blind = if blind > 0 { style.paint(Tone::Warn, &format!("  {blind} unreadable")) } else { String::new() };
+            let blind =
+                if blind > 0 { style.paint(Tone::Warn, &format!("  {blind} unreadable")) } else { String::new() };
             format!("{cluster}  {}: {}{blind}", count(n, "group"), dressed(sum, style))
         })
         .collect()
@@ -227,7 +236,9 @@ fn guard(view: &View, style: &Style) -> String {
             let every = every.map_or_else(String::new, |seconds| format!(", looks every {seconds}s"));
             format!("{by}, last look {} ago{every}", brief(view.now.duration_since(*at)))
         }
-        Guard::Unguarded { since } => style.paint(Tone::Bad, &format!("UNGUARDED since {}", style.since(*since, view.now))),
+        Guard::Unguarded { since } => {
+            style.paint(Tone::Bad, &format!("UNGUARDED since {}", style.since(*since, view.now)))
+        }
         Guard::Over => "nobody, the run is over".into(),
     }
 }

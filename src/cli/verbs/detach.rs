@@ -35,7 +35,12 @@ pub struct Taker<'a> {
 }
 
 /// The taker that a person asks for, who may make Jobs there; `None`: nobody asks.
-pub async fn taker<'a>(global: &Global, args: &'a Detach, api_budget: Option<f64>, plan: &'a Plan) -> Result<Option<Taker<'a>>, Failure> {
+pub async fn taker<'a>(
+    global: &Global,
+    args: &'a Detach,
+    api_budget: Option<f64>,
+    plan: &'a Plan,
+) -> Result<Option<Taker<'a>>, Failure> {
     if !args.detach {
         return Ok(None);
     }
@@ -46,7 +51,8 @@ pub async fn taker<'a>(global: &Global, args: &'a Detach, api_budget: Option<f64
             "--detach needs a run that is kept in a cluster: `spec.state` in the plan, or --state eks:CLUSTER/NAMESPACE".into(),
         ));
     };
-    let context = |access: &ClusterAccess| if let ClusterAccess::KubeContext(name) = access { Some(name.clone()) } else { None };
+    let context =
+        |access: &ClusterAccess| if let ClusterAccess::KubeContext(name) = access { Some(name.clone()) } else { None };
     if let Some(context) = plan.clusters.iter().map(|c| &c.access).chain([access]).find_map(context) {
         return Err(wrong(format!("--detach cannot use the kubeconfig context {context}: a Job has no kubeconfig"))
             .next("name the cluster by `eks: NAME`, or adapt examples/schedulers/job.yaml"));
@@ -55,7 +61,8 @@ pub async fn taker<'a>(global: &Global, args: &'a Detach, api_budget: Option<f64
     let taker = Taker { args, api_budget, region: &plan.region, state, namespace };
     // Asked before the run begins, so that none is begun that nobody can take.
     let refused = |e: WriteError| {
-        Failure::new(Exit::Refused, format!("no Job can be made in {}: {e}", taker.namespace.place)).next("nothing was touched")
+        Failure::new(Exit::Refused, format!("no Job can be made in {}: {e}", taker.namespace.place))
+            .next("nothing was touched")
     };
     taker.make(&format!("{}-00000000-000000-xxxx", plan.name.to_ascii_lowercase()), true).await.map_err(refused)?;
     Ok(Some(taker))
@@ -64,7 +71,8 @@ pub async fn taker<'a>(global: &Global, args: &'a Detach, api_budget: Option<f64
 impl Taker<'_> {
     async fn make(&self, run: &str, dry: bool) -> Result<String, WriteError> {
         let Detach { image, service_account, .. } = self.args;
-        let arguments: Vec<_> = self.api_budget.iter().flat_map(|n| ["--api-budget".to_owned(), n.to_string()]).collect();
+        let arguments: Vec<_> =
+            self.api_budget.iter().flat_map(|n| ["--api-budget".to_owned(), n.to_string()]).collect();
         let handed = Handed {
             run,
             state: &self.state.to_string(),
@@ -82,13 +90,17 @@ impl Taker<'_> {
         hold.leave().await;
         let Namespace { name: namespace, place, kubectl, .. } = &self.namespace;
         let job = self.make(&run, false).await.map_err(|e| {
-            Failure::new(Exit::Refused, format!("the run {run} is begun and has moved nothing, but no Job was made in {place}: {e}"))
-                .next(format!("go on here: cutover resume {run} --state {}", self.state))
-                .next(format!("end it: cutover abort {run} --state {}", self.state))
+            Failure::new(
+                Exit::Refused,
+                format!("the run {run} is begun and has moved nothing, but no Job was made in {place}: {e}"),
+            )
+            .next(format!("go on here: cutover resume {run} --state {}", self.state))
+            .next(format!("end it: cutover abort {run} --state {}", self.state))
         })?;
         if global.output == Output::Json {
             let _ = term::print(
-                &serde_json::json!({"run": run, "namespace": namespace, "job": job, "state": self.state.to_string()}).to_string(),
+                &serde_json::json!({"run": run, "namespace": namespace, "job": job, "state": self.state.to_string()})
+                    .to_string(),
             );
         } else {
             let _ = term::print(&format!("{run} is handed to job.batch/{job} in {place}"));

@@ -84,7 +84,8 @@ async fn look(args: &Finalize, found: &Found, state: &State, ports: &Ports) -> V
 }
 
 fn under_way(state: &State) -> Item {
-    let message = format!("letting the old cluster go has begun and is not finished: cutover finalize {} --detach", state.run);
+    let message =
+        format!("letting the old cluster go has begun and is not finished: cutover finalize {} --detach", state.run);
     Item { what: "run", stands: Stands::Wait, message, until: None }
 }
 

@@ -32,7 +32,9 @@ pub async fn run(global: &Global, args: &History) -> Result<Exit, Failure> {
         (true, output) => {
             let found = find::open(&*store, runs.remove(0)).await?;
             match output {
-                Output::Json => found.records.iter().map(|r| journal::to_json(r).to_string()).collect::<Vec<_>>().join("\n"),
+                Output::Json => {
+                    found.records.iter().map(|r| journal::to_json(r).to_string()).collect::<Vec<_>>().join("\n")
+                }
                 _ => story(&found.records, &style),
             }
         }

@@ -45,7 +45,8 @@ pub struct Init {
 
 /// Runs the verb.
 pub async fn run(_: &Global, args: &Init) -> Result<Exit, Failure> {
-    let load_balancer = selector(&args.load_balancer).map_err(|e| Failure::new(Exit::Usage, format!("--load-balancer: {e}")))?;
+    let load_balancer =
+        selector(&args.load_balancer).map_err(|e| Failure::new(Exit::Usage, format!("--load-balancer: {e}")))?;
     let config = world::aws_of(&load_balancer).await;
     let (from_cluster, to_cluster) = (access(args.from_cluster.as_deref()), access(args.to_cluster.as_deref()));
     let (from, to) = (world::reach(&from_cluster, &config).await, world::reach(&to_cluster, &config).await);

@@ -30,7 +30,8 @@ fn page(verb: Option<&str>, mut command: clap::Command) -> Result<String, Failur
     command.build();
     if let Some(verb) = verb {
         let verbs: Vec<_> = command.get_subcommands().map(|c| c.get_name().to_owned()).collect();
-        let unknown = || Failure::new(Exit::Usage, format!("no verb `{verb}`")).next(format!("there are: {}", verbs.join(", ")));
+        let unknown =
+            || Failure::new(Exit::Usage, format!("no verb `{verb}`")).next(format!("there are: {}", verbs.join(", ")));
         command = command.find_subcommand(verb).cloned().ok_or_else(unknown)?;
     }
     let mut roff = Vec::new();

@@ -72,7 +72,12 @@ pub fn page(plan: &Plan, records: &[Record], style: &Style, file: Option<&Path>)
 }
 
 /// What a report says of a run.
-pub fn told(plan: &Plan, records: &[Record], style: &Style, render: impl FnOnce(&Told) -> String) -> Result<String, Failure> {
+pub fn told(
+    plan: &Plan,
+    records: &[Record],
+    style: &Style,
+    render: impl FnOnce(&Told) -> String,
+) -> Result<String, Failure> {
     let history = History::of(plan, records).map_err(|e| Failure::new(Exit::Internal, e))?;
     let history = history.ok_or_else(|| Failure::new(Exit::Usage, "the run has no records"))?;
     Ok(render(&Told::new(plan, records, &history, style)))

@@ -53,7 +53,14 @@ pub async fn run(global: &Global, args: &Status) -> Result<Exit, Failure> {
     let target = match &args.load_balancer {
         Some(_) => None,
         None => Some(
-            find::run(&*place::named(&global.kept(), args.target.as_deref()).await?, args.target.as_deref(), style.color).await?.run.id,
+            find::run(
+                &*place::named(&global.kept(), args.target.as_deref()).await?,
+                args.target.as_deref(),
+                style.color,
+            )
+            .await?
+            .run
+            .id,
         ),
     };
     let mut signals = Signals::listen().map_err(|e| Failure::new(Exit::Internal, e))?;
@@ -103,9 +110,8 @@ async fn of_load_balancer(global: &Global, load_balancer: &str, style: &Style) -
     let selector = selector(load_balancer).map_err(|e| Failure::new(Exit::Usage, format!("--load-balancer: {e}")))?;
     let balancer = world::patient(&world::aws_of(&selector).await);
     let live = crate::engine::live::look(&selector, &balancer, jiff::Timestamp::now()).await.map_err(|e| match e {
-        LookError::NotOne { .. } => {
-            Failure::new(Exit::Usage, e).next("see: aws elbv2 describe-load-balancers --query 'LoadBalancers[].LoadBalancerName'")
-        }
+        LookError::NotOne { .. } => Failure::new(Exit::Usage, e)
+            .next("see: aws elbv2 describe-load-balancers --query 'LoadBalancers[].LoadBalancerName'"),
         LookError::Unreadable { .. } => Failure::new(Exit::Internal, e),
     })?;
     Ok(rendered(global, &live, style))
@@ -135,7 +141,9 @@ async fn view(found: &Found, ports: &Ports) -> Result<View, Failure> {
     // What was waited for before the last thing that was done is waited for no longer.
     let waits = found.records.iter().rev().find_map(|r| match &r.event {
         Event::Waiting { waits } => Some(waits.clone()),
-        Event::Settled { .. } | Event::StepStarted { .. } | Event::StepDone { .. } | Event::Finished { .. } => Some(Vec::new()),
+        Event::Settled { .. } | Event::StepStarted { .. } | Event::StepDone { .. } | Event::Finished { .. } => {
+            Some(Vec::new())
+        }
         _ => None,
     });
     let look = ports.store.look(&found.run.id).await;

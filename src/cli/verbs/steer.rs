@@ -110,7 +110,9 @@ pub async fn abort(global: &Global, args: &Abort) -> Result<Exit, Failure> {
     let (by, _) = owner::owner();
     let request = Request::Abort { by, to_step };
     if let Some(why) = request::refusal(&found.plan, &found.state()?, &request) {
-        return Err(Failure::new(Exit::Usage, why).next(format!("to put all of it back: cutover abort {}", found.run.id)));
+        return Err(
+            Failure::new(Exit::Usage, why).next(format!("to put all of it back: cutover abort {}", found.run.id))
+        );
     }
     confirm(args.steer.yes, &format!("Abort the run {} and put the traffic back?", found.run.id), UNCHANGED)?;
     steer::restore(global, store, &found, &request).await
@@ -142,7 +144,12 @@ pub async fn resume(global: &Global, args: &Resume) -> Result<Exit, Failure> {
 }
 
 /// Leaves a request; typing the verb is all the confirmation that one needs.
-async fn ask(global: &Global, named: &Named, verb: &str, request: impl FnOnce(String) -> Request) -> Result<Exit, Failure> {
+async fn ask(
+    global: &Global,
+    named: &Named,
+    verb: &str,
+    request: impl FnOnce(String) -> Request,
+) -> Result<Exit, Failure> {
     let (store, found) = target(global, named).await?;
     let request = request(identity::asker(&found.plan).await);
     let state = found.state()?;
@@ -158,8 +165,11 @@ fn nothing_to(verb: &str, found: &Found, state: &State) -> Failure {
     let (step, of) = view.place();
     let (_, stands) = standing(&view, &Style::plain());
     let label = view.steps.get(step.saturating_sub(1)).map_or("", String::as_str);
-    let failure = Failure::new(Exit::Usage, format!("there is nothing to {verb} in the run {}: nothing was asked for", view.run));
-    failure.next(format!("it stands at step {step} of {of}, {label}: {stands}")).next(format!("see: cutover status {}", view.run))
+    let failure =
+        Failure::new(Exit::Usage, format!("there is nothing to {verb} in the run {}: nothing was asked for", view.run));
+    failure
+        .next(format!("it stands at step {step} of {of}, {label}: {stands}"))
+        .next(format!("see: cutover status {}", view.run))
 }
 
 async fn target(global: &Global, named: &Named) -> Result<(Arc<dyn Store>, Found), Failure> {
@@ -168,7 +178,11 @@ async fn target(global: &Global, named: &Named) -> Result<(Arc<dyn Store>, Found
     if found.run.finished.is_some() {
         let failure = Failure::new(Exit::Usage, format!("the run {} is over", found.run.id));
         let last = found.state().is_ok_and(|state| state.detach.is_some());
-        return Err(if last { failure } else { failure.next(format!("to take it back: cutover rollback {}", found.run.id)) });
+        return Err(if last {
+            failure
+        } else {
+            failure.next(format!("to take it back: cutover rollback {}", found.run.id))
+        });
     }
     Ok((store, found))
 }

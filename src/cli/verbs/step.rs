@@ -59,7 +59,10 @@ pub async fn run(global: &Global, args: &Step) -> Result<Exit, Failure> {
         Due::Begin(known) => {
             let plan = find::begun(&file, color)?;
             if let Some(last) = known.first() {
-                term::complain(&format!("{} has changed since the run {} of it, which is over: a new one begins", plan.source, last.id));
+                term::complain(&format!(
+                    "{} has changed since the run {} of it, which is over: a new one begins",
+                    plan.source, last.id
+                ));
             }
             let ports = world::ports(&plan, store).await;
             first(global, args, &plan, ports, &known).await
@@ -67,7 +70,9 @@ pub async fn run(global: &Global, args: &Step) -> Result<Exit, Failure> {
         Due::GoOn(found) => go_on(global, args, &found, store).await,
         Due::Over(run, exit) => {
             term::complain(&format!("the run {run} of this plan is over: {}; nothing to do", exit.meaning()));
-            term::complain("to do the plan once more: cutover run; or change the file, its text is what tells two plans apart");
+            term::complain(
+                "to do the plan once more: cutover run; or change the file, its text is what tells two plans apart",
+            );
             Ok(exit)
         }
     }

@@ -50,7 +50,8 @@ pub fn clear(c: &Context<'_>, batch: &Batch, writes: &[Write]) -> Clearance {
     let groups: BTreeSet<_> = writes.iter().flat_map(raised).collect();
     let waits: BTreeMap<_, _> = groups.iter().filter_map(|group| Some((group, wait(group)?))).collect();
     let blind = hold::blind(c.state, c.watch).filter(|_| !batch.raises.is_empty());
-    let held = writes.iter().filter(|write| blind.is_some() || raised(write).iter().any(|group| waits.contains_key(group)));
+    let held =
+        writes.iter().filter(|write| blind.is_some() || raised(write).iter().any(|group| waits.contains_key(group)));
     Clearance {
         held: held.map(|write| write.route.clone()).collect(),
         waits: blind.map_or_else(|| waits.into_values().collect(), |wait| vec![wait]),

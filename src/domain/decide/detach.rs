@@ -15,8 +15,11 @@ pub fn decide(c: &Context<'_>) -> Decision {
     let Some(detach) = &c.state.detach else { return Decision::Wait(Vec::new()) };
     let Tally { writes, open, unread, left, .. } = Tally::of(c.state.routes.values(), |route| standing(c, route));
     let late = later(c.state.gate_since, c.plan.strategy.gates.timeout) <= c.now;
-    let marker = (c.watch.marker == Some(Marker::Missing)).then(|| "the marker tag is gone from the load balancer".to_owned());
-    let unmarked = || c.watch.marker_unread.as_ref().map(|why| format!("whose marker is on the load balancer cannot be read: {why}"));
+    let marker =
+        (c.watch.marker == Some(Marker::Missing)).then(|| "the marker tag is gone from the load balancer".to_owned());
+    let unmarked = || {
+        c.watch.marker_unread.as_ref().map(|why| format!("whose marker is on the load balancer cannot be read: {why}"))
+    };
     if let Some(why) = marker.or_else(unmarked).or_else(|| c.watch.lapsed.clone()) {
         return if late { leave(why) } else { wait(WaitReason::Frozen, why, None) };
     }
@@ -24,7 +27,11 @@ pub fn decide(c: &Context<'_>) -> Decision {
         return Decision::Write(Batch { restore: false, writes, raises: Vec::new() });
     }
     if let Some(until) = open {
-        return wait(WaitReason::OpenWrite, "a write was never answered; it is decided once it can no longer take effect", Some(until));
+        return wait(
+            WaitReason::OpenWrite,
+            "a write was never answered; it is decided once it can no longer take effect",
+            Some(until),
+        );
     }
     if let Some(why) = unread {
         return if late { leave(why) } else { wait(WaitReason::Unreadable, why, None) };
@@ -72,7 +79,9 @@ fn standing(c: &Context<'_>, route: &Route) -> Standing {
         return Standing::Left(element.clone());
     }
     match route.split().detach(&[old]) {
-        Some(set) if weight == 0 => Standing::Wrong(Write { route: route.start.id.clone(), expect: Some(route.split().clone()), set }),
+        Some(set) if weight == 0 => {
+            Standing::Wrong(Write { route: route.start.id.clone(), expect: Some(route.split().clone()), set })
+        }
         _ => Standing::Left("the old group carries traffic there".into()),
     }
 }
@@ -86,8 +95,10 @@ fn bindings(plan: &Plan, state: &State, detach: &Detach) -> Vec<BindingStart> {
 
 fn remarks(detach: &Detach, kept: &[BindingStart]) -> Vec<String> {
     let left = detach.dealt.iter().filter_map(|((cluster, binding), why)| Some((cluster, binding, why.as_deref()?)));
-    let left = left.map(|(cluster, binding, why)| format!("the binding {binding} in cluster {cluster} was left there: {why}"));
-    let kept = kept.iter().map(|b| format!("the binding {} in cluster {} was left there", b.binding.full_name(), b.cluster));
+    let left =
+        left.map(|(cluster, binding, why)| format!("the binding {binding} in cluster {cluster} was left there: {why}"));
+    let kept =
+        kept.iter().map(|b| format!("the binding {} in cluster {} was left there", b.binding.full_name(), b.cluster));
     left.chain(kept).collect()
 }
 

@@ -87,10 +87,14 @@ pub fn questions(plan: &Plan, state: &State, quiet: Duration, now: Timestamp) ->
     let to = earlier(now, LATE);
     let ask = |workload: &String| {
         let routes = || state.routes.values().filter(|r| r.start.workload == *workload);
-        let side =
-            |cluster: &str, groups: BTreeSet<(String, String)>| Side { cluster: cluster.into(), groups: groups.into_iter().collect() };
-        let old = routes().filter_map(|r| Some((old_group(plan, r)?.to_owned(), r.start.load_balancer.clone()))).collect();
-        let new = routes().flat_map(|r| carriers(r).map(|arn| (arn.to_owned(), r.start.load_balancer.clone()))).collect();
+        let side = |cluster: &str, groups: BTreeSet<(String, String)>| Side {
+            cluster: cluster.into(),
+            groups: groups.into_iter().collect(),
+        };
+        let old =
+            routes().filter_map(|r| Some((old_group(plan, r)?.to_owned(), r.start.load_balancer.clone()))).collect();
+        let new =
+            routes().flat_map(|r| carriers(r).map(|arn| (arn.to_owned(), r.start.load_balancer.clone()))).collect();
         let gate = MetricGate {
             name: format!("finalize-{workload}"),
             scope: Scope::Workload(workload.clone()),
@@ -120,7 +124,14 @@ pub fn carriers(route: &Route) -> impl Iterator<Item = &str> {
 }
 
 /// Everything that has to be so, of a run that is fit for it.
-pub fn judge(plan: &Plan, state: &State, records: &[Record], facts: &Facts, quiet: Duration, now: Timestamp) -> Vec<Item> {
+pub fn judge(
+    plan: &Plan,
+    state: &State,
+    records: &[Record],
+    facts: &Facts,
+    quiet: Duration,
+    now: Timestamp,
+) -> Vec<Item> {
     let mut all = vec![item("run", Stands::Yes, format!("the run {} has completed", state.run))];
     all.push(shares(plan, state, facts));
     all.push(time(plan, state, records, now));
@@ -161,13 +172,21 @@ fn time(plan: &Plan, state: &State, records: &[Record], now: Timestamp) -> Item 
     let from = &plan.strategy.from;
     let sticky = state.routes.values().filter_map(|r| r.start.content.sticky()?.seconds).max().unwrap_or(0);
     let old: BTreeSet<&str> = state.routes.values().filter_map(|r| old_group(plan, r)).collect();
-    let delay = state.started.groups.iter().filter(|(arn, _)| old.contains(arn.as_str())).map(|(_, g)| g.deregistration_delay).max();
+    let delay = state
+        .started
+        .groups
+        .iter()
+        .filter(|(arn, _)| old.contains(arn.as_str()))
+        .map(|(_, g)| g.deregistration_delay)
+        .max();
     let (sticky, delay) = (Duration::from_secs(sticky.into()), Duration::from_secs(delay.unwrap_or(0).into()));
     let Some(last) = last_shift(plan, state, records) else {
         return item("time", Stands::Yes, format!("{from} has had no traffic in this run"));
     };
-    let (until, parts) =
-        (later(last, sticky + delay), format!("stickiness {} and deregistration {}", duration::show(sticky), duration::show(delay)));
+    let (until, parts) = (
+        later(last, sticky + delay),
+        format!("stickiness {} and deregistration {}", duration::show(sticky), duration::show(delay)),
+    );
     if until > now {
         let message = format!("the last shift was at {}, and {parts} are not over", last.strftime("%F %T UTC"));
         return Item { until: Some(until), ..item("time", Stands::Wait, message) };
@@ -199,7 +218,11 @@ fn last_shift(plan: &Plan, state: &State, records: &[Record]) -> Option<Timestam
 fn requests(plan: &Plan, workload: &str, seen: &Seen, quiet: Duration) -> Item {
     let (from, quiet) = (&plan.strategy.from, duration::show(quiet));
     let unknown = |why: &str| {
-        item("requests", Stands::Unknown, format!("{workload}: not known whether {from} was asked anything in the last {quiet}: {why}"))
+        item(
+            "requests",
+            Stands::Unknown,
+            format!("{workload}: not known whether {from} was asked anything in the last {quiet}: {why}"),
+        )
     };
     match seen {
         Seen::Counts { old, .. } if old.requests > 0 => {
@@ -209,7 +232,11 @@ fn requests(plan: &Plan, workload: &str, seen: &Seen, quiet: Duration) -> Item {
         Seen::Counts { new, .. } if new.requests == 0 => unknown("there is no traffic to compare it with"),
         Seen::Counts { new, .. } => {
             let n = new.requests;
-            item("requests", Stands::Yes, format!("{workload}: {from} was asked nothing in the last {quiet}, the others {n} times"))
+            item(
+                "requests",
+                Stands::Yes,
+                format!("{workload}: {from} was asked nothing in the last {quiet}, the others {n} times"),
+            )
         }
         Seen::Nothing { .. } => unknown("there is no traffic to compare it with"),
         Seen::Unreadable { message } | Seen::State { message, .. } => unknown(message),
@@ -224,7 +251,9 @@ fn rules(plan: &Plan, state: &State, facts: &Facts) -> Item {
     for (load_balancer, census) in &facts.census {
         let census = match census {
             Ok(census) => census,
-            Err(why) => return item("rules", Stands::Unknown, format!("the rules of {load_balancer} cannot be read: {why}")),
+            Err(why) => {
+                return item("rules", Stands::Unknown, format!("the rules of {load_balancer} cannot be read: {why}"));
+            }
         };
         if let Some(unread) = census.unread.iter().find(|u| !state.routes.contains_key(&u.id) && u.may_concern(&old)) {
             return item("rules", Stands::Unknown, format!("{} cannot be read: {}", unread.label, unread.why));
@@ -237,21 +266,28 @@ fn rules(plan: &Plan, state: &State, facts: &Facts) -> Item {
     if leading.is_empty() {
         return item("rules", Stands::Yes, format!("no other rule forwards to {from}"));
     }
-    item("rules", Stands::No, format!("these forward to {from} as well, and the plan does not move them: {}", leading.join(", ")))
+    item(
+        "rules",
+        Stands::No,
+        format!("these forward to {from} as well, and the plan does not move them: {}", leading.join(", ")),
+    )
 }
 
 /// Without the old cluster the others have to stand alone.
 fn health(plan: &Plan, state: &State, facts: &Facts) -> Item {
-    let name = |group: &str| state.started.groups.get(group).map_or_else(|| group.to_owned(), |start| start.name.clone());
+    let name =
+        |group: &str| state.started.groups.get(group).map_or_else(|| group.to_owned(), |start| start.name.clone());
     if let Some((arn, _)) = facts.healthy.iter().find(|(_, healthy)| matches!(healthy, Ok(0))) {
         return item("health", Stands::No, format!("{} has no healthy target", name(arn)));
     }
     if let Some((arn, why)) = facts.healthy.iter().find_map(|(arn, healthy)| Some((arn, healthy.as_ref().err()?))) {
         return item("health", Stands::Unknown, format!("the health of {} cannot be read: {why}", name(arn)));
     }
-    let all = facts.healthy.iter().filter_map(|(arn, healthy)| Some(format!("{} {}", name(arn), healthy.as_ref().ok()?)));
+    let all =
+        facts.healthy.iter().filter_map(|(arn, healthy)| Some(format!("{} {}", name(arn), healthy.as_ref().ok()?)));
     let all = all.collect::<Vec<_>>().join(", ");
-    let groups = if all.is_empty() { format!("no group but those of {} carries anything", plan.strategy.from) } else { all };
+    let groups =
+        if all.is_empty() { format!("no group but those of {} carries anything", plan.strategy.from) } else { all };
     item("health", Stands::Yes, format!("healthy targets: {groups}"))
 }
 

@@ -20,7 +20,8 @@ use crate::plan::model::{OnFailure, Plan, StepKind};
 /// Whether the raise gates of the current step hold: what a frozen time-out waits for.
 pub fn hold(c: &Context<'_>) -> bool {
     let step = goal::coming(c.plan, c.state.step).map_or(c.state.step, |(number, _)| number);
-    let healthy = first_raised(c.plan, c.state).iter().all(|group| gate_of(c, group, step, c.watch.gap()) == Raise::Holds);
+    let healthy =
+        first_raised(c.plan, c.state).iter().all(|group| gate_of(c, group, step, c.watch.gap()) == Raise::Holds);
     healthy && metrics::short(c).is_empty()
 }
 
@@ -36,14 +37,17 @@ pub fn gate_of(c: &Context<'_>, group: &str, step: usize, fresh: SignedDuration)
     };
     let zones = if start.cross_zone { Vec::new() } else { zones(start, c.watch, group) };
     let gate = &c.plan.strategy.gates.raise;
-    let need = gate::need(gate, share, carrying::family_total(c, group), &zones, Duration::from_secs(start.interval.into()));
+    let need =
+        gate::need(gate, share, carrying::family_total(c, group), &zones, Duration::from_secs(start.interval.into()));
     match c.watch.replicas.get(group) {
         // Targets are nodes: what answers behind them are the ready replicas.
         Some(ready) if *ready < need.healthy => {
             Raise::Short(format!("has {ready} ready replicas of the {} that {share} % needs", need.healthy))
         }
         _ => match (gate::raise(c.watch.of(group), &need, fresh, c.now), c.watch.ceilings.get(group)) {
-            (Raise::Short(why), Some(max)) if *max < need.healthy => Raise::Short(format!("{why}; its HPA stops at {max}")),
+            (Raise::Short(why), Some(max)) if *max < need.healthy => {
+                Raise::Short(format!("{why}; its HPA stops at {max}"))
+            }
             (raise, _) => raise,
         },
     }
@@ -54,12 +58,17 @@ pub fn gate_of(c: &Context<'_>, group: &str, step: usize, fresh: SignedDuration)
 /// compare them with.
 fn zones(start: &GroupStart, watch: &Watch, group: &str) -> Vec<String> {
     let seen: Vec<_> = watch.zones.get(group).into_iter().flatten().cloned().collect();
-    if start.zones.is_empty() || seen.is_empty() || seen.iter().any(|z| z == "all") { seen } else { start.zones.clone() }
+    if start.zones.is_empty() || seen.is_empty() || seen.iter().any(|z| z == "all") {
+        seen
+    } else {
+        start.zones.clone()
+    }
 }
 
 /// A cluster's share of the traffic before the first share step: the largest that it has on any route, in percent.
 fn original(state: &State, cluster: &str) -> u32 {
-    let share = |route: &Route| goal::shares_of(route, route.original()).get(cluster).map_or(0, |share| gate::ceil(*share));
+    let share =
+        |route: &Route| goal::shares_of(route, route.original()).get(cluster).map_or(0, |share| gate::ceil(*share));
     state.routes.values().map(share).max().unwrap_or(0)
 }
 
@@ -71,7 +80,8 @@ pub fn raise(c: &Context<'_>, groups: &[String], step: usize) -> Option<Decision
     };
     // While a window is closed nothing is late.
     let opened = opened(&c.plan.strategy.hours, c.now).filter(|_| c.state.step == step);
-    let timeout = later(opened.map_or(c.state.gate_since, |at| at.max(c.state.gate_since)), c.plan.strategy.gates.timeout);
+    let timeout =
+        later(opened.map_or(c.state.gate_since, |at| at.max(c.state.gate_since)), c.plan.strategy.gates.timeout);
     if timeout > c.now {
         waits[0].until = waits[0].until.or(Some(timeout));
         return Some(Decision::Wait(waits));
@@ -116,7 +126,9 @@ pub fn lacking(c: &Context<'_>, groups: &[String], step: usize) -> Option<Decisi
 pub fn why_not(c: &Context<'_>, group: &str, raise: Raise) -> Option<Wait> {
     let (message, until) = match raise {
         Raise::Unknown if c.watch.unreadable.contains_key(group) => (format!("{} cannot be read", c.name(group)), None),
-        Raise::Since(until) => (format!("{} is healthy enough, and must stay so for a while", c.name(group)), Some(until)),
+        Raise::Since(until) => {
+            (format!("{} is healthy enough, and must stay so for a while", c.name(group)), Some(until))
+        }
         Raise::Short(why) => (format!("{} {why}", c.name(group)), None),
         Raise::Holds | Raise::Unknown => return None,
     };
@@ -128,7 +140,11 @@ fn timed_out(c: &Context<'_>, groups: &[String], why: String) -> Decision {
     if c.plan.strategy.gates.on_timeout == OnFailure::Pause {
         return failure::frozen(Freeze::GateTimeout, message);
     }
-    let failed = Event::GateFailed { gate: GateKind::Raise, group: groups.first().cloned().unwrap_or_default(), message: message.clone() };
+    let failed = Event::GateFailed {
+        gate: GateKind::Raise,
+        group: groups.first().cloned().unwrap_or_default(),
+        message: message.clone(),
+    };
     Decision::Record(match guard::back(c, message) {
         Ok(events) => [vec![failed], events].concat(),
         Err(freeze) => vec![failed, freeze],
@@ -140,7 +156,8 @@ pub fn raised(state: &State, routes: &[(&Route, Split)]) -> Vec<String> {
     let mut all: Vec<String> = Vec::new();
     for (route, set) in routes {
         let (now, then) = (goal::shares_of(route, &route.expected().split), goal::shares_of(route, set));
-        let rises = |cluster: &str| then.get(cluster).copied().unwrap_or(0.0) > now.get(cluster).copied().unwrap_or(0.0) + 1e-9;
+        let rises =
+            |cluster: &str| then.get(cluster).copied().unwrap_or(0.0) > now.get(cluster).copied().unwrap_or(0.0) + 1e-9;
         all.extend(route.start.groups.iter().filter(|(c, _)| rises(c)).map(|(_, arn)| arn.clone()));
     }
     all.sort_unstable();
@@ -152,8 +169,11 @@ pub fn raised(state: &State, routes: &[(&Route, Split)]) -> Vec<String> {
 /// The groups that the first share step to come raises.
 pub fn first_raised(plan: &Plan, state: &State) -> Vec<String> {
     let Some((number, _)) = goal::coming(plan, state.step) else { return Vec::new() };
-    let pairs: Vec<_> =
-        state.routes.values().filter_map(|r| goal::after(plan, &state.started, r, number).ok().map(|set| (r, set))).collect();
+    let pairs: Vec<_> = state
+        .routes
+        .values()
+        .filter_map(|r| goal::after(plan, &state.started, r, number).ok().map(|set| (r, set)))
+        .collect();
     raised(state, &pairs)
 }
 

@@ -22,8 +22,11 @@ fn managed(plan: &Plan, start: Option<&Shares>, route: &Route) -> Vec<(ClusterNa
 /// The original split with these shares. Clusters that the plan never uses here have none, and are not attached for it.
 fn spell(plan: &Plan, begun: &Started, route: &Route, shares: &Shares) -> Result<Split, Imprecise> {
     let managed = managed(plan, begun.start.as_ref(), route);
-    let shares =
-        shares.iter().filter(|(c, share)| **share > 0 || managed.iter().any(|(m, _)| m == *c)).map(|(c, s)| (c.clone(), *s)).collect();
+    let shares = shares
+        .iter()
+        .filter(|(c, share)| **share > 0 || managed.iter().any(|(m, _)| m == *c))
+        .map(|(c, s)| (c.clone(), *s))
+        .collect();
     shares::spell(route.original(), &managed, &shares, route.start.limits)
 }
 
@@ -48,7 +51,8 @@ pub fn after(plan: &Plan, begun: &Started, route: &Route, step: usize) -> Result
     if let Some((_, shares)) = ruling(plan, step).filter(|(number, _)| *number >= begun.from_step) {
         return spell(plan, begun, route, shares);
     }
-    let bound = plan.strategy.steps.iter().any(|s| s.kind == StepKind::Bind && (begun.from_step..=step).contains(&s.number));
+    let bound =
+        plan.strategy.steps.iter().any(|s| s.kind == StepKind::Bind && (begun.from_step..=step).contains(&s.number));
     Ok(if bound { attached(plan, begun, route) } else { route.original().clone() })
 }
 
@@ -70,7 +74,8 @@ pub fn back(plan: &Plan, state: &State, route: &Route, rollback: &Rollback, live
         return Ok(part);
     }
     let start = start(plan, state, route, live)?;
-    let idle: Vec<_> = route.start.groups.values().map(String::as_str).filter(|arn| start.weight(arn).unwrap_or(0) == 0).collect();
+    let idle: Vec<_> =
+        route.start.groups.values().map(String::as_str).filter(|arn| start.weight(arn).unwrap_or(0) == 0).collect();
     if breaks(plan, state, route, rollback) {
         return Ok(start.detach(&idle).unwrap_or(start));
     }
@@ -92,7 +97,8 @@ fn part(state: &State, route: &Route, ramp: &Ramping, live: &Split) -> Option<Sp
     let between = |c: &&ClusterName| ((*c).clone(), (of(&home, c) - of(&from, c)).mul_add(way, of(&from, c)));
     let shares = rounded(&clusters.iter().map(between).collect());
     let base = if foreign(route, live) { live } else { route.original() };
-    let attached: Vec<_> = route.start.groups.values().map(String::as_str).filter(|arn| live.weight(arn).is_some()).collect();
+    let attached: Vec<_> =
+        route.start.groups.values().map(String::as_str).filter(|arn| live.weight(arn).is_some()).collect();
     Some(spell_into(route, base, &shares).map_or_else(|_| begun.clone(), |spelled| spelled.attach(&attached)))
 }
 
@@ -113,9 +119,14 @@ fn rounded(shares: &BTreeMap<ClusterName, f64>) -> Shares {
 
 /// Shares in a split whose other members stay as they are there, which need not be as they were at the start.
 fn spell_into(route: &Route, live: &Split, shares: &Shares) -> Result<Split, Imprecise> {
-    let used = route.start.groups.iter().filter(|(c, arn)| live.weight(arn).is_some() || shares.get(*c).is_some_and(|s| *s > 0));
+    let used = route
+        .start
+        .groups
+        .iter()
+        .filter(|(c, arn)| live.weight(arn).is_some() || shares.get(*c).is_some_and(|s| *s > 0));
     let managed: Vec<_> = used.map(|(c, arn)| (c.clone(), arn.clone())).collect();
-    let shares = shares.iter().filter(|(c, _)| managed.iter().any(|(m, _)| m == *c)).map(|(c, s)| (c.clone(), *s)).collect();
+    let shares =
+        shares.iter().filter(|(c, _)| managed.iter().any(|(m, _)| m == *c)).map(|(c, s)| (c.clone(), *s)).collect();
     shares::spell(live, &managed, &shares, route.start.limits)
 }
 
@@ -152,11 +163,16 @@ pub fn origin(state: &State, route: &Route) -> BTreeMap<ClusterName, f64> {
 /// The shares of the start. Where someone else changed the part of the split that is not the plan's, they are spelled into what is live:
 /// that part is not ours to put back.
 fn start(plan: &Plan, state: &State, route: &Route, live: &Split) -> Result<Split, Imprecise> {
-    if let (true, Some(shares)) = (foreign(route, live), state.started.start.clone().or_else(|| whole(&shares_of(route, route.original()))))
+    if let (true, Some(shares)) =
+        (foreign(route, live), state.started.start.clone().or_else(|| whole(&shares_of(route, route.original()))))
     {
         return spell_into(route, live, &shares);
     }
-    state.started.start.as_ref().map_or_else(|| Ok(route.original().clone()), |shares| spell(plan, &state.started, route, shares))
+    state
+        .started
+        .start
+        .as_ref()
+        .map_or_else(|| Ok(route.original().clone()), |shares| spell(plan, &state.started, route, shares))
 }
 
 /// Whether the part of a split that is not the plan's is not what it was at the start.
@@ -180,16 +196,23 @@ fn whole(shares: &BTreeMap<ClusterName, f64>) -> Option<Shares> {
 
 /// Whether this rollback drops the new groups from this action: group stickiness is on, cookies may have been given, and nobody chose otherwise.
 pub fn breaks(plan: &Plan, state: &State, route: &Route, rollback: &Rollback) -> bool {
-    sticky_clients(plan, state, route) && rollback.automatic && plan.strategy.rollback_stickiness == RollbackStickiness::Break
+    sticky_clients(plan, state, route)
+        && rollback.automatic
+        && plan.strategy.rollback_stickiness == RollbackStickiness::Break
 }
 
 /// Whether clients may hold cookies that lead to a group which a rollback puts to 0: it had traffic before the run, or in it.
 pub fn sticky_clients(plan: &Plan, state: &State, route: &Route) -> bool {
     let carries = |id: &str| route.original().carries(id);
     let done = plan.strategy.steps.iter().take(state.step).skip(state.started.from_step - 1);
-    let raised: Vec<_> = done.filter_map(|s| if let StepKind::Shares(shares) = &s.kind { Some(shares) } else { None }).collect();
+    let raised: Vec<_> =
+        done.filter_map(|s| if let StepKind::Shares(shares) = &s.kind { Some(shares) } else { None }).collect();
     let lost = |(cluster, arn): (&ClusterName, &String)| {
-        let stays = state.started.start.as_ref().map_or(carries(arn), |start| start.get(cluster).is_some_and(|share| *share > 0));
+        let stays = state
+            .started
+            .start
+            .as_ref()
+            .map_or(carries(arn), |start| start.get(cluster).is_some_and(|share| *share > 0));
         !stays && (carries(arn) || raised.iter().any(|shares| shares.get(cluster).is_some_and(|share| *share > 0)))
     };
     route.start.content.sticky().is_some() && route.start.groups.iter().any(lost)

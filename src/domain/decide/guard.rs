@@ -40,8 +40,9 @@ pub fn decide(c: &Context<'_>) -> Option<Decision> {
 
 /// Whether a cluster is the one that rollbacks return to.
 fn started_on(state: &State, cluster: &str) -> bool {
-    let carries =
-        |route: &Route| way_back::carriers(state, route).iter().any(|arn| route.start.groups.get(cluster).is_some_and(|own| own == arn));
+    let carries = |route: &Route| {
+        way_back::carriers(state, route).iter().any(|arn| route.start.groups.get(cluster).is_some_and(|own| own == arn))
+    };
     state.routes.values().any(carries)
 }
 
@@ -59,7 +60,8 @@ fn failed(c: &Context<'_>, group: &str, message: String) -> Option<Decision> {
     let failure = Event::GateFailed { gate: GateKind::Guard, group: group.into(), message: message.clone() };
     if c.plan.strategy.on_failure == OnFailure::Pause {
         let again = frozen == Some(Freeze::GuardFailed);
-        return (!again).then(|| Decision::Record(vec![failure, Event::Frozen { reason: Freeze::GuardFailed, message }]));
+        return (!again)
+            .then(|| Decision::Record(vec![failure, Event::Frozen { reason: Freeze::GuardFailed, message }]));
     }
     match back(c, message) {
         Err(_) if frozen == Some(Freeze::NoWayBack) => None,
@@ -72,7 +74,8 @@ fn failed(c: &Context<'_>, group: &str, message: String) -> Option<Decision> {
 pub(super) fn back(c: &Context<'_>, cause: String) -> Result<Vec<Event>, Event> {
     let open = c.state.routes.values().filter(|r| !r.gone());
     if c.state.routes.is_empty() || open.clone().all(|r| way_back::none(c.state, r, c.watch)) {
-        let message = format!("{cause}; but the way back has no healthy target either, so the traffic stays where it is");
+        let message =
+            format!("{cause}; but the way back has no healthy target either, so the traffic stays where it is");
         return Err(Event::Frozen { reason: Freeze::NoWayBack, message });
     }
     let rollback = Event::RollbackStarted { cause, by: AUTOMATIC.into(), to_step: None, force: false, request: None };
@@ -95,9 +98,11 @@ pub fn failing(c: &Context<'_>) -> Vec<Wait> {
     let bound = c.plan.strategy.gates.guard.for_;
     let groups = groups(c).into_iter();
     let failing = groups.filter_map(|(group, _, g)| match g {
-        Guard::Failing(since, why) => {
-            Some(Wait { reason: WaitReason::GuardFailing, message: format!("{} {why}", c.name(group)), until: Some(later(since, bound)) })
-        }
+        Guard::Failing(since, why) => Some(Wait {
+            reason: WaitReason::GuardFailing,
+            message: format!("{} {why}", c.name(group)),
+            until: Some(later(since, bound)),
+        }),
         _ => None,
     });
     failing.collect()

@@ -37,7 +37,8 @@ pub fn decide(c: &Context<'_>) -> Option<Decision> {
     if let (Phase::Baking, Some(event)) = (c.state.phase, bake::bake_record(c)) {
         return Some(Decision::Record(vec![event]));
     }
-    let waits: Vec<_> = [newer, frozen(c.state), paused(c.state), blind(c.state, c.watch)].into_iter().flatten().collect();
+    let waits: Vec<_> =
+        [newer, frozen(c.state), paused(c.state), blind(c.state, c.watch)].into_iter().flatten().collect();
     if waits.is_empty() { None } else { Some(Decision::Wait(waits)) }
 }
 
@@ -47,7 +48,10 @@ fn reason(c: &Context<'_>) -> Option<(Freeze, String)> {
         return Some((Freeze::Drift, message));
     }
     if c.watch.marker == Some(Marker::Missing) {
-        return Some((Freeze::LockLost, "the marker tag is gone from the load balancer, and nobody else's is there".into()));
+        return Some((
+            Freeze::LockLost,
+            "the marker tag is gone from the load balancer, and nobody else's is there".into(),
+        ));
     }
     if let Some(why) = &c.watch.lapsed {
         return Some((Freeze::LockLost, format!("{why}; nobody else is known to have it")));
@@ -69,7 +73,9 @@ fn drift(state: &State) -> Option<String> {
 /// Whether what froze the run is gone by itself. A failed guard or write needs a person.
 fn thaws(c: &Context<'_>, frozen: Freeze, reason: Option<Freeze>) -> bool {
     match frozen {
-        Freeze::Drift | Freeze::Unreadable | Freeze::LockLost => reason != Some(frozen) && c.watch.blind_since.is_none(),
+        Freeze::Drift | Freeze::Unreadable | Freeze::LockLost => {
+            reason != Some(frozen) && c.watch.blind_since.is_none()
+        }
         Freeze::GateTimeout => gates::hold(c),
         Freeze::FromInTrouble => guard::groups(c).iter().all(|(_, _, g)| matches!(g, Guard::Fine | Guard::Failing(..))),
         Freeze::GuardFailed | Freeze::WriteFailed | Freeze::HookFailed | Freeze::NoWayBack => false,
@@ -80,7 +86,8 @@ fn thaws(c: &Context<'_>, frozen: Freeze, reason: Option<Freeze>) -> bool {
 fn reassert(c: &Context<'_>) -> Option<Decision> {
     let routes = c.state.routes.values().filter(|r| r.reassert && r.open.is_none() && !r.gone() && !c.state.held());
     let done = if c.state.phase == Phase::Ready { c.state.step - 1 } else { c.state.step };
-    let wanted = |r: &Route| if r.late { goal::after(c.plan, &c.state.started, r, done).ok() } else { Some(r.split().clone()) };
+    let wanted =
+        |r: &Route| if r.late { goal::after(c.plan, &c.state.started, r, done).ok() } else { Some(r.split().clone()) };
     let routes: Vec<_> = routes.filter_map(|r| Some((r, wanted(r)?))).collect();
     gates::lacking(c, &gates::raised(c.state, &routes), c.state.step).or_else(|| gates::batch_over(c.state, routes))
 }
@@ -99,7 +106,12 @@ fn paused(state: &State) -> Option<Wait> {
 /// What cannot be read at present, and how to log in again where that is why.
 pub fn blind(state: &State, watch: &Watch) -> Option<Wait> {
     watch.blind_since?;
-    let login = watch.unreadable.values().chain(&watch.marker_unread).any(|why| matches!(why, Unreadable::Credentials(_)));
+    let login =
+        watch.unreadable.values().chain(&watch.marker_unread).any(|why| matches!(why, Unreadable::Credentials(_)));
     let hint = if login { "; log in again (for example `aws sso login`), the run goes on by itself" } else { "" };
-    Some(Wait { reason: WaitReason::Unreadable, message: format!("{}{hint}", watch.blindness(&state.started)?), until: None })
+    Some(Wait {
+        reason: WaitReason::Unreadable,
+        message: format!("{}{hint}", watch.blindness(&state.started)?),
+        until: None,
+    })
 }

@@ -84,7 +84,8 @@ fn under_way(plan: &Plan, id: HookId, progress: Option<&Progress>) -> Option<Dec
 }
 
 fn running(plan: &Plan, id: HookId, since: Timestamp) -> Decision {
-    let timeout = own(plan, id).map(|(_, exec)| exec.timeout).or(given(plan, id).map(|hook| hook.timeout)).unwrap_or_default();
+    let timeout =
+        own(plan, id).map(|(_, exec)| exec.timeout).or(given(plan, id).map(|hook| hook.timeout)).unwrap_or_default();
     wait(WaitReason::Hook, words(plan, id), Some(later(since, timeout)))
 }
 

@@ -84,7 +84,8 @@ fn holds(reason: WaitReason, frozen: bool) -> bool {
 
 /// What is waited for, and until when.
 fn words(stop: Stop, waits: &[Wait]) -> String {
-    let until = |wait: &Wait| wait.until.map_or(String::new(), |until| format!(", until {}", until.strftime("%F %T UTC")));
+    let until =
+        |wait: &Wait| wait.until.map_or(String::new(), |until| format!(", until {}", until.strftime("%F %T UTC")));
     let all: Vec<_> = waits.iter().map(|wait| format!("{}{}", wait.message, until(wait))).collect();
     let all = all.join("; ");
     if stop == Stop::Waiting { format!("waiting: {all}") } else { all }

@@ -41,7 +41,9 @@ fn new_carries(plan: &Plan, state: &State) -> bool {
 
 /// Whether shares are being written, and do not stand yet: what is measured now is about neither the old nor the new ones.
 pub fn moving(plan: &Plan, state: &State) -> bool {
-    state.phase == Phase::Moving && state.first_write.is_some() && context::current(plan, state).is_some_and(|kind| *kind != StepKind::Bind)
+    state.phase == Phase::Moving
+        && state.first_write.is_some()
+        && context::current(plan, state).is_some_and(|kind| *kind != StepKind::Bind)
 }
 
 /// What is to be measured now, leaving out the gates that somebody measures already.
@@ -51,8 +53,11 @@ pub fn questions(plan: &Plan, state: &State, busy: &BTreeSet<String>, now: Times
     }
     let gates = in_force(plan, state).into_iter().filter(|gate| !busy.contains(&gate.name));
     let ask = |gate: &MetricGate| {
-        let since =
-            state.shares_since.max(if matches!(gate.scope, Scope::Step(n) if n == state.step) { state.step_since } else { Timestamp::MIN });
+        let since = state.shares_since.max(if matches!(gate.scope, Scope::Step(n) if n == state.step) {
+            state.step_since
+        } else {
+            Timestamp::MIN
+        });
         let back = plan.strategy.observe_every.unwrap_or_default();
         let (from, to) = Question::span(gate, state.measured(&gate.name).last(), since, back, now)?;
         let side = |cluster: &str| side(state, gate, cluster);
@@ -64,7 +69,8 @@ pub fn questions(plan: &Plan, state: &State, busy: &BTreeSet<String>, now: Times
 fn side(state: &State, gate: &MetricGate, cluster: &str) -> Side {
     let concerned = |workload: &str| !matches!(&gate.scope, Scope::Workload(name) if name != workload);
     let routes = state.routes.values().filter(|r| concerned(&r.start.workload));
-    let groups: BTreeSet<_> = routes.filter_map(|r| Some((r.start.groups.get(cluster)?.clone(), r.start.load_balancer.clone()))).collect();
+    let groups: BTreeSet<_> =
+        routes.filter_map(|r| Some((r.start.groups.get(cluster)?.clone(), r.start.load_balancer.clone()))).collect();
     Side { cluster: cluster.to_owned(), groups: groups.into_iter().collect() }
 }
 
@@ -111,7 +117,10 @@ pub fn news(c: &Context<'_>) -> Vec<Event> {
 /// The first guard that has failed, by its name, and why.
 pub fn failed(c: &Context<'_>) -> Option<(String, String)> {
     let gates = in_force(c.plan, c.state).into_iter().filter(|g| g.guard && !g.dry_run);
-    gates.map(|gate| (gate, verdict(c, gate))).find(|(_, v)| v.call == Call::Fail).map(|(gate, v)| (gate.name.clone(), v.why))
+    gates
+        .map(|gate| (gate, verdict(c, gate)))
+        .find(|(_, v)| v.call == Call::Fail)
+        .map(|(gate, v)| (gate.name.clone(), v.why))
 }
 
 /// What the gates that must pass before the current step goes on still say, as waits; empty where all pass.
@@ -124,7 +133,9 @@ pub fn short(c: &Context<'_>) -> Vec<Wait> {
         {
             false
         }
-        Some(StepKind::Bind | StepKind::Shares(_) | StepKind::Approval(_) | StepKind::Unknown) | None => return Vec::new(),
+        Some(StepKind::Bind | StepKind::Shares(_) | StepKind::Approval(_) | StepKind::Unknown) | None => {
+            return Vec::new();
+        }
     };
     let gates = in_force(c.plan, c.state).into_iter().filter(|g| g.raise && !g.dry_run);
     let gates = gates.filter(|g| !own || g.scope == Scope::Step(c.state.step));

@@ -9,7 +9,11 @@ pub fn unknown(plan: &Plan, state: &State) -> Option<String> {
     let all = plan.newer.len() + state.newer.len();
     let first = state.newer.first().or(plan.newer.first())?;
     let more = if all > 1 { format!(" (and {} more)", all - 1) } else { String::new() };
-    let tool = if state.tool.is_empty() { "the cutover that began it".to_owned() } else { format!("cutover {} or later", state.tool) };
+    let tool = if state.tool.is_empty() {
+        "the cutover that began it".to_owned()
+    } else {
+        format!("cutover {} or later", state.tool)
+    };
     Some(format!("this run is newer than this cutover {}: {first}{more}; go on with {tool}", env!("CARGO_PKG_VERSION")))
 }
 

@@ -39,7 +39,11 @@ pub fn next(c: &Context<'_>, ramp: &Ramping) -> Decision {
             return wait(WaitReason::Ramp, message, None);
         }
     }
-    if unseen.is_empty() { Decision::Record(vec![Event::Ramped { percent, early: None }]) } else { Decision::Look(unseen) }
+    if unseen.is_empty() {
+        Decision::Record(vec![Event::Ramped { percent, early: None }])
+    } else {
+        Decision::Look(unseen)
+    }
 }
 
 /// A group that has traffic still, and nobody to serve it.

@@ -16,10 +16,13 @@ pub fn events(c: &Context<'_>) -> Vec<Event> {
 
 /// Rules that were made since the start and carry traffic to a group that the run moves it away from.
 fn appeared(c: &Context<'_>) -> Vec<Event> {
-    let (Some(others), false) = (&c.state.started.others, matches!(c.state.phase, Phase::RollingBack | Phase::Detaching)) else {
+    let (Some(others), false) =
+        (&c.state.started.others, matches!(c.state.phase, Phase::RollingBack | Phase::Detaching))
+    else {
         return Vec::new();
     };
-    let known = |id: &RouteId| others.contains(id) || c.state.routes.contains_key(id) || c.state.newcomers.contains_key(id);
+    let known =
+        |id: &RouteId| others.contains(id) || c.state.routes.contains_key(id) || c.state.newcomers.contains_key(id);
     let new = c.watch.census.iter().filter(|found| !known(&found.id));
     let starts = new.filter_map(|found| start(c.state, found));
     starts.map(|route| Event::Appeared { route: Box::new(route) }).collect()
@@ -67,7 +70,9 @@ fn opened(route: &Route, open: &Open, live: &Content, at: Timestamp) -> Option<E
     }
     if open.pending && !over {
         // A crash left it: whatever was sent may still be under way.
-        return only(open).filter(|set| is(live, route, set)).map(|_| outcome(route, WriteResult::Applied, Some(live.split.clone()), None));
+        return only(open)
+            .filter(|set| is(live, route, set))
+            .map(|_| outcome(route, WriteResult::Applied, Some(live.split.clone()), None));
     }
     if open.sets.iter().any(|set| is(live, route, set)) {
         let decided = over || open.sets.len() == 1;
@@ -77,7 +82,8 @@ fn opened(route: &Route, open: &Open, live: &Content, at: Timestamp) -> Option<E
         return over.then(|| outcome(route, WriteResult::Failed, None, Some("it never took effect".into())));
     }
     // What was sent can no longer come, and what is there is known to be someone else's: nothing of ours is open.
-    drifted(route, live).or_else(|| over.then(|| outcome(route, WriteResult::Failed, None, Some("someone else's is there".into()))))
+    drifted(route, live)
+        .or_else(|| over.then(|| outcome(route, WriteResult::Failed, None, Some("someone else's is there".into()))))
 }
 
 fn only(open: &Open) -> Option<&Split> {
@@ -104,7 +110,11 @@ fn drifted(route: &Route, live: &Content) -> Option<Event> {
 }
 
 fn back(route: &Route, live: &Content) -> Event {
-    Event::Drifted { route: route.start.id.clone(), expected: Box::new(route.known.clone()), live: Some(Box::new(live.clone())) }
+    Event::Drifted {
+        route: route.start.id.clone(),
+        expected: Box::new(route.known.clone()),
+        live: Some(Box::new(live.clone())),
+    }
 }
 
 fn outcome(route: &Route, result: WriteResult, live: Option<Split>, detail: Option<String>) -> Event {

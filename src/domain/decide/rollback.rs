@@ -25,11 +25,16 @@ pub fn decide(c: &Context<'_>) -> Decision {
         return Decision::Write(Batch { restore: true, writes, raises: Vec::new() });
     }
     if let Some(until) = open {
-        return wait(WaitReason::OpenWrite, "every route reads back right; a write that was never answered may still come", Some(until));
+        return wait(
+            WaitReason::OpenWrite,
+            "every route reads back right; a write that was never answered may still come",
+            Some(until),
+        );
     }
     if unread.is_some() {
         let blind = hold::blind(c.state, c.watch).map(|wait| Decision::Wait(vec![wait]));
-        return blind.unwrap_or_else(|| wait(WaitReason::Unreadable, "a rule that was deleted is looked for once more", None));
+        return blind
+            .unwrap_or_else(|| wait(WaitReason::Unreadable, "a rule that was deleted is looked for once more", None));
     }
     if let Some(ramping) = rollback.part().filter(|_| left.len() + lost.len() < c.state.routes.len()) {
         return ramp::next(c, ramping);
@@ -54,7 +59,10 @@ fn first_things_first<'a>(plan: &Plan, state: &'a State) -> Vec<&'a Route> {
             || goal::shares_of(route, route.original()),
             |start| start.iter().map(|(cluster, share)| (cluster.clone(), f64::from(*share))).collect(),
         );
-        let lost = plan.clusters.iter().map(|c| was.get(&c.name).copied().unwrap_or(0.0) - now.get(&c.name).copied().unwrap_or(0.0));
+        let lost = plan
+            .clusters
+            .iter()
+            .map(|c| was.get(&c.name).copied().unwrap_or(0.0) - now.get(&c.name).copied().unwrap_or(0.0));
         // Thousandths of a percent: an order needs no more.
         #[allow(clippy::cast_possible_truncation)]
         let all = (lost.filter(|l| *l > 0.0).sum::<f64>() * 1000.0) as i64;
@@ -78,7 +86,10 @@ fn standing(c: &Context<'_>, route: &Route, rollback: &Rollback) -> Standing {
     if rollback.automatic
         && let Some(live) = route.changed()
     {
-        return Standing::Left(format!("someone else changed it, it is left alone: {}", spelled(route, live.forwards())));
+        return Standing::Left(format!(
+            "someone else changed it, it is left alone: {}",
+            spelled(route, live.forwards())
+        ));
     }
     if let Some(Unreadable::Unrepresentable(element)) = unread(c, route) {
         return Standing::Left(element.clone());
@@ -96,7 +107,8 @@ fn standing(c: &Context<'_>, route: &Route, rollback: &Rollback) -> Standing {
     };
     // What was confirmed or read before the rollback began, or by another process, is no read-back; the writer reads before it writes.
     let read = reading.is_some() && c.watch.routes.get(&route.start.id).is_some_and(|r| r.at >= rollback.since);
-    let right = live.same(&goal) && route.split().same(&goal) && (read || route.read_back) && !route.outdated(live, c.now);
+    let right =
+        live.same(&goal) && route.split().same(&goal) && (read || route.read_back) && !route.outdated(live, c.now);
     match &route.open {
         None if right => Standing::Right,
         // A late read may show what a write without an answer was to restore: then it is written again.
@@ -111,7 +123,9 @@ fn standing(c: &Context<'_>, route: &Route, rollback: &Rollback) -> Standing {
             Standing::Left(format!("the write is refused: {}", c.watch.refused[&route.start.id]))
         }
         _ if !rollback.force && rollback.to_step.is_none() && way_back::none(c.state, route, c.watch) => {
-            Standing::Left("the way back has no healthy target; `cutover rollback --force` goes there all the same".into())
+            Standing::Left(
+                "the way back has no healthy target; `cutover rollback --force` goes there all the same".into(),
+            )
         }
         _ => Standing::Wrong(Write { route: route.start.id.clone(), expect: None, set: goal }),
     }

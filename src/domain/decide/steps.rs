@@ -25,18 +25,25 @@ pub fn decide(c: &Context<'_>, orders: Orders) -> Decision {
 
 fn begin(c: &Context<'_>, orders: Orders) -> Decision {
     let Some(step) = c.plan.strategy.steps.get(c.state.step - 1) else {
-        if let Some(decision) = [Occasion::BeforeFinish, Occasion::AfterFinish].into_iter().find_map(|at| hooks::step(c, at)) {
+        if let Some(decision) =
+            [Occasion::BeforeFinish, Occasion::AfterFinish].into_iter().find_map(|at| hooks::step(c, at))
+        {
             return decision;
         }
-        let stayed =
-            |start: &RouteStart| format!("{} was made during the run and was not moved: it still forwards to the old groups", start.label);
+        let stayed = |start: &RouteStart| {
+            format!("{} was made during the run and was not moved: it still forwards to the old groups", start.label)
+        };
         let remarks = c.state.newcomers.values().map(stayed).collect();
         return Decision::Record(vec![Event::Finished { outcome: Outcome::Completed, remarks, left: Vec::new() }]);
     };
     if orders.until.is_some_and(|until| c.state.step > until) {
         return Decision::Leave(
             Stop::Waiting,
-            format!("stopped before step {} ({}), as asked; nobody guards the traffic now", step.number, words::label(step)),
+            format!(
+                "stopped before step {} ({}), as asked; nobody guards the traffic now",
+                step.number,
+                words::label(step)
+            ),
         );
     }
     if let Some(wait) = hours::wait(&c.plan.strategy, step.number, c.now) {
@@ -101,7 +108,11 @@ fn baking(c: &Context<'_>) -> Decision {
     }
     let until = later(until, length.saturating_sub(observed));
     let mut waits = guard::failing(c);
-    waits.push(Wait { reason: WaitReason::Bake, message: format!("baking for {}", duration::show(*length)), until: Some(until) });
+    waits.push(Wait {
+        reason: WaitReason::Bake,
+        message: format!("baking for {}", duration::show(*length)),
+        until: Some(until),
+    });
     Decision::Wait(waits)
 }
 
@@ -117,8 +128,11 @@ pub fn in_motion(c: &Context<'_>) -> bool {
         return true;
     }
     let coming = goal::coming(c.plan, c.state.step).map_or(c.state.step, |(number, _)| number);
-    let (groups, step) =
-        if bind { (gates::first_raised(c.plan, c.state), coming) } else { (gates::raised(c.state, &pending), c.state.step) };
+    let (groups, step) = if bind {
+        (gates::first_raised(c.plan, c.state), coming)
+    } else {
+        (gates::raised(c.state, &pending), c.state.step)
+    };
     match gates::lacking(c, &groups, step) {
         Some(Decision::Wait(waits)) => waits.iter().all(|wait| wait.until.is_some()),
         Some(_) => true,
@@ -128,7 +142,8 @@ pub fn in_motion(c: &Context<'_>) -> bool {
 
 fn moving(c: &Context<'_>) -> Decision {
     let bind = c.kind() == Some(&StepKind::Bind);
-    let (before, after) = if bind { (Occasion::BeforeBind, Occasion::AfterBind) } else { (Occasion::BeforeShift, Occasion::AfterShift) };
+    let (before, after) =
+        if bind { (Occasion::BeforeBind, Occasion::AfterBind) } else { (Occasion::BeforeShift, Occasion::AfterShift) };
     if c.state.first_write.is_none()
         && !c.state.settled
         && let Some(decision) = hooks::step(c, before)
@@ -152,7 +167,9 @@ fn moving(c: &Context<'_>) -> Decision {
         }
         let settled = Event::Settled { step: c.state.step };
         let over = hooks::step(c, after).is_none();
-        return Decision::Record([Some(settled), over.then_some(Event::StepDone { step: c.state.step })].into_iter().flatten().collect());
+        return Decision::Record(
+            [Some(settled), over.then_some(Event::StepDone { step: c.state.step })].into_iter().flatten().collect(),
+        );
     }
     hooks::step(c, after).unwrap_or_else(|| Decision::Record(vec![Event::StepDone { step: c.state.step }]))
 }
@@ -176,7 +193,11 @@ fn shift(c: &Context<'_>, mut pending: Vec<(&Route, Split)>, bind: bool) -> Deci
         let (route, _) = &pending[0];
         return failure::write_failed(
             c,
-            format!("{} could not be written within {}", route.start.label, duration::show(c.plan.strategy.gates.timeout)),
+            format!(
+                "{} could not be written within {}",
+                route.start.label,
+                duration::show(c.plan.strategy.gates.timeout)
+            ),
         );
     }
     if let Some((why, route)) = pending.iter().find_map(|(r, _)| c.watch.refused.get(&r.start.id).map(|why| (why, r))) {
@@ -188,8 +209,9 @@ fn shift(c: &Context<'_>, mut pending: Vec<(&Route, Split)>, bind: bool) -> Deci
     if !bind && let Some(decision) = gates::raise(c, &gates::raised(c.state, &pending), c.state.step) {
         // A step that is written in part goes on where it may: one group holds up no route that others serve.
         let goes_on = c.state.first_write.is_some() && matches!(decision, Decision::Wait(_));
-        let clear =
-            |route: &(&Route, Split)| gates::lacking(c, &gates::raised(c.state, std::slice::from_ref(route)), c.state.step).is_none();
+        let clear = |route: &(&Route, Split)| {
+            gates::lacking(c, &gates::raised(c.state, std::slice::from_ref(route)), c.state.step).is_none()
+        };
         pending.retain(|route| goes_on && clear(route));
         if pending.is_empty() {
             return decision;
@@ -204,8 +226,9 @@ fn shift(c: &Context<'_>, mut pending: Vec<(&Route, Split)>, bind: bool) -> Deci
     }
     let open = pending.iter().filter_map(|(r, _)| r.open.as_ref()).map(|o| o.deadline).max();
     let ready = pending.into_iter().filter(|(r, _)| r.open.is_none()).collect();
-    gates::batch_over(c.state, ready)
-        .unwrap_or_else(|| wait(WaitReason::OpenWrite, "a write was never answered; it is decided once it can no longer take effect", open))
+    gates::batch_over(c.state, ready).unwrap_or_else(|| {
+        wait(WaitReason::OpenWrite, "a write was never answered; it is decided once it can no longer take effect", open)
+    })
 }
 
 /// Why the writes of the current step may not begin now, though the step did: its gate took too long, or nobody went on with it in time. One that
@@ -216,11 +239,18 @@ fn unbegun(c: &Context<'_>) -> Option<Wait> {
 
 /// `bind`, once the groups are attached: the bindings, then the raise gate at the first share to come.
 fn bound(c: &Context<'_>) -> Option<Decision> {
-    let key = |b: &crate::domain::run::event::BindingStart| (b.cluster.clone(), format!("{}/{}", b.binding.namespace, b.binding.name));
-    let missing: Vec<_> = c.state.started.bindings.iter().filter(|b| !c.state.bound.contains(&key(b))).cloned().collect();
+    let key = |b: &crate::domain::run::event::BindingStart| {
+        (b.cluster.clone(), format!("{}/{}", b.binding.namespace, b.binding.name))
+    };
+    let missing: Vec<_> =
+        c.state.started.bindings.iter().filter(|b| !c.state.bound.contains(&key(b))).cloned().collect();
     if !missing.is_empty() {
         // Between two tries it waits, and says why, however long a try takes.
-        return Some(if c.watch.unbound.is_empty() { Decision::Bind(missing) } else { Decision::Wait(c.watch.unbound.clone()) });
+        return Some(if c.watch.unbound.is_empty() {
+            Decision::Bind(missing)
+        } else {
+            Decision::Wait(c.watch.unbound.clone())
+        });
     }
     let groups = gates::first_raised(c.plan, c.state);
     let step = goal::coming(c.plan, c.state.step).map_or(c.state.step, |(number, _)| number);
@@ -229,5 +259,6 @@ fn bound(c: &Context<'_>) -> Option<Decision> {
 
 fn settling(c: &Context<'_>) -> Option<Decision> {
     let until = later(c.state.last_applied?, c.plan.strategy.settle);
-    (!c.state.settled && until > c.now).then(|| wait(WaitReason::Settle, "written and read back; settling", Some(until)))
+    (!c.state.settled && until > c.now)
+        .then(|| wait(WaitReason::Settle, "written and read back; settling", Some(until)))
 }

@@ -25,7 +25,11 @@ pub fn way_back(state: &State, watch: &Watch) -> Vec<WayBack> {
     groups.dedup();
     for arn in groups {
         let Some(start) = state.started.groups.get(arn) else { continue };
-        let entry = all.entry(&start.cluster).or_insert_with(|| WayBack { cluster: start.cluster.clone(), healthy: Some(0), baseline: 0 });
+        let entry = all.entry(&start.cluster).or_insert_with(|| WayBack {
+            cluster: start.cluster.clone(),
+            healthy: Some(0),
+            baseline: 0,
+        });
         entry.baseline += start.healthy;
         entry.healthy = entry.healthy.zip(healthy(watch, arn)).map(|(a, b)| a + b);
     }

@@ -18,7 +18,8 @@ pub fn label(step: &Step) -> String {
         StepKind::Approval(None) => "pause until promoted".into(),
         StepKind::Approval(Some(text)) => format!("approval: {text}"),
     };
-    let what = step.limit.map_or(what.clone(), |l| format!("{what} ({}, then {})", duration::show(l.after), l.then.word()));
+    let what =
+        step.limit.map_or(what.clone(), |l| format!("{what} ({}, then {})", duration::show(l.after), l.then.word()));
     step.name.as_ref().map_or(what.clone(), |name| format!("{name} ({what})"))
 }
 

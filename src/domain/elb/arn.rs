@@ -95,7 +95,10 @@ mod tests {
     #[test]
     fn an_arn_says_what_it_names() {
         assert_eq!((name(LB), region(LB), account(LB), last(LB)), ("web", "eu-central-1", "123456789012", "50dc"));
-        assert_eq!((name(RULE), name(&LB.replace("loadbalancer/app", "targetgroup")), name("web")), ("web", "web", "web"));
+        assert_eq!(
+            (name(RULE), name(&LB.replace("loadbalancer/app", "targetgroup")), name("web")),
+            ("web", "web", "web")
+        );
         assert_eq!((region("web"), account("arn:aws"), short(RULE)), ("", "", "listener-rule/app/web/50dc/f2f7/9683"));
     }
 
@@ -103,6 +106,9 @@ mod tests {
     fn a_rule_names_its_listener() {
         let listener = "arn:aws:elasticloadbalancing:eu-central-1:123456789012:listener/app/web/50dc/f2f7";
         assert_eq!((route(RULE), route(listener)), (RouteId::rule(RULE), RouteId::default_route(listener)));
-        assert_eq!((super::listener(&route(RULE)), super::listener(&route(listener))), (listener.to_owned(), listener.to_owned()));
+        assert_eq!(
+            (super::listener(&route(RULE)), super::listener(&route(listener))),
+            (listener.to_owned(), listener.to_owned())
+        );
     }
 }

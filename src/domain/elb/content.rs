@@ -73,9 +73,14 @@ fn sticky(config: &Stickiness) -> Sticky {
 
 fn config(split: &Split, sticky: Option<&Sticky>) -> Forward {
     let tuple = |m: &Member| Tuple { target_group_arn: m.id.clone(), weight: m.weight };
-    let stickiness =
-        |s: &Sticky| Stickiness { enabled: s.enabled, duration_seconds: s.seconds.and_then(|seconds| i32::try_from(seconds).ok()) };
-    Forward { target_groups: split.members.iter().map(tuple).collect(), target_group_stickiness_config: sticky.map(stickiness) }
+    let stickiness = |s: &Sticky| Stickiness {
+        enabled: s.enabled,
+        duration_seconds: s.seconds.and_then(|seconds| i32::try_from(seconds).ok()),
+    };
+    Forward {
+        target_groups: split.members.iter().map(tuple).collect(),
+        target_group_stickiness_config: sticky.map(stickiness),
+    }
 }
 
 fn canonical(action: &Action, open: bool, lone: bool) -> Value {
@@ -94,7 +99,8 @@ fn canonical(action: &Action, open: bool, lone: bool) -> Value {
 /// One action; the forward action takes the configuration.
 fn one(action: &Value, forward: &mut Option<Forward>) -> Result<Action, Foreign> {
     let malformed = |error: serde_json::Error| Foreign::Malformed(error.to_string());
-    let mut fields: Map<String, Value> = action.as_object().cloned().ok_or_else(|| Foreign::Malformed("not an action".to_owned()))?;
+    let mut fields: Map<String, Value> =
+        action.as_object().cloned().ok_or_else(|| Foreign::Malformed("not an action".to_owned()))?;
     if fields.get("Type").is_some_and(|kind| kind == "forward") && !fields.contains_key("ForwardConfig") {
         let config = forward.take().ok_or(Foreign::Apart)?;
         fields.insert("ForwardConfig".to_owned(), serde_json::to_value(config).map_err(malformed)?);
@@ -113,7 +119,8 @@ mod tests {
     }
 
     fn forward(order: Option<i32>, sticky: Value) -> Value {
-        let mut config = json!({"TargetGroups": [{"TargetGroupArn": "a", "Weight": 90}, {"TargetGroupArn": "b", "Weight": 10}]});
+        let mut config =
+            json!({"TargetGroups": [{"TargetGroupArn": "a", "Weight": 90}, {"TargetGroupArn": "b", "Weight": 10}]});
         if !sticky.is_null() {
             config["TargetGroupStickinessConfig"] = sticky;
         }
@@ -158,10 +165,14 @@ mod tests {
     fn equal_means_the_same_to_the_balancer() {
         let of = |order, sticky| content(&read(json!([forward(order, sticky)])));
         let plain = of(None, Value::Null);
-        assert!(plain.same(&of(Some(1), json!({"Enabled": false}))), "the order of a lone action, and stickiness that is off");
+        assert!(
+            plain.same(&of(Some(1), json!({"Enabled": false}))),
+            "the order of a lone action, and stickiness that is off"
+        );
         assert!(plain.same(&of(None, json!({"Enabled": false, "DurationSeconds": 9}))));
         assert!(!plain.same(&of(None, json!({"Enabled": true, "DurationSeconds": 9}))));
-        let redirect = |code: &str| content(&read(json!([{"Type": "redirect", "RedirectConfig": {"StatusCode": code}}])));
+        let redirect =
+            |code: &str| content(&read(json!([{"Type": "redirect", "RedirectConfig": {"StatusCode": code}}])));
         assert!(!redirect("HTTP_301").same(&redirect("HTTP_302")) && redirect("HTTP_301").forwards().is_none());
         assert_eq!(kinds(&redirect("HTTP_301")), ["redirect"]);
     }

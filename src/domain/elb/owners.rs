@@ -17,7 +17,11 @@ const CONTROLLERS: [&str; 8] = [
 
 /// Every owner that a resource's tags name, the most insistent first.
 pub fn owners(tags: &Tags) -> Vec<Owner> {
-    let all = [(Tool::Controller, controller(tags)), (Tool::Terraform, terraform(tags)), (Tool::CloudFormation, cloudformation(tags))];
+    let all = [
+        (Tool::Controller, controller(tags)),
+        (Tool::Terraform, terraform(tags)),
+        (Tool::CloudFormation, cloudformation(tags)),
+    ];
     all.into_iter().filter_map(|(tool, tag)| Some(Owner { tool, tag: tag? })).collect()
 }
 
@@ -31,7 +35,8 @@ fn controller(tags: &Tags) -> Option<String> {
 fn terraform(tags: &Tags) -> Option<String> {
     let says = |text: &str| ["terraform", "opentofu", "terragrunt"].iter().any(|t| text.to_lowercase().contains(t));
     let found = tags.iter().find(|(key, value)| {
-        (says(key) && !value.eq_ignore_ascii_case("false")) || (says(value) && !key.starts_with("aws:") && *key != "Name")
+        (says(key) && !value.eq_ignore_ascii_case("false"))
+            || (says(value) && !key.starts_with("aws:") && *key != "Name")
     });
     found.map(|(key, value)| format!("{key}={value}"))
 }
@@ -50,7 +55,12 @@ mod tests {
 
     #[test]
     fn terraform_is_recognised_by_what_teams_write() {
-        for (key, value) in [("terraform", "true"), ("managed-by", "OpenTofu"), ("iac", "terraform/edge"), ("TerraformWorkspace", "prod")] {
+        for (key, value) in [
+            ("terraform", "true"),
+            ("managed-by", "OpenTofu"),
+            ("iac", "terraform/edge"),
+            ("TerraformWorkspace", "prod"),
+        ] {
             assert!(terraform(&tags(key, value)).is_some(), "{key}={value}");
         }
         for (key, value) in [("Terraform", "false"), ("Name", "terraform-demo"), ("team", "edge")] {

@@ -23,7 +23,8 @@ pub struct Told {
 /// Where tags of several runs are there, the one counts that `marker` names, else the last one. A route without a tag is taken along where the
 /// others tell what to do with it: what is on groups that had no traffic goes to the only one that had.
 pub fn started(seen: &[Seen], marker: Option<&str>) -> Result<Told, EmergencyError> {
-    let tagged: Vec<_> = routes(seen).filter_map(|(s, r)| Some((s, r, weights::read(r.tags.get(weights::KEY)?)?))).collect();
+    let tagged: Vec<_> =
+        routes(seen).filter_map(|(s, r)| Some((s, r, weights::read(r.tags.get(weights::KEY)?)?))).collect();
     let names = || seen.iter().map(|s| s.load_balancer.name.clone()).collect::<Vec<_>>().join(", ");
     let marked = tagged.iter().find(|(_, _, kept)| Some(kept.run.as_str()) == marker);
     let last = tagged.iter().max_by_key(|(_, _, kept)| when(&kept.run));
@@ -34,7 +35,10 @@ pub fn started(seen: &[Seen], marker: Option<&str>) -> Result<Told, EmergencyErr
     for (s, live, kept) in &ours {
         match told(s, live, kept, &arns) {
             Some(route) => all.push(route),
-            None => unclear.push(format!("{}: its tag names a group that is not in sight, or it forwards nowhere now", live.label())),
+            None => unclear.push(format!(
+                "{}: its tag names a group that is not in sight, or it forwards nowhere now",
+                live.label()
+            )),
         }
     }
     for (s, live) in routes(seen).filter(|(_, r)| ours.iter().all(|(_, tagged, _)| tagged.id != r.id)) {
@@ -90,7 +94,8 @@ fn inferred(seen: &Seen, live: &LiveRoute, tagged: &[RouteStart]) -> Inferred {
     let Some(to) = now.ids().find(|arn| idle.contains(arn) && weight(arn) > 0) else {
         return Inferred::Nothing;
     };
-    let partners: BTreeSet<_> = tagged.iter().filter(|r| r.groups.values().any(|g| g == to)).map(|r| &r.groups).collect();
+    let partners: BTreeSet<_> =
+        tagged.iter().filter(|r| r.groups.values().any(|g| g == to)).map(|r| &r.groups).collect();
     let (Some(pair), 1) = (partners.first(), partners.len()) else { return Inferred::Unclear };
     let (Some(from), 2) = (pair.get(BACK_TO), pair.len()) else { return Inferred::Unclear };
     let total = weight(from).saturating_add(weight(to)).min(LIMITS.max_weight);
@@ -127,7 +132,9 @@ mod tests {
         };
         let mut start = fixture::started(4);
         start.start = None;
-        for route in seen.listeners.iter_mut().flat_map(|(_, routes)| routes).filter(|r| r.priority.is_none_or(|p| p < 30)) {
+        for route in
+            seen.listeners.iter_mut().flat_map(|(_, routes)| routes).filter(|r| r.priority.is_none_or(|p| p < 30))
+        {
             let was = fixture::forward(&[]).with(&Split::of([(A, 100), (B, 0), (C, 25)]));
             let old = RouteStart {
                 groups: [("a".into(), A.into()), ("b".into(), B.into())].into(),
@@ -145,13 +152,19 @@ mod tests {
     #[test]
     fn every_route_goes_where_its_tag_says_and_the_untagged_one_with_the_others() {
         let told = started(&[seen("alpha-20260105-080000-xtj4")], None).unwrap();
-        assert_eq!((told.run.as_str(), told.way.unclear.len(), told.way.started.routes.len()), ("alpha-20260105-080000-xtj4", 0, 6));
+        assert_eq!(
+            (told.run.as_str(), told.way.unclear.len(), told.way.started.routes.len()),
+            ("alpha-20260105-080000-xtj4", 0, 6)
+        );
         for route in &told.way.started.routes {
             let was = &route.content.split;
             assert_eq!([A, B, C].map(|g| was.weight(g)), [Some(100), Some(0), Some(25)], "{}", route.label);
             let found = route.found.as_ref().unwrap();
             assert_eq!(found.split.weight(B), Some(50));
-            assert_eq!(route.groups, [(BACK_TO.to_owned(), A.to_owned()), (super::super::AWAY_FROM.to_owned(), B.to_owned())].into());
+            assert_eq!(
+                route.groups,
+                [(BACK_TO.to_owned(), A.to_owned()), (super::super::AWAY_FROM.to_owned(), B.to_owned())].into()
+            );
         }
     }
 

@@ -148,7 +148,9 @@ fn clusters(groups: &[(String, bool)]) -> BTreeMap<ClusterName, String> {
     let mut all = BTreeMap::new();
     for (arn, carries) in groups {
         let name = if *carries { BACK_TO } else { AWAY_FROM };
-        let free = (1..=groups.len()).map(|n| if n == 1 { name.to_owned() } else { format!("{name}-{n}") }).find(|n| !all.contains_key(n));
+        let free = (1..=groups.len())
+            .map(|n| if n == 1 { name.to_owned() } else { format!("{name}-{n}") })
+            .find(|n| !all.contains_key(n));
         all.extend(free.map(|n| (n, arn.clone())));
     }
     all

@@ -88,21 +88,31 @@ fn home(now: &Split, pairs: &BTreeSet<Pair<'_>>) -> Home {
     let carriers: Vec<_> = there.iter().copied().filter(|away| weighs(away)).collect();
     let partners = |attached_only: bool| -> BTreeSet<&str> {
         let of = |away: &str| if carriers.is_empty() { there.contains(away) } else { carriers.contains(&away) };
-        pairs.iter().filter(|(back, away)| of(away) && (!attached_only || attached(back))).map(|(back, _)| *back).collect()
+        pairs
+            .iter()
+            .filter(|(back, away)| of(away) && (!attached_only || attached(back)))
+            .map(|(back, _)| *back)
+            .collect()
     };
     let known = partners(true);
     let any = if known.is_empty() && !carriers.is_empty() { partners(false) } else { known };
     let (Some(back), 1) = (any.first().copied(), any.len()) else {
         return match any.len() {
             0 => Home::Nothing,
-            _ => Home::Unclear(format!("its traffic could go to {}", any.into_iter().map(short).collect::<Vec<_>>().join(" or "))),
+            _ => Home::Unclear(format!(
+                "its traffic could go to {}",
+                any.into_iter().map(short).collect::<Vec<_>>().join(" or ")
+            )),
         };
     };
     if carriers.is_empty() && !weighs(back) {
         return Home::Nothing;
     }
-    let groups =
-        clusters(&std::iter::once((back.to_owned(), true)).chain(there.iter().map(|a| ((*a).to_owned(), false))).collect::<Vec<_>>());
+    let groups = clusters(
+        &std::iter::once((back.to_owned(), true))
+            .chain(there.iter().map(|a| ((*a).to_owned(), false)))
+            .collect::<Vec<_>>(),
+    );
     let managed: Vec<_> = groups.iter().map(|(c, arn)| (c.clone(), arn.clone())).collect();
     let wanted = groups.iter().map(|(c, arn)| (c.clone(), if arn == back { 100 } else { 0 })).collect();
     match shares::spell(now, &managed, &wanted, LIMITS) {
@@ -124,14 +134,22 @@ mod tests {
     /// The fixture's load balancer with all that forwards on these groups, and not one group listed.
     fn seen(weights: &[(&str, Option<u16>)]) -> Seen {
         let mut listeners = world().listeners.remove(fixture::LB).and_then(Result::ok).unwrap();
-        let split = Split { members: weights.iter().map(|(name, weight)| Member { id: arn(name), weight: *weight }).collect() };
+        let split =
+            Split { members: weights.iter().map(|(name, weight)| Member { id: arn(name), weight: *weight }).collect() };
         for route in listeners.iter_mut().flat_map(|(_, routes)| routes) {
             if route.forwards().is_some() {
                 route.content.split = split.clone();
             }
         }
         let load_balancer = fixture::load_balancer();
-        Seen { at: jiff::Timestamp::UNIX_EPOCH, load_balancer, listeners, groups: Vec::new(), health: BTreeMap::new(), skipped: Vec::new() }
+        Seen {
+            at: jiff::Timestamp::UNIX_EPOCH,
+            load_balancer,
+            listeners,
+            groups: Vec::new(),
+            health: BTreeMap::new(),
+            skipped: Vec::new(),
+        }
     }
 
     fn globs(text: &str) -> Vec<String> {
@@ -165,7 +183,10 @@ mod tests {
         assert_eq!(goal(&half, "shop-old", "shop-new"), Ok(of(&[("shop-old", 100), ("shop-new", 0), ("other", 50)])));
         assert_eq!(goal(&half, "*-old", "*-new"), Ok(of(&[("shop-old", 100), ("shop-new", 0), ("other", 50)])));
         let way = started(&half, &globs("shop-old"), &globs("shop-new")).unwrap();
-        assert_eq!(way.started.groups.values().map(|g| g.name.as_str()).collect::<BTreeSet<_>>(), ["shop-new", "shop-old"].into());
+        assert_eq!(
+            way.started.groups.values().map(|g| g.name.as_str()).collect::<BTreeSet<_>>(),
+            ["shop-new", "shop-old"].into()
+        );
     }
 
     /// With lists of different lengths, the groups without a partner at their place were silently left with their traffic.
@@ -179,14 +200,21 @@ mod tests {
     fn names_that_say_no_direction_are_refused() {
         let half = seen(&[("shop-old", Some(50)), ("shop-new", Some(50))]);
         assert_eq!(goal(&half, "shop-old,shop-new", "shop-new,shop-old"), Err(EmergencyError::Both("shop-new".into())));
-        assert!(matches!(goal(&half, "shop-old", "*-b"), Err(EmergencyError::NoPair { there, .. }) if there == "shop-new, shop-old"));
+        assert!(
+            matches!(goal(&half, "shop-old", "*-b"), Err(EmergencyError::NoPair { there, .. }) if there == "shop-new, shop-old")
+        );
         let three = seen(&[("a", Some(0)), ("b", Some(0)), ("c", Some(30))]);
-        assert!(matches!(goal(&three, "a,b", "c"), Err(EmergencyError::Unclear(why)) if why.contains("could go to a or b")));
+        assert!(
+            matches!(goal(&three, "a,b", "c"), Err(EmergencyError::Unclear(why)) if why.contains("could go to a or b"))
+        );
     }
 
     #[test]
     fn a_route_that_is_right_already_is_verified_too() {
         assert_eq!(goal(&seen(&[("a", Some(7)), ("b", Some(0))]), "a", "b"), Ok(of(&[("a", 7), ("b", 0)])));
-        assert!(matches!(goal(&seen(&[("a", Some(0)), ("b", Some(0)), ("c", Some(1))]), "a", "b"), Err(EmergencyError::NoRoute(_))));
+        assert!(matches!(
+            goal(&seen(&[("a", Some(0)), ("b", Some(0)), ("c", Some(1))]), "a", "b"),
+            Err(EmergencyError::NoRoute(_))
+        ));
     }
 }

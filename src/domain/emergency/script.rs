@@ -23,7 +23,8 @@ pub fn script(run: &str, started: &Started, now: Timestamp) -> String {
     routes.sort_by_key(|r| r.id.kind());
     let commands: String = routes.iter().filter_map(|r| command(r)).map(|c| c + "\n").collect();
     let head = HEAD.replace("{run}", run).replace("{time}", &now.strftime("%F %T UTC").to_string());
-    let head = head.replace("{account}", account).replace("{region}", region).replace("{parallel}", &PARALLEL.to_string());
+    let head =
+        head.replace("{account}", account).replace("{region}", region).replace("{parallel}", &PARALLEL.to_string());
     format!("{head}\n{commands}{}", TAIL.replace("{all}", &routes.len().to_string()))
 }
 
@@ -34,7 +35,8 @@ fn command(route: &RouteStart) -> Option<String> {
         RouteKind::Default => ["modify-listener", "--listener-arn", "--default-actions"],
     };
     let json = serde_json::to_string(&elb::actions(&route.content).ok()?).ok()?;
-    let (label, id, region, json) = (quoted(&route.label), quoted(route.id.id()), arn::region(route.id.id()), quoted(&json));
+    let (label, id, region, json) =
+        (quoted(&route.label), quoted(route.id.id()), arn::region(route.id.id()), quoted(&json));
     Some(format!("restore {label} aws elbv2 {verb} --region {region} {resource} {id} {actions} {json}"))
 }
 

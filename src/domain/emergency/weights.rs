@@ -53,13 +53,18 @@ pub fn value(run: &str, started: &Started, route: &RouteStart) -> Option<String>
     let original = route.content.forwards()?;
     let home = home(started, route, original)?;
     let managed = |arn: &str| route.groups.values().any(|own| own == arn);
-    let attached =
-        home.members.iter().map(|m| Part { id: id(&m.id).to_owned(), managed: managed(&m.id), attached: true, weight: m.weight });
+    let attached = home.members.iter().map(|m| Part {
+        id: id(&m.id).to_owned(),
+        managed: managed(&m.id),
+        attached: true,
+        weight: m.weight,
+    });
     let absent = route.groups.values().filter(|arn| home.weight(arn).is_none());
     let absent = absent.map(|arn| Part { id: id(arn).to_owned(), managed: true, attached: false, weight: None });
     let kept = Kept { run: run.to_owned(), parts: attached.chain(absent).collect() };
     let text = text(&kept);
-    let fits = text.chars().count() <= LONGEST && text.chars().all(|c| c.is_ascii_alphanumeric() || " +-=._:/@".contains(c));
+    let fits =
+        text.chars().count() <= LONGEST && text.chars().all(|c| c.is_ascii_alphanumeric() || " +-=._:/@".contains(c));
     // What could not be read back would only look like a way back.
     (fits && read(&text).as_ref() == Some(&kept)).then_some(text)
 }
@@ -67,9 +72,12 @@ pub fn value(run: &str, started: &Started, route: &RouteStart) -> Option<String>
 /// Where a rollback of this run leaves a route, groups attached at 0 apart.
 fn home(started: &Started, route: &RouteStart, original: &Split) -> Option<Split> {
     let Some(start) = &started.start else { return Some(original.clone()) };
-    let used = |cluster: &str, arn: &str| original.weight(arn).is_some() || start.get(cluster).is_some_and(|share| *share > 0);
-    let managed: Vec<_> = route.groups.iter().filter(|(c, arn)| used(c, arn)).map(|(c, arn)| (c.clone(), arn.clone())).collect();
-    let known = start.iter().filter(|(c, _)| managed.iter().any(|(m, _)| m == *c)).map(|(c, s)| (c.clone(), *s)).collect();
+    let used =
+        |cluster: &str, arn: &str| original.weight(arn).is_some() || start.get(cluster).is_some_and(|share| *share > 0);
+    let managed: Vec<_> =
+        route.groups.iter().filter(|(c, arn)| used(c, arn)).map(|(c, arn)| (c.clone(), arn.clone())).collect();
+    let known =
+        start.iter().filter(|(c, _)| managed.iter().any(|(m, _)| m == *c)).map(|(c, s)| (c.clone(), *s)).collect();
     shares::spell(original, &managed, &known, route.limits).ok()
 }
 
@@ -152,12 +160,17 @@ mod tests {
         let (started, route) = start(&[("00000000000000aa", Some(100)), ("00000000000000cc", Some(25))]);
         let text = value(RUN, &started, &route).unwrap();
         assert!(
-            text.starts_with("1 alpha-webapp-20260105-080000-xtj4 00000000000000aa=100 00000000000000cc:25 00000000000000bb=x "),
+            text.starts_with(
+                "1 alpha-webapp-20260105-080000-xtj4 00000000000000aa=100 00000000000000cc:25 00000000000000bb=x "
+            ),
             "{text}"
         );
         let kept = read(&text).unwrap();
         assert_eq!(kept.run, RUN);
-        assert_eq!(kept.parts.iter().map(|p| (p.managed, p.carries())).collect::<Vec<_>>(), [(true, true), (false, true), (true, false)]);
+        assert_eq!(
+            kept.parts.iter().map(|p| (p.managed, p.carries())).collect::<Vec<_>>(),
+            [(true, true), (false, true), (true, false)]
+        );
         for at in 0..text.len() {
             let mut bytes = text.clone().into_bytes();
             bytes[at] ^= 1;

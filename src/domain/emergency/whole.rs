@@ -140,7 +140,10 @@ mod tests {
         let mut deleted = listeners.clone();
         deleted[0].1.retain(|r| r.forwards().is_none() || r.priority.is_none());
         let mut made = listeners.clone();
-        let twin = LiveRoute { id: RouteId::rule("a new rule"), ..made[0].1.iter().find(|r| r.forwards().is_some()).unwrap().clone() };
+        let twin = LiveRoute {
+            id: RouteId::rule("a new rule"),
+            ..made[0].1.iter().find(|r| r.forwards().is_some()).unwrap().clone()
+        };
         made[0].1.push(twin);
         let mut turned = listeners;
         turned[0].1.iter_mut().for_each(|r| r.content.split.members.clear());

@@ -4,7 +4,8 @@ use crate::base::finding::{Code, Finding, Severity, Source};
 use crate::plan::model::Plan;
 
 /// Errors that a plan may accept, because a person can know better than tags, permissions and names do. All others protect traffic.
-pub const ACCEPTABLE_ERRORS: &[Code] = &[Code::CUT058, Code::CUT060, Code::CUT073, Code::CUT075, Code::CUT085, Code::CUT091, Code::CUT093];
+pub const ACCEPTABLE_ERRORS: &[Code] =
+    &[Code::CUT058, Code::CUT060, Code::CUT073, Code::CUT075, Code::CUT085, Code::CUT091, Code::CUT093];
 
 /// Marks accepted findings with the plan's reason, refuses to accept what protects traffic, and says which entries accept nothing.
 pub(super) fn apply(plan: &Plan, findings: &mut Vec<Finding>) {

@@ -28,7 +28,12 @@ fn kind(load_balancer: &LoadBalancer, findings: &mut Vec<Finding>) {
     let name = &load_balancer.name;
     if load_balancer.kind != "application" {
         let message = format!("{name} is a {} load balancer", load_balancer.kind);
-        findings.push(finding(Code::CUT059, name, message, "only an Application Load Balancer has weighted forward actions"));
+        findings.push(finding(
+            Code::CUT059,
+            name,
+            message,
+            "only an Application Load Balancer has weighted forward actions",
+        ));
     } else if !matches!(load_balancer.state.as_str(), "active" | "active_impaired" | "") {
         let message = format!("load balancer {name} is {}", load_balancer.state);
         findings.push(finding(Code::CUT059, name, message, "wait until it is active"));
@@ -46,9 +51,16 @@ fn attached(context: &Context<'_>, arn: &str, load_balancer: &LoadBalancer, find
     let before = all.len();
     all.extend(context.groups().filter(|(_, g)| g.load_balancer == arn).map(|(a, _)| a));
     if all.len() > MAX_ATTACHED {
-        let message =
-            format!("{name} has {before} target groups and would have {}; {MAX_ATTACHED} is the most, and not adjustable", all.len());
-        findings.push(finding(Code::CUT064, name, message, "detach groups that nothing uses any more, or move in several plans"));
+        let message = format!(
+            "{name} has {before} target groups and would have {}; {MAX_ATTACHED} is the most, and not adjustable",
+            all.len()
+        );
+        findings.push(finding(
+            Code::CUT064,
+            name,
+            message,
+            "detach groups that nothing uses any more, or move in several plans",
+        ));
     }
     let registered: u32 = all.iter().filter_map(|a| context.facts.registered(a)).sum();
     let coming: u32 = context
@@ -65,7 +77,8 @@ fn attached(context: &Context<'_>, arn: &str, load_balancer: &LoadBalancer, find
             "{name} has {registered} targets and would have about {} at parity; {TARGET_QUOTA} is the default quota",
             registered + coming
         );
-        let help = "look at \"Targets per Application Load Balancer\" in Service Quotas, and ask for more before the cutover";
+        let help =
+            "look at \"Targets per Application Load Balancer\" in Service Quotas, and ask for more before the cutover";
         findings.push(finding(Code::CUT066, name, message, help));
     }
 }
@@ -85,20 +98,31 @@ fn groups_per_action(context: &Context<'_>, findings: &mut Vec<Finding>) {
                 arns.len(),
                 LIMITS.max_members
             );
-            findings.push(finding(Code::CUT063, &label, message, "take a group that carries nothing out of the action first"));
+            findings.push(finding(
+                Code::CUT063,
+                &label,
+                message,
+                "take a group that carries nothing out of the action first",
+            ));
         }
     }
 }
 
 /// `target_group_health.dns_failover` looks at each group alone: a new one with few targets can take a zone of the whole load balancer out.
-fn dns_failover(context: &Context<'_>, selected: &crate::domain::elb::select::SelectedGroup, findings: &mut Vec<Finding>) {
+fn dns_failover(
+    context: &Context<'_>,
+    selected: &crate::domain::elb::select::SelectedGroup,
+    findings: &mut Vec<Finding>,
+) {
     let group = &selected.group;
     let attribute = |what: &str| {
-        let value = group.attributes.get(&format!("target_group_health.dns_failover.minimum_healthy_targets.{what}"))?;
+        let value =
+            group.attributes.get(&format!("target_group_health.dns_failover.minimum_healthy_targets.{what}"))?;
         value.parse::<u32>().ok()
     };
     let (count, percent) = (attribute("count").unwrap_or(1), attribute("percentage").unwrap_or(0));
-    let zones = context.facts.selection.load_balancers.get(&selected.load_balancer).map_or(1, |lb| lb.zones.len().max(1));
+    let zones =
+        context.facts.selection.load_balancers.get(&selected.load_balancer).map_or(1, |lb| lb.zones.len().max(1));
     let healthy = context.facts.healthy(&group.arn).unwrap_or(0);
     let wanted = count.saturating_mul(u32::try_from(zones).unwrap_or(u32::MAX));
     let registered = context.facts.registered(&group.arn).unwrap_or(0);
@@ -108,7 +132,8 @@ fn dns_failover(context: &Context<'_>, selected: &crate::domain::elb::select::Se
     if !few && !steep {
         return;
     }
-    let bound = if percent > 1 { format!("{percent} % of its targets") } else { number::count(count as usize, "target") };
+    let bound =
+        if percent > 1 { format!("{percent} % of its targets") } else { number::count(count as usize, "target") };
     let message = format!(
         "{} has {healthy} healthy targets, and a zone of the whole load balancer leaves DNS where fewer than {bound} of it are healthy there",
         group.name

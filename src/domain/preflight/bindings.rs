@@ -20,7 +20,9 @@ pub(super) fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
     for (arn, selected) in context.groups() {
         two_clusters(context, selected, findings);
         let Some(workload) = context.workload(&selected.workload) else { continue };
-        let (Some(wanted), Some(cluster)) = (Binding::wanted(workload, &selected.group), context.cluster(&selected.cluster)) else {
+        let (Some(wanted), Some(cluster)) =
+            (Binding::wanted(workload, &selected.group), context.cluster(&selected.cluster))
+        else {
             continue;
         };
         let Ok(bindings) = &cluster.bindings else { continue };
@@ -48,8 +50,12 @@ fn api(context: &Context<'_>, name: &str, cluster: &ClusterFacts, findings: &mut
         )),
         None if with_service => {
             let severity = if context.is_raised(name) { Severity::Error } else { Severity::Warning };
-            let message = format!("cluster {name} serves no TargetGroupBinding (neither elbv2.k8s.aws/v1beta1 nor {AUTO_MODE})");
-            findings.push(finding(Code::CUT079, name, message, "install the AWS Load Balancer Controller there").lowered(severity));
+            let message =
+                format!("cluster {name} serves no TargetGroupBinding (neither elbv2.k8s.aws/v1beta1 nor {AUTO_MODE})");
+            findings.push(
+                finding(Code::CUT079, name, message, "install the AWS Load Balancer Controller there")
+                    .lowered(severity),
+            );
         }
         _ => {}
     }
@@ -90,17 +96,20 @@ fn existing(
     let differences = wanted.differences(found);
     if !differences.is_empty() {
         let severity = if context.is_raised(cluster) { Severity::Error } else { Severity::Warning };
-        let message = format!("binding {name} of cluster {cluster} says otherwise than the plan: {}", differences.join("; "));
+        let message =
+            format!("binding {name} of cluster {cluster} says otherwise than the plan: {}", differences.join("; "));
         let help = "correct the plan, or the binding; its targetGroupARN, targetType, ipAddressType and vpcID cannot be changed, and deleting it deregisters its targets";
         findings.push(finding(Code::CUT073, cluster, message, help).lowered(severity));
     }
     if found.made_by_controller() {
-        let message =
-            format!("binding {name} of cluster {cluster} was made by the load balancer controller for an Ingress or Service of its own");
+        let message = format!(
+            "binding {name} of cluster {cluster} was made by the load balancer controller for an Ingress or Service of its own"
+        );
         let help = "the controller deletes and remakes it as it sees fit; use a target group that no Ingress owns";
         findings.push(finding(Code::CUT060, &selected.group.name, message, help));
     } else if let Some(owner) = found.gitops_owner().filter(|_| workload.binding.mode == BindingMode::Create) {
-        let message = format!("binding {name} of cluster {cluster} belongs to {owner}, and the plan says `mode: create`");
+        let message =
+            format!("binding {name} of cluster {cluster} belongs to {owner}, and the plan says `mode: create`");
         findings.push(finding(
             Code::CUT074,
             cluster,

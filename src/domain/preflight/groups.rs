@@ -15,7 +15,8 @@ pub(super) fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
         if context.is_raised(&selected.cluster) {
             raised(context, selected, findings);
         } else if selected.cluster == context.plan.strategy.from && context.facts.healthy(arn) == Some(0) {
-            let message = format!("{} has no healthy target: there is no way back to {}", selected.group.name, selected.cluster);
+            let message =
+                format!("{} has no healthy target: there is no way back to {}", selected.group.name, selected.cluster);
             findings.push(finding(
                 Code::CUT093,
                 &selected.group.name,
@@ -31,7 +32,9 @@ pub(super) fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
 
 fn elsewhere(selected: &SelectedGroup, findings: &mut Vec<Finding>) {
     let group = &selected.group;
-    for other in group.load_balancers.iter().filter(|lb| **lb != selected.load_balancer && !selected.load_balancer.is_empty()) {
+    for other in
+        group.load_balancers.iter().filter(|lb| **lb != selected.load_balancer && !selected.load_balancer.is_empty())
+    {
         let message = format!(
             "{} is attached to load balancer {}, and the plan's is {}",
             group.name,
@@ -51,14 +54,19 @@ fn network(context: &Context<'_>, selected: &SelectedGroup, findings: &mut Vec<F
     let group = &selected.group;
     let mut wrong = |message: String, help: &str| findings.push(finding(Code::CUT068, &group.name, message, help));
     if !matches!(group.target_type.as_str(), "ip" | "instance") {
-        return wrong(format!("{} has target type {}", group.name, group.target_type), "this tool moves groups of type ip and instance");
+        return wrong(
+            format!("{} has target type {}", group.name, group.target_type),
+            "this tool moves groups of type ip and instance",
+        );
     }
     if let Some(load_balancer) = context.facts.selection.load_balancers.get(&selected.load_balancer)
         && !group.vpc_id.is_empty()
         && group.vpc_id != load_balancer.vpc_id
     {
-        let message =
-            format!("{} is in {}, and load balancer {} is in {}", group.name, group.vpc_id, load_balancer.name, load_balancer.vpc_id);
+        let message = format!(
+            "{} is in {}, and load balancer {} is in {}",
+            group.name, group.vpc_id, load_balancer.name, load_balancer.vpc_id
+        );
         wrong(
             message,
             "a target group must be in its load balancer's VPC: make a new one there (targets of type ip may be in a peered VPC)",
@@ -80,24 +88,37 @@ fn network(context: &Context<'_>, selected: &SelectedGroup, findings: &mut Vec<F
 fn raised(context: &Context<'_>, selected: &SelectedGroup, findings: &mut Vec<Finding>) {
     let group = &selected.group;
     if !group.health_check.enabled {
-        let message = format!("health checks of {} are off: its targets never become healthy, so nothing would ever be raised", group.name);
+        let message = format!(
+            "health checks of {} are off: its targets never become healthy, so nothing would ever be raised",
+            group.name
+        );
         let help = format!("aws elbv2 modify-target-group --target-group-arn {} --health-check-enabled", group.arn);
         findings.push(finding(Code::CUT085, &group.name, message, help));
     }
     let Some(Ok(targets)) = context.facts.health.get(&group.arn) else { return };
     let late = targets.iter().filter(|t| t.reason.as_deref() == Some("Target.Timeout")).count();
     if late > 0 {
-        let message =
-            format!("{late} of {} targets of {} do not answer their health checks at all (Target.Timeout)", targets.len(), group.name);
+        let message = format!(
+            "{late} of {} targets of {} do not answer their health checks at all (Target.Timeout)",
+            targets.len(),
+            group.name
+        );
         let help = "most often a security group: let the load balancer's security group reach the pods' (or nodes') on the target and health check ports, \
                     or give the binding `networking` in `binding.spec`";
         findings.push(finding(Code::CUT080, &group.name, message, help));
     }
     let serviceless = context.workload(&selected.workload).is_some_and(|w| w.service.is_none());
     if serviceless && targets.is_empty() {
-        let message =
-            format!("{} has no targets, and workload {} has no `service` whose binding would bring any", group.name, selected.workload);
-        findings.push(finding(Code::CUT092, &group.name, message, "register targets, or give the workload its `service`"));
+        let message = format!(
+            "{} has no targets, and workload {} has no `service` whose binding would bring any",
+            group.name, selected.workload
+        );
+        findings.push(finding(
+            Code::CUT092,
+            &group.name,
+            message,
+            "register targets, or give the workload its `service`",
+        ));
     }
 }
 
@@ -134,7 +155,9 @@ fn parity(old: &TargetGroup, new: &TargetGroup, findings: &mut Vec<Finding>) {
     let (left, right) = (setup(old), setup(new));
     let differences: Vec<String> = left
         .iter()
-        .filter_map(|(what, a)| right.iter().find(|(w, b)| w == what && a != b).map(|(_, b)| format!("{what} {a} and {b}")))
+        .filter_map(|(what, a)| {
+            right.iter().find(|(w, b)| w == what && a != b).map(|(_, b)| format!("{what} {a} and {b}"))
+        })
         .collect();
     if !differences.is_empty() {
         let message = format!("{} and {} differ: {}", old.name, new.name, differences.join("; "));

@@ -31,7 +31,13 @@ fn entries<'a>(context: &Context<'a>, workload: &Workload) -> impl Iterator<Item
 }
 
 /// The first step whose need is out of reach, with the number that is missing.
-fn ceiling(context: &Context<'_>, workload: &Workload, cluster: &str, view: &WorkloadView, findings: &mut Vec<Finding>) {
+fn ceiling(
+    context: &Context<'_>,
+    workload: &Workload,
+    cluster: &str,
+    view: &WorkloadView,
+    findings: &mut Vec<Finding>,
+) {
     let most: u32 = view.owners.iter().map(|o| hpa_of(view, o).map_or(o.replicas, |h| h.max)).sum();
     let gates = &context.plan.strategy.gates;
     let total = entries(context, workload).map(|e| total(context, e)).max().unwrap_or(0);
@@ -64,7 +70,13 @@ fn ceiling(context: &Context<'_>, workload: &Workload, cluster: &str, view: &Wor
     findings.push(finding(Code::CUT082, cluster, message, help));
 }
 
-fn raise_commands(context: &Context<'_>, workload: &Workload, cluster: &str, view: &WorkloadView, needed: u32) -> Vec<String> {
+fn raise_commands(
+    context: &Context<'_>,
+    workload: &Workload,
+    cluster: &str,
+    view: &WorkloadView,
+    needed: u32,
+) -> Vec<String> {
     let part = needed.div_ceil(u32::try_from(view.owners.len()).unwrap_or(1).max(1));
     let commands = view.owners.iter().map(|o| {
         if let Some(hpa) = hpa_of(view, o) {
@@ -78,21 +90,38 @@ fn raise_commands(context: &Context<'_>, workload: &Workload, cluster: &str, vie
 
 /// An idle old cluster scales in, and the way back goes with it.
 fn floor(context: &Context<'_>, workload: &Workload, cluster: &str, view: &WorkloadView, findings: &mut Vec<Finding>) {
-    let baseline =
-        entries(context, workload).filter_map(|e| e.groups.get(cluster)).filter_map(|arn| context.facts.healthy(arn)).max().unwrap_or(0);
+    let baseline = entries(context, workload)
+        .filter_map(|e| e.groups.get(cluster))
+        .filter_map(|arn| context.facts.healthy(arn))
+        .max()
+        .unwrap_or(0);
     let least: u32 = view.owners.iter().map(|o| hpa_of(view, o).map_or(o.replicas, |h| h.min)).sum();
-    let shrinking: Vec<&Hpa> = view.owners.iter().filter_map(|o| hpa_of(view, o)).filter(|h| h.min < h.current.max(1)).collect();
+    let shrinking: Vec<&Hpa> =
+        view.owners.iter().filter_map(|o| hpa_of(view, o)).filter(|h| h.min < h.current.max(1)).collect();
     if least >= baseline || shrinking.is_empty() {
         return;
     }
     let said: Vec<String> = shrinking.iter().map(|h| format!("HPA {} may go down to {}", h.name, h.min)).collect();
-    let message =
-        format!("{} of cluster {cluster} carries the traffic with {baseline} healthy targets, and {}", workload.name, said.join(", "));
+    let message = format!(
+        "{} of cluster {cluster} carries the traffic with {baseline} healthy targets, and {}",
+        workload.name,
+        said.join(", ")
+    );
     let patches: Vec<String> = shrinking
         .iter()
-        .map(|h| patch(context, workload, cluster, h, "minReplicas", if shrinking.len() == 1 { baseline.min(h.max) } else { h.current }))
+        .map(|h| {
+            patch(
+                context,
+                workload,
+                cluster,
+                h,
+                "minReplicas",
+                if shrinking.len() == 1 { baseline.min(h.max) } else { h.current },
+            )
+        })
         .collect();
-    let undo: Vec<String> = shrinking.iter().map(|h| patch(context, workload, cluster, h, "minReplicas", h.min)).collect();
+    let undo: Vec<String> =
+        shrinking.iter().map(|h| patch(context, workload, cluster, h, "minReplicas", h.min)).collect();
     let help = format!(
         "as its traffic goes it scales in, and a rollback would find too little. Hold it until the end:\n{}\nand afterwards:\n{}",
         patches.join("\n"),

@@ -28,7 +28,9 @@ fn account(context: &Context<'_>, findings: &mut Vec<Finding>) {
             Code::CUT054,
             "aws",
             format!("the credentials ({}) are of account {}, and the plan is for {wanted}", caller.arn, caller.account),
-            format!("use credentials of account {wanted} (AWS_PROFILE, `aws sso login`), or correct `spec.aws.accountId`"),
+            format!(
+                "use credentials of account {wanted} (AWS_PROFILE, `aws sso login`), or correct `spec.aws.accountId`"
+            ),
         )),
         Ok(_) => {}
     }
@@ -60,7 +62,10 @@ fn credentials(context: &Context<'_>, findings: &mut Vec<Finding>) {
     if let (Some(expires), Some(end)) = (caller.expires, end)
         && expires < end
     {
-        let message = format!("the credentials end at {expires}, and the plan takes {} at the least, until {end}", show(duration));
+        let message = format!(
+            "the credentials end at {expires}, and the plan takes {} at the least, until {end}",
+            show(duration)
+        );
         let help = "log in again just before, take credentials that renew themselves (an instance profile, IRSA), or plan to: \
                     on expiry the run freezes, and goes on by itself when they are back";
         findings.push(finding(Code::CUT056, "aws", message, help));
@@ -80,12 +85,16 @@ fn clusters(context: &Context<'_>, findings: &mut Vec<Finding>) {
             }
         };
         if let Err(why) = &cluster.identity {
-            findings.push(finding(Code::CUT058, name, format!("cluster {name} cannot be reached: {why}"), help(why)).lowered(severity));
+            findings.push(
+                finding(Code::CUT058, name, format!("cluster {name} cannot be reached: {why}"), help(why))
+                    .lowered(severity),
+            );
             continue;
         }
         if let Err(why) = &cluster.bindings {
             findings.push(
-                finding(Code::CUT058, name, format!("the bindings of cluster {name} cannot be read: {why}"), help(why)).lowered(severity),
+                finding(Code::CUT058, name, format!("the bindings of cluster {name} cannot be read: {why}"), help(why))
+                    .lowered(severity),
             );
         }
         for (workload, view) in &cluster.workloads {
@@ -102,12 +111,22 @@ fn unnamed(context: &Context<'_>, findings: &mut Vec<Finding>) {
     if !context.binds() || context.plan.workloads.iter().all(|w| w.service.is_none()) {
         return;
     }
-    let unnamed = context.plan.clusters.iter().filter(|c| c.access == ClusterAccess::None && context.plan.strategy.peak(&c.name) > 0);
+    let unnamed = context
+        .plan
+        .clusters
+        .iter()
+        .filter(|c| c.access == ClusterAccess::None && context.plan.strategy.peak(&c.name) > 0);
     for cluster in unnamed {
         let name = &cluster.name;
-        let message =
-            format!("workloads have a `service`, and cluster {name} has no `eks` or `kubeContext` by which its bindings could be reached");
-        findings.push(finding(Code::CUT058, name, message, "say one of them in `spec.clusters`, or leave `service` out of the workloads"));
+        let message = format!(
+            "workloads have a `service`, and cluster {name} has no `eks` or `kubeContext` by which its bindings could be reached"
+        );
+        findings.push(finding(
+            Code::CUT058,
+            name,
+            message,
+            "say one of them in `spec.clusters`, or leave `service` out of the workloads",
+        ));
     }
 }
 
@@ -119,7 +138,8 @@ fn same_cluster(context: &Context<'_>, findings: &mut Vec<Finding>) {
         }
     }
     for (uid, names) in by_uid.into_iter().filter(|(_, names)| names.len() > 1) {
-        let message = format!("clusters {} are one and the same: the UID of kube-system is {uid} in each", names.join(" and "));
+        let message =
+            format!("clusters {} are one and the same: the UID of kube-system is {uid} in each", names.join(" and "));
         findings.push(finding(Code::CUT057, names[0], message, "correct `eks` or `kubeContext` in `spec.clusters`"));
     }
 }
@@ -130,7 +150,9 @@ fn marker(context: &Context<'_>, findings: &mut Vec<Finding>) {
     }
     let (keeps, agree) = match &context.plan.state {
         StatePlace::Local => ("the lock file of this machine's state directory", "agree on one machine"),
-        StatePlace::Kubernetes { .. } => ("the Lease in the plan's shared state", "agree on plans that keep their runs there"),
+        StatePlace::Kubernetes { .. } => {
+            ("the Lease in the plan's shared state", "agree on plans that keep their runs there")
+        }
     };
     findings.push(finding(
         Code::CUT088,

@@ -27,7 +27,9 @@ fn tagged<'a>(context: &Context<'a>) -> Vec<Tagged<'a>> {
     for (arn, load_balancer) in &selection.load_balancers {
         all.push((format!("load balancer {}", load_balancer.name), &load_balancer.tags));
         let Some(Ok(listeners)) = context.facts.live.listeners.get(arn) else { continue };
-        for (listener, _) in listeners.iter().filter(|(l, _)| selection.routes.iter().any(|r| r.route.listener == l.arn)) {
+        for (listener, _) in
+            listeners.iter().filter(|(l, _)| selection.routes.iter().any(|r| r.route.listener == l.arn))
+        {
             all.push((format!("listener {}", listener.port), &listener.tags));
         }
     }
@@ -63,7 +65,8 @@ fn terraform() -> String {
 }
 
 fn infrastructure(things: &[Tagged<'_>], code: Code, tool: Tool, help: &str, findings: &mut Vec<Finding>) {
-    let owned: Vec<(&str, String)> = things.iter().filter_map(|(what, tags)| Some((what.as_str(), tag_of(tool, tags)?))).collect();
+    let owned: Vec<(&str, String)> =
+        things.iter().filter_map(|(what, tags)| Some((what.as_str(), tag_of(tool, tags)?))).collect();
     let Some((first, tag)) = owned.first() else { return };
     let names: Vec<&str> = owned.iter().map(|(what, _)| *what).collect();
     let message = format!("{} manages {} (tag {tag})", tool.name(), list(&names));

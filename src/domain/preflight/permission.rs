@@ -27,8 +27,15 @@ fn kubernetes(refusal: &str) -> Option<String> {
 
 /// `User: arn:... is not authorized to perform: SERVICE:ACTION on resource: ...`.
 fn aws(refusal: &str) -> Option<String> {
-    let action = refusal.split_once("not authorized to perform: ")?.1.split_whitespace().next()?.trim_end_matches(['.', ',', ';']);
-    action.contains(':').then(|| format!("the action `{action}` to the caller's policy (examples/iam-policy.json has all of them)"))
+    let action = refusal
+        .split_once("not authorized to perform: ")?
+        .1
+        .split_whitespace()
+        .next()?
+        .trim_end_matches(['.', ',', ';']);
+    action
+        .contains(':')
+        .then(|| format!("the action `{action}` to the caller's policy (examples/iam-policy.json has all of them)"))
 }
 
 #[cfg(test)]
@@ -54,7 +61,9 @@ mod tests {
             let said = explained(refusal);
             assert!(said.starts_with(refusal) && said.contains(&format!("; add {add} ")), "{said}");
         }
-        for other in ["why", "admission webhook \"v\" denied the request: it cannot be", "not authorized to perform: this"] {
+        for other in
+            ["why", "admission webhook \"v\" denied the request: it cannot be", "not authorized to perform: this"]
+        {
             assert_eq!(explained(other), other);
         }
     }

@@ -34,11 +34,19 @@ fn group_stickiness(context: &Context<'_>, findings: &mut Vec<Finding>) {
     }
     let Some(longest) = by_duration.keys().max().copied() else { return };
     let (count, all) = (by_duration.values().map(Vec::len).sum::<usize>(), context.facts.selection.routes.len());
-    let said: Vec<String> = by_duration.iter().map(|(d, labels)| format!("{} on {}", duration::show(*d), list(labels))).collect();
-    let message = format!("{count} of {all} routes have group stickiness: clients stay with their group for up to {}", said.join("; "));
+    let said: Vec<String> =
+        by_duration.iter().map(|(d, labels)| format!("{} on {}", duration::show(*d), list(labels))).collect();
+    let message = format!(
+        "{count} of {all} routes have group stickiness: clients stay with their group for up to {}",
+        said.join("; ")
+    );
     let back = match context.plan.strategy.rollback_stickiness {
-        RollbackStickiness::Break => "an automatic rollback drops the new group from those actions, so that cookies stop working",
-        RollbackStickiness::Keep => "a rollback leaves the new group attached, and clients with a cookie stay on it that long",
+        RollbackStickiness::Break => {
+            "an automatic rollback drops the new group from those actions, so that cookies stop working"
+        }
+        RollbackStickiness::Keep => {
+            "a rollback leaves the new group attached, and clients with a cookie stay on it that long"
+        }
     };
     findings.push(finding(
         Code::CUT042,
@@ -67,8 +75,10 @@ fn last_pause(context: &Context<'_>, longest: Duration, findings: &mut Vec<Findi
             duration::show(bake),
             duration::show(longest)
         );
-        let help =
-            format!("end `steps` with `- pause: {{duration: {}}}` or longer, and keep the old cluster until then", duration::show(longest));
+        let help = format!(
+            "end `steps` with `- pause: {{duration: {}}}` or longer, and keep the old cluster until then",
+            duration::show(longest)
+        );
         findings.push(finding(Code::CUT084, "stickiness", message, help));
     }
 }
@@ -88,7 +98,11 @@ fn target_stickiness(context: &Context<'_>, findings: &mut Vec<Finding>) {
         return;
     }
     let names: Vec<&str> = sticky.iter().map(|a| context.facts.selection.group_name(a)).collect();
-    let message = format!("{} has target stickiness, and these actions have no group stickiness: {}", names.join(", "), list(&labels));
+    let message = format!(
+        "{} has target stickiness, and these actions have no group stickiness: {}",
+        names.join(", "),
+        list(&labels)
+    );
     let help = "AWS refuses several groups in an action where one has target stickiness and the action has none: turn group stickiness on in those \
                 actions, or target stickiness off in those groups";
     findings.push(finding(Code::CUT070, names[0], message, help));

@@ -20,11 +20,20 @@ pub(super) fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
     }
 }
 
-fn exists(wanted: &ServiceRef, cluster: &str, view: &WorkloadView, severity: Severity, findings: &mut Vec<Finding>) -> bool {
+fn exists(
+    wanted: &ServiceRef,
+    cluster: &str,
+    view: &WorkloadView,
+    severity: Severity,
+    findings: &mut Vec<Finding>,
+) -> bool {
     let name = format!("{}/{}", wanted.namespace, wanted.name);
     let Some(service) = &view.service else {
         let message = format!("cluster {cluster} has no Service {name}");
-        findings.push(finding(Code::CUT076, cluster, message, "deploy the workload there first, or correct `service`").lowered(severity));
+        findings.push(
+            finding(Code::CUT076, cluster, message, "deploy the workload there first, or correct `service`")
+                .lowered(severity),
+        );
         return false;
     };
     let there = service.ports.iter().any(|(port_name, number)| match &wanted.port {
@@ -37,8 +46,10 @@ fn exists(wanted: &ServiceRef, cluster: &str, view: &WorkloadView, severity: Sev
             .iter()
             .map(|(name, number)| name.as_ref().map_or_else(|| number.to_string(), |n| format!("{n} ({number})")))
             .collect();
-        let message = format!("Service {name} of cluster {cluster} has no port {}; it has {}", wanted.port, ports.join(", "));
-        findings.push(finding(Code::CUT077, cluster, message, "correct `service.port`, or the Service").lowered(severity));
+        let message =
+            format!("Service {name} of cluster {cluster} has no port {}; it has {}", wanted.port, ports.join(", "));
+        findings
+            .push(finding(Code::CUT077, cluster, message, "correct `service.port`, or the Service").lowered(severity));
     }
     there
 }
@@ -67,10 +78,16 @@ fn readiness(
         return;
     }
     let ours: Vec<&Binding> = view.bindings.iter().filter(|b| b.service == service.name).collect();
-    let gated = |gates: &[String]| gates.iter().any(|g| ours.iter().any(|b| *g == format!("target-health.elbv2.k8s.aws/{}", b.name)));
+    let gated = |gates: &[String]| {
+        gates.iter().any(|g| ours.iter().any(|b| *g == format!("target-health.elbv2.k8s.aws/{}", b.name)))
+    };
     let bare = view.pods.iter().filter(|p| !gated(&p.readiness_gates)).count();
     if bare > 0 {
-        let older = view.pods.iter().filter(|p| ours.iter().any(|b| b.created.zip(p.created).is_some_and(|(b, p)| p < b))).count();
+        let older = view
+            .pods
+            .iter()
+            .filter(|p| ours.iter().any(|b| b.created.zip(p.created).is_some_and(|(b, p)| p < b)))
+            .count();
         let why = if ours.is_empty() {
             "their binding is not there yet".to_owned()
         } else {

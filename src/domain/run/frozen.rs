@@ -20,7 +20,11 @@ fn skeleton(started: &Started) -> Skeleton {
         let entry = RouteEntry {
             load_balancer: Selector::Arn(route.load_balancer.clone()),
             listeners: Vec::new(),
-            target_groups: route.groups.iter().map(|(cluster, arn)| (cluster.clone(), Selector::Arn(arn.clone()))).collect(),
+            target_groups: route
+                .groups
+                .iter()
+                .map(|(cluster, arn)| (cluster.clone(), Selector::Arn(arn.clone())))
+                .collect(),
             rules: None,
             expect: None,
         };

@@ -176,7 +176,9 @@ impl Watch {
             self.census = look.census;
         }
         match look.marker {
-            Some(Reading { at, value: Ok(marker) }) => (self.marker, self.marker_unread, self.marker_at) = (Some(marker), None, at),
+            Some(Reading { at, value: Ok(marker) }) => {
+                (self.marker, self.marker_unread, self.marker_at) = (Some(marker), None, at)
+            }
             // Nobody knows whose it is now, whatever it said before.
             Some(Reading { value: Err(why), .. }) => self.marker_unread = Some(why),
             None => {}
@@ -238,7 +240,8 @@ impl Watch {
     pub fn observed(&self, from: Timestamp, now: Timestamp) -> (Duration, Duration) {
         let joined = self.apart.zip(self.first_look).is_some_and(|(apart, first)| first.duration_since(from) <= apart);
         let before = (if joined { self.since } else { from.min(self.since) }, self.since);
-        let length = |from: Timestamp, to: Timestamp| Duration::try_from(to.duration_since(from)).unwrap_or(Duration::ZERO);
+        let length =
+            |from: Timestamp, to: Timestamp| Duration::try_from(to.duration_since(from)).unwrap_or(Duration::ZERO);
         // What comes after `now` is not over yet, whatever is known of it.
         let unseen = self.gaps.iter().chain([&before]).map(|(a, b)| length((*a).max(from), (*b).min(now))).sum();
         (length(from, now).saturating_sub(unseen), unseen)
@@ -247,7 +250,9 @@ impl Watch {
     /// What cannot be read at present, in words.
     pub fn blindness(&self, started: &Started) -> Option<String> {
         let group = |id: &String| started.groups.get(id).map_or_else(|| id.clone(), |group| group.name.clone());
-        let route = |id: &RouteId| started.routes.iter().find(|r| r.id == *id).map_or_else(|| id.to_string(), |r| r.label.clone());
+        let route = |id: &RouteId| {
+            started.routes.iter().find(|r| r.id == *id).map_or_else(|| id.to_string(), |r| r.label.clone())
+        };
         let groups = self.unreadable.iter().map(|(g, why)| format!("health of {}: {why}", group(g)));
         let routes = self
             .routes

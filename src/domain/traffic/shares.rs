@@ -50,7 +50,12 @@ pub enum Imprecise {
 ///
 /// # Errors
 /// [`Imprecise`], also where a share would be off by more than 0.5 percentage points or by more than a tenth of itself.
-pub fn spell(original: &Split, managed: &[(ClusterName, String)], shares: &Shares, limits: Limits) -> Result<Split, Imprecise> {
+pub fn spell(
+    original: &Split,
+    managed: &[(ClusterName, String)],
+    shares: &Shares,
+    limits: Limits,
+) -> Result<Split, Imprecise> {
     check(original, managed, shares, limits)?;
     let (whole, ours) = totals(original, managed);
     if ours == 0 {
@@ -58,14 +63,19 @@ pub fn spell(original: &Split, managed: &[(ClusterName, String)], shares: &Share
     }
     let third = third_parties(original, managed);
     let common = third.values().fold(whole, |g, w| gcd(g, *w));
-    let unit =
-        if third.values().all(|w| *w == 0) { Unit { ours: 1, original: ours } } else { Unit { ours: ours / common, original: common } };
+    let unit = if third.values().all(|w| *w == 0) {
+        Unit { ours: 1, original: ours }
+    } else {
+        Unit { ours: ours / common, original: common }
+    };
     let scale_limit = |k: u64| third.values().all(|w| w / common * k <= u64::from(limits.max_weight));
     let best = search(&unit, shares, limits.max_weight, scale_limit).ok_or(Imprecise::TooLarge(limits.max_weight))?;
     best.within_tolerance(shares, limits.max_weight)?;
 
     let mut weights: BTreeMap<&str, u64> = third.iter().map(|(arn, w)| (*arn, w / common * best.factor)).collect();
-    weights.extend(managed.iter().map(|(cluster, arn)| (arn.as_str(), best.weights.get(cluster.as_str()).copied().unwrap_or(0))));
+    weights.extend(
+        managed.iter().map(|(cluster, arn)| (arn.as_str(), best.weights.get(cluster.as_str()).copied().unwrap_or(0))),
+    );
     Ok(original.rewrite(managed.iter().map(|(_, arn)| arn.as_str()), &weights))
 }
 
@@ -92,7 +102,12 @@ pub fn holds(split: &Split, managed: &[(ClusterName, String)], shares: &Shares) 
         })
 }
 
-fn check(original: &Split, managed: &[(ClusterName, String)], shares: &Shares, limits: Limits) -> Result<(), Imprecise> {
+fn check(
+    original: &Split,
+    managed: &[(ClusterName, String)],
+    shares: &Shares,
+    limits: Limits,
+) -> Result<(), Imprecise> {
     let clusters: BTreeSet<&str> = managed.iter().map(|(c, _)| c.as_str()).collect();
     let sum: u64 = shares.values().map(|s| u64::from(*s)).sum();
     if sum != 100 || clusters.len() != managed.len() || !shares.keys().map(String::as_str).eq(clusters) {
@@ -181,7 +196,10 @@ fn search<'a>(unit: &Unit, shares: &'a Shares, max: u16, fits: impl Fn(u64) -> b
     let exact = 100 / gcd(100, unit.ours * step);
     at(exact).or_else(|| {
         // `min_by` keeps the first of equals: the original total, then the smallest.
-        original.into_iter().chain((1..exact).filter_map(at)).min_by(|a, b| (a.error * b.total).cmp(&(b.error * a.total)))
+        original
+            .into_iter()
+            .chain((1..exact).filter_map(at))
+            .min_by(|a, b| (a.error * b.total).cmp(&(b.error * a.total)))
     })
 }
 

@@ -39,7 +39,9 @@ pub struct Limits {
 impl Split {
     /// A split with weights.
     pub fn of<I: Into<String>>(members: impl IntoIterator<Item = (I, u16)>) -> Self {
-        Self { members: members.into_iter().map(|(id, weight)| Member { id: id.into(), weight: Some(weight) }).collect() }
+        Self {
+            members: members.into_iter().map(|(id, weight)| Member { id: id.into(), weight: Some(weight) }).collect(),
+        }
     }
 
     /// The ids of the members.
@@ -60,7 +62,8 @@ impl Split {
 
     /// Whether two splits mean the same to the balancer: the same members and weights in any order.
     pub fn same(&self, other: &Self) -> bool {
-        let weights = |s: &Self| -> BTreeMap<String, Option<u16>> { s.ids().map(|id| (id.clone(), s.weight(id))).collect() };
+        let weights =
+            |s: &Self| -> BTreeMap<String, Option<u16>> { s.ids().map(|id| (id.clone(), s.weight(id))).collect() };
         weights(self) == weights(other)
     }
 

@@ -236,13 +236,19 @@ impl Teller {
     }
 
     fn carry(&mut self, at: Timestamp) {
-        let of = |cluster: &ClusterName| self.shares.values().map(|s| s.get(cluster).copied().unwrap_or(0.0)).collect::<Vec<_>>();
+        let of = |cluster: &ClusterName| {
+            self.shares.values().map(|s| s.get(cluster).copied().unwrap_or(0.0)).collect::<Vec<_>>()
+        };
         let all = || self.told.clusters.iter().map(|c| (c.clone(), of(c)));
-        let ends = |all: &[f64]| (all.iter().copied().fold(f64::INFINITY, f64::min), all.iter().copied().fold(0.0, f64::max));
+        let ends =
+            |all: &[f64]| (all.iter().copied().fold(f64::INFINITY, f64::min), all.iter().copied().fold(0.0, f64::max));
         #[allow(clippy::cast_precision_loss)] // a few hundred routes
         let mean = |all: &[f64]| all.iter().sum::<f64>() / all.len().max(1) as f64;
-        let traffic =
-            Traffic { at, shares: all().map(|(c, s)| (c, ends(&s))).collect(), mean: all().map(|(c, s)| (c, mean(&s))).collect() };
+        let traffic = Traffic {
+            at,
+            shares: all().map(|(c, s)| (c, ends(&s))).collect(),
+            mean: all().map(|(c, s)| (c, mean(&s))).collect(),
+        };
         if self.told.traffic.last().is_none_or(|last| last.shares != traffic.shares || last.mean != traffic.mean) {
             self.told.traffic.push(traffic);
         }

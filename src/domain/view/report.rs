@@ -127,7 +127,8 @@ impl Report {
     pub fn new(plan: &Plan, facts: &Facts, findings: Vec<Finding>, now: Timestamp) -> Self {
         let selection = &facts.selection;
         let routes = selection.routes.iter().map(|r| route(plan, selection, r)).collect();
-        Self { at: Some(now), routes, skipped: selection.skipped.clone(), ..Self::offline(plan, findings) }.begun(plan, now)
+        Self { at: Some(now), routes, skipped: selection.skipped.clone(), ..Self::offline(plan, findings) }
+            .begun(plan, now)
     }
 
     /// The same with the times of a run that begins at `now`.
@@ -199,12 +200,16 @@ fn hook(hook: &Hook) -> HookLine {
 /// A step in words.
 pub fn does(plan: &Plan, step: &Step) -> String {
     match &step.kind {
-        StepKind::Bind => format!("bind: attach {}'s groups at weight 0, bind, wait until they are healthy", plan.strategy.to),
+        StepKind::Bind => {
+            format!("bind: attach {}'s groups at weight 0, bind, wait until they are healthy", plan.strategy.to)
+        }
         StepKind::Shares(shares) => shares_in_words(shares),
         StepKind::Bake(time) => format!("bake {}", duration::show(*time)),
         StepKind::Exec(exec) => {
-            let undo =
-                exec.undo.as_ref().map(|undo| format!("; a rollback takes it back with {}", crate::domain::decide::command_line(undo)));
+            let undo = exec
+                .undo
+                .as_ref()
+                .map(|undo| format!("; a rollback takes it back with {}", crate::domain::decide::command_line(undo)));
             format!("run {}{}", crate::domain::decide::command_line(&exec.command), undo.unwrap_or_default())
         }
         StepKind::Approval(text) => {

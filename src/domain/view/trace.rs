@@ -90,8 +90,11 @@ impl Trace {
         match &record.event {
             Event::Started(started) => {
                 self.run.clone_from(&record.run);
-                let attributes =
-                    vec![text("cutover.plan", &started.plan), text("cutover.run", &record.run), text("cutover.owner", &started.owner)];
+                let attributes = vec![
+                    text("cutover.plan", &started.plan),
+                    text("cutover.run", &record.run),
+                    text("cutover.owner", &started.owner),
+                ];
                 self.root = Some(Open { attributes, ..self.open("run", format!("run {}", started.plan), time) });
                 Vec::new()
             }
@@ -99,14 +102,21 @@ impl Trace {
                 let number = u64::try_from(*step).unwrap_or_default();
                 let attributes = vec![("cutover.step", Value::Number(number)), text("cutover.label", label)];
                 let ended = self.end_step(time, None);
-                self.step = Some(Open { attributes, ..self.open(&format!("step {}", record.seq), format!("step {step}"), time) });
+                self.step = Some(Open {
+                    attributes,
+                    ..self.open(&format!("step {}", record.seq), format!("step {step}"), time)
+                });
                 self.pauses = matches!(kind, StepType::Bake | StepType::Approval);
                 ended
             }
             Event::StepDone { .. } => self.end_step(time, None),
             Event::Intended { restore, writes, .. } => {
                 let ended = self.end_batch(time);
-                let open = self.open(&format!("batch {}", record.seq), if *restore { "restore" } else { "write" }.into(), time);
+                let open = self.open(
+                    &format!("batch {}", record.seq),
+                    if *restore { "restore" } else { "write" }.into(),
+                    time,
+                );
                 let routes = writes.iter().map(|w| w.route.clone()).collect();
                 self.batch = Some(Batch { open, routes, results: BTreeMap::new() });
                 ended
@@ -122,13 +132,18 @@ impl Trace {
                 let mut ended = self.end_step(time, Some(cause.clone()));
                 ended.extend(self.end_rollback(time, None));
                 let attributes = vec![text("cutover.cause", cause), text("cutover.by", by)];
-                self.rollback = Some(Open { attributes, ..self.open(&format!("rollback {}", record.seq), "rollback".into(), time) });
+                self.rollback = Some(Open {
+                    attributes,
+                    ..self.open(&format!("rollback {}", record.seq), "rollback".into(), time)
+                });
                 ended
             }
             Event::HookStarted { hook, what } => {
                 let attributes = vec![text("cutover.hook", what)];
-                self.hook =
-                    Some(Open { attributes, ..self.open(&format!("hook {}", record.seq), format!("hook {}", hook.at.name()), time) });
+                self.hook = Some(Open {
+                    attributes,
+                    ..self.open(&format!("hook {}", record.seq), format!("hook {}", hook.at.name()), time)
+                });
                 Vec::new()
             }
             Event::HookEnded { result, message, .. } => {
@@ -176,7 +191,8 @@ impl Trace {
     fn end_batch(&mut self, time: Timestamp) -> Vec<Span> {
         let Some(Batch { mut open, routes, results }) = self.batch.take() else { return Vec::new() };
         let bad: u64 = results.iter().filter(|(word, _)| !["applied", "already"].contains(*word)).map(|(_, n)| n).sum();
-        let error = (bad > 0 || !routes.is_empty()).then(|| format!("{} routes not written", bad + routes.len() as u64));
+        let error =
+            (bad > 0 || !routes.is_empty()).then(|| format!("{} routes not written", bad + routes.len() as u64));
         open.attributes.extend(results.into_iter().map(|(word, n)| (word, Value::Number(n))));
         let parent = self.parent();
         vec![self.close(open, parent, time, error)]
@@ -275,7 +291,10 @@ mod tests {
 
     fn records(events: Vec<Event>) -> Vec<Record> {
         let at = |n: u64| Timestamp::from_second(i64::try_from(n).expect("small")).expect("a time");
-        (1..).zip(events).map(|(seq, event)| Record { seq, time: at(seq), run: "alpha-1".into(), event, newer: None }).collect()
+        (1..)
+            .zip(events)
+            .map(|(seq, event)| Record { seq, time: at(seq), run: "alpha-1".into(), event, newer: None })
+            .collect()
     }
 
     #[test]
@@ -285,7 +304,8 @@ mod tests {
         let set = Split::default();
         let writes: Vec<_> = ids.iter().map(|id| Write { route: id.clone(), expect: None, set: set.clone() }).collect();
         let outcome = |id: &RouteId, result| Event::Outcome { route: id.clone(), result, live: None, detail: None };
-        let intended = |restore| Event::Intended { restore, deadline: Timestamp::UNIX_EPOCH, writes: writes[..2].to_vec() };
+        let intended =
+            |restore| Event::Intended { restore, deadline: Timestamp::UNIX_EPOCH, writes: writes[..2].to_vec() };
         let mut events = vec![
             Event::Started(Box::new(started)),
             Event::StepStarted { step: 1, kind: StepType::Shares, label: "setWeight: 5".into() },
@@ -294,15 +314,33 @@ mod tests {
             outcome(&ids[1], WriteResult::Unknown),
             Event::StepDone { step: 1 },
             Event::StepStarted { step: 2, kind: StepType::Bake, label: "pause 10m".into() },
-            Event::GateFailed { gate: crate::domain::run::event::GateKind::Guard, group: String::new(), message: "dead".into() },
+            Event::GateFailed {
+                gate: crate::domain::run::event::GateKind::Guard,
+                group: String::new(),
+                message: "dead".into(),
+            },
         ];
-        let back = Event::RollbackStarted { cause: "dead".into(), by: "cutover".into(), to_step: None, force: false, request: None };
-        events.extend([back, intended(true), outcome(&ids[0], WriteResult::Applied), outcome(&ids[1], WriteResult::Already)]);
+        let back = Event::RollbackStarted {
+            cause: "dead".into(),
+            by: "cutover".into(),
+            to_step: None,
+            force: false,
+            request: None,
+        };
+        events.extend([
+            back,
+            intended(true),
+            outcome(&ids[0], WriteResult::Applied),
+            outcome(&ids[1], WriteResult::Already),
+        ]);
         events.push(Event::Finished { outcome: Outcome::RolledBack, remarks: Vec::new(), left: Vec::new() });
         let records = records(events);
         let mut trace = Trace::default();
         let spans: Vec<_> = records.iter().flat_map(|r| trace.take(r)).collect();
-        let told: Vec<_> = spans.iter().map(|s| (s.name.as_str(), s.start.as_second(), s.end.as_second(), s.error.as_deref())).collect();
+        let told: Vec<_> = spans
+            .iter()
+            .map(|s| (s.name.as_str(), s.start.as_second(), s.end.as_second(), s.error.as_deref()))
+            .collect();
         let expected = [
             ("write", 3, 5, Some("1 routes not written")),
             ("step 1", 2, 6, None),
@@ -320,7 +358,13 @@ mod tests {
         let mut second = Trace::default();
         let again: Vec<_> = records.iter().flat_map(|r| second.take(r)).collect();
         assert_eq!(again, spans);
-        let back = Record { seq: 14, time: records[12].time, run: "alpha-1".into(), event: records[8].event.clone(), newer: None };
+        let back = Record {
+            seq: 14,
+            time: records[12].time,
+            run: "alpha-1".into(),
+            event: records[8].event.clone(),
+            newer: None,
+        };
         let end = Record { seq: 15, ..records[12].clone() };
         let later: Vec<_> = [back, end].iter().flat_map(|r| second.take(r)).map(|s| s.name).collect();
         assert_eq!(later, ["rollback"], "a run that is taken back is not told twice");

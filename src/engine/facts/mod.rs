@@ -43,16 +43,30 @@ pub async fn gather_at(
 }
 
 /// Asks the source of every metric gate once, as of now, but runs no commands: why some cannot be read.
-pub async fn mute(plan: &Plan, selection: &Selection, metrics: &dyn Metrics, now: Timestamp) -> BTreeMap<String, String> {
+pub async fn mute(
+    plan: &Plan,
+    selection: &Selection,
+    metrics: &dyn Metrics,
+    now: Timestamp,
+) -> BTreeMap<String, String> {
     let side = |cluster: &str, gate: &MetricGate| {
-        let of_gate = |g: &&SelectedGroup| g.cluster == cluster && !matches!(&gate.scope, Scope::Workload(name) if *name != g.workload);
-        let groups = selection.groups.iter().filter(|(_, g)| of_gate(g)).map(|(arn, g)| (arn.clone(), g.load_balancer.clone()));
+        let of_gate = |g: &&SelectedGroup| {
+            g.cluster == cluster && !matches!(&gate.scope, Scope::Workload(name) if *name != g.workload)
+        };
+        let groups =
+            selection.groups.iter().filter(|(_, g)| of_gate(g)).map(|(arn, g)| (arn.clone(), g.load_balancer.clone()));
         Side { cluster: cluster.to_owned(), groups: groups.collect() }
     };
     let question = |gate: &MetricGate| {
         let to = now.checked_sub(gate.delay).unwrap_or(now);
         let from = to.checked_sub(gate.interval.max(gate.window)).unwrap_or(to);
-        Question { gate: gate.clone(), from, to, old: side(&plan.strategy.from, gate), new: side(&plan.strategy.to, gate) }
+        Question {
+            gate: gate.clone(),
+            from,
+            to,
+            old: side(&plan.strategy.from, gate),
+            new: side(&plan.strategy.to, gate),
+        }
     };
     let gates = plan.strategy.metrics.iter().filter(|gate| !matches!(gate.source, Source::Exec(_)));
     let questions: Vec<_> = gates.map(question).collect();
@@ -75,7 +89,8 @@ pub async fn live(plan: &Plan, inventory: &dyn Inventory) -> LiveWorld {
 async fn aws(plan: &Plan, start: Option<&Shares>, inventory: &dyn Inventory, traffic: &dyn Traffic) -> Facts {
     let (caller, (live, attached)) = join(inventory.caller(), world(plan, inventory)).await;
     let selection = select_at(plan, &live, start);
-    let known: BTreeSet<&String> = attached.values().flatten().flatten().map(|g| &g.arn).chain(selection.groups.keys()).collect();
+    let known: BTreeSet<&String> =
+        attached.values().flatten().flatten().map(|g| &g.arn).chain(selection.groups.keys()).collect();
     let groups: Vec<String> = known.into_iter().cloned().collect();
     let health = traffic.health(&groups).await;
     let caller = caller.map(|c| Caller { account: c.account, arn: c.arn, expires: c.expires });
@@ -149,10 +164,16 @@ async fn one_cluster(plan: &Plan, cluster: &dyn Cluster) -> ClusterFacts {
         Ok(identity) => identity,
         // Nothing else will answer either, and each would take its time to say so.
         Err(why) => {
-            return ClusterFacts { bindings: Err(why.clone()), identity: Err(why), workloads: BTreeMap::new(), dry_runs: BTreeMap::new() };
+            return ClusterFacts {
+                bindings: Err(why.clone()),
+                identity: Err(why),
+                workloads: BTreeMap::new(),
+                dry_runs: BTreeMap::new(),
+            };
         }
     };
-    let (names, services): (Vec<_>, Vec<_>) = plan.workloads.iter().filter_map(|w| Some((w.name.clone(), w.service.as_ref()?))).unzip();
+    let (names, services): (Vec<_>, Vec<_>) =
+        plan.workloads.iter().filter_map(|w| Some((w.name.clone(), w.service.as_ref()?))).unzip();
     let bindings = async { if identity.binding_api.is_some() { cluster.bindings().await } else { Ok(Vec::new()) } };
     let (bindings, views) = join(bindings, cluster.workloads(&services)).await;
     let workloads = names.into_iter().zip(views).collect();
@@ -160,7 +181,12 @@ async fn one_cluster(plan: &Plan, cluster: &dyn Cluster) -> ClusterFacts {
 }
 
 /// A server-side dry-run of each binding that `bind` would make.
-async fn dry_runs(plan: &Plan, selection: &Selection, clusters: &Clusters, facts: &mut BTreeMap<ClusterName, ClusterFacts>) {
+async fn dry_runs(
+    plan: &Plan,
+    selection: &Selection,
+    clusters: &Clusters,
+    facts: &mut BTreeMap<ClusterName, ClusterFacts>,
+) {
     if !plan.strategy.steps.iter().any(|s| s.kind == StepKind::Bind) {
         return;
     }
@@ -168,10 +194,12 @@ async fn dry_runs(plan: &Plan, selection: &Selection, clusters: &Clusters, facts
         .groups
         .values()
         .filter_map(|selected| {
-            let workload = plan.workloads.iter().find(|w| w.name == selected.workload && w.binding.mode == BindingMode::Create)?;
+            let workload =
+                plan.workloads.iter().find(|w| w.name == selected.workload && w.binding.mode == BindingMode::Create)?;
             let cluster = facts.get(&selected.cluster)?;
             let bindings = cluster.bindings.as_ref().ok()?;
-            let missing = !bindings.iter().any(|b| b.binds(&selected.group)) && plan.strategy.peak(&selected.cluster) > 0;
+            let missing =
+                !bindings.iter().any(|b| b.binds(&selected.group)) && plan.strategy.peak(&selected.cluster) > 0;
             let served = cluster.identity.as_ref().is_ok_and(|i| i.binding_api.is_some());
             let binding = Binding::wanted(workload, &selected.group)?;
             let taken = bindings.iter().any(|b| b.namespace == binding.namespace && b.name == binding.name);

@@ -78,8 +78,14 @@ impl Run<'_> {
         if !self.watch.marker_stale(self.ports.clock.now()) {
             return true; // so it was decided
         }
-        let Some(marker) = look::marker(&self.subject, &*self.ports.balancer.marks, &*self.ports.clock).await else { return true };
-        self.watch.absorb(self.ports.clock.now(), Observation { marker: Some(marker), ..Observation::default() }, false);
+        let Some(marker) = look::marker(&self.subject, &*self.ports.balancer.marks, &*self.ports.clock).await else {
+            return true;
+        };
+        self.watch.absorb(
+            self.ports.clock.now(),
+            Observation { marker: Some(marker), ..Observation::default() },
+            false,
+        );
         self.watch.marked()
     }
 
@@ -99,8 +105,15 @@ impl Run<'_> {
     /// Nothing is raised that the journal would not know of; the guard goes on, and so does the run once there is room.
     pub(super) async fn unwritten(&mut self, error: EngineError, now: Timestamp) -> Result<(), EngineError> {
         let EngineError::Store(error) = error else { return Err(error) };
-        self.note(vec![Wait { reason: WaitReason::Journal, message: format!("the journal cannot be written: {error}"), until: None }], now)
-            .await?;
+        self.note(
+            vec![Wait {
+                reason: WaitReason::Journal,
+                message: format!("the journal cannot be written: {error}"),
+                until: None,
+            }],
+            now,
+        )
+        .await?;
         self.rest(now).await;
         Ok(())
     }
@@ -125,7 +138,12 @@ impl Run<'_> {
             let binding = wanted.binding.full_name();
             let done = match self.ports.clusters.get(&wanted.cluster) {
                 Some(cluster) => {
-                    bind::bind(&**cluster, &wanted, self.state.started.clusters.get(&wanted.cluster).map(String::as_str)).await
+                    bind::bind(
+                        &**cluster,
+                        &wanted,
+                        self.state.started.clusters.get(&wanted.cluster).map(String::as_str),
+                    )
+                    .await
                 }
                 None => Err(format!("no access to cluster {}", wanted.cluster)),
             };
@@ -147,7 +165,12 @@ impl Run<'_> {
             let binding = wanted.binding.full_name();
             let done = match self.ports.clusters.get(&wanted.cluster) {
                 Some(cluster) => {
-                    bind::unbind(&**cluster, &wanted, self.state.started.clusters.get(&wanted.cluster).map(String::as_str)).await
+                    bind::unbind(
+                        &**cluster,
+                        &wanted,
+                        self.state.started.clusters.get(&wanted.cluster).map(String::as_str),
+                    )
+                    .await
                 }
                 None => Err(format!("no access to cluster {}", wanted.cluster)),
             };

@@ -37,7 +37,12 @@ impl Run<'_> {
             && !matches!(self.state.phase, Phase::RollingBack | Phase::Detaching | Phase::Finished)
             && self.state.paused.is_none()
         {
-            self.journal(Event::Paused { by: self.settings.owner.clone(), reason: "interrupted".into(), request: None }).await?;
+            self.journal(Event::Paused {
+                by: self.settings.owner.clone(),
+                reason: "interrupted".into(),
+                request: None,
+            })
+            .await?;
         }
         self.stopped(stop, message).await
     }
@@ -54,7 +59,13 @@ impl Run<'_> {
         let stopped = Event::Stopped { reason, message: message.clone() };
         if self.unclaimed.is_some() && reason == Stop::Waiting {
             // Nothing has happened; the sign of life says who looked last.
-            let record = Record { seq: 0, time: self.ports.clock.now(), run: self.state.run.clone(), event: stopped, newer: None };
+            let record = Record {
+                seq: 0,
+                time: self.ports.clock.now(),
+                run: self.state.run.clone(),
+                event: stopped,
+                newer: None,
+            };
             self.audience.record(&record);
         } else {
             self.journal(stopped).await?;
@@ -72,8 +83,16 @@ impl Run<'_> {
         if self.plan.marker == crate::plan::model::Marker::Tag {
             let started = &self.state.started;
             let routes: Vec<_> = started.routes.iter().map(|r| r.id.to_string()).collect();
-            let owners: Vec<_> = [Some(&self.state.run), self.replaced.as_ref()].into_iter().flatten().map(String::as_str).collect();
-            tags = untag::remove(&*self.ports.balancer.marks, &*self.ports.clock, &started.load_balancers, &routes, &owners).await;
+            let owners: Vec<_> =
+                [Some(&self.state.run), self.replaced.as_ref()].into_iter().flatten().map(String::as_str).collect();
+            tags = untag::remove(
+                &*self.ports.balancer.marks,
+                &*self.ports.clock,
+                &started.load_balancers,
+                &routes,
+                &owners,
+            )
+            .await;
         }
         self.sign(self.ports.clock.now(), false, "finished".into()).await;
         self.held.release().await;

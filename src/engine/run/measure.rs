@@ -21,8 +21,9 @@ impl Run<'_> {
         let now = self.ports.clock.now();
         let questions = metrics::questions(self.plan, &self.state, &self.asking.busy, now);
         // AWS takes many questions in one call; the others do not wait for each other.
-        let (together, alone): (Vec<_>, Vec<_>) =
-            questions.into_iter().partition(|q| matches!(q.gate.source, Source::CloudWatch(_) | Source::CloudWatchAlarms(_)));
+        let (together, alone): (Vec<_>, Vec<_>) = questions
+            .into_iter()
+            .partition(|q| matches!(q.gate.source, Source::CloudWatch(_) | Source::CloudWatchAlarms(_)));
         for questions in alone.into_iter().map(|q| vec![q]).chain([together]).filter(|q| !q.is_empty()) {
             self.asking.ask(&self.ports.metrics, questions);
         }

@@ -84,7 +84,8 @@ impl<'a> Run<'a> {
         drop(records);
         let gates = &plan.strategy.gates;
         let intervals = state.started.groups.values().map(|g| Duration::from_secs(g.interval.into()) * 3);
-        let keep = intervals.chain([gates.guard.for_]).chain(gates.raise.stable_for).max().unwrap_or_default() + settings.gap;
+        let keep =
+            intervals.chain([gates.guard.for_]).chain(gates.raise.stable_for).max().unwrap_or_default() + settings.gap;
         let mut subject = look::Subject::of(plan, &state);
         let mut executor = Executor::new(&settings, now);
         if let Some(marking) = marking {
@@ -92,7 +93,9 @@ impl<'a> Run<'a> {
             executor.flights.mark(marking);
         }
         let mut taken = Self {
-            watch: Watch::new(now, settings.poll, keep).bearing(settings.gap, settings.fresh).observing(plan.strategy.observe_every),
+            watch: Watch::new(now, settings.poll, keep)
+                .bearing(settings.gap, settings.fresh)
+                .observing(plan.strategy.observe_every),
             executor,
             seen,
             unclaimed: None,
@@ -117,7 +120,12 @@ impl<'a> Run<'a> {
             counted: None,
         };
         let Settings { owner, pid, .. } = taken.settings.clone();
-        let last = taken.ports.store.look(&taken.state.run).await.map_or(taken.state.last, |look| look.at.max(taken.state.last));
+        let last = taken
+            .ports
+            .store
+            .look(&taken.state.run)
+            .await
+            .map_or(taken.state.last, |look| look.at.max(taken.state.last));
         let onward = carries_on(plan, last, now);
         taken.claim(Event::Claimed { owner, pid, tool: env!("CARGO_PKG_VERSION").into(), onward }, onward).await?;
         if joined && !taken.restores {
@@ -172,7 +180,8 @@ impl<'a> Run<'a> {
             }
             self.measure().await?;
             let now = self.ports.clock.now();
-            let decision = decide(&Context { plan: self.plan, state: &self.state, watch: &self.watch, now }, self.settings.orders);
+            let decision =
+                decide(&Context { plan: self.plan, state: &self.state, watch: &self.watch, now }, self.settings.orders);
             tracing::debug!(?decision, "decided");
             match decision {
                 Decision::Record(events) => {
@@ -228,7 +237,13 @@ impl<'a> Run<'a> {
                 () = self.calling.wait() => return,
             }
             left = left.saturating_sub(nap);
-            if self.ports.store.requests(&self.state.run).await.is_ok_and(|r| r.iter().any(|(name, _)| !self.state.heard.contains(name))) {
+            if self
+                .ports
+                .store
+                .requests(&self.state.run)
+                .await
+                .is_ok_and(|r| r.iter().any(|(name, _)| !self.state.heard.contains(name)))
+            {
                 return;
             }
         }

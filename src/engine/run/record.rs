@@ -126,13 +126,14 @@ impl Run<'_> {
 
     /// Journals the waits when their reasons change, and the health when its counts do.
     pub(super) async fn note(&mut self, waits: Vec<Wait>, now: Timestamp) -> Result<(), EngineError> {
-        let changed =
-            waits.len() != self.waits.len() || waits.iter().zip(&self.waits).any(|(a, b)| a.reason != b.reason || a.message != b.message);
+        let changed = waits.len() != self.waits.len()
+            || waits.iter().zip(&self.waits).any(|(a, b)| a.reason != b.reason || a.message != b.message);
         self.waits = waits;
         if changed && !self.waits.is_empty() {
             self.journal(Event::Waiting { waits: self.waits.clone() }).await?;
         }
-        let counts: BTreeMap<_, _> = self.watch.samples.iter().filter_map(|(g, s)| Some((g.clone(), s.back()?.counts))).collect();
+        let counts: BTreeMap<_, _> =
+            self.watch.samples.iter().filter_map(|(g, s)| Some((g.clone(), s.back()?.counts))).collect();
         if counts != self.counts {
             self.counts.clone_from(&counts);
             self.journal(Event::Health { groups: counts }).await?;

@@ -38,10 +38,18 @@ async fn a_baking_run_that_was_taken_over_leaves_and_hears_no_request() {
     };
     let settings = Settings::new("alice@mac".into(), "mac".into(), 1);
     let hold = hold::begin(&ports, &settings, plan.marker, "alpha-1", started()).await.unwrap();
-    store.append("alpha-1", Timestamp::now(), &Event::StepStarted { step: 3, kind: StepType::Bake, label: String::new() }).await.unwrap();
+    store
+        .append(
+            "alpha-1",
+            Timestamp::now(),
+            &Event::StepStarted { step: 3, kind: StepType::Bake, label: String::new() },
+        )
+        .await
+        .unwrap();
     let mut audience = Deaf;
     let mut run = Run::take(&plan, ports, settings, hold, Interrupt::default(), &mut audience).await.unwrap();
-    let bob = Holder { owner: "bob@pc".into(), host: "pc".into(), pid: 2, since: Timestamp::now(), run: "beta-1".into() };
+    let bob =
+        Holder { owner: "bob@pc".into(), host: "pc".into(), pid: 2, since: Timestamp::now(), run: "beta-1".into() };
     let _held = store.take_over(&["lb".into()], &bob).await.unwrap();
     store.put_request("alpha-1", &Request::Promote { by: "carol@pc".into(), full: false }).await.unwrap();
     let ending = run.drive().await.unwrap();

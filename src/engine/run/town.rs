@@ -91,7 +91,10 @@ impl Traffic for Town {
         let now = self.clock.now();
         let group = content.split.members.last().expect("a group").id.clone();
         let (read, well) = self.read.lock().unwrap_or_else(PoisonError::into_inner)[&group];
-        assert!(now.duration_since(read) <= SignedDuration::from_secs(10), "{group} rises at {now}, last read at {read}");
+        assert!(
+            now.duration_since(read) <= SignedDuration::from_secs(10),
+            "{group} rises at {now}, last read at {read}"
+        );
         assert!(well, "{group} rises at {now}, ill at {read}");
         self.routes.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), content.clone());
         self.written.lock().unwrap_or_else(PoisonError::into_inner).push((now, id.clone()));
@@ -119,7 +122,9 @@ fn started() -> (Started, BTreeMap<RouteId, Content>) {
     let old = (0..ROUTES).map(|n| (old(n), "a", 4));
     started.groups = old
         .chain((0..ROUTES).map(|n| (new(n), "b", 0)))
-        .map(|(name, cluster, healthy)| (fixture::group_arn(&name), GroupStart { name, cluster: cluster.into(), healthy, ..group.clone() }))
+        .map(|(name, cluster, healthy)| {
+            (fixture::group_arn(&name), GroupStart { name, cluster: cluster.into(), healthy, ..group.clone() })
+        })
         .collect();
     (started, live.into_iter().map(|live| (live.id, live.content)).collect())
 }
@@ -167,7 +172,10 @@ async fn a_step_over_a_thousand_groups_reads_what_each_chunk_raises() {
     assert_eq!(late.into_iter().map(|(_, id)| id).collect::<Vec<_>>(), [last], "the others are not held up");
     assert!(others.iter().all(|(at, _)| *at < ill + SignedDuration::from_mins(2)));
     let records = store.read("alpha-1").await.expect("readable");
-    let waits = records.iter().filter_map(|r| if let Event::Waiting { waits } = &r.event { Some(waits) } else { None }).flatten();
+    let waits = records
+        .iter()
+        .filter_map(|r| if let Event::Waiting { waits } = &r.event { Some(waits) } else { None })
+        .flatten();
     assert!(
         waits.into_iter().any(|w| w.reason == WaitReason::RaiseGate && w.message.starts_with("new-499 has 0 of the 2")),
         "it is said why"

@@ -58,8 +58,12 @@ impl Executor {
 
     /// The part of a batch that may be written now: as many as the rate allows, without those that must wait after a failure.
     pub fn chunk(&mut self, writes: &[Write], now: Timestamp) -> Vec<Write> {
-        let ready: Vec<_> =
-            writes.iter().filter(|w| self.later.get(&w.route).is_none_or(|(_, at)| *at <= now)).take(CHUNK).cloned().collect();
+        let ready: Vec<_> = writes
+            .iter()
+            .filter(|w| self.later.get(&w.route).is_none_or(|(_, at)| *at <= now))
+            .take(CHUNK)
+            .cloned()
+            .collect();
         let granted = self.bucket.take_but(RESERVE, ready.len(), now);
         ready.into_iter().take(granted).collect()
     }
@@ -73,7 +77,13 @@ impl Executor {
 
     /// Reads the routes and compares them with what is expected: outcomes for those that need no write, and what to write. The watch learns
     /// what was read: an older reading of its own must not contradict that.
-    pub async fn prepare(&mut self, ports: &Ports, chunk: Vec<Write>, state: &State, watch: &mut Watch) -> (Vec<Event>, Vec<Prepared>) {
+    pub async fn prepare(
+        &mut self,
+        ports: &Ports,
+        chunk: Vec<Write>,
+        state: &State,
+        watch: &mut Watch,
+    ) -> (Vec<Event>, Vec<Prepared>) {
         let ids: Vec<_> = chunk.iter().map(|w| w.route.clone()).collect();
         let at = ports.clock.now();
         let mut live = ports.balancer.traffic.routes(&ids).await;
@@ -82,7 +92,9 @@ impl Executor {
         watch.routes.extend(seen.map(|(id, read)| (id.clone(), Reading { at, value: read.clone() })));
         let (mut events, mut prepared) = (Vec::new(), Vec::new());
         for write in chunk {
-            let read = live.remove(&write.route).unwrap_or_else(|| Err(Unreadable::Unavailable("no answer for this route".into())));
+            let read = live
+                .remove(&write.route)
+                .unwrap_or_else(|| Err(Unreadable::Unavailable("no answer for this route".into())));
             match self.compare(write, read, state, watch, now) {
                 Ok(ready) => {
                     events.extend(overwritten(state, &ready));
@@ -112,7 +124,12 @@ impl Executor {
             Err(why) => {
                 let Some(live) = recent(state, watch, &write.route, now).filter(|_| restore) else {
                     self.put_off(&write.route, now, retry::WRITE);
-                    return Err(Some(outcome(&write.route, WriteResult::Unread, None, Some(format!("not read, so not written: {why}")))));
+                    return Err(Some(outcome(
+                        &write.route,
+                        WriteResult::Unread,
+                        None,
+                        Some(format!("not read, so not written: {why}")),
+                    )));
                 };
                 live
             }
@@ -131,7 +148,11 @@ impl Executor {
             return Err(Some(outcome(&write.route, WriteResult::Already, Some(before), None)));
         }
         let beside = |route: &Route| live.same_beside(route.expected());
-        if write.expect.as_ref().is_some_and(|expect| !before.same(expect) || !state.routes.get(&write.route).is_none_or(beside)) {
+        if write
+            .expect
+            .as_ref()
+            .is_some_and(|expect| !before.same(expect) || !state.routes.get(&write.route).is_none_or(beside))
+        {
             if outdated {
                 self.put_off(&write.route, now, retry::WRITE);
                 let why = "what was read may be of the time before the last write".to_owned();
@@ -147,7 +168,13 @@ impl Executor {
     }
 
     /// Sends the writes and reads each back until it is equal, or something else is there, or time is up.
-    pub async fn send(&mut self, ports: &Ports, settings: &Settings, prepared: Vec<Prepared>, state: &State) -> Vec<Event> {
+    pub async fn send(
+        &mut self,
+        ports: &Ports,
+        settings: &Settings,
+        prepared: Vec<Prepared>,
+        state: &State,
+    ) -> Vec<Event> {
         let sent: Vec<_> = futures::stream::iter(prepared)
             .map(async |p| {
                 let answer = ports.balancer.traffic.set(&p.write.route, &p.content, settings.deadline).await;
@@ -172,7 +199,12 @@ impl Executor {
         events
     }
 
-    async fn read_back(&mut self, ports: &Ports, mut open: Vec<(Prepared, Option<String>)>, state: &State) -> Vec<Event> {
+    async fn read_back(
+        &mut self,
+        ports: &Ports,
+        mut open: Vec<(Prepared, Option<String>)>,
+        state: &State,
+    ) -> Vec<Event> {
         let mut events = Vec::new();
         let mut pauses = retry::READ_BACK.pauses();
         let until = ports.clock.now() + SignedDuration::from_secs(10);
@@ -185,7 +217,8 @@ impl Executor {
             let now = ports.clock.now();
             let last = now >= until;
             open.retain(|(prepared, answer)| {
-                match self.verdict(prepared, answer.as_deref(), live.remove(&prepared.write.route), (now, last), state) {
+                match self.verdict(prepared, answer.as_deref(), live.remove(&prepared.write.route), (now, last), state)
+                {
                     Some(event) => {
                         events.push(event);
                         false
@@ -209,7 +242,9 @@ impl Executor {
     ) -> Option<Event> {
         let id = &prepared.write.route;
         let outdated = |live: &Content| live.forwards().is_some_and(|split| outdated(state, id, split, now));
-        let why = |fallback: &str| Some(answer.map_or_else(|| fallback.to_owned(), |a| format!("no answer to the write: {a}")));
+        let why = |fallback: &str| {
+            Some(answer.map_or_else(|| fallback.to_owned(), |a| format!("no answer to the write: {a}")))
+        };
         match read {
             // What stood there before the last write may be just what this one is to restore: without an answer, a late read proves nothing.
             Some(Ok(live)) if answer.is_some() && outdated(&live) => {
@@ -220,12 +255,16 @@ impl Executor {
                 self.refusals.remove(id);
                 Some(outcome(id, WriteResult::Applied, Some(live.split), None))
             }
-            Some(Ok(live)) if live.split.same(&prepared.before) || outdated(&live) => {
-                last.then(|| outcome(id, WriteResult::Unknown, None, why("the write was accepted and is not to be seen yet")))
-            }
+            Some(Ok(live)) if live.split.same(&prepared.before) || outdated(&live) => last.then(|| {
+                outcome(id, WriteResult::Unknown, None, why("the write was accepted and is not to be seen yet"))
+            }),
             Some(Ok(live)) => Some(drifted(state, id, live)),
-            Some(Err(Unreadable::NotFound(_))) => Some(outcome(id, WriteResult::Gone, None, Some("the route is gone".into()))),
-            Some(Err(error)) => last.then(|| outcome(id, WriteResult::Unknown, None, why(&format!("not read back: {error}")))),
+            Some(Err(Unreadable::NotFound(_))) => {
+                Some(outcome(id, WriteResult::Gone, None, Some("the route is gone".into())))
+            }
+            Some(Err(error)) => {
+                last.then(|| outcome(id, WriteResult::Unknown, None, why(&format!("not read back: {error}"))))
+            }
             None => last.then(|| outcome(id, WriteResult::Unknown, None, why("not read back"))),
         }
     }
@@ -285,7 +324,9 @@ fn outdated(state: &State, id: &RouteId, split: &Split, now: Timestamp) -> bool 
 /// What a person's rollback overwrites is named, and the run knows from then on that a late read may show the time before it.
 fn overwritten(state: &State, prepared: &Prepared) -> Vec<Event> {
     let id = &prepared.write.route;
-    let Some(route) = state.routes.get(id).filter(|_| prepared.write.expect.is_none() && foreign(state, id, &prepared.before)) else {
+    let Some(route) =
+        state.routes.get(id).filter(|_| prepared.write.expect.is_none() && foreign(state, id, &prepared.before))
+    else {
         return Vec::new();
     };
     let live = prepared.content.with(&prepared.before);

@@ -76,7 +76,14 @@ pub struct Turn {
 impl Flights {
     pub fn new(rate: Rate) -> Self {
         let landing = FuturesUnordered::new();
-        Self { pace: Pace::new(rate.per_second), landing, sent: BTreeSet::new(), checks: Vec::new(), reading: false, marking: false }
+        Self {
+            pace: Pace::new(rate.per_second),
+            landing,
+            sent: BTreeSet::new(),
+            checks: Vec::new(),
+            reading: false,
+            marking: false,
+        }
     }
 
     /// Whether a route's last write is still on its way.
@@ -178,7 +185,8 @@ impl Executor {
         if flights.next_read().is_none_or(|at| at > now) {
             return;
         }
-        let ids: Vec<_> = flights.checks.iter().filter(|c| c.due <= now).map(|c| c.prepared.write.route.clone()).collect();
+        let ids: Vec<_> =
+            flights.checks.iter().filter(|c| c.due <= now).map(|c| c.prepared.write.route.clone()).collect();
         let traffic = Arc::clone(&ports.balancer.traffic);
         flights.reading = true;
         flights.landing.push(async move { Landed::Read(traffic.routes(&ids).await.into_iter().collect()) }.boxed());
@@ -209,7 +217,12 @@ impl Executor {
             // It is sent again as soon as the pace allows; that is no failure of this route.
             Err(WriteError::Throttled) => {
                 self.flights.pace.throttled(now);
-                return Some(outcome(&prepared.write.route, WriteResult::Failed, None, Some(WriteError::Throttled.to_string())));
+                return Some(outcome(
+                    &prepared.write.route,
+                    WriteResult::Failed,
+                    None,
+                    Some(WriteError::Throttled.to_string()),
+                ));
             }
             Err(error) => {
                 self.put_off(&prepared.write.route, now, RESTORE);
@@ -224,7 +237,13 @@ impl Executor {
     }
 
     /// What a reading says of a write; nothing where it is to be read again, or where the run knows already.
-    fn checked(&mut self, id: &RouteId, read: Result<Content, Unreadable>, state: &State, now: Timestamp) -> Option<Event> {
+    fn checked(
+        &mut self,
+        id: &RouteId,
+        read: Result<Content, Unreadable>,
+        state: &State,
+        now: Timestamp,
+    ) -> Option<Event> {
         let at = self.flights.checks.iter().position(|c| c.prepared.write.route == *id)?;
         let mut check = self.flights.checks.swap_remove(at);
         let there = read.as_ref().ok().and_then(Content::forwards);
@@ -257,7 +276,8 @@ impl Executor {
 /// one before it. `None` where that is not so, and where it would change nothing: then a read has to show that.
 pub fn blind(state: &State, watch: &Watch, seen: Option<Timestamp>, write: &Write, now: Timestamp) -> Option<Prepared> {
     let id = &write.route;
-    let route = state.routes.get(id).filter(|r| r.open.is_none() && r.drift.is_none() && !r.split().same(&write.set))?;
+    let route =
+        state.routes.get(id).filter(|r| r.open.is_none() && r.drift.is_none() && !r.split().same(&write.set))?;
     let before = seen.is_some_and(|at| now.duration_since(at) < RECENT) && !watch.routes.contains_key(id);
     let content = if before { route.known.clone() } else { recent(state, watch, id, now)? };
     Some(Prepared { before: route.split().clone(), content: content.with(&write.set), write: write.clone() })
@@ -267,7 +287,8 @@ pub fn blind(state: &State, watch: &Watch, seen: Option<Timestamp>, write: &Writ
 /// also where the journal knows of a way back without a healthy target: then somebody has to look again first.
 pub async fn seen(store: &dyn Store, records: &[Record], state: &State, now: Timestamp) -> Option<Timestamp> {
     let seen = store.look(&state.run).await?.seen.filter(|at| now.duration_since(*at) < RECENT && *at <= now)?;
-    let health = records.iter().rev().find_map(|r| if let Event::Health { groups } = &r.event { Some(groups) } else { None });
+    let health =
+        records.iter().rev().find_map(|r| if let Event::Health { groups } = &r.event { Some(groups) } else { None });
     let dead = |arn: &str| health.is_some_and(|groups| groups.get(arn).is_some_and(|c| c.healthy == 0));
     let lost = |route: &Route| !carriers(state, route).is_empty() && carriers(state, route).into_iter().all(dead);
     (!state.routes.values().any(lost)).then_some(seen)

@@ -44,7 +44,10 @@ where
 {
     let mut connector = HttpConnector::new();
     connector.set_nodelay(true);
-    Client::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).pool_idle_timeout(Duration::from_secs(5)).build(connector)
+    Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(Duration::from_secs(5))
+        .build(connector)
 }
 
 /// One listener of a load balancer.
@@ -84,7 +87,8 @@ impl Front {
         };
         if let (Some(group), Outcome::Target { .. }) = (&pick.group, pick.outcome) {
             let answered = response.headers().contains_key(POD) && took(&response) < IDLE;
-            let served = if answered { Served::Answered(response.status().as_u16(), took(&response)) } else { Served::Broken };
+            let served =
+                if answered { Served::Answered(response.status().as_u16(), took(&response)) } else { Served::Broken };
             self.shell.call(|world, now| world.served(group, served, now));
         }
         sign(response.headers_mut(), &pick);

@@ -16,8 +16,10 @@ pub struct Context {
 
 /// The file's text. The first context is the current one; the token is the same for all, and nobody checks it.
 pub fn text(contexts: &[Context]) -> String {
-    let clusters: Vec<Value> = contexts.iter().map(|c| json!({"name": c.name, "cluster": {"server": c.server}})).collect();
-    let named: Vec<Value> = contexts.iter().map(|c| json!({"name": c.name, "context": {"cluster": c.name, "user": "lab"}})).collect();
+    let clusters: Vec<Value> =
+        contexts.iter().map(|c| json!({"name": c.name, "cluster": {"server": c.server}})).collect();
+    let named: Vec<Value> =
+        contexts.iter().map(|c| json!({"name": c.name, "context": {"cluster": c.name, "user": "lab"}})).collect();
     let config = json!({
         "apiVersion": "v1",
         "kind": "Config",
@@ -77,7 +79,8 @@ mod tests {
 
     #[test]
     fn kube_reads_what_is_written_and_the_folder_goes_away() {
-        let contexts = ["blue", "green"].map(|n| Context { name: n.into(), server: format!("http://127.0.0.1:{}", n.len()) });
+        let contexts =
+            ["blue", "green"].map(|n| Context { name: n.into(), server: format!("http://127.0.0.1:{}", n.len()) });
         let config = kube::config::Kubeconfig::from_yaml(&text(&contexts)).expect("a kubeconfig");
         assert_eq!(config.current_context.as_deref(), Some("blue"));
         assert_eq!(config.contexts.len(), 2);

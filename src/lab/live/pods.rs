@@ -90,7 +90,8 @@ impl Pods {
     fn publish(&self) {
         let mut places = self.directory.0.write().unwrap_or_else(PoisonError::into_inner);
         places.pods = self.servers.iter().map(|(id, (_, server))| (*id, server.address())).collect();
-        places.addresses = self.servers.values().map(|(place, server)| ((place.ip, place.port), server.address())).collect();
+        places.addresses =
+            self.servers.values().map(|(place, server)| ((place.ip, place.port), server.address())).collect();
     }
 }
 

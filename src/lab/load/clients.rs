@@ -90,7 +90,10 @@ mod tests {
         let visits = 2 * 32;
         for n in 0..visits {
             let visit = clients.visit().expect("there are routes");
-            assert_eq!((visit.sample.path.as_ref(), visit.cookie.is_none()), (if n % 2 == 0 { "/a" } else { "/b" }, true));
+            assert_eq!(
+                (visit.sample.path.as_ref(), visit.cookie.is_none()),
+                (if n % 2 == 0 { "/a" } else { "/b" }, true)
+            );
             clients.keep(&visit, format!("{n}"));
         }
         let kept: Vec<String> = (0..visits).filter_map(|_| clients.visit()?.cookie).collect();

@@ -51,7 +51,12 @@ impl Window {
         let cluster = |(name, percent): (&String, &u32)| {
             let tally = self.clusters.get(name).copied().unwrap_or_default();
             let seen = if managed == 0 { 0.0 } else { percent_of(tally.requests, managed) };
-            let part = MeasuredCluster { planned: f64::from(*percent), seen, requests: tally.requests, client_errors: tally.errors };
+            let part = MeasuredCluster {
+                planned: f64::from(*percent),
+                seen,
+                requests: tally.requests,
+                client_errors: tally.errors,
+            };
             (name.clone(), part)
         };
         Measured {

@@ -24,7 +24,8 @@ enum Service {
 impl Service {
     /// By the credential scope of the signature, else by path and version.
     fn of(request: &Request<Bytes>, query: &Query) -> Self {
-        let authorization = request.headers().get(http::header::AUTHORIZATION).and_then(|a| a.to_str().ok()).unwrap_or_default();
+        let authorization =
+            request.headers().get(http::header::AUTHORIZATION).and_then(|a| a.to_str().ok()).unwrap_or_default();
         match authorization {
             _ if cloudwatch::operation(request).is_some() => Self::CloudWatch,
             a if a.contains("/sts/aws4_request") => Self::Sts,
@@ -68,7 +69,13 @@ impl World {
         Answer { response, latency: self.latency.aws.0.mul_f64(jitter), fate }
     }
 
-    fn carry_out(&mut self, request: &Request<Bytes>, service: Service, query: Query, mutating: bool) -> (Response<Bytes>, Fate, String) {
+    fn carry_out(
+        &mut self,
+        request: &Request<Bytes>,
+        service: Service,
+        query: Query,
+        mutating: bool,
+    ) -> (Response<Bytes>, Fate, String) {
         if self.faults.aws_down {
             return (Response::default(), Fate::Dropped, "dropped".into());
         }
@@ -98,7 +105,11 @@ impl World {
         if self.throttled(&query.action, mutating) {
             return (elbv2::failure(400, "Throttling", "Rate exceeded", id), Fate::Answered, "Throttling".into());
         }
-        let late = if matches!(query.action.as_str(), "ModifyRule" | "ModifyListener") { self.faults.late.pop() } else { None };
+        let late = if matches!(query.action.as_str(), "ModifyRule" | "ModifyListener") {
+            self.faults.late.pop()
+        } else {
+            None
+        };
         match late {
             None => told(elbv2::answer(self, &query, id)),
             Some(None) => (Response::default(), Fate::Dropped, "dropped".into()),
@@ -156,7 +167,8 @@ impl World {
     pub fn kube(&mut self, cluster: &str, request: &Request<Bytes>, now: Timestamp) -> KubeAnswer {
         self.advance(now);
         let latency = self.latency.kubernetes.0;
-        let dropped = |latency| KubeAnswer { answer: kube::Answer::Whole(Response::default()), latency, fate: Fate::Dropped };
+        let dropped =
+            |latency| KubeAnswer { answer: kube::Answer::Whole(Response::default()), latency, fate: Fate::Dropped };
         let Some(index) = self.clusters.iter().position(|c| &*c.name == cluster) else { return dropped(latency) };
         let mutating = !matches!(*request.method(), http::Method::GET | http::Method::HEAD | http::Method::OPTIONS);
         let operation = format!("{} {}", request.method(), request.uri().path_and_query().map_or("/", |p| p.as_str()));
@@ -165,7 +177,8 @@ impl World {
             return dropped(latency);
         }
         let (expired, region) = (self.faults.expired, self.region.clone());
-        let authorize = move |header: Option<&str>, _: Timestamp| !expired && header.is_none_or(|h| genuine(h, &region));
+        let authorize =
+            move |header: Option<&str>, _: Timestamp| !expired && header.is_none_or(|h| genuine(h, &region));
         let home = &mut self.clusters[index];
         let server = kube::Server { version: format!("v{}.4-eks-1", home.version), authorize: Box::new(authorize) };
         let answer = server.answer(&mut home.objects, request, now);
@@ -192,7 +205,8 @@ impl World {
 /// Whether a header is good enough: an EKS token must be one, for this region. How old it is cannot be told, as clients may sign by another clock than the
 /// lab's; other credentials belong to kubeconfigs, and are taken as they come.
 fn genuine(header: &str, region: &str) -> bool {
-    !header.starts_with("Bearer k8s-aws-v1.") || kube::token::Token::read(Some(header)).is_ok_and(|t| t.region == region)
+    !header.starts_with("Bearer k8s-aws-v1.")
+        || kube::token::Token::read(Some(header)).is_ok_and(|t| t.region == region)
 }
 
 fn told((response, outcome): (Response<Bytes>, String)) -> (Response<Bytes>, Fate, String) {

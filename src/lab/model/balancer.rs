@@ -85,8 +85,13 @@ impl Route {
 pub(crate) fn weights(actions: &[Value]) -> Vec<(&str, u32)> {
     let Some(forward) = actions.iter().find(|a| a["Type"] == "forward") else { return Vec::new() };
     match forward["ForwardConfig"]["TargetGroups"].as_array() {
-        Some(groups) if groups.len() == 1 => groups.iter().filter_map(|g| Some((g["TargetGroupArn"].as_str()?, 1))).collect(),
-        Some(groups) => groups.iter().filter_map(|g| Some((g["TargetGroupArn"].as_str()?, number(&g["Weight"]).unwrap_or(0)))).collect(),
+        Some(groups) if groups.len() == 1 => {
+            groups.iter().filter_map(|g| Some((g["TargetGroupArn"].as_str()?, 1))).collect()
+        }
+        Some(groups) => groups
+            .iter()
+            .filter_map(|g| Some((g["TargetGroupArn"].as_str()?, number(&g["Weight"]).unwrap_or(0))))
+            .collect(),
         None => forward["TargetGroupArn"].as_str().map(|arn| (arn, 1)).into_iter().collect(),
     }
 }

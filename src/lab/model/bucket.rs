@@ -27,7 +27,8 @@ impl Bucket {
     pub fn take(&mut self, now: Timestamp, capacity: f64) -> bool {
         let elapsed = now.duration_since(self.filled).as_secs_f64().max(0.0);
         self.filled = now;
-        self.tokens = (self.tokens + elapsed * self.limit.per_second * capacity).min((self.limit.burst * capacity).max(1.0));
+        self.tokens =
+            (self.tokens + elapsed * self.limit.per_second * capacity).min((self.limit.burst * capacity).max(1.0));
         let enough = self.tokens >= 1.0;
         if enough {
             self.tokens -= 1.0;

@@ -203,7 +203,8 @@ impl World {
         let Some(cluster) = pod.cluster else { return };
         let word = |b: bool| if b { "True" } else { "False" };
         let time = stamp(self.now);
-        let condition = |kind: &str, holds: bool| json!({"type": kind, "status": word(holds), "lastTransitionTime": time});
+        let condition =
+            |kind: &str, holds: bool| json!({"type": kind, "status": word(holds), "lastTransitionTime": time});
         let mut conditions = vec![
             condition("PodScheduled", true),
             condition("Initialized", true),
@@ -212,8 +213,13 @@ impl World {
         ];
         conditions.extend(pod.gates.iter().map(|g| condition(g, pod.gates_passed)));
         let phase = if pod.phase == Phase::Starting { "Pending" } else { "Running" };
-        let state = if pod.serving { json!({"running": {"startedAt": time}}) } else { json!({"waiting": {"reason": "CrashLoopBackOff"}}) };
-        let containers = json!([{"name": "app", "ready": pod.serving, "restartCount": 0, "state": state, "started": pod.serving}]);
+        let state = if pod.serving {
+            json!({"running": {"startedAt": time}})
+        } else {
+            json!({"waiting": {"reason": "CrashLoopBackOff"}})
+        };
+        let containers =
+            json!([{"name": "app", "ready": pod.serving, "restartCount": 0, "state": state, "started": pod.serving}]);
         let (namespace, name, now) = (pod.namespace.clone(), Arc::clone(&pod.name), self.now);
         self.clusters[cluster].objects.update(Kind::Pod, &namespace, &name, now, |o| {
             o["status"]["phase"] = phase.into();
@@ -237,7 +243,10 @@ impl World {
     pub(super) fn pods_of(&self, cluster: usize, namespace: &str, deployment: &str) -> Vec<PodId> {
         let of = |p: &Pod| p.cluster == Some(cluster) && p.namespace == namespace && p.deployment == deployment;
         let numbered = (0..).zip(&self.pods);
-        numbered.filter(|(_, p)| of(p) && matches!(p.phase, Phase::Starting | Phase::Running)).map(|(id, _)| PodId(id)).collect()
+        numbered
+            .filter(|(_, p)| of(p) && matches!(p.phase, Phase::Starting | Phase::Running))
+            .map(|(id, _)| PodId(id))
+            .collect()
     }
 }
 

@@ -24,7 +24,9 @@ impl Condition {
         };
         match tree["Field"].as_str() {
             Some("path-pattern") => Self::Path(values("PathPatternConfig")),
-            Some("host-header") => Self::Host(values("HostHeaderConfig").iter().map(|v| v.to_ascii_lowercase()).collect()),
+            Some("host-header") => {
+                Self::Host(values("HostHeaderConfig").iter().map(|v| v.to_ascii_lowercase()).collect())
+            }
             Some("http-request-method") => Self::Method(values("HttpRequestMethodConfig")),
             _ => Self::Never,
         }

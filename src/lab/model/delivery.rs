@@ -14,21 +14,40 @@ impl World {
             self.advance(now);
         }
         let Some(route) = self.match_route(request) else {
-            return Pick { route: Arc::from(""), group: None, cluster: None, outcome: Outcome::Reset, set_cookie: None };
+            return Pick {
+                route: Arc::from(""),
+                group: None,
+                cluster: None,
+                outcome: Outcome::Reset,
+                set_cookie: None,
+            };
         };
         let bound = request.cookie.and_then(|cookie| self.bound(route, cookie));
         let route_arn = Arc::clone(&self.routes[route].arn);
         let effective = &mut self.routes[route].effective;
         if let What::Status(status) = effective.what {
-            return Pick { route: route_arn, group: None, cluster: None, outcome: Outcome::Status(status), set_cookie: None };
+            return Pick {
+                route: route_arn,
+                group: None,
+                cluster: None,
+                outcome: Outcome::Status(status),
+                set_cookie: None,
+            };
         }
         let sticky = effective.sticky.filter(|_| bound.is_none());
         let balancer = self.listeners[self.routes[route].listener].balancer;
         let chosen = bound.or_else(|| self.routes[route].effective.next(&mut self.balancers[balancer].owed));
         let Some(group) = chosen else {
-            return Pick { route: route_arn, group: None, cluster: None, outcome: Outcome::Status(503), set_cookie: None };
+            return Pick {
+                route: route_arn,
+                group: None,
+                cluster: None,
+                outcome: Outcome::Status(503),
+                set_cookie: None,
+            };
         };
-        let set_cookie = sticky.map(|seconds| format!("{group:x}-{:x}", now.as_second() + i64::try_from(seconds).unwrap_or(0)));
+        let set_cookie =
+            sticky.map(|seconds| format!("{group:x}-{:x}", now.as_second() + i64::try_from(seconds).unwrap_or(0)));
         self.deliver(route_arn, group, set_cookie)
     }
 
@@ -42,7 +61,9 @@ impl World {
     }
 
     fn match_route(&self, request: &ClientRequest<'_>) -> Option<usize> {
-        let named = |l: &&super::Listener| request.load_balancer.is_empty() || self.balancers[l.balancer].name == request.load_balancer;
+        let named = |l: &&super::Listener| {
+            request.load_balancer.is_empty() || self.balancers[l.balancer].name == request.load_balancer
+        };
         let listener = self.listeners.iter().filter(|l| l.port == request.port).find(named)?;
         let lower;
         let host = if request.host.bytes().any(|b| b.is_ascii_uppercase()) {

@@ -97,7 +97,8 @@ impl World {
     /// Looks whether conditions on shares have come true, after any write.
     pub(crate) fn shares_changed(&mut self) {
         for index in 0..self.faults.list.len() {
-            let holds = !self.faults.met[index] && self.faults.list[index].at.share.clone().is_some_and(|s| self.reached(&s));
+            let holds =
+                !self.faults.met[index] && self.faults.list[index].at.share.clone().is_some_and(|s| self.reached(&s));
             self.meet(index, holds);
         }
     }
@@ -106,7 +107,8 @@ impl World {
         let Some(cluster) = self.cluster_index(&wanted.cluster) else { return false };
         let Some((low, high)) = self.shares(cluster) else { return false };
         // Weights are whole numbers: half a percentage point is as good as there.
-        wanted.at_least.is_none_or(|least| low * 100.0 >= least - 0.5) && wanted.at_most.is_none_or(|most| high * 100.0 <= most + 0.5)
+        wanted.at_least.is_none_or(|least| low * 100.0 >= least - 0.5)
+            && wanted.at_most.is_none_or(|most| high * 100.0 <= most + 0.5)
     }
 
     fn meet(&mut self, index: usize, holds: bool) {
@@ -163,8 +165,12 @@ impl World {
         if let Some(error) = &fault.error {
             for pod in self.chosen(&error.cluster, error.workload.as_deref(), error.percent) {
                 let percent = error.requests.unwrap_or(100).min(100);
-                let failing =
-                    Failing { status: error.status.unwrap_or(500), percent, clients_only: error.clients_only, due: Cell::default() };
+                let failing = Failing {
+                    status: error.status.unwrap_or(500),
+                    percent,
+                    clients_only: error.clients_only,
+                    due: Cell::default(),
+                };
                 self.pods[pod.0 as usize].trouble.error = Some(failing);
             }
         }
@@ -290,8 +296,10 @@ impl World {
     fn chosen(&self, cluster: &str, workload: Option<&str>, percent: Option<u32>) -> Vec<PodId> {
         let mut all = Vec::new();
         for (cluster, (namespace, deployment)) in self.deployments(cluster, workload) {
-            let of = |p: &super::Pod| p.cluster == Some(cluster) && p.namespace == namespace && p.deployment == deployment;
-            let numbered = (0..).zip(&self.pods).filter(|(_, p)| of(p) && p.phase != Phase::Gone).map(|(id, _)| PodId(id));
+            let of =
+                |p: &super::Pod| p.cluster == Some(cluster) && p.namespace == namespace && p.deployment == deployment;
+            let numbered =
+                (0..).zip(&self.pods).filter(|(_, p)| of(p) && p.phase != Phase::Gone).map(|(id, _)| PodId(id));
             let pods: Vec<PodId> = numbered.collect();
             let share = usize::try_from(percent.unwrap_or(100).min(100)).unwrap_or(100);
             all.extend(pods.iter().take((pods.len() * share).div_ceil(100)));
@@ -302,7 +310,10 @@ impl World {
     fn deployments(&self, cluster: &str, workload: Option<&str>) -> Vec<(usize, Place)> {
         let Some(index) = self.cluster_index(cluster) else { return Vec::new() };
         let all = &self.clusters[index].deployments;
-        all.iter().filter(|(_, b)| workload.is_none_or(|w| w == b.workload)).map(|(place, _)| (index, place.clone())).collect()
+        all.iter()
+            .filter(|(_, b)| workload.is_none_or(|w| w == b.workload))
+            .map(|(place, _)| (index, place.clone()))
+            .collect()
     }
 
     /// How late something happens from now.

@@ -37,13 +37,17 @@ impl World {
     pub(super) fn foreign_delete(&mut self, rule: &RuleRef) {
         let Some(listener) = self.find_listener(rule.load_balancer.as_deref(), rule.listener) else { return };
         let mut rules = self.listeners[listener].rules.iter().copied();
-        let Some(route) = rules.find(|r| rule.priority.is_none() || self.routes[*r].priority == rule.priority) else { return };
+        let Some(route) = rules.find(|r| rule.priority.is_none() || self.routes[*r].priority == rule.priority) else {
+            return;
+        };
         self.log("elasticloadbalancing", "DeleteRule", true, Caller::Foreign, "ok");
         self.delete_route(route);
     }
 
     fn find_listener(&self, balancer: Option<&str>, port: Option<u16>) -> Option<usize> {
-        let fits = |l: &super::Listener| balancer.is_none_or(|b| self.balancers[l.balancer].name == b) && port.is_none_or(|p| l.port == p);
+        let fits = |l: &super::Listener| {
+            balancer.is_none_or(|b| self.balancers[l.balancer].name == b) && port.is_none_or(|p| l.port == p)
+        };
         self.listeners.iter().position(fits)
     }
 
@@ -99,7 +103,14 @@ impl World {
     }
 
     /// A Deployment or its autoscaler gets other numbers.
-    pub(super) fn rescale(&mut self, cluster: usize, place: &Place, replicas: Option<u32>, min: Option<u32>, max: Option<u32>) {
+    pub(super) fn rescale(
+        &mut self,
+        cluster: usize,
+        place: &Place,
+        replicas: Option<u32>,
+        min: Option<u32>,
+        max: Option<u32>,
+    ) {
         let now = self.now;
         let objects = &mut self.clusters[cluster].objects;
         if let Some(replicas) = replicas {

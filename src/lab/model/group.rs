@@ -61,7 +61,10 @@ impl Check {
     /// Whether a status is what the matcher wants: `200`, `200,302`, `200-299`.
     pub fn accepts(&self, status: u16) -> bool {
         self.matcher.split(',').any(|part| match part.split_once('-') {
-            Some((low, high)) => low.trim().parse().is_ok_and(|l: u16| l <= status) && high.trim().parse().is_ok_and(|h: u16| status <= h),
+            Some((low, high)) => {
+                low.trim().parse().is_ok_and(|l: u16| l <= status)
+                    && high.trim().parse().is_ok_and(|h: u16| status <= h)
+            }
             None => part.trim().parse() == Ok(status),
         })
     }
@@ -101,10 +104,14 @@ impl State {
     /// State, reason and description as the API spells them.
     pub fn words(&self) -> (&'static str, Option<&'static str>, Option<&'static str>) {
         match self {
-            Self::Unused => {
-                ("unused", Some("Target.NotInUse"), Some("Target group is not configured to receive traffic from the load balancer"))
+            Self::Unused => (
+                "unused",
+                Some("Target.NotInUse"),
+                Some("Target group is not configured to receive traffic from the load balancer"),
+            ),
+            Self::Registering => {
+                ("initial", Some("Elb.RegistrationInProgress"), Some("Target registration is in progress"))
             }
-            Self::Registering => ("initial", Some("Elb.RegistrationInProgress"), Some("Target registration is in progress")),
             Self::Checking => ("initial", Some("Elb.InitialHealthChecking"), Some("Initial health checks in progress")),
             Self::Healthy => ("healthy", None, None),
             Self::Unhealthy(reason @ "Target.Timeout") => ("unhealthy", Some(*reason), Some("Request timed out")),
@@ -112,10 +119,14 @@ impl State {
                 ("unhealthy", Some(*reason), Some("Health checks failed with unexpected codes"))
             }
             Self::Unhealthy(reason) => ("unhealthy", Some(*reason), Some("Health checks failed")),
-            Self::Draining(_) => ("draining", Some("Target.DeregistrationInProgress"), Some("Target deregistration is in progress")),
-            Self::Unchecked => {
-                ("unavailable", Some("Target.HealthCheckDisabled"), Some("Health checks are disabled for this target group"))
+            Self::Draining(_) => {
+                ("draining", Some("Target.DeregistrationInProgress"), Some("Target deregistration is in progress"))
             }
+            Self::Unchecked => (
+                "unavailable",
+                Some("Target.HealthCheckDisabled"),
+                Some("Health checks are disabled for this target group"),
+            ),
         }
     }
 
@@ -162,7 +173,9 @@ impl Group {
         if self.routable.is_none() {
             let pick = |wanted: fn(&State) -> bool| -> Vec<Destination> {
                 let chosen = self.targets.iter().filter(|(_, t)| wanted(&t.state));
-                chosen.filter_map(|((_, port), t)| Some(Destination { pod: t.pod?, ip: place(t.pod?)?, port: *port })).collect()
+                chosen
+                    .filter_map(|((_, port), t)| Some(Destination { pod: t.pod?, ip: place(t.pod?)?, port: *port }))
+                    .collect()
             };
             let healthy = pick(|s| matches!(s, State::Healthy | State::Unchecked));
             self.routable = Some(if healthy.is_empty() { pick(|s| matches!(s, State::Unhealthy(_))) } else { healthy });

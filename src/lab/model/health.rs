@@ -46,7 +46,9 @@ impl World {
         }
         let answer = pod.map_or(PodAnswer::Silent, |pod| self.respond(pod, Asker::HealthCheck));
         match answer {
-            PodAnswer::Status { status, delay } if delay < timeout => self.count_probe(target, ProbeResult::Status(status)),
+            PodAnswer::Status { status, delay } if delay < timeout => {
+                self.count_probe(target, ProbeResult::Status(status))
+            }
             PodAnswer::Refused => self.count_probe(target, ProbeResult::Refused),
             _ => self.plan_in(timeout, Due::Probed(target.clone(), ProbeResult::Timeout)),
         }

@@ -50,8 +50,13 @@ impl Effective {
         let status = |value: &Value| value.as_str().and_then(|s| s.trim_start_matches("HTTP_").parse().ok());
         match last["Type"].as_str() {
             Some("forward") => Self { what: What::Forward(entries(actions, index, phase)), sticky: sticky(last) },
-            Some("redirect") => Self { what: What::Status(status(&last["RedirectConfig"]["StatusCode"]).unwrap_or(302)), sticky: None },
-            _ => Self { what: What::Status(status(&last["FixedResponseConfig"]["StatusCode"]).unwrap_or(200)), sticky: None },
+            Some("redirect") => {
+                Self { what: What::Status(status(&last["RedirectConfig"]["StatusCode"]).unwrap_or(302)), sticky: None }
+            }
+            _ => Self {
+                what: What::Status(status(&last["FixedResponseConfig"]["StatusCode"]).unwrap_or(200)),
+                sticky: None,
+            },
         }
     }
 

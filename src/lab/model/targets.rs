@@ -26,7 +26,9 @@ impl World {
         let zone = format!("{}{}", self.region, if number.is_multiple_of(2) { "a" } else { "c" });
         let attached = !self.groups[group].attached.is_empty();
         let state = if attached { State::Registering } else { State::Unused };
-        self.groups[group].targets.insert(key.clone(), Registered { registration, pod, zone, state, passed: 0, failed: 0 });
+        self.groups[group]
+            .targets
+            .insert(key.clone(), Registered { registration, pod, zone, state, passed: 0, failed: 0 });
         self.groups[group].routable = None;
         let delay = self.latency.registration.0.mul_f64(0.5 + self.random.f64());
         self.plan_in(delay, Due::Registered(TargetRef { group, id: key.0, port, registration }));
@@ -55,7 +57,11 @@ impl World {
     pub(super) fn target_gone(&mut self, target: &TargetRef) {
         let key = (Arc::clone(&target.id), target.port);
         let group = &mut self.groups[target.group];
-        if group.targets.get(&key).is_some_and(|t| t.registration == target.registration && matches!(t.state, State::Draining(_))) {
+        if group
+            .targets
+            .get(&key)
+            .is_some_and(|t| t.registration == target.registration && matches!(t.state, State::Draining(_)))
+        {
             group.targets.remove(&key);
             group.routable = None;
         }
@@ -115,7 +121,12 @@ impl World {
             match (&target.state, used) {
                 (State::Unused, true) => {
                     target.state = State::Registering;
-                    planned.push(TargetRef { group, id: Arc::clone(id), port: *port, registration: target.registration });
+                    planned.push(TargetRef {
+                        group,
+                        id: Arc::clone(id),
+                        port: *port,
+                        registration: target.registration,
+                    });
                 }
                 (State::Draining(_), _) | (_, true) => {}
                 (_, false) => {

@@ -161,8 +161,11 @@ impl World {
     pub fn counted(&self, group: &str, from: Timestamp, to: Timestamp) -> Counted {
         let mut all = Counted::default();
         let (from, to) = (from.as_second(), to.as_second());
-        let own =
-            self.traffic.0.get(group).or_else(|| self.traffic.0.iter().find(|(arn, _)| arn.ends_with(group)).map(|(_, counted)| counted));
+        let own = self
+            .traffic
+            .0
+            .get(group)
+            .or_else(|| self.traffic.0.iter().find(|(arn, _)| arn.ends_with(group)).map(|(_, counted)| counted));
         if let Some((_, hits)) = own {
             let begin = hits.partition_point(|hit| hit.second < from);
             hits.range(begin..).take_while(|hit| hit.second < to).for_each(|hit| all.count(*hit));
@@ -172,7 +175,9 @@ impl World {
 
     /// Every group's counters since the start, for a Prometheus to scrape: requests by code, and a histogram of delays.
     pub fn openmetrics(&self) -> String {
-        let mut text = String::from("# TYPE lab_requests counter\n# HELP lab_requests Requests that the load balancer sent to a target.\n");
+        let mut text = String::from(
+            "# TYPE lab_requests counter\n# HELP lab_requests Requests that the load balancer sent to a target.\n",
+        );
         let groups: Vec<_> = self.traffic.0.iter().map(|(arn, (total, _))| (self.labels(arn), total)).collect();
         for (labels, total) in &groups {
             let fine = total.requests - total.errors - total.broken;
@@ -180,16 +185,24 @@ impl World {
                 let _ = writeln!(text, "lab_requests_total{{{labels},code=\"{code}\"}} {count}");
             }
         }
-        text +=
-            "# TYPE lab_request_seconds histogram\n# UNIT lab_request_seconds seconds\n# HELP lab_request_seconds How long targets took.\n";
+        text += "# TYPE lab_request_seconds histogram\n# UNIT lab_request_seconds seconds\n# HELP lab_request_seconds How long targets took.\n";
         for (labels, total) in &groups {
             for bucket in BUCKETS {
                 let within = total.within(bucket);
-                let _ = writeln!(text, "lab_request_seconds_bucket{{{labels},le=\"{}.{:03}\"}} {within}", bucket / 1000, bucket % 1000);
+                let _ = writeln!(
+                    text,
+                    "lab_request_seconds_bucket{{{labels},le=\"{}.{:03}\"}} {within}",
+                    bucket / 1000,
+                    bucket % 1000
+                );
             }
             let all = total.answered();
             let _ = writeln!(text, "lab_request_seconds_bucket{{{labels},le=\"+Inf\"}} {all}");
-            let _ = writeln!(text, "lab_request_seconds_sum{{{labels}}} {}\nlab_request_seconds_count{{{labels}}} {all}", total.sum());
+            let _ = writeln!(
+                text,
+                "lab_request_seconds_sum{{{labels}}} {}\nlab_request_seconds_count{{{labels}}} {all}",
+                total.sum()
+            );
         }
         text + "# EOF\n"
     }

@@ -60,16 +60,36 @@ const fn resource(kind: Kind, group: &'static str, version: &'static str, names:
 
 /// Every kind but TargetGroupBinding.
 static BUILT_IN: [Resource; 14] = [
-    Resource { short: &["ns"], namespaced: false, ..resource(Kind::Namespace, "", "v1", ["Namespace", "namespaces", "namespace"]) },
+    Resource {
+        short: &["ns"],
+        namespaced: false,
+        ..resource(Kind::Namespace, "", "v1", ["Namespace", "namespaces", "namespace"])
+    },
     Resource { short: &["no"], namespaced: false, ..resource(Kind::Node, "", "v1", ["Node", "nodes", "node"]) },
     Resource { short: &["po"], ..resource(Kind::Pod, "", "v1", ["Pod", "pods", "pod"]) },
     Resource { short: &["svc"], ..resource(Kind::Service, "", "v1", ["Service", "services", "service"]) },
     Resource { short: &["ev"], status: false, ..resource(Kind::Event, "", "v1", ["Event", "events", "event"]) },
-    Resource { short: &["cm"], status: false, ..resource(Kind::ConfigMap, "", "v1", ["ConfigMap", "configmaps", "configmap"]) },
+    Resource {
+        short: &["cm"],
+        status: false,
+        ..resource(Kind::ConfigMap, "", "v1", ["ConfigMap", "configmaps", "configmap"])
+    },
     Resource { status: false, ..resource(Kind::Secret, "", "v1", ["Secret", "secrets", "secret"]) },
-    Resource { short: &["deploy"], scale: true, ..resource(Kind::Deployment, "apps", "v1", ["Deployment", "deployments", "deployment"]) },
-    Resource { short: &["sts"], scale: true, ..resource(Kind::StatefulSet, "apps", "v1", ["StatefulSet", "statefulsets", "statefulset"]) },
-    Resource { short: &["rs"], scale: true, ..resource(Kind::ReplicaSet, "apps", "v1", ["ReplicaSet", "replicasets", "replicaset"]) },
+    Resource {
+        short: &["deploy"],
+        scale: true,
+        ..resource(Kind::Deployment, "apps", "v1", ["Deployment", "deployments", "deployment"])
+    },
+    Resource {
+        short: &["sts"],
+        scale: true,
+        ..resource(Kind::StatefulSet, "apps", "v1", ["StatefulSet", "statefulsets", "statefulset"])
+    },
+    Resource {
+        short: &["rs"],
+        scale: true,
+        ..resource(Kind::ReplicaSet, "apps", "v1", ["ReplicaSet", "replicasets", "replicaset"])
+    },
     Resource {
         short: &["hpa"],
         ..resource(

@@ -91,7 +91,15 @@ impl Objects {
     /// A cluster with the namespaces `default` and `kube-system`. UIDs come from `seed`; `auto_mode` chooses the API group of TargetGroupBinding.
     pub fn new(seed: u64, auto_mode: bool, now: Timestamp) -> Self {
         let random = fastrand::Rng::with_seed(seed);
-        let mut new = Self { auto_mode, random, revision: 0, stored: BTreeMap::new(), log: Vec::new(), forgotten: 0, recording: true };
+        let mut new = Self {
+            auto_mode,
+            random,
+            revision: 0,
+            stored: BTreeMap::new(),
+            log: Vec::new(),
+            forgotten: 0,
+            recording: true,
+        };
         for name in ["kube-system", "default"] {
             new.put(Kind::Namespace, json!({"metadata": {"name": name}}), now);
         }
@@ -161,7 +169,14 @@ impl Objects {
     }
 
     /// Changes an object in place. Returns what is stored then; `None`: there is no such object.
-    pub fn update(&mut self, kind: Kind, namespace: &str, name: &str, now: Timestamp, change: impl FnOnce(&mut Value)) -> Option<Value> {
+    pub fn update(
+        &mut self,
+        kind: Kind,
+        namespace: &str,
+        name: &str,
+        now: Timestamp,
+        change: impl FnOnce(&mut Value),
+    ) -> Option<Value> {
         let mut value = self.get(kind, namespace, name)?;
         change(&mut value);
         Some(self.put(kind, value, now))
@@ -226,7 +241,10 @@ impl Objects {
             let changed = b.get("spec") != value.get("spec");
             b["metadata"]["generation"].as_u64().unwrap_or(1) + u64::from(changed)
         });
-        let counted = !matches!(resource.kind, Kind::Lease | Kind::Service | Kind::Node | Kind::Namespace | Kind::HorizontalPodAutoscaler);
+        let counted = !matches!(
+            resource.kind,
+            Kind::Lease | Kind::Service | Kind::Node | Kind::Namespace | Kind::HorizontalPodAutoscaler
+        );
         let has_spec = counted && value.get("spec").is_some_and(|s| !s.is_null());
         let uid = before.is_none().then(|| self.uid());
         let meta = meta(value);
@@ -262,7 +280,8 @@ impl Objects {
 
     fn owned_by(&self, uid: &str) -> Vec<(Kind, String, String)> {
         let owned = |v: &Packed| {
-            v.mentions(uid) && v.open()["metadata"]["ownerReferences"].as_array().is_some_and(|o| o.iter().any(|o| o["uid"] == uid))
+            v.mentions(uid)
+                && v.open()["metadata"]["ownerReferences"].as_array().is_some_and(|o| o.iter().any(|o| o["uid"] == uid))
         };
         let all = self.stored.iter().flat_map(|(kind, objects)| objects.iter().map(move |(key, v)| (kind, key, v)));
         all.filter(|(_, _, v)| owned(v)).map(|(kind, key, _)| (*kind, key.0.clone(), key.1.clone())).collect()

@@ -21,7 +21,10 @@ fn the_server_owns_uid_version_and_generation() {
     let spec = objects.update(Kind::Pod, "prod", "p", later, |v| v["spec"]["nodeName"] = "n2".into()).unwrap();
     assert_eq!(spec["metadata"]["generation"], 2);
     assert_eq!(spec["metadata"]["creationTimestamp"], "2026-11-02T10:00:00Z");
-    assert!(text(&spec, "resourceVersion").parse::<u64>().unwrap() > text(&first, "resourceVersion").parse::<u64>().unwrap());
+    assert!(
+        text(&spec, "resourceVersion").parse::<u64>().unwrap()
+            > text(&first, "resourceVersion").parse::<u64>().unwrap()
+    );
 }
 
 #[test]
@@ -55,7 +58,9 @@ fn what_is_owned_goes_with_its_owner() {
 
 #[test]
 fn the_same_seed_makes_the_same_uids() {
-    let uid = |seed| text(&Objects::new(seed, false, now()).get(Kind::Namespace, "", "kube-system").unwrap(), "uid").to_owned();
+    let uid = |seed| {
+        text(&Objects::new(seed, false, now()).get(Kind::Namespace, "", "kube-system").unwrap(), "uid").to_owned()
+    };
     assert_eq!(uid(7), uid(7));
     assert_ne!(uid(7), uid(8));
     assert_eq!((uid(7).len(), &uid(7)[14..15]), (36, "4"));
@@ -65,7 +70,8 @@ fn the_same_seed_makes_the_same_uids() {
 fn the_log_forgets_and_says_so() {
     let mut objects = Objects::new(1, true, now());
     for n in 0..2 * REMEMBERED {
-        objects.update(Kind::Namespace, "", "default", now(), |v| meta(v).insert("n".into(), n.into()).map_or((), drop));
+        objects
+            .update(Kind::Namespace, "", "default", now(), |v| meta(v).insert("n".into(), n.into()).map_or((), drop));
     }
     assert_eq!(objects.since(5), None);
     assert_eq!(objects.since(objects.revision() - 2).map(<[Change]>::len), Some(2));

@@ -44,7 +44,8 @@ impl Connector {
 
 fn delivered(answer: Answer) -> Result<HttpResponse, ConnectorError> {
     match answer.fate {
-        Fate::Answered => HttpResponse::try_from(answer.response.map(SdkBody::from)).map_err(|e| ConnectorError::other(e.into(), None)),
+        Fate::Answered => HttpResponse::try_from(answer.response.map(SdkBody::from))
+            .map_err(|e| ConnectorError::other(e.into(), None)),
         Fate::Lost | Fate::Dropped | Fate::AppliedLate(_) => Err(ConnectorError::io(Broken.into())),
     }
 }

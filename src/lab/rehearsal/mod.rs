@@ -98,7 +98,8 @@ impl Stage {
         let Seams { balancer, clusters } = seams::live(&plan, &lab, speed).await?;
         let meter = Arc::new(Meter::default());
         let shell = lab.shell().clone();
-        let traffic = street::Traffic::start(lab.doors(), shell.call(|world, _| Clients::of(world)), Arc::clone(&meter), rate);
+        let traffic =
+            street::Traffic::start(lab.doors(), shell.call(|world, _| Clients::of(world)), Arc::clone(&meter), rate);
         let clock = Arc::new(shell.clock());
         let house = House::Live { lab: Box::new(lab), traffic };
         let (metrics, hooks) = (Arc::new(metrics::Meters(shell.clone())), Arc::new(hooks::Pretend(shell.clone())));
@@ -122,7 +123,18 @@ impl Stage {
         let traffic = crowd::Traffic::start(shell.clone(), clients, Arc::clone(&meter), pace);
         let house = House::Paused { lab, traffic };
         let (metrics, hooks) = (Arc::new(metrics::Meters(shell.clone())), Arc::new(hooks::Pretend(shell.clone())));
-        Ok(Self { plan, balancer, clusters, metrics, hooks, clock: Arc::new(clock), meter, shell, house, settled: Mutex::default() })
+        Ok(Self {
+            plan,
+            balancer,
+            clusters,
+            metrics,
+            hooks,
+            clock: Arc::new(clock),
+            meter,
+            shell,
+            house,
+            settled: Mutex::default(),
+        })
     }
 
     /// A step begins: faults may wait for it.
@@ -177,7 +189,11 @@ impl Stage {
 
     /// What clients saw since [`Stage::settled`], as a record about `step`, whose shares stood until now. To be called before the next write.
     pub fn measured(&self, step: usize) -> Measured {
-        self.meter.window().measured(step, &self.step(step).map(decide::label).unwrap_or_default(), &timing::shares(&self.plan, step))
+        self.meter.window().measured(
+            step,
+            &self.step(step).map(decide::label).unwrap_or_default(),
+            &timing::shares(&self.plan, step),
+        )
     }
 
     fn step(&self, number: usize) -> Option<&Step> {

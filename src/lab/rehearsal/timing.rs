@@ -55,7 +55,12 @@ pub fn speed(plan: &Plan, at: Timestamp) -> f64 {
 /// How long the shares that hold at a step stand, from the step on, which begins at `at`.
 pub fn stands(plan: &Plan, step: usize, at: Timestamp) -> Duration {
     let after = plan.strategy.steps.iter().filter(|s| s.number > step).map(|s| &s.kind);
-    let here = plan.strategy.steps.iter().filter(|s| s.number == step && !matches!(s.kind, StepKind::Shares(_))).map(|s| &s.kind);
+    let here = plan
+        .strategy
+        .steps
+        .iter()
+        .filter(|s| s.number == step && !matches!(s.kind, StepKind::Shares(_)))
+        .map(|s| &s.kind);
     let waits = here.chain(after).map_while(|kind| match kind {
         StepKind::Shares(_) => None,
         StepKind::Bind => Some(BIND),

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::period::Period;
 pub use super::verb::{
-    Crash, Deploy, Errors, FailingHook, Flap, ForeignWrite, Gate, Kill, Lasting, LateWrite, Partition, Repair, RuleRef, Says, Scale, Slow,
-    Stale, Throttle,
+    Crash, Deploy, Errors, FailingHook, Flap, ForeignWrite, Gate, Kill, Lasting, LateWrite, Partition, Repair, RuleRef,
+    Says, Scale, Slow, Stale, Throttle,
 };
 use crate::lab::model::seam::OperatorRequest;
 
@@ -122,8 +122,14 @@ impl Fault {
     fn verbs(&self) -> usize {
         let pods = [self.kill.is_some(), self.slow.is_some(), self.error.is_some(), self.flap.is_some()];
         let clusters = [self.scale.is_some(), self.deploy.is_some(), self.partition.is_some(), self.repair.is_some()];
-        let aws = [self.throttle.is_some(), self.stale.is_some(), self.late_write.is_some(), self.expire_credentials.is_some()];
-        let people = [self.foreign_write.is_some(), self.delete_rule.is_some(), self.crash.is_some(), self.operator.is_some()];
+        let aws = [
+            self.throttle.is_some(),
+            self.stale.is_some(),
+            self.late_write.is_some(),
+            self.expire_credentials.is_some(),
+        ];
+        let people =
+            [self.foreign_write.is_some(), self.delete_rule.is_some(), self.crash.is_some(), self.operator.is_some()];
         let metrics = [self.gate.is_some(), self.hook.is_some(), false, false];
         [pods, clusters, aws, people, metrics].as_flattened().iter().filter(|v| **v).count()
     }

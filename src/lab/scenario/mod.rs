@@ -61,7 +61,12 @@ impl Scenario {
         let scenario: Self = serde_saphyr::from_str_with_options(text, options).map_err(|e| {
             let message = e.without_snippet().to_string();
             match e.location() {
-                Some(at) => ScenarioError::At { source_name: source_name.to_owned(), line: at.line(), column: at.column(), message },
+                Some(at) => ScenarioError::At {
+                    source_name: source_name.to_owned(),
+                    line: at.line(),
+                    column: at.column(),
+                    message,
+                },
                 None => file(message),
             }
         })?;

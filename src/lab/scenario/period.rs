@@ -26,7 +26,9 @@ impl Period {
 impl<'de> Deserialize<'de> for Period {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = Cow::<'de, str>::deserialize(deserializer)?;
-        Self::parse(&text).ok_or_else(|| de::Error::custom(format!("`{text}` is not a duration: write it like 500ms, 90s, 10m or 1h30m")))
+        Self::parse(&text).ok_or_else(|| {
+            de::Error::custom(format!("`{text}` is not a duration: write it like 500ms, 90s, 10m or 1h30m"))
+        })
     }
 }
 
@@ -58,7 +60,10 @@ mod tests {
     fn durations_are_read_as_in_plans() {
         assert_eq!(Period::parse("1h30m"), Some(Period(Duration::from_mins(90))));
         assert_eq!(Period::parse("500ms"), Some(Period::millis(500)));
-        assert_eq!((Period::parse("1s500ms"), Period::parse("0s")), (Some(Period::millis(1500)), Some(Period::default())));
+        assert_eq!(
+            (Period::parse("1s500ms"), Period::parse("0s")),
+            (Some(Period::millis(1500)), Some(Period::default()))
+        );
         for bad in ["", "10", "m", "10 m", "-1s", "1.5h", "99999999999999999999s", "9999h", "5s1m", "5mss"] {
             assert_eq!(Period::parse(bad), None, "{bad}");
         }

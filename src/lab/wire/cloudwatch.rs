@@ -67,7 +67,10 @@ fn result(world: &World, query: &Value, from: i64, to: i64, descending: bool) ->
     let wrong = |message: &str| ("ValidationError", message.to_owned());
     let id = query["Id"].as_str().ok_or_else(|| wrong("Id is required"))?;
     let stat = &query["MetricStat"];
-    let period = stat["Period"].as_i64().filter(|p| *p >= 60 && p % 60 == 0).ok_or_else(|| wrong("Period must be a multiple of 60"))?;
+    let period = stat["Period"]
+        .as_i64()
+        .filter(|p| *p >= 60 && p % 60 == 0)
+        .ok_or_else(|| wrong("Period must be a multiple of 60"))?;
     let group = group(&stat["Metric"]);
     let complete = world.time().checked_sub(LATE).unwrap_or(Timestamp::MIN).as_second();
     let (mut times, mut values) = (Vec::new(), Vec::new());
@@ -76,7 +79,8 @@ fn result(world: &World, query: &Value, from: i64, to: i64, descending: bool) ->
         let end = start + period;
         let span = (Timestamp::from_second(start).ok(), Timestamp::from_second(end.min(complete)).ok());
         if let (Some(group), (Some(from), Some(to))) = (&group, span)
-            && let Some(value) = value(&stat["Metric"], stat["Stat"].as_str().unwrap_or_default(), &world.counted(group, from, to))
+            && let Some(value) =
+                value(&stat["Metric"], stat["Stat"].as_str().unwrap_or_default(), &world.counted(group, from, to))
         {
             times.push(start);
             values.push(value);
@@ -122,7 +126,8 @@ fn time(value: &Value) -> Option<i64> {
 }
 
 fn alarms(world: &World, input: &Value) -> Value {
-    let asked: Option<Vec<&str>> = input["AlarmNames"].as_array().map(|names| names.iter().filter_map(Value::as_str).collect());
+    let asked: Option<Vec<&str>> =
+        input["AlarmNames"].as_array().map(|names| names.iter().filter_map(Value::as_str).collect());
     let alarms: Vec<_> = world
         .alarms()
         .into_iter()

@@ -24,7 +24,13 @@ pub(crate) fn operation(request: &Request<Bytes>) -> String {
 }
 
 /// Answers a call, with what is to be logged.
-pub(crate) fn answer(clusters: &[Described], account: &str, region: &str, request: &Request<Bytes>, id: &str) -> (Response<Bytes>, String) {
+pub(crate) fn answer(
+    clusters: &[Described],
+    account: &str,
+    region: &str,
+    request: &Request<Bytes>,
+    id: &str,
+) -> (Response<Bytes>, String) {
     match (request.method().as_str(), path(request).as_slice()) {
         ("GET", ["clusters"]) => {
             let names: Vec<&str> = clusters.iter().map(|c| c.name.as_str()).collect();

@@ -102,7 +102,10 @@ mod tests {
         );
         assert_eq!(query.action, "ModifyRule");
         let groups = json!([{"Weight": "5", "TargetGroupArn": "x y"}, {"Weight": "7"}]);
-        assert_eq!(query.input, json!({"RuleArn": "arn:aws", "Actions": [{"Type": "forward", "ForwardConfig": {"TargetGroups": groups}}]}));
+        assert_eq!(
+            query.input,
+            json!({"RuleArn": "arn:aws", "Actions": [{"Type": "forward", "ForwardConfig": {"TargetGroups": groups}}]})
+        );
     }
 
     #[test]

@@ -9,7 +9,10 @@ pub(crate) fn answer(action: &str, namespace: &str, result: &Value, request_id: 
     let mut out = String::with_capacity(1024);
     let _ = write!(out, "<{action}Response xmlns=\"{namespace}\"><{action}Result>");
     children(&mut out, result);
-    let _ = write!(out, "</{action}Result><ResponseMetadata><RequestId>{request_id}</RequestId></ResponseMetadata></{action}Response>");
+    let _ = write!(
+        out,
+        "</{action}Result><ResponseMetadata><RequestId>{request_id}</RequestId></ResponseMetadata></{action}Response>"
+    );
     out
 }
 
@@ -54,7 +57,9 @@ fn element(out: &mut String, name: &str, value: &Value) {
 fn escape(out: &mut String, text: &str) {
     let mut rest = text;
     // Everything special is one byte long.
-    while let Some(at) = rest.bytes().position(|b| matches!(b, b'<' | b'>' | b'&' | b'"') || (b < b' ' && b != b'\n' && b != b'\t')) {
+    while let Some(at) =
+        rest.bytes().position(|b| matches!(b, b'<' | b'>' | b'&' | b'"') || (b < b' ' && b != b'\n' && b != b'\t'))
+    {
         out.push_str(&rest[..at]);
         out.push_str(match rest.as_bytes()[at] {
             b'<' => "&lt;",
@@ -77,6 +82,9 @@ mod tests {
     #[test]
     fn lists_are_members_and_text_is_escaped() {
         let xml = answer("DescribeTags", "urn:x", &json!({"A": ["x<y", {"B": 1}], "C": null, "D": true}), "id");
-        assert!(xml.contains("<A><member>x&lt;y</member><member><B>1</B></member></A><D>true</D></DescribeTagsResult>"), "{xml}");
+        assert!(
+            xml.contains("<A><member>x&lt;y</member><member><B>1</B></member></A><D>true</D></DescribeTagsResult>"),
+            "{xml}"
+        );
     }
 }

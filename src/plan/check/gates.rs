@@ -8,7 +8,8 @@ use crate::base::finding::Code;
 use crate::plan::decode::list;
 use crate::plan::file::{self, Spec};
 use crate::plan::model::metric::{
-    CloudWatch, CloudWatchMetric, ErrorRate, Exec, Header, HeaderValue, Http, Judge, Latency, MetricGate, NoData, Prometheus, Scope, Source,
+    CloudWatch, CloudWatchMetric, ErrorRate, Exec, Header, HeaderValue, Http, Judge, Latency, MetricGate, NoData,
+    Prometheus, Scope, Source,
 };
 use crate::plan::scalar::Missing;
 
@@ -78,26 +79,40 @@ fn fits(at: &At<file::MetricGate>, gate: &MetricGate, services: bool, out: &mut 
         note(out, Code::CUT031, place, message).help(help);
     };
     if let Some(window) = at.value.window.as_ref().filter(|w| gate.compares() && w.value.0 != gate.interval) {
-        wrong(window.place, "sides are compared over windows of one `interval`", "leave `window` out, and make `interval` as long");
+        wrong(
+            window.place,
+            "sides are compared over windows of one `interval`",
+            "leave `window` out, and make `interval` as long",
+        );
     }
     if matches!(gate.source, Source::CloudWatch(_)) && !gate.interval.as_secs().is_multiple_of(MINUTE.as_secs()) {
         let place = at.value.interval.as_ref().map_or(at.head, |i| i.place);
         wrong(place, "CloudWatch counts by whole minutes", "write `1m`, `2m`, …");
     }
     if !gate.raise && !gate.guard {
-        wrong(at.head, "a gate that neither raises nor guards does nothing", "to watch without acting, write `dryRun: true`");
+        wrong(
+            at.head,
+            "a gate that neither raises nor guards does nothing",
+            "to watch without acting, write `dryRun: true`",
+        );
     }
     if matches!(gate.source, Source::Kubernetes { .. }) && !services {
-        wrong(at.head, "no workload has a `service`, so there is nothing to look at", "add `service` to a workload, or remove the gate");
+        wrong(
+            at.head,
+            "no workload has a `service`, so there is nothing to look at",
+            "add `service` to a workload, or remove the gate",
+        );
     }
 }
 
 /// What stands in double braces in a gate's texts.
 fn placeholders(gate: &file::MetricGate, scope: &Scope, out: &mut Vec<Diagnostic>) {
-    let names: &[&str] = if let Scope::Workload(_) = scope { &["cluster", "workload", "window"] } else { &["cluster", "window"] };
+    let names: &[&str] =
+        if let Scope::Workload(_) = scope { &["cluster", "workload", "window"] } else { &["cluster", "window"] };
     let prometheus = gate.prometheus.iter().map(|p| &p.value);
     let queries = prometheus.clone().flat_map(|p| [&p.query, &p.requests, &p.errors, &p.latency]).flatten();
-    let urls = prometheus.filter_map(|p| p.address.as_ref()).chain(gate.http.iter().filter_map(|h| h.value.url.as_ref()));
+    let urls =
+        prometheus.filter_map(|p| p.address.as_ref()).chain(gate.http.iter().filter_map(|h| h.value.url.as_ref()));
     let words = gate.exec.iter().filter_map(|e| e.value.command.as_ref()).flat_map(|c| &c.value);
     let texts = queries.chain(words).map(|q| (&q.value.0, q.place)).chain(urls.map(|u| (&u.value.0, u.place)));
     for (text, place) in texts {
@@ -193,7 +208,8 @@ fn judge(at: &At<file::MetricGate>, source: &Source, out: &mut Vec<Diagnostic>) 
         [] => {
             let names: Vec<_> = able.iter().copied().filter(|a| !a.is_empty()).collect();
             let message = format!("nothing says how the gate's `{}` is judged", source.kind());
-            let help = if names.is_empty() { wants(source).to_owned() } else { format!("give it one of {}", list(&names)) };
+            let help =
+                if names.is_empty() { wants(source).to_owned() } else { format!("give it one of {}", list(&names)) };
             return note(out, Code::CUT030, at.head, message).help(help).none();
         }
         [(key, place)] if !able.contains(key) => {
@@ -204,7 +220,9 @@ fn judge(at: &At<file::MetricGate>, source: &Source, out: &mut Vec<Diagnostic>) 
         [_, (_, second), ..] => {
             let keys: Vec<_> = chosen.iter().map(|(key, _)| *key).collect();
             let message = format!("a gate is judged by {} at once", list(&keys));
-            return note(out, Code::CUT030, second, message).help("keep one of them, and make another gate of the other").none();
+            return note(out, Code::CUT030, second, message)
+                .help("keep one of them, and make another gate of the other")
+                .none();
         }
     }
     chosen_judge(gate, out)
@@ -221,7 +239,10 @@ fn chosen_judge(gate: &file::MetricGate, out: &mut Vec<Diagnostic>) -> Option<Ju
         }));
     }
     if let Some(at) = &gate.latency {
-        return Some(Judge::Latency(Latency { ratio: at.value.ratio.as_ref()?.value.0, alpha: at.value.alpha.as_ref()?.value.0 }));
+        return Some(Judge::Latency(Latency {
+            ratio: at.value.ratio.as_ref()?.value.0,
+            alpha: at.value.alpha.as_ref()?.value.0,
+        }));
     }
     if let Some(at) = &gate.share {
         return Some(Judge::Share { tolerance: at.value.tolerance.as_ref()?.value.0 });

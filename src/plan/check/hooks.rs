@@ -17,13 +17,19 @@ fn hook(at: &At<Hook>, out: &mut Vec<Diagnostic>) -> Option<hook::Hook> {
     let Hook { name, before, after, exec, http, on_failure } = &at.value;
     let occasion = occasion(before.as_ref().or(after.as_ref())?.value);
     let (action, timeout) = match (exec, http) {
-        (Some(exec), None) => (Action::Exec(words(exec.value.command.as_ref()?, out)?), exec.value.timeout.as_ref()?.value.0),
+        (Some(exec), None) => {
+            (Action::Exec(words(exec.value.command.as_ref()?, out)?), exec.value.timeout.as_ref()?.value.0)
+        }
         (None, Some(http)) => {
             let (url, headers) = (http.value.url.as_ref()?.value.0.clone(), headers(http.value.headers.as_ref()?)?);
             (Action::Http { url, headers }, http.value.timeout.as_ref()?.value.0)
         }
         _ => {
-            let message = if exec.is_some() { "a hook is an `exec` or an `http`, not both" } else { "nothing says what this hook does" };
+            let message = if exec.is_some() {
+                "a hook is an `exec` or an `http`, not both"
+            } else {
+                "nothing says what this hook does"
+            };
             return note(out, Code::CUT039, at.head, message).help("give it one of `exec` and `http`").none();
         }
     };
@@ -34,7 +40,14 @@ fn hook(at: &At<Hook>, out: &mut Vec<Diagnostic>) -> Option<hook::Hook> {
         note(out, Code::CUT039, reaction.head, message).help("write `ignore`, or leave it out");
     }
     let must = may && on_failure.as_ref().is_none_or(|reaction| reaction.value == HookReaction::Fail);
-    Some(hook::Hook { name: name.as_ref().map(|n| n.value.0.clone()), before: before.is_some(), occasion, action, timeout, must })
+    Some(hook::Hook {
+        name: name.as_ref().map(|n| n.value.0.clone()),
+        before: before.is_some(),
+        occasion,
+        action,
+        timeout,
+        must,
+    })
 }
 
 fn occasion(occasion: HookOccasion) -> Occasion {
@@ -62,7 +75,9 @@ pub(super) fn exec(at: &At<ExecStep>, out: &mut Vec<Diagnostic>) -> Option<hook:
 
 fn words(command: &At<Vec<At<Query>>>, out: &mut Vec<Diagnostic>) -> Option<Vec<String>> {
     if command.value.is_empty() && command.sound {
-        return note(out, Code::CUT039, command.head, "a command has at least a program").help("write `[./program, argument]`").none();
+        return note(out, Code::CUT039, command.head, "a command has at least a program")
+            .help("write `[./program, argument]`")
+            .none();
     }
     Some(command.value.iter().map(|word| word.value.0.clone()).collect())
 }

@@ -27,7 +27,8 @@ fn window(at: &At<Window>, out: &mut Vec<Diagnostic>) -> Option<hours::Window> {
     let Window { days, from, to, zone } = &at.value;
     let days = days.as_ref()?;
     if days.value.is_empty() && days.sound {
-        note(out, Code::CUT034, days.head, "a window without a day never opens").help("name its days, or leave `days` out: every day");
+        note(out, Code::CUT034, days.head, "a window without a day never opens")
+            .help("name its days, or leave `days` out: every day");
     }
     let (from, to) = (from.as_ref()?, to.as_ref()?);
     if from.value.0 == to.value.0 {
@@ -50,7 +51,8 @@ fn blackout(at: &At<Blackout>, out: &mut Vec<Diagnostic>) -> Option<hours::Black
     let (from, to) = (instant(begin, zone, help, out), instant(end, zone, help, out));
     let (from, to) = (from?, to?);
     if to <= from {
-        note(out, Code::CUT034, end.place, "a blackout that ends before it begins").help("`to` must be later than `from`");
+        note(out, Code::CUT034, end.place, "a blackout that ends before it begins")
+            .help("`to` must be later than `from`");
     }
     Some(hours::Blackout { from, to, reason: reason.as_ref().map(|r| r.value.0.clone()) })
 }
@@ -59,7 +61,9 @@ fn instant(moment: &At<Moment>, zone: Option<&TimeZone>, help: &str, out: &mut V
     match (moment.value.0, zone) {
         (When::At(at), _) => Some(at),
         (When::Wall(wall), Some(zone)) => zone.to_timestamp(wall).ok().or_else(|| {
-            note(out, Code::CUT034, moment.place, format!("{wall} is beyond every calendar")).help("write a year that will come").none()
+            note(out, Code::CUT034, moment.place, format!("{wall} is beyond every calendar"))
+                .help("write a year that will come")
+                .none()
         }),
         (When::Wall(wall), None) => {
             let noted = note(out, Code::CUT034, moment.place, format!("{wall} is another time in every zone"));
@@ -80,10 +84,17 @@ pub(super) fn fitting(strategy: &Strategy, checked: &model::Strategy, out: &mut 
         }
         // The longest of the pauses that do not fit.
         let pauses = steps.iter().skip(step.number).take_while(|(s, _)| !super::is_shares(&s.kind));
-        let length = |s: &model::Step| if let model::StepKind::Bake(time) = s.kind { time } else { std::time::Duration::ZERO };
+        let length =
+            |s: &model::Step| if let model::StepKind::Bake(time) = s.kind { time } else { std::time::Duration::ZERO };
         let longest = pauses.max_by_key(|(s, _)| length(s));
-        let place = longest.and_then(|(_, at)| at.value.pause.as_ref()?.value.duration.as_ref()).map_or(at.head, |d| d.place);
-        let message = format!("step {} and the pauses after it take {}, and no window is that long", step.number, duration::show(long));
-        note(out, Code::CUT035, place, message).help("shorten the pause, divide it by a further step, or open a longer window");
+        let place =
+            longest.and_then(|(_, at)| at.value.pause.as_ref()?.value.duration.as_ref()).map_or(at.head, |d| d.place);
+        let message = format!(
+            "step {} and the pauses after it take {}, and no window is that long",
+            step.number,
+            duration::show(long)
+        );
+        note(out, Code::CUT035, place, message)
+            .help("shorten the pause, divide it by a further step, or open a longer window");
     }
 }

@@ -39,9 +39,15 @@ struct Scope {
 
 /// The plan that a document is, and all that is wrong with it. What cannot be read, which is noted, is as in `instead`.
 pub(super) fn plan(document: &Document, origin: &Origin, instead: Plan, out: &mut Vec<Diagnostic>) -> Plan {
-    let name = document.metadata.as_ref().and_then(|m| m.value.name.as_ref()).map_or(instead.name.clone(), |n| n.value.0.clone());
+    let name = document
+        .metadata
+        .as_ref()
+        .and_then(|m| m.value.name.as_ref())
+        .map_or(instead.name.clone(), |n| n.value.0.clone());
     let (source, text, hash) = (origin.source.to_owned(), origin.text.to_owned(), origin.hash.clone());
-    let Some(spec) = document.spec.as_ref().map(|s| &s.value) else { return Plan { name, source, text, hash, ..instead } };
+    let Some(spec) = document.spec.as_ref().map(|s| &s.value) else {
+        return Plan { name, source, text, hash, ..instead };
+    };
     // Right, or noted by the decoder.
     let _ = (&document.api_version, &document.kind);
     let scope = scope(spec);
@@ -167,7 +173,8 @@ fn clusters(spec: &Spec, out: &mut Vec<Diagnostic>) -> Option<Vec<model::Cluster
 fn workloads(spec: &Spec, scope: &Scope, out: &mut Vec<Diagnostic>) -> Option<Vec<model::Workload>> {
     let workloads = spec.workloads.as_ref()?;
     if workloads.value.is_empty() {
-        note(out, Code::CUT004, workloads.head, "the plan has no workload").help("add one: `- name: …` with its `routes`");
+        note(out, Code::CUT004, workloads.head, "the plan has no workload")
+            .help("add one: `- name: …` with its `routes`");
     }
     let mut names = Unique::new("workloads are called", Code::CUT008);
     let mut groups = routes::Groups::default();
@@ -181,7 +188,12 @@ fn workloads(spec: &Spec, scope: &Scope, out: &mut Vec<Diagnostic>) -> Option<Ve
     Some(checked)
 }
 
-fn workload(workload: &At<Workload>, scope: &Scope, groups: &mut routes::Groups, out: &mut Vec<Diagnostic>) -> Option<model::Workload> {
+fn workload(
+    workload: &At<Workload>,
+    scope: &Scope,
+    groups: &mut routes::Groups,
+    out: &mut Vec<Diagnostic>,
+) -> Option<model::Workload> {
     let Workload { name, service, binding, routes, gates: _ } = &workload.value;
     if let (Some(binding), None) = (binding, service) {
         note(out, Code::CUT004, binding.head, "a workload with `binding` needs a `service` to bind")
@@ -191,7 +203,11 @@ fn workload(workload: &At<Workload>, scope: &Scope, groups: &mut routes::Groups,
     let service = service.as_ref().map(|s| {
         let s = &s.value;
         let (namespace, name, port) = (s.namespace.as_ref()?, s.name.as_ref()?, s.port.as_ref()?);
-        Some(model::ServiceRef { namespace: namespace.value.0.clone(), name: name.value.0.clone(), port: port.value.0.clone() })
+        Some(model::ServiceRef {
+            namespace: namespace.value.0.clone(),
+            name: name.value.0.clone(),
+            port: port.value.0.clone(),
+        })
     });
     Some(model::Workload {
         name: name.as_ref()?.value.0.clone(),
@@ -215,8 +231,9 @@ fn reachable(spec: &Spec, clusters: &[model::Cluster], strategy: &model::Strateg
         // Where something in it could not be read, that may be its access.
         if carries && at.sound && cluster.access == ClusterAccess::None {
             let message = format!("cluster `{}` cannot be reached, and {name} has a `service` in it", cluster.name);
-            note(out, Code::CUT027, at.head, message)
-                .help("add `eks: NAME` or `kubeContext: NAME`; or remove `service`, and only target groups are attached");
+            note(out, Code::CUT027, at.head, message).help(
+                "add `eks: NAME` or `kubeContext: NAME`; or remove `service`, and only target groups are attached",
+            );
         }
     }
 }
@@ -231,7 +248,8 @@ fn state(spec: &Spec, out: &mut Vec<Diagnostic>) -> Option<StatePlace> {
         (None, None) => {
             // Where something in it could not be read, that may be its access.
             if at.sound {
-                let noted = note(out, Code::CUT004, at.head, "the cluster of `state` has neither `eks` nor `kubeContext`");
+                let noted =
+                    note(out, Code::CUT004, at.head, "the cluster of `state` has neither `eks` nor `kubeContext`");
                 noted.help("add `eks: NAME`, or `kubeContext: NAME`; best is a cluster that is neither side").unknown();
             }
             return None;
@@ -258,12 +276,14 @@ fn accept(spec: &Spec, out: &mut Vec<Diagnostic>) -> Vec<model::Accept> {
 fn known_code(name: &str, place: Place, out: &mut Vec<Diagnostic>) {
     match Code::ALL.iter().find(|code| code.name() == name) {
         None => {
-            let noted = note(out, Code::CUT025, place, format!("no finding has the code `{}`", super::decode::clip(name)));
+            let noted =
+                note(out, Code::CUT025, place, format!("no finding has the code `{}`", super::decode::clip(name)));
             noted.help("`cutover check` shows the codes of its findings; they look like `CUT042`");
         }
         Some(code) if code.source() == Source::Lint => {
             let message = format!("{name} ({}) is an error of the plan itself and cannot be accepted", code.title());
-            note(out, Code::CUT026, place, message).help("remove the entry; only what `check` and `compare` find can be accepted");
+            note(out, Code::CUT026, place, message)
+                .help("remove the entry; only what `check` and `compare` find can be accepted");
         }
         Some(_) => {}
     }

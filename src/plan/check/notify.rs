@@ -50,7 +50,9 @@ fn destination(at: &file::Notification, out: &mut Vec<Diagnostic>) -> Option<Des
     let exec = at.exec.as_ref()?;
     let command = exec.value.command.as_ref()?;
     if command.value.is_empty() && command.sound {
-        return note(out, Code::CUT038, command.head, "a command of no words").help("write `command: [PROGRAM, ARGUMENT, …]`").none();
+        return note(out, Code::CUT038, command.head, "a command of no words")
+            .help("write `command: [PROGRAM, ARGUMENT, …]`")
+            .none();
     }
     let words = command.value.iter().map(|c| c.value.0.clone()).collect();
     Some(Destination::Exec { command: words, timeout: exec.value.timeout.as_ref()?.value.0 })

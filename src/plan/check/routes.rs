@@ -38,7 +38,8 @@ pub(super) fn entries(
 ) -> Option<Vec<RouteEntry>> {
     let routes = routes?;
     if routes.value.is_empty() {
-        note(out, Code::CUT004, routes.head, "the workload has no route").help("add one: `- alb: {loadBalancer: …, targetGroups: …}`");
+        note(out, Code::CUT004, routes.head, "the workload has no route")
+            .help("add one: `- alb: {loadBalancer: …, targetGroups: …}`");
     }
     let mut checked = Vec::new();
     for route in &routes.value {
@@ -100,7 +101,12 @@ fn rules(list: &[At<Rule>], scope: &Scope, out: &mut Vec<Diagnostic>) -> Vec<Rul
 }
 
 /// One target group for each cluster, in the clusters' order.
-fn target_groups(table: &At<Table<Resource>>, scope: &Scope, groups: &mut Groups, out: &mut Vec<Diagnostic>) -> Vec<(String, Selector)> {
+fn target_groups(
+    table: &At<Table<Resource>>,
+    scope: &Scope,
+    groups: &mut Groups,
+    out: &mut Vec<Diagnostic>,
+) -> Vec<(String, Selector)> {
     for (cluster, group) in &table.value.0 {
         scope.knows(&cluster.value, cluster.place, out);
         let Some(group) = group else { continue };

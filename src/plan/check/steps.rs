@@ -12,7 +12,12 @@ use crate::plan::model::{
 use crate::plan::scalar::{Percent, Reaction, Stickiness};
 use crate::plan::time::ApprovalReaction;
 
-pub(super) fn strategy(strategy: &Strategy, scope: &Scope, metrics: Vec<MetricGate>, out: &mut Vec<Diagnostic>) -> Option<model::Strategy> {
+pub(super) fn strategy(
+    strategy: &Strategy,
+    scope: &Scope,
+    metrics: Vec<MetricGate>,
+    out: &mut Vec<Diagnostic>,
+) -> Option<model::Strategy> {
     let ends = ends(strategy, scope, out);
     let gates = strategy.gates.as_ref().and_then(|g| g.value.target_health.as_ref()).and_then(|t| gates(&t.value, out));
     let start = ends.as_ref().filter(|_| weighted(strategy)).map(|ends| toward(scope, ends, 0));
@@ -98,8 +103,10 @@ fn gates(health: &TargetHealth, out: &mut Vec<Diagnostic>) -> Option<TargetHealt
     let (high, low) = (raise.min_healthy_percent.as_ref()?, guard.min_healthy_percent.as_ref()?);
     let timeout = health.timeout.as_ref()?;
     if low.value.0 > high.value.0 && low.sound && high.sound {
-        let message = format!("the guard asks for {} % healthy targets, the raise gate for only {} %", low.value.0, high.value.0);
-        note(out, Code::CUT029, low.place, message).help("a group would fail as soon as it got traffic: guard at most what raise asks for");
+        let message =
+            format!("the guard asks for {} % healthy targets, the raise gate for only {} %", low.value.0, high.value.0);
+        note(out, Code::CUT029, low.place, message)
+            .help("a group would fail as soon as it got traffic: guard at most what raise asks for");
     }
     if let Some(stable) = raise.stable_for.as_ref().filter(|s| s.value.0 >= timeout.value.0 && timeout.sound) {
         let (stable_for, limit) = (duration::show(stable.value.0), duration::show(timeout.value.0));
@@ -154,7 +161,13 @@ fn steps(
     checked
 }
 
-fn kind(step: &Step, scope: &Scope, ends: Option<&Ends>, live: Option<&Shares>, out: &mut Vec<Diagnostic>) -> Option<StepKind> {
+fn kind(
+    step: &Step,
+    scope: &Scope,
+    ends: Option<&Ends>,
+    live: Option<&Shares>,
+    out: &mut Vec<Diagnostic>,
+) -> Option<StepKind> {
     let Step { name: _, bind, set_weight, set_shares, pause, exec, gates: _ } = step;
     if let Some(weight) = set_weight {
         let ends = ends?;
@@ -205,11 +218,20 @@ fn limit(step: &Step, out: &mut Vec<Diagnostic>) -> Option<Limit> {
 }
 
 /// `setWeight` speaks of two clusters only: the others must be at 0 by then.
-fn alone(weight: &At<Percent>, scope: &Scope, Ends { from, to, .. }: &Ends, live: Option<&Shares>, out: &mut Vec<Diagnostic>) {
+fn alone(
+    weight: &At<Percent>,
+    scope: &Scope,
+    Ends { from, to, .. }: &Ends,
+    live: Option<&Shares>,
+    out: &mut Vec<Diagnostic>,
+) {
     let other = |(c, share): &(&String, &u32)| *c != from && *c != to && **share > 0 && scope.clusters.contains(c);
     let others: Vec<&String> = live.into_iter().flatten().filter(other).map(|(c, _)| c).collect();
     if !others.is_empty() {
-        let message = format!("`setWeight` divides between `{from}` and `{to}`, but {} still carries traffic here", list(&others));
+        let message = format!(
+            "`setWeight` divides between `{from}` and `{to}`, but {} still carries traffic here",
+            list(&others)
+        );
         note(out, Code::CUT023, weight.head, message).help("say what every cluster gets: `setShares: {…}`");
     }
 }
@@ -226,7 +248,9 @@ fn shares(table: &At<Table<Percent>>, scope: &Scope, out: &mut Vec<Diagnostic>) 
     let (sum, certain) = (read.values().sum::<u32>(), out.len() == before && scope.complete);
     if sum != 100 && certain {
         let message = format!("the shares sum to {sum}, not 100");
-        return note(out, Code::CUT021, table.head, message).help(format!("name {}, and let the sum be 100", list(&scope.clusters))).none();
+        return note(out, Code::CUT021, table.head, message)
+            .help(format!("name {}, and let the sum be 100", list(&scope.clusters)))
+            .none();
     }
     if !missing.is_empty() && certain {
         let zeros: Vec<String> = missing.iter().map(|c| format!("{c}: 0")).collect();

@@ -71,7 +71,9 @@ impl std::fmt::Display for StatePlace {
         match self {
             Self::Local | Self::Kubernetes { access: ClusterAccess::None, .. } => f.write_str("local"),
             Self::Kubernetes { access: ClusterAccess::Eks(name), namespace } => write!(f, "eks:{name}/{namespace}"),
-            Self::Kubernetes { access: ClusterAccess::KubeContext(name), namespace } => write!(f, "kubernetes:{name}/{namespace}"),
+            Self::Kubernetes { access: ClusterAccess::KubeContext(name), namespace } => {
+                write!(f, "kubernetes:{name}/{namespace}")
+            }
         }
     }
 }

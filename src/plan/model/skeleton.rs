@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::{
-    BindingMode, BindingSpec, Cluster, ClusterAccess, ClusterName, GuardGate, Marker, OnFailure, Plan, RaiseGate, RollbackStickiness,
-    RouteEntry, StatePlace, Step, Strategy, TargetHealthGates, TargetType, Workload,
+    BindingMode, BindingSpec, Cluster, ClusterAccess, ClusterName, GuardGate, Marker, OnFailure, Plan, RaiseGate,
+    RollbackStickiness, RouteEntry, StatePlace, Step, Strategy, TargetHealthGates, TargetType, Workload,
 };
 use crate::base::hours::Hours;
 

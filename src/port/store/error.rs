@@ -21,7 +21,9 @@ pub enum StoreError {
     #[error("the run `{0}` exists already")]
     Exists(String),
     /// The journal must not be believed.
-    #[error("the journal {path} is damaged, line {line}: {why}\nIt is not used. To put the traffic back without it:\n  {emergency}")]
+    #[error(
+        "the journal {path} is damaged, line {line}: {why}\nIt is not used. To put the traffic back without it:\n  {emergency}"
+    )]
     Corrupt {
         /// The journal's place.
         path: String,

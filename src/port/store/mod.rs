@@ -263,7 +263,8 @@ pub fn meant(runs: Vec<RunSummary>, reference: &str) -> Vec<RunSummary> {
 
 /// An id for a new run, such as `alpha-webapp-20261120-210305-k3f9`: sorts by time within a plan, and is safe as a folder's name.
 pub fn run_id(plan: &str, now: Timestamp, rng: &mut fastrand::Rng) -> String {
-    let plan: String = plan.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).take(63).collect();
+    let plan: String =
+        plan.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).take(63).collect();
     let time = now.to_zoned(TimeZone::UTC).strftime("%Y%m%d-%H%M%S").to_string();
     // Without vowels and look-alikes: it is read aloud, and must not spell words.
     let random: String = (0..4).map(|_| char::from(b"bcdfghjkmnpqrstvwxz23456789"[rng.usize(..27)])).collect();

@@ -63,7 +63,9 @@ impl RunSummary {
                 self.load_balancers.clone_from(&started.load_balancers);
             }
             Event::Claimed { .. } => self.stopped = None,
-            Event::RollbackStarted { .. } | Event::RampStarted { .. } | Event::DetachStarted { .. } => self.finished = None,
+            Event::RollbackStarted { .. } | Event::RampStarted { .. } | Event::DetachStarted { .. } => {
+                self.finished = None
+            }
             Event::Finished { outcome, .. } => self.finished = Some(*outcome),
             Event::Stopped { reason, .. } => self.stopped = Some(*reason),
             _ => {}
@@ -108,7 +110,12 @@ fn commands(started: &Started) -> Vec<String> {
     groups
         .into_iter()
         .map(|(lb, [from, to])| {
-            format!("cutover rollback --load-balancer {} --back-to {} --away-from {}", arn::name(lb), join(&from), join(&to))
+            format!(
+                "cutover rollback --load-balancer {} --back-to {} --away-from {}",
+                arn::name(lb),
+                join(&from),
+                join(&to)
+            )
         })
         .collect()
 }

@@ -26,7 +26,10 @@ fn well_formed(name: &str, found: &Diagnostics) {
         let place = error.place;
         assert!(place.line >= 1 && place.column >= 1, "{name}: {error:?}");
         assert!(place.offset + place.len <= found.text.len(), "{name}: {error:?} points past the end");
-        assert!(found.text.is_char_boundary(place.offset) && found.text.is_char_boundary(place.offset + place.len), "{name}: {error:?}");
+        assert!(
+            found.text.is_char_boundary(place.offset) && found.text.is_char_boundary(place.offset + place.len),
+            "{name}: {error:?}"
+        );
         assert!(error.code.source() == Source::Lint, "{name}: {error:?}");
     }
     assert!(found.errors.is_sorted_by_key(|e| e.place), "{name}: in the order of the text");
@@ -59,8 +62,15 @@ fn every_broken_plan_is_refused_where_it_is_wrong() {
         if !fits {
             writeln!(wrong, "{name} expects {expected:?} but has").unwrap();
             for f in &found.errors {
-                writeln!(wrong, "  # expect {} {} {} | {}", f.place.line, f.code.name(), f.message, f.help.as_deref().unwrap_or("-"))
-                    .unwrap();
+                writeln!(
+                    wrong,
+                    "  # expect {} {} {} | {}",
+                    f.place.line,
+                    f.code.name(),
+                    f.message,
+                    f.help.as_deref().unwrap_or("-")
+                )
+                .unwrap();
             }
         }
     }
@@ -87,7 +97,12 @@ fn hostile_bytes_are_refused_before_they_cost_anything() {
             "not readable",
         ),
         ("many values", format!("[{}]", "1,".repeat(100_000)).into_bytes(), 1, "not readable"),
-        ("many keys", (0..15_000).map(|i| format!("k{i}: 1\n")).collect::<Vec<_>>().concat().into_bytes(), 10_000, "not readable"),
+        (
+            "many keys",
+            (0..15_000).map(|i| format!("k{i}: 1\n")).collect::<Vec<_>>().concat().into_bytes(),
+            10_000,
+            "not readable",
+        ),
         ("one long key", [vec![b'k'; 200 * 1024], b": 1\n".to_vec()].concat(), 1, ""),
         ("one long value", [b"apiVersion: ".to_vec(), vec![b'v'; 200 * 1024]].concat(), 1, ""),
         ("not UTF-8", b"apiVersion: cutover.dev/v1alpha1\nkind: Cut\xffover\n".to_vec(), 2, "byte 42 (0xff)"),
@@ -178,6 +193,9 @@ fn diagnostics_as_json() {
     let json = serde_json::to_value(&found).unwrap();
     assert_eq!(json["source"], "shares-sum.yaml");
     let error = &json["errors"][0];
-    assert_eq!((&error["code"], error["line"].as_u64().is_some(), error["column"].as_u64().is_some()), (&"CUT021".into(), true, true));
+    assert_eq!(
+        (&error["code"], error["line"].as_u64().is_some(), error["column"].as_u64().is_some()),
+        (&"CUT021".into(), true, true)
+    );
     assert!(error["message"].as_str().unwrap().contains("90") && error["help"].as_str().is_some());
 }

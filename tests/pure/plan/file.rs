@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use cutover::plan::model::{
-    BindingMode, ClusterAccess, ListenerRef, Marker, OnFailure, PortRef, RollbackStickiness, RuleRef, Selector, Shares, StepKind,
-    TargetType,
+    BindingMode, ClusterAccess, ListenerRef, Marker, OnFailure, PortRef, RollbackStickiness, RuleRef, Selector, Shares,
+    StepKind, TargetType,
 };
 use cutover::plan::{self, lint, render, schema};
 
@@ -23,7 +23,10 @@ fn shares(of: &[(&str, u32)]) -> Shares {
 #[test]
 fn reference_plan() {
     let plan = read("alpha-webapp");
-    assert_eq!((plan.name.as_str(), plan.account_id.as_str(), plan.region.as_str()), ("alpha-webapp", "123456789012", "ap-northeast-2"));
+    assert_eq!(
+        (plan.name.as_str(), plan.account_id.as_str(), plan.region.as_str()),
+        ("alpha-webapp", "123456789012", "ap-northeast-2")
+    );
     assert_eq!(plan.hash.len(), 64);
     assert_eq!(plan.text.as_bytes(), example("alpha-webapp"));
     assert_eq!(plan.clusters[1].access, ClusterAccess::Eks("alpha-kr-b".into()));
@@ -34,7 +37,10 @@ fn reference_plan() {
     assert_eq!(route.target_groups[1], ("b".into(), Selector::Name("alpha-webapp-b".into())));
     assert_eq!((route.rules.as_ref(), route.expect), (None, Some(36)));
     let strategy = &plan.strategy;
-    assert_eq!((strategy.settle, strategy.start.as_ref()), (Duration::from_secs(30), Some(&shares(&[("a", 100), ("b", 0)]))));
+    assert_eq!(
+        (strategy.settle, strategy.start.as_ref()),
+        (Duration::from_secs(30), Some(&shares(&[("a", 100), ("b", 0)])))
+    );
     assert_eq!(strategy.steps.len(), 12);
     assert_eq!((strategy.steps[1].number, strategy.steps[1].name.as_deref()), (2, Some("first-traffic")));
     assert_eq!(strategy.steps[1].kind, StepKind::Shares(shares(&[("a", 99), ("b", 1)])));
@@ -46,7 +52,10 @@ fn reference_plan() {
 fn other_examples() {
     let canary = read("canary");
     let selector = &canary.workloads[0].routes[0].load_balancer;
-    assert_eq!(*selector, Selector::Tags([("app".to_owned(), "shop".to_owned()), ("tier".to_owned(), "public".to_owned())].into()));
+    assert_eq!(
+        *selector,
+        Selector::Tags([("app".to_owned(), "shop".to_owned()), ("tier".to_owned(), "public".to_owned())].into())
+    );
     assert_eq!(canary.workloads[0].routes[0].rules, Some(vec![RuleRef::Priority(10), RuleRef::Priority(11)]));
     assert_eq!(canary.strategy.gates.raise.stable_for, Some(Duration::from_mins(1)));
     assert_eq!(canary.strategy.peak("green"), 5);
@@ -83,7 +92,10 @@ fn defaults() {
     let plan = lint("-", SMALLEST.as_bytes()).unwrap_or_else(|e| panic!("{}", render(&e, false)));
     let strategy = &plan.strategy;
     let gates = &strategy.gates;
-    assert_eq!((strategy.settle, strategy.on_failure, gates.on_timeout), (Duration::from_secs(15), OnFailure::Rollback, OnFailure::Pause));
+    assert_eq!(
+        (strategy.settle, strategy.on_failure, gates.on_timeout),
+        (Duration::from_secs(15), OnFailure::Rollback, OnFailure::Pause)
+    );
     assert_eq!((strategy.rollback_stickiness, gates.timeout), (RollbackStickiness::Break, Duration::from_mins(20)));
     assert_eq!(
         (gates.raise.min_healthy, gates.raise.min_healthy_percent, gates.raise.capacity, gates.raise.stable_for),
@@ -92,7 +104,11 @@ fn defaults() {
     assert_eq!((gates.guard.min_healthy_percent, gates.guard.for_), (70.0, Duration::from_secs(90)));
     let workload = &plan.workloads[0];
     assert_eq!((workload.binding.mode, workload.binding.target_type), (BindingMode::Create, TargetType::Ip));
-    assert_eq!((plan.marker, workload.routes[0].rules.as_ref()), (Marker::Tag, None), "an empty list of rules is none at all");
+    assert_eq!(
+        (plan.marker, workload.routes[0].rules.as_ref()),
+        (Marker::Tag, None),
+        "an empty list of rules is none at all"
+    );
     let order: Vec<&str> = workload.routes[0].target_groups.iter().map(|(c, _)| c.as_str()).collect();
     assert_eq!(order, ["a", "b", "c"], "in the clusters' order, whatever that of the file");
     assert_eq!(strategy.start, Some(shares(&[("a", 100), ("b", 0), ("c", 0)])));
@@ -107,7 +123,8 @@ fn yaml(text: &[u8]) -> serde_json::Value {
 fn schema_accepts_what_is_accepted() {
     let validator = jsonschema::draft7::new(&schema()).expect("it is a schema");
     for name in ["alpha-webapp", "canary", "gitops", "zones"] {
-        let found: Vec<String> = validator.iter_errors(&yaml(&example(name))).map(|e| format!("{}: {e}", e.instance_path())).collect();
+        let found: Vec<String> =
+            validator.iter_errors(&yaml(&example(name))).map(|e| format!("{}: {e}", e.instance_path())).collect();
         assert!(found.is_empty(), "{name}: {found:#?}");
     }
     assert!(validator.is_valid(&yaml(SMALLEST.as_bytes())));
@@ -142,7 +159,10 @@ fn schema_describes_every_field() {
             *seen += 1;
             let here = format!("{path}.{key}");
             let forbidden = property == &serde_json::Value::Bool(false);
-            assert!(forbidden || property["description"].as_str().is_some_and(|d| d.len() > 5), "{here} has no description");
+            assert!(
+                forbidden || property["description"].as_str().is_some_and(|d| d.len() > 5),
+                "{here} has no description"
+            );
             walk(&here, property, seen);
             walk(&here, &property["items"], seen);
         }

@@ -8,7 +8,11 @@ use super::assert_said;
 
 fn with(metrics: &str, step: &str) -> Result<Plan, Diagnostics> {
     let steps = format!("steps: [{{setWeight: 5}}, {{pause: {{duration: 10m}}, gates: [{step}]}}, {{setWeight: 100}}]");
-    super::with("gates: [{name: of-workload, exec: {command: [./probe]}}]", &format!("gates: {{metrics: [{metrics}]}}, {steps}"), "")
+    super::with(
+        "gates: [{name: of-workload, exec: {command: [./probe]}}]",
+        &format!("gates: {{metrics: [{metrics}]}}, {steps}"),
+        "",
+    )
 }
 
 #[test]
@@ -16,9 +20,18 @@ fn gates_of_plan_workload_and_step_are_all_there() {
     let errors = "{name: errors, noData: fail, interval: 2m, prometheus: {address: \"http://p:9090/\", requests: r, errors: e}, errorRate: {maxDifference: 0.5}}";
     let plan = with(errors, "{name: smoke, http: {url: \"https://x/y\"}}").unwrap_or_else(|e| panic!("{e}"));
     let found: Vec<_> = plan.strategy.metrics.iter().map(|g| (g.name.as_str(), g.scope.clone())).collect();
-    assert_eq!(found, [("of-workload", Scope::Workload("w".into())), ("errors", Scope::Plan), ("smoke", Scope::Step(2))]);
+    assert_eq!(
+        found,
+        [("of-workload", Scope::Workload("w".into())), ("errors", Scope::Plan), ("smoke", Scope::Step(2))]
+    );
     let errors = &plan.strategy.metrics[1];
-    assert!(errors.raise && errors.guard && !errors.dry_run && errors.no_data == NoData::Fail && errors.window == errors.interval);
+    assert!(
+        errors.raise
+            && errors.guard
+            && !errors.dry_run
+            && errors.no_data == NoData::Fail
+            && errors.window == errors.interval
+    );
     let Judge::ErrorRate(rule) = errors.judge else { panic!("{errors:?}") };
     assert!((rule.max_difference - 0.005).abs() < 1e-12 && (rule.ratio - 1.5).abs() < 1e-12);
     assert!(matches!(&errors.source, Source::Prometheus(p) if p.address == "http://p:9090"));

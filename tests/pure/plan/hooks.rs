@@ -19,7 +19,8 @@ fn commands_and_hooks_say_when_what_and_for_how_long() {
     let hooks = "{before: shift, exec: {command: [x, y], timeout: 5m}}, {after: finish, name: tell, http: {url: \"https://x/y\"}}, \
                  {before: bind, onFailure: ignore, exec: {command: [x]}}, {before: rollback, exec: {command: [x]}}";
     let plan = with(hooks, STEP).unwrap_or_else(|e| panic!("{e}"));
-    let found: Vec<_> = plan.strategy.hooks.iter().map(|h| (h.before, h.occasion, h.must, h.timeout.as_secs())).collect();
+    let found: Vec<_> =
+        plan.strategy.hooks.iter().map(|h| (h.before, h.occasion, h.must, h.timeout.as_secs())).collect();
     let wanted = [
         (true, Occasion::Shift, true, 300),
         (false, Occasion::Finish, false, 10),
@@ -27,9 +28,15 @@ fn commands_and_hooks_say_when_what_and_for_how_long() {
         (true, Occasion::Rollback, false, 60),
     ];
     assert_eq!(found, wanted);
-    assert!(matches!(&plan.strategy.hooks[1].action, Action::Http { url, headers } if url == "https://x/y" && headers.is_empty()));
+    assert!(
+        matches!(&plan.strategy.hooks[1].action, Action::Http { url, headers } if url == "https://x/y" && headers.is_empty())
+    );
     let words = |words: [&str; 2]| words.map(str::to_owned).to_vec();
-    let exec = Exec { command: words(["./migrate", "up"]), undo: Some(words(["./migrate", "down"])), timeout: Duration::from_mins(10) };
+    let exec = Exec {
+        command: words(["./migrate", "up"]),
+        undo: Some(words(["./migrate", "down"])),
+        timeout: Duration::from_mins(10),
+    };
     assert_eq!(plan.strategy.steps[0].kind, StepKind::Exec(exec));
 }
 

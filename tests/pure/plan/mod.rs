@@ -32,7 +32,8 @@ spec:
 fn assert_said(plan: Result<Plan, Diagnostics>, code: &str, words: &str, line: usize) {
     let errors = plan.expect_err(words).errors;
     let says = |text: &str| text.contains(words);
-    let found =
-        errors.iter().any(|e| e.code.name() == code && e.place.line == line && (says(&e.message) || e.help.as_deref().is_some_and(says)));
+    let found = errors.iter().any(|e| {
+        e.code.name() == code && e.place.line == line && (says(&e.message) || e.help.as_deref().is_some_and(says))
+    });
     assert!(found, "{code}, line {line}, `{words}`: {errors:#?}");
 }

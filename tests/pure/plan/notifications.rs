@@ -24,8 +24,12 @@ fn each_kind_of_destination_is_read() {
     assert_eq!(slack.to, Destination::Slack { url: Secret::Env("S".into()) });
     assert!(slack.on.contains(&Kind::Finished) && !slack.on.contains(&Kind::StepDone) && slack.template.is_none());
     assert_eq!(open.on, [Kind::Frozen, Kind::Stopped]);
-    assert!(matches!(&open.to, Destination::Webhook { url: Address::Plain(url), headers } if url == "https://x/y" && headers.len() == 1));
-    assert!(matches!(&secret.to, Destination::Webhook { url: Address::Secret(Secret::File(path)), .. } if path == "/f"));
+    assert!(
+        matches!(&open.to, Destination::Webhook { url: Address::Plain(url), headers } if url == "https://x/y" && headers.len() == 1)
+    );
+    assert!(
+        matches!(&secret.to, Destination::Webhook { url: Address::Secret(Secret::File(path)), .. } if path == "/f")
+    );
     assert!(matches!(&exec.to, Destination::Exec { command, timeout } if command.len() == 2 && timeout.as_secs() == 5));
 }
 
@@ -59,19 +63,35 @@ fn a_rehearsal_shows_what_would_be_told() {
             "plans/notifications.yaml",
         ]);
         let output = command.args(more).output().expect("it runs");
-        (output.status.code(), String::from_utf8(output.stdout).expect("UTF-8"), String::from_utf8(output.stderr).expect("UTF-8"))
+        (
+            output.status.code(),
+            String::from_utf8(output.stdout).expect("UTF-8"),
+            String::from_utf8(output.stderr).expect("UTF-8"),
+        )
     };
     let (code, out, err) = rehearse(&[]);
     assert_eq!((code, err.contains("deliver")), (Some(0), false), "{err}");
     let lines: Vec<_> = out.lines().filter_map(|l| l.split_once("would tell ")).map(|(_, rest)| rest).collect();
-    assert!(lines.contains(&"slack (approvalNeeded): *checkout-told* (5/7) step 5  approval: on-call has read the dashboards"), "{out}");
+    assert!(
+        lines.contains(
+            &"slack (approvalNeeded): *checkout-told* (5/7) step 5  approval: on-call has read the dashboards"
+        ),
+        "{out}"
+    );
     assert!(lines.contains(&"webhook (stepDone): cutover checkout-told: step 1  done"), "{out}");
     let of = |to: &str| lines.iter().filter(|l| l.starts_with(to)).count();
     assert_eq!((of("slack"), of("exec")), (3, 1), "started, approvalNeeded, finished; approvalNeeded:\n{out}");
 
     let (code, out, _) = rehearse(&["--scenario", "examples/scenarios/green-dies-at-50.yaml", "--output", "json"]);
     let records: Vec<Value> = out.lines().map(|l| serde_json::from_str(l).expect("JSON")).collect();
-    let told: Vec<_> =
-        records.iter().filter(|r| r["event"] == "notified" && r["to"] == "slack").filter_map(|r| r["about"].as_str()).collect();
-    assert_eq!((code, told), (Some(4), vec!["started", "approvalNeeded", "gateFailed", "rollbackStarted", "finished"]), "{out}");
+    let told: Vec<_> = records
+        .iter()
+        .filter(|r| r["event"] == "notified" && r["to"] == "slack")
+        .filter_map(|r| r["about"].as_str())
+        .collect();
+    assert_eq!(
+        (code, told),
+        (Some(4), vec!["started", "approvalNeeded", "gateFailed", "rollbackStarted", "finished"]),
+        "{out}"
+    );
 }

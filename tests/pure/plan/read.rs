@@ -47,14 +47,19 @@ fn a_rule_that_became_stricter_does_not_touch_a_run() {
 
     let window = "windows: [{from: '09:00', to: '10:00', zone: UTC}], steps: [{setWeight: 50}, {pause: {duration: 5h}}, {setWeight: 100}]";
     let plan = leniently("", window, "");
-    assert_eq!((plan.newer.len(), plan.strategy.hours.windows.len(), plan.strategy.steps.len()), (0, 1, 3), "a window that fits no step");
+    assert_eq!(
+        (plan.newer.len(), plan.strategy.hours.windows.len(), plan.strategy.steps.len()),
+        (0, 1, 3),
+        "a window that fits no step"
+    );
 
     let told = "notifications: [{slack: {urlFrom: {env: HOOK}}, template: 'hello {{nobody}}'}]";
     let plan = leniently("", "steps: [{setWeight: 100}]", told);
     assert_eq!((plan.newer.len(), plan.notifications[0].template.as_deref()), (0, Some("hello {{nobody}}")));
 
     let odd = "settle: 999h, gates: {targetHealth: {guard: {minHealthyPercent: 99}}}, steps: [{setShares: {b: 100}}, {setWeight: 100}]";
-    let plan = leniently("service: {namespace: Shop, name: web, port: '80'}", odd, "accept: [{code: CUT999, reason: ''}]");
+    let plan =
+        leniently("service: {namespace: Shop, name: web, port: '80'}", odd, "accept: [{code: CUT999, reason: ''}]");
     assert!(plan.newer.is_empty(), "{:?}", plan.newer);
     assert_eq!(plan.strategy.steps[0].kind, StepKind::Shares([("a".to_owned(), 0), ("b".to_owned(), 100)].into()));
 }
@@ -83,14 +88,22 @@ fn what_this_build_does_not_know_is_listed_and_the_rest_is_read() {
     for (strategy, said) in cases {
         let plan = leniently("", strategy, "");
         assert!(plan.newer.iter().any(|what| what.contains(said)), "{strategy}: {:?}", plan.newer);
-        assert_eq!((plan.name.as_str(), plan.strategy.from.as_str(), plan.workloads.len()), ("p", "a", 1), "{strategy}");
+        assert_eq!(
+            (plan.name.as_str(), plan.strategy.from.as_str(), plan.workloads.len()),
+            ("p", "a", 1),
+            "{strategy}"
+        );
         let last = plan.strategy.steps.last().map(|s| s.kind.clone());
         assert_eq!(plan.strategy.steps.last().map(|s| s.number), Some(plan.strategy.steps.len()));
         assert_eq!(last, Some(StepKind::Shares([("a".to_owned(), 0), ("b".to_owned(), 100)].into())), "{strategy}");
     }
     for step in ["{teleport: {}}", "hop", "{setWeight: {percent: 5}}"] {
         let plan = leniently("", &format!("steps: [{step}, {{setWeight: 100}}]"), "");
-        assert_eq!((plan.strategy.steps[0].kind.clone(), plan.strategy.steps[1].number), (StepKind::Unknown, 2), "{step}");
+        assert_eq!(
+            (plan.strategy.steps[0].kind.clone(), plan.strategy.steps[1].number),
+            (StepKind::Unknown, 2),
+            "{step}"
+        );
     }
     let plan = leniently("", "gates: {targetHealth: {guard: {for: {seconds: 3}}}}, steps: [{setWeight: 100}]", "");
     assert_eq!(plan.strategy.gates.guard.for_, Duration::from_secs(90), "the default that the format documents");

@@ -53,8 +53,18 @@ fn spellings() {
         ("a lone group at weight 0 carries everything", &[("arn-a", Some(0))], &[("a", 99), ("b", 1)], &[99, 1]),
         ("a lone group of weight 1 needs a larger total", &[("arn-a", Some(1))], &[("a", 95), ("b", 5)], &[19, 1]),
         ("and stays at 1 where that is enough", &[("arn-a", Some(1))], &[("a", 0), ("b", 100)], &[0, 1]),
-        ("the original total among equals", &[("arn-a", Some(200)), ("arn-b", Some(0))], &[("a", 50), ("b", 50)], &[100, 100]),
-        ("another total where it is closer", &[("arn-a", Some(3)), ("arn-b", Some(0))], &[("a", 75), ("b", 25)], &[3, 1]),
+        (
+            "the original total among equals",
+            &[("arn-a", Some(200)), ("arn-b", Some(0))],
+            &[("a", 50), ("b", 50)],
+            &[100, 100],
+        ),
+        (
+            "another total where it is closer",
+            &[("arn-a", Some(3)), ("arn-b", Some(0))],
+            &[("a", 75), ("b", 25)],
+            &[3, 1],
+        ),
         (
             "a third party keeps 40 of 100",
             &[("arn-a", Some(60)), ("arn-b", Some(0)), ("arn-x", Some(40))],
@@ -75,7 +85,8 @@ fn spellings() {
         ),
     ];
     for (what, original, wanted, expected) in table {
-        let set = spell(&forward(original), &managed(&["a", "b"]), &shares(wanted)).unwrap_or_else(|e| panic!("{what}: {e}"));
+        let set =
+            spell(&forward(original), &managed(&["a", "b"]), &shares(wanted)).unwrap_or_else(|e| panic!("{what}: {e}"));
         assert_eq!(weights(&set).iter().map(|(_, w)| *w).collect::<Vec<_>>(), *expected, "{what}");
     }
 }
@@ -115,8 +126,8 @@ fn cases() -> impl Strategy<Value = (Split, Vec<(String, String)>, Shares)> {
     let weight = prop_oneof![Just(0u16), 1..=10u16, 1..=999u16, Just(100), Just(999)];
     let third = prop::collection::vec(weight.clone(), 0..=2);
     let cut = prop_oneof![Just(0u32), Just(1), Just(100), 0..=100u32];
-    (2..=3usize, prop::collection::vec(weight, 3), third, 1..=3usize, cut.clone(), cut, any::<prop::sample::Index>()).prop_map(
-        |(clusters, own, third, attached, x, y, turn)| {
+    (2..=3usize, prop::collection::vec(weight, 3), third, 1..=3usize, cut.clone(), cut, any::<prop::sample::Index>())
+        .prop_map(|(clusters, own, third, attached, x, y, turn)| {
             let names = &["a", "b", "c"][..clusters];
             let mut tuples: Vec<Member> = Vec::new();
             for (name, weight) in names.iter().zip(&own).take(attached) {
@@ -131,8 +142,7 @@ fn cases() -> impl Strategy<Value = (Split, Vec<(String, String)>, Shares)> {
             let cuts = if clusters == 2 { vec![low, 100 - low] } else { vec![low, high - low, 100 - high] };
             let shares = names.iter().map(|n| (*n).to_owned()).zip(cuts).collect();
             (Split { members: tuples }, managed(names), shares)
-        },
-    )
+        })
 }
 
 fn sum(f: &Split) -> u64 {

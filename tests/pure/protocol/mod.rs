@@ -17,8 +17,9 @@ fn check(protocol: &Protocol, may: &[&str]) {
     while let Some(world) = next.pop_front() {
         found.extend(Protocol::marks(&world));
         if let Some(wrong) = protocol.wrong(&world) {
-            let way =
-                std::iter::successors(from.get(&world).and_then(Option::as_ref), |(before, _)| from.get(before).and_then(Option::as_ref));
+            let way = std::iter::successors(from.get(&world).and_then(Option::as_ref), |(before, _)| {
+                from.get(before).and_then(Option::as_ref)
+            });
             let mut acts: Vec<_> = way.map(|(_, act)| *act).collect();
             acts.reverse();
             panic!("{protocol:?}: {wrong} by {acts:?}: {world:#?}");
@@ -47,7 +48,10 @@ fn with_a_lease_nobody_raises_without_the_lock_where_nobody_is_stopped_or_pushed
 fn a_stop_or_a_take_over_lets_one_write_through() {
     check(&Protocol { lease: true, stops: 2, ..Protocol::default() }, &[BOTH, LATE, OVERWRITTEN]);
     check(&Protocol { lease: true, overs: 1, ..Protocol::default() }, &[BOTH, LATE, OVERWRITTEN]);
-    check(&Protocol { lease: true, marker: true, stops: 1, crashes: 1, overs: 1, foreign: 1 }, &[BOTH, LATE, MARKED, OVERWRITTEN, TAKEN]);
+    check(
+        &Protocol { lease: true, marker: true, stops: 1, crashes: 1, overs: 1, foreign: 1 },
+        &[BOTH, LATE, MARKED, OVERWRITTEN, TAKEN],
+    );
 }
 
 #[test]

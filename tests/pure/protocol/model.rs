@@ -210,7 +210,15 @@ impl Protocol {
 
 impl Protocol {
     pub fn begin(&self) -> World {
-        let operator = Operator { step: Step::Away, current: false, stopped: false, wire: None, known: 0, changed: false, batches: 0 };
+        let operator = Operator {
+            step: Step::Away,
+            current: false,
+            stopped: false,
+            wire: None,
+            known: 0,
+            changed: false,
+            batches: 0,
+        };
         World {
             lease: None,
             marker: None,

@@ -30,10 +30,15 @@ pub fn arrows(source: &Source) -> BTreeSet<Arrow> {
         for (mention, again) in imports.chain(module.mentions.iter().map(|mention| (mention, None))) {
             // `use aws_config;`: one name of which the module itself has nothing is a crate.
             let whole = |path: &Mention| again.is_some() && path.segments.len() == 1 && !module.has(&path.segments[0]);
-            let to = if whole(mention) { Some(To::Crate(mention.segments[0].clone())) } else { resolve(source, name, mention, 0) };
+            let to = if whole(mention) {
+                Some(To::Crate(mention.segments[0].clone()))
+            } else {
+                resolve(source, name, mention, 0)
+            };
             let Some(to) = to else { continue };
             let own = module.file.strip_suffix("mod.rs").unwrap_or(&module.file);
-            let declares = again == Some(true) && matches!(&to, To::File(file) if file.starts_with(own.trim_end_matches(".rs")));
+            let declares =
+                again == Some(true) && matches!(&to, To::File(file) if file.starts_with(own.trim_end_matches(".rs")));
             if to != To::File(module.file.clone()) {
                 all.insert(Arrow { from: module.file.clone(), line: mention.line, to, declares });
             }
@@ -96,7 +101,9 @@ fn find(source: &Source, module: &Name, rest: &[String], depth: usize) -> Option
         return resolve(source, module, &through(import, &rest[1..]), depth + 1).map(own);
     }
     let globs = here.imports.iter().filter(|import| import.name.is_none());
-    let found = globs.filter_map(|glob| resolve(source, module, &glob.path, depth + 1).filter(|_| defines(source, module, glob, next)));
+    let found = globs.filter_map(|glob| {
+        resolve(source, module, &glob.path, depth + 1).filter(|_| defines(source, module, glob, next))
+    });
     Some(found.into_iter().next().unwrap_or_else(|| To::File(here.file.clone())))
 }
 

@@ -58,7 +58,9 @@ fn an_arrow_up_is_found_however_it_is_written() {
 #[test]
 fn an_arrow_down_and_what_is_no_code_is_allowed() {
     let below = ("engine/run.rs", "pub struct Run;");
-    assert!(wrong(&[below, ("cli/term.rs", "use crate::engine::run::Run; fn f() { crate::engine::run::Run; }")]).is_empty());
+    assert!(
+        wrong(&[below, ("cli/term.rs", "use crate::engine::run::Run; fn f() { crate::engine::run::Run; }")]).is_empty()
+    );
     for text in [
         "// use crate::cli::term::Term;",
         "/// [`Term`](crate::cli::term::Term)\nstruct S;",
@@ -76,7 +78,11 @@ fn an_arrow_down_and_what_is_no_code_is_allowed() {
 
 #[test]
 fn a_name_is_followed_to_the_file_that_defines_it() {
-    let files = [("engine/mod.rs", "pub use hold::Hold;\n"), ("engine/hold.rs", "pub use crate::cli::term::Term; pub struct Hold;"), CLI];
+    let files = [
+        ("engine/mod.rs", "pub use hold::Hold;\n"),
+        ("engine/hold.rs", "pub use crate::cli::term::Term; pub struct Hold;"),
+        CLI,
+    ];
     let mut all = vec![("port/store.rs", "use crate::engine::Hold;")];
     all.extend(files);
     let wrong = wrong(&all);
@@ -107,12 +113,21 @@ fn a_circle_of_files_is_found_and_a_re_export_is_none() {
     ];
     only(&circle, "src/engine/a.rs:1 → src/engine/b.rs:1 → src/engine/c.rs:1 → engine/a.rs: a circle");
     let elsewhere = circle.map(|(file, text)| (file.replace("engine", "lab"), text));
-    assert!(wrong(&elsewhere.each_ref().map(|(file, text)| (file.as_str(), *text))).is_empty(), "only some rooms forbid them");
-    let parent = [("engine/mod.rs", "pub struct Ports; pub use run::Run;\n"), ("engine/run.rs", "use super::Ports; pub struct Run;")];
+    assert!(
+        wrong(&elsewhere.each_ref().map(|(file, text)| (file.as_str(), *text))).is_empty(),
+        "only some rooms forbid them"
+    );
+    let parent = [
+        ("engine/mod.rs", "pub struct Ports; pub use run::Run;\n"),
+        ("engine/run.rs", "use super::Ports; pub struct Run;"),
+    ];
     assert!(wrong(&parent).is_empty());
     let used = [("engine/mod.rs", "pub struct Ports; pub use run::Run; fn f(_: Run) {}\n"), parent[1]];
     only(&used, "a circle");
-    let called = [("engine/mod.rs", "pub struct Ports; fn f() { run::go() }\n"), ("engine/run.rs", "use super::Ports; pub fn go() {}")];
+    let called = [
+        ("engine/mod.rs", "pub struct Ports; fn f() { run::go() }\n"),
+        ("engine/run.rs", "use super::Ports; pub fn go() {}"),
+    ];
     only(&called, "a circle");
 }
 
@@ -126,7 +141,10 @@ fn a_crate_is_used_only_where_it_belongs() {
     only(&[("app/world.rs", "fn f(_: ::kube::Client) {}")], "only adapter, lab may");
     only(&[("plan/file.rs", "fn f() { std::fs::read(\"x\").ok(); }")], "plan must not use that crate");
     only(&[("base/time.rs", "#[async_trait::async_trait] trait T {}")], "base must not use that crate");
-    only(&[("domain/run/mod.rs", "async fn f() { tokio::select! { _ = g() => {} } }")], "domain must not use that crate");
+    only(
+        &[("domain/run/mod.rs", "async fn f() { tokio::select! { _ = g() => {} } }")],
+        "domain must not use that crate",
+    );
     let own = [
         ("adapter/kubernetes.rs", "pub fn connect() {}"),
         ("app/world.rs", "use crate::adapter::kubernetes as kube; fn f() { kube::connect() }"),

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use super::arrow::{Arrow, To};
 
 /// The rooms, top to bottom: an arrow may only point down.
-const ROOMS: [&[&str]; 9] = [&["cli"], &["app"], &["lab"], &["adapter"], &["engine"], &["port"], &["domain"], &["plan"], &["base"]];
+const ROOMS: [&[&str]; 9] =
+    [&["cli"], &["app"], &["lab"], &["adapter"], &["engine"], &["port"], &["domain"], &["plan"], &["base"]];
 
 /// The rooms of `domain`: a later line may use an earlier one. Rooms of one line know nothing of each other.
 const DOMAIN: [&[&str]; 9] = [
@@ -78,7 +79,13 @@ fn upward(order: &[&[&str]], from: &str, to: &str, level: usize) -> Option<Strin
 }
 
 fn foreign(from: &str, path: &str) -> Option<String> {
-    let of = |name: &str| if name.ends_with('_') { path.starts_with(name) } else { path == name || path.starts_with(&format!("{name}::")) };
+    let of = |name: &str| {
+        if name.ends_with('_') {
+            path.starts_with(name)
+        } else {
+            path == name || path.starts_with(&format!("{name}::"))
+        }
+    };
     // A family of crates: `hyper_util`, `http_body_util`.
     let family = |name: &str| of(name) || path.starts_with(&format!("{name}_"));
     let rooms = CRATES.iter().find(|(names, _)| names.iter().any(|name| family(name))).map(|(_, rooms)| rooms)?;

@@ -90,7 +90,11 @@ impl Row {
             "verdicts: {:<58} {:>6.2} % put back{}, twice blue {:>6.2} %, fixed 5 % {:>6.2} %, let through {:>6.2} %  (seeds {SEED}–{})",
             self.name,
             percent(tally.failed),
-            if tally.failed > 0 { format!(" after {:.1} min", f64::from(tally.looks) / f64::from(tally.failed)) } else { String::new() },
+            if tally.failed > 0 {
+                format!(" after {:.1} min", f64::from(tally.looks) / f64::from(tally.failed))
+            } else {
+                String::new()
+            },
             percent(tally.twice),
             percent(tally.fixed),
             percent(tally.promoted),
@@ -146,7 +150,8 @@ fn ten_times_as_many_errors_are_found_in_ten_minutes() {
     assert!(found >= at_least(95.0), "{found} %");
     assert_eq!(tally.promoted, 0, "none of them got more traffic first");
     // What there is too little data for is said as it is: not found in this time, and not let through either.
-    let (_, tally) = Row { name: "ten times 0.2 %, 5 % share, 10 looks: too few errors", old: 0.002, new: 0.02, ..row }.play();
+    let (_, tally) =
+        Row { name: "ten times 0.2 %, 5 % share, 10 looks: too few errors", old: 0.002, new: 0.02, ..row }.play();
     assert!(f64::from(tally.promoted) * 100.0 / f64::from(bakes()) <= at_most(2.0), "{} let through", tally.promoted);
     let later = Row { name: "ten times 0.2 %, 5 % share, 30 looks", old: 0.002, new: 0.02, looks: 30, ..row };
     assert!(later.play().0 >= at_least(90.0));

@@ -43,7 +43,8 @@ async fn half(spec: &str) -> Theatre {
 /// `rollback RUN` in a process of its own.
 async fn roll_back(theatre: &Theatre, ports: Ports, take_over: bool) -> Ending {
     let lbs = &theatre.started().load_balancers;
-    let hold = hold::take_to_restore(&ports, &theatre.settings, theatre.plan.marker, &theatre.run, lbs, take_over, None).await;
+    let hold =
+        hold::take_to_restore(&ports, &theatre.settings, theatre.plan.marker, &theatre.run, lbs, take_over, None).await;
     let mut nobody = Nobody;
     let hold = hold.unwrap_or_else(|e| panic!("{e}"));
     let run = Run::take(&theatre.plan, ports, theatre.settings.clone(), hold, Interrupt::default(), &mut nobody);
@@ -67,7 +68,13 @@ async fn elsewhere(theatre: &Theatre, plan: &Plan, started: Started) -> Ending {
         store,
     };
     let lbs = started.load_balancers.clone();
-    let cause = Event::RollbackStarted { cause: "test".into(), by: "bob@lab".into(), to_step: None, force: false, request: None };
+    let cause = Event::RollbackStarted {
+        cause: "test".into(),
+        by: "bob@lab".into(),
+        to_step: None,
+        force: false,
+        request: None,
+    };
     ports.store.create("elsewhere").await.expect("made");
     for event in [Event::Started(Box::new(started)), cause] {
         ports.store.append("elsewhere", ports.clock.now(), &event).await.expect("written");
@@ -88,7 +95,10 @@ async fn seen(theatre: &Theatre) -> Seen {
 fn is_back(theatre: &Theatre, ending: &Ending) {
     assert_eq!(word(ending), "aborted", "{ending:?}");
     theatre.assert_original(&[]);
-    assert!(theatre.world().tags.values().flat_map(BTreeMap::keys).all(|key| !key.starts_with("cutover.dev/")), "a tag stays behind");
+    assert!(
+        theatre.world().tags.values().flat_map(BTreeMap::keys).all(|key| !key.starts_with("cutover.dev/")),
+        "a tag stays behind"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -139,7 +149,9 @@ async fn the_lock_held() {
     let theatre = half("{}").await;
     let lbs = &theatre.started().load_balancers;
     let (ports, settings) = (&theatre.ports, &theatre.settings);
-    let other = hold::take(ports, settings, theatre.plan.marker, &theatre.run, lbs, false).await.unwrap_or_else(|e| panic!("{e}"));
+    let other = hold::take(ports, settings, theatre.plan.marker, &theatre.run, lbs, false)
+        .await
+        .unwrap_or_else(|e| panic!("{e}"));
     let refused = hold::take_to_restore(ports, settings, theatre.plan.marker, &theatre.run, lbs, false, None).await;
     assert!(refused.is_err(), "not without being asked to");
     is_back(&theatre, &roll_back(&theatre, ports.clone(), true).await);
@@ -181,10 +193,12 @@ async fn a_full_disk() {
 
 #[tokio::test(start_paused = true)]
 async fn a_deleted_rule() {
-    let theatre = half("{faults: [{at: {share: {cluster: to, atLeast: 50}, after: 30s}, delete-rule: {listener: 443}}]}").await;
+    let theatre =
+        half("{faults: [{at: {share: {cluster: to, atLeast: 50}, after: 30s}, delete-rule: {listener: 443}}]}").await;
     theatre.sleep(Duration::from_secs(40)).await;
     let routes = theatre.world().routes;
-    let gone: Vec<_> = theatre.started().routes.iter().map(|r| r.id.id()).filter(|id| !routes.contains_key(*id)).collect();
+    let gone: Vec<_> =
+        theatre.started().routes.iter().map(|r| r.id.id()).filter(|id| !routes.contains_key(*id)).collect();
     assert_eq!(gone.len(), 1);
     let ending = roll_back(&theatre, theatre.ports.clone(), false).await;
     assert!(matches!(&ending, Ending::Finished { left, .. } if left.len() == 1), "it is named: {ending:?}");
@@ -263,7 +277,11 @@ impl Inventory for Bad {
         self.read()?;
         self.inner.inventory.load_balancers(selector, detail).await
     }
-    async fn listeners(&self, load_balancer: &str, detail: Detail) -> Result<Vec<(Listener, Vec<LiveRoute>)>, Unreadable> {
+    async fn listeners(
+        &self,
+        load_balancer: &str,
+        detail: Detail,
+    ) -> Result<Vec<(Listener, Vec<LiveRoute>)>, Unreadable> {
         self.read()?;
         self.inner.inventory.listeners(load_balancer, detail).await
     }
@@ -283,6 +301,10 @@ impl Marks for Bad {
         if self.strikes(self.throttled) { Err(WriteError::Throttled) } else { self.inner.marks.put(arns, tags).await }
     }
     async fn remove(&self, arns: &[String], keys: &[String]) -> Result<(), WriteError> {
-        if self.strikes(self.throttled) { Err(WriteError::Throttled) } else { self.inner.marks.remove(arns, keys).await }
+        if self.strikes(self.throttled) {
+            Err(WriteError::Throttled)
+        } else {
+            self.inner.marks.remove(arns, keys).await
+        }
     }
 }

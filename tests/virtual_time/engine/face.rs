@@ -31,7 +31,10 @@ impl Face {
             if sticky["Enabled"] == "true" || sticky["Enabled"] == true {
                 action.insert(
                     "Sticky".into(),
-                    sticky["DurationSeconds"].as_str().map_or(sticky["DurationSeconds"].to_string(), str::to_owned).into(),
+                    sticky["DurationSeconds"]
+                        .as_str()
+                        .map_or(sticky["DurationSeconds"].to_string(), str::to_owned)
+                        .into(),
                 );
             }
         }
@@ -59,5 +62,8 @@ fn tuples(groups: &Value) -> BTreeMap<String, u32> {
         _ => 0,
     };
     let lone = groups.len() == 1;
-    groups.iter().map(|g| (g["TargetGroupArn"].as_str().expect("an ARN").to_owned(), if lone { 1 } else { weight(g) })).collect()
+    groups
+        .iter()
+        .map(|g| (g["TargetGroupArn"].as_str().expect("an ARN").to_owned(), if lone { 1 } else { weight(g) }))
+        .collect()
 }

@@ -15,7 +15,8 @@ use super::store::Death;
 use super::theatre::{Life, Theatre, scenario, word};
 
 const QUIET: Duration = Duration::from_mins(15);
-const STEPS: &str = "[{bind: {}}, {setWeight: 50}, {pause: {duration: 1m}}, {setWeight: 100}, {pause: {duration: 30m}}]";
+const STEPS: &str =
+    "[{bind: {}}, {setWeight: 50}, {pause: {duration: 1m}}, {setWeight: 100}, {pause: {duration: 30m}}]";
 
 /// A run over every action of the load balancer that has completed.
 async fn completed() -> Theatre {
@@ -99,7 +100,12 @@ async fn its_groups_leave_every_action_then_its_bindings_go_and_nothing_leads_ba
 
     let Life::Ended(ending) = theatre.called(&detach(true)).await else { panic!("nothing kills it") };
     let Ending::Finished { remarks, left, .. } = &ending else { panic!("{ending:?}") };
-    assert_eq!((remarks.as_slice(), left.as_slice(), word(&ending)), (&[][..], &[][..], "completed"), "{}", theatre.lines());
+    assert_eq!(
+        (remarks.as_slice(), left.as_slice(), word(&ending)),
+        (&[][..], &[][..], "completed"),
+        "{}",
+        theatre.lines()
+    );
     assert_detached(&theatre, &before);
     assert_eq!(a.bindings().await.expect("bindings"), []);
     assert_eq!(theatre.world().healthy[&started.routes[0].groups["a"]], 0, "its controller has deregistered them");
@@ -108,13 +114,19 @@ async fn its_groups_leave_every_action_then_its_bindings_go_and_nothing_leads_ba
     assert!(at(|e| matches!(e, Event::Outcome { .. })) < at(|e| matches!(e, Event::Unbound { gone: true, .. })));
 
     let state = state(&records);
-    for request in [Request::Rollback { by: "bob".into(), force: true }, Request::Abort { by: "bob".into(), to_step: None }] {
+    for request in
+        [Request::Rollback { by: "bob".into(), force: true }, Request::Abort { by: "bob".into(), to_step: None }]
+    {
         let why = request::refusal(&theatre.plan, &state, &request).expect("refused");
         assert!(why.contains("finalize"), "{why}");
     }
     let writes = theatre.witness.writes.lock().expect("a lock").len();
     let Life::Ended(again) = theatre.called(&detach(true)).await else { panic!("nothing kills it") };
-    assert_eq!((word(&again), theatre.witness.writes.lock().expect("a lock").len()), ("completed", writes), "nothing is left to be done");
+    assert_eq!(
+        (word(&again), theatre.witness.writes.lock().expect("a lock").len()),
+        ("completed", writes),
+        "nothing is left to be done"
+    );
 }
 
 #[tokio::test(start_paused = true)]

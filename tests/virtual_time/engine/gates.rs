@@ -14,7 +14,8 @@ const STEPS: &str = "[{bind: {}}, {setWeight: 20, name: some}, {pause: {duration
                      {setWeight: 100}, {pause: {duration: 2m}}]";
 
 fn calls(theatre: &Theatre, name: &str) -> Vec<Call> {
-    let called = |event| if let Event::Judged { gate, call, .. } = event { (gate == name).then_some(call) } else { None };
+    let called =
+        |event| if let Event::Judged { gate, call, .. } = event { (gate == name).then_some(call) } else { None };
     theatre.records().into_iter().filter_map(|r| called(r.event)).collect()
 }
 
@@ -31,7 +32,12 @@ async fn equal_sides_pass_and_all_of_it_moves() {
     theatre.assert_shares(100, &[]);
     // With the whole traffic on one side there is nothing to compare, and a share still.
     for (gate, passes) in [("errors", 2), ("share", 3)] {
-        assert_eq!(calls(&theatre, gate).iter().filter(|c| **c == Call::Pass).count(), passes, "{gate}: {}", theatre.lines());
+        assert_eq!(
+            calls(&theatre, gate).iter().filter(|c| **c == Call::Pass).count(),
+            passes,
+            "{gate}: {}",
+            theatre.lines()
+        );
     }
 }
 
@@ -71,7 +77,8 @@ async fn without_requests_nothing_is_raised() {
     assert!(theatre.records().iter().any(|r| waits(&r.event)));
     let lines = theatre.lines();
     assert!(
-        lines.contains("of the 1000000 requests that a verdict needs") && lines.contains("not ready within 20m: gate errors holds"),
+        lines.contains("of the 1000000 requests that a verdict needs")
+            && lines.contains("not ready within 20m: gate errors holds"),
         "{lines}"
     );
 }

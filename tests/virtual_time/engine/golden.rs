@@ -57,10 +57,15 @@ async fn a_journal_of_version_1_that_was_damaged_is_recognised() {
     let mut bytes = v1();
     let middle = bytes.iter().position(|b| *b == b'\n').expect("a line") + 40;
     bytes[middle] ^= 1;
-    assert!(matches!(parse(&bytes), Err(c) if c.line == 2 && matches!(c.why, Why::Sum | Why::Syntax(_)) && c.prefix == whole[..1]));
+    assert!(
+        matches!(parse(&bytes), Err(c) if c.line == 2 && matches!(c.why, Why::Sum | Why::Syntax(_)) && c.prefix == whole[..1])
+    );
     let (_folder, flipped, id) = store(&bytes);
     let refused: StoreError = flipped.read(&id).await.expect_err("it is refused");
-    assert!(refused.to_string().contains("cutover rollback --load-balancer shop --back-to shop-a --away-from shop-b"), "{refused}");
+    assert!(
+        refused.to_string().contains("cutover rollback --load-balancer shop --back-to shop-a --away-from shop-b"),
+        "{refused}"
+    );
 }
 
 fn open(folder: &Path) -> Local {

@@ -38,7 +38,10 @@ impl Outside {
     }
 
     fn behaves(&self, name: &str, takes: u64, fails: bool) {
-        self.manners.lock().unwrap_or_else(PoisonError::into_inner).insert(name.into(), (Duration::from_secs(takes), fails));
+        self.manners
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(name.into(), (Duration::from_secs(takes), fails));
     }
 
     fn done(&self) -> Vec<String> {
@@ -54,10 +57,15 @@ fn called(at: Occasion, name: Option<&str>) -> String {
 #[async_trait]
 impl Hooks for Outside {
     async fn call(&self, errand: &Errand) -> Result<String, String> {
-        let begun = self.ledger.records().iter().any(|r| matches!(&r.event, Event::HookStarted { hook, .. } if *hook == errand.id));
+        let begun = self
+            .ledger
+            .records()
+            .iter()
+            .any(|r| matches!(&r.event, Event::HookStarted { hook, .. } if *hook == errand.id));
         assert!(begun, "{errand:?} is done before it is journalled");
         let name = called(errand.id.at, errand.name.as_deref());
-        let (takes, fails) = self.manners.lock().unwrap_or_else(PoisonError::into_inner).get(&name).copied().unwrap_or_default();
+        let (takes, fails) =
+            self.manners.lock().unwrap_or_else(PoisonError::into_inner).get(&name).copied().unwrap_or_default();
         self.clock.sleep(takes).await;
         self.done.lock().unwrap_or_else(PoisonError::into_inner).push(name);
         if fails { Err("exit code 3".into()) } else { Ok(String::new()) }
@@ -99,7 +107,10 @@ fn course(records: &[Record]) -> Vec<String> {
 }
 
 fn ended(records: &[Record], at: Occasion, wanted: HookResult) -> usize {
-    records.iter().filter(|r| matches!(&r.event, Event::HookEnded { hook, result, .. } if hook.at == at && *result == wanted)).count()
+    records
+        .iter()
+        .filter(|r| matches!(&r.event, Event::HookEnded { hook, result, .. } if hook.at == at && *result == wanted))
+        .count()
 }
 
 #[tokio::test(start_paused = true)]
@@ -110,12 +121,24 @@ async fn each_comes_where_the_plan_says() {
     let wanted = "command 1, done 1, beforeBind 2, write, afterBind 2, done 2, command 3, done 3, beforeShift 4, write, afterShift 4, done 4, done 5, \
                   command 6, done 6, beforeShift 7, write, afterShift 7, done 7, beforeFinish 0, afterFinish 0, finished";
     assert_eq!(course(&theatre.records()).join(", "), wanted);
-    let all = ["one", "beforeBind x", "afterBind x", "two", "beforeShift x", "afterShift x", "three", "beforeShift x", "afterShift x"];
+    let all = [
+        "one",
+        "beforeBind x",
+        "afterBind x",
+        "two",
+        "beforeShift x",
+        "afterShift x",
+        "three",
+        "beforeShift x",
+        "afterShift x",
+    ];
     assert_eq!(outside.done(), [&all[..], &["beforeFinish x", "afterFinish x"]].concat());
 
     // A person takes the finished run back: the traffic first, then the commands, the last one first.
     let before = theatre.records().len();
-    let Life::Ended(back) = theatre.called(&Request::Rollback { by: "bob".into(), force: false }).await else { panic!("it ends") };
+    let Life::Ended(back) = theatre.called(&Request::Rollback { by: "bob".into(), force: false }).await else {
+        panic!("it ends")
+    };
     assert_eq!(word(&back), "aborted");
     theatre.assert_original(&[]);
     let seen = course(&theatre.records()[before..]);
@@ -137,14 +160,20 @@ async fn a_command_that_fails_takes_back_what_was_done_and_itself() {
     theatre.assert_original(&[]);
     assert!(theatre.lines().contains("step 6 three: three: exit code 3"), "{}", theatre.lines());
     let done = outside.done();
-    assert!(done.ends_with(&["three", "beforeRollback x", "undo three", "undo one", "afterRollback x"].map(str::to_owned)), "{done:?}");
+    assert!(
+        done.ends_with(&["three", "beforeRollback x", "undo three", "undo one", "afterRollback x"].map(str::to_owned)),
+        "{done:?}"
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_hook_that_fails_is_the_runs_failure_only_where_the_plan_says_so() {
-    for (hook, ending) in
-        [("beforeShift x", "rolled back"), ("beforeFinish x", "rolled back"), ("afterShift x", "completed"), ("afterFinish x", "completed")]
-    {
+    for (hook, ending) in [
+        ("beforeShift x", "rolled back"),
+        ("beforeFinish x", "rolled back"),
+        ("afterShift x", "completed"),
+        ("afterFinish x", "completed"),
+    ] {
         let (mut theatre, outside) = stage("").await;
         outside.behaves(hook, 0, true);
         assert_eq!(word(&theatre.run().await), ending, "{hook}: {}", theatre.lines());
@@ -178,7 +207,9 @@ async fn nothing_that_fails_or_hangs_holds_up_the_way_back() {
     // What was not taken back is tried again by the next rollback, and what was is not.
     outside.behaves("undo three", 0, false);
     let before = outside.done().len();
-    let Life::Ended(again) = theatre.called(&Request::Rollback { by: "bob".into(), force: false }).await else { panic!("it ends") };
+    let Life::Ended(again) = theatre.called(&Request::Rollback { by: "bob".into(), force: false }).await else {
+        panic!("it ends")
+    };
     assert_eq!(exit(&again), Exit::RolledBack, "{again:?}");
     assert_eq!(outside.done()[before..], ["beforeRollback x", "undo three", "afterRollback x"]);
 }
@@ -223,7 +254,11 @@ async fn an_abort_ends_a_command_at_once_and_the_guard_goes_on_beside_it() {
     assert_eq!(ended(&records, Occasion::Command, HookResult::Ended), 1, "{}", theatre.lines());
     let back = records.iter().find(|r| matches!(r.event, Event::RollbackStarted { .. })).expect("a rollback").time;
     assert!(back.duration_since(since.expect("a command")).as_secs() <= 2, "{since:?} {back}");
-    assert!(!outside.done().contains(&"three".into()) && outside.done().contains(&"undo three".into()), "{:?}", outside.done());
+    assert!(
+        !outside.done().contains(&"three".into()) && outside.done().contains(&"undo three".into()),
+        "{:?}",
+        outside.done()
+    );
 
     let dies = scenario("{faults: [{at: {step: three, after: 20s}, kill: {cluster: to}}]}");
     let mut theatre = Theatre::begin(hooked(""), &dies).await;
@@ -253,7 +288,10 @@ async fn dies(seq: u64, death: Death, back: bool) -> bool {
         assert_eq!(word(&ending), "aborted", "{text}");
         theatre.assert_original(&[]);
         for name in ["one", "three"] {
-            assert!(last(name).is_none_or(|at| last(&format!("undo {name}")).is_some_and(|undone| undone > at)), "{name}: {done:?} {text}");
+            assert!(
+                last(name).is_none_or(|at| last(&format!("undo {name}")).is_some_and(|undone| undone > at)),
+                "{name}: {done:?} {text}"
+            );
         }
         let (three, one) = (last("undo three"), last("undo one"));
         assert!(three.is_none() || three < one, "{done:?} {text}");

@@ -23,7 +23,8 @@ const READINGS: i32 = 8;
 /// A run that has moved half of its routes' traffic.
 async fn half() -> Theatre {
     let plan = small::many_routes("", "[{bind: {}}, {setWeight: 50}, {setWeight: 100}]");
-    let mut theatre = Theatre::begin_with(plan, &scenario("{latency: {aws: 100ms}}"), |s| s.orders.until = Some(2)).await;
+    let mut theatre =
+        Theatre::begin_with(plan, &scenario("{latency: {aws: 100ms}}"), |s| s.orders.until = Some(2)).await;
     assert_eq!(word(&theatre.run().await), "waiting", "{}", theatre.lines());
     theatre
 }
@@ -58,7 +59,11 @@ async fn three_rounds_tell_where_every_route_was() {
     assert_eq!((started.routes.len(), rounds), (theatre.started().routes.len(), 3));
     let arn = Selector::Arn(theatre.started().load_balancers[0].clone());
     let (started, rounds) = told(&theatre, &arn).await;
-    assert_eq!((started.routes.len(), rounds), (theatre.started().routes.len(), 2), "who knows the ARN need not ask for it first");
+    assert_eq!(
+        (started.routes.len(), rounds),
+        (theatre.started().routes.len(), 2),
+        "who knows the ARN need not ask for it first"
+    );
 }
 
 /// Whenever the load balancer's tag does not say exactly what is there, the routes' own are asked for: a round more, and nothing else differs.
@@ -74,7 +79,11 @@ async fn what_one_tag_cannot_tell_the_others_do() {
                 let rule = started.routes.iter().find(|r| r.id.kind() == RouteKind::Rule).expect("a rule");
                 let closed = [("StatusCode".to_owned(), "404".into())].into();
                 let actions = [Action::FixedResponse { order: None, fixed_response_config: closed }];
-                balancer.traffic.set(&rule.id, &elb::content(&actions), Duration::from_secs(10)).await.expect("written");
+                balancer
+                    .traffic
+                    .set(&rule.id, &elb::content(&actions), Duration::from_secs(10))
+                    .await
+                    .expect("written");
             }
             "the tag is damaged" => balancer.marks.put(&[lb], &damaged).await.expect("tagged"),
             "the tag is gone" => balancer.marks.remove(&[lb], &[weights::KEY.to_owned()]).await.expect("untagged"),

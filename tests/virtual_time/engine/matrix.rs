@@ -34,7 +34,10 @@ macro_rules! story {
 async fn healthy() {
     let theatre = ends(staged(), "healthy", "completed", Exit::Done).await;
     theatre.assert_shares(100, &[]);
-    assert!(theatre.world().tags.values().all(|tags| !tags.contains_key("cutover.dev/run")), "the marker is taken away");
+    assert!(
+        theatre.world().tags.values().all(|tags| !tags.contains_key("cutover.dev/run")),
+        "the marker is taken away"
+    );
     story!(theatre);
 }
 
@@ -61,7 +64,11 @@ async fn foreign_write() {
     theatre.assert_shares(5, &[&foreign[0]]);
     let live = Face::of(&theatre.world().routes[&foreign[0]]);
     let route = &theatre.started().routes.iter().find(|r| r.id.id() == foreign[0]).expect("a route").groups;
-    assert_eq!((live.weights[&route["a"]], live.weights[&route["b"]]), (100, 0), "what someone else wrote is left alone");
+    assert_eq!(
+        (live.weights[&route["a"]], live.weights[&route["b"]]),
+        (100, 0),
+        "what someone else wrote is left alone"
+    );
     story!(theatre);
 }
 
@@ -82,7 +89,11 @@ async fn sticky_clients_that_are_kept_need_a_person() {
     let theatre = ends(plan("plans/gitops.yaml"), "sticky-clients", "rolled back", Exit::Stuck).await;
     theatre.assert_original(&[]);
     theatre.assert_attached();
-    assert!(theatre.lines().contains("weights restored, clients with a cookie stay on v133 for up to 10m"), "{}", theatre.lines());
+    assert!(
+        theatre.lines().contains("weights restored, clients with a cookie stay on v133 for up to 10m"),
+        "{}",
+        theatre.lines()
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -150,7 +161,8 @@ async fn metrics_are_compared_before_each_rise() {
     let end = theatre.run().await;
     assert_eq!((word(&end), exit(&end)), ("completed", Exit::Done), "{}", theatre.lines());
     theatre.assert_shares(100, &[]);
-    let mut theatre = Theatre::begin_at(plan("plans/metrics.yaml"), &example("green-errs-at-20"), options, |_| {}).await;
+    let mut theatre =
+        Theatre::begin_at(plan("plans/metrics.yaml"), &example("green-errs-at-20"), options, |_| {}).await;
     let end = theatre.run().await;
     assert_eq!((word(&end), exit(&end)), ("rolled back", Exit::RolledBack), "{}", theatre.lines());
     theatre.assert_original(&[]);
@@ -160,7 +172,9 @@ async fn metrics_are_compared_before_each_rise() {
 #[tokio::test(start_paused = true)]
 async fn a_plan_that_tells_people_goes_as_one_that_does_not() {
     ends(plan("plans/notifications.yaml"), "healthy", "completed", Exit::Done).await.assert_shares(100, &[]);
-    ends(plan("plans/notifications.yaml"), "green-dies-at-50", "rolled back", Exit::RolledBack).await.assert_original(&[]);
+    ends(plan("plans/notifications.yaml"), "green-dies-at-50", "rolled back", Exit::RolledBack)
+        .await
+        .assert_original(&[]);
 }
 
 #[tokio::test(start_paused = true)]

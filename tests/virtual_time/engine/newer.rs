@@ -18,7 +18,8 @@ use super::small;
 use super::theatre::{Theatre, exit, scenario, word};
 
 /// A plan with two share steps, a window and a notification with a text of its own.
-const STEPS: &str = "[{bind: {}}, {setWeight: 20, name: fifth}, {pause: {duration: 30s}}, {setWeight: 100}, {pause: {duration: 90s}}]";
+const STEPS: &str =
+    "[{bind: {}}, {setWeight: 20, name: fifth}, {pause: {duration: 30s}}, {setWeight: 100}, {pause: {duration: 90s}}]";
 const WINDOW: &str = "windows: [{from: '00:00', to: '24:00', zone: UTC}]";
 
 /// A run that has moved a fifth of the traffic, and that nobody drives.
@@ -153,10 +154,15 @@ fn newer() -> Vec<(&'static str, Change)> {
         ("a value of the plan", Box::new(text("    settle: 5s", "    settle: 5s\n    onFailure: phone"))),
         ("no YAML at all", Box::new(text("apiVersion", "{{{ apiVersion"))),
         ("an event", Box::new(|journal| with(journal, json!({"event": "teleported", "to": "mars"})))),
-        ("a field of an event", Box::new(|journal| with(journal, json!({"event": "notice", "message": "hello", "urgency": 7})))),
+        (
+            "a field of an event",
+            Box::new(|journal| with(journal, json!({"event": "notice", "message": "hello", "urgency": 7}))),
+        ),
         (
             "a value of an event",
-            Box::new(|journal| with(journal, json!({"event": "frozen", "reason": "moonPhase", "message": "full moon"}))),
+            Box::new(|journal| {
+                with(journal, json!({"event": "frozen", "reason": "moonPhase", "message": "full moon"}))
+            }),
         ),
         (
             "a field of a route at the start",
@@ -172,7 +178,9 @@ fn newer() -> Vec<(&'static str, Change)> {
 }
 
 fn state(theatre: &Theatre) -> State {
-    State::fold(&parse(&theatre.ledger.memory.journal(&theatre.run)).expect("it is not damaged").records).expect("legal").expect("a state")
+    State::fold(&parse(&theatre.ledger.memory.journal(&theatre.run)).expect("it is not damaged").records)
+        .expect("legal")
+        .expect("a state")
 }
 
 #[tokio::test(start_paused = true)]

@@ -36,7 +36,9 @@ async fn marker_then_attached_at_zero_then_bound_then_raised() {
                 let raises = writes.iter().any(|w| w.expect.as_ref().is_some_and(|e| share(&w.set) > share(e)));
                 steps.push(if raises { "raise" } else { "attach" });
             }
-            Event::Outcome { live: Some(live), .. } if !steps.contains(&"bind") => assert_eq!(live.weight(green), Some(0)),
+            Event::Outcome { live: Some(live), .. } if !steps.contains(&"bind") => {
+                assert_eq!(live.weight(green), Some(0))
+            }
             Event::Bound { .. } => steps.push("bind"),
             _ => {}
         }
@@ -44,9 +46,14 @@ async fn marker_then_attached_at_zero_then_bound_then_raised() {
     steps.dedup();
     assert_eq!(steps, ["attach", "bind", "raise"]);
     theatre.stage.shell().call(|world, _| {
-        let calls: Vec<_> =
-            world.calls().iter().filter(|c| c.mutating && c.caller == Caller::Client && !c.operation.contains("dryRun")).collect();
-        let at = |name: &str| calls.iter().position(|c| c.operation.contains(name)).unwrap_or_else(|| panic!("no {name}: {calls:?}"));
+        let calls: Vec<_> = world
+            .calls()
+            .iter()
+            .filter(|c| c.mutating && c.caller == Caller::Client && !c.operation.contains("dryRun"))
+            .collect();
+        let at = |name: &str| {
+            calls.iter().position(|c| c.operation.contains(name)).unwrap_or_else(|| panic!("no {name}: {calls:?}"))
+        };
         assert!(at("AddTags") < at("Modify") && at("Modify") < at("targetgroupbindings"), "{calls:?}");
         let last = calls.last().expect("calls");
         assert_eq!(last.operation, "RemoveTags", "the marker is taken away at the end");
@@ -65,7 +72,8 @@ async fn a_rollback_writes_within_a_poll_of_the_failing_look() {
     let sick = first(&after, |e| matches!(e, Event::GateFailed { .. }));
     let started = first(&after, |e| matches!(e, Event::RollbackStarted { .. }));
     let intended = first(&after, |e| matches!(e, Event::Intended { restore: true, .. }));
-    let first_write = theatre.witness.writes.lock().expect("a lock").iter().find(|(_, _, restore)| *restore).expect("a write").0;
+    let first_write =
+        theatre.witness.writes.lock().expect("a lock").iter().find(|(_, _, restore)| *restore).expect("a write").0;
     let done = first(&after, |e| matches!(e, Event::Finished { .. }));
     let poll = SignedDuration::try_from(theatre.settings.poll).expect("short");
     assert_eq!(sick, started);
@@ -74,7 +82,8 @@ async fn a_rollback_writes_within_a_poll_of_the_failing_look() {
     // 36 writes at a burst of 20 and three a second.
     assert!(done.duration_since(sick) <= SignedDuration::from_secs(30), "{sick} {done}");
     // The kill is 45 s after the share; two checks of at most 30 s, and a poll.
-    let dead = theatre.stage.shell().call(|w, _| w.told().iter().find(|(_, what)| what.contains("kill")).expect("it kills").0);
+    let dead =
+        theatre.stage.shell().call(|w, _| w.told().iter().find(|(_, what)| what.contains("kill")).expect("it kills").0);
     assert!(sick.duration_since(dead) <= SignedDuration::from_secs(75), "{dead} {sick}");
     theatre.assert_original(&[]);
     assert!(theatre.world().healthy[&green] == 0);

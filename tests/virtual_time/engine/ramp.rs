@@ -48,7 +48,9 @@ fn parts(records: &[Record]) -> Vec<(i64, u32, BTreeSet<u32>)> {
     for record in records {
         match &record.event {
             Event::RampStarted { .. } => since = Some(record.time),
-            Event::Outcome { route, live: Some(live), .. } if since.is_some() => drop(shares.insert(route, share(live))),
+            Event::Outcome { route, live: Some(live), .. } if since.is_some() => {
+                drop(shares.insert(route, share(live)))
+            }
             Event::Ramped { percent, .. } => {
                 let seconds = record.time.duration_since(since.expect("it began")).as_secs();
                 all.push((seconds, *percent, shares.values().copied().collect()));
@@ -91,7 +93,9 @@ async fn it_goes_on_where_it_was_left() {
         let hold = hold::take_to_restore(&ports, &settings, theatre.plan.marker, &theatre.run, &lbs, true, None).await;
         let hold = hold.unwrap_or_else(|e| panic!("{e}"));
         let mut nobody = Nobody;
-        let mut run = Run::take(&theatre.plan, ports, settings, hold, Interrupt::default(), &mut nobody).await.expect("it is taken");
+        let mut run = Run::take(&theatre.plan, ports, settings, hold, Interrupt::default(), &mut nobody)
+            .await
+            .expect("it is taken");
         if life == 0 {
             run.begin(&request()).await.expect("journalled").expect("it begins");
             tokio::select! {
@@ -114,14 +118,19 @@ async fn a_plain_rollback_goes_all_the_way_at_once() {
     let mut asked = false;
     let mut impatient = |state: &State| {
         let second = state.rollback.as_ref().and_then(|r| r.part()).is_some_and(|part| part.percent == 50);
-        if !second || std::mem::replace(&mut asked, true) { vec![] } else { vec![Request::Rollback { by: "bob@lab".into(), force: false }] }
+        if !second || std::mem::replace(&mut asked, true) {
+            vec![]
+        } else {
+            vec![Request::Rollback { by: "bob@lab".into(), force: false }]
+        }
     };
     let (theatre, ending) = there_and_back("{}", &mut impatient).await;
     assert_eq!(word(&ending), "aborted", "{}", theatre.lines());
     theatre.assert_original(&[]);
     let records = theatre.records();
     let at = |wanted: fn(&Event) -> bool| records.iter().find(|r| wanted(&r.event)).expect("it happened").time;
-    let (asked, over) = (at(|e| matches!(e, Event::RollbackStarted { .. })), at(|e| matches!(e, Event::Finished { .. })));
+    let (asked, over) =
+        (at(|e| matches!(e, Event::RollbackStarted { .. })), at(|e| matches!(e, Event::Finished { .. })));
     assert!(over.duration_since(asked).as_secs() < 30, "{}", theatre.lines());
 }
 
@@ -153,5 +162,9 @@ async fn a_dead_new_side_ends_the_parts() {
         .into_iter()
         .find_map(|r| if let Event::Ramped { percent, early } = r.event { Some((percent, early)) } else { None });
     let (percent, early) = early.expect("it goes on");
-    assert!(percent == 100 && early.is_some_and(|why| why.contains("shop-b has no healthy target")), "{}", theatre.lines());
+    assert!(
+        percent == 100 && early.is_some_and(|why| why.contains("shop-b has no healthy target")),
+        "{}",
+        theatre.lines()
+    );
 }

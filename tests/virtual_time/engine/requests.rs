@@ -68,7 +68,8 @@ async fn a_pause_is_heard_in_the_middle_of_a_batch() {
         .await;
     assert_eq!(word(&ending), "completed");
     theatre.assert_shares(100, &[]);
-    let (paused, resumed) = (when(&theatre, |e| matches!(e, Event::Paused { .. })), when(&theatre, |e| matches!(e, Event::Resumed { .. })));
+    let (paused, resumed) =
+        (when(&theatre, |e| matches!(e, Event::Paused { .. })), when(&theatre, |e| matches!(e, Event::Resumed { .. })));
     assert!(paused.duration_since(asked.expect("asked")) <= SignedDuration::from_secs(1), "heard within a second");
     let writes = theatre.witness.writes.lock().expect("a lock").clone();
     assert!(writes.iter().all(|(at, _, _)| *at <= paused || *at >= resumed), "nothing is written while paused");
@@ -111,8 +112,10 @@ async fn an_approval_waits_for_a_person_and_nothing_else_is_one() {
     let steps = "[{bind: {}}, {setWeight: 50}, {pause: {approval: the charts}}, {setWeight: 100}]";
     let mut theatre = Theatre::begin(small::many_routes("", steps), &scenario("{}")).await;
     // Too early, it is a notice, not an approval in advance.
-    let script: Vec<(When, _)> =
-        vec![(|s| s.step == 1, Request::Approve { by: by() }), (|s| s.phase == Phase::Awaiting, Request::Approve { by: by() })];
+    let script: Vec<(When, _)> = vec![
+        (|s| s.step == 1, Request::Approve { by: by() }),
+        (|s| s.phase == Phase::Awaiting, Request::Approve { by: by() }),
+    ];
     assert_eq!(word(&ask(&mut theatre, script).await), "completed");
     let approved = theatre.records().iter().filter(|r| matches!(r.event, Event::Approved { step: 3, .. })).count();
     let refused = theatre
@@ -147,7 +150,10 @@ async fn abort_to_a_step_with_more_traffic_is_refused_and_names_it() {
     let ending = ask(&mut theatre, vec![(fifth, Request::Abort { by: by(), to_step: Some(2) })]).await;
     assert_eq!(word(&ending), "completed", "{}", theatre.lines());
     let said = theatre.lines();
-    assert!(said.contains("step 2 has b at 50 %") && said.contains("has it at 20 % now; what goes back waits for no gate"), "{said}");
+    assert!(
+        said.contains("step 2 has b at 50 %") && said.contains("has it at 20 % now; what goes back waits for no gate"),
+        "{said}"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -167,11 +173,18 @@ async fn a_request_that_a_crash_left_behind_is_not_heard_again() {
         .await;
     assert_eq!(life, Life::Killed);
     theatre.ledger.dies_on(None);
-    assert_eq!(theatre.ports.store.requests(&theatre.run).await.expect("in memory").len(), 1, "journalled, and not removed");
+    assert_eq!(
+        theatre.ports.store.requests(&theatre.run).await.expect("in memory").len(),
+        1,
+        "journalled, and not removed"
+    );
     assert_eq!(word(&theatre.run().await), "completed");
     let began = when(&theatre, |e| matches!(e, Event::StepStarted { step: 5, .. }));
     let ended = when(&theatre, |e| matches!(e, Event::StepDone { step: 5 }));
-    assert!(ended.duration_since(began) >= SignedDuration::from_mins(30), "the next pause is not the one that was promoted");
+    assert!(
+        ended.duration_since(began) >= SignedDuration::from_mins(30),
+        "the next pause is not the one that was promoted"
+    );
     assert!(theatre.ports.store.requests(&theatre.run).await.expect("in memory").is_empty());
 }
 
@@ -194,20 +207,25 @@ async fn a_completed_run_can_be_taken_back() {
 async fn a_run_whose_rule_was_deleted_is_over_once_a_person_took_the_rest_back() {
     let deleted = "{faults: [{at: {share: {cluster: to, atLeast: 50}, after: 20s}, delete-rule: {}}]}";
     let steps = "[{bind: {}}, {setWeight: 50}, {pause: {duration: 3m}}, {setWeight: 100}]";
-    let mut theatre = Theatre::begin_with(small::many_routes("", steps), &scenario(deleted), |s| s.leave_when_frozen = false).await;
+    let mut theatre =
+        Theatre::begin_with(small::many_routes("", steps), &scenario(deleted), |s| s.leave_when_frozen = false).await;
     let ending = ask(&mut theatre, vec![(frozen, rollback())]).await;
     assert_eq!((word(&ending), exit(&ending)), ("aborted", Exit::Stuck), "a person is needed");
     let gone = theatre.drifted();
     assert_eq!(gone.len(), 1);
     let label = &theatre.started().routes.iter().find(|r| r.id.id() == gone[0]).expect("a route").label;
-    assert!(matches!(&ending, Ending::Finished { left, .. } if *left == [format!("{label}: the rule was deleted")]), "{ending:?}");
+    assert!(
+        matches!(&ending, Ending::Finished { left, .. } if *left == [format!("{label}: the rule was deleted")]),
+        "{ending:?}"
+    );
     theatre.assert_original(&[&gone[0]]);
     let runs = theatre.ports.store.find("small").await.expect("in memory");
     assert!(runs.iter().all(|r| r.finished.is_some()), "nothing is in a new run's way: {runs:?}");
 }
 
 /// A colleague's tool sets the default action of 80 back while half of the traffic is on `b`.
-const FOREIGN: &str = "{faults: [{at: {share: {cluster: to, atLeast: 50}, after: 20s}, foreign-write: {weights: {from: 100, to: 0}}}]}";
+const FOREIGN: &str =
+    "{faults: [{at: {share: {cluster: to, atLeast: 50}, after: 20s}, foreign-write: {weights: {from: 100, to: 0}}}]}";
 
 async fn drifted() -> Theatre {
     let steps = "[{bind: {}}, {setWeight: 50}, {pause: {duration: 3m}}, {setWeight: 100}, {pause: {duration: 30s}}]";
@@ -288,9 +306,16 @@ async fn a_rule_that_appears_is_told_of_and_left_alone() {
     let (theatre, ending, rule) = beside_a_new_rule(None).await;
     assert_eq!(word(&ending), "completed");
     theatre.assert_shares(100, &[]);
-    let seen = theatre.records().iter().filter(|r| matches!(&r.event, Event::Appeared { route } if route.id.id() == rule)).count();
+    let seen = theatre
+        .records()
+        .iter()
+        .filter(|r| matches!(&r.event, Event::Appeared { route } if route.id.id() == rule))
+        .count();
     assert_eq!(seen, 1, "{}", theatre.lines());
-    assert!(matches!(&ending, Ending::Finished { remarks, .. } if remarks.iter().any(|r| r.contains("777"))), "{ending:?}");
+    assert!(
+        matches!(&ending, Ending::Finished { remarks, .. } if remarks.iter().any(|r| r.contains("777"))),
+        "{ending:?}"
+    );
     let a = &theatre.started().routes[0].groups["a"];
     assert!(theatre.world().routes[&rule][0].to_string().contains(a.as_str()), "untouched");
 }
@@ -313,7 +338,10 @@ async fn a_rule_that_appears_is_taken_along_and_back_when_a_person_says_so() {
     let scripts = theatre.ledger.scripts.lock().expect("a lock").clone();
     let [(_, first), (at, second)] = &scripts[..] else { panic!("{} scripts", scripts.len()) };
     let joined = theatre.records().iter().position(|r| matches!(&r.event, Event::Resumed { .. })).expect("it joined");
-    assert!(!first.contains(&rule) && second.contains(&rule) && *at == joined + 1, "the journal first, and then the script: {at} {second}");
+    assert!(
+        !first.contains(&rule) && second.contains(&rule) && *at == joined + 1,
+        "the journal first, and then the script: {at} {second}"
+    );
     theatre.ask(rollback());
     assert_eq!(word(&theatre.run().await), "aborted");
     assert!(share(&theatre).abs() < 1e-9, "and back with them");

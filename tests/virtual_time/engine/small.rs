@@ -21,7 +21,8 @@ pub fn gated(gates: &str, more: &str, steps: &str) -> Plan {
 }
 
 /// Bind, half, 30 s, all, 30 s.
-pub const SHORT: &str = "[{bind: {}}, {setWeight: 50, name: half}, {pause: {duration: 30s}}, {setWeight: 100}, {pause: {duration: 30s}}]";
+pub const SHORT: &str =
+    "[{bind: {}}, {setWeight: 50, name: half}, {pause: {duration: 30s}}, {setWeight: 100}, {pause: {duration: 30s}}]";
 
 fn with(listeners: &str, rules: &str, strategy: &str, steps: &str) -> Plan {
     with_gates("", listeners, rules, strategy, steps)

@@ -93,7 +93,12 @@ impl Theatre {
     }
 
     /// The same, with other traffic.
-    pub async fn begin_at(plan: Plan, scenario: &Scenario, options: Options, change: impl FnOnce(&mut Settings)) -> Self {
+    pub async fn begin_at(
+        plan: Plan,
+        scenario: &Scenario,
+        options: Options,
+        change: impl FnOnce(&mut Settings),
+    ) -> Self {
         let stage = Stage::paused(plan.clone(), scenario, 1, options).await.unwrap_or_else(|e| panic!("{e}"));
         let before = stage.shell().call(|w, _| w.snapshot());
         let ledger = Ledger::default();
@@ -122,7 +127,8 @@ impl Theatre {
         let started = prepared.started(&plan, "alice@mac", 1, None).unwrap_or_else(|e| panic!("{e}"));
         let _ = witness.started.set(started.clone());
         let things = started.groups.len() + started.routes.len().div_ceil(20) + started.load_balancers.len();
-        let mut settings = Settings { leave_when_frozen: true, ..Settings::new("alice@mac".into(), "mac".into(), things) };
+        let mut settings =
+            Settings { leave_when_frozen: true, ..Settings::new("alice@mac".into(), "mac".into(), things) };
         change(&mut settings);
         let run = run_id(&plan.name, ports.clock.now(), &mut fastrand::Rng::with_seed(1));
         drop(hold::begin(&ports, &settings, plan.marker, &run, started).await.unwrap_or_else(|e| panic!("{e}")));
@@ -159,8 +165,9 @@ impl Theatre {
 
     async fn process(&mut self, person: &mut Person<'_>, request: Option<&Request>) -> Life {
         let lbs = self.started().load_balancers.clone();
-        let hold =
-            hold::take(&self.ports, &self.settings, self.plan.marker, &self.run, &lbs, false).await.unwrap_or_else(|e| panic!("{e}"));
+        let hold = hold::take(&self.ports, &self.settings, self.plan.marker, &self.run, &lbs, false)
+            .await
+            .unwrap_or_else(|e| panic!("{e}"));
         let interrupt = Interrupt::default();
         let mut listener = Listener {
             stage: &self.stage,
@@ -260,7 +267,9 @@ impl Theatre {
         let world = self.world();
         let started = self.started();
         for route in started.routes.iter().filter(|r| !but.contains(&r.id.id())) {
-            let Some(live) = world.routes.get(route.id.id()).map(|a| Face::of(a)) else { panic!("{} is gone", route.label) };
+            let Some(live) = world.routes.get(route.id.id()).map(|a| Face::of(a)) else {
+                panic!("{} is gone", route.label)
+            };
             let before = Face::of(&self.before.routes[route.id.id()]);
             let managed: Vec<_> = route.groups.values().map(String::as_str).collect();
             let (from, green) = (&route.groups[&self.plan.strategy.from], &route.groups[&self.plan.strategy.to]);
@@ -271,7 +280,11 @@ impl Theatre {
                 route.label
             );
             for third in before.weights.keys().filter(|g| !managed.contains(&g.as_str())) {
-                assert!((before.part(third) - live.part(third)).abs() < 1e-9, "{}: {third} has another part", route.label);
+                assert!(
+                    (before.part(third) - live.part(third)).abs() < 1e-9,
+                    "{}: {third} has another part",
+                    route.label
+                );
             }
             assert_eq!(before.rest, live.rest, "{}: something else changed", route.label);
         }
@@ -284,7 +297,9 @@ impl Theatre {
         for route in started.routes.iter().filter(|r| !but.contains(&r.id.id())) {
             let live = Face::of(world.routes.get(route.id.id()).unwrap_or_else(|| panic!("{} is gone", route.label)));
             let before = Face::of(&self.before.routes[route.id.id()]);
-            let some = |f: &Face| f.weights.iter().filter(|(_, w)| **w > 0).map(|(g, w)| (g.clone(), *w)).collect::<BTreeMap<_, _>>();
+            let some = |f: &Face| {
+                f.weights.iter().filter(|(_, w)| **w > 0).map(|(g, w)| (g.clone(), *w)).collect::<BTreeMap<_, _>>()
+            };
             let lone = before.weights.len() == 1;
             if lone {
                 assert!(some(&live).keys().eq(some(&before).keys()), "{}: {live:?}", route.label);

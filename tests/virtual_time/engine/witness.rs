@@ -47,11 +47,19 @@ impl Witness {
         let (restore, _) = self.intended(id).unwrap_or_else(|| panic!("a write to {id} that no `intended` announces"));
         self.writes.lock().unwrap_or_else(PoisonError::into_inner).push((now, id.clone(), restore));
         // I2
-        let weights: BTreeMap<_, _> = wanted.ids().map(|id| (id.clone(), u32::from(wanted.weight(id).unwrap_or(0)))).collect();
+        let weights: BTreeMap<_, _> =
+            wanted.ids().map(|id| (id.clone(), u32::from(wanted.weight(id).unwrap_or(0)))).collect();
         assert!((1..=5).contains(&weights.len()), "{weights:?}");
         assert!(weights.values().sum::<u32>() > 0 && weights.values().all(|w| *w <= 999), "{weights:?}");
         let Some(live) = world.routes.get(id.id()).map(|a| Face::of(a)) else { return };
-        let start = self.started().routes.iter().find(|r| r.id == *id).cloned().or_else(|| self.appeared(id)).expect("a route of the run");
+        let start = self
+            .started()
+            .routes
+            .iter()
+            .find(|r| r.id == *id)
+            .cloned()
+            .or_else(|| self.appeared(id))
+            .expect("a route of the run");
         let managed: Vec<_> = start.groups.values().map(String::as_str).collect();
         let next = Face { weights, rest: live.rest.clone() };
         for third in live.weights.keys().filter(|g| !managed.contains(&g.as_str())) {
@@ -78,7 +86,8 @@ impl Witness {
     fn appeared(&self, id: &RouteId) -> Option<RouteStart> {
         let records = self.ledger.records();
         let included = records.iter().any(|r| matches!(r.event, Event::Resumed { mode: ResumeMode::IncludeNew, .. }));
-        let mut routes = records.iter().filter_map(|r| if let Event::Appeared { route } = &r.event { Some(&**route) } else { None });
+        let mut routes =
+            records.iter().filter_map(|r| if let Event::Appeared { route } = &r.event { Some(&**route) } else { None });
         routes.find(|r| included && r.id == *id).cloned()
     }
 
@@ -109,11 +118,13 @@ impl Witness {
                 continue;
             }
             let family = start.clone().filter(|(r, _)| r.groups.values().any(|g| g == group));
-            let carriers: BTreeSet<_> = family.flat_map(|(r, f)| r.groups.values().filter(|g| f.carries(g)).collect::<Vec<_>>()).collect();
+            let carriers: BTreeSet<_> =
+                family.flat_map(|(r, f)| r.groups.values().filter(|g| f.carries(g)).collect::<Vec<_>>()).collect();
             let baseline: u32 = carriers.iter().map(|g| groups[*g].healthy).sum();
             let today: u32 = carriers.iter().map(|g| world.healthy[*g]).sum();
             let gate = &self.plan.strategy.gates.raise;
-            let need = (gate.capacity * self.planned(group, after) / 100.0 * f64::from(baseline.max(today)) - 1e-9).ceil();
+            let need =
+                (gate.capacity * self.planned(group, after) / 100.0 * f64::from(baseline.max(today)) - 1e-9).ceil();
             let healthy = world.healthy[*group];
             assert!(
                 f64::from(healthy) >= need && healthy >= gate.min_healthy,
@@ -133,7 +144,10 @@ impl Witness {
     fn shares(&self, cluster: &str) -> Vec<f64> {
         let strategy = &self.plan.strategy;
         let start = strategy.start.iter();
-        let steps = strategy.steps.iter().filter_map(|s| if let StepKind::Shares(shares) = &s.kind { Some(shares) } else { None });
+        let steps = strategy
+            .steps
+            .iter()
+            .filter_map(|s| if let StepKind::Shares(shares) = &s.kind { Some(shares) } else { None });
         let mut all: Vec<_> = start.chain(steps).map(|s| f64::from(s.get(cluster).copied().unwrap_or(0))).collect();
         all.dedup();
         all

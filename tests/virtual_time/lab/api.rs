@@ -40,7 +40,10 @@ fn actions_that_elbv2_refuses_are_refused_with_its_codes() {
         (modify(rule, &[(&a, 1), (&a, 1)], ""), "ValidationError"),
         (modify(rule, &six, ""), "TooManyTargetGroups"),
         (modify(rule, &[(&unknown, 1), (&b, 0)], ""), "TargetGroupNotFound"),
-        (modify(rule, &[(&a, 1), (&b, 0)], "&PREFIX.ForwardConfig.TargetGroupStickinessConfig.Enabled=true"), "ValidationError"),
+        (
+            modify(rule, &[(&a, 1), (&b, 0)], "&PREFIX.ForwardConfig.TargetGroupStickinessConfig.Enabled=true"),
+            "ValidationError",
+        ),
         (modify(&(rule.0.replace("rule", "rules"), false), &[(&a, 1), (&b, 0)], ""), "RuleNotFound"),
         (modify(rule, &[(&a, 1), (&b, 0)], "&Actions.member.2.Type=fixed-response"), "ValidationError"),
     ] {
@@ -63,9 +66,11 @@ fn what_the_lab_does_not_know_is_kept_and_a_secret_is_never_given_back() {
     assert!(!route.1);
     let two = "&PREFIX.Order=2&PREFIX.QuantumConfig.Spin=up&Actions.member.2.Type=authenticate-oidc&Actions.member.2.Order=1\
                &Actions.member.2.AuthenticateOidcConfig.ClientId=me&Actions.member.2.AuthenticateOidcConfig.";
-    let (status, xml) = elb(&mut world, &modify(&route, &[(&a, 1), (&b, 0)], &format!("{two}ClientSecret=hush")), at(1));
+    let (status, xml) =
+        elb(&mut world, &modify(&route, &[(&a, 1), (&b, 0)], &format!("{two}ClientSecret=hush")), at(1));
     assert_eq!(status, 200, "{xml}");
-    let (status, xml) = elb(&mut world, &modify(&route, &[(&a, 2), (&b, 1)], &format!("{two}UseExistingClientSecret=true")), at(2));
+    let (status, xml) =
+        elb(&mut world, &modify(&route, &[(&a, 2), (&b, 1)], &format!("{two}UseExistingClientSecret=true")), at(2));
     assert!(status == 200 && xml.contains("<QuantumConfig><Spin>up</Spin></QuantumConfig>"), "{xml}");
     assert!(xml.contains("<ClientId>me</ClientId>") && !xml.contains("hush") && !xml.contains("Secret"), "{xml}");
     assert_eq!(all(&xml, "Order"), ["1", "2"]);

@@ -10,15 +10,22 @@ use super::common::{BINDINGS, START, all, at, binding, elb, groups, kube, kube_g
 #[test]
 fn a_rollout_replaces_pods_without_an_error_for_clients() {
     let mut world = world("{faults: [{at: {time: 60s}, deploy: {cluster: a}}]}");
-    let before: Vec<_> = world.pods().into_iter().filter(|p| p.cluster.as_deref() == Some("a")).map(|p| p.name).collect();
+    let before: Vec<_> =
+        world.pods().into_iter().filter(|p| p.cluster.as_deref() == Some("a")).map(|p| p.name).collect();
     for second in 0..400 {
         for (load_balancer, port, host, path) in world.reachable() {
             let ask = ClientRequest { load_balancer: &load_balancer, port, host: &host, path: &path, cookie: None };
-            let Outcome::Target { pod, .. } = world.pick(&ask, at(second)).outcome else { panic!("no target at {second} s") };
-            assert!(matches!(world.respond(pod, Asker::Client), PodAnswer::Status { status: 200, .. }), "at {second} s");
+            let Outcome::Target { pod, .. } = world.pick(&ask, at(second)).outcome else {
+                panic!("no target at {second} s")
+            };
+            assert!(
+                matches!(world.respond(pod, Asker::Client), PodAnswer::Status { status: 200, .. }),
+                "at {second} s"
+            );
         }
     }
-    let after: Vec<_> = world.pods().into_iter().filter(|p| p.cluster.as_deref() == Some("a")).map(|p| p.name).collect();
+    let after: Vec<_> =
+        world.pods().into_iter().filter(|p| p.cluster.as_deref() == Some("a")).map(|p| p.name).collect();
     assert!(after.len() == 4 && after.iter().all(|p| !before.contains(p)), "{before:?} {after:?}");
 }
 
@@ -35,7 +42,8 @@ fn two_clusters_on_one_group_deregister_each_other() {
 fn gated_pods_on_an_unattached_group_never_get_ready() {
     for (attached, ready, state) in [(true, 4, "healthy"), (false, 0, "unused")] {
         let gated = "{name: b, workload: {readinessGates: true}}";
-        let mut world = world(&format!("{{clusters: [{gated}], targetGroups: [{{cluster: b, attached: {attached}}}]}}"));
+        let mut world =
+            world(&format!("{{clusters: [{gated}], targetGroups: [{{cluster: b, attached: {attached}}}]}}"));
         let [_, b, _] = groups(&mut world, at(0));
         kube(&mut world, "POST", BINDINGS, &binding(&b), at(0));
         let pods = "/api/v1/namespaces/webapp/pods";
@@ -111,13 +119,20 @@ fn a_controller_that_is_throttled_for_many_bindings_tries_again_and_no_more_ofte
         })
         .collect();
     let mut world = World::new(&plan, &Scenario::default(), 1, START).expect("a world");
-    let refused = |world: &World| world.calls().iter().filter(|c| c.caller == Caller::Controller && c.outcome == "Throttling").count();
+    let refused = |world: &World| {
+        world.calls().iter().filter(|c| c.caller == Caller::Controller && c.outcome == "Throttling").count()
+    };
     let group = |world: &mut World, name: &str, now| {
-        all(&elb(world, &format!("Action=DescribeTargetGroups&Names.member.1={name}"), now).1, "TargetGroupArn").remove(0)
+        all(&elb(world, &format!("Action=DescribeTargetGroups&Names.member.1={name}"), now).1, "TargetGroupArn")
+            .remove(0)
     };
     for n in 0..60 {
         let from = group(&mut world, &format!("w{n}-a"), at(0));
-        assert_eq!(states(&mut world, &from, at(0)), ["healthy"; 4], "what is there from the start was registered long ago");
+        assert_eq!(
+            states(&mut world, &from, at(0)),
+            ["healthy"; 4],
+            "what is there from the start was registered long ago"
+        );
         let mut bound = binding(&group(&mut world, &format!("w{n}-b"), at(0)));
         bound["metadata"]["name"] = format!("w{n}-b").into();
         bound["spec"]["serviceRef"]["name"] = format!("w{n}").into();

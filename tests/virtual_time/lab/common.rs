@@ -84,15 +84,24 @@ pub fn routes(world: &mut World, now: Timestamp) -> Vec<(String, bool)> {
     for listener in all(&xml, "ListenerArn") {
         let (_, xml) = elb(world, &format!("Action=DescribeRules&ListenerArn={listener}"), now);
         found.push((listener, true));
-        found.extend(all(&xml, "RuleArn").into_iter().zip(all(&xml, "IsDefault")).filter(|(_, d)| d == "false").map(|(r, _)| (r, false)));
+        found.extend(
+            all(&xml, "RuleArn")
+                .into_iter()
+                .zip(all(&xml, "IsDefault"))
+                .filter(|(_, d)| d == "false")
+                .map(|(r, _)| (r, false)),
+        );
     }
     found
 }
 
 /// A call that sets a route's weights; `more` is appended to the form, and may use `PREFIX.` for the forward action.
 pub fn modify(route: &(String, bool), weights: &[(&str, u32)], more: &str) -> String {
-    let (action, arn, list) =
-        if route.1 { ("ModifyListener", "ListenerArn", "DefaultActions") } else { ("ModifyRule", "RuleArn", "Actions") };
+    let (action, arn, list) = if route.1 {
+        ("ModifyListener", "ListenerArn", "DefaultActions")
+    } else {
+        ("ModifyRule", "RuleArn", "Actions")
+    };
     let mut form = format!("Action={action}&{arn}={}&{list}.member.1.Type=forward", route.0);
     for (n, (group, weight)) in (1..).zip(weights) {
         let tuple = format!("{list}.member.1.ForwardConfig.TargetGroups.member.{n}");
@@ -137,7 +146,12 @@ pub fn kube_get(world: &mut World, path: &str, now: Timestamp) -> serde_json::Va
 
 fn kube_call(world: &mut World, method: &str, path: &str, body: &serde_json::Value, now: Timestamp) -> (u16, Bytes) {
     let body = Bytes::from(if body.is_null() { String::new() } else { body.to_string() });
-    let request = Request::builder().method(method).uri(path).header("content-type", "application/json").body(body).expect("a request");
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header("content-type", "application/json")
+        .body(body)
+        .expect("a request");
     match world.kube("b", &request, now).answer {
         cutover::lab::wire::kube::Answer::Whole(response) => (response.status().as_u16(), response.into_body()),
         cutover::lab::wire::kube::Answer::Watch(_) => panic!("no watch was asked for"),

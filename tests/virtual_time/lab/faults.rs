@@ -14,7 +14,8 @@ fn a_late_write_is_carried_out_without_an_answer() {
     let route = routes(&mut world, at(1)).remove(1);
     let answer = world.aws(&request(&modify(&route, &[(&a, 1), (&b, 1), (&other, 0)], "")), at(10));
     assert_eq!(answer.fate, Fate::AppliedLate(at(30)));
-    let mut read = |now| all(&elb(&mut world, &format!("Action=DescribeRules&RuleArns.member.1={}", route.0), now).1, "Weight");
+    let mut read =
+        |now| all(&elb(&mut world, &format!("Action=DescribeRules&RuleArns.member.1={}", route.0), now).1, "Weight");
     assert_eq!(read(at(29)), ["100", "0", "0"]);
     assert_eq!(read(at(30)), ["1", "1", "0"]);
 }
@@ -25,7 +26,8 @@ fn stale_reads_say_what_was_true_before() {
     let [a, b, other] = groups(&mut world, at(1));
     let route = routes(&mut world, at(1)).remove(1);
     elb(&mut world, &modify(&route, &[(&a, 1), (&b, 1), (&other, 0)], ""), at(10));
-    let mut read = |now| all(&elb(&mut world, &format!("Action=DescribeRules&RuleArns.member.1={}", route.0), now).1, "Weight");
+    let mut read =
+        |now| all(&elb(&mut world, &format!("Action=DescribeRules&RuleArns.member.1={}", route.0), now).1, "Weight");
     assert_eq!(read(at(14)), ["100", "0", "0"]);
     assert_eq!(read(at(15)), ["1", "1", "0"]);
 }
@@ -77,6 +79,7 @@ fn foreign_writes_change_what_they_name_and_a_deleted_rule_is_gone() {
     let read = format!("Action=DescribeRules&RuleArns.member.1={rule}");
     assert_eq!(all(&elb(&mut world, &read, at(11)).1, "Weight"), ["100", "30", "0"]);
     assert_eq!(all(&elb(&mut world, &read, at(21)).1, "Code"), ["RuleNotFound"]);
-    let foreign: Vec<_> = world.calls().iter().filter(|c| c.caller == Caller::Foreign).map(|c| c.operation.as_str()).collect();
+    let foreign: Vec<_> =
+        world.calls().iter().filter(|c| c.caller == Caller::Foreign).map(|c| c.operation.as_str()).collect();
     assert_eq!(foreign, ["ModifyRule", "DeleteRule"]);
 }

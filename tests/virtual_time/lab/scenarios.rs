@@ -23,7 +23,8 @@ fn every_example_loads_runs_and_fits_the_schema() {
         world.advance(at(3600));
         assert!(world.pods().iter().any(|p| p.alive), "{}", path.display());
         let plain: serde_json::Value = serde_yaml::from_str(&text).expect("YAML");
-        let errors: Vec<String> = validator.iter_errors(&plain).map(|e| format!("{}: {e}", e.instance_path())).collect();
+        let errors: Vec<String> =
+            validator.iter_errors(&plain).map(|e| format!("{}: {e}", e.instance_path())).collect();
         assert!(errors.is_empty(), "{}: {errors:?}", path.display());
         count += 1;
     }
@@ -51,9 +52,15 @@ fn wrong_scenarios_are_refused_with_a_place() {
 #[test]
 fn a_scenario_that_names_what_the_plan_does_not_have_is_refused() {
     for (spec, expected) in [
-        ("spec: {faults: [{at: {time: 1m}, kill: {cluster: c}}]}", "spec.faults[0].kill.cluster: the plan has no cluster `c`; it has a, b"),
+        (
+            "spec: {faults: [{at: {time: 1m}, kill: {cluster: c}}]}",
+            "spec.faults[0].kill.cluster: the plan has no cluster `c`; it has a, b",
+        ),
         ("spec: {clusters: [{name: zzz}]}", "spec.clusters[0].name"),
-        ("spec: {clusters: [{name: to, workloads: {nobody: {replicas: 1}}}]}", "the plan has no workload `nobody`; it has webapp"),
+        (
+            "spec: {clusters: [{name: to, workloads: {nobody: {replicas: 1}}}]}",
+            "the plan has no workload `nobody`; it has webapp",
+        ),
     ] {
         let scenario = Scenario::parse("x.yaml", &format!("{HEAD}{spec}\n")).expect("it parses");
         let error = World::new(&plan(), &scenario, 1, START).expect_err(spec).to_string();

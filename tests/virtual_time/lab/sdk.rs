@@ -6,10 +6,12 @@ use aws_sdk_elasticloadbalancingv2::Client;
 use aws_sdk_elasticloadbalancingv2::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_elasticloadbalancingv2::error::ProvideErrorMetadata;
 use aws_sdk_elasticloadbalancingv2::types::{
-    Action, ActionTypeEnum, ForwardActionConfig, Listener, LoadBalancerTypeEnum, TargetGroupStickinessConfig, TargetGroupTuple,
-    TargetHealthStateEnum,
+    Action, ActionTypeEnum, ForwardActionConfig, Listener, LoadBalancerTypeEnum, TargetGroupStickinessConfig,
+    TargetGroupTuple, TargetHealthStateEnum,
 };
-use aws_smithy_runtime_api::client::http::{HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector};
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
+};
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
@@ -63,7 +65,10 @@ async fn the_sdk_reads_pages_and_writes_the_reference_case() {
     let client = client(&world);
     let balancers = client.describe_load_balancers().names("alpha-webapp").send().await.expect("an answer");
     let balancer = &balancers.load_balancers()[0];
-    assert_eq!((balancer.r#type().map(LoadBalancerTypeEnum::as_str), balancer.availability_zones().len()), (Some("application"), 2));
+    assert_eq!(
+        (balancer.r#type().map(LoadBalancerTypeEnum::as_str), balancer.availability_zones().len()),
+        (Some("application"), 2)
+    );
     let arn = balancer.load_balancer_arn().expect("an ARN");
     let listeners = client.describe_listeners().load_balancer_arn(arn).send().await.expect("an answer");
     assert_eq!(listeners.listeners().iter().filter_map(Listener::port).collect::<Vec<_>>(), [80, 443]);
@@ -75,13 +80,17 @@ async fn the_sdk_reads_pages_and_writes_the_reference_case() {
 
     let config = rules[0].actions()[0].forward_config().expect("it forwards").clone();
     let tuples = config.target_groups().iter().zip([50, 50, 0]);
-    let groups = tuples.map(|(t, w)| TargetGroupTuple::builder().set_target_group_arn(t.target_group_arn.clone()).weight(w).build());
+    let groups = tuples
+        .map(|(t, w)| TargetGroupTuple::builder().set_target_group_arn(t.target_group_arn.clone()).weight(w).build());
     let forward = ForwardActionConfig::builder().set_target_groups(Some(groups.collect())).build();
     let action = Action::builder().r#type(ActionTypeEnum::Forward).forward_config(forward).build();
     let rule = rules[0].rule_arn().expect("an ARN");
     let written = client.modify_rule().rule_arn(rule).actions(action).send().await.expect("a write");
     let read = written.rules()[0].actions()[0].forward_config().expect("it forwards");
-    assert_eq!(read.target_groups().iter().map(TargetGroupTuple::weight).collect::<Vec<_>>(), [Some(50), Some(50), Some(0)]);
+    assert_eq!(
+        read.target_groups().iter().map(TargetGroupTuple::weight).collect::<Vec<_>>(),
+        [Some(50), Some(50), Some(0)]
+    );
     assert_eq!(read.target_group_stickiness_config().and_then(TargetGroupStickinessConfig::enabled), Some(false));
 }
 
@@ -94,13 +103,22 @@ async fn the_sdk_reads_health_tags_attributes_and_refusals() {
     let arn = group.target_group_arn().expect("an ARN");
     assert_eq!((group.health_check_interval_seconds(), group.load_balancer_arns().len()), (Some(10), 1));
     let health = client.describe_target_health().target_group_arn(arn).send().await.expect("an answer");
-    let states = health.target_health_descriptions().iter().filter_map(|d| d.target_health()?.state().map(TargetHealthStateEnum::as_str));
+    let states = health
+        .target_health_descriptions()
+        .iter()
+        .filter_map(|d| d.target_health()?.state().map(TargetHealthStateEnum::as_str));
     assert_eq!(states.collect::<Vec<_>>(), ["healthy"; 4]);
     let attributes = client.describe_target_group_attributes().target_group_arn(arn).send().await.expect("an answer");
     assert!(attributes.attributes().iter().any(|a| a.key() == Some("deregistration_delay.timeout_seconds")));
     let balancer = group.load_balancer_arns()[0].clone();
     let tags = client.describe_tags().resource_arns(balancer).send().await.expect("an answer");
     assert_eq!(tags.tag_descriptions()[0].tags()[0].key(), Some("team"));
-    let error = client.describe_rules().rule_arns("arn:aws:nothing").send().await.expect_err("no such rule").into_service_error();
+    let error = client
+        .describe_rules()
+        .rule_arns("arn:aws:nothing")
+        .send()
+        .await
+        .expect_err("no such rule")
+        .into_service_error();
     assert!(error.is_rule_not_found_exception() && error.code() == Some("RuleNotFound"), "{error:?}");
 }

@@ -18,11 +18,14 @@ use crate::support::asked;
 const PAIRS: u64 = 200;
 
 fn pair(seed: u64) -> Account {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().expect("a runtime");
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().expect("a runtime");
     runtime.block_on(async {
         let pair = Pair::new(seed).await;
         let both = async { futures::join!(pair.play(Part::First), pair.play(Part::Second)) };
-        let ends = tokio::time::timeout(Duration::from_hours(3), both).await.unwrap_or_else(|_| panic!("pair {seed} never ends"));
+        let ends = tokio::time::timeout(Duration::from_hours(3), both)
+            .await
+            .unwrap_or_else(|_| panic!("pair {seed} never ends"));
         let account = pair.truth.account();
         if asked::<u64>("CUTOVER_PAIR").is_some() {
             eprintln!("{}\n{ends:#?}\n{account:#?}", pair.truth.story());
@@ -39,9 +42,15 @@ fn two_operators_never_raise_at_once_outside_the_window() {
     let mut sum = Account::default();
     for seed in seeds {
         let account = pair(seed);
-        assert_eq!(account.outside, 0, "CUTOVER_PAIR={seed} cargo test --test virtual_time pairs -- --nocapture\n{account:#?}");
+        assert_eq!(
+            account.outside, 0,
+            "CUTOVER_PAIR={seed} cargo test --test virtual_time pairs -- --nocapture\n{account:#?}"
+        );
         sum.add(&account);
     }
     println!("pairs: {sum}");
-    assert!(one.is_some() || (sum.raises > many * 2 && sum.handed_over > many / 4), "the pairs meet too seldom to prove anything: {sum}");
+    assert!(
+        one.is_some() || (sum.raises > many * 2 && sum.handed_over > many / 4),
+        "the pairs meet too seldom to prove anything: {sum}"
+    );
 }

@@ -125,22 +125,39 @@ impl Pair {
             let strike = random.bool().then(|| (random.u32(..8), Duration::from_millis(random.u64(1_000..120_000))));
             let random = Mutex::new(fastrand::Rng::with_seed(random.u64(..)));
             let (stops, strikes) = (Mutex::new(stops), Mutex::new(strike));
-            Arc::new(Machine { name, truth: truth.clone(), clock: clock.clone(), stops, strikes, cuts, lost: 3, random })
+            Arc::new(Machine {
+                name,
+                truth: truth.clone(),
+                clock: clock.clone(),
+                stops,
+                strikes,
+                cuts,
+                lost: 3,
+                random,
+            })
         };
         let machines = [machine("alice@mac", &mut random), machine("bob@pc", &mut random)];
-        let mut pair = Self { plan, lab, clock: clock.clone(), truth: truth.clone(), wish, comes, machines, started: nothing() };
+        let mut pair =
+            Self { plan, lab, clock: clock.clone(), truth: truth.clone(), wish, comes, machines, started: nothing() };
         let ports = pair.ports(Part::First, false).await;
         let prepared = prepare(&pair.plan, &ports, 1).await;
         pair.started = prepared.started(&pair.plan, "alice@mac", 1, None).unwrap_or_else(|e| panic!("{e}"));
         pair.truth.note(clock.now(), format!("{:?} after {comes:?}, marker {:?}", pair.wish, pair.plan.marker));
         for machine in &pair.machines {
             let seconds = |spans: &[(Instant, Instant)]| {
-                let second = |at: &Instant| clock.now() + jiff::SignedDuration::try_from(at.duration_since(Instant::now())).expect("short");
+                let second = |at: &Instant| {
+                    clock.now() + jiff::SignedDuration::try_from(at.duration_since(Instant::now())).expect("short")
+                };
                 spans.iter().map(|(a, b)| format!("{} – {}", second(a), second(b))).collect::<Vec<_>>().join(", ")
             };
             pair.truth.note(
                 clock.now(),
-                format!("{} stops {}; cut {}", machine.name, seconds(&machine.stops.lock().expect("alone")), seconds(&machine.cuts)),
+                format!(
+                    "{} stops {}; cut {}",
+                    machine.name,
+                    seconds(&machine.stops.lock().expect("alone")),
+                    seconds(&machine.cuts)
+                ),
             );
         }
         pair
@@ -161,13 +178,24 @@ impl Pair {
         }
         let mut clusters: BTreeMap<_, Arc<dyn Cluster>> = BTreeMap::new();
         for cluster in &self.plan.clusters {
-            clusters.insert(cluster.name.clone(), Arc::new(K8s::new(kube::Client::new(self.lab.kube_transport(&cluster.name), "default"))));
+            clusters.insert(
+                cluster.name.clone(),
+                Arc::new(K8s::new(kube::Client::new(self.lab.kube_transport(&cluster.name), "default"))),
+            );
         }
         let line = Line { machine, inner: self.lab.kube_transport("a") };
         let client = kube::Client::new(BoxCloneSyncService::new(line.map_err(|e| e)), "default");
         let clock: Arc<dyn Clock> = Arc::new(self.clock.clone());
-        let store: Arc<dyn Store> = Arc::new(Shared::new(client, "shop", "namespace shop of a", "kubectl -n shop", Arc::clone(&clock)));
-        Ports { balancer, clusters, metrics: Arc::new(Nobody), hooks: Arc::new(cutover::adapter::hook::Nobody), clock, store }
+        let store: Arc<dyn Store> =
+            Arc::new(Shared::new(client, "shop", "namespace shop of a", "kubectl -n shop", Arc::clone(&clock)));
+        Ports {
+            balancer,
+            clusters,
+            metrics: Arc::new(Nobody),
+            hooks: Arc::new(cutover::adapter::hook::Nobody),
+            clock,
+            store,
+        }
     }
 
     /// One operator's part, to its end.
@@ -179,7 +207,8 @@ impl Pair {
     async fn acts(&self, part: Part) -> Option<Result<Ending, EngineError>> {
         let ports = self.ports(part, true).await;
         let machine = self.machine(part);
-        let mut settings = Settings::new(machine.name.to_owned(), machine.name.split('@').nth(1).unwrap_or_default().to_owned(), 4);
+        let mut settings =
+            Settings::new(machine.name.to_owned(), machine.name.split('@').nth(1).unwrap_or_default().to_owned(), 4);
         settings.leave_when_frozen = true;
         settings.pid = 1 + u32::from(part == Part::Second);
         if part == Part::Second {
@@ -204,16 +233,28 @@ impl Pair {
         let lbs = &self.started.load_balancers;
         let back = Request::Rollback { by: "bob@pc".into(), force: false };
         match (part, self.wish) {
-            (Part::First, _) => hold::begin(ports, settings, self.plan.marker, "small-1", self.started.clone()).await.map(|h| (h, None)),
-            (_, Wish::Begin) => hold::begin(ports, settings, self.plan.marker, "small-2", self.started.clone()).await.map(|h| (h, None)),
-            (_, Wish::Resume) => hold::take(ports, settings, self.plan.marker, "small-1", lbs, false).await.map(|h| (h, None)),
-            (_, Wish::TakeOver) => {
-                hold::take_to_restore(ports, settings, self.plan.marker, "small-1", lbs, true, None).await.map(|h| (h, Some(back)))
+            (Part::First, _) => {
+                hold::begin(ports, settings, self.plan.marker, "small-1", self.started.clone()).await.map(|h| (h, None))
             }
+            (_, Wish::Begin) => {
+                hold::begin(ports, settings, self.plan.marker, "small-2", self.started.clone()).await.map(|h| (h, None))
+            }
+            (_, Wish::Resume) => {
+                hold::take(ports, settings, self.plan.marker, "small-1", lbs, false).await.map(|h| (h, None))
+            }
+            (_, Wish::TakeOver) => hold::take_to_restore(ports, settings, self.plan.marker, "small-1", lbs, true, None)
+                .await
+                .map(|h| (h, Some(back))),
         }
     }
 
-    async fn drive(&self, ports: Ports, settings: Settings, hold: Hold, request: Option<Request>) -> Result<Ending, EngineError> {
+    async fn drive(
+        &self,
+        ports: Ports,
+        settings: Settings,
+        hold: Hold,
+        request: Option<Request>,
+    ) -> Result<Ending, EngineError> {
         let mut deaf = Deaf;
         let mut run = Run::take(&self.plan, ports, settings, hold, Interrupt::default(), &mut deaf).await?;
         if let Some(request) = request {

@@ -90,7 +90,9 @@ impl Truth {
                     continue;
                 }
                 account.raises += 1;
-                let Some((taken, Some(holder))) = b.holders.iter().rev().find(|(at, _)| *at <= write.arrived) else { continue };
+                let Some((taken, Some(holder))) = b.holders.iter().rev().find(|(at, _)| *at <= write.arrived) else {
+                    continue;
+                };
                 if holder == write.by {
                     continue;
                 }

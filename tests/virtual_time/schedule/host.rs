@@ -150,7 +150,12 @@ impl Traffic for Road {
             };
             let share = weight(true) * 100 / (weight(true) + weight(false)).max(1);
             let lock = |e: PoisonError<_>| -> std::sync::MutexGuard<'_, Vec<Write>> { e.into_inner() };
-            host.writes.lock().unwrap_or_else(lock).push(Write { at: now, host: host.number, route: id.clone(), share });
+            host.writes.lock().unwrap_or_else(lock).push(Write {
+                at: now,
+                host: host.number,
+                route: id.clone(),
+                share,
+            });
             host.busy.lock().unwrap_or_else(PoisonError::into_inner).push(host.requests.load(Ordering::Relaxed));
             self.inner.traffic.set(id, content, deadline).await
         };
@@ -173,7 +178,11 @@ impl Inventory for Road {
     async fn load_balancers(&self, selector: &Selector, detail: Detail) -> Result<Vec<LoadBalancer>, Unreadable> {
         self.process.ask(self.inner.inventory.load_balancers(selector, detail)).await
     }
-    async fn listeners(&self, load_balancer: &str, detail: Detail) -> Result<Vec<(Listener, Vec<LiveRoute>)>, Unreadable> {
+    async fn listeners(
+        &self,
+        load_balancer: &str,
+        detail: Detail,
+    ) -> Result<Vec<(Listener, Vec<LiveRoute>)>, Unreadable> {
         self.process.ask(self.inner.inventory.listeners(load_balancer, detail)).await
     }
     async fn target_groups(&self, groups: Groups<'_>, detail: Detail) -> Result<Vec<TargetGroup>, Unreadable> {

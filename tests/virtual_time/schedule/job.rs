@@ -101,7 +101,9 @@ pub struct Played {
 
 impl Played {
     pub fn story(&self) -> String {
-        let said = |e: &Event| !matches!(e, Event::Health { .. } | Event::Claimed { .. } | Event::Stopped { .. } | Event::Started(_));
+        let said = |e: &Event| {
+            !matches!(e, Event::Health { .. } | Event::Claimed { .. } | Event::Stopped { .. } | Event::Started(_))
+        };
         let events = self.events.iter().filter(|(_, e)| said(e)).map(|(at, e)| format!("{at} {e:?}"));
         let writes = self.writes.iter().map(|w| format!("{} host {} writes {} %", w.at, w.host, w.share));
         events.chain(writes).map(|line| line.chars().take(300).collect::<String>()).collect::<Vec<_>>().join("\n")
@@ -118,7 +120,8 @@ impl Audience for Deaf {
 impl Days {
     /// Inside a runtime whose time is paused.
     pub fn new(kill: Option<Kill>) -> Self {
-        let plan = cutover::plan::lint("days", PLAN.as_bytes()).unwrap_or_else(|e| panic!("{}", cutover::plan::render(&e, false)));
+        let plan = cutover::plan::lint("days", PLAN.as_bytes())
+            .unwrap_or_else(|e| panic!("{}", cutover::plan::render(&e, false)));
         let scenario = "apiVersion: cutover.dev/v1alpha1\nkind: Scenario\nmetadata: {name: days}\nspec: {}\n";
         let scenario = Scenario::parse("days", scenario).unwrap_or_else(|e| panic!("{e}"));
         let clock = Scaled::new(START, 1.0);
@@ -178,7 +181,13 @@ impl Days {
 
     fn store(&self, transport: cutover::lab::paused::KubeTransport) -> Arc<dyn Store> {
         let clock: Arc<dyn Clock> = Arc::new(self.clock.clone());
-        Arc::new(Shared::new(kube::Client::new(transport, "default"), "shop", "namespace shop of a", "kubectl -n shop", clock))
+        Arc::new(Shared::new(
+            kube::Client::new(transport, "default"),
+            "shop",
+            "namespace shop of a",
+            "kubectl -n shop",
+            clock,
+        ))
     }
 
     async fn ports(&self, process: &Arc<Process>) -> Ports {
@@ -189,7 +198,8 @@ impl Days {
         };
         let mut clusters: BTreeMap<_, Arc<dyn Cluster>> = BTreeMap::new();
         for cluster in &self.plan.clusters {
-            clusters.insert(cluster.name.clone(), Arc::new(K8s::new(kube::Client::new(line(&cluster.name), "default"))));
+            clusters
+                .insert(cluster.name.clone(), Arc::new(K8s::new(kube::Client::new(line(&cluster.name), "default"))));
         }
         let balancer = Balancer::new(Road { process: Arc::clone(process), inner: Balancer::new(Alb::new(&config)) });
         let metrics = Arc::new(Nobody);
@@ -229,7 +239,8 @@ impl Days {
 
     async fn go_on(&self, process: &Process, ports: Ports, found: &Found) -> Exit {
         let settings = self.settings(process);
-        let held = hold::take(&ports, &settings, self.plan.marker, &found.run.id, &found.run.load_balancers, false).await;
+        let held =
+            hold::take(&ports, &settings, self.plan.marker, &found.run.id, &found.run.load_balancers, false).await;
         self.drive(ports, settings, held).await
     }
 
@@ -248,7 +259,9 @@ impl Days {
             Err(error) => panic!("{error}"),
         };
         let mut deaf = Deaf;
-        let mut run = Run::take(&self.plan, ports, settings, hold, Interrupt::default(), &mut deaf).await.unwrap_or_else(|e| panic!("{e}"));
+        let mut run = Run::take(&self.plan, ports, settings, hold, Interrupt::default(), &mut deaf)
+            .await
+            .unwrap_or_else(|e| panic!("{e}"));
         let ending = run.drive().await.unwrap_or_else(|e| panic!("{e}"));
         run.release().await;
         drive::exit(&ending)
@@ -278,7 +291,8 @@ impl Days {
         }
         played.shares.sort();
         let snapshot = self.lab.shell().call(|world, _| world.snapshot());
-        played.tags = snapshot.tags.values().flat_map(|tags| tags.keys()).filter(|k| k.starts_with("cutover.dev/")).count();
+        played.tags =
+            snapshot.tags.values().flat_map(|tags| tags.keys()).filter(|k| k.starts_with("cutover.dev/")).count();
         played.writes.clone_from(&self.writes.lock().unwrap_or_else(PoisonError::into_inner));
         played.requests = [0, 1].map(|n| self.hosts[n].requests.load(Ordering::Relaxed));
         played.busy = [0, 1].map(|n| self.hosts[n].busy.lock().unwrap_or_else(PoisonError::into_inner).clone());

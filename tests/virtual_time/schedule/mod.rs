@@ -20,13 +20,15 @@ use crate::support::asked;
 const KILLS: u64 = 2;
 
 fn play(kill: Option<Kill>) -> Played {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().expect("a runtime");
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().expect("a runtime");
     let local = tokio::task::LocalSet::new();
     local.block_on(&runtime, async { Days::new(kill).play().await })
 }
 
 /// The hours of the plan, in UTC: nights in Berlin, and a blackout until half past midnight of the night in which the clocks are put forward.
-const NIGHTS: [(&str, &str); 2] = [("2026-03-28T23:30:00Z", "2026-03-29T02:00:00Z"), ("2026-03-29T20:00:00Z", "2026-03-30T02:00:00Z")];
+const NIGHTS: [(&str, &str); 2] =
+    [("2026-03-28T23:30:00Z", "2026-03-29T02:00:00Z"), ("2026-03-29T20:00:00Z", "2026-03-30T02:00:00Z")];
 
 fn asserted(played: &Played, kill: Option<Kill>) {
     let story = || format!("CUTOVER_DAY={}\n{}", kill.map_or_else(String::new, |k| k.to_string()), played.story());
@@ -38,7 +40,8 @@ fn asserted(played: &Played, kill: Option<Kill>) {
     assert_eq!(played.events.iter().map(|(_, e)| e).filter(finished).count(), 1, "{}", story());
     // No double write: each share, once on each route.
     for route in 0..2 {
-        let writes: Vec<_> = played.writes.iter().filter(|w| w.route == played.routes[route]).map(|w| w.share).collect();
+        let writes: Vec<_> =
+            played.writes.iter().filter(|w| w.route == played.routes[route]).map(|w| w.share).collect();
         assert_eq!(writes, [20, 60, 100], "{}", story());
     }
     let at = |text: &str| text.parse::<Timestamp>().expect("a time");
@@ -46,7 +49,11 @@ fn asserted(played: &Played, kill: Option<Kill>) {
         let open = NIGHTS.iter().any(|(from, to)| at(from) <= write.at && write.at < at(to));
         assert!(open, "{} % at {}, {}", write.share, write.at, story());
     }
-    let gaps: u64 = played.events.iter().filter_map(|(_, e)| if let Event::Baked { gap, .. } = e { Some(*gap) } else { None }).sum();
+    let gaps: u64 = played
+        .events
+        .iter()
+        .filter_map(|(_, e)| if let Event::Baked { gap, .. } = e { Some(*gap) } else { None })
+        .sum();
     assert_eq!(gaps, 0, "calls every five minutes leave none, {}", story());
     let approved = played.events.iter().any(|(_, e)| matches!(e, Event::Approved { by, .. } if by == "carol@phone"));
     assert!(approved, "{}", story());

@@ -140,7 +140,9 @@ impl Connector {
             Kind::Expired => (403, "ExpiredToken"),
             Kind::ServerError => (503, "ServiceUnavailable"),
             Kind::Malformed => {
-                return heard(Response::new(Bytes::from_static(b"<html><body>Welcome to the hotel's network</body></html>")));
+                return heard(Response::new(Bytes::from_static(
+                    b"<html><body>Welcome to the hotel's network</body></html>",
+                )));
             }
             Kind::TimeOut => return std::future::pending().await,
             _ => return Err(ConnectorError::io(Broken.into())),
@@ -186,7 +188,8 @@ fn half(mut response: HttpResponse) -> HttpResponse {
 }
 
 fn service(request: &Request<Bytes>) -> &'static str {
-    let authorization = request.headers().get(http::header::AUTHORIZATION).and_then(|a| a.to_str().ok()).unwrap_or_default();
+    let authorization =
+        request.headers().get(http::header::AUTHORIZATION).and_then(|a| a.to_str().ok()).unwrap_or_default();
     if authorization.contains("/sts/aws4_request") {
         "sts"
     } else if authorization.contains("/eks/aws4_request") {

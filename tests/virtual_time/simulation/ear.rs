@@ -35,7 +35,9 @@ impl Audience for Ear {
         self.wire.note(What::Told(record.clone()));
         match &record.event {
             Event::Frozen { .. } => self.frozen = Some(self.wire.now()),
-            Event::Thawed {} | Event::Resumed { .. } | Event::RollbackStarted { .. } | Event::RampStarted { .. } => self.frozen = None,
+            Event::Thawed {} | Event::Resumed { .. } | Event::RollbackStarted { .. } | Event::RampStarted { .. } => {
+                self.frozen = None
+            }
             _ => {}
         }
     }

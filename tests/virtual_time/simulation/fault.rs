@@ -154,7 +154,9 @@ impl FromStr for Schedule {
         let mut next = || parts.next().ok_or_else(|| format!("`{text}` is not PLAN/THEN/CALL.MOMENT.KIND+…"));
         let (plan, then, points) = (next()?.to_owned(), value(&THENS, next()?)?, next()?);
         let points = points.split('+').filter(|p| !p.is_empty()).map(|p| match p.split('.').collect::<Vec<_>>()[..] {
-            [call, moment, kind] => Ok(Point { call: numbered(call)?, moment: value(&MOMENTS, moment)?, kind: value(&kinds(), kind)? }),
+            [call, moment, kind] => {
+                Ok(Point { call: numbered(call)?, moment: value(&MOMENTS, moment)?, kind: value(&kinds(), kind)? })
+            }
             _ => Err(format!("`{p}` is not CALL.MOMENT.KIND")),
         });
         Ok(Self { plan, then, points: points.collect::<Result<_, _>>()? })

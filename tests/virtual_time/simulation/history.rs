@@ -36,7 +36,9 @@ impl Verb {
         let by = "bob@lab".to_owned();
         match self {
             Self::Rollback => Some(Request::Rollback { by, force: false }),
-            Self::Ramp => Some(Request::Ramp { by, force: false, ramp: Ramp { percents: vec![25, 50, 100], every: 60 } }),
+            Self::Ramp => {
+                Some(Request::Ramp { by, force: false, ramp: Ramp { percents: vec![25, 50, 100], every: 60 } })
+            }
             _ => None,
         }
     }
@@ -159,7 +161,12 @@ pub struct Book {
 
 impl History {
     pub fn new(plan: &Plan) -> Self {
-        Self(Arc::new(Mutex::new(Book { entries: Vec::new(), process: 0, checker: Checker::new(plan), violations: Vec::new() })))
+        Self(Arc::new(Mutex::new(Book {
+            entries: Vec::new(),
+            process: 0,
+            checker: Checker::new(plan),
+            violations: Vec::new(),
+        })))
     }
 
     /// Goes on from a book.

@@ -98,8 +98,9 @@ impl Transport {
             Kind::TimeOut => return std::future::pending().await,
             _ => return Err(Broken.into()),
         };
-        let body =
-            format!(r#"{{"kind":"Status","apiVersion":"v1","status":"Failure","message":"no","reason":"{reason}","code":{status}}}"#);
+        let body = format!(
+            r#"{{"kind":"Status","apiVersion":"v1","status":"Failure","message":"no","reason":"{reason}","code":{status}}}"#
+        );
         let mut response = Response::new(Body::from(body.into_bytes()));
         *response.status_mut() = http::StatusCode::from_u16(status)?;
         Ok(response)

@@ -18,7 +18,9 @@ impl Theatre {
     /// that has not begun.
     pub async fn may_go(&self, ports: &Ports) -> Result<Option<Request>, Life> {
         let records = ports.store.read(&self.run).await.unwrap_or_default();
-        let Ok(Some(state)) = State::fold(&records) else { return Err(Life::Failed(Exit::Internal.code(), "no run".into())) };
+        let Ok(Some(state)) = State::fold(&records) else {
+            return Err(Life::Failed(Exit::Internal.code(), "no run".into()));
+        };
         if state.phase == Phase::Detaching {
             return Ok(None);
         }

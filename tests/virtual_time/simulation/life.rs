@@ -148,10 +148,13 @@ impl Theatre {
         let mut clusters: BTreeMap<_, Arc<dyn Cluster>> = BTreeMap::new();
         for cluster in &self.plan.clusters {
             let inner = self.lab.kube_transport(&cluster.name);
-            let transport = BoxCloneSyncService::new(Transport { wire: self.wire.clone(), inner, cluster: cluster.name.clone() });
+            let transport =
+                BoxCloneSyncService::new(Transport { wire: self.wire.clone(), inner, cluster: cluster.name.clone() });
             let reached = match &cluster.access {
                 ClusterAccess::None => continue,
-                ClusterAccess::Eks(name) => eks::connect(&config, name, Some(transport)).await.unwrap_or_else(|e| panic!("{e}")),
+                ClusterAccess::Eks(name) => {
+                    eks::connect(&config, name, Some(transport)).await.unwrap_or_else(|e| panic!("{e}"))
+                }
                 ClusterAccess::KubeContext(_) => K8s::new(kube::Client::new(transport, "default")),
             };
             clusters.insert(
@@ -212,7 +215,9 @@ impl Theatre {
             _ => verb.request(),
         };
         let held = match verb {
-            Verb::Rollback | Verb::Ramp => hold::take_to_restore(&ports, &settings, self.told.marker, &self.run, &lbs, false, None).await,
+            Verb::Rollback | Verb::Ramp => {
+                hold::take_to_restore(&ports, &settings, self.told.marker, &self.run, &lbs, false, None).await
+            }
             _ => hold::take(&ports, &settings, self.told.marker, &self.run, &lbs, false).await,
         };
         let hold = match held {
@@ -266,7 +271,9 @@ impl Theatre {
                 // What could not be taken back is tried again by who types `rollback` once more.
                 Life::Ended(Ending::Finished { left, .. }) if !left.is_empty() && !self.detaching() => Verb::Rollback,
                 Life::Ended(Ending::Finished { left, .. }) if !left.is_empty() => Verb::Finalize,
-                Life::Ended(Ending::Finished { outcome: Outcome::Completed, .. }) if then == Then::Finalize && !self.detaching() => {
+                Life::Ended(Ending::Finished { outcome: Outcome::Completed, .. })
+                    if then == Then::Finalize && !self.detaching() =>
+                {
                     tokio::time::sleep(QUIET).await;
                     Verb::Finalize
                 }
@@ -325,6 +332,8 @@ impl Theatre {
         tokio::time::sleep(Duration::from_secs(30)).await;
         self.wire.observe(By::Us);
         let world = self.lab.shell().call(|w, _| w.snapshot());
-        self.wire.note(What::Rests(world.routes.iter().map(|(id, actions)| (arn::route(id), face::live(actions))).collect()));
+        self.wire.note(What::Rests(
+            world.routes.iter().map(|(id, actions)| (arn::route(id), face::live(actions))).collect(),
+        ));
     }
 }

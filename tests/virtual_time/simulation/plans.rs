@@ -10,7 +10,11 @@ thread_local! {
 /// A plan by its name in a schedule.
 pub fn plan(name: &str) -> Plan {
     let text = match name {
-        "small" => text("small", "", "{bind: {}}, {setWeight: 50}, {pause: {duration: 10s}}, {setWeight: 100}, {pause: {duration: 10s}}"),
+        "small" => text(
+            "small",
+            "",
+            "{bind: {}}, {setWeight: 50}, {pause: {duration: 10s}}, {setWeight: 100}, {pause: {duration: 10s}}",
+        ),
         "hooks" => text(
             "hooks",
             HOOKS,

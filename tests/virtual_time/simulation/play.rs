@@ -96,7 +96,8 @@ impl Begun {
     }
 
     fn again(&self, points: Vec<Point>) -> Theatre {
-        let (plan, clock, history, memory) = (self.plan.clone(), Scaled::new(self.at, 1.0), History::of(self.book.clone()), Memory::new());
+        let (plan, clock, history, memory) =
+            (self.plan.clone(), Scaled::new(self.at, 1.0), History::of(self.book.clone()), Memory::new());
         memory.set_journal(&self.run, self.journal.clone());
         let theatre = Theatre::raise(plan.clone(), plan, self.world.clone(), clock, history, memory, points, plain());
         Theatre { run: self.run.clone(), ..theatre }

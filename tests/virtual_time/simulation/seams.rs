@@ -66,7 +66,11 @@ impl Inventory for Seen {
         self.inner.inventory.load_balancers(selector, detail).await
     }
 
-    async fn listeners(&self, load_balancer: &str, detail: Detail) -> Result<Vec<(Listener, Vec<LiveRoute>)>, Unreadable> {
+    async fn listeners(
+        &self,
+        load_balancer: &str,
+        detail: Detail,
+    ) -> Result<Vec<(Listener, Vec<LiveRoute>)>, Unreadable> {
         self.inner.inventory.listeners(load_balancer, detail).await
     }
 
@@ -106,7 +110,8 @@ pub struct Cell {
 impl Cluster for Cell {
     async fn identity(&self) -> Result<Identity, Unreadable> {
         let identity = self.inner.identity().await;
-        self.wire.note(What::SawCluster { cluster: self.name.clone(), uid: identity.as_ref().ok().map(|i| i.uid.clone()) });
+        self.wire
+            .note(What::SawCluster { cluster: self.name.clone(), uid: identity.as_ref().ok().map(|i| i.uid.clone()) });
         identity
     }
 

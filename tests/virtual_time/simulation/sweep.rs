@@ -39,7 +39,10 @@ fn moments(name: &Name) -> impl Iterator<Item = Moment> {
 /// Every fault of these kinds at each of the calls, where it makes a difference.
 fn points(names: &[Name], kinds: &[Kind]) -> Vec<Point> {
     let at = |name: &Name, moment, kind: &Kind| Point { call: name.call.clone(), moment, kind: *kind };
-    names.iter().flat_map(|name| moments(name).flat_map(move |m| kinds.iter().map(move |kind| at(name, m, kind)))).collect()
+    names
+        .iter()
+        .flat_map(|name| moments(name).flat_map(move |m| kinds.iter().map(move |kind| at(name, m, kind))))
+        .collect()
 }
 
 /// Two faults, one after the other: of the first kinds at every write, and of the second ones at every later call.
@@ -56,7 +59,11 @@ fn pairs(plan: &str, first: &[Kind], second: &[Kind]) -> impl Iterator<Item = Sc
             let (plan, second) = (plan.clone(), second.clone());
             second.into_iter().flat_map(move |two| {
                 let (plan, points) = (plan.clone(), vec![one.clone(), two]);
-                [Then::Resume, Then::Rollback].map(move |then| Schedule { plan: plan.clone(), then, points: points.clone() })
+                [Then::Resume, Then::Rollback].map(move |then| Schedule {
+                    plan: plan.clone(),
+                    then,
+                    points: points.clone(),
+                })
             })
         })
     })
@@ -73,7 +80,8 @@ fn one(plan: &str, then: Then, point: Point) -> Schedule {
 }
 
 /// What strikes at commands and hooks: what they may do themselves, and what may happen to the run meanwhile.
-const BESIDE: [Kind; 7] = [Kind::Crash, Kind::ServerError, Kind::TimeOut, Kind::Denied, Kind::Foreign, Kind::DiskFull, Kind::Dead];
+const BESIDE: [Kind; 7] =
+    [Kind::Crash, Kind::ServerError, Kind::TimeOut, Kind::Denied, Kind::Foreign, Kind::DiskFull, Kind::Dead];
 
 /// Every fault that makes sense at every command and hook of a run, and of the way back: of a finished run, and of one that has to go back by
 /// itself at its second share.
@@ -108,7 +116,10 @@ pub fn wrong(schedule: &Schedule) -> Option<String> {
     match played {
         Ok(wrong) => wrong,
         Err(panic) => {
-            let text = panic.downcast_ref::<String>().cloned().or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_owned()));
+            let text = panic
+                .downcast_ref::<String>()
+                .cloned()
+                .or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_owned()));
             Some(format!("panic: {}", text.unwrap_or_default()))
         }
     }
@@ -135,9 +146,16 @@ pub fn run(all: &[Schedule]) -> Vec<(Schedule, String)> {
 fn report(what: &str, all: &[Schedule]) {
     let began = Instant::now();
     let wrong = run(all);
-    println!("simulation: {what}: {} schedules, {} violations, {:.1} s", all.len(), wrong.len(), began.elapsed().as_secs_f64());
-    let lines: Vec<_> =
-        wrong.iter().map(|(s, why)| format!("CUTOVER_SCHEDULE={s}\n  {}\n", why.chars().take(400).collect::<String>())).collect();
+    println!(
+        "simulation: {what}: {} schedules, {} violations, {:.1} s",
+        all.len(),
+        wrong.len(),
+        began.elapsed().as_secs_f64()
+    );
+    let lines: Vec<_> = wrong
+        .iter()
+        .map(|(s, why)| format!("CUTOVER_SCHEDULE={s}\n  {}\n", why.chars().take(400).collect::<String>()))
+        .collect();
     assert!(lines.is_empty(), "{}", lines.concat());
 }
 
@@ -227,21 +245,28 @@ fn random_faults_one_after_the_other() {
     let number = |text: &str| text.parse::<u64>().expect("a number of seeds, or FROM..TO");
     let (from, to) = text.split_once("..").map_or_else(|| (0, number(&text)), |(from, to)| (number(from), number(to)));
     let calls: Vec<_> = calls("small").into_iter().filter(|name| !name.call.0.starts_with(FIRST)).collect();
-    report("random faults one after the other", &(from..to).map(|seed| random("small", &calls, seed)).collect::<Vec<_>>());
+    report(
+        "random faults one after the other",
+        &(from..to).map(|seed| random("small", &calls, seed)).collect::<Vec<_>>(),
+    );
 }
 
 #[test]
 #[ignore = "tier simulation"]
 fn random_faults_in_the_reference_plan() {
     let calls: Vec<_> = calls("reference").into_iter().filter(|name| !name.call.0.starts_with(FIRST)).collect();
-    report("random faults in the reference plan", &(0..12).map(|seed| random("reference", &calls, seed)).collect::<Vec<_>>());
+    report(
+        "random faults in the reference plan",
+        &(0..12).map(|seed| random("reference", &calls, seed)).collect::<Vec<_>>(),
+    );
 }
 
 /// Replays one schedule and prints all that was noted.
 #[test]
 #[ignore = "plays CUTOVER_SCHEDULE"]
 fn replay() {
-    let schedule: Schedule = asked::<String>("CUTOVER_SCHEDULE").expect("CUTOVER_SCHEDULE").parse().expect("a schedule");
+    let schedule: Schedule =
+        asked::<String>("CUTOVER_SCHEDULE").expect("CUTOVER_SCHEDULE").parse().expect("a schedule");
     let (outcome, history, _) = play(&schedule);
     let book = history.book();
     println!("{}\n{outcome:?}\n{:#?}", book.story(), book.violations);

@@ -89,7 +89,15 @@ impl Wire {
     pub fn new(shell: Shell, history: History, disk: Memory, points: Vec<Point>) -> Self {
         let world = shell.call(|w, _| w.snapshot());
         let state = Mutex::new(State { points, world, ..State::default() });
-        Self(Arc::new(Inner { shell, history, disk, offset: AtomicI64::default(), struck: Notify::new(), killed: Notify::new(), state }))
+        Self(Arc::new(Inner {
+            shell,
+            history,
+            disk,
+            offset: AtomicI64::default(),
+            struck: Notify::new(),
+            killed: Notify::new(),
+            state,
+        }))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -111,7 +119,10 @@ impl Wire {
     /// The log becomes part of the history for as long as the guard lives.
     pub fn log(&self) -> DefaultGuard {
         let wire = self.clone();
-        let log = tracing_subscriber::fmt().with_max_level(Level::INFO).with_ansi(false).with_writer(move || Lines(wire.clone()));
+        let log = tracing_subscriber::fmt()
+            .with_max_level(Level::INFO)
+            .with_ansi(false)
+            .with_writer(move || Lines(wire.clone()));
         tracing::subscriber::set_default(log.finish())
     }
 

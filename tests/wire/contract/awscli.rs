@@ -25,19 +25,27 @@ fn awscli_reads_what_the_tool_reads_and_writes_what_the_tool_writes() {
     let balancers = json(&lab, &aws, "elbv2 describe-load-balancers --names alpha-webapp");
     let lb = balancers["LoadBalancers"][0]["LoadBalancerArn"].as_str().expect("an ARN");
     let listeners = json(&lab, &aws, &format!("elbv2 describe-listeners --load-balancer-arn {lb}"));
-    let listener = &listeners["Listeners"].as_array().expect("listeners").iter().find(|l| l["Port"] == 443).expect("443");
+    let listener =
+        &listeners["Listeners"].as_array().expect("listeners").iter().find(|l| l["Port"] == 443).expect("443");
     let listener_arn = listener["ListenerArn"].as_str().expect("an ARN");
     let rules = json(&lab, &aws, &format!("elbv2 describe-rules --listener-arn {listener_arn}"));
     let rule = rules["Rules"].as_array().expect("rules").iter().find(|r| r["Priority"] == "1").expect("rule 1");
     let groups = json(&lab, &aws, &format!("elbv2 describe-target-groups --load-balancer-arn {lb}"));
     let arn = |name: &str| {
         let groups = groups["TargetGroups"].as_array().expect("groups");
-        groups.iter().find(|g| g["TargetGroupName"] == name).expect("the group")["TargetGroupArn"].as_str().expect("an ARN").to_owned()
+        groups.iter().find(|g| g["TargetGroupName"] == name).expect("the group")["TargetGroupArn"]
+            .as_str()
+            .expect("an ARN")
+            .to_owned()
     };
     let (a, b) = (arn("alpha-webapp-a"), arn("alpha-webapp-b"));
     let health = json(&lab, &aws, &format!("elbv2 describe-target-health --target-group-arn {a}"));
-    let states: Vec<_> =
-        health["TargetHealthDescriptions"].as_array().expect("targets").iter().map(|t| &t["TargetHealth"]["State"]).collect();
+    let states: Vec<_> = health["TargetHealthDescriptions"]
+        .as_array()
+        .expect("targets")
+        .iter()
+        .map(|t| &t["TargetHealth"]["State"])
+        .collect();
     assert!(!states.is_empty() && states.iter().all(|s| *s == "healthy"), "{health}");
     let tags = json(&lab, &aws, &format!("elbv2 describe-tags --resource-arns {lb} {a}"));
     assert_eq!(tags["TagDescriptions"].as_array().map(Vec::len), Some(2), "{tags}");
@@ -47,9 +55,10 @@ fn awscli_reads_what_the_tool_reads_and_writes_what_the_tool_writes() {
     ]}}])
     .to_string();
     let rule_arn = rule["RuleArn"].as_str().expect("an ARN");
-    for (verb, what, option) in
-        [("modify-rule", ["--rule-arn", rule_arn], "--actions"), ("modify-listener", ["--listener-arn", listener_arn], "--default-actions")]
-    {
+    for (verb, what, option) in [
+        ("modify-rule", ["--rule-arn", rule_arn], "--actions"),
+        ("modify-listener", ["--listener-arn", listener_arn], "--default-actions"),
+    ] {
         let said = run(&lab, &aws, &["elbv2", verb, what[0], what[1], option, &actions]);
         assert_eq!(said.code, 0, "{verb}: {said:?}");
     }
@@ -70,7 +79,11 @@ fn awscli_describes_the_clusters_and_says_who_it_is() {
     let aws = of_venv("aws");
     let lab = Lab::start();
     let cluster = json(&lab, &aws, "eks describe-cluster --name alpha-kr-b");
-    assert_eq!((&cluster["cluster"]["name"], &cluster["cluster"]["status"]), (&json!("alpha-kr-b"), &json!("ACTIVE")), "{cluster}");
+    assert_eq!(
+        (&cluster["cluster"]["name"], &cluster["cluster"]["status"]),
+        (&json!("alpha-kr-b"), &json!("ACTIVE")),
+        "{cluster}"
+    );
     assert!(cluster["cluster"]["endpoint"].as_str().is_some_and(|e| e.starts_with("http://127.0.0.1:")), "{cluster}");
     assert_eq!(json(&lab, &aws, "sts get-caller-identity")["Account"], "123456789012");
     let unknown = run(&lab, &aws, &["eks", "describe-cluster", "--name", "nosuch"]);

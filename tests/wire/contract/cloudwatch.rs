@@ -14,13 +14,15 @@ use crate::programs::{python, script};
 async fn moto_boto3_reads_the_labs_cloudwatch() {
     let python = python();
     let plan = plan(CLOUDWATCH, "60m");
-    let stage =
-        Stage::live(plan, &Scenario::default(), 1, Options { speed: Some(60.0), rate: Some(5.0) }).await.unwrap_or_else(|e| panic!("{e}"));
+    let stage = Stage::live(plan, &Scenario::default(), 1, Options { speed: Some(60.0), rate: Some(5.0) })
+        .await
+        .unwrap_or_else(|e| panic!("{e}"));
     stage.clock.sleep(Duration::from_mins(4)).await;
     let now = stage.clock.now();
     let inventory = &stage.balancer.inventory;
     let named = |name: &str| cutover::plan::model::Selector::Name(name.into());
-    let group = inventory.target_groups(Groups::Matching(&named("shop-a")), Detail::Listed).await.expect("groups").remove(0);
+    let group =
+        inventory.target_groups(Groups::Matching(&named("shop-a")), Detail::Listed).await.expect("groups").remove(0);
     let tail = |arn: &str, kind: &str| arn.split_once(kind).expect("an ARN").1.to_owned();
     let balancer = inventory.load_balancers(&named("shop"), Detail::Listed).await.expect("one").remove(0);
     let dimensions = serde_json::json!([
@@ -35,10 +37,13 @@ async fn moto_boto3_reads_the_labs_cloudwatch() {
     ]);
     let url = stage.live_lab().expect("a live one").aws_url();
     let told =
-        tokio::task::spawn_blocking(move || script(&python, "tests/support/boto.py", &[&url], &calls.to_string())).await.expect("it ends");
+        tokio::task::spawn_blocking(move || script(&python, "tests/support/boto.py", &[&url], &calls.to_string()))
+            .await
+            .expect("it ends");
     let told: serde_json::Value = serde_json::from_slice(&told).expect("JSON");
     let results = &told[0]["MetricDataResults"];
-    let requests: f64 = results[0]["Values"].as_array().expect("values").iter().filter_map(serde_json::Value::as_f64).sum();
+    let requests: f64 =
+        results[0]["Values"].as_array().expect("values").iter().filter_map(serde_json::Value::as_f64).sum();
     assert!(requests > 0.0 && results[0]["StatusCode"] == "Complete", "{told}");
     assert_eq!(results[1]["Values"], serde_json::json!([]), "no errors are no data, not zero");
     assert_eq!(told[1]["MetricAlarms"][0]["StateValue"], "OK");

@@ -18,12 +18,17 @@ fn parsed(what: &str, input: &str) -> Value {
 fn python_reads_the_metrics_in_both_dialects() {
     let read = parsed("openmetrics", &text(&gauges(), Dialect::OpenMetrics));
     let kind = |read: &Value, name: &str| read[name][0].as_str().unwrap_or_default().to_owned();
-    let kinds = ["cutover_run", "cutover_step", "cutover_waited_seconds", "cutover_api_call_duration_seconds"].map(|n| kind(&read, n));
+    let kinds = ["cutover_run", "cutover_step", "cutover_waited_seconds", "cutover_api_call_duration_seconds"]
+        .map(|n| kind(&read, n));
     assert_eq!(kinds, ["info", "gauge", "counter", "summary"], "{read}");
     let calls = read["cutover_api_calls"][1].as_array().expect("samples");
     assert!(calls.iter().any(|c| c[1]["operation"] == "with \"quotes\"\\" && c[2] == 1.0), "{calls:?}");
     let older = parsed("prometheus", &text(&gauges(), Dialect::Prometheus));
-    assert_eq!((kind(&older, "cutover_api_calls"), kind(&older, "cutover_run_info")), ("counter".into(), "gauge".into()), "{older}");
+    assert_eq!(
+        (kind(&older, "cutover_api_calls"), kind(&older, "cutover_run_info")),
+        ("counter".into(), "gauge".into()),
+        "{older}"
+    );
     let unknown: Vec<_> = older.as_object().expect("families").iter().filter(|(_, f)| f[0] == "unknown").collect();
     assert!(unknown.is_empty(), "{unknown:?}");
 }
@@ -42,5 +47,8 @@ fn python_reads_the_traces() {
     let root = read.iter().find(|s| s[1] == "").expect("a root");
     assert!(root[0].as_str().is_some_and(|n| n.starts_with("run ")) && root[3] == 16, "{root}");
     let ids: Vec<_> = read.iter().map(|s| &s[2]).collect();
-    assert!(read.iter().all(|s| s[1] == "" || ids.contains(&&s[1])) && read.iter().any(|s| s[0] == "write"), "{read:#?}");
+    assert!(
+        read.iter().all(|s| s[1] == "" || ids.contains(&&s[1])) && read.iter().any(|s| s[0] == "write"),
+        "{read:#?}"
+    );
 }

@@ -25,7 +25,8 @@ struct Victim<'a> {
 /// Cuts `bytes` before every byte and flips bits of every byte: all eight, or one, each time another. What was read of the lines before the
 /// damaged one is the same in every case and is read once; [`samples`] goes the whole way.
 pub fn damage(bytes: &[u8], every_bit: bool) -> Tried {
-    let bounds: Vec<_> = [0].into_iter().chain(bytes.iter().enumerate().filter(|(_, b)| **b == b'\n').map(|(at, _)| at + 1)).collect();
+    let bounds: Vec<_> =
+        [0].into_iter().chain(bytes.iter().enumerate().filter(|(_, b)| **b == b'\n').map(|(at, _)| at + 1)).collect();
     let victim = Victim { bytes, records: parse(bytes).expect("a journal").records, bounds };
     assert_eq!(victim.records.len() + 1, victim.bounds.len(), "every line is a record");
     let mut tried = Tried::default();
@@ -83,7 +84,8 @@ impl Victim<'_> {
 /// One flip a line through the store, as every verb reads it: refused, with the command that needs no journal.
 pub async fn samples(bytes: &[u8], emergency: &str) -> usize {
     let records = parse(bytes).expect("a journal").records;
-    let (folder, store) = (tempfile::tempdir().expect("a folder"), |folder: &TempDir| Local::open(Some(folder.path().to_owned())));
+    let (folder, store) =
+        (tempfile::tempdir().expect("a folder"), |folder: &TempDir| Local::open(Some(folder.path().to_owned())));
     let run = folder.path().join("runs").join(&records[0].run);
     std::fs::create_dir_all(&run).expect("a run's folder");
     let store = store(&folder).expect("a store");
@@ -95,7 +97,11 @@ pub async fn samples(bytes: &[u8], emergency: &str) -> usize {
         std::fs::write(run.join("journal.jsonl"), &damaged).expect("its journal");
         let refused = store.read(&records[0].run).await.expect_err("it is refused");
         let StoreError::Corrupt { line: named, .. } = &refused else { panic!("line {}: {refused}", line + 1) };
-        let command = if line == 0 { "cutover rollback --load-balancer LB --back-to GROUPS --away-from GROUPS" } else { emergency };
+        let command = if line == 0 {
+            "cutover rollback --load-balancer LB --back-to GROUPS --away-from GROUPS"
+        } else {
+            emergency
+        };
         assert_eq!(*named, line + 1);
         assert!(refused.to_string().contains(command), "line {}: {refused}", line + 1);
     }
@@ -107,6 +113,9 @@ async fn a_recorded_journal_is_recovered_or_refused_wherever_it_is_damaged() {
     let bytes = std::fs::read("tests/journals/v1.jsonl").expect("a recorded journal");
     let tried = damage(&bytes, crate::crash::whole());
     let lines = samples(&bytes, "cutover rollback --load-balancer shop --back-to shop-a --away-from shop-b").await;
-    println!("crash: the journal of version 1: {} cuts, {} flipped bits, {lines} refusals by the store", tried.cuts, tried.flips);
+    println!(
+        "crash: the journal of version 1: {} cuts, {} flipped bits, {lines} refusals by the store",
+        tried.cuts, tried.flips
+    );
     assert_eq!(tried.cuts, bytes.len());
 }

@@ -42,7 +42,8 @@ impl Lab {
         let mut child = command.stdout(Stdio::piped()).spawn().expect("the lab starts");
         let mut line = String::new();
         BufReader::new(child.stdout.take().expect("its stdout")).read_line(&mut line).expect("a line");
-        let said: serde_json::Value = serde_json::from_str(&line).unwrap_or_else(|e| panic!("the lab did not start ({e}): {line}"));
+        let said: serde_json::Value =
+            serde_json::from_str(&line).unwrap_or_else(|e| panic!("the lab did not start ({e}): {line}"));
         let environment = serde_json::from_value(said["environment"].clone()).expect("an environment");
         Self { child, environment, folder }
     }

@@ -106,7 +106,10 @@ impl Lane {
             ..aws::Settings::default()
         };
         let balancer = Alb::new(&aws::config(&settings).await);
-        let found = balancer.load_balancers(&Selector::Name(format!("shop{number}")), Detail::Listed).await.expect("the load balancer");
+        let found = balancer
+            .load_balancers(&Selector::Name(format!("shop{number}")), Detail::Listed)
+            .await
+            .expect("the load balancer");
         let binding = format!("apis/elbv2.k8s.aws/v1beta1/namespaces/shop/targetgroupbindings/shop{number}-b");
         let mut lane = Self {
             number,
@@ -145,12 +148,18 @@ impl Lane {
             let (arn, weight) = (&group.id, group.weight.unwrap_or(1));
             write!(form, "&{at}.TargetGroupArn={arn}&{at}.Weight={weight}").expect("a string grows");
         }
-        let asked = Request::post(&self.aws).header("content-type", "application/x-www-form-urlencoded").body(Full::<Bytes>::from(form));
+        let asked =
+            Request::post(&self.aws)
+                .header("content-type", "application/x-www-form-urlencoded")
+                .body(Full::<Bytes>::from(form));
         let client = Client::builder(TokioExecutor::new()).build_http();
         let answer = client.request(asked.expect("a request")).await.expect("an answer");
         assert_eq!(answer.status(), StatusCode::OK);
         self.original = self.live().await;
-        self.wire.tell("<ClientId>shop</ClientId>", &format!("<ClientId>shop</ClientId><ClientSecret>{secret}</ClientSecret>"));
+        self.wire.tell(
+            "<ClientId>shop</ClientId>",
+            &format!("<ClientId>shop</ClientId><ClientSecret>{secret}</ClientSecret>"),
+        );
     }
 
     /// A new case: the routes as they were, and no binding in the new cluster.
@@ -190,7 +199,8 @@ impl Lane {
         command.env_clear().envs(self.environment.iter().cloned()).env("CUTOVER_STATE_DIR", self.state());
         command.args(words.split_whitespace()).current_dir(&self.folder).stdin(Stdio::null()).stdout(Stdio::piped());
         let mut child = command.stderr(Stdio::piped()).spawn().expect("cutover starts");
-        let (mut stdout, mut stderr) = (child.stdout.take().expect("its stdout"), child.stderr.take().expect("its stderr"));
+        let (mut stdout, mut stderr) =
+            (child.stdout.take().expect("its stdout"), child.stderr.take().expect("its stderr"));
         self.wire.hold(child, strike);
         let out = tokio::task::spawn_blocking(move || {
             let mut text = String::new();
@@ -254,7 +264,8 @@ impl Lane {
         for (route, content) in &self.original {
             let now = weights(&live[route]);
             let before = weights(content);
-            let story: Vec<_> = written.iter().filter(|w| w.route == route.id()).map(|w: &Written| w.weights.clone()).collect();
+            let story: Vec<_> =
+                written.iter().filter(|w| w.route == route.id()).map(|w: &Written| w.weights.clone()).collect();
             let wanted = expected(ending, &before, &story);
             assert_eq!(story, wanted, "what was written to {route}: {label}");
             assert_eq!(now, *story.last().unwrap_or(&before), "what is live on {route}: {label}");

@@ -26,7 +26,8 @@ async fn no_credential_is_said_written_or_left_behind() {
     let kubeconfig = lane.folder.join("kubeconfig");
     let text = std::fs::read_to_string(&kubeconfig).expect("a kubeconfig");
     assert!(text.contains("token: lab"));
-    std::fs::write(&kubeconfig, text.replace("token: lab", &format!("token: {TOKEN}"))).expect("the kubeconfig is written");
+    std::fs::write(&kubeconfig, text.replace("token: lab", &format!("token: {TOKEN}")))
+        .expect("the kubeconfig is written");
     lane.authenticate(CLIENT).await;
 
     let mut said = Vec::new();
@@ -34,7 +35,9 @@ async fn no_credential_is_said_written_or_left_behind() {
     for one_in in [2, 3, 7, 11, 29] {
         lane.reset().await;
         lane.wire.quote(Some(one_in));
-        for words in ["check", "run --yes --on-freeze exit", "status", "rollback --yes", "resume --yes --on-freeze exit"] {
+        for words in
+            ["check", "run --yes --on-freeze exit", "status", "rollback --yes", "resume --yes --on-freeze exit"]
+        {
             let (verb, flags) = words.split_once(' ').unwrap_or((words, ""));
             let (ended, _) = lane.cutover(&format!("{verb} plan.yaml {flags} --log-level trace"), None).await;
             said.extend([ended.out, ended.text]);
@@ -70,7 +73,10 @@ fn files(folder: &Path) -> Vec<(String, String)> {
         if entry.is_dir() {
             all.extend(files(&entry));
         } else {
-            all.push((entry.display().to_string(), String::from_utf8_lossy(&std::fs::read(&entry).expect("a file")).into_owned()));
+            all.push((
+                entry.display().to_string(),
+                String::from_utf8_lossy(&std::fs::read(&entry).expect("a file")).into_owned(),
+            ));
         }
     }
     all
@@ -87,13 +93,21 @@ fn a_process_leaves_no_core_dump() {
     command.args(["lab", "lab.yaml"]).current_dir(folder.path()).env("TMPDIR", folder.path()).stdin(Stdio::null());
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the lab starts");
     let mut line = String::new();
-    std::io::BufRead::read_line(&mut std::io::BufReader::new(child.stdout.take().expect("its stdout")), &mut line).expect("a line");
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(child.stdout.take().expect("its stdout")), &mut line)
+        .expect("a line");
     let limits = std::fs::read_to_string(format!("/proc/{}/limits", child.id()));
-    let owner = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(format!("/proc/{}/environ", child.id())).expect("its environment"));
+    let owner = std::os::unix::fs::MetadataExt::uid(
+        &std::fs::metadata(format!("/proc/{}/environ", child.id())).expect("its environment"),
+    );
     child.kill().expect("it is killed");
     child.wait().expect("it ended");
     let limits = limits.expect("its limits");
-    let core = limits.lines().find(|l| l.starts_with("Max core file size")).expect("a limit").split_whitespace().collect::<Vec<_>>();
+    let core = limits
+        .lines()
+        .find(|l| l.starts_with("Max core file size"))
+        .expect("a limit")
+        .split_whitespace()
+        .collect::<Vec<_>>();
     assert_eq!(core[4..6], ["0", "0"], "{limits}");
     assert_eq!(owner, 0, "what is not dumpable belongs to root");
 }

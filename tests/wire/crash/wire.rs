@@ -85,8 +85,9 @@ impl Wire {
             while let Ok((stream, _)) = listener.accept().await {
                 let (wire, upstream, onward) = (Arc::clone(&wire), upstream.clone(), onward.clone());
                 let busy = Arc::new(Arc::clone(&wire.busy).read_owned().await);
-                let answer =
-                    service_fn(move |request| pass(Arc::clone(&wire), upstream.clone(), onward.clone(), request, Arc::clone(&busy)));
+                let answer = service_fn(move |request| {
+                    pass(Arc::clone(&wire), upstream.clone(), onward.clone(), request, Arc::clone(&busy))
+                });
                 tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), answer));
             }
         });
@@ -132,7 +133,8 @@ impl Wire {
     /// Takes down the credentials of a request, and refuses it where its turn has come.
     fn refuse(&self, parts: &Parts) -> Option<Response<Full<Bytes>>> {
         let mut inside = self.inside();
-        let all: Vec<_> = parts.headers.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap_or_default())).collect();
+        let all: Vec<_> =
+            parts.headers.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap_or_default())).collect();
         for (name, value) in &all {
             match *name {
                 "authorization" => inside.credentials.extend(value.rsplit(['=', ' ']).next().map(str::to_owned)),
@@ -147,7 +149,9 @@ impl Wire {
         let quoted = all.iter().map(|(name, value)| format!("{name}: {value}")).collect::<Vec<_>>().join(" ");
         let status = [400, 403, 500, 503][number / one_in % 4];
         let body = if parts.uri.path() == "/" {
-            format!("<ErrorResponse><Error><Code>Odd</Code><Message>you sent {quoted}</Message></Error></ErrorResponse>")
+            format!(
+                "<ErrorResponse><Error><Code>Odd</Code><Message>you sent {quoted}</Message></Error></ErrorResponse>"
+            )
         } else {
             let message = format!("you sent {quoted}");
             serde_json::json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": message, "reason": "Odd", "code": status})
@@ -225,10 +229,13 @@ async fn carry(
         None => {}
     }
     let told = wire.inside().tell.clone();
-    let body = told.map_or(body.clone(), |(what, instead)| String::from_utf8_lossy(&body).replace(&what, &instead).into());
+    let body =
+        told.map_or(body.clone(), |(what, instead)| String::from_utf8_lossy(&body).replace(&what, &instead).into());
     let mut response = Response::new(Full::from(body));
     *response.status_mut() = parts.status;
-    for (name, value) in parts.headers.iter().filter(|(name, _)| *name != "content-length" && *name != "transfer-encoding") {
+    for (name, value) in
+        parts.headers.iter().filter(|(name, _)| *name != "content-length" && *name != "transfer-encoding")
+    {
         response.headers_mut().insert(name, value.clone());
     }
     Ok(response)

@@ -122,7 +122,12 @@ async fn server_side_apply_of_bindings_knows_owners() {
     let (lab, kubectl) = start().await;
     let file = kubectl.file("binding.json", &binding(80));
     let apply = ["apply", "--server-side", "-f", &file];
-    assert!(kubectl.run(&[&apply[..], &["--dry-run=server"]].concat()).await.contains("serverside-applied (server dry run)"));
+    assert!(
+        kubectl
+            .run(&[&apply[..], &["--dry-run=server"]].concat())
+            .await
+            .contains("serverside-applied (server dry run)")
+    );
     assert!(lab.objects.lock().unwrap().list(Kind::TargetGroupBinding, None).next().is_none());
     kubectl.run(&apply).await;
     let table = kubectl.run(&["get", "targetgroupbindings", "-A"]).await;
@@ -156,8 +161,13 @@ async fn a_client_side_apply_becomes_a_server_side_one() {
     fewer["spec"]["template"]["spec"]["containers"][0].as_object_mut().unwrap().shift_remove("env");
     let file = kubectl.file("deployment.json", &fewer);
     kubectl.run(&["apply", "--server-side", "-f", &file]).await;
-    let container = &kubectl.json(&["-n", "prod", "get", "deploy", "web"]).await["spec"]["template"]["spec"]["containers"][0];
-    assert_eq!((&container["image"], &container["env"]), (&json!("web:2"), &Value::Null), "what is no longer applied goes away");
+    let container =
+        &kubectl.json(&["-n", "prod", "get", "deploy", "web"]).await["spec"]["template"]["spec"]["containers"][0];
+    assert_eq!(
+        (&container["image"], &container["env"]),
+        (&json!("web:2"), &Value::Null),
+        "what is no longer applied goes away"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -22,7 +22,10 @@ fn kubectl_gets_applies_and_deletes_what_the_tool_uses() {
     let contexts = ok("config get-contexts -o name").out;
     assert!(contexts.lines().any(|c| c == "alpha-kr-a") && contexts.lines().any(|c| c == "alpha-kr-b"), "{contexts}");
     let arn = "arn:aws:eks:ap-northeast-2:123456789012:cluster/alpha-kr-b";
-    assert!(ok(&format!("--context {arn} get services -A")).out.contains("webapp"), "the names that printed commands use");
+    assert!(
+        ok(&format!("--context {arn} get services -A")).out.contains("webapp"),
+        "the names that printed commands use"
+    );
 
     assert!(ok("--context alpha-kr-b -n webapp get service webapp").out.contains("webapp"));
     let deployments = ok("--context alpha-kr-b -n webapp get deployments -o json").json();

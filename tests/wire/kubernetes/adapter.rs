@@ -31,7 +31,10 @@ fn world(auto_mode: bool) -> World {
 }
 
 /// A client whose requests first go through `before`, which may answer in place of the API.
-fn client(world: &World, before: impl Fn(&Request<hyper::body::Bytes>) -> Option<Response<Body>> + Send + Sync + 'static) -> K8s {
+fn client(
+    world: &World,
+    before: impl Fn(&Request<hyper::body::Bytes>) -> Option<Response<Body>> + Send + Sync + 'static,
+) -> K8s {
     let (world, before) = (Arc::clone(world), Arc::new(before));
     let server = Arc::new(Server::open("v1.33.4-eks-1"));
     let service = service_fn(move |request: Request<Body>| {
@@ -117,15 +120,16 @@ async fn a_workload_is_its_service_pods_owners_and_scalers() {
     let owner = deployment("web", "web", 700);
     deployment("resting", "web", 0);
     deployment("other", "other", 1);
-    let reference =
-        |kind: &str, name: &str, uid: &str| json!([{"apiVersion": "apps/v1", "kind": kind, "name": name, "uid": uid, "controller": true}]);
+    let reference = |kind: &str, name: &str, uid: &str| json!([{"apiVersion": "apps/v1", "kind": kind, "name": name, "uid": uid, "controller": true}]);
     let meta = json!({"name": "web-1", "namespace": "prod", "ownerReferences": reference("Deployment", "web", &owner)});
-    let set = put(&world, Kind::ReplicaSet, json!({"metadata": meta, "spec": {"selector": {"matchLabels": {"app": "web"}}}}));
+    let set =
+        put(&world, Kind::ReplicaSet, json!({"metadata": meta, "spec": {"selector": {"matchLabels": {"app": "web"}}}}));
     for n in 0..700 {
         let meta = json!({"name": format!("web-1-{n:03}"), "namespace": "prod", "labels": {"app": "web"}, "ownerReferences": reference("ReplicaSet", "web-1", &set)});
         let ready = if n == 7 { "False" } else { "True" };
         let status = json!({"podIP": format!("10.0.{}.{}", n / 250, n % 250), "conditions": [{"type": "Ready", "status": ready}]});
-        let spec = json!({"containers": [], "readinessGates": [{"conditionType": "target-health.elbv2.k8s.aws/web-b"}]});
+        let spec =
+            json!({"containers": [], "readinessGates": [{"conditionType": "target-health.elbv2.k8s.aws/web-b"}]});
         put(&world, Kind::Pod, json!({"metadata": meta, "spec": spec, "status": status}));
     }
     put(
@@ -185,7 +189,8 @@ async fn a_binding_is_applied_once_and_read_back_as_it_was_meant() {
 #[tokio::test]
 async fn a_field_that_someone_else_owns_is_refused_by_name() {
     let world = world(false);
-    let fields = json!({"f:spec": {"f:serviceRef": {"f:name": {}, "f:port": {}}, "f:targetGroupARN": {}, "f:targetType": {}}});
+    let fields =
+        json!({"f:spec": {"f:serviceRef": {"f:name": {}, "f:port": {}}, "f:targetGroupARN": {}, "f:targetType": {}}});
     let managed = json!([{"manager": "argocd-controller", "operation": "Apply", "apiVersion": "elbv2.k8s.aws/v1beta1", "fieldsType": "FieldsV1", "fieldsV1": fields}]);
     let spec = json!({"serviceRef": {"name": "web", "port": 8080}, "targetGroupARN": GROUP, "targetType": "ip"});
     put(
@@ -213,15 +218,19 @@ async fn the_webhook_and_strict_validation_are_heard_in_a_dry_run() {
     let Err(WriteError::Refused(why)) = cluster.apply(&twice, true).await else { panic!("two bindings for one group") };
     assert!(why.contains("is already bound to following TargetGroupBindings [prod/web-b]"), "{why}");
     let moved = Binding { target_group_arn: GROUP.replace("web-b", "web-c"), ..wanted() };
-    let Err(WriteError::Refused(why)) = cluster.apply(&moved, true).await else { panic!("a binding that moves to another group") };
+    let Err(WriteError::Refused(why)) = cluster.apply(&moved, true).await else {
+        panic!("a binding that moves to another group")
+    };
     assert!(why.contains("may not change these immutable fields: spec.targetGroupARN"), "{why}");
     let nowhere = Binding { namespace: "nowhere".to_owned(), ..wanted() };
-    assert_eq!(cluster.apply(&nowhere, false).await, Err(WriteError::NotFound("namespaces \"nowhere\" not found".to_owned())));
+    assert_eq!(
+        cluster.apply(&nowhere, false).await,
+        Err(WriteError::NotFound("namespaces \"nowhere\" not found".to_owned()))
+    );
 }
 
 fn status(code: u16, message: &str) -> Response<Body> {
-    let status =
-        json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": message, "reason": "", "code": code});
+    let status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": message, "reason": "", "code": code});
     Response::builder().status(code).body(Body::from(status.to_string().into_bytes())).unwrap()
 }
 
@@ -245,5 +254,8 @@ async fn a_silent_server_is_not_waited_for_and_an_apply_without_answer_is_open()
     let world = world(false);
     let silent = client(&world, |r| (r.method() == "PATCH" || r.uri().path() == "/version").then(|| status(444, "")));
     assert!(matches!(silent.identity().await, Err(Unreadable::Unavailable(_))));
-    assert_eq!(silent.apply(&wanted(), false).await, Err(WriteError::Unknown("apply: nothing heard for 15 s".to_owned())));
+    assert_eq!(
+        silent.apply(&wanted(), false).await,
+        Err(WriteError::Unknown("apply: nothing heard for 15 s".to_owned()))
+    );
 }

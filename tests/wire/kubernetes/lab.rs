@@ -34,7 +34,8 @@ fn subject() -> Subject {
     objects.put(Kind::Namespace, json!({"metadata": {"name": "here"}}), now);
     let spec = json!({"selector": {"app": "web"}, "ports": [{"name": "http", "port": 80}]});
     objects.put(Kind::Service, json!({"metadata": {"name": "web", "namespace": "here"}, "spec": spec}), now);
-    let group = |name: &str| format!("arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/{name}/0123456789abcdef");
+    let group =
+        |name: &str| format!("arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/{name}/0123456789abcdef");
     Subject { client: client(objects), namespace: "here".to_owned(), groups: [group("one"), group("two")] }
 }
 

@@ -80,7 +80,8 @@ async fn the_adapter_says_who_it_is_asks_once_and_keeps_its_token_to_itself() {
         header == Some("Bearer good-token")
     };
     let objects = Arc::new(Mutex::new(Objects::new(5, false, Timestamp::now())));
-    let lab = Arc::new(Lab { objects, server: Server { version: "v1.33.4".to_owned(), authorize: Box::new(authorize) } });
+    let lab =
+        Arc::new(Lab { objects, server: Server { version: "v1.33.4".to_owned(), authorize: Box::new(authorize) } });
     let url = serve(Arc::clone(&lab)).await;
     let good = from_kubeconfig(kubeconfig(&url, "good-token"), Some("x")).await.unwrap();
     assert_eq!(good.identity().await.unwrap().version, "v1.33.4");
@@ -89,7 +90,12 @@ async fn the_adapter_says_who_it_is_asks_once_and_keeps_its_token_to_itself() {
     let why = bad.identity().await.unwrap_err();
     assert!(matches!(why, Unreadable::Credentials(_)), "{why}");
     assert_eq!(*asked.lock().unwrap() - before, 1, "a refusal is not tried again");
-    let nobody = from_kubeconfig(kubeconfig("http://127.0.0.1:1", "bad-token"), None).await.unwrap().identity().await.unwrap_err();
+    let nobody = from_kubeconfig(kubeconfig("http://127.0.0.1:1", "bad-token"), None)
+        .await
+        .unwrap()
+        .identity()
+        .await
+        .unwrap_err();
     assert!(nobody.to_string().contains("onnection refused"), "{nobody}");
     assert!(!format!("{why:?}{nobody:?}").contains("bad-token"));
     let unknown = from_kubeconfig(kubeconfig(&url, "t"), Some("y")).await.err().unwrap();

@@ -82,16 +82,23 @@ pub async fn run(plan: &Plan, stage: &Stage) -> (Ending, Vec<Record>) {
     let prepared = prepare(plan, &ports, 1).await;
     assert!(prepared.refusal().is_none(), "{:?}", prepared.report.findings);
     let started = prepared.started(plan, "alice@mac", 1, None).unwrap_or_else(|e| panic!("{e}"));
-    let settings =
-        Settings { gap: Duration::from_mins(5), fresh: Duration::from_mins(1), ..Settings::new("alice@mac".into(), "mac".into(), 3) };
+    let settings = Settings {
+        gap: Duration::from_mins(5),
+        fresh: Duration::from_mins(1),
+        ..Settings::new("alice@mac".into(), "mac".into(), 3)
+    };
     let id = run_id(&plan.name, ports.clock.now(), &mut fastrand::Rng::with_seed(1));
     let hold = hold::begin(&ports, &settings, plan.marker, &id, started).await.unwrap_or_else(|e| panic!("{e}"));
     let mut follower = Follower(stage, Vec::new());
-    let mut run = Run::take(plan, ports, settings, hold, Interrupt::default(), &mut follower).await.unwrap_or_else(|e| panic!("{e}"));
+    let mut run = Run::take(plan, ports, settings, hold, Interrupt::default(), &mut follower)
+        .await
+        .unwrap_or_else(|e| panic!("{e}"));
     let ending = tokio::time::timeout(Duration::from_mins(5), run.drive()).await;
     drop(run);
-    let told = || follower.1.iter().map(|r| cutover::domain::run::journal::to_json(r).to_string() + "\n").collect::<String>();
-    let ending = ending.unwrap_or_else(|_| panic!("it does not end\n{}", told())).unwrap_or_else(|e| panic!("{e}\n{}", told()));
+    let told =
+        || follower.1.iter().map(|r| cutover::domain::run::journal::to_json(r).to_string() + "\n").collect::<String>();
+    let ending =
+        ending.unwrap_or_else(|_| panic!("it does not end\n{}", told())).unwrap_or_else(|e| panic!("{e}\n{}", told()));
     (ending, follower.1)
 }
 
@@ -99,7 +106,8 @@ pub async fn run(plan: &Plan, stage: &Stage) -> (Ending, Vec<Record>) {
 pub fn assert_put_back(ending: &Ending, records: &[Record]) {
     let events = || records.iter().map(|r| &r.event);
     assert!(matches!(ending, Ending::Finished { outcome: Outcome::RolledBack, .. }), "{ending:?} {records:#?}");
-    let failed = events().any(|e| matches!(e, Event::GateFailed { message, .. } if message.starts_with("gate errors: b fails ")));
+    let failed = events()
+        .any(|e| matches!(e, Event::GateFailed { message, .. } if message.starts_with("gate errors: b fails ")));
     let said = events().any(|e| matches!(e, Event::Judged { gate, call: Call::Fail, .. } if gate == "errors"));
     let counted = events().filter(
         |e| matches!(e, Event::Sampled { measurement, .. } if matches!(&measurement.seen, Seen::Counts { new, .. } if new.errors > 0)),
@@ -117,7 +125,8 @@ fn probed(well: usize) -> String {
             let Ok(mut stream) = stream else { return };
             let _ = stream.read(&mut [0; 2048]);
             let (status, body) = if n < well { ("200 OK", "all fine") } else { ("503 Service Unavailable", "") };
-            let answer = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len());
+            let answer =
+                format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len());
             let _ = stream.write_all(answer.as_bytes());
         }
     });
@@ -135,9 +144,18 @@ async fn a_command_a_probe_and_a_rollout_are_asked() {
     let stage = Stage::live(plan.clone(), &Scenario::default(), 1, options).await.unwrap_or_else(|e| panic!("{e}"));
     let (ending, records) = run(&plan, &stage).await;
     let last = |name: &str| {
-        let said =
-            |e: &Event| if let Event::Judged { gate, call, why, .. } = e { (gate == name).then(|| (*call, why.clone())) } else { None };
-        records.iter().filter_map(|r| said(&r.event)).next_back().unwrap_or_else(|| panic!("{name} said nothing: {records:#?}"))
+        let said = |e: &Event| {
+            if let Event::Judged { gate, call, why, .. } = e {
+                (gate == name).then(|| (*call, why.clone()))
+            } else {
+                None
+            }
+        };
+        records
+            .iter()
+            .filter_map(|r| said(&r.event))
+            .next_back()
+            .unwrap_or_else(|| panic!("{name} said nothing: {records:#?}"))
     };
     assert!(matches!(ending, Ending::Finished { outcome: Outcome::RolledBack, .. }), "{ending:?} {records:#?}");
     assert_eq!((last("smoke").0, last("rollout").0), (Call::Pass, Call::Pass), "{records:#?}");
@@ -148,14 +166,16 @@ async fn a_command_a_probe_and_a_rollout_are_asked() {
 }
 
 /// The gates of CloudWatch.
-pub const CLOUDWATCH: &str = "{name: errors, delay: 1m, cloudWatch: {}, errorRate: {}}, {name: trusted, cloudWatchAlarms: [shop-5xx]}";
+pub const CLOUDWATCH: &str =
+    "{name: errors, delay: 1m, cloudWatch: {}, errorRate: {}}, {name: trusted, cloudWatchAlarms: [shop-5xx]}";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn cloudwatch_fails_the_gate_of_a_faulty_green() {
     let scenario = Scenario::parse("faulty", FAULTY).expect("a scenario");
     let plan = plan(CLOUDWATCH, "60m");
-    let stage =
-        Stage::live(plan.clone(), &scenario, 1, Options { speed: Some(40.0), rate: Some(5.0) }).await.unwrap_or_else(|e| panic!("{e}"));
+    let stage = Stage::live(plan.clone(), &scenario, 1, Options { speed: Some(40.0), rate: Some(5.0) })
+        .await
+        .unwrap_or_else(|e| panic!("{e}"));
     let (ending, records) = run(&plan, &stage).await;
     assert_put_back(&ending, &records);
     let trusted = |e: &Event| matches!(e, Event::Judged { gate, call: Call::Pass, .. } if gate == "trusted");

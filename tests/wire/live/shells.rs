@@ -52,7 +52,13 @@ async fn groups(stage: &Stage) -> [String; 2] {
 }
 
 async fn group(stage: &Stage, selector: &Selector) -> TargetGroup {
-    stage.balancer.inventory.target_groups(Groups::Matching(selector), Detail::Whole).await.expect("the group").remove(0)
+    stage
+        .balancer
+        .inventory
+        .target_groups(Groups::Matching(selector), Detail::Whole)
+        .await
+        .expect("the group")
+        .remove(0)
 }
 
 fn with_weights(route: &LiveRoute, groups: &[String; 2], weights: [u16; 2]) -> Content {
@@ -81,7 +87,9 @@ async fn shift(stage: &Stage) -> Measured {
     assert_eq!(stage.follow(&Event::Settled { step: 2 }), None);
     assert_eq!(stage.follow(&Event::StepStarted { step: 3, kind: StepType::Bake, label: String::new() }), None);
     stage.clock.sleep(Duration::from_mins(10)).await;
-    stage.follow(&Event::Finished { outcome: Outcome::Completed, remarks: vec![], left: Vec::new() }).expect("the shares were measured")
+    stage
+        .follow(&Event::Finished { outcome: Outcome::Completed, remarks: vec![], left: Vec::new() })
+        .expect("the shares were measured")
 }
 
 async fn write(stage: &Stage, route: &LiveRoute, content: Content) {

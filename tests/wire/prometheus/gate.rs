@@ -22,8 +22,9 @@ impl Prometheus {
         let folder = tempfile::tempdir().expect("a folder");
         let config = folder.path().join("prometheus.yml");
         let target = url.trim_start_matches("http://");
-        let text =
-            format!("global: {{scrape_interval: 1s}}\nscrape_configs: [{{job_name: lab, static_configs: [{{targets: ['{target}']}}]}}]\n");
+        let text = format!(
+            "global: {{scrape_interval: 1s}}\nscrape_configs: [{{job_name: lab, static_configs: [{{targets: ['{target}']}}]}}]\n"
+        );
         std::fs::write(&config, text).expect("a file");
         let address = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port");
         let mut command = Command::new(program);
@@ -54,8 +55,9 @@ impl Drop for Prometheus {
 #[ignore = "tier prometheus"]
 async fn prometheus_fails_the_gate_of_a_faulty_green() {
     let scenario = Scenario::parse("faulty", FAULTY).expect("a scenario");
-    let stage =
-        Stage::live(plan("", "1m"), &scenario, 1, Options { speed: Some(1.0), rate: Some(60.0) }).await.unwrap_or_else(|e| panic!("{e}"));
+    let stage = Stage::live(plan("", "1m"), &scenario, 1, Options { speed: Some(1.0), rate: Some(60.0) })
+        .await
+        .unwrap_or_else(|e| panic!("{e}"));
     let lab = stage.live_lab().expect("a live one");
     let prometheus = Prometheus::scraping(&lab.metrics_url()).await;
     let gates = format!(

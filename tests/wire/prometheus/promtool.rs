@@ -13,8 +13,14 @@ use crate::telemetry::gauges;
 #[ignore = "tier prometheus"]
 fn prometheus_promtool_finds_nothing_wrong_with_the_metrics() {
     let mut command = Command::new(variable("CUTOVER_PROMETHEUS").with_file_name("promtool"));
-    let mut child = command.args(["check", "metrics"]).stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("promtool runs");
-    child.stdin.take().expect("its stdin").write_all(text(&gauges(), Dialect::Prometheus).as_bytes()).expect("it reads");
+    let mut child =
+        command.args(["check", "metrics"]).stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("promtool runs");
+    child
+        .stdin
+        .take()
+        .expect("its stdin")
+        .write_all(text(&gauges(), Dialect::Prometheus).as_bytes())
+        .expect("it reads");
     let output = child.wait_with_output().expect("it ends");
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success() && said.is_empty(), "{said}");

@@ -59,7 +59,11 @@ fn reads() -> Vec<Case> {
         get("no such Service", "/api/v1/namespaces/contract/services/none", &[]),
         get("no such API", "/apis/eks.amazonaws.com/v1", &[]),
         get("the API of bindings", "/apis/elbv2.k8s.aws/v1beta1", &["/kind", "/groupVersion"]),
-        get("pods", "/api/v1/namespaces/contract/pods?labelSelector=app%3Dnone&limit=500", &["/kind", "/items", "/metadata/continue"]),
+        get(
+            "pods",
+            "/api/v1/namespaces/contract/pods?labelSelector=app%3Dnone&limit=500",
+            &["/kind", "/items", "/metadata/continue"],
+        ),
         get("deployments", "/apis/apps/v1/namespaces/contract/deployments?labelSelector=app%3Dnone", list),
         get("autoscalers", "/apis/autoscaling/v2/namespaces/contract/horizontalpodautoscalers", list),
         get("bindings everywhere", "/apis/elbv2.k8s.aws/v1beta1/targetgroupbindings?limit=500", list),
@@ -112,7 +116,8 @@ const KEPT: &[&str] = &[
 fn versions() -> Vec<Case> {
     let lease = |name: &str, version: Option<&str>| {
         let meta = json!({"name": name, "namespace": "contract", "resourceVersion": version});
-        let spec = json!({"holderIdentity": "us", "leaseDurationSeconds": 30, "renewTime": "2026-11-21T01:00:00.000000Z"});
+        let spec =
+            json!({"holderIdentity": "us", "leaseDurationSeconds": 30, "renewTime": "2026-11-21T01:00:00.000000Z"});
         Some(json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": meta, "spec": spec}))
     };
     let map = |name: &str, version: Option<&str>| {
@@ -126,7 +131,13 @@ fn versions() -> Vec<Case> {
         Case("a lease", "POST", leases.to_owned(), lease("lock", None), spec),
         Case("a lease that is there", "POST", leases.to_owned(), lease("lock", None), &[]),
         Case("a lease over an old version", "PUT", format!("{leases}/lock"), lease("lock", Some("1")), &[]),
-        Case("a lease that is not there is made by replacing it", "PUT", format!("{leases}/none"), lease("none", Some("1")), spec),
+        Case(
+            "a lease that is not there is made by replacing it",
+            "PUT",
+            format!("{leases}/none"),
+            lease("none", Some("1")),
+            spec,
+        ),
         Case("a ConfigMap", "POST", maps.to_owned(), map("journal", None), &["/kind", "/data"]),
         Case("a ConfigMap that is there", "POST", maps.to_owned(), map("journal", None), &[]),
         Case("a ConfigMap over an old version", "PUT", format!("{maps}/journal"), map("journal", Some("1")), &[]),

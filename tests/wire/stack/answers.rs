@@ -13,7 +13,8 @@ async fn client(stack: &Stack) -> kube::Client {
     let authority = stack.kubeconfig.with_file_name("ca.crt");
     let text = setup::kubeconfig(&[("b", &stack.b.url)], "admin", Some(&authority));
     let kubeconfig = Kubeconfig::from_yaml(&text).expect("a kubeconfig");
-    let config = kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.expect("a context");
+    let config =
+        kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.expect("a context");
     kube::Client::try_from(config).expect("a client")
 }
 
@@ -25,7 +26,10 @@ fn furnish(stack: &Stack, case: &str) -> (String, [String; 2]) {
     let namespace = namespace.trim_end_matches('-').to_owned();
     stack.b.api.create("/api/v1/namespaces", &json!({"metadata": {"name": namespace}}));
     let spec = json!({"selector": {"app": "web"}, "ports": [{"name": "http", "port": 80}]});
-    stack.b.api.create(&format!("/api/v1/namespaces/{namespace}/services"), &json!({"metadata": {"name": "web"}, "spec": spec}));
+    stack.b.api.create(
+        &format!("/api/v1/namespaces/{namespace}/services"),
+        &json!({"metadata": {"name": "web"}, "spec": spec}),
+    );
     let vpcs = stack.boto(&json!([["ec2", "describe_vpcs", {}]])).remove(0);
     let vpc = &vpcs["Vpcs"][0]["VpcId"];
     let group = |letter: &str| {

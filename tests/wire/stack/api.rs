@@ -86,7 +86,8 @@ impl Api {
             _ => "application/json",
         };
         let bytes = body.map_or_else(Vec::new, |b| b.to_string().into_bytes());
-        let request = Request::builder().method(method).uri(path).header("content-type", kind).body(bytes).expect("a request");
+        let request =
+            Request::builder().method(method).uri(path).header("content-type", kind).body(bytes).expect("a request");
         self.client.request(request).await.map_err(|e| match e {
             kube::Error::Api(status) => Refused(status.code, serde_json::to_value(status).unwrap_or_default()),
             other => Refused(0, other.to_string().into()),

@@ -17,7 +17,12 @@ impl Boto {
     /// Of this Python.
     pub fn start(python: &Path) -> Self {
         let mut command = Command::new(python);
-        let mut child = command.arg("tests/wire/stack/boto.py").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("python runs");
+        let mut child = command
+            .arg("tests/wire/stack/boto.py")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("python runs");
         let pipes = (child.stdin.take().expect("its stdin"), BufReader::new(child.stdout.take().expect("its stdout")));
         Self { pipes: Mutex::new(pipes), _child: child }
     }

@@ -73,7 +73,8 @@ impl Cluster {
         let [etcd, peer, secure, manager, webhooks, health] = ports();
         let folder = site.keeper.folder.join(name);
         let url = format!("https://127.0.0.1:{secure}");
-        let kubeconfig = |user: &str| setup::kubeconfig(&[(name, &url)], user, Some(&site.keeper.folder.join("ca.crt")));
+        let kubeconfig =
+            |user: &str| setup::kubeconfig(&[(name, &url)], user, Some(&site.keeper.folder.join("ca.crt")));
         for user in ["admin", "manager", "controller"] {
             std::fs::write(folder.join(format!("{user}.kubeconfig")), kubeconfig(user)).expect("a kubeconfig");
         }
@@ -161,7 +162,12 @@ impl Cluster {
         let began = Instant::now();
         while !answers() {
             self.keeper.must_live(&self.process(part));
-            assert!(began.elapsed() < Duration::from_mins(3), "{} does not answer:\n{}", self.process(part), self.log(part));
+            assert!(
+                began.elapsed() < Duration::from_mins(3),
+                "{} does not answer:\n{}",
+                self.process(part),
+                self.log(part)
+            );
             std::thread::sleep(Duration::from_millis(100));
         }
     }
@@ -269,8 +275,23 @@ fn manager_arguments(bin: &Path, folder: &Path, port: u16) -> Vec<String> {
     arguments(bin.join("kube-controller-manager"), &flags)
 }
 
-fn controller_arguments(bin: &Path, folder: &Path, name: &str, site: &Site<'_>, [webhooks, health]: [u16; 2]) -> Vec<String> {
-    let services = ["EC2", "Elastic Load Balancing v2", "STS", "ACM", "WAFV2", "WAF Regional", "Shield", "Resource Groups Tagging API"];
+fn controller_arguments(
+    bin: &Path,
+    folder: &Path,
+    name: &str,
+    site: &Site<'_>,
+    [webhooks, health]: [u16; 2],
+) -> Vec<String> {
+    let services = [
+        "EC2",
+        "Elastic Load Balancing v2",
+        "STS",
+        "ACM",
+        "WAFV2",
+        "WAF Regional",
+        "Shield",
+        "Resource Groups Tagging API",
+    ];
     let flags = [
         ("kubeconfig", folder.join("controller.kubeconfig").display().to_string()),
         ("cluster-name", format!("cluster-{name}")),

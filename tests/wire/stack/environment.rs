@@ -48,7 +48,8 @@ impl Stack {
 
     fn start() -> Self {
         let (programs, python) = (variable("CUTOVER_STACK"), python());
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
         let keeper = Arc::new(Keeper::new(&python));
         certificates(&python, &keeper.folder, &["a", "b", "webhooks"]);
         let boto = Boto::start(&python);
@@ -83,12 +84,18 @@ impl Stack {
         for cluster in [&a, &b] {
             let name = format!("stack-{}", cluster.name);
             let role = "arn:aws:iam::123456789012:role/stack";
-            boto.call(&moto.url, &json!([["eks", "create_cluster", {"name": name, "roleArn": role, "resourcesVpcConfig": vpc}]]));
+            boto.call(
+                &moto.url,
+                &json!([["eks", "create_cluster", {"name": name, "roleArn": role, "resourcesVpcConfig": vpc}]]),
+            );
             endpoint.eks(&name, &cluster.url, &authority);
         }
         let kubeconfig = keeper.folder.join("kubeconfig");
-        std::fs::write(&kubeconfig, setup::kubeconfig(&[("a", &a.url), ("b", &b.url)], "cutover", Some(&keeper.folder.join("ca.crt"))))
-            .expect("a kubeconfig");
+        std::fs::write(
+            &kubeconfig,
+            setup::kubeconfig(&[("a", &a.url), ("b", &b.url)], "cutover", Some(&keeper.folder.join("ca.crt"))),
+        )
+        .expect("a kubeconfig");
         Self { endpoint, authenticator, a, b, kubeconfig, moto, boto, _runtime: runtime }
     }
 
@@ -109,6 +116,11 @@ impl Stack {
 }
 
 fn certificates(python: &Path, folder: &Path, names: &[&str]) {
-    let made = Command::new(python).arg("tests/wire/stack/certificates.py").arg(folder).args(names).status().expect("python runs");
+    let made = Command::new(python)
+        .arg("tests/wire/stack/certificates.py")
+        .arg(folder)
+        .args(names)
+        .status()
+        .expect("python runs");
     assert!(made.success(), "certificates.py");
 }

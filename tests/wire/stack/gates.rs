@@ -15,7 +15,8 @@ fn stack_gated_pods_become_ready_because_the_group_is_attached_first() {
     world.bind(b, "b");
     let pods = "/api/v1/namespaces/gated/pods";
     b.api.delete(pods);
-    let gated = |pod: &Value| pod["spec"]["readinessGates"][0]["conditionType"] == "target-health.elbv2.k8s.aws/gated-b";
+    let gated =
+        |pod: &Value| pod["spec"]["readinessGates"][0]["conditionType"] == "target-health.elbv2.k8s.aws/gated-b";
     let all = || b.api.get(pods)["items"].as_array().cloned().unwrap_or_default();
     until("there are gated pods in place of the others", || all().len() == REPLICAS && all().iter().all(gated));
     until("the controller has registered them", || world.targets("b").len() == REPLICAS);

@@ -11,7 +11,8 @@ fn stack_a_load_balancer_of_an_ingress_is_refused() {
     let world = World::new("ingress");
     let api = &world.stack.a.api;
     let subnets = world.stack.boto(&json!([["ec2", "describe_subnets", {}]])).remove(0);
-    let subnets: Vec<_> = (0..2).filter_map(|n| subnets["Subnets"][n]["SubnetId"].as_str().map(str::to_owned)).collect();
+    let subnets: Vec<_> =
+        (0..2).filter_map(|n| subnets["Subnets"][n]["SubnetId"].as_str().map(str::to_owned)).collect();
     api.create(
         "/apis/networking.k8s.io/v1/ingressclasses",
         &json!({"metadata": {"name": "alb"}, "spec": {"controller": "ingress.k8s.aws/alb"}}),
@@ -22,8 +23,7 @@ fn stack_a_load_balancer_of_an_ingress_is_refused() {
         "alb.ingress.kubernetes.io/target-type": "ip",
         "alb.ingress.kubernetes.io/load-balancer-name": "ingress-made",
     });
-    let ingress =
-        json!({"metadata": {"name": "web", "annotations": annotations}, "spec": {"ingressClassName": "alb", "defaultBackend": backend}});
+    let ingress = json!({"metadata": {"name": "web", "annotations": annotations}, "spec": {"ingressClassName": "alb", "defaultBackend": backend}});
     api.create("/apis/networking.k8s.io/v1/namespaces/ingress/ingresses", &ingress);
     let made = || {
         let found = world.stack.boto(&json!([["elbv2", "describe_load_balancers", {}]])).remove(0);
@@ -33,7 +33,9 @@ fn stack_a_load_balancer_of_an_ingress_is_refused() {
     let group = || {
         let found = world.stack.boto(&json!([["elbv2", "describe_target_groups", {}]])).remove(0);
         let groups = found["TargetGroups"].as_array().cloned().unwrap_or_default();
-        groups.into_iter().find_map(|g| g["TargetGroupName"].as_str().filter(|n| n.starts_with("k8s-ingress-")).map(str::to_owned))
+        groups
+            .into_iter()
+            .find_map(|g| g["TargetGroupName"].as_str().filter(|n| n.starts_with("k8s-ingress-")).map(str::to_owned))
     };
     until("and a target group", || group().is_some());
 
@@ -47,10 +49,9 @@ fn stack_a_load_balancer_of_an_ingress_is_refused() {
     let ended = run(world.cutover(&["run", &plan, "--yes"])).exits(3);
     let said = ended.out + &ended.err;
     assert!(said.contains("CUT060") && said.contains("elbv2.k8s.aws/cluster"), "{said}");
-    assert!(
-        world.stack.endpoint.asked("cutover").iter().all(|a| a
-            .parameters
+    assert!(world.stack.endpoint.asked("cutover").iter().all(|a| {
+        a.parameters
             .get("LoadBalancerArn")
-            .is_none_or(|arn| !arn.contains("ingress-made") || a.action.starts_with("Describe")))
-    );
+            .is_none_or(|arn| !arn.contains("ingress-made") || a.action.starts_with("Describe"))
+    }));
 }

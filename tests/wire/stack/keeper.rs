@@ -67,7 +67,8 @@ impl Keeper {
 
     /// All that it said, over all its lives.
     pub fn log(&self, name: &str) -> String {
-        String::from_utf8_lossy(&std::fs::read(self.folder.join(format!("{name}.log"))).unwrap_or_default()).into_owned()
+        String::from_utf8_lossy(&std::fs::read(self.folder.join(format!("{name}.log"))).unwrap_or_default())
+            .into_owned()
     }
 
     fn ask(&self, question: &Value) -> Value {

@@ -96,7 +96,8 @@ fn stack_a_controller_killed_before_it_registered_the_targets() {
 #[ignore = "tier stack"]
 fn stack_traffic_moves_and_comes_back_without_any_api_server() {
     let world = World::alone("headless");
-    let plan = world.plan("{bind: {}}, {setWeight: 10}, {pause: {duration: 1s}}, {setWeight: 50}, {pause: {duration: 10m}}");
+    let plan =
+        world.plan("{bind: {}}, {setWeight: 10}, {pause: {duration: 1s}}, {setWeight: 50}, {pause: {duration: 10m}}");
     let clusters = [&world.stack.a, &world.stack.b];
     let ended = watch::run(&world, &plan, |record| {
         if watch::begins(record, 3) {

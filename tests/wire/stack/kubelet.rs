@@ -24,8 +24,11 @@ pub async fn run(api: Api, net: u8) {
 
 async fn tend(api: &Api, pod: &Value, net: u8, next: &mut u8) {
     let meta = &pod["metadata"];
-    let path =
-        format!("/api/v1/namespaces/{}/pods/{}", meta["namespace"].as_str().unwrap_or_default(), meta["name"].as_str().unwrap_or_default());
+    let path = format!(
+        "/api/v1/namespaces/{}/pods/{}",
+        meta["namespace"].as_str().unwrap_or_default(),
+        meta["name"].as_str().unwrap_or_default()
+    );
     if meta.get("deletionTimestamp").is_some() {
         let _ = api.ask("DELETE", &path, Some(&json!({"gracePeriodSeconds": 0}))).await;
         return;
@@ -39,7 +42,9 @@ async fn tend(api: &Api, pod: &Value, net: u8, next: &mut u8) {
     );
     let wanted = conditions(pod);
     let now = |kind: &str| condition(pod, kind);
-    if pod["status"]["podIP"] == json!(ip) && wanted.iter().all(|c| now(c["type"].as_str().unwrap_or_default()) == c["status"].as_str()) {
+    if pod["status"]["podIP"] == json!(ip)
+        && wanted.iter().all(|c| now(c["type"].as_str().unwrap_or_default()) == c["status"].as_str())
+    {
         return;
     }
     let status = json!({"phase": "Running", "podIP": ip, "podIPs": [{"ip": ip}], "hostIP": "172.31.0.250", "conditions": wanted});
@@ -52,7 +57,8 @@ fn conditions(pod: &Value) -> Vec<Value> {
     let gates = pod["spec"]["readinessGates"].as_array().map_or(&[][..], Vec::as_slice);
     let open = gates.iter().all(|g| condition(pod, g["conditionType"].as_str().unwrap_or_default()) == Some("True"));
     let word = |is: bool| if is { "True" } else { "False" };
-    let all = [("PodScheduled", true), ("Initialized", true), ("ContainersReady", containers), ("Ready", containers && open)];
+    let all =
+        [("PodScheduled", true), ("Initialized", true), ("ContainersReady", containers), ("Ready", containers && open)];
     all.iter().map(|(kind, is)| json!({"type": kind, "status": word(*is)})).collect()
 }
 

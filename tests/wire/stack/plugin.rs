@@ -18,7 +18,10 @@ fn kubectl(world: &World) -> impl Fn(&[&str]) -> Command {
         let mut command = Command::new(&program);
         command.args(args).env_clear().envs(like.get_envs().filter_map(|(k, v)| Some((k, v?))));
         command.env("PATH", format!("{}:/usr/bin:/bin", plugins.display()));
-        command.stdin(std::process::Stdio::null()).stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+        command
+            .stdin(std::process::Stdio::null())
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped());
         command
     }
 }

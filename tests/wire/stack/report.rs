@@ -32,10 +32,26 @@ fn objects(cluster: &Cluster, namespace: &str, bindings: &str) -> Vec<String> {
             format!("/api/v1/namespaces/{namespace}/pods"),
             &["/metadata/name", "/spec/nodeName", "/status/podIP", "/status/conditions"],
         ),
-        ("service", format!("/api/v1/namespaces/{namespace}/services"), &["/metadata/name", "/metadata/creationTimestamp"]),
-        ("slice", format!("/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices"), &["/metadata/name", "/endpoints", "/ports"]),
-        ("binding", bindings.to_owned(), &["/metadata/name", "/metadata/annotations", "/metadata/finalizers", "/spec", "/status"]),
-        ("event", format!("/api/v1/namespaces/{namespace}/events"), &["/involvedObject/name", "/reason", "/message", "/count"]),
+        (
+            "service",
+            format!("/api/v1/namespaces/{namespace}/services"),
+            &["/metadata/name", "/metadata/creationTimestamp"],
+        ),
+        (
+            "slice",
+            format!("/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices"),
+            &["/metadata/name", "/endpoints", "/ports"],
+        ),
+        (
+            "binding",
+            bindings.to_owned(),
+            &["/metadata/name", "/metadata/annotations", "/metadata/finalizers", "/spec", "/status"],
+        ),
+        (
+            "event",
+            format!("/api/v1/namespaces/{namespace}/events"),
+            &["/involvedObject/name", "/reason", "/message", "/count"],
+        ),
     ];
     let mut lines = Vec::new();
     for (kind, path, parts) in lists {

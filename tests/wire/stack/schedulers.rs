@@ -42,7 +42,11 @@ fn allowed(world: &World) {
             object["subjects"] = json!([{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "cutover"}]);
         }
         let resource = if binding { "rolebindings" } else { "roles" };
-        world.stack.a.api.create(&format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{}/{resource}", world.name), &object);
+        world
+            .stack
+            .a
+            .api
+            .create(&format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{}/{resource}", world.name), &object);
     }
 }
 
@@ -56,7 +60,16 @@ fn stack_a_run_is_handed_to_a_job() {
     let plan = world.plan("{bind: {}}, {setWeight: 100}");
     let text = std::fs::read_to_string(&plan).expect("the plan").replace("kubeContext: ", "eks: stack-");
     std::fs::write(&plan, text).expect("the plan");
-    let detach = ["run", &plan, "--yes", "--state", "eks:stack-a/handed", "--detach", "--image", "registry.example.com/cutover:0.1.0"];
+    let detach = [
+        "run",
+        &plan,
+        "--yes",
+        "--state",
+        "eks:stack-a/handed",
+        "--detach",
+        "--image",
+        "registry.example.com/cutover:0.1.0",
+    ];
     let refused = run(world.cutover(&detach)).exits(3);
     assert!(refused.err.contains("jobs") && refused.err.contains("nothing was touched"), "{}", refused.err);
     let rbac = "/apis/rbac.authorization.k8s.io/v1/namespaces/handed";
@@ -65,15 +78,15 @@ fn stack_a_run_is_handed_to_a_job() {
     world.stack.a.api.create(&format!("{rbac}/roles"), &json!({"metadata": {"name": "hand"}, "rules": rules}));
     let subjects = json!([{"apiGroup": api, "kind": "User", "name": "cutover"}]);
     let role = json!({"apiGroup": api, "kind": "Role", "name": "hand"});
-    world
-        .stack
-        .a
-        .api
-        .create(&format!("{rbac}/rolebindings"), &json!({"metadata": {"name": "hand"}, "roleRef": role, "subjects": subjects}));
+    world.stack.a.api.create(
+        &format!("{rbac}/rolebindings"),
+        &json!({"metadata": {"name": "hand"}, "roleRef": role, "subjects": subjects}),
+    );
     run(world.cutover(&detach)).exits(8);
     world.share_is(0);
     let jobs = world.stack.a.api.get("/apis/batch/v1/namespaces/handed/jobs");
-    let arguments = jobs["items"][0]["spec"]["template"]["spec"]["containers"][0]["args"].as_array().expect("its arguments");
+    let arguments =
+        jobs["items"][0]["spec"]["template"]["spec"]["containers"][0]["args"].as_array().expect("its arguments");
     let arguments: Vec<_> = arguments.iter().filter_map(Value::as_str).collect();
     let mut pod = world.cutover(&arguments);
     pod.env("CUTOVER_STATE_DIR", world.folder.path().join("pod"));
@@ -87,14 +100,17 @@ fn stack_a_run_is_handed_to_a_job() {
 fn stack_calls_of_a_scheduler_bring_a_plan_to_its_end() {
     let world = World::new("called");
     allowed(&world);
-    let plan = world.plan_with("{bind: {}}, {setWeight: 20}, {pause: {duration: 3s}}, {setWeight: 100}", "    observeEvery: 2m\n");
+    let plan = world
+        .plan_with("{bind: {}}, {setWeight: 20}, {pause: {duration: 3s}}, {setWeight: 100}", "    observeEvery: 2m\n");
     let state = format!("kubernetes:a/{}", world.name);
     let call = || world.cutover(&["step", &plan, "--yes", "--state", &state]);
     for _ in 0..40 {
         let both = [call().spawn().expect("a process"), call().spawn().expect("a process")];
         let ended = both.map(|child| child.wait_with_output().expect("it ends"));
         let codes = ended.each_ref().map(|e| e.status.code().unwrap_or(-1));
-        let said = || ended.iter().map(|e| String::from_utf8_lossy(&e.stderr).into_owned()).collect::<Vec<_>>().join("\n---\n");
+        let said = || {
+            ended.iter().map(|e| String::from_utf8_lossy(&e.stderr).into_owned()).collect::<Vec<_>>().join("\n---\n")
+        };
         assert!(codes.iter().all(|code| [0, 8].contains(code)), "{codes:?}\n{}", said());
         if codes == [0, 0] {
             return world.share_is(100);

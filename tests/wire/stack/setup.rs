@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use super::api::Api;
 
 /// The static users: token and name are the same; and their groups. `cutover` may do what README's table says, and no more.
-const USERS: [(&str, &str); 4] = [("admin", "system:masters"), ("manager", "system:masters"), ("controller", ""), ("cutover", "")];
+const USERS: [(&str, &str); 4] =
+    [("admin", "system:masters"), ("manager", "system:masters"), ("controller", ""), ("cutover", "")];
 
 /// What README says that `cutover` asks of Kubernetes.
 const ASKS: [(&str, &[&str], &[&str]); 5] = [
@@ -40,9 +41,12 @@ pub fn kubeconfig(clusters: &[(&str, &str)], user: &str, authority: Option<&Path
 /// Users, who judges EKS tokens, and the audit policy; the certificate is there already.
 pub fn server_files(folder: &Path, authenticator: &str) {
     let users: Vec<_> = USERS.iter().map(|(user, groups)| format!("{user},{user},{user},\"{groups}\"")).collect();
-    let policy = "apiVersion: audit.k8s.io/v1\nkind: Policy\nomitStages: [RequestReceived]\nrules: [{level: Metadata}]\n";
+    let policy =
+        "apiVersion: audit.k8s.io/v1\nkind: Policy\nomitStages: [RequestReceived]\nrules: [{level: Metadata}]\n";
     let authenticator = kubeconfig(&[("authenticator", authenticator)], "server", None);
-    for (name, text) in [("tokens.csv", users.join("\n").as_str()), ("authenticator.yaml", &authenticator), ("audit.yaml", policy)] {
+    for (name, text) in
+        [("tokens.csv", users.join("\n").as_str()), ("authenticator.yaml", &authenticator), ("audit.yaml", policy)]
+    {
         std::fs::write(folder.join(name), text).expect("a file of the API server");
     }
 }
@@ -56,8 +60,10 @@ pub fn install(api: &Api, stack: &Path, folder: &Path, webhooks: u16) {
     for role in documents(&files.join("rbac")) {
         api.create(&format!("{RBAC}/{}", collection(&role)), &role);
     }
-    let rules: Vec<_> =
-        ASKS.iter().map(|(group, resources, verbs)| json!({"apiGroups": [group], "resources": resources, "verbs": verbs})).collect();
+    let rules: Vec<_> = ASKS
+        .iter()
+        .map(|(group, resources, verbs)| json!({"apiGroups": [group], "resources": resources, "verbs": verbs}))
+        .collect();
     api.create(&format!("{RBAC}/clusterroles"), &json!({"metadata": {"name": "cutover"}, "rules": rules}));
     bind(api, "controller", "controller-role");
     bind(api, "cutover", "cutover");
@@ -78,15 +84,17 @@ const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1";
 fn bind(api: &Api, user: &str, role: &str) {
     let subject = json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user});
     let role = json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role});
-    api.create(&format!("{RBAC}/clusterrolebindings"), &json!({"metadata": {"name": user}, "roleRef": role, "subjects": [subject]}));
+    api.create(
+        &format!("{RBAC}/clusterrolebindings"),
+        &json!({"metadata": {"name": user}, "roleRef": role, "subjects": [subject]}),
+    );
 }
 
 fn node(api: &Api) {
     let labels = json!({"topology.kubernetes.io/zone": "us-east-1a", "topology.kubernetes.io/region": "us-east-1"});
     let spec = json!({"providerID": "aws:///us-east-1a/i-0123456789abcdef0"});
     api.create("/api/v1/nodes", &json!({"metadata": {"name": "node-1", "labels": labels}, "spec": spec}));
-    let status =
-        json!({"conditions": [{"type": "Ready", "status": "True"}], "addresses": [{"type": "InternalIP", "address": "172.31.0.250"}]});
+    let status = json!({"conditions": [{"type": "Ready", "status": "True"}], "addresses": [{"type": "InternalIP", "address": "172.31.0.250"}]});
     api.merge("/api/v1/nodes/node-1/status", &json!({"status": status}));
 }
 

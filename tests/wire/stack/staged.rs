@@ -92,7 +92,10 @@ fn stack_targets_that_are_not_healthy_yet_get_no_traffic() {
     let plan = world.plan("{bind: {}}, {setWeight: 100}");
     let mut waited = false;
     let ended = watch::run(&world, &plan, |record| {
-        if !waited && watch::waits_for(record, "healthy targets") && world.targets("b").len() == crate::stack::world::REPLICAS {
+        if !waited
+            && watch::waits_for(record, "healthy targets")
+            && world.targets("b").len() == crate::stack::world::REPLICAS
+        {
             world.share_is(0);
             waited = true;
             endpoint.health(group, "healthy", "");

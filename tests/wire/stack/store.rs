@@ -64,7 +64,10 @@ fn stack_a_run_that_is_kept_in_a_cluster_is_followed_and_led_from_elsewhere() {
     assert!(status.contains("completed"), "{status}");
     let leases = world.stack.a.api.get("/apis/coordination.k8s.io/v1/namespaces/kept/leases");
     let held = |lease: &serde_json::Value| lease["spec"]["holderIdentity"].as_str().is_some_and(|h| !h.is_empty());
-    assert!(leases["items"].as_array().is_some_and(|all| !all.is_empty() && !all.iter().any(held)), "given back: {leases}");
+    assert!(
+        leases["items"].as_array().is_some_and(|all| !all.is_empty() && !all.iter().any(held)),
+        "given back: {leases}"
+    );
     run(elsewhere(&world, &["rollback", &plan, "--yes"])).exits(0);
     world.share_is(0);
 }

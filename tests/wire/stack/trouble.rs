@@ -19,7 +19,10 @@ fn stack_a_service_deleted_in_the_middle_takes_its_targets_along_and_the_traffic
     world.share_is(0);
     assert!(world.targets("b").is_empty(), "the controller took them all out");
     let events = b.api.get("/api/v1/namespaces/deleted/events");
-    assert!(events["items"].as_array().is_some_and(|all| all.iter().any(|e| e["reason"] == "BackendNotFound")), "{events}");
+    assert!(
+        events["items"].as_array().is_some_and(|all| all.iter().any(|e| e["reason"] == "BackendNotFound")),
+        "{events}"
+    );
     assert_eq!(world.targets("a"), world.pods(&world.stack.a));
 }
 
@@ -31,7 +34,9 @@ fn stack_a_group_bound_from_two_clusters_goes_wrong_and_is_refused() {
     assert_eq!(world.targets("a"), a);
     // The webhooks of b know the bindings of b only.
     world.bind(&world.stack.b, "a");
-    until("the controller of b puts its own pods in the place of those of a", || world.targets("a") == world.pods(&world.stack.b));
+    until("the controller of b puts its own pods in the place of those of a", || {
+        world.targets("a") == world.pods(&world.stack.b)
+    });
     assert!(!b.iter().any(|ip| a.contains(ip)));
     let plan = world.plan("{bind: {}}, {setWeight: 100}");
     let ended = run(world.cutover(&["run", &plan, "--yes"])).exits(3);
@@ -49,7 +54,8 @@ fn stack_pods_of_the_old_cluster_that_come_and_go_are_no_concern_of_a_run() {
     let plan = world.plan("{bind: {}}, {setWeight: 50}, {pause: {duration: 20s}}, {setWeight: 100}");
     let ended = watch::run(&world, &plan, |record| {
         if watch::begins(record, 3) {
-            let restart = serde_json::json!({"spec": {"template": {"metadata": {"annotations": {"restarted": "now"}}}}});
+            let restart =
+                serde_json::json!({"spec": {"template": {"metadata": {"annotations": {"restarted": "now"}}}}});
             a.api.merge("/apis/apps/v1/namespaces/rolling/deployments/web", &restart);
             until("all pods of a are new", || {
                 let now = world.pods(a);

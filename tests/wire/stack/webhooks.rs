@@ -30,7 +30,9 @@ fn stack_check_asks_the_webhooks_and_changes_nothing() {
 fn stack_a_binding_that_the_webhooks_refuse_is_a_finding() {
     let world = World::new("refused");
     let plan = world.plan("{bind: {}}, {setWeight: 100}");
-    let text = std::fs::read_to_string(&plan).expect("the plan").replace("targetType: ip}", "targetType: ip, ipAddressType: ipv6}");
+    let text = std::fs::read_to_string(&plan)
+        .expect("the plan")
+        .replace("targetType: ip}", "targetType: ip, ipAddressType: ipv6}");
     std::fs::write(&plan, text).expect("the plan");
     let ended = run(world.cutover(&["run", &plan, "--yes"])).exits(3);
     let said = ended.out + &ended.err;
@@ -73,5 +75,9 @@ fn stack_a_binding_made_by_someone_else_is_left_as_it_is() {
 #[ignore = "tier stack"]
 fn stack_a_binding_made_by_helm_is_left_as_it_is() {
     let release = json!({"meta.helm.sh/release-name": "shop", "meta.helm.sh/release-namespace": "helmed"});
-    left_as_it_is("helmed", "helm", json!({"annotations": release, "labels": {"app.kubernetes.io/managed-by": "Helm"}}));
+    left_as_it_is(
+        "helmed",
+        "helm",
+        json!({"annotations": release, "labels": {"app.kubernetes.io/managed-by": "Helm"}}),
+    );
 }

@@ -54,7 +54,8 @@ impl World {
         let found = stack.boto(&json!([describe("load_balancers"), ["elbv2", "describe_target_groups", {}]]));
         let load_balancer = text(&found[0]["LoadBalancers"][0]["LoadBalancerArn"]);
         let all = found[1]["TargetGroups"].as_array().expect("groups");
-        let named = |letter: &str| all.iter().find(|g| g["TargetGroupName"] == format!("{name}-{letter}")).expect("a group");
+        let named =
+            |letter: &str| all.iter().find(|g| g["TargetGroupName"] == format!("{name}-{letter}")).expect("a group");
         let groups: BTreeMap<_, _> = ["a", "b", "c"].map(|l| (l.to_owned(), text(&named(l)["TargetGroupArn"]))).into();
         let routes = routes(stack, &load_balancer, &groups);
         let folder = tempfile::tempdir().expect("a folder");
@@ -90,7 +91,10 @@ impl World {
 
     /// The addresses registered in a group, sorted.
     pub fn targets(&self, letter: &str) -> Vec<String> {
-        let health = self.stack.boto(&json!([["elbv2", "describe_target_health", {"TargetGroupArn": self.groups[letter]}]])).remove(0);
+        let health = self
+            .stack
+            .boto(&json!([["elbv2", "describe_target_health", {"TargetGroupArn": self.groups[letter]}]]))
+            .remove(0);
         let all = health["TargetHealthDescriptions"].as_array().expect("targets");
         let mut ips: Vec<_> = all.iter().map(|t| text(&t["Target"]["Id"])).collect();
         ips.sort();
@@ -101,9 +105,12 @@ impl World {
     pub fn pods(&self, cluster: &Cluster) -> Vec<String> {
         let list = cluster.api.get(&format!("/api/v1/namespaces/{}/pods", self.name));
         let ready = |pod: &&Value| {
-            pod["status"]["conditions"].as_array().is_some_and(|all| all.iter().any(|c| c["type"] == "Ready" && c["status"] == "True"))
+            pod["status"]["conditions"]
+                .as_array()
+                .is_some_and(|all| all.iter().any(|c| c["type"] == "Ready" && c["status"] == "True"))
         };
-        let mut ips: Vec<_> = list["items"].as_array().expect("pods").iter().filter(ready).map(|p| text(&p["status"]["podIP"])).collect();
+        let mut ips: Vec<_> =
+            list["items"].as_array().expect("pods").iter().filter(ready).map(|p| text(&p["status"]["podIP"])).collect();
         ips.sort();
         ips
     }
@@ -116,14 +123,22 @@ impl World {
         ];
         let found = self.stack.boto(&json!(calls));
         let rules = found[1]["Rules"].as_array().expect("rules");
-        let actions = std::iter::once(&found[0]["Listeners"][0]["DefaultActions"])
-            .chain(self.routes[1..].iter().map(|arn| &rules.iter().find(|r| r["RuleArn"] == **arn).expect("a rule")["Actions"]));
+        let actions = std::iter::once(&found[0]["Listeners"][0]["DefaultActions"]).chain(
+            self.routes[1..]
+                .iter()
+                .map(|arn| &rules.iter().find(|r| r["RuleArn"] == **arn).expect("a rule")["Actions"]),
+        );
         actions.map(|a| self.tuples(&a[0]["ForwardConfig"]["TargetGroups"])).collect()
     }
 
     fn tuples(&self, groups: &Value) -> BTreeMap<String, u64> {
         let letter = |arn: &Value| self.groups.iter().find(|(_, a)| **a == *arn).expect("a known group").0.clone();
-        groups.as_array().expect("groups").iter().map(|t| (letter(&t["TargetGroupArn"]), t["Weight"].as_u64().expect("a weight"))).collect()
+        groups
+            .as_array()
+            .expect("groups")
+            .iter()
+            .map(|t| (letter(&t["TargetGroupArn"]), t["Weight"].as_u64().expect("a weight")))
+            .collect()
     }
 
     /// Asserts that every route gives `share` percent of the managed part to `b`.
@@ -175,7 +190,12 @@ spec:
     /// The binary, with the stack as its AWS and its clusters, and no terminal. It signs with the access key `cutover`.
     pub fn cutover(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cutover"));
-        command.args(args).env_clear().env("PATH", "/usr/bin:/bin").env("HOME", self.folder.path()).env("USER", "alice");
+        command
+            .args(args)
+            .env_clear()
+            .env("PATH", "/usr/bin:/bin")
+            .env("HOME", self.folder.path())
+            .env("USER", "alice");
         command.env("CUTOVER_STATE_DIR", self.state()).env("TZ", "UTC").env("AWS_EC2_METADATA_DISABLED", "true");
         command.env("KUBECONFIG", &self.stack.kubeconfig);
         command.envs([("AWS_ENDPOINT_URL", self.stack.endpoint.url.as_str()), ("AWS_REGION", "us-east-1")]);
@@ -224,9 +244,13 @@ fn text(value: &Value) -> String {
 fn furnish(cluster: &Cluster, name: &str) {
     cluster.api.create("/api/v1/namespaces", &json!({"metadata": {"name": name}}));
     let container = json!({"name": "web", "image": "web:1", "ports": [{"name": "http", "containerPort": 8080}]});
-    let template = json!({"metadata": {"labels": {"app": "web"}}, "spec": {"nodeName": "node-1", "containers": [container]}});
+    let template =
+        json!({"metadata": {"labels": {"app": "web"}}, "spec": {"nodeName": "node-1", "containers": [container]}});
     let spec = json!({"replicas": REPLICAS, "selector": {"matchLabels": {"app": "web"}}, "template": template});
-    cluster.api.create(&format!("/apis/apps/v1/namespaces/{name}/deployments"), &json!({"metadata": {"name": "web"}, "spec": spec}));
+    cluster.api.create(
+        &format!("/apis/apps/v1/namespaces/{name}/deployments"),
+        &json!({"metadata": {"name": "web"}, "spec": spec}),
+    );
     let ports = json!([{"name": "http", "port": 80, "targetPort": 8080}]);
     let service = json!({"metadata": {"name": "web"}, "spec": {"selector": {"app": "web"}, "ports": ports}});
     cluster.api.create(&format!("/api/v1/namespaces/{name}/services"), &service);
@@ -235,7 +259,8 @@ fn furnish(cluster: &Cluster, name: &str) {
 /// On 443 a default action and two rules: one that knows only `a`, one where a stranger has a fifth of the whole.
 fn routes(stack: &Stack, load_balancer: &str, groups: &BTreeMap<String, String>) -> Vec<String> {
     let listeners = stack.boto(&json!([["elbv2", "describe_listeners", {"LoadBalancerArn": load_balancer}]])).remove(0);
-    let listener = listeners["Listeners"].as_array().expect("listeners").iter().find(|l| l["Port"] == 443).expect("443");
+    let listener =
+        listeners["Listeners"].as_array().expect("listeners").iter().find(|l| l["Port"] == 443).expect("443");
     let https = text(&listener["ListenerArn"]);
     let forward = |weights: &[(&str, u64)]| {
         let tuples: Vec<_> = weights.iter().map(|(l, w)| json!({"TargetGroupArn": groups[*l], "Weight": w})).collect();

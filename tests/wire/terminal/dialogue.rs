@@ -131,7 +131,8 @@ impl Stage {
         };
         let balancer = Balancer::new(Alb::new(&config(&settings).await));
         let clock = cutover::adapter::clock::System;
-        let seen = live::read(&Selector::Name("alpha-webapp".into()), &balancer, &clock, false).await.expect("readable");
+        let seen =
+            live::read(&Selector::Name("alpha-webapp".into()), &balancer, &clock, false).await.expect("readable");
         let listeners = balancer.inventory.listeners(&seen.load_balancer.arn, Detail::Whole).await.expect("readable");
         let tagged = listeners.into_iter().flat_map(|(_, routes)| routes).filter(|r| r.tags.contains_key(WEIGHTS));
         let routes: Vec<_> = tagged.map(|r| (r.id, r.content, r.tags)).collect();
@@ -285,19 +286,26 @@ async fn the_emergency_command_asks_once_and_a_no_is_the_end() {
 fn said_wrong(left: Left, words: &str, who: Who, played: &Played) -> Option<String> {
     let (said, last) = (&played.said, played.last_line());
     let direction = "back to alpha-webapp-a (95 % → 100 %) and away from alpha-webapp-b (5 % → 0 %)";
-    let other = matches!(left, Left::All | Left::NoWeights | Left::FinishedRun) || (left == Left::LiveOwner && words.contains("GROUPS"));
+    let other = matches!(left, Left::All | Left::NoWeights | Left::FinishedRun)
+        || (left == Left::LiveOwner && words.contains("GROUPS"));
     let right = match (played.code, who) {
-        (0, _) => !played.asked() || (said.contains(direction) && said.contains("take over from two-terminals-") == other),
+        (0, _) => {
+            !played.asked() || (said.contains(direction) && said.contains("take over from two-terminals-") == other)
+        }
         (2, Who::Types(_)) if played.asked() => {
             last.ends_with("error: nothing was written")
                 && said.matches("[y/N]").count() == 1
                 && said.contains(direction)
                 && said.contains("take over from two-terminals-") == other
         }
-        (2, Who::Nobody) if said.contains(" → ") => last.ends_with(if other { "add --yes --take-over" } else { "add --yes" }),
+        (2, Who::Nobody) if said.contains(" → ") => {
+            last.ends_with(if other { "add --yes --take-over" } else { "add --yes" })
+        }
         // Nothing says where the traffic was: what can be typed is the last word.
         (2, _) => last.contains("cutover rollback --load-balancer") || said.contains("none of the "),
-        (6, _) => said.matches("--take-over").count() == 1 && said.contains("two-terminals-") && last.contains("--take-over"),
+        (6, _) => {
+            said.matches("--take-over").count() == 1 && said.contains("two-terminals-") && last.contains("--take-over")
+        }
         _ => false,
     };
     (!right).then(|| format!("{left:?} {words} {who:?}: exit {}\n{said}", played.code))

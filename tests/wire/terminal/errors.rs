@@ -50,7 +50,12 @@ fn init_and_check_work_and_nothing_waits_for_a_terminal() {
     for words in ["--load-balancer alpha-webapp --from *-a --to *-b", "--from *-a", "--to *-b --yes"] {
         let said = lab.cutover(&format!("rollback {words}"));
         assert_eq!(said.code, 2, "{words}: {said:?}");
-        assert!(said.err.contains("--back-to") && said.err.contains("--away-from") && said.err.contains("nothing was written"), "{said:?}");
+        assert!(
+            said.err.contains("--back-to")
+                && said.err.contains("--away-from")
+                && said.err.contains("nothing was written"),
+            "{said:?}"
+        );
     }
     let json = lab.cutover("status --load-balancer alpha-webapp --output json").records();
     assert!(json[0]["marker"].as_object().is_some_and(serde_json::Map::is_empty), "nothing was touched: {json:?}");
@@ -60,14 +65,19 @@ fn init_and_check_work_and_nothing_waits_for_a_terminal() {
 fn a_changed_plan_and_another_runs_marker_are_named() {
     let lab = Lab::start();
     assert_eq!(lab.cutover("run plan.yaml --yes --until 1").code, 8);
-    std::fs::write(lab.folder().join("plan.yaml"), PLAN.replace("setWeight: 5", "setWeight: 7")).expect("the plan is changed");
+    std::fs::write(lab.folder().join("plan.yaml"), PLAN.replace("setWeight: 5", "setWeight: 7"))
+        .expect("the plan is changed");
     let changed = lab.cutover("resume plan.yaml --yes");
     assert_eq!(changed.code, 2, "{changed:?}");
-    assert!(changed.err.contains("-      - setWeight: 5") && changed.err.contains("+      - setWeight: 7"), "{changed:?}");
+    assert!(
+        changed.err.contains("-      - setWeight: 5") && changed.err.contains("+      - setWeight: 7"),
+        "{changed:?}"
+    );
     assert_eq!(lab.shares(), [0.0; 6]);
 
     // Another plan over the same load balancer finds the first one's marker.
-    std::fs::write(lab.folder().join("other.yaml"), PLAN.replace("name: two-terminals", "name: other")).expect("another plan");
+    std::fs::write(lab.folder().join("other.yaml"), PLAN.replace("name: two-terminals", "name: other"))
+        .expect("another plan");
     let other = lab.cutover("run other.yaml --yes");
     assert_eq!(other.code, 6, "{other:?}");
     assert!(other.err.contains("two-terminals-"), "it names the other run: {other:?}");
@@ -79,7 +89,8 @@ fn two_unfinished_runs_are_named_where_one_must_be_said() {
     let lab = Lab::start();
     // Without markers two runs can be left over one load balancer.
     for name in ["first", "second"] {
-        let plan = PLAN.replace("name: two-terminals", &format!("name: {name}")).replace("spec:\n", "spec:\n  marker: none\n");
+        let plan =
+            PLAN.replace("name: two-terminals", &format!("name: {name}")).replace("spec:\n", "spec:\n  marker: none\n");
         std::fs::write(lab.folder().join("plan.yaml"), plan).expect("the plan is written");
         let left = lab.cutover("run plan.yaml --yes --until 1");
         assert_eq!(left.code, 8, "{left:?}");
@@ -88,7 +99,9 @@ fn two_unfinished_runs_are_named_where_one_must_be_said() {
         let said = lab.cutover(verb);
         assert_eq!(said.code, 2, "{verb}: {said:?}");
         assert!(said.err.contains("2 unfinished runs") && said.err.contains("say which"), "{verb}: {said:?}");
-        let named = |plan: &str| said.err.lines().any(|l| l.trim_start().starts_with(&format!("{plan}-")) && l.ends_with("unfinished"));
+        let named = |plan: &str| {
+            said.err.lines().any(|l| l.trim_start().starts_with(&format!("{plan}-")) && l.ends_with("unfinished"))
+        };
         assert!(named("first") && named("second"), "{verb}: {said:?}");
     }
     assert_eq!(lab.cutover("status first").code, 0);

@@ -25,8 +25,17 @@ fn an_old_cluster_is_let_go_once_nothing_is_in_the_way_and_then_nothing_leads_ba
 
     // Nobody sends requests to this lab, so that nothing can be said about them.
     let asked = lab.cutover("finalize plan.yaml --output json");
-    let (answer, wanted) =
-        (asked.json(), [("run", "yes"), ("shares", "yes"), ("time", "yes"), ("requests", "unknown"), ("rules", "yes"), ("health", "yes")]);
+    let (answer, wanted) = (
+        asked.json(),
+        [
+            ("run", "yes"),
+            ("shares", "yes"),
+            ("time", "yes"),
+            ("requests", "unknown"),
+            ("rules", "yes"),
+            ("health", "yes"),
+        ],
+    );
     assert_eq!((asked.code, stands(&answer), &answer["canGo"]), (3, wanted.to_vec(), &false.into()), "{asked:?}");
     let refused = lab.cutover("finalize two-terminals --detach --yes");
     assert!(refused.code == 3 && refused.err.contains("--force") && refused.err.contains("not known"), "{refused:?}");
@@ -42,9 +51,14 @@ fn an_old_cluster_is_let_go_once_nothing_is_in_the_way_and_then_nothing_leads_ba
     assert!(routes.clone().count() == 6 && routes.clone().all(|line| !line.contains("alpha-webapp-a")), "{live}");
     assert_eq!(lab.shares(), [100.0; 6]);
 
-    for back in ["rollback two-terminals --yes", "rollback plan.yaml --yes --force", "rollback plan.yaml --ramp 50,100 --yes"] {
+    for back in
+        ["rollback two-terminals --yes", "rollback plan.yaml --yes --force", "rollback plan.yaml --ramp 50,100 --yes"]
+    {
         let back = lab.cutover(back);
-        assert!(back.code == 3 && back.err.contains("finalize") && back.err.contains("nothing was touched"), "{back:?}");
+        assert!(
+            back.code == 3 && back.err.contains("finalize") && back.err.contains("nothing was touched"),
+            "{back:?}"
+        );
     }
     assert_eq!(lab.cutover("abort two-terminals --yes").code, 2);
     let told = lab.cutover("history two-terminals").out;

@@ -61,7 +61,10 @@ impl Hooks {
     /// What came to a path, by what `of` takes from each.
     pub fn at(&self, path: &str, of: &str) -> Vec<String> {
         let seen = self.0.lock().expect("nobody panics");
-        seen.iter().filter(|(p, _)| p == path).map(|(_, body)| body[of].as_str().unwrap_or_default().to_owned()).collect()
+        seen.iter()
+            .filter(|(p, _)| p == path)
+            .map(|(_, body)| body[of].as_str().unwrap_or_default().to_owned())
+            .collect()
     }
 
     /// Everything that came to a path.

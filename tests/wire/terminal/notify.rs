@@ -31,7 +31,10 @@ fn each_event_is_told_once_whichever_process_journals_it() {
     run.process.signal("INT");
     let (code, said) = run.end();
     assert_eq!(code, 130, "{said}");
-    assert!(said.contains("notifications to slack cannot be delivered: the environment has no NOT_SET_ANYWHERE"), "{said}");
+    assert!(
+        said.contains("notifications to slack cannot be delivered: the environment has no NOT_SET_ANYWHERE"),
+        "{said}"
+    );
     // Nobody has it in hand: this process journals, and tells.
     assert_eq!(lab.cutover("promote two-terminals").code, 0);
     let waiting = lab.cutover("resume two-terminals --yes --max-wait 0s");
@@ -59,7 +62,10 @@ fn each_event_is_told_once_whichever_process_journals_it() {
     assert_eq!(hooks.at("/all", "event"), expected);
     assert_eq!(hooks.at("/busy", "event"), ["started", "started"], "refused once, and tried again");
     let slack = hooks.at("/slack", "text");
-    assert!(slack.len() == 1 && slack[0].starts_with("<!here> paused by alice@") && slack[0].ends_with(": interrupted"), "{slack:?}");
+    assert!(
+        slack.len() == 1 && slack[0].starts_with("<!here> paused by alice@") && slack[0].ends_with(": interrupted"),
+        "{slack:?}"
+    );
     let told = std::fs::read_to_string(lab.folder().join("told")).expect("the command ran");
     let by: Vec<Value> = told.lines().map(|l| serde_json::from_str(l).expect("JSON")).collect();
     assert!(by.len() == 2 && by.iter().all(|b| b["event"] == "approved" && b["steps"] == 5), "{told}");
@@ -72,7 +78,10 @@ fn each_event_is_told_once_whichever_process_journals_it() {
 fn a_webhook_that_never_answers_changes_nothing_of_a_run() {
     let lab = Lab::start();
     let (hooks, url) = Hooks::start();
-    plan(&lab, &format!("    - webhook: {{url: \"{url}/hang\"}}\n    - exec: {{command: [sleep, \"1000\"], timeout: 900s}}\n"));
+    plan(
+        &lab,
+        &format!("    - webhook: {{url: \"{url}/hang\"}}\n    - exec: {{command: [sleep, \"1000\"], timeout: 900s}}\n"),
+    );
     let mut run = lab.follow("run told.yaml --yes");
     run.until_step(3);
     assert_eq!(lab.cutover("rollback two-terminals --yes").code, 0);

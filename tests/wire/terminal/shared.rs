@@ -25,7 +25,10 @@ fn a_run_that_is_kept_in_a_cluster_is_steered_and_taken_back_from_another_machin
     let approve = elsewhere("approve two-terminals");
     assert_eq!((approve.code, approve.out.contains("arn:aws:sts::123456789012:")), (0, true), "{approve:?}");
     let approved = run.until_event("approved");
-    assert!(approved["by"].as_str().is_some_and(|by| by.starts_with("arn:aws:") && by.contains("(alice@")), "{approved}");
+    assert!(
+        approved["by"].as_str().is_some_and(|by| by.starts_with("arn:aws:") && by.contains("(alice@")),
+        "{approved}"
+    );
     run.until_event("finished");
     let (code, said) = run.end();
     assert_eq!(code, 0, "{said}");
@@ -102,10 +105,13 @@ fn a_place_that_cannot_be_reached_is_refused_and_no_local_one_is_used() {
     std::fs::write(lab.folder().join("gone.yaml"), config).expect("the kubeconfig is written");
     let plan = PLAN.replace("spec:\n", "spec:\n  state: {kubernetes: {kubeContext: gone, namespace: cutover}}\n");
     std::fs::write(lab.folder().join("shared.yaml"), plan).expect("the plan is written");
-    for words in ["run shared.yaml --yes", "status two-terminals --state kubernetes:gone/cutover", "rollback shared.yaml --yes"] {
+    for words in
+        ["run shared.yaml --yes", "status two-terminals --state kubernetes:gone/cutover", "rollback shared.yaml --yes"]
+    {
         let mut command = lab.command(env!("CARGO_BIN_EXE_cutover"));
-        let said =
-            crate::terminal::support::Said::of(command.env("KUBECONFIG", "gone.yaml").args(words.split(' ')).output().expect("it runs"));
+        let said = crate::terminal::support::Said::of(
+            command.env("KUBECONFIG", "gone.yaml").args(words.split(' ')).output().expect("it runs"),
+        );
         assert_eq!(said.code, 3, "{words}: {said:?}");
         assert!(said.err.contains("namespace cutover of the cluster of context gone"), "{words}: {said:?}");
         assert!(said.err.contains("cutover rollback --load-balancer"), "{words}: {said:?}");

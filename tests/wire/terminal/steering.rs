@@ -12,7 +12,10 @@ fn a_run_is_steered_from_another_terminal_to_its_end_and_back() {
 
     let second = lab.cutover("run plan.yaml --yes");
     assert_eq!(second.code, 6, "{second:?}");
-    assert!(second.err.contains("alice@") && second.err.contains(&format!("cutover rollback {}", run.run)), "{second:?}");
+    assert!(
+        second.err.contains("alice@") && second.err.contains(&format!("cutover rollback {}", run.run)),
+        "{second:?}"
+    );
 
     let status = lab.cutover("status --output json").json();
     assert_eq!((&status["phase"], &status["guard"]["state"]), (&"baking".into(), &"watched".into()));
@@ -61,11 +64,20 @@ fn told_afterwards(lab: &Lab) {
     let file = lab.folder().join(format!("cutover-report-{id}.html"));
     assert_eq!((report.code, report.out.trim()), (0, format!("cutover-report-{id}.html").as_str()), "{report:?}");
     let page = std::fs::read_to_string(file).expect("the page");
-    for said in [">Aborted<", "paused by alice@", "approved by alice@", "6 routes at a 100 %, b 0 %", &format!("{writes} sent, ")] {
+    for said in [
+        ">Aborted<",
+        "paused by alice@",
+        "approved by alice@",
+        "6 routes at a 100 %, b 0 %",
+        &format!("{writes} sent, "),
+    ] {
         assert!(page.contains(said), "{said}\n{page}");
     }
     let ticket = lab.cutover("report two-terminals --output markdown").out;
-    assert!(ticket.starts_with("## cutover: two-terminals") && ticket.contains(&format!("{writes} sent, ")), "{ticket}");
+    assert!(
+        ticket.starts_with("## cutover: two-terminals") && ticket.contains(&format!("{writes} sent, ")),
+        "{ticket}"
+    );
     assert_eq!(lab.cutover("report nobody").code, 2);
 }
 
@@ -79,7 +91,9 @@ fn an_interrupted_run_says_what_is_live_and_is_aborted_from_another_terminal() {
     let id = run.run.clone();
     let (code, said) = run.end();
     assert_eq!(code, 130, "{said}");
-    for part in ["b 5 %", "nobody watches this traffic now", &format!("cutover resume {id}"), &format!("cutover rollback {id}")] {
+    for part in
+        ["b 5 %", "nobody watches this traffic now", &format!("cutover resume {id}"), &format!("cutover rollback {id}")]
+    {
         assert!(said.contains(part), "{part}: {said}");
     }
     let status = lab.cutover("status --output json").json();
@@ -109,7 +123,16 @@ fn a_terminal_that_closes_leaves_the_run_as_control_c_does() {
     let until = lab.cutover("resume two-terminals --yes --until first-traffic");
     assert_eq!(until.code, 8, "{until:?}");
     assert!(until.err.contains("nobody watches this traffic now"), "{until:?}");
-    let back = lab.cutover_with(&["rollback", "--load-balancer", "alpha-webapp", "--back-to", "*-a", "--away-from", "*-b", "--yes"]);
+    let back = lab.cutover_with(&[
+        "rollback",
+        "--load-balancer",
+        "alpha-webapp",
+        "--back-to",
+        "*-a",
+        "--away-from",
+        "*-b",
+        "--yes",
+    ]);
     assert_eq!(back.code, 0, "the process behind the marker is known to be gone: {back:?}");
     assert_eq!(lab.shares(), [0.0; 6]);
 }

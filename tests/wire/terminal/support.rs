@@ -51,10 +51,14 @@ impl Lab {
     pub fn start_in(scenario: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         std::fs::write(folder.path().join("plan.yaml"), PLAN).expect("the plan is written");
-        let text = format!("apiVersion: cutover.dev/v1alpha1\nkind: Scenario\nmetadata: {{name: test}}\nspec: {scenario}\n");
+        let text =
+            format!("apiVersion: cutover.dev/v1alpha1\nkind: Scenario\nmetadata: {{name: test}}\nspec: {scenario}\n");
         std::fs::write(folder.path().join("scenario.yaml"), text).expect("the scenario is written");
         let mut command = Command::new(env!("CARGO_BIN_EXE_cutover"));
-        command.args(["lab", "plan.yaml", "--speed", "100", "--scenario", "scenario.yaml"]).current_dir(folder.path()).stdin(Stdio::null());
+        command
+            .args(["lab", "plan.yaml", "--speed", "100", "--scenario", "scenario.yaml"])
+            .current_dir(folder.path())
+            .stdin(Stdio::null());
         // What a killed lab cannot tidy up goes away with the test's folder.
         command.env("TMPDIR", folder.path());
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the lab starts");
@@ -176,7 +180,10 @@ impl Said {
 
     /// Standard output as JSON, a value a line.
     pub fn records(&self) -> Vec<Value> {
-        self.out.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("not JSON ({e}): {line}"))).collect()
+        self.out
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("not JSON ({e}): {line}")))
+            .collect()
     }
 
     /// Standard output as one JSON value.
@@ -201,7 +208,11 @@ impl Follow {
         let mut line = String::new();
         loop {
             line.clear();
-            assert!(self.records.read_line(&mut line).expect("a line") != 0, "it ended before {what}: {}", self.notes());
+            assert!(
+                self.records.read_line(&mut line).expect("a line") != 0,
+                "it ended before {what}: {}",
+                self.notes()
+            );
             let record: Value = serde_json::from_str(&line).unwrap_or_else(|e| panic!("not JSON ({e}): {line}"));
             record["run"].as_str().unwrap_or_default().clone_into(&mut self.run);
             if fits(&record) {

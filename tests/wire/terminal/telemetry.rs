@@ -25,7 +25,9 @@ fn free() -> String {
 
 /// How many samples of the weights of `b` have this value.
 fn weights(page: &str, name: &str, weight: &str) -> usize {
-    page.lines().filter(|l| l.starts_with(name) && l.contains("cluster=\"b\"") && l.ends_with(&format!("}} {weight}"))).count()
+    page.lines()
+        .filter(|l| l.starts_with(name) && l.contains("cluster=\"b\"") && l.ends_with(&format!("}} {weight}")))
+        .count()
 }
 
 #[test]
@@ -44,7 +46,11 @@ fn metrics_follow_a_run_at_a_port_and_in_a_file() {
         assert!(begun.elapsed() < Duration::from_secs(30), "{page}");
         std::thread::sleep(Duration::from_millis(100));
     };
-    assert!(page.contains("content-type: application/openmetrics-text; version=1.0.0") && page.trim_end().ends_with("# EOF"), "{page}");
+    assert!(
+        page.contains("content-type: application/openmetrics-text; version=1.0.0")
+            && page.trim_end().ends_with("# EOF"),
+        "{page}"
+    );
     assert_eq!(weights(&page, "cutover_route_weight_asked{", "5"), 6, "{page}");
     for part in [
         "cutover_phase{plan=\"two-terminals\",phase=\"baking\"} 1\n",
@@ -71,7 +77,11 @@ fn metrics_follow_a_run_at_a_port_and_in_a_file() {
             && file.contains("# TYPE cutover_writes_total counter"),
         "{file}"
     );
-    assert_eq!((weights(&file, "cutover_route_weight_seen{", "0"), weights(&file, "cutover_route_weight_asked{", "0")), (6, 6), "{file}");
+    assert_eq!(
+        (weights(&file, "cutover_route_weight_seen{", "0"), weights(&file, "cutover_route_weight_asked{", "0")),
+        (6, 6),
+        "{file}"
+    );
     let beside = std::fs::read_dir(lab.folder())
         .expect("a folder")
         .filter(|e| e.as_ref().is_ok_and(|e| e.file_name().to_string_lossy().contains("run.prom")));
@@ -84,10 +94,15 @@ fn what_cannot_be_published_is_said_and_changes_nothing() {
     let (taken, url) = (TcpListener::bind("127.0.0.1:0").expect("a port"), format!("http://{}", free()));
     lab.also("OTEL_EXPORTER_OTLP_ENDPOINT", &url);
     let address = taken.local_addr().expect("an address");
-    let until =
-        lab.cutover(&format!("run plan.yaml --yes --until first-traffic --metrics-file no/such/folder/x.prom --metrics-listen {address}"));
+    let until = lab.cutover(&format!(
+        "run plan.yaml --yes --until first-traffic --metrics-file no/such/folder/x.prom --metrics-listen {address}"
+    ));
     assert_eq!(until.code, 8, "{until:?}");
-    for part in ["metrics cannot be written to no/such/folder/x.prom", &format!("metrics cannot be served at {address}"), "traces: "] {
+    for part in [
+        "metrics cannot be written to no/such/folder/x.prom",
+        &format!("metrics cannot be served at {address}"),
+        "traces: ",
+    ] {
         assert!(until.err.contains(part), "{part}: {until:?}");
     }
     assert_eq!(lab.cutover("rollback two-terminals --yes").code, 0);
@@ -102,7 +117,8 @@ fn a_run_of_several_processes_is_one_trace() {
     assert_eq!(until.code, 8, "{until:?}");
     assert_eq!(lab.cutover("rollback two-terminals --yes").code, 0);
     let all = hooks.all("/v1/traces");
-    let spans: Vec<&Value> = all.iter().flat_map(|r| r["resourceSpans"][0]["scopeSpans"][0]["spans"].as_array().expect("spans")).collect();
+    let spans: Vec<&Value> =
+        all.iter().flat_map(|r| r["resourceSpans"][0]["scopeSpans"][0]["spans"].as_array().expect("spans")).collect();
     let by_id: BTreeMap<&str, &Value> = spans.iter().map(|s| (s["spanId"].as_str().expect("an id"), *s)).collect();
     assert_eq!(by_id.len(), spans.len(), "each is told once");
     let name = |span: &Value| span["name"].as_str().expect("a name").to_owned();

@@ -54,11 +54,19 @@ pub async fn describe(config: &SdkConfig, name: &str) -> Result<EksCluster, Unre
     let cluster = answer.cluster.ok_or_else(|| Unreadable::Unavailable(format!("EKS described no cluster {name}")))?;
     let ca = match cluster.certificate_authority.and_then(|c| c.data).filter(|d| !d.is_empty()) {
         None => None,
-        Some(data) => Some(BASE64_STANDARD.decode(data).map_err(|_| Unreadable::Unavailable(format!("the CA of {name} is not base64")))?),
+        Some(data) => Some(
+            BASE64_STANDARD
+                .decode(data)
+                .map_err(|_| Unreadable::Unavailable(format!("the CA of {name} is not base64")))?,
+        ),
     };
     let issues = cluster.health.and_then(|h| h.issues).unwrap_or_default().into_iter();
     let issue = |i: aws_sdk_eks::types::ClusterIssue| {
-        format!("{}: {}", i.code.map_or_else(|| "issue".to_owned(), |c| c.as_str().to_owned()), i.message.unwrap_or_default())
+        format!(
+            "{}: {}",
+            i.code.map_or_else(|| "issue".to_owned(), |c| c.as_str().to_owned()),
+            i.message.unwrap_or_default()
+        )
     };
     Ok(EksCluster {
         name: cluster.name.unwrap_or_else(|| name.to_owned()),
@@ -82,10 +90,20 @@ pub async fn connect(config: &SdkConfig, cluster_name: &str, transport: Option<T
     let signer = Arc::clone(&bearer);
     let filter = AsyncFilterLayer::new(move |request| authorized(Arc::clone(&signer), request));
     let client = if let Some(service) = transport {
-        ClientBuilder::new(service, "default").with_layer(&OfKubernetes).with_layer(&filter).with_layer(&renewing(bearer)).build()
+        ClientBuilder::new(service, "default")
+            .with_layer(&OfKubernetes)
+            .with_layer(&filter)
+            .with_layer(&renewing(bearer))
+            .build()
     } else {
-        let builder = ClientBuilder::try_from(client_config(&cluster)?).map_err(|e| Unreadable::Unavailable(e.to_string()))?;
-        builder.with_layer(&OfKubernetes).with_layer(&BufferLayer::new(64)).with_layer(&filter).with_layer(&renewing(bearer)).build()
+        let builder =
+            ClientBuilder::try_from(client_config(&cluster)?).map_err(|e| Unreadable::Unavailable(e.to_string()))?;
+        builder
+            .with_layer(&OfKubernetes)
+            .with_layer(&BufferLayer::new(64))
+            .with_layer(&filter)
+            .with_layer(&renewing(bearer))
+            .build()
     };
     Ok(K8s::new(client))
 }
@@ -132,7 +150,8 @@ fn is_loopback(uri: &Uri) -> bool {
 /// The DER of each certificate in a PEM text.
 fn certificates(pem: &[u8]) -> Vec<Vec<u8>> {
     let text = String::from_utf8_lossy(pem);
-    let blocks = text.split("-----BEGIN CERTIFICATE-----").skip(1).filter_map(|b| b.split("-----END CERTIFICATE-----").next());
+    let blocks =
+        text.split("-----BEGIN CERTIFICATE-----").skip(1).filter_map(|b| b.split("-----END CERTIFICATE-----").next());
     blocks.filter_map(|b| BASE64_STANDARD.decode(b.split_whitespace().collect::<String>()).ok()).collect()
 }
 

@@ -4,7 +4,9 @@ use std::time::{Duration, SystemTime};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_async::time::TimeSource;
-use aws_smithy_runtime_api::client::http::{HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector};
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
+};
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
@@ -122,7 +124,8 @@ async fn a_token_is_renewed_at_14_minutes_of_the_configurations_clock() {
     let hand = Hand(Arc::new(Mutex::new(start().into())));
     let seen = Arc::new(Mutex::new(Vec::new()));
     let config = config(described("ACTIVE", "https://blue.invalid"), &hand, credentials(None, None));
-    let cluster = connect(&config, NAME, Some(transport(&hand, Arc::clone(&seen), credentials(None, None)))).await.unwrap();
+    let cluster =
+        connect(&config, NAME, Some(transport(&hand, Arc::clone(&seen), credentials(None, None)))).await.unwrap();
     let mut signed = Vec::new();
     for minutes in [0, 13, 14, 16, 300] {
         *hand.0.lock().unwrap() = SystemTime::from(start()) + Duration::from_mins(minutes);
@@ -138,7 +141,8 @@ async fn expired_credentials_are_that_and_not_a_network_failure() {
     let hand = Hand(Arc::new(Mutex::new(start().into())));
     let ends = SystemTime::from(start()) + Duration::from_mins(5);
     let config = config(described("ACTIVE", "https://blue.invalid"), &hand, credentials(Some("s"), Some(ends)));
-    let cluster = connect(&config, NAME, Some(transport(&hand, Arc::default(), credentials(Some("s"), None)))).await.unwrap();
+    let cluster =
+        connect(&config, NAME, Some(transport(&hand, Arc::default(), credentials(Some("s"), None)))).await.unwrap();
     assert!(cluster.identity().await.is_ok());
     *hand.0.lock().unwrap() = ends;
     assert_eq!(cluster.identity().await, Err(Unreadable::Credentials("AWS's have expired".to_owned())));
@@ -147,19 +151,31 @@ async fn expired_credentials_are_that_and_not_a_network_failure() {
 #[tokio::test]
 async fn a_cluster_that_is_not_there_or_not_safe_to_talk_to_is_refused() {
     let hand = Hand(Arc::new(Mutex::new(start().into())));
-    let why = async |eks: Eks| connect(&config(eks, &hand, credentials(None, None)), NAME, None).await.err().map(|e| e.to_string());
+    let why = async |eks: Eks| {
+        connect(&config(eks, &hand, credentials(None, None)), NAME, None).await.err().map(|e| e.to_string())
+    };
     assert_eq!(why(described("CREATING", "")).await.unwrap(), "the EKS cluster blue-1 is CREATING");
-    assert_eq!(why(described("ACTIVE", "http://10.0.0.7")).await.unwrap(), "the endpoint of blue-1: a token is sent only over https");
-    assert_eq!(why(described("ACTIVE", "https://10.0.0.7")).await.unwrap(), "the endpoint of blue-1: no certificate authority");
+    assert_eq!(
+        why(described("ACTIVE", "http://10.0.0.7")).await.unwrap(),
+        "the endpoint of blue-1: a token is sent only over https"
+    );
+    assert_eq!(
+        why(described("ACTIVE", "https://10.0.0.7")).await.unwrap(),
+        "the endpoint of blue-1: no certificate authority"
+    );
     assert_eq!(why(described("ACTIVE", "http://127.0.0.1:9")).await, None);
-    let missing = Eks(404, r#"{"__type": "ResourceNotFoundException", "message": "No cluster found for name: blue-1."}"#.to_owned());
+    let missing = Eks(
+        404,
+        r#"{"__type": "ResourceNotFoundException", "message": "No cluster found for name: blue-1."}"#.to_owned(),
+    );
     assert_eq!(why(missing).await.unwrap(), "not found: ResourceNotFoundException: No cluster found for name: blue-1.");
 }
 
 #[tokio::test]
 async fn a_refused_signature_quotes_no_session_token() {
     let hand = Hand(Arc::new(Mutex::new(start().into())));
-    let quoted = "The Canonical String for this request should have been 'GET /clusters/blue-1 x-amz-security-token:SECRET'";
+    let quoted =
+        "The Canonical String for this request should have been 'GET /clusters/blue-1 x-amz-security-token:SECRET'";
     let answer = Eks(403, format!(r#"{{"__type": "InvalidSignatureException", "message": "{quoted}"}}"#));
     let refused = connect(&config(answer, &hand, credentials(Some("SECRET"), None)), NAME, None).await.err();
     assert_eq!(refused, Some(Unreadable::Credentials("InvalidSignatureException".to_owned())));
@@ -185,7 +201,8 @@ fn a_token_is_good_for_its_cluster_signer_and_quarter_of_an_hour_only() {
     assert!(!ok("eu-west-1", NAME, &mine, 0), "another region");
     assert!(!ok("ap-northeast-2", NAME, &credentials(Some("s"), None), 0), "other credentials");
     assert!(
-        !accept(Some("Bearer k8s-aws-v1.aGk"), "ap-northeast-2", NAME, &mine, now) && !accept(None, "ap-northeast-2", NAME, &mine, now)
+        !accept(Some("Bearer k8s-aws-v1.aGk"), "ap-northeast-2", NAME, &mine, now)
+            && !accept(None, "ap-northeast-2", NAME, &mine, now)
     );
 }
 
@@ -199,6 +216,9 @@ async fn a_token_that_was_not_taken_is_signed_anew() {
     for minutes in [0, 1] {
         *hand.0.lock().unwrap() = SystemTime::from(start()) + Duration::from_mins(minutes);
         cluster.identity().await.unwrap_err();
-        assert_eq!(seen.lock().unwrap().last().unwrap().duration_since(start()).as_mins(), i64::try_from(minutes).unwrap());
+        assert_eq!(
+            seen.lock().unwrap().last().unwrap().duration_since(start()).as_mins(),
+            i64::try_from(minutes).unwrap()
+        );
     }
 }

@@ -26,11 +26,13 @@ pub fn sign(credentials: &Credentials, region: &str, cluster: &str, now: SystemT
     settings.signature_location = SignatureLocation::QueryParams;
     settings.expires_in = Some(Duration::from_mins(1));
     let identity = credentials.clone().into();
-    let builder = v4::SigningParams::builder().identity(&identity).region(region).name("sts").time(now).settings(settings);
+    let builder =
+        v4::SigningParams::builder().identity(&identity).region(region).name("sts").time(now).settings(settings);
     let params = builder.build().map_err(|e| no_token(&e))?.into();
     let url = format!("https://sts.{region}.amazonaws.com/?Action=GetCallerIdentity&Version=2011-06-15");
     let headers = [("x-k8s-aws-id", cluster)];
-    let signable = SignableRequest::new("GET", url.as_str(), headers.into_iter(), SignableBody::Bytes(&[])).map_err(|e| no_token(&e))?;
+    let signable = SignableRequest::new("GET", url.as_str(), headers.into_iter(), SignableBody::Bytes(&[]))
+        .map_err(|e| no_token(&e))?;
     let signed = http_request::sign(signable, &params).map_err(|e| no_token(&e))?.into_parts().0;
     let mut request = Request::get(url).body(()).map_err(|e| no_token(&e))?;
     signed.apply_to_request_http1x(&mut request);
@@ -92,8 +94,8 @@ impl Bearer {
         }
         let ends = (now + RENEW_AFTER).min(credentials.expiry().unwrap_or(now + RENEW_AFTER));
         let token = sign(&credentials, &self.region, &self.cluster, now)?;
-        let mut header =
-            HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| NoToken("the token is no header value".to_owned()))?;
+        let mut header = HeaderValue::try_from(format!("Bearer {token}"))
+            .map_err(|_| NoToken("the token is no header value".to_owned()))?;
         header.set_sensitive(true);
         *current = Some(Current { header: header.clone(), signed: now, ends });
         Ok(header)

@@ -76,7 +76,11 @@ fn alone(action: &sdk::Action) -> Result<(), String> {
     ];
     match configs.iter().find(|(there, of)| *there && Some(of) != kind) {
         None => Ok(()),
-        Some((_, other)) => Err(format!("an action of type {} with a configuration of {}", kind.map_or("?", Type::as_str), other.as_str())),
+        Some((_, other)) => Err(format!(
+            "an action of type {} with a configuration of {}",
+            kind.map_or("?", Type::as_str),
+            other.as_str()
+        )),
     }
 }
 
@@ -85,10 +89,15 @@ fn forward(action: &sdk::Action) -> Result<Forward, String> {
     let mut target_groups = Vec::new();
     for tuple in action.forward_config().map(sdk::ForwardActionConfig::target_groups).unwrap_or_default() {
         let arn = tuple.target_group_arn().ok_or("a forward to a group without an ARN")?;
-        target_groups.push(Tuple { target_group_arn: arn.to_owned(), weight: tuple.weight().map(|w| weight(arn, w)).transpose()? });
+        target_groups.push(Tuple {
+            target_group_arn: arn.to_owned(),
+            weight: tuple.weight().map(|w| weight(arn, w)).transpose()?,
+        });
     }
     match action.target_group_arn() {
-        Some(arn) if target_groups.is_empty() => target_groups.push(Tuple { target_group_arn: arn.to_owned(), weight: None }),
+        Some(arn) if target_groups.is_empty() => {
+            target_groups.push(Tuple { target_group_arn: arn.to_owned(), weight: None })
+        }
         Some(arn) if !target_groups.iter().any(|t| t.target_group_arn == arn) => {
             return Err(format!("a forward whose TargetGroupArn {arn} is not in its ForwardConfig"));
         }
@@ -98,32 +107,37 @@ fn forward(action: &sdk::Action) -> Result<Forward, String> {
         return Err("a forward without a target group".to_owned());
     }
     let stickiness = action.forward_config().and_then(|f| f.target_group_stickiness_config());
-    let target_group_stickiness_config =
-        stickiness.map(|s| Stickiness { enabled: s.enabled().unwrap_or(false), duration_seconds: s.duration_seconds() });
+    let target_group_stickiness_config = stickiness
+        .map(|s| Stickiness { enabled: s.enabled().unwrap_or(false), duration_seconds: s.duration_seconds() });
     Ok(Forward { target_groups, target_group_stickiness_config })
 }
 
 fn weight(arn: &str, weight: i32) -> Result<u16, String> {
     let most = LIMITS.max_weight;
-    u16::try_from(weight).ok().filter(|w| *w <= most).ok_or_else(|| format!("weight {weight} of {arn} is not within 0–{most}"))
+    u16::try_from(weight)
+        .ok()
+        .filter(|w| *w <= most)
+        .ok_or_else(|| format!("weight {weight} of {arn} is not within 0–{most}"))
 }
 
 fn one_to_sdk(action: &Action) -> Result<sdk::Action, String> {
     let mut builder = sdk::Action::builder().set_order(order(action));
     builder = match action {
-        Action::Forward { forward_config, .. } => builder.r#type(Type::Forward).forward_config(forward_to_sdk(forward_config)?),
+        Action::Forward { forward_config, .. } => {
+            builder.r#type(Type::Forward).forward_config(forward_to_sdk(forward_config)?)
+        }
         Action::Redirect { redirect_config, .. } => {
             builder.r#type(Type::Redirect).redirect_config(config::redirect_to_sdk(redirect_config)?)
         }
-        Action::FixedResponse { fixed_response_config, .. } => {
-            builder.r#type(Type::FixedResponse).fixed_response_config(config::fixed_response_to_sdk(fixed_response_config)?)
-        }
-        Action::AuthenticateOidc { authenticate_oidc_config, .. } => {
-            builder.r#type(Type::AuthenticateOidc).authenticate_oidc_config(config::oidc_to_sdk(authenticate_oidc_config)?)
-        }
-        Action::AuthenticateCognito { authenticate_cognito_config, .. } => {
-            builder.r#type(Type::AuthenticateCognito).authenticate_cognito_config(config::cognito_to_sdk(authenticate_cognito_config)?)
-        }
+        Action::FixedResponse { fixed_response_config, .. } => builder
+            .r#type(Type::FixedResponse)
+            .fixed_response_config(config::fixed_response_to_sdk(fixed_response_config)?),
+        Action::AuthenticateOidc { authenticate_oidc_config, .. } => builder
+            .r#type(Type::AuthenticateOidc)
+            .authenticate_oidc_config(config::oidc_to_sdk(authenticate_oidc_config)?),
+        Action::AuthenticateCognito { authenticate_cognito_config, .. } => builder
+            .r#type(Type::AuthenticateCognito)
+            .authenticate_cognito_config(config::cognito_to_sdk(authenticate_cognito_config)?),
         Action::JwtValidation { jwt_validation_config, .. } => {
             builder.r#type(Type::JwtValidation).jwt_validation_config(config::jwt_to_sdk(jwt_validation_config)?)
         }
@@ -137,7 +151,9 @@ fn forward_to_sdk(forward: &Forward) -> Result<sdk::ForwardActionConfig, String>
     match tuples.len() {
         0 => return Err("a forward without a target group".to_owned()),
         1 => {}
-        n if n > LIMITS.max_members => return Err(format!("{n} target groups in an action; ELBv2 takes {}", LIMITS.max_members)),
+        n if n > LIMITS.max_members => {
+            return Err(format!("{n} target groups in an action; ELBv2 takes {}", LIMITS.max_members));
+        }
         _ if tuples.iter().any(|t| t.weight.is_none()) => {
             return Err("a forward to several groups, one of them without a weight".to_owned());
         }
@@ -148,15 +164,20 @@ fn forward_to_sdk(forward: &Forward) -> Result<sdk::ForwardActionConfig, String>
     for t in tuples {
         let checked = t.weight.map(|w| weight(&t.target_group_arn, i32::from(w))).transpose()?;
         builder = builder.target_groups(
-            sdk::TargetGroupTuple::builder().target_group_arn(&t.target_group_arn).set_weight(checked.map(i32::from)).build(),
+            sdk::TargetGroupTuple::builder()
+                .target_group_arn(&t.target_group_arn)
+                .set_weight(checked.map(i32::from))
+                .build(),
         );
     }
     let stickiness = forward.target_group_stickiness_config.as_ref();
     Ok(builder
-        .set_target_group_stickiness_config(
-            stickiness
-                .map(|s| sdk::TargetGroupStickinessConfig::builder().enabled(s.enabled).set_duration_seconds(s.duration_seconds).build()),
-        )
+        .set_target_group_stickiness_config(stickiness.map(|s| {
+            sdk::TargetGroupStickinessConfig::builder()
+                .enabled(s.enabled)
+                .set_duration_seconds(s.duration_seconds)
+                .build()
+        }))
         .build())
 }
 
@@ -190,15 +211,21 @@ mod tests {
 
     #[test]
     fn a_client_secret_is_neither_kept_nor_sent() {
-        let secret = sdk::AuthenticateOidcActionConfig::builder().issuer("i").client_id("c").client_secret("S3CRET").build();
+        let secret =
+            sdk::AuthenticateOidcActionConfig::builder().issuer("i").client_id("c").client_secret("S3CRET").build();
         let read =
-            from_sdk(&[sdk::Action::builder().r#type(Type::AuthenticateOidc).authenticate_oidc_config(secret).build()]).expect("readable");
+            from_sdk(&[sdk::Action::builder().r#type(Type::AuthenticateOidc).authenticate_oidc_config(secret).build()])
+                .expect("readable");
         let kept = serde_json::to_string(&read).expect("json");
         assert!(
-            !kept.contains("S3CRET") && !kept.contains("ClientSecret\":\"") && kept.contains(r#""UseExistingClientSecret":true"#),
+            !kept.contains("S3CRET")
+                && !kept.contains("ClientSecret\":\"")
+                && kept.contains(r#""UseExistingClientSecret":true"#),
             "{kept}"
         );
-        let smuggled = parse(json!([{"Type": "authenticate-oidc", "AuthenticateOidcConfig": {"ClientId": "c", "ClientSecret": "S3CRET"}}]));
+        let smuggled = parse(
+            json!([{"Type": "authenticate-oidc", "AuthenticateOidcConfig": {"ClientId": "c", "ClientSecret": "S3CRET"}}]),
+        );
         let sent = to_sdk(&smuggled).expect("writable");
         let oidc = sent[0].authenticate_oidc_config().expect("oidc");
         assert_eq!((oidc.client_secret(), oidc.use_existing_client_secret()), (None, Some(true)));
@@ -206,8 +233,9 @@ mod tests {
 
     #[test]
     fn a_lone_group_is_read_in_all_three_spellings() {
-        let config =
-            sdk::ForwardActionConfig::builder().target_groups(sdk::TargetGroupTuple::builder().target_group_arn("a").build()).build();
+        let config = sdk::ForwardActionConfig::builder()
+            .target_groups(sdk::TargetGroupTuple::builder().target_group_arn("a").build())
+            .build();
         let base = sdk::Action::builder().r#type(Type::Forward);
         for action in [
             base.clone().target_group_arn("a"),
@@ -222,15 +250,24 @@ mod tests {
     #[test]
     fn what_must_not_be_written_is_refused() {
         let forward = |groups: Value| {
-            to_sdk(&parse(json!([{"Type": "forward", "ForwardConfig": {"TargetGroups": groups}}]))).err().unwrap_or_default()
+            to_sdk(&parse(json!([{"Type": "forward", "ForwardConfig": {"TargetGroups": groups}}])))
+                .err()
+                .unwrap_or_default()
         };
         let of = |w: u16| json!({"TargetGroupArn": format!("g{w}"), "Weight": w});
         assert_eq!(forward(json!([of(0), of(0)])), "all weights are 0");
-        assert_eq!(forward(json!([of(1), {"TargetGroupArn": "b"}])), "a forward to several groups, one of them without a weight");
+        assert_eq!(
+            forward(json!([of(1), {"TargetGroupArn": "b"}])),
+            "a forward to several groups, one of them without a weight"
+        );
         assert_eq!(forward(json!([of(1000), of(1)])), "weight 1000 of g1000 is not within 0–999");
-        assert_eq!(forward(json!([of(1), of(2), of(3), of(4), of(5), of(6)])), "6 target groups in an action; ELBv2 takes 5");
+        assert_eq!(
+            forward(json!([of(1), of(2), of(3), of(4), of(5), of(6)])),
+            "6 target groups in an action; ELBv2 takes 5"
+        );
         assert_eq!(forward(json!([of(0)])), "");
-        let unknown = parse(json!([{"Type": "redirect", "RedirectConfig": {"StatusCode": "HTTP_301", "Teleport": "x"}}]));
+        let unknown =
+            parse(json!([{"Type": "redirect", "RedirectConfig": {"StatusCode": "HTTP_301", "Teleport": "x"}}]));
         assert_eq!(to_sdk(&unknown).err().as_deref(), Some("RedirectConfig.Teleport is not known to this build"));
         assert!(to_sdk(&[]).is_err());
     }
@@ -244,6 +281,9 @@ mod tests {
         );
         let redirect = sdk::RedirectActionConfig::builder().build();
         let mixed = base.r#type(Type::Forward).target_group_arn("a").redirect_config(redirect).build();
-        assert_eq!(from_sdk(&[mixed]).err().as_deref(), Some("an action of type forward with a configuration of redirect"));
+        assert_eq!(
+            from_sdk(&[mixed]).err().as_deref(),
+            Some("an action of type forward with a configuration of redirect")
+        );
     }
 }

@@ -26,7 +26,9 @@ fn one(condition: &RuleCondition) -> String {
             let c = condition.http_request_method_config();
             ("method".to_owned(), either(c.map(|c| (c.values(), &[][..])), condition))
         }
-        "source-ip" => ("source".to_owned(), either(condition.source_ip_config().map(|c| (c.values(), &[][..])), condition)),
+        "source-ip" => {
+            ("source".to_owned(), either(condition.source_ip_config().map(|c| (c.values(), &[][..])), condition))
+        }
         "query-string" => ("query".to_owned(), query(condition)),
         other => (other.to_owned(), either(None, condition)),
     };
@@ -65,15 +67,21 @@ mod tests {
         let pair = sdk::QueryStringKeyValuePair::builder().key("v").value("2").build();
         let header = sdk::HttpHeaderConditionConfig::builder().http_header_name("X-Canary").values("yes").build();
         let conditions = [
-            of("host-header").host_header_config(sdk::HostHeaderConditionConfig::builder().values("a.example").build()).build(),
+            of("host-header")
+                .host_header_config(sdk::HostHeaderConditionConfig::builder().values("a.example").build())
+                .build(),
             of("path-pattern").values("/api*").values("/ad*").build(),
-            of("path-pattern").path_pattern_config(sdk::PathPatternConditionConfig::builder().regex_values("^/x").build()).build(),
+            of("path-pattern")
+                .path_pattern_config(sdk::PathPatternConditionConfig::builder().regex_values("^/x").build())
+                .build(),
             of("http-header").http_header_config(header).build(),
             of("http-request-method")
                 .http_request_method_config(sdk::HttpRequestMethodConditionConfig::builder().values("GET").build())
                 .build(),
             of("query-string").query_string_config(QueryStringConditionConfig::builder().values(pair).build()).build(),
-            of("source-ip").source_ip_config(sdk::SourceIpConditionConfig::builder().values("10.0.0.0/8").build()).build(),
+            of("source-ip")
+                .source_ip_config(sdk::SourceIpConditionConfig::builder().values("10.0.0.0/8").build())
+                .build(),
             of("moon-phase").values("full").build(),
         ];
         assert_eq!(

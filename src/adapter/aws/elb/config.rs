@@ -31,7 +31,11 @@ pub(super) fn redirect_to_sdk(config: &Config) -> Result<sdk::RedirectActionConf
 }
 
 pub(super) fn fixed_response(c: &sdk::FixedResponseActionConfig) -> Config {
-    Filled::default().put("MessageBody", c.message_body()).put("StatusCode", c.status_code()).put("ContentType", c.content_type()).done()
+    Filled::default()
+        .put("MessageBody", c.message_body())
+        .put("StatusCode", c.status_code())
+        .put("ContentType", c.content_type())
+        .done()
 }
 
 pub(super) fn fixed_response_to_sdk(config: &Config) -> Result<sdk::FixedResponseActionConfig, String> {
@@ -56,7 +60,10 @@ pub(super) fn oidc(c: &sdk::AuthenticateOidcActionConfig) -> Config {
         .put("Scope", c.scope())
         .put("SessionTimeout", c.session_timeout())
         .map("AuthenticationRequestExtraParams", c.authentication_request_extra_params())
-        .put("OnUnauthenticatedRequest", c.on_unauthenticated_request().map(sdk::AuthenticateOidcActionConditionalBehaviorEnum::as_str))
+        .put(
+            "OnUnauthenticatedRequest",
+            c.on_unauthenticated_request().map(sdk::AuthenticateOidcActionConditionalBehaviorEnum::as_str),
+        )
         .put("UseExistingClientSecret", Some(true))
         .done()
 }
@@ -90,7 +97,10 @@ pub(super) fn cognito(c: &sdk::AuthenticateCognitoActionConfig) -> Config {
         .put("Scope", c.scope())
         .put("SessionTimeout", c.session_timeout())
         .map("AuthenticationRequestExtraParams", c.authentication_request_extra_params())
-        .put("OnUnauthenticatedRequest", c.on_unauthenticated_request().map(sdk::AuthenticateCognitoActionConditionalBehaviorEnum::as_str))
+        .put(
+            "OnUnauthenticatedRequest",
+            c.on_unauthenticated_request().map(sdk::AuthenticateCognitoActionConditionalBehaviorEnum::as_str),
+        )
         .done()
 }
 
@@ -111,7 +121,11 @@ pub(super) fn cognito_to_sdk(config: &Config) -> Result<sdk::AuthenticateCognito
 
 pub(super) fn jwt(c: &sdk::JwtValidationActionConfig) -> Config {
     let claims = c.additional_claims.as_ref().map(|claims| claims.iter().map(claim).collect::<Vec<_>>());
-    Filled::default().put("JwksEndpoint", c.jwks_endpoint()).put("Issuer", c.issuer()).put("AdditionalClaims", claims).done()
+    Filled::default()
+        .put("JwksEndpoint", c.jwks_endpoint())
+        .put("Issuer", c.issuer())
+        .put("AdditionalClaims", claims)
+        .done()
 }
 
 fn claim(c: &sdk::JwtValidationActionAdditionalClaim) -> Value {
@@ -121,7 +135,10 @@ fn claim(c: &sdk::JwtValidationActionAdditionalClaim) -> Value {
 
 pub(super) fn jwt_to_sdk(config: &Config) -> Result<sdk::JwtValidationActionConfig, String> {
     let mut from = Taken::new("JwtValidationConfig", config);
-    let claims = from.list("AdditionalClaims")?.map(|all| all.into_iter().map(claim_to_sdk).collect::<Result<Vec<_>, _>>()).transpose()?;
+    let claims = from
+        .list("AdditionalClaims")?
+        .map(|all| all.into_iter().map(claim_to_sdk).collect::<Result<Vec<_>, _>>())
+        .transpose()?;
     let built = sdk::JwtValidationActionConfig::builder()
         .set_jwks_endpoint(from.text("JwksEndpoint")?)
         .set_issuer(from.text("Issuer")?)
@@ -131,11 +148,13 @@ pub(super) fn jwt_to_sdk(config: &Config) -> Result<sdk::JwtValidationActionConf
 }
 
 fn claim_to_sdk(value: Value) -> Result<sdk::JwtValidationActionAdditionalClaim, String> {
-    let config: Config =
-        serde_json::from_value(value).map_err(|_| "JwtValidationConfig.AdditionalClaims is not a list of objects".to_owned())?;
+    let config: Config = serde_json::from_value(value)
+        .map_err(|_| "JwtValidationConfig.AdditionalClaims is not a list of objects".to_owned())?;
     let mut from = Taken::new("AdditionalClaims", &config);
-    let values =
-        from.list("Values")?.map(|all| all.into_iter().map(serde_json::from_value).collect::<Result<Vec<String>, _>>()).transpose();
+    let values = from
+        .list("Values")?
+        .map(|all| all.into_iter().map(serde_json::from_value).collect::<Result<Vec<String>, _>>())
+        .transpose();
     let built = sdk::JwtValidationActionAdditionalClaim::builder()
         .set_format(from.text("Format")?.map(|s| s.as_str().into()))
         .set_name(from.text("Name")?)

@@ -75,9 +75,8 @@ where
         let status = error.raw_response().map(|r| r.status().as_u16());
         match &error {
             SdkError::TimeoutError(_) => Self::Unknown("no answer in time".to_owned()),
-            SdkError::ConstructionFailure(_) => {
-                no_credentials(&error).unwrap_or_else(|| Self::NotSent("the request could not be made (is a region set?)".to_owned()))
-            }
+            SdkError::ConstructionFailure(_) => no_credentials(&error)
+                .unwrap_or_else(|| Self::NotSent("the request could not be made (is a region set?)".to_owned())),
             SdkError::DispatchFailure(_) => no_credentials(&error).unwrap_or_else(|| not_dispatched(&error)),
             SdkError::ServiceError(_) => answered(error.code(), error.message(), status),
             _ => unusable(&error, status),
@@ -203,7 +202,10 @@ mod tests {
         assert_eq!(kind("Throttling", "", 503), Failure::Throttled);
         assert_eq!(kind("RuleNotFound", "gone", 400), Failure::NotFound("RuleNotFound: gone".into()));
         assert_eq!(kind("AccessDenied", "no", 403), Failure::Denied("AccessDenied: no".into()));
-        assert_eq!(kind("InvalidConfigurationRequest", "x", 400), Failure::Refused("InvalidConfigurationRequest: x".into()));
+        assert_eq!(
+            kind("InvalidConfigurationRequest", "x", 400),
+            Failure::Refused("InvalidConfigurationRequest: x".into())
+        );
         assert_eq!(kind("InternalFailure", "x", 500), Failure::Unknown("InternalFailure: x".into()));
         assert_eq!(answered(None, None, Some(503)), Failure::Unknown("HTTP 503".into()));
         assert_eq!(answered(None, None, Some(403)), Failure::Unknown("HTTP 403".into()));
@@ -212,7 +214,10 @@ mod tests {
     #[test]
     fn no_secret_and_no_page_gets_out() {
         let quoted = "The Canonical String for this request should have been 'POST / x-amz-security-token:SECRET'";
-        assert_eq!(answered(Some("SignatureDoesNotMatch"), Some(quoted), Some(403)), Failure::Credentials("SignatureDoesNotMatch".into()));
+        assert_eq!(
+            answered(Some("SignatureDoesNotMatch"), Some(quoted), Some(403)),
+            Failure::Credentials("SignatureDoesNotMatch".into())
+        );
         assert_eq!(answered(Some("Weird"), Some(quoted), Some(400)), Failure::Refused("Weird".into()));
         assert_eq!(answered(Some("Weird"), Some("<html><body>hello"), Some(500)), Failure::Unknown("Weird".into()));
         let long = answered(Some("Weird"), Some(&"ä".repeat(5000)), Some(400));

@@ -21,7 +21,12 @@ impl Filled {
     pub(super) fn map(self, name: &str, value: Option<&HashMap<String, String>>) -> Self {
         // Sorted, so that what the journal keeps does not depend on a hash.
         let sorted = value.map(|m| m.iter().collect::<BTreeMap<_, _>>());
-        self.put(name, sorted.map(|m| m.into_iter().map(|(k, v)| (k.clone(), Value::from(v.clone()))).collect::<serde_json::Map<_, _>>()))
+        self.put(
+            name,
+            sorted.map(|m| {
+                m.into_iter().map(|(k, v)| (k.clone(), Value::from(v.clone()))).collect::<serde_json::Map<_, _>>()
+            }),
+        )
     }
 
     pub(super) fn done(self) -> Config {

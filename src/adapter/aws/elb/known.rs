@@ -32,7 +32,14 @@ const ACTION: Shape = Fields(&[
     ("ForwardConfig", FORWARD),
     (
         "RedirectConfig",
-        Fields(&[("Protocol", Text), ("Port", Text), ("Host", Text), ("Path", Text), ("Query", Text), ("StatusCode", Text)]),
+        Fields(&[
+            ("Protocol", Text),
+            ("Port", Text),
+            ("Host", Text),
+            ("Path", Text),
+            ("Query", Text),
+            ("StatusCode", Text),
+        ]),
     ),
     ("FixedResponseConfig", Fields(&[("MessageBody", Text), ("StatusCode", Text), ("ContentType", Text)])),
     ("AuthenticateOidcConfig", OIDC),
@@ -97,7 +104,9 @@ pub(super) enum Unmodelled {
 /// The first element under an action that is not known.
 pub(super) fn check(xml: &str) -> Result<(), Unmodelled> {
     let document = Document::parse(xml).map_err(|_| Unmodelled::Opaque)?;
-    let lists = document.descendants().filter(|n| n.is_element() && matches!(n.tag_name().name(), "Actions" | "DefaultActions"));
+    let lists = document
+        .descendants()
+        .filter(|n| n.is_element() && matches!(n.tag_name().name(), "Actions" | "DefaultActions"));
     for list in lists {
         let mut path = vec![list.tag_name().name()];
         if walk(list, &List(&ACTION), &mut path).is_err() {
@@ -184,7 +193,10 @@ mod tests {
                 "Actions/member/AuthenticateOidcConfig/AuthenticationRequestExtraParams/entry/when",
             ),
         ] {
-            assert_eq!(unknown(actions), format!("arn:1: this build does not know {path}, and would lose it on a write"));
+            assert_eq!(
+                unknown(actions),
+                format!("arn:1: this build does not know {path}, and would lose it on a write")
+            );
         }
     }
 

@@ -59,7 +59,8 @@ pub struct Alb {
 
 /// Pauses as in [`SDK`], `speed` times as fast, and not random: a rehearsal in virtual time must repeat.
 fn read_retries(speed: f64) -> RetryConfig {
-    let exponential = RetryConfig::standard().with_max_attempts(SDK.count()).with_initial_backoff(SDK.first().div_f64(speed));
+    let exponential =
+        RetryConfig::standard().with_max_attempts(SDK.count()).with_initial_backoff(SDK.first().div_f64(speed));
     exponential.with_max_backoff(SDK.most()).with_use_static_exponential_base(true)
 }
 
@@ -206,14 +207,26 @@ impl Alb {
     async fn write(&self, id: &RouteId, content: &Content, deadline: Duration) -> Result<(), Failure> {
         let actions = elb::actions(content).map_err(|why| Failure::Refused(why.to_string()))?;
         let actions = Some(action::to_sdk(&actions).map_err(Failure::Refused)?);
-        let timeouts = TimeoutConfig::builder().read_timeout(deadline).operation_attempt_timeout(deadline).operation_timeout(deadline);
+        let timeouts = TimeoutConfig::builder()
+            .read_timeout(deadline)
+            .operation_attempt_timeout(deadline)
+            .operation_timeout(deadline);
         let own = elbv2::config::Builder::new().timeout_config(timeouts.build());
         let (arn, writes) = (id.id(), &self.writes);
         match id.kind() {
-            RouteKind::Rule => drop(writes.modify_rule().rule_arn(arn).set_actions(actions).customize().config_override(own).send().await?),
+            RouteKind::Rule => drop(
+                writes.modify_rule().rule_arn(arn).set_actions(actions).customize().config_override(own).send().await?,
+            ),
             RouteKind::Default => {
                 drop(
-                    writes.modify_listener().listener_arn(arn).set_default_actions(actions).customize().config_override(own).send().await?,
+                    writes
+                        .modify_listener()
+                        .listener_arn(arn)
+                        .set_default_actions(actions)
+                        .customize()
+                        .config_override(own)
+                        .send()
+                        .await?,
                 );
             }
         }
@@ -291,7 +304,11 @@ impl Inventory for Alb {
         self.known(self.matching_load_balancers(selector, detail).await).await
     }
 
-    async fn listeners(&self, load_balancer: &str, detail: Detail) -> Result<Vec<(Listener, Vec<LiveRoute>)>, Unreadable> {
+    async fn listeners(
+        &self,
+        load_balancer: &str,
+        detail: Detail,
+    ) -> Result<Vec<(Listener, Vec<LiveRoute>)>, Unreadable> {
         let all = match detail {
             Detail::Listed => self.untagged_routes(load_balancer).await,
             Detail::Whole => self.all_routes(load_balancer).await,
@@ -322,7 +339,13 @@ impl Marks for Alb {
     }
 
     async fn remove(&self, arns: &[String], keys: &[String]) -> Result<(), WriteError> {
-        let done = self.writes.remove_tags().set_resource_arns(Some(arns.to_vec())).set_tag_keys(Some(keys.to_vec())).send().await;
+        let done = self
+            .writes
+            .remove_tags()
+            .set_resource_arns(Some(arns.to_vec()))
+            .set_tag_keys(Some(keys.to_vec()))
+            .send()
+            .await;
         self.known(done.map(drop).map_err(Failure::from)).await
     }
 }

@@ -138,12 +138,22 @@ pub(super) async fn target_health(elb: &Client, group: &str) -> Result<Vec<sdk::
 
 pub(super) async fn load_balancer_attributes(elb: &Client, arn: &str) -> Result<BTreeMap<String, String>, Failure> {
     let out = elb.describe_load_balancer_attributes().load_balancer_arn(arn).send().await?;
-    Ok(out.attributes.unwrap_or_default().into_iter().filter_map(|a| Some((a.key?, a.value.unwrap_or_default()))).collect())
+    Ok(out
+        .attributes
+        .unwrap_or_default()
+        .into_iter()
+        .filter_map(|a| Some((a.key?, a.value.unwrap_or_default())))
+        .collect())
 }
 
 pub(super) async fn target_group_attributes(elb: &Client, arn: &str) -> Result<BTreeMap<String, String>, Failure> {
     let out = elb.describe_target_group_attributes().target_group_arn(arn).send().await?;
-    Ok(out.attributes.unwrap_or_default().into_iter().filter_map(|a| Some((a.key?, a.value.unwrap_or_default()))).collect())
+    Ok(out
+        .attributes
+        .unwrap_or_default()
+        .into_iter()
+        .filter_map(|a| Some((a.key?, a.value.unwrap_or_default())))
+        .collect())
 }
 
 /// The tags of any number of resources, by ARN; one without tags has an empty entry.
@@ -155,7 +165,8 @@ pub(super) async fn tags(elb: &Client, arns: &[String]) -> Result<BTreeMap<Strin
     let mut all: BTreeMap<String, Tags> = arns.iter().map(|a| (a.clone(), Tags::new())).collect();
     for d in described.await? {
         if let Some(arn) = d.resource_arn {
-            let tags = d.tags.unwrap_or_default().into_iter().filter_map(|t| Some((t.key?, t.value.unwrap_or_default())));
+            let tags =
+                d.tags.unwrap_or_default().into_iter().filter_map(|t| Some((t.key?, t.value.unwrap_or_default())));
             all.entry(arn).or_default().extend(tags);
         }
     }

@@ -23,7 +23,10 @@ impl Alb {
     }
 
     /// The same without tags.
-    pub(super) async fn untagged_routes(&self, load_balancer: &str) -> Result<Vec<(Listener, Vec<LiveRoute>)>, Failure> {
+    pub(super) async fn untagged_routes(
+        &self,
+        load_balancer: &str,
+    ) -> Result<Vec<(Listener, Vec<LiveRoute>)>, Failure> {
         let (found, apart) = match read::listeners(&self.elb, load_balancer, Look::Through).await {
             Err(Failure::Unrepresentable(_)) => {
                 let named = read::listeners(&self.elb, load_balancer, Look::Over).await?;
@@ -41,7 +44,8 @@ impl Alb {
     async fn with_rules(&self, found: &sdk::Listener, apart: &Found) -> Result<(Listener, Vec<LiveRoute>), Failure> {
         let mut listener = view::listener(found)?;
         self.remember(&listener.arn, listener.port);
-        let default = apart.get(&RouteId::default_route(&listener.arn)).cloned().unwrap_or_else(|| view::default_route(found));
+        let default =
+            apart.get(&RouteId::default_route(&listener.arn)).cloned().unwrap_or_else(|| view::default_route(found));
         let mut read = vec![default.map_err(|why| view::unread_default(found, why))];
         match self.rules_of(&listener).await {
             Ok(rules) => read.extend(rules),
@@ -49,7 +53,12 @@ impl Alb {
             Err(Failure::Credentials(why)) => return Err(Failure::Credentials(why)),
             Err(why) => {
                 let label = format!("{} rules", listener.port);
-                listener.unread.push(Unread { id: RouteId::default_route(&listener.arn), label, groups: Vec::new(), why: why.into() });
+                listener.unread.push(Unread {
+                    id: RouteId::default_route(&listener.arn),
+                    label,
+                    groups: Vec::new(),
+                    why: why.into(),
+                });
             }
         }
         let mut routes = Vec::new();
@@ -77,7 +86,10 @@ impl Alb {
             found => (found?, Found::new()),
         };
         let one = |rule: &sdk::Rule| {
-            let read = rule.rule_arn().and_then(|arn| apart.remove(&RouteId::rule(arn))).unwrap_or_else(|| view::rule(rule, port));
+            let read = rule
+                .rule_arn()
+                .and_then(|arn| apart.remove(&RouteId::rule(arn)))
+                .unwrap_or_else(|| view::rule(rule, port));
             read.map_err(|why| view::unread_rule(rule, port, why))
         };
         Ok(found.iter().map(one).collect())
@@ -109,7 +121,8 @@ impl Alb {
     /// A result for each ARN. Where a batch fails for what may be one route's fault, each is asked for alone.
     pub(super) async fn routes_by_arn(&self, ids: &[RouteId]) -> Found {
         let distinct: BTreeSet<_> = ids.iter().cloned().collect();
-        let (rules, listeners): (Vec<_>, Vec<_>) = distinct.into_iter().partition(|id: &RouteId| id.kind() == RouteKind::Rule);
+        let (rules, listeners): (Vec<_>, Vec<_>) =
+            distinct.into_iter().partition(|id: &RouteId| id.kind() == RouteKind::Rule);
         let chunks = rules.chunks(BATCH).chain(listeners.chunks(BATCH)).map(<[_]>::to_vec).collect::<Vec<_>>();
         stream::iter(chunks).map(|chunk| self.chunk(chunk)).buffered(PARALLEL).concat().await
     }

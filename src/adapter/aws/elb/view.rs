@@ -8,7 +8,9 @@ use aws_sdk_elasticloadbalancingv2::types::TargetHealthStateEnum as State;
 use super::failure::Failure;
 use super::{action, condition};
 use crate::domain::elb;
-use crate::domain::elb::balancer::{HealthCheck, Listener, LiveRoute, LoadBalancer, Tags, Target, TargetGroup, TargetState};
+use crate::domain::elb::balancer::{
+    HealthCheck, Listener, LiveRoute, LoadBalancer, Tags, Target, TargetGroup, TargetState,
+};
 use crate::domain::traffic::{RouteId, Unread};
 
 fn text(value: Option<&str>) -> String {
@@ -100,7 +102,8 @@ pub(super) fn unread_rule(r: &sdk::Rule, port: u16, why: Failure) -> Unread {
 
 /// The groups of actions of which elements may be missing.
 fn groups(actions: &[sdk::Action]) -> Vec<String> {
-    let tuples = actions.iter().filter_map(sdk::Action::forward_config).flat_map(sdk::ForwardActionConfig::target_groups);
+    let tuples =
+        actions.iter().filter_map(sdk::Action::forward_config).flat_map(sdk::ForwardActionConfig::target_groups);
     let tuples = tuples.filter_map(sdk::TargetGroupTuple::target_group_arn);
     actions.iter().filter_map(sdk::Action::target_group_arn).chain(tuples).map(str::to_owned).collect()
 }
@@ -168,8 +171,11 @@ mod tests {
 
     #[test]
     fn an_unknown_target_state_is_not_healthy() {
-        let described =
-            |s: &str| sdk::TargetHealthDescription::builder().target_health(sdk::TargetHealth::builder().state(s.into()).build()).build();
+        let described = |s: &str| {
+            sdk::TargetHealthDescription::builder()
+                .target_health(sdk::TargetHealth::builder().state(s.into()).build())
+                .build()
+        };
         assert_eq!(target(&described("healthy")).state, TargetState::Healthy);
         assert_eq!(target(&described("glowing")).state, TargetState::Unavailable);
         assert_eq!(target(&sdk::TargetHealthDescription::builder().build()).state, TargetState::Unavailable);

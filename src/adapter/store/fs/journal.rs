@@ -116,8 +116,10 @@ impl Writer {
         };
         known.forget(); // it is outdated now, and may be ten thousand records
         let record = Record { seq: self.seq + 1, time, run: self.run.clone(), event: event.clone(), newer: None };
-        let (text, sum) = line(&self.sum, &record)
-            .map_err(|e| StoreError::Io { path: self.path.display().to_string(), message: format!("a record that is not JSON: {e}") })?;
+        let (text, sum) = line(&self.sum, &record).map_err(|e| StoreError::Io {
+            path: self.path.display().to_string(),
+            message: format!("a record that is not JSON: {e}"),
+        })?;
         if let Err(error) = self.write(end, text.as_bytes()) {
             // Best effort: what remains is a torn record, and the next reader drops it.
             let _ = self.file.set_len(end);

@@ -138,7 +138,11 @@ impl Store for Local {
     async fn find(&self, reference: &str) -> Result<Vec<RunSummary>, StoreError> {
         // Whoever is in a hurry names the run; how many others there have been must not matter then.
         let by_id = self.list(|id| id == reference)?;
-        Ok(if by_id.is_empty() { self.list(|_| true)?.into_iter().filter(|run| run.plan == reference).collect() } else { by_id })
+        Ok(if by_id.is_empty() {
+            self.list(|_| true)?.into_iter().filter(|run| run.plan == reference).collect()
+        } else {
+            by_id
+        })
     }
 
     async fn put_request(&self, run: &str, request: &Request) -> Result<(), StoreError> {

@@ -132,7 +132,9 @@ impl Claim {
     async fn read_again(&self, api: &Api<Lease>, known: &mut Known) {
         match self.reach.insist(api.get_opt(&known.name)).await {
             Ok(None) => known.version = None,
-            Ok(Some(found)) if claimed(&found, &self.taking) || (free(&found) && transitions(&found) == known.transitions) => {
+            Ok(Some(found))
+                if claimed(&found, &self.taking) || (free(&found) && transitions(&found) == known.transitions) =>
+            {
                 known.version = Version::of(&found);
             }
             // Also one that is free again by now: what was done meanwhile is not ours to know.
@@ -150,7 +152,12 @@ impl Claim {
         let leases = self.leases();
         let late = leases.iter().filter(|k| !k.ended()).find(|k| k.age(now) + need >= DURATION)?;
         let why = late.trouble.as_ref().map_or_else(String::new, |why| format!(": {why}"));
-        Some(format!("the lock (lease {} in {}) was not renewed for {} s{why}", late.name, self.reach.place(), late.age(now).as_secs()))
+        Some(format!(
+            "the lock (lease {} in {}) was not renewed for {} s{why}",
+            late.name,
+            self.reach.place(),
+            late.age(now).as_secs()
+        ))
     }
 
     /// Gives back what is ours, so that the next one need not wait.
@@ -175,7 +182,11 @@ impl Claim {
             match put(&self.reach, &api, &empty).await {
                 Err(Trouble::Conflict) => self.read_again(&api, &mut known).await,
                 Err(trouble) => {
-                    tracing::warn!("the lease {} is not given back and ends by itself in {} s: {trouble}", known.name, DURATION.as_secs());
+                    tracing::warn!(
+                        "the lease {} is not given back and ends by itself in {} s: {trouble}",
+                        known.name,
+                        DURATION.as_secs()
+                    );
                     break;
                 }
                 Ok(_) => break,

@@ -77,10 +77,13 @@ async fn get(reach: &Reach, api: &Api<ConfigMap>, run: &str) -> Result<ConfigMap
 
 /// Leaves a request, once.
 pub async fn put(reach: &Reach, run: &str, request: &Request) -> Result<(), StoreError> {
-    let text = serde_json::to_string(request).map_err(|e| StoreError::Io { path: name(Part::Requests, run), message: e.to_string() })?;
+    let text = serde_json::to_string(request)
+        .map_err(|e| StoreError::Io { path: name(Part::Requests, run), message: e.to_string() })?;
     let ours = format!("{:016x}", fastrand::u64(..));
     change(reach, run, |desk| {
-        if desk.data.iter().flatten().any(|(key, _)| key.ends_with(&ours)) || done(desk).iter().any(|key| key.ends_with(&ours)) {
+        if desk.data.iter().flatten().any(|(key, _)| key.ends_with(&ours))
+            || done(desk).iter().any(|key| key.ends_with(&ours))
+        {
             return false;
         }
         let number: u64 = desk.annotations().get(NEXT).and_then(|n| n.parse().ok()).unwrap_or(1);
@@ -102,7 +105,8 @@ pub async fn pending(reach: &Reach, run: &str) -> Result<Vec<(String, Request)>,
         tracing::warn!(?bad, "requests that cannot be read are set aside in {}", name(Part::Requests, run));
         change(reach, run, |desk| {
             let data = desk.data.get_or_insert_default();
-            let moved: Vec<_> = bad.iter().filter_map(|key| Some((format!("{key}{ASIDE}"), data.remove(key)?))).collect();
+            let moved: Vec<_> =
+                bad.iter().filter_map(|key| Some((format!("{key}{ASIDE}"), data.remove(key)?))).collect();
             let any = !moved.is_empty();
             data.extend(moved);
             any

@@ -153,8 +153,11 @@ impl Writer {
             close.annotations_mut().insert(CLOSED.to_owned(), "true".to_owned());
             self.piece = self.put(reach, close).await?;
         }
-        let (mut next, number) =
-            if closed(&self.piece) { (piece(&self.run, self.number + 1, ""), self.number + 1) } else { (self.piece.clone(), self.number) };
+        let (mut next, number) = if closed(&self.piece) {
+            (piece(&self.run, self.number + 1, ""), self.number + 1)
+        } else {
+            (self.piece.clone(), self.number)
+        };
         let whole = contents(&next).to_owned() + &text;
         if whole.len() >= FULL {
             next.annotations_mut().insert(CLOSED.to_owned(), "true".to_owned());
@@ -190,7 +193,9 @@ impl Writer {
             }
             match reach.insist(api.get_opt(&name)).await.map_err(error)? {
                 Some(found) if says(&found, &piece) => return Ok(found),
-                Some(found) if found.resource_version() != piece.resource_version() => return Err(error(Trouble::Conflict)),
+                Some(found) if found.resource_version() != piece.resource_version() => {
+                    return Err(error(Trouble::Conflict));
+                }
                 // Not carried out: again, over the same version, so that it is carried out once at the most.
                 _ => {}
             }
@@ -236,7 +241,8 @@ async fn find(reach: &Reach, run: &str) -> Result<Found, StoreError> {
 }
 
 fn parsed(reach: &Reach, run: &str, text: &str) -> Result<Parsed, StoreError> {
-    let parsed = parse(text.as_bytes()).map_err(|c| StoreError::corrupt(format!("{} in {}", journal(run), reach.place()), &c))?;
+    let parsed = parse(text.as_bytes())
+        .map_err(|c| StoreError::corrupt(format!("{} in {}", journal(run), reach.place()), &c))?;
     // A piece is written whole or not at all: what is cut off was cut off by somebody.
     if parsed.torn || parsed.open {
         return Err(damaged(reach, run, parsed.records, "it is cut off".to_owned()));

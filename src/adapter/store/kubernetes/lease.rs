@@ -95,7 +95,10 @@ impl Leases {
                 }
                 if first.is_none() {
                     let who = holder_of(lease).owner;
-                    tracing::warn!("{who} has the lock; looking for at most {} s whether that process is alive", DURATION.as_secs());
+                    tracing::warn!(
+                        "{who} has the lock; looking for at most {} s whether that process is alive",
+                        DURATION.as_secs()
+                    );
                 }
                 first = version;
                 tokio::time::sleep(WATCH).await;
@@ -104,7 +107,9 @@ impl Leases {
             let ours = lease(arn, holder, taking, at.1, found.as_ref().map(|l| (Version::of(l), transitions(l) + 1)));
             match self.put(&api, &ours).await {
                 Ok(stored) => return Ok(Known::new(arn, &stored, at)),
-                Err(Trouble::Conflict | Trouble::Missing | Trouble::Unanswered(_)) if tries < retry::CONTENDED => tries += 1,
+                Err(Trouble::Conflict | Trouble::Missing | Trouble::Unanswered(_)) if tries < retry::CONTENDED => {
+                    tries += 1
+                }
                 Err(trouble) => return Err(unusable(trouble)),
             }
         }
@@ -127,7 +132,8 @@ impl Leases {
 
     /// Who holds a lock for this run. Looking once, this must go by the wall clocks, which may differ by half a minute; nothing is taken on its word.
     pub async fn holder(&self, run: &str) -> Result<Option<Holder>, Trouble> {
-        let (api, ours): (Api<Lease>, _) = (self.reach.api(), ListParams::default().labels(&label::selector(Part::Lock)));
+        let (api, ours): (Api<Lease>, _) =
+            (self.reach.api(), ListParams::default().labels(&label::selector(Part::Lock)));
         let leases = self.reach.read(|| api.list(&ours)).await?;
         let now = self.clock.now();
         let found = leases.items.iter().filter(|l| !free(l)).find(|l| holder_of(l).run == run);
@@ -158,7 +164,13 @@ pub(super) async fn put(reach: &Reach, api: &Api<Lease>, lease: &Lease) -> Resul
 }
 
 /// A lease as its holder writes it. `before`: the version that it replaces, and how often it has changed hands.
-pub(super) fn lease(arn: &str, holder: &Holder, taking: &str, now: Timestamp, before: Option<(Option<Version>, i32)>) -> Lease {
+pub(super) fn lease(
+    arn: &str,
+    holder: &Holder,
+    taking: &str,
+    now: Timestamp,
+    before: Option<(Option<Version>, i32)>,
+) -> Lease {
     let json = serde_json::to_string(holder).unwrap_or_default();
     let (version, transitions) = before.unwrap_or_default();
     let (uid, resource_version) = version.map(|v| (v.uid, v.resource)).unzip();

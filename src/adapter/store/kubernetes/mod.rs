@@ -52,7 +52,13 @@ impl Shared {
     pub fn new(client: Client, namespace: &str, place: &str, kubectl: &str, clock: Arc<dyn Clock>) -> Self {
         let reach = Arc::new(Reach::new(client, namespace, place.to_owned()));
         let leases = Leases::new(Arc::clone(&reach), clock);
-        Self { reach, leases, kubectl: kubectl.to_owned(), writers: tokio::sync::Mutex::default(), signed: std::sync::Mutex::default() }
+        Self {
+            reach,
+            leases,
+            kubectl: kubectl.to_owned(),
+            writers: tokio::sync::Mutex::default(),
+            signed: std::sync::Mutex::default(),
+        }
     }
 
     /// Whether it can be reached and read.
@@ -61,7 +67,8 @@ impl Shared {
     /// [`StoreError::Unusable`].
     pub async fn probe(&self) -> Result<(), StoreError> {
         let api: kube::Api<k8s_openapi::api::coordination::v1::Lease> = self.reach.api();
-        let listed = self.reach.first(api.list(&ListParams::default().limit(1).labels(&label::selector(Part::Lock)))).await;
+        let listed =
+            self.reach.first(api.list(&ListParams::default().limit(1).labels(&label::selector(Part::Lock)))).await;
         listed.map(drop).map_err(|t| self.reach.error("the leases", t))
     }
 
@@ -188,7 +195,11 @@ impl Store for Shared {
         self.known(run)?;
         desk::put_script(&self.reach, run, SCRIPT, text).await?;
         let key = SCRIPT.replace('.', "\\.");
-        Ok(Some(format!("{} get configmap {} -o jsonpath='{{.data.{key}}}' | sh", self.kubectl, desk::name(Part::Script, run))))
+        Ok(Some(format!(
+            "{} get configmap {} -o jsonpath='{{.data.{key}}}' | sh",
+            self.kubectl,
+            desk::name(Part::Script, run)
+        )))
     }
 
     async fn lock(&self, load_balancers: &[String], holder: &Holder) -> Result<Held, LockError> {

@@ -78,7 +78,10 @@ impl Reach {
     }
 
     /// A read, tried again where its answer was lost.
-    pub async fn read<T, R: Future<Output = Result<T, kube::Error>>>(&self, request: impl Fn() -> R) -> Result<T, Trouble> {
+    pub async fn read<T, R: Future<Output = Result<T, kube::Error>>>(
+        &self,
+        request: impl Fn() -> R,
+    ) -> Result<T, Trouble> {
         let mut answer = self.call(request()).await;
         for _ in 0..2 {
             if matches!(answer, Err(Trouble::Unanswered(_))) {
@@ -98,7 +101,11 @@ impl Reach {
         self.within(FIRST, request).await
     }
 
-    async fn within<T>(&self, deadline: Duration, request: impl Future<Output = Result<T, kube::Error>>) -> Result<T, Trouble> {
+    async fn within<T>(
+        &self,
+        deadline: Duration,
+        request: impl Future<Output = Result<T, kube::Error>>,
+    ) -> Result<T, Trouble> {
         let answer = tokio::time::timeout(deadline, request).await;
         let silent = answer.is_err();
         let late = || Err(Trouble::Unanswered(format!("no answer within {} s", deadline.as_secs())));

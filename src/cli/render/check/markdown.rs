@@ -12,7 +12,10 @@ pub fn markdown(report: &Report) -> String {
     let mut out = String::new();
     put(&mut out, &format!("## cutover: {} (`{from}` → `{to}`)\n", escape(&report.plan)));
     let ends = report.ends.map(|t| format!(", until {t} if begun when this was checked")).unwrap_or_default();
-    put(&mut out, &format!("**{}** · {} · takes at least {}{ends}\n", tally(report), verdict(report), show(report.estimate)));
+    put(
+        &mut out,
+        &format!("**{}** · {} · takes at least {}{ends}\n", tally(report), verdict(report), show(report.estimate)),
+    );
     if let Some(looks) = looks(report) {
         put(&mut out, &format!("{looks}\n"));
     }
@@ -47,12 +50,25 @@ fn findings(report: &Report, out: &mut String) {
     put(out, "### Findings\n\n| | code | what |\n|---|---|---|");
     for finding in &report.findings {
         let reason = finding.accepted.as_ref().map(|r| format!(" (accepted: {})", escape(r))).unwrap_or_default();
-        row(out, &[grade(finding).to_owned(), finding.code.name().to_owned(), format!("{}{reason}", escape(&finding.message))]);
+        row(
+            out,
+            &[
+                grade(finding).to_owned(),
+                finding.code.name().to_owned(),
+                format!("{}{reason}", escape(&finding.message)),
+            ],
+        );
     }
     put(out, "");
     for finding in report.findings.iter().filter(|f| f.accepted.is_none()) {
         if let Some(help) = &finding.help {
-            put(out, &format!("<details><summary>{}: what to do</summary>\n\n```text\n{help}\n```\n\n</details>\n", finding.code.name()));
+            put(
+                out,
+                &format!(
+                    "<details><summary>{}: what to do</summary>\n\n```text\n{help}\n```\n\n</details>\n",
+                    finding.code.name()
+                ),
+            );
         }
     }
 }
@@ -76,7 +92,15 @@ fn hooks(report: &Report, out: &mut String) {
     put(out, "### Hooks\n\n| when | name | what | its failure |\n|---|---|---|---|");
     for hook in &report.hooks {
         let failure = if hook.must { "is the run's" } else { "changes nothing" };
-        row(out, &[hook.when.clone(), hook.name.as_deref().map(escape).unwrap_or_default(), escape(&hook.does), failure.to_owned()]);
+        row(
+            out,
+            &[
+                hook.when.clone(),
+                hook.name.as_deref().map(escape).unwrap_or_default(),
+                escape(&hook.does),
+                failure.to_owned(),
+            ],
+        );
     }
     put(out, "");
 }
@@ -85,7 +109,8 @@ fn routes(report: &Report, lines: &[&RouteLine], out: &mut String) {
     let Some(first) = lines.first() else { return };
     put(out, &format!("### {}\n", escape(&heading(lines))));
     let names = columns(&first.weights);
-    let head: Vec<String> = std::iter::once("weights after".to_owned()).chain(names.iter().map(|n| format!("`{n}`"))).collect();
+    let head: Vec<String> =
+        std::iter::once("weights after".to_owned()).chain(names.iter().map(|n| format!("`{n}`"))).collect();
     row(out, &head);
     put(out, &format!("|---|{}", "--:|".repeat(names.len())));
     for weights in &first.weights {
@@ -102,7 +127,8 @@ fn routes(report: &Report, lines: &[&RouteLine], out: &mut String) {
     let summary = if lines.len() == 1 { "the route" } else { "the routes" };
     put(out, &format!("\n<details><summary>{summary}</summary>\n"));
     for line in lines {
-        let conditions = if line.conditions.is_empty() { String::new() } else { format!(": {}", escape(&line.conditions)) };
+        let conditions =
+            if line.conditions.is_empty() { String::new() } else { format!(": {}", escape(&line.conditions)) };
         put(out, &format!("- {}{conditions}", line.label));
     }
     put(out, "\n</details>\n");

@@ -15,8 +15,12 @@ use crate::domain::view::report::{Report, RouteLine, Weights};
 /// `3 errors, 1 warning`, or `no findings`.
 fn tally(report: &Report) -> String {
     let kinds = [(Severity::Error, "error"), (Severity::Warning, "warning"), (Severity::Info, "note")];
-    let mut said: Vec<String> =
-        kinds.iter().map(|(s, noun)| (report.count(*s), noun)).filter(|(n, _)| *n > 0).map(|(n, noun)| count(n, noun)).collect();
+    let mut said: Vec<String> = kinds
+        .iter()
+        .map(|(s, noun)| (report.count(*s), noun))
+        .filter(|(n, _)| *n > 0)
+        .map(|(n, noun)| count(n, noun))
+        .collect();
     let accepted = report.findings.iter().filter(|f| f.accepted.is_some()).count();
     if accepted > 0 {
         said.push(format!("{accepted} accepted"));
@@ -74,7 +78,9 @@ fn looks(report: &Report) -> Option<String> {
     let seconds = every.as_secs_f64();
     #[allow(clippy::cast_precision_loss)] // a number of calls
     let rate = calls as f64 / seconds;
-    Some(format!("looks every {seconds:.0}s: {calls} describe calls each time, {rate:.1} a second (spec.aws.apiBudget)"))
+    Some(format!(
+        "looks every {seconds:.0}s: {calls} describe calls each time, {rate:.1} a second (spec.aws.apiBudget)"
+    ))
 }
 
 #[cfg(test)]

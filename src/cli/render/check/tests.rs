@@ -22,10 +22,12 @@ fn report() -> Report {
         clusters: BTreeMap::new(),
         mute: BTreeMap::new(),
     };
-    let mut sticky = Finding::new(Code::CUT042, "stickiness", "6 of 6 routes have group stickiness").help("turn it off");
+    let mut sticky =
+        Finding::new(Code::CUT042, "stickiness", "6 of 6 routes have group stickiness").help("turn it off");
     sticky.accepted = Some("ten minutes are fine here".to_owned());
-    let gone = Finding::new(Code::CUT083, "a", "webapp of cluster a carries the traffic, and HPA webapp may go down to 2")
-        .help("hold it until the end:\nkubectl patch hpa webapp");
+    let gone =
+        Finding::new(Code::CUT083, "a", "webapp of cluster a carries the traffic, and HPA webapp may go down to 2")
+            .help("hold it until the end:\nkubectl patch hpa webapp");
     Report::new(&plan, &facts, vec![sticky, gone], "2026-11-20T12:00:00Z".parse().unwrap_or_default())
 }
 
@@ -56,15 +58,25 @@ fn offline_has_only_the_plan() {
 
 #[test]
 fn hooks_are_said_and_what_their_failure_is_without_what_may_be_secret() {
-    let hook =
-        |when: &str, does: &str, must: bool| HookLine { when: when.into(), name: (!must).then(|| "notes".into()), does: does.into(), must };
-    let hooks = vec![hook("before shift", "./scale-up.sh 10", true), hook("after rollback", "POST https://example.com/…", false)];
+    let hook = |when: &str, does: &str, must: bool| HookLine {
+        when: when.into(),
+        name: (!must).then(|| "notes".into()),
+        does: does.into(),
+        must,
+    };
+    let hooks = vec![
+        hook("before shift", "./scale-up.sh 10", true),
+        hook("after rollback", "POST https://example.com/…", false),
+    ];
     let report = Report { hooks, ..Report::offline(&plan(), Vec::new()) };
     let text = text(&report, &Style::plain());
     assert!(text.contains("hooks\n  before shift    ./scale-up.sh 10  (its failure is the run's)\n"), "{text}");
     assert!(text.contains("  after rollback  notes: POST https://example.com/…\n"), "{text}");
     assert!(markdown(&report).contains("| after rollback | notes | POST https://example.com/… | changes nothing |"));
-    assert!(json(&report).contains(r#"{"event":"hook","when":"before shift","name":null,"does":"./scale-up.sh 10","must":true}"#));
+    assert!(
+        json(&report)
+            .contains(r#"{"event":"hook","when":"before shift","name":null,"does":"./scale-up.sh 10","must":true}"#)
+    );
 }
 
 #[test]

@@ -33,8 +33,18 @@ fn put(out: &mut String, line: &str) {
 fn head(report: &Report, style: &Style) -> String {
     let (from, to) = &report.clusters;
     let mut out = String::new();
-    put(&mut out, &format!("{} ({}): {from} {} {to}", style.paint(Tone::Strong, &report.plan), report.source, style.mark("→", "->")));
-    let ends = report.ends.map(|t| format!(", until {} if begun now", t.to_zoned(style.zone.clone()).strftime("%Y-%m-%d %H:%M %Z")));
+    put(
+        &mut out,
+        &format!(
+            "{} ({}): {from} {} {to}",
+            style.paint(Tone::Strong, &report.plan),
+            report.source,
+            style.mark("→", "->")
+        ),
+    );
+    let ends = report
+        .ends
+        .map(|t| format!(", until {} if begun now", t.to_zoned(style.zone.clone()).strftime("%Y-%m-%d %H:%M %Z")));
     put(&mut out, &format!("takes at least {}{}", show(report.estimate), ends.unwrap_or_default()));
     if let Some(looks) = looks(report) {
         put(&mut out, &looks);
@@ -48,7 +58,10 @@ fn findings(report: &Report, style: &Style, out: &mut String) {
     }
     put(out, &format!("\n{}", style.paint(Tone::Strong, "findings")));
     for finding in &report.findings {
-        put(out, &format!("  {} {}  {}", style.paint(tone(finding), grade(finding)), finding.code.name(), finding.message));
+        put(
+            out,
+            &format!("  {} {}  {}", style.paint(tone(finding), grade(finding)), finding.code.name(), finding.message),
+        );
         if let Some(reason) = &finding.accepted {
             put(out, &format!("    accepted by the plan: {reason}"));
         } else {
@@ -73,7 +86,10 @@ fn steps(report: &Report, style: &Style, out: &mut String) {
     for step in &report.steps {
         let name = step.name.as_ref().map(|n| format!("{n}: ")).unwrap_or_default();
         let timed = report.steps.iter().any(|s| s.clock.is_some());
-        let begins = step.clock.clone().unwrap_or_else(|| if timed { "never".into() } else { format!("+{}", show(step.begins)) });
+        let begins = step
+            .clock
+            .clone()
+            .unwrap_or_else(|| if timed { "never".into() } else { format!("+{}", show(step.begins)) });
         let begins = style.paint(Tone::Faint, &begins);
         put(out, &format!("  {:>2}  {name}{}  {begins}", step.number, step.does));
     }
@@ -96,8 +112,11 @@ fn routes(report: &Report, lines: &[&RouteLine], style: &Style, out: &mut String
     let Some(first) = lines.first() else { return };
     put(out, &format!("\n{}", style.paint(Tone::Strong, &heading(lines))));
     for line in lines {
-        let conditions =
-            if line.conditions.is_empty() { String::new() } else { format!("  {}", style.paint(Tone::Faint, &line.conditions)) };
+        let conditions = if line.conditions.is_empty() {
+            String::new()
+        } else {
+            format!("  {}", style.paint(Tone::Faint, &line.conditions))
+        };
         put(out, &format!("  {}{conditions}", line.label));
     }
     let names = columns(&first.weights);
@@ -107,9 +126,11 @@ fn routes(report: &Report, lines: &[&RouteLine], style: &Style, out: &mut String
     put(out, &format!("  {:width$}  {}", "weights after", header.join("  "), width = width.max(13)));
     for (weights, title) in first.weights.iter().zip(titles) {
         let row = match &weights.groups {
-            Ok(groups) => {
-                names.iter().map(|n| format!("{:>w$}", cell(groups, n), w = n.chars().count().max(5))).collect::<Vec<_>>().join("  ")
-            }
+            Ok(groups) => names
+                .iter()
+                .map(|n| format!("{:>w$}", cell(groups, n), w = n.chars().count().max(5)))
+                .collect::<Vec<_>>()
+                .join("  "),
             Err(why) => style.paint(Tone::Bad, why),
         };
         put(out, &format!("  {title:width$}  {row}", width = width.max(13)));
@@ -120,7 +141,10 @@ fn skipped(report: &Report, style: &Style, out: &mut String) {
     if report.skipped.is_empty() {
         return;
     }
-    put(out, &format!("\n{}", style.paint(Tone::Strong, &format!("{} left alone", count(report.skipped.len(), "action")))));
+    put(
+        out,
+        &format!("\n{}", style.paint(Tone::Strong, &format!("{} left alone", count(report.skipped.len(), "action")))),
+    );
     for skipped in &report.skipped {
         put(out, &format!("  {} {}: {}", skipped.load_balancer, skipped.route, skipped.reason));
     }

@@ -16,7 +16,9 @@ pub fn screen(view: &View, width: usize, style: &Style) -> Vec<String> {
     let (step, of) = view.place();
     let (tone, words) = standing(view, style);
     let mut lines = vec![format!("{}  step {step} of {of}", style.paint(Tone::Strong, &view.run))];
-    lines.extend(wrap(&words, width.saturating_sub(2)).into_iter().map(|line| format!("  {}", style.paint(tone, &line))));
+    lines.extend(
+        wrap(&words, width.saturating_sub(2)).into_iter().map(|line| format!("  {}", style.paint(tone, &line))),
+    );
     lines.extend(steps(view, style));
     let mut below = parts(view, style, false);
     // Why it waits and until when must be readable whole.

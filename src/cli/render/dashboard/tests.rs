@@ -24,7 +24,10 @@ fn a_batch_under_way_and_a_foreign_write() {
     events.push((663, outcome(&ids[0], WriteResult::Applied, Some(set(50, 50)), None)));
     events.push((663, drifted(&ids[2], weights(99, 1), Some(weights(0, 100)))));
     events.push((663, drifted(&ids[3], weights(99, 1), None)));
-    events.push((663, Event::Frozen { reason: Freeze::Drift, message: "443 rule 20 was changed by someone else, and 1 more".into() }));
+    events.push((
+        663,
+        Event::Frozen { reason: Freeze::Drift, message: "443 rule 20 was changed by someone else, and 1 more".into() },
+    ));
     let view = View::of(&plan(), &state(events), Some(&watch(664, (40, 0), (0, 4))), &[], at(664));
     insta::assert_snapshot!(screen(&view, 100, &Style::plain()).join("\n"));
 }
@@ -32,7 +35,9 @@ fn a_batch_under_way_and_a_foreign_write() {
 #[test]
 fn no_line_is_wider_than_the_terminal_whatever_it_shows() {
     for width in [40, 60, 100] {
-        for style in [Style::plain(), Style { color: true, ..Style::plain() }, Style { unicode: false, ..Style::plain() }] {
+        for style in
+            [Style::plain(), Style { color: true, ..Style::plain() }, Style { unicode: false, ..Style::plain() }]
+        {
             let lines = screen(&baking(), width, &style);
             assert!(lines.iter().all(|l| console::measure_text_width(l) <= width), "{lines:#?}");
             assert!(style.unicode || lines.iter().all(|l| l.is_ascii()), "{lines:#?}");
@@ -44,7 +49,8 @@ fn no_line_is_wider_than_the_terminal_whatever_it_shows() {
 fn a_finished_run_has_no_current_step() {
     let mut events = until_bake();
     let cause = "webapp-b has no healthy target".to_owned();
-    events.push((70, Event::RollbackStarted { cause, by: "cutover".into(), to_step: None, force: false, request: None }));
+    events
+        .push((70, Event::RollbackStarted { cause, by: "cutover".into(), to_step: None, force: false, request: None }));
     events.push((75, Event::Finished { outcome: Outcome::RolledBack, remarks: Vec::new(), left: Vec::new() }));
     let lines = screen(&View::of(&plan(), &state(events), None, &[], at(80)), 100, &Style::plain());
     assert_eq!(lines[1], "  rolled back: webapp-b has no healthy target");

@@ -51,7 +51,10 @@ impl Tally {
                 let due = self.tell(record.time, names);
                 if matches!(
                     other,
-                    Event::StepStarted { .. } | Event::RollbackStarted { .. } | Event::RampStarted { .. } | Event::Ramped { .. }
+                    Event::StepStarted { .. }
+                        | Event::RollbackStarted { .. }
+                        | Event::RampStarted { .. }
+                        | Event::Ramped { .. }
                 ) {
                     *self = Self::default();
                 }
@@ -71,12 +74,17 @@ impl Tally {
     ) -> Vec<Text> {
         let intended = self.open.remove(route);
         if matches!(result, WriteResult::Applied | WriteResult::Already) {
-            let shares = live.or(intended.as_ref().map(|w| &w.set)).map_or_else(String::new, |f| names.shares(route, f));
+            let shares =
+                live.or(intended.as_ref().map(|w| &w.set)).map_or_else(String::new, |f| names.shares(route, f));
             self.done.insert(route.clone(), shares);
             self.fresh = true;
             let whole = self.done.len() >= names.routes();
             let long = self.told.is_some_and(|told| time.duration_since(told) >= PROGRESS);
-            return if self.open.is_empty() && (whole || long) { self.tell(time, names).into_iter().collect() } else { Vec::new() };
+            return if self.open.is_empty() && (whole || long) {
+                self.tell(time, names).into_iter().collect()
+            } else {
+                Vec::new()
+            };
         }
         // A hundred routes that wait for AWS's rate are one line, and no failure.
         let throttled = self.restore && result == WriteResult::Failed && detail == Some("throttled");
@@ -110,19 +118,31 @@ impl Tally {
 }
 
 /// One outcome in words.
-pub(super) fn outcome(route: &RouteId, result: WriteResult, live: Option<&Split>, detail: Option<&str>, names: &Names) -> Text {
+pub(super) fn outcome(
+    route: &RouteId,
+    result: WriteResult,
+    live: Option<&Split>,
+    detail: Option<&str>,
+    names: &Names,
+) -> Text {
     let label = names.route(route);
     let shares = live.map(|f| names.shares(route, f));
     let detail = detail.map_or_else(String::new, |d| format!(": {d}"));
     let is = shares.as_ref().map_or_else(String::new, |s| format!(", it is {s} now"));
     match result {
-        WriteResult::Applied => {
-            Text::new(Tone::Good, "✓", format!("{label} written, read back{}", shares.map_or_else(String::new, |s| format!(": {s}"))))
+        WriteResult::Applied => Text::new(
+            Tone::Good,
+            "✓",
+            format!("{label} written, read back{}", shares.map_or_else(String::new, |s| format!(": {s}"))),
+        ),
+        WriteResult::Already => Text::new(
+            Tone::Good,
+            "✓",
+            format!("{label} was right already{}", shares.map_or_else(String::new, |s| format!(": {s}"))),
+        ),
+        WriteResult::Unknown => {
+            Text::new(Tone::Warn, "!", format!("{label}: no answer, or not read back yet{is}{detail}"))
         }
-        WriteResult::Already => {
-            Text::new(Tone::Good, "✓", format!("{label} was right already{}", shares.map_or_else(String::new, |s| format!(": {s}"))))
-        }
-        WriteResult::Unknown => Text::new(Tone::Warn, "!", format!("{label}: no answer, or not read back yet{is}{detail}")),
         WriteResult::Failed | WriteResult::Unread => Text::new(Tone::Warn, "!", format!("{label} not written{detail}")),
         WriteResult::Gone => Text::new(Tone::Bad, "✗", format!("{label} not written: the rule is gone{detail}")),
     }

@@ -30,7 +30,14 @@ pub struct Lines {
 impl Lines {
     /// For a run whose `started` record is still to come.
     pub fn new(style: Style) -> Self {
-        Self { style, names: Names::default(), tally: Tally::default(), health: BTreeMap::new(), waits: Vec::new(), commands: false }
+        Self {
+            style,
+            names: Names::default(),
+            tally: Tally::default(),
+            health: BTreeMap::new(),
+            waits: Vec::new(),
+            commands: false,
+        }
     }
 
     /// With the command to type where a person is waited for: of a run that other terminals can reach.
@@ -64,7 +71,9 @@ impl Lines {
 
     fn waiting(&mut self, waits: &[Wait], run: &str) -> Option<Text> {
         // The pause, the freeze or the command itself has just been said.
-        let said = |w: &Wait| matches!(w.reason, WaitReason::Paused | WaitReason::Frozen | WaitReason::Hook) || self.waits.contains(w);
+        let said = |w: &Wait| {
+            matches!(w.reason, WaitReason::Paused | WaitReason::Frozen | WaitReason::Hook) || self.waits.contains(w)
+        };
         let command = |w: &Wait| {
             let approval = self.commands && w.reason == WaitReason::Approval;
             if approval { format!("   cutover approve {run}") } else { String::new() }
@@ -135,16 +144,20 @@ fn text(event: &Event, run: &str, names: &Names, style: &Style) -> Option<Text> 
         Event::Bound { cluster, binding, result } => {
             Text::new(Tone::Good, "✓", format!("binding {binding} in {cluster}: {}", result.word()))
         }
-        Event::Intended { writes, .. } => Text::new(Tone::Faint, "·", format!("writing {}", count(writes.len(), "route"))),
+        Event::Intended { writes, .. } => {
+            Text::new(Tone::Faint, "·", format!("writing {}", count(writes.len(), "route")))
+        }
         Event::Outcome { route, result, live, detail } => {
             return Some(batch::outcome(route, *result, live.as_ref(), detail.as_deref(), names));
         }
         Event::Settled { step } => Text::new(Tone::Faint, "·", format!("step {step}  settled")),
         Event::StepDone { step } => Text::new(Tone::Good, "✓", format!("step {step}  done")),
         Event::Baked { gap: 0, .. } | Event::Sampled { .. } => return None,
-        Event::Baked { gap, .. } => {
-            Text::new(Tone::Warn, "!", format!("nobody looked for {}: the bake is that much longer", brief(millis(*gap))))
-        }
+        Event::Baked { gap, .. } => Text::new(
+            Tone::Warn,
+            "!",
+            format!("nobody looked for {}: the bake is that much longer", brief(millis(*gap))),
+        ),
         Event::Approved { step, by, .. } => Text::new(Tone::Good, "✓", format!("step {step}  approved by {by}")),
         Event::TimedOut { step, after, then } => {
             let what = format!("step {step}  nobody approved within {}: {}", brief(millis(*after)), then.word());
@@ -153,7 +166,9 @@ fn text(event: &Event, run: &str, names: &Names, style: &Style) -> Option<Text> 
         Event::Promoted { step, full: false, by, .. } => {
             Text::new(Tone::Good, "✓", format!("step {step}  promoted by {by}: this pause is over"))
         }
-        Event::Promoted { by, .. } => Text::new(Tone::Good, "✓", format!("promoted by {by}: no more pauses in this run")),
+        Event::Promoted { by, .. } => {
+            Text::new(Tone::Good, "✓", format!("promoted by {by}: no more pauses in this run"))
+        }
         Event::Paused { by, reason, .. } => Text::new(Tone::Warn, "⏸", paused(by, reason)),
         Event::Resumed { by, mode, .. } => Text::new(Tone::Strong, "▸", resumed(by, *mode)),
         Event::Frozen { message, .. } => Text::new(Tone::Warn, "⏸", format!("frozen, nothing is raised: {message}")),
@@ -168,27 +183,43 @@ fn text(event: &Event, run: &str, names: &Names, style: &Style) -> Option<Text> 
         Event::GateFailed { gate, group, message } => {
             Text::new(Tone::Bad, "✗", format!("{} gate failed on {}: {message}", gate.word(), names.group(group)))
         }
-        Event::RollbackStarted { cause, by, to_step, force, .. } => Text::new(Tone::Bad, "↩", rollback(cause, by, *to_step, *force)),
+        Event::RollbackStarted { cause, by, to_step, force, .. } => {
+            Text::new(Tone::Bad, "↩", rollback(cause, by, *to_step, *force))
+        }
         Event::RampStarted { cause, by, ramp, force, .. } => {
             let parts = ramp.percents.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
             let every = brief(millis(ramp.every.saturating_mul(1000)));
             let whole = rollback(cause, by, None, *force);
-            Text::new(Tone::Bad, "↩", format!("{whole}; in parts, {parts} % of the way, each {every} after the one before"))
+            Text::new(
+                Tone::Bad,
+                "↩",
+                format!("{whole}; in parts, {parts} % of the way, each {every} after the one before"),
+            )
         }
         Event::Ramped { percent, early: None } => Text::new(Tone::Strong, "↩", format!("{percent} % of the way back")),
-        Event::Ramped { early: Some(why), .. } => Text::new(Tone::Bad, "↩", format!("all of the way back at once: {why}")),
+        Event::Ramped { early: Some(why), .. } => {
+            Text::new(Tone::Bad, "↩", format!("all of the way back at once: {why}"))
+        }
         Event::HookStarted { what, .. } => Text::new(Tone::Faint, "·", what),
         Event::HookEnded { hook, result, message } => ended(*hook, *result, message),
         Event::DetachStarted { by, bindings, .. } => {
             let also = if *bindings { ", and its bindings are deleted" } else { "" };
-            Text::new(Tone::Strong, "▸", format!("the old cluster is let go, by {by}: its groups are taken out of the actions{also}"))
+            Text::new(
+                Tone::Strong,
+                "▸",
+                format!("the old cluster is let go, by {by}: its groups are taken out of the actions{also}"),
+            )
         }
-        Event::Unbound { cluster, binding, gone: true, .. } => Text::new(Tone::Good, "✓", format!("binding {binding} in {cluster}: gone")),
+        Event::Unbound { cluster, binding, gone: true, .. } => {
+            Text::new(Tone::Good, "✓", format!("binding {binding} in {cluster}: gone"))
+        }
         Event::Unbound { cluster, binding, why, .. } => {
             Text::new(Tone::Warn, "!", format!("binding {binding} in {cluster}: left there, {why}"))
         }
         Event::Waiting { waits } if waits.is_empty() => return None,
-        Event::Waiting { waits } => Text::new(Tone::Faint, "·", waits.iter().map(|w| wait(w, style)).collect::<Vec<_>>().join("; ")),
+        Event::Waiting { waits } => {
+            Text::new(Tone::Faint, "·", waits.iter().map(|w| wait(w, style)).collect::<Vec<_>>().join("; "))
+        }
         Event::Health { groups } => health(groups, names),
         Event::Notice { message, .. } => Text::new(Tone::Warn, "!", message),
         Event::Finished { outcome, remarks, left } => finished(*outcome, remarks, left),
@@ -199,22 +230,35 @@ fn text(event: &Event, run: &str, names: &Names, style: &Style) -> Option<Text> 
             Text::new(
                 Tone::Warn,
                 "!",
-                format!("the original weights are not in the tags of {routes}; the journal and the script have them ({why})"),
+                format!(
+                    "the original weights are not in the tags of {routes}; the journal and the script have them ({why})"
+                ),
             )
         }
         Event::Stopped { message, .. } => Text::new(Tone::Warn, "⏸", message),
-        Event::Unknown { kind } => {
-            Text::new(Tone::Warn, "!", format!("`{kind}`: an event of a newer version, which this cutover does not know"))
-        }
+        Event::Unknown { kind } => Text::new(
+            Tone::Warn,
+            "!",
+            format!("`{kind}`: an event of a newer version, which this cutover does not know"),
+        ),
         Event::Measured(m) => measured(m),
-        Event::Notified { to, about, text } => Text::new(Tone::Faint, "·", format!("would tell {to} ({about}): {text}")),
+        Event::Notified { to, about, text } => {
+            Text::new(Tone::Faint, "·", format!("would tell {to} ({about}): {text}"))
+        }
     })
 }
 
 fn started(s: &Started, run: &str) -> String {
-    let whole =
-        s.start.as_ref().map(|s| format!("; a rollback goes to {}", shares(&s.iter().map(|(c, p)| (c.clone(), f64::from(*p))).collect())));
-    format!("run {run} of plan {}, by {}: {}{}", s.plan, s.owner, count(s.routes.len(), "route"), whole.unwrap_or_default())
+    let whole = s.start.as_ref().map(|s| {
+        format!("; a rollback goes to {}", shares(&s.iter().map(|(c, p)| (c.clone(), f64::from(*p))).collect()))
+    });
+    format!(
+        "run {run} of plan {}, by {}: {}{}",
+        s.plan,
+        s.owner,
+        count(s.routes.len(), "route"),
+        whole.unwrap_or_default()
+    )
 }
 
 fn ended(hook: HookId, result: HookResult, message: &str) -> Text {
@@ -282,15 +326,23 @@ fn rollback(cause: &str, by: &str, to_step: Option<usize>, force: bool) -> Strin
 
 fn finished(outcome: Outcome, remarks: &[String], left: &[String]) -> Text {
     let (tone, mark, words) = match outcome {
-        Outcome::Completed if !left.is_empty() => (Tone::Bad, "✗", "over, and a person is needed: these are not as they were to be"),
+        Outcome::Completed if !left.is_empty() => {
+            (Tone::Bad, "✗", "over, and a person is needed: these are not as they were to be")
+        }
         _ if !left.is_empty() => {
             (Tone::Bad, "✗", "over, and a person is needed: every other route is back and was read back, these are NOT")
         }
         Outcome::Completed => (Tone::Good, "✓", "completed: every step done, every route read back"),
-        Outcome::RolledBack => (Tone::Warn, "↩", "rolled back: traffic is back where it started, every route read back"),
+        Outcome::RolledBack => {
+            (Tone::Warn, "↩", "rolled back: traffic is back where it started, every route read back")
+        }
         Outcome::Aborted => (Tone::Warn, "↩", "aborted: traffic is back as asked, every route read back"),
     };
-    Text::new(tone, mark, std::iter::once(words).chain(left.iter().chain(remarks).map(String::as_str)).collect::<Vec<_>>().join("\n"))
+    Text::new(
+        tone,
+        mark,
+        std::iter::once(words).chain(left.iter().chain(remarks).map(String::as_str)).collect::<Vec<_>>().join("\n"),
+    )
 }
 
 fn measured(m: &Measured) -> Text {
@@ -304,7 +356,11 @@ fn measured(m: &Measured) -> Text {
         count(usize::try_from(m.client_errors).unwrap_or(usize::MAX), "client error")
     };
     let tone = if m.client_errors == 0 { Tone::Faint } else { Tone::Warn };
-    Text::new(tone, "·", format!("step {}  clients saw {}; {} requests, {errors}", m.step, parts.join(", "), m.requests))
+    Text::new(
+        tone,
+        "·",
+        format!("step {}  clients saw {}; {} requests, {errors}", m.step, parts.join(", "), m.requests),
+    )
 }
 
 /// Up to four groups by name, more by cluster.
@@ -312,7 +368,10 @@ fn health(groups: &BTreeMap<String, Counts>, names: &Names) -> Text {
     let parts: Vec<_> = if groups.len() <= 4 {
         groups.iter().map(|(arn, c)| format!("{}: {}", names.group(arn), counts(*c))).collect()
     } else {
-        by_cluster(groups, names).into_iter().map(|(cluster, (n, c))| format!("{cluster} ({}): {}", count(n, "group"), counts(c))).collect()
+        by_cluster(groups, names)
+            .into_iter()
+            .map(|(cluster, (n, c))| format!("{cluster} ({}): {}", count(n, "group"), counts(c)))
+            .collect()
     };
     Text::new(Tone::Faint, "·", parts.join("; "))
 }

@@ -1,5 +1,7 @@
 use super::*;
-use crate::cli::render::fixture::{at, drifted, healthy, ids, intended, outcome, records, set, started, step, until_bake, weights};
+use crate::cli::render::fixture::{
+    at, drifted, healthy, ids, intended, outcome, records, set, started, step, until_bake, weights,
+};
 use crate::domain::fixture::{forward, group_arn};
 use crate::domain::run::event::GateKind;
 use crate::domain::run::event::{Freeze, StepType, Stop, WaitReason, WriteResult};
@@ -29,7 +31,14 @@ fn a_run_that_fails_reads_as_a_story() {
         (120, Event::Baked { step: 3, millis: 60_000, gap: 0, until: at(120) }),
         (200, Event::Baked { step: 3, millis: 100_000, gap: 40_000, until: at(200) }),
         health(210, healthy(40, 0), healthy(0, 0)),
-        (210, Event::GateFailed { gate: GateKind::Guard, group: group_arn("webapp-b"), message: "has no healthy target".into() }),
+        (
+            210,
+            Event::GateFailed {
+                gate: GateKind::Guard,
+                group: group_arn("webapp-b"),
+                message: "has no healthy target".into(),
+            },
+        ),
         (
             210,
             Event::RollbackStarted {
@@ -43,7 +52,14 @@ fn a_run_that_fails_reads_as_a_story() {
         (210, intended(&ids(), &set(99, 1), &set(100, 0), true)),
     ]);
     events.extend(ids().iter().map(|id| (211, outcome(id, WriteResult::Applied, Some(set(100, 0)), None))));
-    events.push((215, Event::Finished { outcome: Outcome::RolledBack, remarks: vec!["clients keep nothing".into()], left: Vec::new() }));
+    events.push((
+        215,
+        Event::Finished {
+            outcome: Outcome::RolledBack,
+            remarks: vec!["clients keep nothing".into()],
+            left: Vec::new(),
+        },
+    ));
     insta::assert_snapshot!(transcript(events));
 }
 
@@ -77,8 +93,14 @@ fn a_change_says_what_shares_do_not() {
     let change = |to: &Content| names.change(id, &weights(99, 1), to).unwrap_or_default();
     assert_eq!(change(&weights(198, 2)), "weight of webapp-a (a) from 99 to 198; weight of webapp-b (b) from 1 to 2");
     assert_eq!(change(&weights(0, 100)), "from a 99 %, b 1 % to a 0 %, b 100 %");
-    assert_eq!(change(&forward(&[("webapp-a", 99), ("webapp-b", 1), ("webapp-default", 7)])), "weight of webapp-default from 0 to 7");
-    assert_eq!(change(&crate::domain::fixture::redirect()), "it does not forward any more; its actions from forward to redirect");
+    assert_eq!(
+        change(&forward(&[("webapp-a", 99), ("webapp-b", 1), ("webapp-default", 7)])),
+        "weight of webapp-default from 0 to 7"
+    );
+    assert_eq!(
+        change(&crate::domain::fixture::redirect()),
+        "it does not forward any more; its actions from forward to redirect"
+    );
     let mut sticky = weights(99, 1);
     sticky.sticky = Some(Sticky { enabled: true, seconds: Some(600) });
     assert_eq!(change(&sticky), "stickiness from off to 600s");

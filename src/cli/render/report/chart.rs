@@ -84,7 +84,12 @@ fn shares(told: &Told) -> Vec<Block> {
                 continue;
             }
             let class = format!("c{}{}", n.min(COLOURS), if apart(cluster) { " apart" } else { "" });
-            blocks.push(Block { x: (x(told, from), x(told, to)), y: (ground, ground + share), class, title: title.clone() });
+            blocks.push(Block {
+                x: (x(told, from), x(told, to)),
+                y: (ground, ground + share),
+                class,
+                title: title.clone(),
+            });
             ground += share;
         }
     }
@@ -148,7 +153,10 @@ fn marks(told: &Told) -> Markup {
 fn times(told: &Told) -> Markup {
     let at = |part: i64| {
         let (began, ended) = told.history.time;
-        Timestamp::from_millisecond(began.as_millisecond() + (ended.as_millisecond() - began.as_millisecond()) * part / 3).unwrap_or(began)
+        Timestamp::from_millisecond(
+            began.as_millisecond() + (ended.as_millisecond() - began.as_millisecond()) * part / 3,
+        )
+        .unwrap_or(began)
     };
     html! { @for part in 0..=3 { span { (told.time(at(part))) } } }
 }

@@ -5,10 +5,16 @@ use crate::base::number::count;
 
 /// The whole report; ends with a newline.
 pub fn markdown(told: &Told) -> String {
-    let mut out = vec![format!("## cutover: {} – {}", escape(&told.history.state.started.plan), told.badge().0), String::new()];
+    let mut out =
+        vec![format!("## cutover: {} – {}", escape(&told.history.state.started.plan), told.badge().0), String::new()];
     out.extend([escape(&told.verdict()), String::new(), "| | |".into(), "|---|---|".into()]);
     out.extend(told.facts().iter().map(|(name, value)| format!("| {name} | {} |", escape(value))));
-    out.extend([String::new(), "### Steps".into(), String::new(), "| step | what | began | took | result | waited for, and who |".into()]);
+    out.extend([
+        String::new(),
+        "### Steps".into(),
+        String::new(),
+        "| step | what | began | took | result | waited for, and who |".into(),
+    ]);
     out.push("|--:|---|---|--:|---|---|".into());
     out.extend(told.history.steps.iter().map(|step| row(told, step)));
     out.extend([String::new(), "### What happened".into(), String::new()]);
@@ -33,5 +39,10 @@ fn row(told: &Told, step: &Step) -> String {
 
 /// Text that is not to be taken for Markdown or HTML.
 fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('|', "\\|").replace('*', "\\*").replace('`', "\\`").replace('\n', " ")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('|', "\\|")
+        .replace('*', "\\*")
+        .replace('`', "\\`")
+        .replace('\n', " ")
 }

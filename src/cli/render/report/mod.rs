@@ -90,9 +90,16 @@ impl<'a> Told<'a> {
         let took = brief(self.history.length());
         let began = match (state.finished, &state.rollback) {
             (Some(Outcome::Completed), _) => format!("All {} steps are done, after {took}.", self.history.steps.len()),
-            (_, Some(back)) if back.automatic => format!("It went back by itself{at}, {took} in all: {}.", sentence(&back.cause)),
+            (_, Some(back)) if back.automatic => {
+                format!("It went back by itself{at}, {took} in all: {}.", sentence(&back.cause))
+            }
             (_, Some(back)) => format!("{} took it back{at}, {took} in all: {}.", back.by, sentence(&back.cause)),
-            _ => format!("It stands at step {} of {} after {took}: {}.", self.view.place().0, self.view.place().1, self.stands()),
+            _ => format!(
+                "It stands at step {} of {} after {took}: {}.",
+                self.view.place().0,
+                self.view.place().1,
+                self.stands()
+            ),
         };
         format!("{began} {}", self.live())
     }
@@ -108,7 +115,11 @@ impl<'a> Told<'a> {
         let split = |split: &crate::app::view::Split| {
             let shares = split.shares.iter().map(share).collect::<Vec<_>>().join(", ");
             let routes = count(split.routes.len(), "route");
-            if shares.is_empty() { format!("{routes} give the plan's groups nothing") } else { format!("{routes} at {shares}") }
+            if shares.is_empty() {
+                format!("{routes} give the plan's groups nothing")
+            } else {
+                format!("{routes} at {shares}")
+            }
         };
         let splits: Vec<_> = self.view.traffic.iter().map(split).collect();
         let open = traffic(&self.view, &plain).len() > splits.len();
@@ -192,7 +203,10 @@ impl<'a> Told<'a> {
     fn notes(step: &Step) -> Vec<String> {
         let asked = |reason: &WaitReason| !matches!(reason, WaitReason::Settle | WaitReason::Bake);
         let waited = step.waited.iter().filter(|(reason, _, time)| asked(reason) && *time > SignedDuration::ZERO);
-        waited.map(|(_, message, time)| format!("{message} ({})", brief(*time))).chain(step.people.iter().cloned()).collect()
+        waited
+            .map(|(_, message, time)| format!("{message} ({})", brief(*time)))
+            .chain(step.people.iter().cloned())
+            .collect()
     }
 
     /// What the metric gates saw: each one's name, and in words how often it was measured, what it said last and how often it failed.

@@ -9,26 +9,49 @@ use crate::domain::traffic::RouteId;
 /// bind and 1 % done, a bake that two people and a time without anybody interrupt, a guard that fails, and all of it back.
 fn rolled_back(reason: &str) -> Vec<Record> {
     let mut events = until_bake();
-    let health = |b: Counts| Event::Health { groups: [(group_arn("webapp-a"), healthy(40, 0)), (group_arn("webapp-b"), b)].into() };
+    let health = |b: Counts| Event::Health {
+        groups: [(group_arn("webapp-a"), healthy(40, 0)), (group_arn("webapp-b"), b)].into(),
+    };
     let bake = |until| Wait { reason: WaitReason::Bake, message: "baking for 10m".into(), until: Some(at(until)) };
-    let gate = Wait { reason: WaitReason::RaiseGate, message: "webapp-b has 4 of the 8 healthy targets".into(), until: None };
+    let gate =
+        Wait { reason: WaitReason::RaiseGate, message: "webapp-b has 4 of the 8 healthy targets".into(), until: None };
     events.insert(3, (2, health(healthy(0, 4))));
     events.insert(4, (3, Event::Waiting { waits: vec![gate] }));
     events.extend([
         (61, health(healthy(4, 0))),
         (61, Event::Waiting { waits: vec![bake(660)] }),
         (100, Event::Paused { by: "bob@desk".into(), reason: reason.into(), request: None }),
-        (130, Event::Resumed { by: "alice@mac".into(), mode: crate::domain::run::event::ResumeMode::Plain, request: None }),
+        (
+            130,
+            Event::Resumed {
+                by: "alice@mac".into(),
+                mode: crate::domain::run::event::ResumeMode::Plain,
+                request: None,
+            },
+        ),
         (200, Event::Baked { step: 3, millis: 100_000, gap: 40_000, until: at(200) }),
         (210, health(Counts { unhealthy: 4, ..Counts::default() })),
-        (210, Event::GateFailed { gate: GateKind::Guard, group: group_arn("webapp-b"), message: "has no healthy target".into() }),
+        (
+            210,
+            Event::GateFailed {
+                gate: GateKind::Guard,
+                group: group_arn("webapp-b"),
+                message: "has no healthy target".into(),
+            },
+        ),
     ]);
     let cause = "webapp-b has no healthy target".to_owned();
-    events.push((210, Event::RollbackStarted { cause, by: "cutover".into(), to_step: None, force: false, request: None }));
+    events.push((
+        210,
+        Event::RollbackStarted { cause, by: "cutover".into(), to_step: None, force: false, request: None },
+    ));
     events.push((210, intended(&ids(), &set(99, 1), &set(100, 0), true)));
     let back = |(n, id): (usize, &RouteId)| {
-        let answered =
-            if n == 3 { crate::domain::run::event::WriteResult::Already } else { crate::domain::run::event::WriteResult::Applied };
+        let answered = if n == 3 {
+            crate::domain::run::event::WriteResult::Already
+        } else {
+            crate::domain::run::event::WriteResult::Applied
+        };
         (211, outcome(id, answered, Some(set(100, 0)), None))
     };
     events.extend(ids().iter().enumerate().map(back));
@@ -54,7 +77,8 @@ fn the_history_is_what_the_records_say() {
         assert_eq!(history.length(), SignedDuration::from_secs(215));
         assert_eq!((history.writes.intended, history.writes.applied, history.writes.already), (8, 7, 1));
         assert_eq!(history.turned, Some(3));
-        let of_b: Vec<_> = history.traffic.iter().map(|t| (t.at.duration_since(at(0)).as_secs(), t.shares["b"])).collect();
+        let of_b: Vec<_> =
+            history.traffic.iter().map(|t| (t.at.duration_since(at(0)).as_secs(), t.shares["b"])).collect();
         assert_eq!(of_b.first(), Some(&(0, (0.0, 0.0))));
         assert!(of_b.contains(&(13, (0.0, 1.0))), "while some routes were written and others were not: {of_b:?}");
         assert!(of_b.contains(&(13, (1.0, 1.0))));
@@ -69,11 +93,20 @@ fn the_history_is_what_the_records_say() {
 #[test]
 fn the_page_holds_the_numbers_of_the_journal_and_runs_nothing_that_others_wrote() {
     let page = told(&rolled_back("<script>alert(1)</script> & \"more\""), html);
-    for number in ["8 sent, 7 read back right, 1 already there", "0 of 4 targets of b healthy", "a 99 %, b 1 %", "3m35s", "14:05:30"] {
+    for number in [
+        "8 sent, 7 read back right, 1 already there",
+        "0 of 4 targets of b healthy",
+        "a 99 %, b 1 %",
+        "3m35s",
+        "14:05:30",
+    ] {
         assert!(page.contains(number), "{number}\n{page}");
     }
     assert!(page.contains("&lt;script&gt;alert(1)") && !page.contains("<script"), "{page}");
-    assert!(["://", "url(", "src=", "@import"].iter().all(|needs| !page.contains(needs)), "it needs nothing from anywhere");
+    assert!(
+        ["://", "url(", "src=", "@import"].iter().all(|needs| !page.contains(needs)),
+        "it needs nothing from anywhere"
+    );
 }
 
 #[test]

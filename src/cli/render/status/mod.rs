@@ -78,7 +78,9 @@ pub(super) fn on(view: &View) -> Vec<String> {
         _ if view.frozen.is_some() || view.paused.is_some() => vec![command("resume", "", "")],
         Phase::Awaiting => vec![command("approve", "", "")],
         Phase::Baking => vec![command("promote", "", "end this pause early")],
-        Phase::Ready | Phase::Moving | Phase::Working | Phase::RollingBack | Phase::Detaching | Phase::Finished => Vec::new(),
+        Phase::Ready | Phase::Moving | Phase::Working | Phase::RollingBack | Phase::Detaching | Phase::Finished => {
+            Vec::new()
+        }
     };
     if unguarded(view) && view.frozen.is_none() && view.paused.is_none() {
         commands.insert(0, command("resume", "", ""));

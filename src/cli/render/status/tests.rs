@@ -31,7 +31,10 @@ fn a_guarded_bake() {
 fn drift_that_nobody_guards() {
     let mut events = until_bake();
     events.push((663, drifted(&ids()[2], weights(99, 1), Some(weights(0, 100)))));
-    events.push((663, Event::Frozen { reason: Freeze::Drift, message: "443 rule 20 was changed by someone else".into() }));
+    events.push((
+        663,
+        Event::Frozen { reason: Freeze::Drift, message: "443 rule 20 was changed by someone else".into() },
+    ));
     events.push((670, Event::Stopped { reason: Stop::Drift, message: String::new() }));
     let view = View::of(&plan(), &state(events), None, &[], at(900)).seen_by(Some(&look(669, false)));
     insta::assert_snapshot!(text(&view, &Style::plain()));
@@ -63,7 +66,16 @@ fn what_to_type_follows_from_where_it_stands() {
     let mut events = until_bake();
     events.push((70, Event::Paused { by: "bob@pc".into(), reason: String::new(), request: None }));
     assert_eq!(on(&View::of(&plan(), &state(events.clone()), None, &[], at(72))), [format!("cutover resume {id}")]);
-    events.push((71, Event::RollbackStarted { cause: "asked".into(), by: "bob@pc".into(), to_step: None, force: false, request: None }));
+    events.push((
+        71,
+        Event::RollbackStarted {
+            cause: "asked".into(),
+            by: "bob@pc".into(),
+            to_step: None,
+            force: false,
+            request: None,
+        },
+    ));
     let broken = View::of(&plan(), &state(events), None, &[], at(500));
     assert_eq!(on(&broken), [format!("cutover rollback {id}   # it is not finished")]);
     assert_eq!(back(&broken), [format!("cutover rollback {id}")]);

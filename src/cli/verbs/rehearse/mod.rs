@@ -119,7 +119,8 @@ async fn rehearse(global: &Global, plan: &Plan, stage: &Stage, args: &Rehearse) 
         return Err(refusal);
     }
     let started = prepared.started(plan, OWNER, 1, None)?;
-    let settings = settings(plan, &ports, started.groups.len() + started.routes.len().div_ceil(20) + started.load_balancers.len());
+    let settings =
+        settings(plan, &ports, started.groups.len() + started.routes.len().div_ceil(20) + started.load_balancers.len());
     let run = run_id(&plan.name, ports.clock.now(), &mut fastrand::Rng::with_seed(args.seed));
     let load_balancers = started.load_balancers.clone();
     let mut hold = hold::begin(&ports, &settings, plan.marker, &run, started).await.map_err(drive::held)?;
@@ -132,11 +133,16 @@ async fn rehearse(global: &Global, plan: &Plan, stage: &Stage, args: &Rehearse) 
         crate::engine::Audience::record(&mut rehearsal, record);
     }
     let ending = loop {
-        match life(global, plan, &ports, &settings, hold, &mut rehearsal, stage).await.map_err(|e| drive::engine(e, true))? {
+        match life(global, plan, &ports, &settings, hold, &mut rehearsal, stage)
+            .await
+            .map_err(|e| drive::engine(e, true))?
+        {
             Life::Ended(ending) => break ending,
             Life::Crashed(pause) => {
                 ports.clock.sleep(pause).await;
-                hold = hold::take(&ports, &settings, plan.marker, &run, &load_balancers, false).await.map_err(drive::held)?;
+                hold = hold::take(&ports, &settings, plan.marker, &run, &load_balancers, false)
+                    .await
+                    .map_err(drive::held)?;
             }
         }
     };
@@ -197,6 +203,11 @@ async fn crash(stage: &Stage) -> Duration {
         if let Some(pause) = stage.shell().change(World::crash_due) {
             return pause;
         }
-        stage.clock.sleep(Duration::from_secs(1).max(stage.clock.of_real(Duration::from_millis(5)).min(Duration::from_secs(5)))).await;
+        stage
+            .clock
+            .sleep(
+                Duration::from_secs(1).max(stage.clock.of_real(Duration::from_millis(5)).min(Duration::from_secs(5))),
+            )
+            .await;
     }
 }

@@ -26,13 +26,17 @@ pub struct Row {
 impl Row {
     /// From a route's shares by cluster, in percent; empty where its groups get nothing.
     pub fn of(route: &RouteStart, groups: &BTreeMap<String, GroupStart>, now: &ByCluster, then: &ByCluster) -> Self {
-        let name = |cluster: &String| route.groups.get(cluster).and_then(|arn| groups.get(arn)).map_or(cluster, |g| &g.name).clone();
+        let name = |cluster: &String| {
+            route.groups.get(cluster).and_then(|arn| groups.get(arn)).map_or(cluster, |g| &g.name).clone()
+        };
         let named = |all: &ByCluster| all.iter().map(|(cluster, share)| (name(cluster), *share)).collect();
         Self { label: route.label.clone(), now: named(now), then: named(then) }
     }
 
     fn line(&self) -> String {
-        let words = |all: &BTreeMap<String, f64>| if all.is_empty() { "nothing to these groups".to_owned() } else { shares(all) };
+        let words = |all: &BTreeMap<String, f64>| {
+            if all.is_empty() { "nothing to these groups".to_owned() } else { shares(all) }
+        };
         format!("  {}: {} → {}", self.label, words(&self.now), words(&self.then))
     }
 }

@@ -63,13 +63,17 @@ impl Live {
         let (read, mark) = futures::join!(balancer.traffic.routes(&ids), mark);
         let mut live = Self::default();
         let failed = read.values().find_map(|r| r.as_ref().err().cloned());
-        live.skipped.extend(failed.map(|why| format!("not every route can be read, so the last known weights are shown: {why}")));
+        live.skipped.extend(
+            failed.map(|why| format!("not every route can be read, so the last known weights are shown: {why}")),
+        );
         let forwards = read.into_iter().filter_map(|(id, route)| Some((id, route.ok()?.forwards()?.clone())));
         live.routes = forwards.collect();
         match mark {
             Ok(Marker::Other(value)) if !marker::deserted(store, &value).await => live.other = Some(value),
             Ok(_) => {}
-            Err(why) => live.skipped.push(format!("whether somebody else has marked the load balancer is not known: {why}")),
+            Err(why) => {
+                live.skipped.push(format!("whether somebody else has marked the load balancer is not known: {why}"))
+            }
         }
         live
     }
@@ -93,6 +97,11 @@ fn proposal<'a>(found: &Found, state: &State, live: &'a Live, holder: Option<&Ho
 /// What has been let go is not half put back.
 fn detached(found: &Found) -> Failure {
     let (from, to) = (&found.plan.strategy.from, &found.plan.strategy.to);
-    let failure = Failure::new(Exit::Refused, format!("the run {} cannot be taken back: {DETACHED}; nothing was touched", found.run.id));
-    failure.next(format!("to move traffic to {from} again: a plan with `from: {to}`, `to: {from}` and `bind: {{}}` as its first step"))
+    let failure = Failure::new(
+        Exit::Refused,
+        format!("the run {} cannot be taken back: {DETACHED}; nothing was touched", found.run.id),
+    );
+    failure.next(format!(
+        "to move traffic to {from} again: a plan with `from: {to}`, `to: {from}` and `bind: {{}}` as its first step"
+    ))
 }

@@ -38,7 +38,8 @@ pub async fn by_tags(global: &Global, args: &Rollback, tagged: Tagged) -> Result
     let config = aws_of(first).await?;
     let balancer = world::patient(&config);
     let read = async |selector: &Selector| live::read(selector, &balancer, &System, true).await;
-    let seen = join_all(load_balancers.iter().map(read)).await.into_iter().collect::<Result<Vec<_>, _>>().map_err(unseen)?;
+    let seen =
+        join_all(load_balancers.iter().map(read)).await.into_iter().collect::<Result<Vec<_>, _>>().map_err(unseen)?;
     let markers = markers_of(&seen);
     let told = match kept::started(&seen, markers.first().map(|value| marker::run_of(value))) {
         Ok(told) => told,
@@ -51,12 +52,22 @@ pub async fn by_tags(global: &Global, args: &Rollback, tagged: Tagged) -> Result
 }
 
 /// By the groups that the command line names.
-pub async fn by_groups(global: &Global, args: &Rollback, selector: &Selector, store: Option<Arc<dyn Store>>) -> Result<Exit, Failure> {
+pub async fn by_groups(
+    global: &Global,
+    args: &Rollback,
+    selector: &Selector,
+    store: Option<Arc<dyn Store>>,
+) -> Result<Exit, Failure> {
     let config = aws_of(selector).await?;
     let seen = live::read(selector, &world::patient(&config), &System, false).await.map_err(unseen)?;
-    let way =
-        named::started(&seen, &args.back_to, &args.away_from).map_err(|e| Failure::new(Exit::Usage, e).next("nothing was written"))?;
-    let source = format!("{}: back to {}, away from {}", seen.load_balancer.name, args.back_to.join(", "), args.away_from.join(", "));
+    let way = named::started(&seen, &args.back_to, &args.away_from)
+        .map_err(|e| Failure::new(Exit::Usage, e).next("nothing was written"))?;
+    let source = format!(
+        "{}: back to {}, away from {}",
+        seen.load_balancer.name,
+        args.back_to.join(", "),
+        args.away_from.join(", ")
+    );
     let seen = vec![seen];
     let back = Back { config, way, markers: markers_of(&seen), seen, store, deserted: false };
     go(global, args, back, source, "rollback to groups that were named".to_owned()).await
@@ -93,7 +104,10 @@ fn by_hand(otherwise: Option<Failure>, error: EmergencyError, seen: &[Seen]) -> 
     let failure = seen.iter().flat_map(|s| s.skipped.iter().cloned()).fold(failure, Failure::next);
     let line = |s: &Seen| {
         let groups = s.names().into_values().collect::<Vec<_>>().join(", ");
-        format!("cutover rollback --load-balancer {} --back-to GROUPS --away-from GROUPS    # its groups: {groups}", s.load_balancer.name)
+        format!(
+            "cutover rollback --load-balancer {} --back-to GROUPS --away-from GROUPS    # its groups: {groups}",
+            s.load_balancer.name
+        )
     };
     let failure = failure.next("say which groups are to get the traffic, and which are to lose it:");
     seen.iter().map(line).fold(failure, Failure::next)
@@ -113,8 +127,12 @@ fn unseen(error: LookError) -> Failure {
 /// What a person can do about something that cannot be read.
 pub fn fix(why: &Unreadable) -> Option<&'static str> {
     match why {
-        Unreadable::Credentials(_) => Some("log in (such as `aws sso login`) or set AWS_PROFILE, then type the same command again"),
-        Unreadable::Denied(_) => Some("these credentials may not do that: take others (AWS_PROFILE), then type the same command again"),
+        Unreadable::Credentials(_) => {
+            Some("log in (such as `aws sso login`) or set AWS_PROFILE, then type the same command again")
+        }
+        Unreadable::Denied(_) => {
+            Some("these credentials may not do that: take others (AWS_PROFILE), then type the same command again")
+        }
         Unreadable::Throttled | Unreadable::Unavailable(_) => Some("type the same command again"),
         Unreadable::NotFound(_) | Unreadable::Unrepresentable(_) => None,
     }
@@ -137,13 +155,15 @@ impl Back {
     fn unknown(&self) -> Vec<String> {
         let groups = &self.way.started.groups;
         let unread = self.seen.iter().flat_map(|s| s.listeners.iter().flat_map(|(l, _)| &l.unread));
-        let unread = unread.filter(|u| u.may_concern(groups.keys())).map(|u| format!("{} cannot be read: {}", u.label, u.why));
+        let unread =
+            unread.filter(|u| u.may_concern(groups.keys())).map(|u| format!("{} cannot be read: {}", u.label, u.why));
         self.way.unclear.iter().cloned().chain(unread).collect()
     }
 
     fn remarks(&self, unknown: &[String]) -> Vec<String> {
         let started = &self.way.started;
-        let carriers = started.groups.iter().filter(|(arn, _)| started.routes.iter().any(|r| r.content.split.carries(arn)));
+        let carriers =
+            started.groups.iter().filter(|(arn, _)| started.routes.iter().any(|r| r.content.split.carries(arn)));
         let way_back = carriers.map(|(arn, g)| {
             if self.seen.iter().any(|s| s.health.get(arn).is_some_and(Result::is_ok)) {
                 format!("way back: {} has {} healthy targets", g.name, g.healthy)
@@ -179,13 +199,25 @@ async fn go(global: &Global, args: &Rollback, mut back: Back, source: String, ca
         other = other.or(Some(value).filter(|_| !gone));
     }
     back.deserted = other.is_none();
-    let proposal =
-        Proposal { source, rows: back.rows(), remarks: back.remarks(&unknown), place: places(&back.seen), other: other.as_deref() };
+    let proposal = Proposal {
+        source,
+        rows: back.rows(),
+        remarks: back.remarks(&unknown),
+        place: places(&back.seen),
+        other: other.as_deref(),
+    };
     let take_over = ask(args, &proposal)?;
     begin(global, args, back, take_over, cause, &unknown).await
 }
 
-async fn begin(global: &Global, args: &Rollback, back: Back, take_over: bool, cause: String, unknown: &[String]) -> Result<Exit, Failure> {
+async fn begin(
+    global: &Global,
+    args: &Rollback,
+    back: Back,
+    take_over: bool,
+    cause: String,
+    unknown: &[String],
+) -> Result<Exit, Failure> {
     let Back { config, way: Way { plan, started, .. }, seen, store, markers, deserted } = back;
     let (owner, host) = owner::owner();
     let settings = Settings::new(owner.clone(), host.clone(), started.groups.len());
@@ -207,7 +239,8 @@ async fn begin(global: &Global, args: &Rollback, back: Back, take_over: bool, ca
     // Without a place for runs it could not be told again that nobody is at work behind the marker.
     let take_over = take_over || (deserted && !ports.store.lasts());
     let there = Some(markers.into_iter().next().map_or(There::Missing, There::Other));
-    let hold = hold::take_to_restore(&ports, &settings, plan.marker, &run, &started.load_balancers, take_over, there).await;
+    let hold =
+        hold::take_to_restore(&ports, &settings, plan.marker, &run, &started.load_balancers, take_over, there).await;
     let hold = hold.map_err(|e| drive::unheld(e, "the same command with --take-over"))?;
     let health = Event::Health { groups: seen.iter().flat_map(Seen::counts).collect() };
     let events = [Event::Started(Box::new(started)), health, cause];

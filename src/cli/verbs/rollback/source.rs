@@ -64,7 +64,10 @@ async fn of_load_balancer(global: &Global, args: &Rollback, load_balancer: &str)
     runs.retain(|run| on(run, &selector));
     let finished: Vec<_> = runs.extract_if(.., |run| run.finished.is_some()).collect();
     if !finished.is_empty() {
-        let failure = Failure::new(Exit::Usage, format!("no unfinished run and no tag says where the traffic of {load_balancer} was"));
+        let failure = Failure::new(
+            Exit::Usage,
+            format!("no unfinished run and no tag says where the traffic of {load_balancer} was"),
+        );
         tagged.otherwise = Some(finished.iter().map(offered).fold(failure, Failure::next));
     }
     match runs.len() {
@@ -80,7 +83,10 @@ async fn of_load_balancer(global: &Global, args: &Rollback, load_balancer: &str)
             }
         }
         n => {
-            let failure = Failure::new(Exit::Usage, format!("{n} unfinished runs move the traffic of {load_balancer}: say which"));
+            let failure = Failure::new(
+                Exit::Usage,
+                format!("{n} unfinished runs move the traffic of {load_balancer}: say which"),
+            );
             Err(runs.iter().map(offered).fold(failure, Failure::next))
         }
     }
@@ -127,7 +133,9 @@ async fn of_target(global: &Global, target: Option<&str>) -> Result<Source, Fail
         }
         [] => {
             let selectors = match &plan {
-                Some(plan) => plan.workloads.iter().flat_map(|w| w.routes.iter().map(|r| r.load_balancer.clone())).collect(),
+                Some(plan) => {
+                    plan.workloads.iter().flat_map(|w| w.routes.iter().map(|r| r.load_balancer.clone())).collect()
+                }
                 None => match left_tags(name).await {
                     Ok(found) => found,
                     Err(Left::Several(several)) => return Err(several),
@@ -155,7 +163,8 @@ async fn left_tags(plan: Option<&str>) -> Result<Vec<Selector>, Left> {
     let Some(region) = config.region() else {
         return Err(Left::Unknown(vec![format!("load balancers with tags of a run were not looked for: {NO_REGION}")]));
     };
-    let found = world::patient(&config).inventory.load_balancers(&Selector::Tags(BTreeMap::new()), Detail::Listed).await;
+    let found =
+        world::patient(&config).inventory.load_balancers(&Selector::Tags(BTreeMap::new()), Detail::Listed).await;
     let found = found.map_err(|why| {
         let fix = live::fix(&why).map_or_else(String::new, |fix| format!("; {fix}"));
         Left::Unknown(vec![format!("load balancers with tags of a run cannot be looked for in {region}: {why}{fix}")])
@@ -170,15 +179,24 @@ async fn left_tags(plan: Option<&str>) -> Result<Vec<Selector>, Left> {
         }
         runs.retain(|run, _| meant(run));
         if runs.len() > 1 {
-            let failure = Failure::new(Exit::Usage, format!("{} runs have left their tags on load balancers: say which", runs.len()));
-            let line = |lb: &LoadBalancer| format!("cutover rollback --load-balancer {}    # {}", lb.name, lb.tags[key]);
+            let failure = Failure::new(
+                Exit::Usage,
+                format!("{} runs have left their tags on load balancers: say which", runs.len()),
+            );
+            let line =
+                |lb: &LoadBalancer| format!("cutover rollback --load-balancer {}    # {}", lb.name, lb.tags[key]);
             return Err(Left::Several(runs.into_values().flatten().map(line).fold(failure, Failure::next)));
         }
         if let Some(one) = runs.into_values().next() {
             return Ok(one.into_iter().map(|lb| Selector::Arn(lb.arn.clone())).collect());
         }
     }
-    let none = format!("none of the {} load balancers in {region} has the tag {} or {}", found.len(), marker::KEY, weights::KEY);
+    let none = format!(
+        "none of the {} load balancers in {region} has the tag {} or {}",
+        found.len(),
+        marker::KEY,
+        weights::KEY
+    );
     Err(Left::Unknown(vec![none]))
 }
 

@@ -27,7 +27,11 @@ pub fn wait(strategy: &Strategy, number: usize, now: Timestamp) -> Option<Wait> 
     let why = match in_the_way(hours, now, need) {
         Some(Blackout { from, to, reason, .. }) => {
             let reason = reason.as_ref().map(|r| format!(" ({r})")).unwrap_or_default();
-            format!("a blackout from {} to {}{reason} leaves no {long} for step {number}", spell(hours, *from), spell(hours, *to))
+            format!(
+                "a blackout from {} to {}{reason} leaves no {long} for step {number}",
+                spell(hours, *from),
+                spell(hours, *to)
+            )
         }
         None => format!("step {number} and the pause after it take {long}, and fit into no window before"),
     };

@@ -24,7 +24,9 @@ fn office(to: (i8, i8)) -> Hours {
 fn only_what_raises_waits_and_it_says_for_what() {
     let mut plan = fixture::plan();
     plan.strategy.hours = office((17, 0));
-    let wait = |plan: &Plan, step, now: &str| wait(&plan.strategy, step, at(now)).map(|w| (w.message, w.until.map(|t| t.to_string())));
+    let wait = |plan: &Plan, step, now: &str| {
+        wait(&plan.strategy, step, at(now)).map(|w| (w.message, w.until.map(|t| t.to_string())))
+    };
     let evening = "2026-01-05T16:55:00Z";
     let (message, until) = wait(&plan, 2, evening).expect("a wait");
     assert_eq!(
@@ -32,17 +34,25 @@ fn only_what_raises_waits_and_it_says_for_what() {
         "step 2 and the pause after it take 10m15s, and fit into no window before; it begins Tue 2026-01-06 09:00 UTC (09:00 UTC)"
     );
     assert_eq!(until.as_deref(), Some("2026-01-06T09:00:00Z"));
-    assert_eq!((wait(&plan, 1, evening), wait(&plan, 3, evening), wait(&plan, 5, evening)), (None, None, None), "bind and pauses do not");
+    assert_eq!(
+        (wait(&plan, 1, evening), wait(&plan, 3, evening), wait(&plan, 5, evening)),
+        (None, None, None),
+        "bind and pauses do not"
+    );
     plan.strategy.steps[5].kind = StepKind::Shares(fixture::shares(90, 10));
     assert_eq!(wait(&plan, 6, evening), None, "nor does a step that gives back");
-    let blackout = Blackout { from: at("2026-01-05T10:05:00Z"), to: at("2026-01-05T11:00:00Z"), reason: Some("sale".into()) };
+    let blackout =
+        Blackout { from: at("2026-01-05T10:05:00Z"), to: at("2026-01-05T11:00:00Z"), reason: Some("sale".into()) };
     plan.strategy.hours.blackouts = vec![blackout];
     let (message, until) = wait(&plan, 2, "2026-01-05T10:00:00Z").expect("a wait");
     assert!(message.contains("(sale) leaves no 10m15s for step 2"), "{message}");
     assert_eq!(until.as_deref(), Some("2026-01-05T11:00:00Z"));
     plan.strategy.hours.not_before = Some(at("2026-02-02T12:00:00Z"));
     let (message, until) = wait(&plan, 1, evening).expect("nothing begins before");
-    assert_eq!((message.as_str(), until.as_deref()), ("not before Mon 2026-02-02 12:00 UTC (12:00 UTC)", Some("2026-02-02T12:00:00Z")));
+    assert_eq!(
+        (message.as_str(), until.as_deref()),
+        ("not before Mon 2026-02-02 12:00 UTC (12:00 UTC)", Some("2026-02-02T12:00:00Z"))
+    );
 }
 
 #[test]

@@ -12,7 +12,8 @@ impl Sim {
     fn window(mut self, from: (i8, i8), to: (i8, i8)) -> Self {
         let clock = |(h, m)| time(h, m, 0, 0);
         let utc = zone("UTC").expect("a zone");
-        self.plan.strategy.hours.windows = vec![Window { days: vec![Weekday::Monday], from: clock(from), to: Some(clock(to)), zone: utc }];
+        self.plan.strategy.hours.windows =
+            vec![Window { days: vec![Weekday::Monday], from: clock(from), to: Some(clock(to)), zone: utc }];
         self
     }
 
@@ -78,7 +79,10 @@ fn a_call_does_not_stay_for_a_window() {
     let mut sim = Sim::at_step(4, 10).window((20, 0), (21, 0));
     sim.orders.leave = Some(sim.now);
     let decision = sim.look_after(POLL, &ok(10), &ok(10));
-    assert!(matches!(&decision, Decision::Leave(Stop::Waiting, why) if why.contains("until 1970-01-12 20:00:00 UTC")), "{decision:?}");
+    assert!(
+        matches!(&decision, Decision::Leave(Stop::Waiting, why) if why.contains("until 1970-01-12 20:00:00 UTC")),
+        "{decision:?}"
+    );
 }
 
 #[test]

@@ -71,7 +71,10 @@ fn calls_further_apart_and_calls_of_a_plan_that_does_not_say_leave_a_gap() {
         let mut sim = sim.again_after(pause);
         sim.look_after(POLL, &ok(10), &ok(1));
         assert!(sim.state.baked.observed <= Duration::from_secs(10), "{every:?}: {:?}", sim.state.baked);
-        let gap = sim.events.iter().find_map(|e| if let Event::Baked { gap, .. } = e { Some(*gap).filter(|g| *g > 0) } else { None });
+        let gap = sim
+            .events
+            .iter()
+            .find_map(|e| if let Event::Baked { gap, .. } = e { Some(*gap).filter(|g| *g > 0) } else { None });
         assert!(gap.is_some(), "{every:?}: {:?}", sim.events);
     }
 }
@@ -131,8 +134,12 @@ fn what_was_written_is_stayed_for_until_it_has_settled() {
         detail: None,
     };
     sim.apply(applied(&first.route));
-    let open =
-        Event::Outcome { route: second.route.clone(), result: crate::domain::run::event::WriteResult::Unknown, live: None, detail: None };
+    let open = Event::Outcome {
+        route: second.route.clone(),
+        result: crate::domain::run::event::WriteResult::Unknown,
+        live: None,
+        detail: None,
+    };
     sim.apply(open);
     assert!(matches!(sim.look_after(POLL, &ok(10), &ok(10)), Decision::Wait(_)), "a write is open");
     sim.apply(applied(&second.route));
@@ -190,7 +197,8 @@ fn what_can_be_measured_is_measured_before_anybody_leaves() {
     let mut sim = sim.called();
     let waiting = sim.look_after(POLL, &ok(10), &ok(1));
     assert!(matches!(waiting, Decision::Wait(_)), "{waiting:?}");
-    let measurement = Measurement { from: sim.now - SignedDuration::from_secs(60), to: sim.now, seen: Seen::Value { value: 0.1 } };
+    let measurement =
+        Measurement { from: sim.now - SignedDuration::from_secs(60), to: sim.now, seen: Seen::Value { value: 0.1 } };
     sim.apply(Event::Sampled { gate: "errors".into(), measurement });
     assert!(left(&sim.look_after(POLL, &ok(10), &ok(1))).1.contains("baking"));
 }

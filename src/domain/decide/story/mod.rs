@@ -39,7 +39,9 @@ impl Sim {
     fn at_step(step: usize, healthy: u32) -> Self {
         let now = Timestamp::from_second(1_000_000).expect("a time");
         let event = Event::Started(Box::new(fixture::started(healthy)));
-        let state = State::fold(&[Record { seq: 1, time: now, run: "r".into(), event, newer: None }]).expect("legal").expect("a state");
+        let state = State::fold(&[Record { seq: 1, time: now, run: "r".into(), event, newer: None }])
+            .expect("legal")
+            .expect("a state");
         let plan = fixture::plan();
         let watch = Watch::new(now, Duration::from_secs(POLL.unsigned_abs()), Duration::from_mins(5));
         let mut sim = Self { plan, state, watch, now, events: Vec::new(), orders: Orders::default() };
@@ -78,7 +80,8 @@ impl Sim {
             });
             (fixture::group_arn(group), Reading { at, value })
         });
-        let routes = self.state.routes.values().map(|r| (r.start.id.clone(), Reading { at, value: Ok(r.known.clone()) }));
+        let routes =
+            self.state.routes.values().map(|r| (r.start.id.clone(), Reading { at, value: Ok(r.known.clone()) }));
         let marker = Some(Reading { at, value: Ok(Marker::Ours) });
         let look = Observation { routes: routes.collect(), health: health.into(), marker, ..Observation::default() };
         self.watch.absorb(at, look, true);
@@ -87,7 +90,10 @@ impl Sim {
 
     fn turn(&mut self) -> Decision {
         for _ in 0..10 {
-            match decide(&Context { plan: &self.plan, state: &self.state, watch: &self.watch, now: self.now }, self.orders) {
+            match decide(
+                &Context { plan: &self.plan, state: &self.state, watch: &self.watch, now: self.now },
+                self.orders,
+            ) {
                 Decision::Record(events) => events.into_iter().for_each(|e| self.apply(e)),
                 other => return other,
             }
@@ -101,7 +107,10 @@ impl Sim {
     }
 
     fn froze(&self) -> Vec<Freeze> {
-        self.events.iter().filter_map(|e| if let Event::Frozen { reason, .. } = e { Some(*reason) } else { None }).collect()
+        self.events
+            .iter()
+            .filter_map(|e| if let Event::Frozen { reason, .. } = e { Some(*reason) } else { None })
+            .collect()
     }
 
     fn rolls_back(&self) -> bool {
@@ -161,9 +170,11 @@ fn a_cluster_that_takes_longer_to_answer_than_a_look_is_waited_for_in_words() {
         "targetType": "ip", "extra": {},
     }))
     .expect("a binding");
-    sim.state.started.bindings = vec![BindingStart { cluster: "b".into(), workload: "webapp".into(), create: true, binding }];
+    sim.state.started.bindings =
+        vec![BindingStart { cluster: "b".into(), workload: "webapp".into(), create: true, binding }];
     assert!(matches!(sim.see(20, &ok(10), &ok(0)), Decision::Bind(_)));
-    sim.watch.unbound = vec![Wait { reason: WaitReason::Binding, message: "cluster b: nothing heard for 15 s".into(), until: None }];
+    sim.watch.unbound =
+        vec![Wait { reason: WaitReason::Binding, message: "cluster b: nothing heard for 15 s".into(), until: None }];
     // The try took three looks' time: the world is seen again before anything is said.
     let waiting = sim.look_after(3 * POLL, &ok(10), &ok(0));
     assert!(messages(&waiting).contains("cluster b: nothing heard"), "{waiting:?}");
@@ -176,7 +187,10 @@ fn a_gate_that_does_not_hold_in_time_pauses_says_why_and_goes_on_by_itself() {
     let mut sim = Sim::at_step(4, 40);
     let waiting = sim.see(20 * 60, &ok(40), &ok(4));
     assert_eq!(sim.froze(), [Freeze::GateTimeout]);
-    assert!(messages(&waiting).contains("not ready within 20m: webapp-b has 4 of the 20 healthy targets that 50 % needs"), "{waiting:?}");
+    assert!(
+        messages(&waiting).contains("not ready within 20m: webapp-b has 4 of the 20 healthy targets that 50 % needs"),
+        "{waiting:?}"
+    );
     assert!(!sim.rolls_back());
     let decision = sim.see(35, &ok(40), &ok(20));
     assert!(sim.thawed() && matches!(decision, Decision::Write(_)), "{decision:?}");
@@ -236,7 +250,10 @@ fn without_a_way_back_nothing_moves() {
     sim.see(30, &ok(10), &ok(10));
     let waiting = sim.see(300, &Ok((0, 10)), &Ok((0, 10)));
     assert_eq!(sim.state.frozen.as_ref().map(|f| f.reason), Some(Freeze::NoWayBack));
-    assert!(!sim.rolls_back() && messages(&waiting).contains("the way back has no healthy target either"), "{waiting:?}");
+    assert!(
+        !sim.rolls_back() && messages(&waiting).contains("the way back has no healthy target either"),
+        "{waiting:?}"
+    );
     // Unknown is not none.
     let mut sim = Sim::at_step(5, 10);
     sim.see(30, &ok(10), &ok(10));
@@ -251,7 +268,8 @@ fn a_weak_way_back_is_taken_and_said() {
     sim.look_after(POLL, &ok(8), &Ok((0, 10)));
     let message = "a has 8 of the 10 healthy targets that it had at the start; the traffic goes back all the same";
     assert!(
-        sim.rolls_back() && sim.events.contains(&Event::Notice { message: message.into(), refused: None, request: None }),
+        sim.rolls_back()
+            && sim.events.contains(&Event::Notice { message: message.into(), refused: None, request: None }),
         "{:?}",
         sim.events
     );
@@ -290,7 +308,9 @@ fn a_bake_counts_observed_time_and_a_gap_is_added_and_journalled() {
     let (a, b) = (ok(10), ok(1));
     sim.see(300, &a, &b);
     sim.look_after(15, &a, &b);
-    let gaps = |sim: &Sim| sim.events.iter().filter_map(|e| if let Event::Baked { gap, .. } = e { Some(*gap) } else { None }).sum::<u64>();
+    let gaps = |sim: &Sim| {
+        sim.events.iter().filter_map(|e| if let Event::Baked { gap, .. } = e { Some(*gap) } else { None }).sum::<u64>()
+    };
     assert_eq!(gaps(&sim), 0, "three polls are no gap");
     sim.look_after(60, &a, &b);
     assert_eq!(gaps(&sim), 60_000);

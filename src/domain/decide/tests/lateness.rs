@@ -11,7 +11,10 @@ fn half() -> State {
 
 #[test]
 fn a_late_read_does_not_answer_for_a_restoring_write() {
-    let state = half().rolling_back(5, "alice@mac").did(6, intended(true, 16, &ORIGINAL)).did(7, outcome(WriteResult::Unknown, None));
+    let state = half()
+        .rolling_back(5, "alice@mac")
+        .did(6, intended(true, 16, &ORIGINAL))
+        .did(7, outcome(WriteResult::Unknown, None));
     let mut seen = watch(0);
     for second in [8, 20, 31] {
         seen = seen.seen(second, Ok(forward(&ORIGINAL)), [10, 10]);

@@ -3,7 +3,9 @@ use jiff::{SignedDuration, Timestamp};
 use super::*;
 use crate::domain::elb::balancer::{Target, TargetState};
 use crate::domain::fixture::{forward, group_arn, plan, route, shares, started};
-use crate::domain::run::event::{Event, Freeze, Record, ResumeMode, RouteStart, StepType, Stop, WaitReason, Write, WriteResult};
+use crate::domain::run::event::{
+    Event, Freeze, Record, ResumeMode, RouteStart, StepType, Stop, WaitReason, Write, WriteResult,
+};
 use crate::domain::run::state::{AUTOMATIC, State};
 use crate::domain::run::watch::{Observation, Watch};
 use crate::domain::traffic::{Content, Reading, RouteId, Split, Sticky, Unreadable};
@@ -23,9 +25,16 @@ fn run(content: Content) -> State {
     let live = route(80, None, content);
     let mut started = started(10);
     let first = started.routes.swap_remove(0);
-    started.routes = vec![RouteStart { label: live.label(), id: live.id, conditions: live.conditions, content: live.content, ..first }];
+    started.routes = vec![RouteStart {
+        label: live.label(),
+        id: live.id,
+        conditions: live.conditions,
+        content: live.content,
+        ..first
+    }];
     started.groups.values_mut().for_each(|group| group.healthy = 10);
-    let record = Record { seq: 1, time: at(0), run: "alpha-1".into(), event: Event::Started(Box::new(started)), newer: None };
+    let record =
+        Record { seq: 1, time: at(0), run: "alpha-1".into(), event: Event::Started(Box::new(started)), newer: None };
     State::fold(&[record]).unwrap().unwrap()
 }
 
@@ -51,7 +60,10 @@ impl State {
     }
 
     fn rolling_back(self, second: i64, by: &str) -> Self {
-        self.did(second, Event::RollbackStarted { cause: String::new(), by: by.into(), to_step: None, force: false, request: None })
+        self.did(
+            second,
+            Event::RollbackStarted { cause: String::new(), by: by.into(), to_step: None, force: false, request: None },
+        )
     }
 }
 
@@ -74,9 +86,16 @@ trait Seen {
 impl Seen for Watch {
     /// A look at the route and at the healthy targets of a and b.
     fn seen(mut self, second: i64, value: Result<Content, Unreadable>, healthy: [u32; 2]) -> Self {
-        let target = |i: u32| Target { id: format!("10.0.0.{i}"), port: 80, zone: None, state: TargetState::Healthy, reason: None };
+        let target = |i: u32| Target {
+            id: format!("10.0.0.{i}"),
+            port: 80,
+            zone: None,
+            state: TargetState::Healthy,
+            reason: None,
+        };
         let health = ["webapp-a", "webapp-b"].into_iter().zip(healthy);
-        let health = health.map(|(g, n)| (group_arn(g), Reading { at: at(second), value: Ok((0..n).map(target).collect()) }));
+        let health =
+            health.map(|(g, n)| (group_arn(g), Reading { at: at(second), value: Ok((0..n).map(target).collect()) }));
         let routes = [(id(), Reading { at: at(second), value })].into();
         self.absorb(at(second), Observation { routes, health: health.collect(), ..Observation::default() }, true);
         self
@@ -104,7 +123,8 @@ fn left(decision: &Decision) -> String {
 
 #[test]
 fn a_read_that_fails_before_a_restoring_write_closes_no_older_one() {
-    let state = run(forward(&ORIGINAL)).unanswered(1, 30).rolling_back(2, AUTOMATIC).did(3, outcome(WriteResult::Unread, None));
+    let state =
+        run(forward(&ORIGINAL)).unanswered(1, 30).rolling_back(2, AUTOMATIC).did(3, outcome(WriteResult::Unread, None));
     let seen = watch(0).seen(4, Ok(forward(&ORIGINAL)), [10, 10]);
     assert!(matches!(next(&state, &seen, 4), Decision::Wait(_)), "the write may still come until second 30");
     let late = seen.seen(31, Ok(forward(&HALF)), [10, 10]);
@@ -114,7 +134,8 @@ fn a_read_that_fails_before_a_restoring_write_closes_no_older_one() {
 
 #[test]
 fn a_read_back_that_is_told_of_late_does_not_close_what_may_have_come_since() {
-    let state = run(forward(&ORIGINAL)).unanswered(1, 30).rolling_back(2, AUTOMATIC).did(25, intended(true, 35, &ORIGINAL));
+    let state =
+        run(forward(&ORIGINAL)).unanswered(1, 30).rolling_back(2, AUTOMATIC).did(25, intended(true, 35, &ORIGINAL));
     // Read at second 27, journalled at 36 with the rest of its chunk.
     let state = state.did(36, outcome(WriteResult::Applied, Some(&ORIGINAL)));
     assert!(!ends(&next(&state, &watch(0), 36)));
@@ -137,7 +158,8 @@ fn a_rollback_does_not_end_on_what_another_process_saw() {
 
 #[test]
 fn a_rollback_does_not_end_on_a_refused_write_over_someone_elses() {
-    let foreign = Event::Drifted { route: id(), expected: Box::new(forward(&ORIGINAL)), live: Some(Box::new(forward(&HALF))) };
+    let foreign =
+        Event::Drifted { route: id(), expected: Box::new(forward(&ORIGINAL)), live: Some(Box::new(forward(&HALF))) };
     let state = run(forward(&ORIGINAL)).did(1, foreign).rolling_back(2, "alice@mac");
     let state = state.did(4, intended(true, 14, &ORIGINAL)).did(5, outcome(WriteResult::Failed, None));
     assert!(!ends(&next(&state, &watch(0).seen(3, Ok(forward(&HALF)), [10, 10]), 5)));
@@ -153,8 +175,11 @@ fn a_route_whose_raise_was_refused_and_that_never_moved_is_right() {
 
 #[test]
 fn a_persons_rollback_names_a_rule_that_forwards_nowhere_and_ends() {
-    let gone =
-        Event::Drifted { route: id(), expected: Box::new(forward(&ORIGINAL)), live: Some(Box::new(crate::domain::fixture::redirect())) };
+    let gone = Event::Drifted {
+        route: id(),
+        expected: Box::new(forward(&ORIGINAL)),
+        live: Some(Box::new(crate::domain::fixture::redirect())),
+    };
     let state = run(forward(&ORIGINAL)).did(1, gone).rolling_back(2, "alice@mac");
     let seen = watch(0).seen(3, Ok(crate::domain::fixture::redirect()), [10, 10]);
     assert!(left(&next(&state, &seen, 3)).contains("forwards nowhere"));
@@ -166,7 +191,11 @@ fn a_rollback_ends_without_a_deleted_rule_and_names_it() {
         let gone = Event::Drifted { route: id(), expected: Box::new(forward(&ORIGINAL)), live: None };
         let state = run(forward(&ORIGINAL)).did(1, gone).rolling_back(2, by);
         let unseen = watch(2).seen(3, throttled(), [10, 10]);
-        assert!(matches!(next(&state, &unseen, 3), Decision::Wait(_)), "only a look settles it: {:?}", next(&state, &unseen, 3));
+        assert!(
+            matches!(next(&state, &unseen, 3), Decision::Wait(_)),
+            "only a look settles it: {:?}",
+            next(&state, &unseen, 3)
+        );
         let seen = unseen.seen(4, Err(Unreadable::NotFound("RuleNotFound".into())), [10, 10]);
         assert_eq!(left(&next(&state, &seen, 4)), "80 default: the rule was deleted");
     }
@@ -175,7 +204,8 @@ fn a_rollback_ends_without_a_deleted_rule_and_names_it() {
 #[test]
 fn a_write_over_which_someone_else_wrote_is_closed_after_its_deadline() {
     let foreign = [("webapp-a", 70), ("webapp-b", 30)];
-    let drifted = Event::Drifted { route: id(), expected: Box::new(forward(&ORIGINAL)), live: Some(Box::new(forward(&foreign))) };
+    let drifted =
+        Event::Drifted { route: id(), expected: Box::new(forward(&ORIGINAL)), live: Some(Box::new(forward(&foreign))) };
     let state = run(forward(&ORIGINAL))
         .did(1, Event::StepStarted { step: 4, kind: StepType::Shares, label: String::new() })
         .did(1, intended(false, 11, &HALF))
@@ -190,7 +220,8 @@ fn a_write_over_which_someone_else_wrote_is_closed_after_its_deadline() {
 
 #[test]
 fn what_is_written_again_is_held_to_the_raise_gate() {
-    let drifted = Event::Drifted { route: id(), expected: Box::new(forward(&HALF)), live: Some(Box::new(forward(&ORIGINAL))) };
+    let drifted =
+        Event::Drifted { route: id(), expected: Box::new(forward(&HALF)), live: Some(Box::new(forward(&ORIGINAL))) };
     let state = run(forward(&HALF))
         .did(1, Event::StepStarted { step: 4, kind: StepType::Shares, label: String::new() })
         .did(2, drifted)
@@ -237,15 +268,26 @@ fn a_baseline_that_no_step_uses_and_that_is_not_attached_is_gone_back_to() {
     let route = &state.routes[&id()];
     let back = goal::back(&plan(), &state, route, state.rollback.as_ref().unwrap(), route.split()).unwrap();
     assert!(back.weight(&group_arn("webapp-c")).is_some_and(|w| w > 0), "{back:?}");
-    assert_eq!((back.weight(&group_arn("webapp-a")), back.weight(&group_arn("webapp-b"))), (Some(0), Some(0)), "{back:?}");
+    assert_eq!(
+        (back.weight(&group_arn("webapp-a")), back.weight(&group_arn("webapp-b"))),
+        (Some(0), Some(0)),
+        "{back:?}"
+    );
 }
 
 #[test]
 fn a_rollback_leaves_what_this_build_does_not_know_and_says_so() {
-    let state = run(forward(&ORIGINAL)).unanswered(1, 11).did(12, outcome(WriteResult::Applied, Some(&HALF))).rolling_back(13, AUTOMATIC);
+    let state = run(forward(&ORIGINAL))
+        .unanswered(1, 11)
+        .did(12, outcome(WriteResult::Applied, Some(&HALF)))
+        .rolling_back(13, AUTOMATIC);
     let unknown = "80 default: this build does not know QuantumConfig";
     let seen = watch(0).seen(14, Err(Unreadable::Unrepresentable(unknown.into())), [10, 10]);
-    assert!(matches!(next(&state, &seen, 14), Decision::Leave(Stop::Stuck, why) if why.contains(unknown)), "{:?}", next(&state, &seen, 14));
+    assert!(
+        matches!(next(&state, &seen, 14), Decision::Leave(Stop::Stuck, why) if why.contains(unknown)),
+        "{:?}",
+        next(&state, &seen, 14)
+    );
 }
 
 #[test]
@@ -255,8 +297,15 @@ fn a_rollback_keeps_what_a_third_party_put_into_the_action() {
     let live = set(&[("webapp-a", 50), ("webapp-b", 50), ("webapp-c", 100)]);
     let back = goal::back(&plan(), &mine, route, rollback, &live).unwrap();
     let weight = |name: &str| u32::from(back.weight(&group_arn(name)).unwrap());
-    assert_eq!(weight("webapp-a"), weight("webapp-c"), "half of the whole is the third party's, before and after: {back:?}");
+    assert_eq!(
+        weight("webapp-a"),
+        weight("webapp-c"),
+        "half of the whole is the third party's, before and after: {back:?}"
+    );
     assert_eq!(weight("webapp-b"), 0);
     let ours = set(&[("webapp-a", 5), ("webapp-b", 95)]);
-    assert!(goal::back(&plan(), &mine, route, rollback, &ours).unwrap().same(&set(&ORIGINAL)), "else the original tuples");
+    assert!(
+        goal::back(&plan(), &mine, route, rollback, &ours).unwrap().same(&set(&ORIGINAL)),
+        "else the original tuples"
+    );
 }

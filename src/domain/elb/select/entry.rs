@@ -71,7 +71,8 @@ impl Wanted<'_> {
         let why = match route.forwards() {
             None => without_forward(route),
             Some(forward) => {
-                let attached: Vec<&String> = self.resolved.groups.values().filter(|g| forward.weight(g).is_some()).collect();
+                let attached: Vec<&String> =
+                    self.resolved.groups.values().filter(|g| forward.weight(g).is_some()).collect();
                 if attached.is_empty() {
                     Skip::OtherGroups { groups: forward.ids().map(|id| short_name(id).to_owned()).collect() }
                 } else if self.carries(route) {
@@ -82,7 +83,11 @@ impl Wanted<'_> {
                         groups.map(|g| short_name(g).to_owned()).collect::<Vec<_>>()
                     };
                     let carrying = names(true);
-                    if carrying.is_empty() { Skip::AtZero { groups: names(false) } } else { Skip::Elsewhere { groups: carrying } }
+                    if carrying.is_empty() {
+                        Skip::AtZero { groups: names(false) }
+                    } else {
+                        Skip::Elsewhere { groups: carrying }
+                    }
                 }
             }
         };
@@ -100,10 +105,9 @@ impl Wanted<'_> {
     /// Whether a group that should carry traffic at the start does.
     fn carries(&self, route: &LiveRoute) -> bool {
         let Some(forward) = route.forwards() else { return false };
-        self.resolved
-            .groups
-            .iter()
-            .any(|(cluster, arn)| self.start.is_none_or(|s| s.get(cluster).is_some_and(|share| *share > 0)) && forward.carries(arn))
+        self.resolved.groups.iter().any(|(cluster, arn)| {
+            self.start.is_none_or(|s| s.get(cluster).is_some_and(|share| *share > 0)) && forward.carries(arn)
+        })
     }
 
     fn take(&self, route: &LiveRoute, selection: &mut Selection, taken: &mut BTreeMap<RouteId, String>) -> bool {
@@ -154,19 +158,29 @@ impl Wanted<'_> {
                 ListenerRef::Arn(arn) => arn.clone(),
             };
             let load_balancer = &self.resolved.load_balancer.name;
-            selection
-                .findings
-                .push(Finding::new(Code::CUT043, self.workload, format!("load balancer {load_balancer} has no listener {name}")).help(
-                    if ports.is_empty() { "it has no listeners at all".to_owned() } else { format!("it has: {}", ports.join(", ")) },
-                ));
+            selection.findings.push(
+                Finding::new(
+                    Code::CUT043,
+                    self.workload,
+                    format!("load balancer {load_balancer} has no listener {name}"),
+                )
+                .help(if ports.is_empty() {
+                    "it has no listeners at all".to_owned()
+                } else {
+                    format!("it has: {}", ports.join(", "))
+                }),
+            );
         }
     }
 
     fn missing_rules(&self, listeners: &[(Listener, Vec<LiveRoute>)], selection: &mut Selection) {
         let inside: Vec<_> = listeners.iter().filter(|(l, _)| self.in_plan(l)).collect();
         for rule in self.spec.rules.iter().flatten() {
-            let without: Vec<String> =
-                inside.iter().filter(|(_, routes)| !routes.iter().any(|r| names_route(rule, r))).map(|(l, _)| l.port.to_string()).collect();
+            let without: Vec<String> = inside
+                .iter()
+                .filter(|(_, routes)| !routes.iter().any(|r| names_route(rule, r)))
+                .map(|(l, _)| l.port.to_string())
+                .collect();
             if without.is_empty() || (matches!(rule, RuleRef::Arn(_)) && without.len() < inside.len()) {
                 continue;
             }
@@ -191,7 +205,10 @@ impl Wanted<'_> {
             selection.findings.push(self.carries_nothing(listeners));
         }
         if let Some(expect) = self.spec.expect.filter(|e| *e != found) {
-            let message = format!("{found} actions of {} are selected, and `expect` says {expect}", self.resolved.load_balancer.name);
+            let message = format!(
+                "{found} actions of {} are selected, and `expect` says {expect}",
+                self.resolved.load_balancer.name
+            );
             selection.findings.push(
                 Finding::new(Code::CUT046, self.workload, message).help(
                     "look at the skipped actions and their reasons below; someone may have added or removed a rule. Correct the plan, or `expect`",
@@ -238,13 +255,15 @@ impl Wanted<'_> {
         for route in routes {
             let Some(forward) = route.forwards().filter(|f| !shares::holds(f, &managed, start)) else { continue };
             if let Some(live) = shares::read(forward, &managed) {
-                let text: Vec<String> = live.iter().filter(|(_, s)| **s > 0.0).map(|(c, s)| format!("{c} {}", percent(*s))).collect();
+                let text: Vec<String> =
+                    live.iter().filter(|(_, s)| **s > 0.0).map(|(c, s)| format!("{c} {}", percent(*s))).collect();
                 wrong.entry(text.join(", ")).or_default().push(route.label());
             }
         }
         let wanted: Vec<String> = start.iter().filter(|(_, s)| **s > 0).map(|(c, s)| format!("{c} {s} %")).collect();
         for (live, labels) in wrong {
-            let message = format!("the plan starts from {}, and live is {live} on {}", wanted.join(", "), labels.join(", "));
+            let message =
+                format!("the plan starts from {}, and live is {live} on {}", wanted.join(", "), labels.join(", "));
             selection.findings.push(Finding::new(Code::CUT049, self.workload, message).help(
                 "if a run of this plan was stopped, `cutover resume` or `cutover rollback` it; to begin in the middle, `cutover run --from-step N`; else put the shares where the plan starts",
             ));
@@ -267,15 +286,23 @@ impl Wanted<'_> {
             .collect();
         for cluster in ever {
             let Some(arn) = self.resolved.groups.get(cluster) else { continue };
-            let lacking: Vec<String> =
-                routes.iter().filter(|r| r.forwards().is_some_and(|f| f.weight(arn).is_none())).map(|r| r.label()).collect();
+            let lacking: Vec<String> = routes
+                .iter()
+                .filter(|r| r.forwards().is_some_and(|f| f.weight(arn).is_none()))
+                .map(|r| r.label())
+                .collect();
             if !lacking.is_empty() {
                 let name = short_name(arn);
-                let message =
-                    format!("target group {name} is not attached to {} of {} routes ({})", lacking.len(), routes.len(), lacking.join(", "));
-                selection
-                    .findings
-                    .push(Finding::new(Code::CUT050, name, message).help("begin `steps` with `- bind: {}`, which attaches it at weight 0"));
+                let message = format!(
+                    "target group {name} is not attached to {} of {} routes ({})",
+                    lacking.len(),
+                    routes.len(),
+                    lacking.join(", ")
+                );
+                selection.findings.push(
+                    Finding::new(Code::CUT050, name, message)
+                        .help("begin `steps` with `- bind: {}`, which attaches it at weight 0"),
+                );
             }
         }
     }

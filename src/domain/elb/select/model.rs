@@ -162,7 +162,12 @@ impl fmt::Display for Skip {
             Self::NotListed => f.write_str("is not in the plan's `rules`"),
             Self::Elsewhere { groups } => write!(f, "is on {} already", groups.join(", ")),
             Self::AtZero { groups } => {
-                write!(f, "{} {} at weight 0 beside others", groups.join(", "), if groups.len() == 1 { "sits" } else { "sit" })
+                write!(
+                    f,
+                    "{} {} at weight 0 beside others",
+                    groups.join(", "),
+                    if groups.len() == 1 { "sits" } else { "sit" }
+                )
             }
             Self::Refused => f.write_str("is refused, see the findings"),
         }

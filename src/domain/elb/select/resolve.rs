@@ -16,15 +16,24 @@ pub(super) struct Resolved {
 }
 
 /// Resolves an entry; what does not resolve becomes findings, all at once.
-pub(super) fn entry(plan: &Plan, world: &LiveWorld, workload: &Workload, spec: &RouteEntry, selection: &mut Selection) -> Option<Resolved> {
+pub(super) fn entry(
+    plan: &Plan,
+    world: &LiveWorld,
+    workload: &Workload,
+    spec: &RouteEntry,
+    selection: &mut Selection,
+) -> Option<Resolved> {
     let subject = &workload.name;
-    let load_balancer = match one(&spec.load_balancer, world.load_balancers.get(&spec.load_balancer), |lb: &LoadBalancer| lb.name.clone()) {
-        Ok(found) => Some(found.clone()),
-        Err(problem) => {
-            selection.findings.push(problem.finding(Code::CUT040, subject, "load balancer", &plan.region));
-            None
-        }
-    };
+    let load_balancer =
+        match one(&spec.load_balancer, world.load_balancers.get(&spec.load_balancer), |lb: &LoadBalancer| {
+            lb.name.clone()
+        }) {
+            Ok(found) => Some(found.clone()),
+            Err(problem) => {
+                selection.findings.push(problem.finding(Code::CUT040, subject, "load balancer", &plan.region));
+                None
+            }
+        };
     if let Some(load_balancer) = &load_balancer {
         selection.load_balancers.insert(load_balancer.arn.clone(), load_balancer.clone());
     }
@@ -36,7 +45,9 @@ pub(super) fn entry(plan: &Plan, world: &LiveWorld, workload: &Workload, spec: &
                 let load_balancer = load_balancer.as_ref().map(|lb| lb.arn.clone()).unwrap_or_default();
                 claim(selection, workload, cluster, group, load_balancer);
             }
-            Err(problem) => selection.findings.push(problem.finding(Code::CUT041, subject, "target group", &plan.region)),
+            Err(problem) => {
+                selection.findings.push(problem.finding(Code::CUT041, subject, "target group", &plan.region))
+            }
         }
     }
     let distinct: BTreeSet<&String> = groups.values().collect();
@@ -58,7 +69,12 @@ fn claim(selection: &mut Selection, workload: &Workload, cluster: &str, group: &
         }
         return;
     }
-    let selected = SelectedGroup { group: group.clone(), cluster: cluster.to_owned(), workload: workload.name.clone(), load_balancer };
+    let selected = SelectedGroup {
+        group: group.clone(),
+        cluster: cluster.to_owned(),
+        workload: workload.name.clone(),
+        load_balancer,
+    };
     selection.groups.insert(group.arn.clone(), selected);
 }
 
@@ -100,7 +116,11 @@ pub fn unreadable(subject: &str, what: &str, why: &Unreadable) -> Finding {
     }
 }
 
-fn one<'a, T>(selector: &Selector, found: Option<&'a Result<Vec<T>, Unreadable>>, name: impl Fn(&T) -> String) -> Result<&'a T, Problem> {
+fn one<'a, T>(
+    selector: &Selector,
+    found: Option<&'a Result<Vec<T>, Unreadable>>,
+    name: impl Fn(&T) -> String,
+) -> Result<&'a T, Problem> {
     let text = spelled(selector);
     match found {
         None => Err(Problem::None(text)),

@@ -19,7 +19,10 @@ fn labels(selection: &Selection) -> Vec<String> {
 fn every_action_of_from_is_selected_and_the_others_say_why_not() {
     let selection = select(&plan(), &world());
     assert_eq!(codes(&selection), []);
-    assert_eq!(labels(&selection), ["80 default", "80 rule 15", "80 rule 20", "443 default", "443 rule 15", "443 rule 20"]);
+    assert_eq!(
+        labels(&selection),
+        ["80 default", "80 rule 15", "80 rule 20", "443 default", "443 rule 15", "443 rule 20"]
+    );
     assert_eq!(selection.routes[0].groups["b"], group_arn("webapp-b"));
     let why: Vec<_> = selection.skipped.iter().map(|s| format!("{} {}", s.route, s.reason)).collect();
     assert_eq!(why, ["80 rule 30 redirects", "443 rule 30 forwards to other groups only: third"]);
@@ -36,7 +39,12 @@ fn what_sits_at_zero_or_is_elsewhere_or_outside_is_skipped_with_that_reason() {
     });
     let selection = select(&plan, &world);
     assert_eq!(labels(&selection), ["443 default"]);
-    let why: Vec<_> = selection.skipped.iter().filter(|s| s.route != "443 rule 30").map(|s| format!("{} {}", s.route, s.reason)).collect();
+    let why: Vec<_> = selection
+        .skipped
+        .iter()
+        .filter(|s| s.route != "443 rule 30")
+        .map(|s| format!("{} {}", s.route, s.reason))
+        .collect();
     assert_eq!(why[0], "80 default listener 80 is not in the plan");
     assert!(why.contains(&"443 rule 15 webapp-a sits at weight 0 beside others".to_owned()), "{why:?}");
     assert!(why.contains(&"443 rule 20 is on webapp-b already".to_owned()), "{why:?}");
@@ -89,9 +97,14 @@ fn each_problem_has_its_code() {
             w.groups.insert(p.workloads[0].routes[0].target_groups[1].1.clone(), Err(Unreadable::Throttled));
         }),
         ("unknown element", Code::CUT053, |_, w| {
-            w.listeners.insert(LB.to_owned(), Err(Unreadable::Unrepresentable("443 rule 15: Action.QuantumConfig".to_owned())));
+            w.listeners.insert(
+                LB.to_owned(),
+                Err(Unreadable::Unrepresentable("443 rule 15: Action.QuantumConfig".to_owned())),
+            );
         }),
-        ("one route has an unknown element", Code::CUT053, |_, w| unread(w, &["webapp-a"], Unreadable::Unrepresentable("Quantum".into()))),
+        ("one route has an unknown element", Code::CUT053, |_, w| {
+            unread(w, &["webapp-a"], Unreadable::Unrepresentable("Quantum".into()))
+        }),
         ("one route cannot be read at all", Code::CUT052, |_, w| unread(w, &[], Unreadable::Throttled)),
         ("tags cannot be read", Code::CUT052, |_, w| {
             listeners_of(w)[0].0.tags_unread = Some(Unreadable::Denied("DescribeTags".into()));

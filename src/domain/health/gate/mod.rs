@@ -105,11 +105,16 @@ impl Sample {
         }
         let percent = percentage(healthy, registered);
         if percent < need.percent {
-            return Some(format!("has {healthy} of {registered} targets healthy, {percent:.0} % where {} % are needed", need.percent));
+            return Some(format!(
+                "has {healthy} of {registered} targets healthy, {percent:.0} % where {} % are needed",
+                need.percent
+            ));
         }
         need.zones.iter().find_map(|(zone, wanted)| {
             let has = self.zones.get(zone).copied().unwrap_or(0);
-            (has < *wanted).then(|| format!("has {has} of the {wanted} healthy targets in zone {zone} that {} % needs", need.share))
+            (has < *wanted).then(|| {
+                format!("has {has} of the {wanted} healthy targets in zone {zone} that {} % needs", need.share)
+            })
         })
     }
 }
@@ -118,7 +123,8 @@ impl Sample {
 /// baseline and today's healthy total. `zones` are those that must each hold their part; empty where cross-zone balancing is on.
 pub fn need(gate: &RaiseGate, share: u32, total: u32, zones: &[String], interval: Duration) -> Need {
     let capacity = gate.capacity * f64::from(share) / 100.0 * f64::from(total);
-    let per_zone = if zones.is_empty() { 0 } else { ceil(capacity / f64::from(u32::try_from(zones.len()).unwrap_or(u32::MAX))) };
+    let per_zone =
+        if zones.is_empty() { 0 } else { ceil(capacity / f64::from(u32::try_from(zones.len()).unwrap_or(u32::MAX))) };
     Need {
         share,
         healthy: gate.min_healthy.max(ceil(capacity)),
@@ -156,12 +162,21 @@ pub fn guard(samples: &Samples, gate: &GuardGate, share: u32, total: u32, capaci
                 s.counts.healthy, gate.min_healthy_percent
             ));
         }
-        (f64::from(s.counts.healthy) < bound)
-            .then(|| format!("has {} healthy targets; its {share} % of the traffic needs {} at the least", s.counts.healthy, ceil(bound)))
+        (f64::from(s.counts.healthy) < bound).then(|| {
+            format!(
+                "has {} healthy targets; its {share} % of the traffic needs {} at the least",
+                s.counts.healthy,
+                ceil(bound)
+            )
+        })
     };
     let Some(message) = why(last) else { return Guard::Fine };
     let since = samples.iter().rev().take_while(|s| why(s).is_some()).last().map_or(last.at, |s| s.at);
-    if later(since, gate.for_) <= now && last.at != since { Guard::Failed(message) } else { Guard::Failing(since, message) }
+    if later(since, gate.for_) <= now && last.at != since {
+        Guard::Failed(message)
+    } else {
+        Guard::Failing(since, message)
+    }
 }
 
 fn sick(sample: &Sample) -> String {

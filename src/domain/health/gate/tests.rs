@@ -32,7 +32,11 @@ fn a_raise_wants_two_samples_over_the_whole_time_and_a_fresh_one() {
     let need = needs(50, 8);
     assert_eq!((need.healthy, need.stable_for), (4, Duration::from_secs(30)));
     let good = counts(4, 0);
-    assert_eq!(raise(&samples(&[(0, good)]), &need, at(5)), Raise::Since(at(30)), "one sample says nothing about a time");
+    assert_eq!(
+        raise(&samples(&[(0, good)]), &need, at(5)),
+        Raise::Since(at(30)),
+        "one sample says nothing about a time"
+    );
     assert_eq!(raise(&samples(&[(0, good), (25, good)]), &need, at(29)), Raise::Since(at(30)));
     assert_eq!(raise(&samples(&[(0, good), (25, good)]), &need, at(30)), Raise::Holds);
     assert_eq!(raise(&samples(&[(0, good), (25, good)]), &need, at(36)), Raise::Unknown, "older than ten seconds");
@@ -46,8 +50,14 @@ fn a_raise_wants_two_samples_over_the_whole_time_and_a_fresh_one() {
 #[test]
 fn a_shortfall_names_the_numbers() {
     let short = |counts, need: &Need| raise(&samples(&[(0, counts), (1, counts)]), need, at(2));
-    assert_eq!(short(counts(4, 0), &needs(50, 40)), Raise::Short("has 4 of the 20 healthy targets that 50 % needs".into()));
-    assert_eq!(short(counts(0, 0), &needs(1, 20)), Raise::Short("has 0 of the 1 healthy targets that 1 % needs".into()));
+    assert_eq!(
+        short(counts(4, 0), &needs(50, 40)),
+        Raise::Short("has 4 of the 20 healthy targets that 50 % needs".into())
+    );
+    assert_eq!(
+        short(counts(0, 0), &needs(1, 20)),
+        Raise::Short("has 0 of the 1 healthy targets that 1 % needs".into())
+    );
     // 18 of 20 healthy is 90 %; `initial` is not healthy, `draining` does not count at all.
     let percent = Raise::Short("has 18 of 20 targets healthy, 90 % where 95 % are needed".into());
     assert_eq!(short(counts(18, 2), &needs(10, 20)), percent);
@@ -58,7 +68,8 @@ fn a_shortfall_names_the_numbers() {
 
 #[test]
 fn capacity_is_rounded_up_and_never_beyond() {
-    for (share, total, wanted) in [(1, 20, 1), (5, 20, 1), (20, 20, 4), (50, 20, 10), (100, 20, 20), (33, 10, 4), (1, 300, 3), (7, 100, 7)]
+    for (share, total, wanted) in
+        [(1, 20, 1), (5, 20, 1), (20, 20, 4), (50, 20, 10), (100, 20, 20), (33, 10, 4), (1, 300, 3), (7, 100, 7)]
     {
         assert_eq!(needs(share, total).healthy, wanted, "{share} % of {total}");
     }
@@ -69,7 +80,11 @@ fn without_cross_zone_balancing_every_zone_must_hold_its_part() {
     let zones = ["x".to_owned(), "y".to_owned()];
     let need = need(&fixture::plan().strategy.gates.raise, 50, 12, &zones, Duration::from_secs(1));
     assert_eq!(need.zones, [("x".to_owned(), 3), ("y".to_owned(), 3)].into());
-    let sample = |s, x, y| Sample { at: at(s), counts: counts(x + y, 0), zones: [("x".to_owned(), x), ("y".to_owned(), y)].into() };
+    let sample = |s, x, y| Sample {
+        at: at(s),
+        counts: counts(x + y, 0),
+        zones: [("x".to_owned(), x), ("y".to_owned(), y)].into(),
+    };
     assert_eq!(raise(&[sample(0, 3, 3), sample(1, 3, 3)].into(), &need, at(3)), Raise::Holds);
     let lame = raise(&[sample(0, 5, 1), sample(1, 5, 1)].into(), &need, at(3));
     assert_eq!(lame, Raise::Short("has 1 of the 3 healthy targets in zone y that 50 % needs".into()));

@@ -146,11 +146,18 @@ pub fn verdict(gate: &MetricGate, measured: &[Measurement], standing: &Standing<
     if let Some(failed) = failures(gate, measured) {
         return failed;
     }
-    let stale = later(last.to, gate.interval.saturating_mul(3).saturating_add(gate.delay).saturating_add(Duration::from_secs(30)));
+    let stale = later(
+        last.to,
+        gate.interval.saturating_mul(3).saturating_add(gate.delay).saturating_add(Duration::from_secs(30)),
+    );
     match &last.seen {
-        _ if stale < now => return Verdict::hold(format!("the last measurement is of {}", last.to.strftime("%F %T UTC"))),
+        _ if stale < now => {
+            return Verdict::hold(format!("the last measurement is of {}", last.to.strftime("%F %T UTC")));
+        }
         Seen::Unreadable { message } => return Verdict::hold(format!("it cannot be read: {message}")),
-        Seen::Nothing { message } if gate.no_data == NoData::Hold => return Verdict::hold(format!("no data: {message}")),
+        Seen::Nothing { message } if gate.no_data == NoData::Hold => {
+            return Verdict::hold(format!("no data: {message}"));
+        }
         Seen::Nothing { message } if gate.no_data == NoData::Pass && !gate.compares() => {
             return Verdict::pass(format!("no data, which the plan takes for good: {message}"));
         }
@@ -161,20 +168,29 @@ pub fn verdict(gate: &MetricGate, measured: &[Measurement], standing: &Standing<
 
 fn judged(gate: &MetricGate, measured: &[Measurement], standing: &Standing<'_>) -> Verdict {
     let windows = || -> Vec<Window> {
-        let counts = |m: &Measurement| if let Seen::Counts { old, new } = m.seen { Some(Window { old, new }) } else { None };
+        let counts =
+            |m: &Measurement| if let Seen::Counts { old, new } = m.seen { Some(Window { old, new }) } else { None };
         measured.iter().filter_map(counts).collect()
     };
     match &gate.judge {
         Judge::ErrorRate(rule) => judge::errors(rule, gate.min_requests, gate.interval, &windows(), standing.sides),
         Judge::Latency(rule) => {
-            let pair = |m: &Measurement| if let Seen::Latencies { old, new } = m.seen { Some((old, new)) } else { None };
+            let pair =
+                |m: &Measurement| if let Seen::Latencies { old, new } = m.seen { Some((old, new)) } else { None };
             judge::latencies(rule, &measured.iter().filter_map(pair).collect::<Vec<_>>(), standing.sides)
         }
-        Judge::Share { tolerance } => {
-            judge::share(*tolerance, gate.min_requests, &windows(), standing.written, standing.advisory.as_deref(), standing.sides)
-        }
+        Judge::Share { tolerance } => judge::share(
+            *tolerance,
+            gate.min_requests,
+            &windows(),
+            standing.written,
+            standing.advisory.as_deref(),
+            standing.sides,
+        ),
         Judge::Condition { .. } | Judge::State => match measured.last().map(|m| (wrong(gate, &m.seen), &m.seen)) {
-            Some((Some(why), _)) => Verdict::hold(format!("{why}; {} of its measurements may fail", gate.failure_limit)),
+            Some((Some(why), _)) => {
+                Verdict::hold(format!("{why}; {} of its measurements may fail", gate.failure_limit))
+            }
             Some((None, Seen::Value { value })) => Verdict::pass(format!("{value} is {}", bounds(&gate.judge))),
             Some((None, Seen::State { message, .. })) => Verdict::pass(message.clone()),
             _ => Verdict::hold("the answer is of another kind than the gate's judgement"),
@@ -189,7 +205,11 @@ fn failures(gate: &MetricGate, measured: &[Measurement]) -> Option<Verdict> {
     if failed.len() as u64 <= u64::from(gate.failure_limit) {
         return None;
     }
-    let more = if failed.len() > 1 { format!(" ({} of {} measurements failed)", failed.len(), measured.len()) } else { String::new() };
+    let more = if failed.len() > 1 {
+        format!(" ({} of {} measurements failed)", failed.len(), measured.len())
+    } else {
+        String::new()
+    };
     Some(Verdict::fail(format!("{last}{more}")))
 }
 
@@ -202,7 +222,9 @@ fn wrong(gate: &MetricGate, seen: &Seen) -> Option<String> {
         }
         (Seen::State { well: false, message }, _) => Some(message.clone()),
         (Seen::Nothing { message }, _) if gate.no_data == NoData::Fail => Some(format!("no data: {message}")),
-        (Seen::Unreadable { message }, _) if gate.no_data == NoData::Fail => Some(format!("it cannot be read: {message}")),
+        (Seen::Unreadable { message }, _) if gate.no_data == NoData::Fail => {
+            Some(format!("it cannot be read: {message}"))
+        }
         _ => None,
     }
 }

@@ -36,8 +36,10 @@ fn most(value: f64) -> MetricGate {
 
 /// One measurement a minute, the last one now.
 fn judged(gate: &MetricGate, seen: &[Seen]) -> Verdict {
-    let measured: Vec<_> =
-        (0..).zip(seen).map(|(i, seen)| Measurement { from: at(i * 60), to: at(i * 60 + 60), seen: seen.clone() }).collect();
+    let measured: Vec<_> = (0..)
+        .zip(seen)
+        .map(|(i, seen)| Measurement { from: at(i * 60), to: at(i * 60 + 60), seen: seen.clone() })
+        .collect();
     let standing = Standing { sides: Sides { old: "a", new: "b" }, written: 10.0, advisory: None };
     verdict(gate, &measured, &standing, at(60 * i64::try_from(seen.len()).expect("small")))
 }
@@ -86,7 +88,8 @@ fn sides_that_are_compared_need_requests_whatever_the_policy() {
     let rule = ErrorRate { ratio: 1.5, alpha: 0.01, max_difference: 0.01, min_bake: Duration::from_mins(5) };
     let gate = MetricGate { no_data: NoData::Pass, ..gate(Judge::ErrorRate(rule)) };
     assert_eq!(judged(&gate, &vec![nothing(); 30]).call, Call::Hold);
-    let counts = |new| Seen::Counts { old: Count { requests: 5400, errors: 54 }, new: Count { requests: 600, errors: new } };
+    let counts =
+        |new| Seen::Counts { old: Count { requests: 5400, errors: 54 }, new: Count { requests: 600, errors: new } };
     assert_eq!(judged(&gate, &vec![counts(6); 10]).call, Call::Pass);
     assert_eq!(judged(&gate, &[vec![counts(6); 10], vec![nothing()]].concat()).call, Call::Pass);
     assert_eq!(judged(&gate, &vec![counts(60); 10]).call, Call::Fail);
@@ -107,7 +110,8 @@ fn windows_tile_the_time() {
     let compare = MetricGate { delay: Duration::from_secs(20), ..gate(Judge::Share { tolerance: 2.0 }) };
     let span = |last: Option<i64>, now: i64| {
         let last = last.map(|to| Measurement { from: at(to - 60), to: at(to), seen: nothing() });
-        Question::span(&compare, last.as_ref(), at(1000), Duration::ZERO, at(now)).map(|(from, to)| (from.as_second(), to.as_second()))
+        Question::span(&compare, last.as_ref(), at(1000), Duration::ZERO, at(now))
+            .map(|(from, to)| (from.as_second(), to.as_second()))
     };
     assert_eq!(span(None, 1079), None);
     assert_eq!(span(None, 1080), Some((1000, 1060)));
@@ -128,7 +132,8 @@ fn cloud_watch_is_asked_for_whole_minutes() {
     let source = Source::CloudWatch(crate::plan::model::metric::CloudWatch::default());
     let gate = MetricGate { source, delay: Duration::from_mins(3), ..gate(Judge::Share { tolerance: 2.0 }) };
     let span = |last: Option<&Measurement>, now| {
-        Question::span(&gate, last, at(1003), Duration::ZERO, at(now)).map(|(from, to)| (from.as_second(), to.as_second()))
+        Question::span(&gate, last, at(1003), Duration::ZERO, at(now))
+            .map(|(from, to)| (from.as_second(), to.as_second()))
     };
     assert_eq!(span(None, 1259), None);
     assert_eq!(span(None, 1260), Some((1020, 1080)));

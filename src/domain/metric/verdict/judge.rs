@@ -72,12 +72,19 @@ pub fn errors(rule: &ErrorRate, min_requests: u64, length: Duration, windows: &[
         let Window { old, new } = worst;
         let last = format!("{} fails {} of the last {} requests", sides.new, new.errors, new.requests);
         // Where both are down, there is nothing to go back to.
-        return if down(old) { Verdict::hold(format!("{last}, and so does {}", sides.old)) } else { Verdict::fail(last) };
+        return if down(old) {
+            Verdict::hold(format!("{last}, and so does {}", sides.old))
+        } else {
+            Verdict::fail(last)
+        };
     }
     let (evidence, needed) = (rates.evidence(), (1.0 / rule.alpha).ln());
     if evidence >= needed && rates.bad >= BAD {
         let odds = evidence.min(20.0).exp();
-        return Verdict::fail(format!("{told}: {odds:.0} to 1 against at most {} times as many, in {} bad windows", rule.ratio, rates.bad));
+        return Verdict::fail(format!(
+            "{told}: {odds:.0} to 1 against at most {} times as many, in {} bad windows",
+            rule.ratio, rates.bad
+        ));
     }
     let baked = length.saturating_mul(rates.windows);
     if rates.new.requests < min_requests.max(1) {
@@ -101,7 +108,11 @@ pub fn errors(rule: &ErrorRate, min_requests: u64, length: Duration, windows: &[
         most * 100.0,
         rule.max_difference * 100.0
     );
-    if most <= rule.max_difference { Verdict::pass(format!("{told}: {bounds}")) } else { Verdict::hold(format!("{told}: {bounds}")) }
+    if most <= rule.max_difference {
+        Verdict::pass(format!("{told}: {bounds}"))
+    } else {
+        Verdict::hold(format!("{told}: {bounds}"))
+    }
 }
 
 /// The latest windows, as many as it takes for [`FLOOR`] requests on the new side, if more than half of those fail.
@@ -121,7 +132,8 @@ fn down(count: Count) -> bool {
 }
 
 fn told(rates: &Rates, sides: Sides<'_>) -> String {
-    let side = |name: &str, count: Count| format!("{name} fails {:.2} % of {} requests", count.rate() * 100.0, count.requests);
+    let side =
+        |name: &str, count: Count| format!("{name} fails {:.2} % of {} requests", count.rate() * 100.0, count.requests);
     format!("{}, {}", side(sides.new, rates.new), side(sides.old, rates.old))
 }
 
@@ -141,15 +153,29 @@ pub fn latencies(rule: &Latency, windows: &[(f64, f64)], sides: Sides<'_>) -> Ve
         return Verdict::fail(why);
     }
     if median <= 0.0 {
-        return Verdict::pass(format!("{} takes no more than {allowed}, by the median of {} windows", sides.new, ranked.windows));
+        return Verdict::pass(format!(
+            "{} takes no more than {allowed}, by the median of {} windows",
+            sides.new, ranked.windows
+        ));
     }
-    Verdict::hold(format!("{} takes {median:.0} ms more than {allowed}, which may be chance (p = {:.1e})", sides.new, ranked.probability))
+    Verdict::hold(format!(
+        "{} takes {median:.0} ms more than {allowed}, which may be chance (p = {:.1e})",
+        sides.new, ranked.probability
+    ))
 }
 
 /// Judges the share of the requests that the new side got against the share that is written, in percent. It never fails: what is wrong with
 /// it is no fault of the new side.
-pub fn share(tolerance: f64, min_requests: u64, windows: &[Window], written: f64, advisory: Option<&str>, sides: Sides<'_>) -> Verdict {
-    let all = windows.iter().fold(Window::default(), |sum, w| Window { old: sum.old.plus(w.old), new: sum.new.plus(w.new) });
+pub fn share(
+    tolerance: f64,
+    min_requests: u64,
+    windows: &[Window],
+    written: f64,
+    advisory: Option<&str>,
+    sides: Sides<'_>,
+) -> Verdict {
+    let all =
+        windows.iter().fold(Window::default(), |sum, w| Window { old: sum.old.plus(w.old), new: sum.new.plus(w.new) });
     let requests = all.old.requests + all.new.requests;
     if requests < min_requests.max(1) {
         return Verdict::hold(format!("{requests} of the {} requests that a share is told by", min_requests.max(1)));
@@ -171,14 +197,16 @@ pub fn share(tolerance: f64, min_requests: u64, windows: &[Window], written: f64
 mod tests {
     use super::*;
 
-    const RULE: ErrorRate = ErrorRate { ratio: 1.5, alpha: 0.01, max_difference: 0.01, min_bake: Duration::from_mins(5) };
+    const RULE: ErrorRate =
+        ErrorRate { ratio: 1.5, alpha: 0.01, max_difference: 0.01, min_bake: Duration::from_mins(5) };
     const SIDES: Sides<'static> = Sides { old: "a", new: "b" };
 
     type Pair = ((u64, u64), (u64, u64));
 
     fn judged(windows: &[Pair]) -> Verdict {
         let count = |(requests, errors)| Count { requests, errors };
-        let windows: Vec<Window> = windows.iter().map(|(old, new)| Window { old: count(*old), new: count(*new) }).collect();
+        let windows: Vec<Window> =
+            windows.iter().map(|(old, new)| Window { old: count(*old), new: count(*new) }).collect();
         errors(&RULE, 100, Duration::from_mins(1), &windows, SIDES)
     }
 
@@ -202,12 +230,15 @@ mod tests {
 
     #[test]
     fn a_share_is_what_requests_show() {
-        let windows =
-            |new: u64| vec![Window { old: Count { requests: 1000 - new, errors: 0 }, new: Count { requests: new, errors: 0 } }; 4];
+        let windows = |new: u64| {
+            vec![Window { old: Count { requests: 1000 - new, errors: 0 }, new: Count { requests: new, errors: 0 } }; 4]
+        };
         let judge = |new, written, advisory| share(2.0, 500, &windows(new), written, advisory, SIDES);
         assert_eq!(judge(200, 20.0, None).call, Call::Pass);
         assert_eq!(judge(50, 20.0, None).call, Call::Hold);
-        assert!(judge(50, 20.0, Some("clients are sticky")).why.ends_with("that proves nothing here: clients are sticky"));
+        assert!(
+            judge(50, 20.0, Some("clients are sticky")).why.ends_with("that proves nothing here: clients are sticky")
+        );
         assert_eq!(share(2.0, 500, &[], 20.0, None, SIDES).call, Call::Hold, "no data never promotes");
     }
 
@@ -215,6 +246,9 @@ mod tests {
     fn latencies_by_the_median() {
         let rule = Latency { ratio: 1.2, alpha: 0.01 };
         let call = |new: f64, windows: usize| latencies(&rule, &vec![(0.1, new); windows], SIDES).call;
-        assert_eq!([call(0.1, 9), call(0.1, 10), call(0.3, 10), call(0.12, 10)], [Call::Hold, Call::Pass, Call::Fail, Call::Pass]);
+        assert_eq!(
+            [call(0.1, 9), call(0.1, 10), call(0.3, 10), call(0.12, 10)],
+            [Call::Hold, Call::Pass, Call::Fail, Call::Pass]
+        );
     }
 }

@@ -24,7 +24,10 @@ impl Count {
     /// Both together.
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
-        Self { requests: self.requests.saturating_add(other.requests), errors: self.errors.saturating_add(other.errors) }
+        Self {
+            requests: self.requests.saturating_add(other.requests),
+            errors: self.errors.saturating_add(other.errors),
+        }
     }
 
     /// The part that failed, 0–1; 0 of nothing.

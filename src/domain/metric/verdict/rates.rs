@@ -39,7 +39,15 @@ impl Rates {
     /// Nothing seen yet. The new error rate may be `ratio` times the old one, above 0.
     pub fn new(ratio: f64) -> Self {
         let wealth = vec![0.0; BETS as usize];
-        Self { ratio, wealth, old: Count::default(), new: Count::default(), windows: 0, bad: 0, spread: Default::default() }
+        Self {
+            ratio,
+            wealth,
+            old: Count::default(),
+            new: Count::default(),
+            windows: 0,
+            bad: 0,
+            spread: Default::default(),
+        }
     }
 
     /// Takes a window in.
@@ -56,7 +64,8 @@ impl Rates {
         let before = (self.evidence(), self.correlation());
         self.spread.0.add(old);
         self.spread.1.add(new);
-        let sizes = [before.1, self.correlation()].map(|correlation| 1.0 / inflation(correlation, old.all(), new.all()));
+        let sizes =
+            [before.1, self.correlation()].map(|correlation| 1.0 / inflation(correlation, old.all(), new.all()));
         for (index, wealth) in (0..).zip(&mut self.wealth) {
             let gain = gain(self.ratio, bet(self.ratio, index), old, new);
             *wealth += (gain * sizes[0]).min(gain * sizes[1]);
@@ -122,7 +131,8 @@ impl Spread {
             return 0.0;
         }
         // The rate was taken from the same windows, which makes the deviations smaller by those of one window.
-        let deviations = (k2 - 2.0 * rate * kn + rate * rate * n2) * f64::from(self.windows) / f64::from(self.windows - 1);
+        let deviations =
+            (k2 - 2.0 * rate * kn + rate * rate * n2) * f64::from(self.windows) / f64::from(self.windows - 1);
         ((deviations / (rate * (1.0 - rate)) - requests) / pairs).clamp(0.0, 1.0)
     }
 }

@@ -34,10 +34,23 @@ fn targets(count: u8, state: TargetState) -> Vec<Target> {
 }
 
 fn view(plan: &Plan, cluster: &str) -> WorkloadView {
-    let owner =
-        Owner { kind: "Deployment".to_owned(), name: "webapp".to_owned(), replicas: 10, ready: 10, updated: Some(10), managed_by: None };
+    let owner = Owner {
+        kind: "Deployment".to_owned(),
+        name: "webapp".to_owned(),
+        replicas: 10,
+        ready: 10,
+        updated: Some(10),
+        managed_by: None,
+    };
     let (min, current) = if cluster == "a" { (10, 10) } else { (2, 10) };
-    let hpa = Hpa { name: "webapp".to_owned(), target: "Deployment/webapp".to_owned(), min, max: 40, current, desired: current };
+    let hpa = Hpa {
+        name: "webapp".to_owned(),
+        target: "Deployment/webapp".to_owned(),
+        min,
+        max: 40,
+        current,
+        desired: current,
+    };
     let pod = |i| Pod {
         name: format!("webapp-{i}"),
         ip: Some(format!("10.0.0.{i}")),
@@ -82,7 +95,11 @@ fn facts(plan: &Plan) -> Facts {
         dry_runs: BTreeMap::new(),
     };
     Facts {
-        caller: Ok(Caller { account: "123456789012".to_owned(), arn: "arn:aws:iam::123456789012:role/ops".to_owned(), expires: None }),
+        caller: Ok(Caller {
+            account: "123456789012".to_owned(),
+            arn: "arn:aws:iam::123456789012:role/ops".to_owned(),
+            expires: None,
+        }),
         selection: select(plan, &live),
         live,
         attached: [(LB.to_owned(), Ok(groups))].into(),
@@ -98,7 +115,8 @@ fn group_of<'a>(facts: &'a mut Facts, name: &str) -> &'a mut TargetGroup {
 }
 
 fn view_of<'a>(facts: &'a mut Facts, cluster: &str) -> &'a mut WorkloadView {
-    let view = facts.clusters.get_mut(cluster).and_then(|c| c.workloads.get_mut("webapp")).and_then(|v| v.as_mut().ok());
+    let view =
+        facts.clusters.get_mut(cluster).and_then(|c| c.workloads.get_mut("webapp")).and_then(|v| v.as_mut().ok());
     view.unwrap_or_else(|| panic!("no view of {cluster}"))
 }
 
@@ -141,7 +159,9 @@ fn a_good_world_has_no_findings() {
 
 #[test]
 fn one_mutation_gives_exactly_its_code() {
-    for (name, code, change) in [mutations::IDENTITY, mutations::BALANCER, mutations::KUBERNETES, mutations::TRAFFIC].concat() {
+    for (name, code, change) in
+        [mutations::IDENTITY, mutations::BALANCER, mutations::KUBERNETES, mutations::TRAFFIC].concat()
+    {
         let mut plan = plan();
         let mut facts = facts(&plan);
         change(&mut plan, &mut facts);
@@ -188,15 +208,21 @@ fn the_hpa_findings_name_the_step_the_numbers_and_the_patch() {
     let findings = check(&plan, &facts, now());
     // Today's healthy total is 20, so 50 % needs 10.
     assert!(
-        findings[0].message.starts_with("step 4 (50 % to b) needs 10 healthy targets of webapp, and HPA webapp stops at 8"),
+        findings[0]
+            .message
+            .starts_with("step 4 (50 % to b) needs 10 healthy targets of webapp, and HPA webapp stops at 8"),
         "{findings:#?}"
     );
     let context = "kubectl --context arn:aws:eks:ap-northeast-2:123456789012:cluster/alpha-kr-";
     assert!(findings[0].help.as_ref().is_some_and(|h| {
-        h.contains(&format!("{context}b -n webapp patch hpa webapp --type merge -p '{{\"spec\":{{\"maxReplicas\":20}}}}'"))
+        h.contains(&format!(
+            "{context}b -n webapp patch hpa webapp --type merge -p '{{\"spec\":{{\"maxReplicas\":20}}}}'"
+        ))
     }));
     assert!(findings[1].help.as_ref().is_some_and(|h| {
-        h.contains(&format!("{context}a -n webapp patch hpa webapp --type merge -p '{{\"spec\":{{\"minReplicas\":10}}}}'"))
+        h.contains(&format!(
+            "{context}a -n webapp patch hpa webapp --type merge -p '{{\"spec\":{{\"minReplicas\":10}}}}'"
+        ))
     }));
 }
 

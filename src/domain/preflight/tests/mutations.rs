@@ -74,7 +74,9 @@ pub const BALANCER: &[(&str, Code, Change)] = &[
             all.extend(more);
         }
     }),
-    ("another load balancer", Code::CUT067, |_, f| group_of(f, "webapp-b").load_balancers.push(LB.replace("/alpha/", "/beta/"))),
+    ("another load balancer", Code::CUT067, |_, f| {
+        group_of(f, "webapp-b").load_balancers.push(LB.replace("/alpha/", "/beta/"))
+    }),
     ("vpc", Code::CUT068, |_, f| {
         group_of(f, "webapp-b").vpc_id = "vpc-2".to_owned();
         binding_of(f, "b").extra.insert("vpcID".to_owned(), json!("vpc-2"));
@@ -143,7 +145,9 @@ pub const KUBERNETES: &[(&str, Code, Change)] = &[
         p.workloads[0].binding.mode = BindingMode::Verify;
         unbound(f, "b");
     }),
-    ("pods without gates", Code::CUT081, |_, f| view_of(f, "b").pods.iter_mut().take(3).for_each(|p| p.readiness_gates.clear())),
+    ("pods without gates", Code::CUT081, |_, f| {
+        view_of(f, "b").pods.iter_mut().take(3).for_each(|p| p.readiness_gates.clear())
+    }),
     ("no injection", Code::CUT081, |_, f| view_of(f, "b").namespace_labels.clear()),
     ("HPA of b", Code::CUT082, |_, f| view_of(f, "b").hpas[0].max = 4),
     ("no HPA in b", Code::CUT082, |_, f| {
@@ -178,5 +182,7 @@ pub const TRAFFIC: &[(&str, Code, Change)] = &[
             }
         }
     }),
-    ("unspellable", Code::CUT087, |_, f| f.selection.routes[2].route.content = forward(&[("webapp-a", 1), ("third", 998)])),
+    ("unspellable", Code::CUT087, |_, f| {
+        f.selection.routes[2].route.content = forward(&[("webapp-a", 1), ("third", 998)])
+    }),
 ];

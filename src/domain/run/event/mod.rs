@@ -18,8 +18,8 @@ use crate::domain::metric::verdict::judge::Call;
 use crate::domain::traffic::{ClusterName, Content, RouteId, Split};
 
 pub use part::{
-    BindResult, Freeze, GateKind, Measured, MeasuredCluster, OnTimeout, Outcome, Ramp, RequestKind, ResumeMode, StepType, Stop, Wait,
-    WaitReason, Write, WriteResult,
+    BindResult, Freeze, GateKind, Measured, MeasuredCluster, OnTimeout, Outcome, Ramp, RequestKind, ResumeMode,
+    StepType, Stop, Wait, WaitReason, Write, WriteResult,
 };
 pub use start::{BindingStart, GroupStart, RouteStart, Started};
 

@@ -151,7 +151,8 @@ pub fn parse(bytes: &[u8]) -> Result<Parsed, Corrupt> {
 
 /// The record and checksum of the line after what was parsed so far.
 fn next(parsed: &Parsed, line: &[u8]) -> Result<(Record, String), Why> {
-    let read = verified(parsed.sum(), line).and_then(|(open, sum)| Some((newer::marked(swift::record(line)?, line, open), sum)));
+    let read = verified(parsed.sum(), line)
+        .and_then(|(open, sum)| Some((newer::marked(swift::record(line)?, line, open), sum)));
     let (record, sum) = match read {
         Some(read) => read,
         None => slowly(parsed, line)?,
@@ -232,7 +233,13 @@ mod tests {
         ];
         let (mut text, mut sum, mut records) = (String::new(), String::new(), vec![]);
         for (seq, event) in (1..).zip(events) {
-            let record = Record { seq, time: "2026-11-20T21:03:05Z".parse().unwrap(), run: "alpha-1".into(), event, newer: None };
+            let record = Record {
+                seq,
+                time: "2026-11-20T21:03:05Z".parse().unwrap(),
+                run: "alpha-1".into(),
+                event,
+                newer: None,
+            };
             let (line, next) = line(&sum, &record).unwrap();
             text.push_str(&line);
             sum = next;
@@ -290,7 +297,13 @@ mod tests {
         let split = live.forwards().cloned();
         let outcome = Event::Outcome { route: route.clone(), result: WriteResult::Unknown, live: split, detail: None };
         for event in [Event::Drifted { route, expected: live.clone(), live: Some(live) }, outcome] {
-            let record = Record { seq: 1, time: "2026-11-20T21:03:05.123456789Z".parse().unwrap(), run: "r".into(), event, newer: None };
+            let record = Record {
+                seq: 1,
+                time: "2026-11-20T21:03:05.123456789Z".parse().unwrap(),
+                run: "r".into(),
+                event,
+                newer: None,
+            };
             let (text, _) = line("", &record).unwrap();
             assert_eq!(parse(text.as_bytes()).unwrap().records, [record]);
         }
@@ -320,7 +333,11 @@ mod tests {
                 bytes[at] ^= 1 << bit;
                 match parse(&bytes) {
                     // Only the last newline can go without a refusal: then the last record looks torn.
-                    Ok(parsed) => assert_eq!((parsed.records.as_slice(), at), (&records[..4], text.len() - 1), "byte {at} bit {bit}"),
+                    Ok(parsed) => assert_eq!(
+                        (parsed.records.as_slice(), at),
+                        (&records[..4], text.len() - 1),
+                        "byte {at} bit {bit}"
+                    ),
                     Err(corrupt) => {
                         let line = text.as_bytes()[..at].split(|b| *b == b'\n').count();
                         assert_eq!(corrupt.line, line, "byte {at} bit {bit}: {corrupt}");
@@ -364,7 +381,8 @@ mod tests {
         assert_eq!(record.event, Event::Unknown { kind: "teleported".into() });
         let what = record.newer.as_ref().map(|newer| newer.what.as_str());
         assert_eq!(what, Some("record 1 of the journal, `teleported`: unknown variant `teleported`"));
-        let json = r#"{"v":1,"seq":1,"time":"2026-11-20T21:03:05Z","run":"r","event":"teleported","to":{"planet":"mars"}}"#;
+        let json =
+            r#"{"v":1,"seq":1,"time":"2026-11-20T21:03:05Z","run":"r","event":"teleported","to":{"planet":"mars"}}"#;
         assert_eq!(to_json(&record).to_string(), json);
     }
 
@@ -373,11 +391,22 @@ mod tests {
         let what = |event| only(event).newer.map(|newer| newer.what).unwrap_or_default();
         assert_eq!(what(r#""event":"settled","step":3"#), "");
         assert_eq!(what(r#""step":3,"event":"settled""#), "", "the order says nothing");
-        assert_eq!(what(r#""event":"claimed","owner":"a","pid":7,"tool":"1","onward":false,"since":null"#), "", "nor what is left out");
-        assert_eq!(what(r#""event":"settled","step":3,"by":"gauge""#), "record 1 of the journal, `settled`: the field `by`");
+        assert_eq!(
+            what(r#""event":"claimed","owner":"a","pid":7,"tool":"1","onward":false,"since":null"#),
+            "",
+            "nor what is left out"
+        );
+        assert_eq!(
+            what(r#""event":"settled","step":3,"by":"gauge""#),
+            "record 1 of the journal, `settled`: the field `by`"
+        );
         let nested = r#""event":"health","groups":{"g":{"healthy":4,"initial":0,"unhealthy":0,"unused":0,"draining":0,"unavailable":0,"limping":1}}"#;
         assert_eq!(what(nested), "record 1 of the journal, `health`: the field `groups.g.limping`");
-        assert_eq!(only(r#""event":"settled","step":3,"by":"gauge""#).event, Event::Settled { step: 3 }, "what is known counts");
+        assert_eq!(
+            only(r#""event":"settled","step":3,"by":"gauge""#).event,
+            Event::Settled { step: 3 },
+            "what is known counts"
+        );
         let value = only(r#""event":"frozen","reason":"moonPhase","message":"full moon""#);
         assert_eq!(value.event, Event::Unknown { kind: "frozen".into() });
         assert_eq!(
@@ -388,7 +417,8 @@ mod tests {
 
     #[test]
     fn a_measurement_is_printed_like_any_record() {
-        let measured = Measured { step: 2, label: "setWeight: 5".into(), clusters: [].into(), requests: 9, client_errors: 0 };
+        let measured =
+            Measured { step: 2, label: "setWeight: 5".into(), clusters: [].into(), requests: 9, client_errors: 0 };
         let record = Record {
             seq: 3,
             time: "2026-11-20T21:03:05Z".parse().unwrap(),

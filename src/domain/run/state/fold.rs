@@ -6,7 +6,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::legal::{self, Illegal};
-use super::model::{AUTOMATIC, Baked, Detach, Drift, Frozen, Open, Paused, Phase, Progress, Ramping, Rollback, Route, State};
+use super::model::{
+    AUTOMATIC, Baked, Detach, Drift, Frozen, Open, Paused, Phase, Progress, Ramping, Rollback, Route, State,
+};
 use crate::domain::run::event::{Event, Freeze, OnTimeout, Ramp, Record, ResumeMode, StepType, Write, WriteResult};
 use crate::domain::run::hook::{HookId, HookResult, Occasion};
 use crate::domain::traffic::{Content, RouteId, Split};
@@ -28,7 +30,9 @@ impl State {
     pub fn take(&mut self, record: &Record) -> Result<(), Illegal> {
         self.newer.extend(record.newer.iter().map(|newer| newer.what.clone()));
         match self.apply(record.time, &record.event) {
-            Err(illegal) if !self.newer.is_empty() => self.newer.push(format!("record {} of the journal: {illegal}", record.seq)),
+            Err(illegal) if !self.newer.is_empty() => {
+                self.newer.push(format!("record {} of the journal: {illegal}", record.seq))
+            }
             applied => applied?,
         }
         Ok(())
@@ -94,13 +98,17 @@ impl State {
             Event::Intended { deadline, writes, restore } => self.intend(time, *deadline, writes, *restore),
             Event::Outcome { route, result, live, .. } => self.outcome(time, route, *result, live.as_ref()),
             Event::Settled { .. } => self.settle(time),
-            Event::Sampled { gate, measurement } => self.gates.entry(gate.clone()).or_default().measured.push(measurement.clone()),
+            Event::Sampled { gate, measurement } => {
+                self.gates.entry(gate.clone()).or_default().measured.push(measurement.clone())
+            }
             Event::Judged { gate, call, .. } => self.gates.entry(gate.clone()).or_default().said = Some(*call),
             Event::StepDone { step } => {
                 self.phase = Phase::Ready;
                 self.step = step + 1;
             }
-            Event::Baked { millis, until, .. } => self.baked = Baked { observed: Duration::from_millis(*millis), until: *until },
+            Event::Baked { millis, until, .. } => {
+                self.baked = Baked { observed: Duration::from_millis(*millis), until: *until }
+            }
             Event::Approved { .. } => self.released = true,
             Event::TimedOut { then, .. } => {
                 self.timed_out = true;
@@ -112,7 +120,9 @@ impl State {
             }
             Event::Paused { by, reason, .. } => self.paused = Some(Paused { by: by.clone(), why: reason.clone() }),
             Event::Resumed { mode, .. } => self.resume(time, *mode),
-            Event::Frozen { reason, message } => self.frozen = Some(Frozen { reason: *reason, message: message.clone(), since: time }),
+            Event::Frozen { reason, message } => {
+                self.frozen = Some(Frozen { reason: *reason, message: message.clone(), since: time })
+            }
             Event::Thawed {} => self.thaw(time),
             Event::Drifted { route, live, .. } => self.drift(time, route, live.as_deref()),
             Event::Appeared { route } => {
@@ -136,7 +146,9 @@ impl State {
             Event::DetachStarted { by, bindings, .. } => self.detach(time, by, *bindings),
             Event::Unbound { cluster, binding, gone, why } => {
                 let left = (!gone).then(|| why.clone());
-                self.detach.iter_mut().for_each(|d| drop(d.dealt.insert((cluster.clone(), binding.clone()), left.clone())));
+                self.detach
+                    .iter_mut()
+                    .for_each(|d| drop(d.dealt.insert((cluster.clone(), binding.clone()), left.clone())));
             }
             Event::Finished { outcome, .. } => {
                 self.phase = Phase::Finished;

@@ -6,5 +6,6 @@ mod model;
 
 pub use legal::{Illegal, Stand};
 pub use model::{
-    AUTOMATIC, Baked, Detach, Drift, Frozen, Gate, LATE_READ, Open, Past, Paused, Phase, Progress, Ramping, Rollback, Route, State,
+    AUTOMATIC, Baked, Detach, Drift, Frozen, Gate, LATE_READ, Open, Past, Paused, Phase, Progress, Ramping, Rollback,
+    Route, State,
 };

@@ -8,7 +8,8 @@ use super::model::{InitError, Pair, Request, Seen, carrying, label, routes};
 use crate::domain::elb::balancer::TargetGroup;
 
 pub(super) fn find(request: &Request, seen: &Seen) -> Result<Vec<Pair>, InitError> {
-    let attached: Vec<&TargetGroup> = seen.groups.iter().filter(|g| g.load_balancers.contains(&seen.load_balancer.arn)).collect();
+    let attached: Vec<&TargetGroup> =
+        seen.groups.iter().filter(|g| g.load_balancers.contains(&seen.load_balancer.arn)).collect();
     let free: Vec<&TargetGroup> = seen.groups.iter().filter(|g| g.load_balancers.is_empty()).collect();
     let old = matching(&request.from, &attached);
     let new = matching(&request.to, &[attached.as_slice(), free.as_slice()].concat());
@@ -75,7 +76,12 @@ fn star(glob: &str, name: &str) -> Option<String> {
 }
 
 /// Globs pair in order where there are as many on each side; without a star, one group pairs with one.
-fn partner<'a>(request: &Request, matched: &Matched<'_>, old: &[Matched<'_>], new: &[Matched<'a>]) -> Option<&'a TargetGroup> {
+fn partner<'a>(
+    request: &Request,
+    matched: &Matched<'_>,
+    old: &[Matched<'_>],
+    new: &[Matched<'a>],
+) -> Option<&'a TargetGroup> {
     let in_order = request.from.len() == request.to.len();
     let side = |m: &&Matched<'_>| !in_order || m.glob == matched.glob;
     let of: Vec<&Matched<'a>> = new.iter().filter(side).filter(|m| m.group.arn != matched.group.arn).collect();
@@ -110,7 +116,8 @@ fn clean(seen: &Seen, pairs: &[Pair]) -> Result<(), InitError> {
     let mut split = Vec::new();
     for route in routes(seen) {
         let live = &route.content.split;
-        let here: Vec<&&Pair> = live.ids().filter(|id| live.carries(id)).filter_map(|id| by_from.get(id.as_str())).collect();
+        let here: Vec<&&Pair> =
+            live.ids().filter(|id| live.carries(id)).filter_map(|id| by_from.get(id.as_str())).collect();
         if here.len() > 1 {
             let groups = here.iter().map(|p| p.from.name.clone()).collect();
             return Err(InitError::Shared { route: route.label(), groups });

@@ -32,7 +32,8 @@ fn one_workload_without_clusters() {
 #[test]
 fn what_bindings_tell_becomes_the_service_and_gitops_means_verify() {
     let plan = crate::domain::fixture::plan();
-    let binding = |name: &str| Binding::wanted(&plan.workloads[0], &group(name)).unwrap_or_else(|| panic!("no service"));
+    let binding =
+        |name: &str| Binding::wanted(&plan.workloads[0], &group(name)).unwrap_or_else(|| panic!("no service"));
     let mut seen = seen();
     seen.from_bindings = vec![binding("webapp-a")];
     seen.to_bindings = vec![binding("webapp-b")];
@@ -41,10 +42,19 @@ fn what_bindings_tell_becomes_the_service_and_gitops_means_verify() {
     request.from_cluster = ClusterAccess::Eks("alpha-kr-a".to_owned());
     request.to_cluster = ClusterAccess::KubeContext("b".to_owned());
     let text = write(&request, &seen).unwrap_or_else(|e| panic!("{e}"));
-    for line in ["eks: alpha-kr-a", "kubeContext: b", "namespace: webapp", "port: http", "mode: verify", "expect: 6", "a: webapp-a"] {
+    for line in [
+        "eks: alpha-kr-a",
+        "kubeContext: b",
+        "namespace: webapp",
+        "port: http",
+        "mode: verify",
+        "expect: 6",
+        "a: webapp-a",
+    ] {
         assert!(text.contains(line), "{line} in\n{text}");
     }
-    request.service = Some(ServiceRef { namespace: "shop".to_owned(), name: "web".to_owned(), port: PortRef::Number(80) });
+    request.service =
+        Some(ServiceRef { namespace: "shop".to_owned(), name: "web".to_owned(), port: PortRef::Number(80) });
     assert!(write(&request, &seen).is_ok_and(|t| t.contains("namespace: shop")));
 }
 
@@ -63,10 +73,17 @@ fn stars_pair_several_workloads_and_shares_that_cannot_be_spelled_are_left_out()
 
 #[test]
 fn an_error_says_what_there_is() {
-    let error = |from: &str, to: &str| write(&request(from, to), &seen()).err().map(|e| e.to_string()).unwrap_or_default();
+    let error =
+        |from: &str, to: &str| write(&request(from, to), &seen()).err().map(|e| e.to_string()).unwrap_or_default();
     assert_eq!(error("*-a", "*-z"), "no group matches '*-z'; there are: webapp-a, webapp-b, webapp-default, third");
-    assert_eq!(error("*-b", "*-a"), "webapp-b carry nothing on alpha; the other side does: are --from and --to swapped?");
-    assert_eq!(error("*-a", "t*"), "webapp-a pair with no group of 't*': what the globs' stars stand for must be equal; there are: third");
+    assert_eq!(
+        error("*-b", "*-a"),
+        "webapp-b carry nothing on alpha; the other side does: are --from and --to swapped?"
+    );
+    assert_eq!(
+        error("*-a", "t*"),
+        "webapp-a pair with no group of 't*': what the globs' stars stand for must be equal; there are: third"
+    );
 }
 
 #[test]

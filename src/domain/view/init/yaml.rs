@@ -40,9 +40,12 @@ fn comments(request: &Request, seen: &Seen, pairs: &[Pair]) -> String {
         let _ = writeln!(out, "# {line}");
     };
     say(&format!("Written by `cutover init` from what was live on load balancer {}.", seen.load_balancer.name));
-    say("Read it, then: `cutover check` (what would happen, and what is in the way), `cutover rehearse`, `cutover run`.");
+    say(
+        "Read it, then: `cutover check` (what would happen, and what is in the way), `cutover rehearse`, `cutover run`.",
+    );
     let ours: BTreeSet<&str> = pairs.iter().flat_map(|p| [p.from.arn.as_str(), p.to.arn.as_str()]).collect();
-    let others: Vec<&str> = carrying(seen).into_keys().filter(|a| !ours.contains(a)).map(crate::domain::elb::select::short_name).collect();
+    let others: Vec<&str> =
+        carrying(seen).into_keys().filter(|a| !ours.contains(a)).map(crate::domain::elb::select::short_name).collect();
     if !others.is_empty() {
         say(&format!("Not in this plan, and left as they are: {}.", others.join(", ")));
     }
@@ -113,7 +116,11 @@ fn steps(seen: &Seen, pairs: &[Pair], (from, to): (&str, &str)) -> Vec<Value> {
     let sticky = longest_stickiness(seen, pairs);
     for (share, bake) in STEPS.into_iter().filter(|(share, _)| spellable(seen, pairs, (from, to), *share)) {
         let named = all.len() == 1;
-        all.push(if named { json!({"setWeight": share, "name": "first-traffic"}) } else { json!({"setWeight": share}) });
+        all.push(if named {
+            json!({"setWeight": share, "name": "first-traffic"})
+        } else {
+            json!({"setWeight": share})
+        });
         let bake = if share == 100 && sticky > 3600 { format!("{sticky}s") } else { bake.to_owned() };
         all.push(json!({"pause": {"duration": bake}}));
     }

@@ -80,7 +80,11 @@ impl World {
         }
         self.balancers.push(Balancer {
             arn: arn.into(),
-            dns_name: format!("{name}-{}.{}.elb.amazonaws.com", u32::from_str_radix(&id[..7], 16).unwrap_or(0), self.region),
+            dns_name: format!(
+                "{name}-{}.{}.elb.amazonaws.com",
+                u32::from_str_radix(&id[..7], 16).unwrap_or(0),
+                self.region
+            ),
             name,
             scheme: "internet-facing".into(),
             vpc: "vpc-0a1b2c3d4e5f60718".into(),
@@ -109,7 +113,9 @@ impl World {
             let id = self.identifier();
             format!("arn:aws:elasticloadbalancing:{}:{}:targetgroup/{name}/{id}", self.region, self.account).into()
         };
-        let seconds = |said: Option<crate::lab::scenario::period::Period>, default| said.map_or(Duration::from_secs(default), |p| p.0);
+        let seconds = |said: Option<crate::lab::scenario::period::Period>, default| {
+            said.map_or(Duration::from_secs(default), |p| p.0)
+        };
         let check = Check {
             enabled: true,
             protocol: "HTTP".into(),

@@ -55,7 +55,11 @@ impl World {
 
     /// What was registered long ago was registered at leisure, so the account's bucket is full when the world begins, and nothing of it is in
     /// the log of calls or in that of a cluster's changes.
-    pub(super) fn build_workloads(&mut self, settings: &Settings<'_>, entries: &[EntryGroups<'_>]) -> Result<(), ScenarioError> {
+    pub(super) fn build_workloads(
+        &mut self,
+        settings: &Settings<'_>,
+        entries: &[EntryGroups<'_>],
+    ) -> Result<(), ScenarioError> {
         let bucket = std::mem::replace(&mut self.buckets.register, Bucket::bottomless(self.now));
         self.clusters.iter_mut().for_each(|c| c.objects.set_recording(false));
         for cluster in 0..self.clusters.len() {
@@ -103,8 +107,11 @@ impl World {
         let labels = json!({"app": name});
         let (owner_labels, annotations) = owner(kind.owner, &name);
         let own = merged(&labels, &owner_labels);
-        let gates: Vec<Value> =
-            if kind.readiness_gates { vec![json!({"conditionType": format!("target-health.elbv2.k8s.aws/{name}")})] } else { Vec::new() };
+        let gates: Vec<Value> = if kind.readiness_gates {
+            vec![json!({"conditionType": format!("target-health.elbv2.k8s.aws/{name}")})]
+        } else {
+            Vec::new()
+        };
         let (port_name, number) = match &port {
             PortRef::Name(name) => (name.clone(), 80),
             PortRef::Number(number) => ("http".to_owned(), *number),
@@ -139,9 +146,9 @@ impl World {
         home.deployments.insert((namespace.clone(), name.clone()), behaviour);
         if let Some(hpa) = &kind.hpa {
             let target = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": name});
-            let metric =
-                json!({"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 60}}});
-            let spec = json!({"scaleTargetRef": target, "minReplicas": hpa.min, "maxReplicas": hpa.max, "metrics": [metric]});
+            let metric = json!({"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 60}}});
+            let spec =
+                json!({"scaleTargetRef": target, "minReplicas": hpa.min, "maxReplicas": hpa.max, "metrics": [metric]});
             let status = json!({"currentReplicas": kind.replicas, "desiredReplicas": kind.replicas});
             home.objects.put(
                 Kind::HorizontalPodAutoscaler,
@@ -166,8 +173,7 @@ impl World {
             spec.insert("multiClusterTargetGroup".into(), true.into());
         }
         spec.extend(workload.binding.extra.clone());
-        let metadata =
-            json!({"name": group.name.to_ascii_lowercase(), "namespace": namespace, "labels": labels, "annotations": annotations});
+        let metadata = json!({"name": group.name.to_ascii_lowercase(), "namespace": namespace, "labels": labels, "annotations": annotations});
         self.clusters[cluster].objects.put(Kind::TargetGroupBinding, json!({"metadata": metadata, "spec": spec}), now);
     }
 

@@ -46,7 +46,11 @@ struct Wanted {
 }
 
 impl World {
-    pub(super) fn build_listeners(&mut self, settings: &Settings<'_>, entries: &[EntryGroups<'_>]) -> Result<(), ScenarioError> {
+    pub(super) fn build_listeners(
+        &mut self,
+        settings: &Settings<'_>,
+        entries: &[EntryGroups<'_>],
+    ) -> Result<(), ScenarioError> {
         for balancer in 0..self.balancers.len() {
             let own: Vec<&EntryGroups<'_>> = entries.iter().filter(|e| e.balancer == balancer).collect();
             let name = self.balancers[balancer].name.clone();
@@ -80,13 +84,15 @@ impl World {
         wanted: Wanted,
     ) -> Result<(), ScenarioError> {
         let id = self.identifier();
-        let path = self.balancers[balancer].arn.rsplit_once(":loadbalancer/").map(|p| p.1.to_owned()).unwrap_or_default();
+        let path =
+            self.balancers[balancer].arn.rsplit_once(":loadbalancer/").map(|p| p.1.to_owned()).unwrap_or_default();
         let prefix = format!("arn:aws:elasticloadbalancing:{}:{}", self.region, self.account);
         let arn = wanted.arn.unwrap_or_else(|| format!("{prefix}:listener/{path}/{id}"));
         let rule_prefix = arn.replacen(":listener/", ":listener-rule/", 1);
         let https = wanted.protocol == "HTTPS";
         let index = self.listeners.len();
-        let certificate = format!("arn:aws:acm:{}:{}:certificate/3d1f8f4e-0000-4000-8000-{}", self.region, self.account, &id[..12]);
+        let certificate =
+            format!("arn:aws:acm:{}:{}:certificate/3d1f8f4e-0000-4000-8000-{}", self.region, self.account, &id[..12]);
         self.listeners.push(Listener {
             arn: arn.as_str().into(),
             balancer,
@@ -148,8 +154,9 @@ impl World {
         }
         let name = &self.balancers[balancer].name;
         let entry = entries.iter().find(|e| rule.workload.as_ref().is_none_or(|w| *w == e.workload.name));
-        let entry =
-            entry.ok_or_else(|| settings.scenario.entry("spec.loadBalancers", format!("no such workload on load balancer {name}")))?;
+        let entry = entry.ok_or_else(|| {
+            settings.scenario.entry("spec.loadBalancers", format!("no such workload on load balancer {name}"))
+        })?;
         let mut tuples = Vec::new();
         for ((cluster, _), (group, attached)) in entry.entry.target_groups.iter().zip(&entry.groups) {
             let weight = if let Some(weights) = &rule.weights {
@@ -160,7 +167,9 @@ impl World {
             };
             tuples.extend(weight.map(|w| tuple(&self.groups[*group].arn, w)));
         }
-        let others = third.iter().map(|(name, weight)| (name, rule.weights.as_ref().and_then(|w| w.get(name)).unwrap_or(weight)));
+        let others = third
+            .iter()
+            .map(|(name, weight)| (name, rule.weights.as_ref().and_then(|w| w.get(name)).unwrap_or(weight)));
         for (group, weight) in others {
             let arn = self.groups.iter().find(|g| g.name == *group).map(|g| &*g.arn);
             tuples.extend(arn.map(|a| tuple(a, *weight)));
@@ -170,7 +179,9 @@ impl World {
             Some(s) => json!({"Enabled": "true", "DurationSeconds": s.duration.0.as_secs().to_string()}),
             None => json!({"Enabled": "false"}),
         };
-        Ok(vec![json!({"Type": "forward", "Order": "1", "ForwardConfig": {"TargetGroups": tuples, "TargetGroupStickinessConfig": sticky}})])
+        Ok(vec![
+            json!({"Type": "forward", "Order": "1", "ForwardConfig": {"TargetGroups": tuples, "TargetGroupStickinessConfig": sticky}}),
+        ])
     }
 }
 
@@ -182,7 +193,10 @@ fn conditions(rule: &Rule) -> Vec<Value> {
     let condition = |field: &str, config: &str, values: &[String]| {
         (!values.is_empty()).then(|| json!({"Field": field, "Values": values, config: {"Values": values}}))
     };
-    let both = [condition("host-header", "HostHeaderConfig", &rule.hosts), condition("path-pattern", "PathPatternConfig", &rule.paths)];
+    let both = [
+        condition("host-header", "HostHeaderConfig", &rule.hosts),
+        condition("path-pattern", "PathPatternConfig", &rule.paths),
+    ];
     both.into_iter().flatten().collect()
 }
 
@@ -192,7 +206,13 @@ fn implied(entries: &[&EntryGroups<'_>], said: &[&Said]) -> Vec<Wanted> {
     let mut wanted: Vec<Wanted> = Vec::new();
     for listener in said {
         let protocol = listener.protocol.clone().unwrap_or_else(|| protocol(listener.port));
-        wanted.push(Wanted { port: listener.port, protocol, arn: None, tags: listener.tags.clone(), rules: listener.rules.clone() });
+        wanted.push(Wanted {
+            port: listener.port,
+            protocol,
+            arn: None,
+            tags: listener.tags.clone(),
+            rules: listener.rules.clone(),
+        });
     }
     if said.is_empty() {
         let mut unknown = 8000;
@@ -210,7 +230,13 @@ fn implied(entries: &[&EntryGroups<'_>], said: &[&Said]) -> Vec<Wanted> {
         }
         if wanted.is_empty() {
             for port in [80, 443] {
-                wanted.push(Wanted { port, protocol: protocol(port), arn: None, tags: BTreeMap::new(), rules: Vec::new() });
+                wanted.push(Wanted {
+                    port,
+                    protocol: protocol(port),
+                    arn: None,
+                    tags: BTreeMap::new(),
+                    rules: Vec::new(),
+                });
             }
         }
     }
@@ -244,8 +270,11 @@ fn imply_rules(wanted: &mut [Wanted], entry: &EntryGroups<'_>, number: usize) {
         for (place, priority) in priorities.into_iter().enumerate() {
             let rules = &mut wanted[*index].rules;
             if rules.iter().all(|r| r.priority != priority) {
-                let paths =
-                    if priority.is_none() { Vec::new() } else { paths(number, place.saturating_sub(defaults), &entry.workload.name) };
+                let paths = if priority.is_none() {
+                    Vec::new()
+                } else {
+                    paths(number, place.saturating_sub(defaults), &entry.workload.name)
+                };
                 rules.push(Rule { priority, paths, workload: workload.clone(), ..Rule::default() });
             }
         }

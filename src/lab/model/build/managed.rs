@@ -19,8 +19,15 @@ impl World {
         }
         let weights = weights(&route.actions);
         let any_start = self.plan.strategy.start.is_none();
-        let mut own = entry.entry.target_groups.iter().zip(&entry.groups).filter(|((cluster, _), _)| any_start || cluster == from);
-        let carries = own.any(|(_, (group, _))| weights.iter().any(|(arn, weight)| **arn == *self.groups[*group].arn && *weight > 0));
+        let mut own = entry
+            .entry
+            .target_groups
+            .iter()
+            .zip(&entry.groups)
+            .filter(|((cluster, _), _)| any_start || cluster == from);
+        let carries = own.any(|(_, (group, _))| {
+            weights.iter().any(|(arn, weight)| **arn == *self.groups[*group].arn && *weight > 0)
+        });
         carries && entry.entry.rules.as_ref().is_none_or(|rules| rules.iter().any(|r| names(r, route)))
     }
 }

@@ -57,7 +57,10 @@ impl Settings<'_> {
             return Ok(());
         }
         let names: Vec<&str> = self.plan.clusters.iter().map(|c| c.name.as_str()).collect();
-        Err(self.scenario.entry(path, format!("the plan has no cluster `{cluster}`; it has {}, and `from` and `to`", names.join(", "))))
+        Err(self.scenario.entry(
+            path,
+            format!("the plan has no cluster `{cluster}`; it has {}, and `from` and `to`", names.join(", ")),
+        ))
     }
 
     fn known_workload(&self, path: &str, workload: &str) -> Result<(), ScenarioError> {
@@ -101,7 +104,11 @@ impl Settings<'_> {
             multi_cluster: false,
             target_group: None,
             exists: true,
-            owner: if planned.is_some_and(|w| w.binding.mode == BindingMode::Verify) { GitOps::ArgoCd } else { GitOps::None },
+            owner: if planned.is_some_and(|w| w.binding.mode == BindingMode::Verify) {
+                GitOps::ArgoCd
+            } else {
+                GitOps::None
+            },
         };
         for entry in self.clusters_named(cluster) {
             kind.apply(&entry.workload);
@@ -133,7 +140,8 @@ impl Settings<'_> {
         cluster: Option<&str>,
         name: &str,
     ) -> (HealthCheck, BTreeMap<String, String>, BTreeMap<String, String>, Option<bool>) {
-        let (mut check, mut attributes, mut tags, mut attached) = (HealthCheck::default(), BTreeMap::new(), BTreeMap::new(), None);
+        let (mut check, mut attributes, mut tags, mut attached) =
+            (HealthCheck::default(), BTreeMap::new(), BTreeMap::new(), None);
         for entry in &self.scenario.spec.target_groups {
             let of_cluster = entry.cluster.as_deref().is_none_or(|c| Some(self.cluster(c)) == cluster);
             if of_cluster && entry.name.as_deref().is_none_or(|n| n == name) {

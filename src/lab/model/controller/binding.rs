@@ -156,7 +156,8 @@ impl World {
     fn endpoints(&self, cluster: usize, binding: &Value, group: usize) -> Vec<(String, u16, Option<PodId>)> {
         let reference = &binding["spec"]["serviceRef"];
         let home = &self.clusters[cluster];
-        let service = home.objects.get(Kind::Service, text(binding, "namespace"), reference["name"].as_str().unwrap_or_default());
+        let service =
+            home.objects.get(Kind::Service, text(binding, "namespace"), reference["name"].as_str().unwrap_or_default());
         let Some(service) = service else { return Vec::new() };
         let Some(port) = find_port(&service, &reference["port"]) else { return Vec::new() };
         let waiting = |p: &crate::lab::model::pod::Pod| p.serving && !p.gates.is_empty();
@@ -168,7 +169,9 @@ impl World {
         if self.groups[group].target_type == "instance" {
             let node_port = port["nodePort"].as_u64().and_then(|p| u16::try_from(p).ok()).unwrap_or(30080);
             let numbered = home.nodes.iter().enumerate();
-            return numbered.map(|(n, (node, _))| (node.clone(), node_port, pods.get(n % pods.len().max(1)).copied())).collect();
+            return numbered
+                .map(|(n, (node, _))| (node.clone(), node_port, pods.get(n % pods.len().max(1)).copied()))
+                .collect();
         }
         let place = |id: &PodId| {
             let pod = &self.pods[id.0 as usize];
@@ -189,6 +192,8 @@ impl World {
 fn find_port<'a>(service: &'a Value, wanted: &Value) -> Option<&'a Value> {
     let ports = service["spec"]["ports"].as_array()?;
     ports.iter().find(|p| {
-        p["port"] == *wanted || p["name"] == *wanted || wanted.as_str().is_some_and(|w| w.parse() == Ok(p["port"].as_u64().unwrap_or(0)))
+        p["port"] == *wanted
+            || p["name"] == *wanted
+            || wanted.as_str().is_some_and(|w| w.parse() == Ok(p["port"].as_u64().unwrap_or(0)))
     })
 }

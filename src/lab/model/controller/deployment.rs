@@ -39,7 +39,8 @@ impl World {
     fn roll(&mut self, cluster: usize, wanted: &Wanted, warm: bool) {
         let owner = self.replica_set(cluster, wanted);
         let pods = self.pods_of(cluster, &wanted.namespace, &wanted.name);
-        let (new, old): (Vec<PodId>, Vec<PodId>) = pods.into_iter().partition(|p| self.pods[p.0 as usize].template == wanted.hash);
+        let (new, old): (Vec<PodId>, Vec<PodId>) =
+            pods.into_iter().partition(|p| self.pods[p.0 as usize].template == wanted.hash);
         let (surge, spare) = (wanted.replicas.div_ceil(4), wanted.replicas / 4);
         let room = (wanted.replicas + surge).saturating_sub(new.len() + old.len());
         let missing = wanted.replicas.saturating_sub(new.len()).min(room);
@@ -69,7 +70,11 @@ impl World {
 
     /// Ends pods of earlier templates as far as enough others serve.
     fn retire(&mut self, cluster: usize, wanted: &Wanted, old: Vec<PodId>, spare: usize) {
-        let ready = self.pods_of(cluster, &wanted.namespace, &wanted.name).iter().filter(|p| self.pods[p.0 as usize].ready()).count();
+        let ready = self
+            .pods_of(cluster, &wanted.namespace, &wanted.name)
+            .iter()
+            .filter(|p| self.pods[p.0 as usize].ready())
+            .count();
         let mut free = ready.saturating_sub(wanted.replicas - spare.min(wanted.replicas));
         for pod in old {
             if !self.pods[pod.0 as usize].ready() {
@@ -102,7 +107,9 @@ impl World {
             "availableReplicas": ready, "unavailableReplicas": wanted.replicas.saturating_sub(ready),
         });
         let now = self.now;
-        self.clusters[cluster].objects.update(Kind::Deployment, &wanted.namespace, &wanted.name, now, |o| o["status"] = status);
+        self.clusters[cluster]
+            .objects
+            .update(Kind::Deployment, &wanted.namespace, &wanted.name, now, |o| o["status"] = status);
     }
 }
 

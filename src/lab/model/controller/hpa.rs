@@ -28,8 +28,10 @@ impl World {
     }
 
     fn scale_by(&mut self, cluster: usize, hpa: &Value) {
-        let (namespace, target) =
-            (text(hpa, "namespace").to_owned(), hpa["spec"]["scaleTargetRef"]["name"].as_str().unwrap_or_default().to_owned());
+        let (namespace, target) = (
+            text(hpa, "namespace").to_owned(),
+            hpa["spec"]["scaleTargetRef"]["name"].as_str().unwrap_or_default().to_owned(),
+        );
         let place = (namespace.clone(), target.clone());
         let number = |v: &Value, default: u64| u32::try_from(v.as_u64().unwrap_or(default)).unwrap_or(u32::MAX);
         let (min, max) = (number(&hpa["spec"]["minReplicas"], 1), number(&hpa["spec"]["maxReplicas"], 1));
@@ -41,8 +43,10 @@ impl World {
         });
         let desired = need.max(min).min(max.max(1));
         let now = self.now;
-        let current =
-            self.clusters[cluster].objects.get(Kind::Deployment, &namespace, &target).map_or(0, |d| number(&d["spec"]["replicas"], 1));
+        let current = self.clusters[cluster]
+            .objects
+            .get(Kind::Deployment, &namespace, &target)
+            .map_or(0, |d| number(&d["spec"]["replicas"], 1));
         let since = self.clusters[cluster].deployments.get_mut(&place).and_then(|b| {
             b.surplus = (desired < current).then(|| b.surplus.unwrap_or(now));
             b.surplus

@@ -53,7 +53,9 @@ fn forward(world: &World, listener: usize, action: &mut Value) -> Result<()> {
         let arn = lone.clone().ok_or_else(|| invalid("A forward action needs a target group"))?;
         action["ForwardConfig"]["TargetGroups"] = json!([{"TargetGroupArn": arn}]);
     }
-    let groups = action["ForwardConfig"]["TargetGroups"].as_array_mut().ok_or_else(|| invalid("Target groups must be a list"))?;
+    let groups = action["ForwardConfig"]["TargetGroups"]
+        .as_array_mut()
+        .ok_or_else(|| invalid("Target groups must be a list"))?;
     if let (Some(lone), [only]) = (&lone, groups.as_slice())
         && only["TargetGroupArn"] != *lone
     {
@@ -80,7 +82,9 @@ fn weights(groups: &mut [Value]) -> Result<()> {
         let weight = match &group["Weight"] {
             Value::Null if several => return Err(invalid("Every target group needs a weight where there are several")),
             Value::Null => 1,
-            given => number(given).filter(|w| *w <= 999).ok_or_else(|| invalid("Weights must be whole numbers between 0 and 999"))?,
+            given => number(given)
+                .filter(|w| *w <= 999)
+                .ok_or_else(|| invalid("Weights must be whole numbers between 0 and 999"))?,
         };
         group["Weight"] = weight.to_string().into();
     }
@@ -100,7 +104,8 @@ fn known(world: &World, listener: usize, arns: &[String]) -> Result<bool> {
             return Err(invalid(format!("Target group '{arn}' is given twice")));
         }
         if group.attached.iter().any(|b| *b != balancer) {
-            let message = format!("The following target groups cannot be associated with more than one load balancer: {arn}");
+            let message =
+                format!("The following target groups cannot be associated with more than one load balancer: {arn}");
             return Err(refused("TargetGroupAssociationLimit", message));
         }
         sticky |= group.attributes.get("stickiness.enabled").is_some_and(|v| v == "true");
@@ -119,7 +124,8 @@ fn sticky(action: &mut Value, wanted: bool) -> Result<()> {
         return Err(invalid("Group stickiness needs a duration between 1 and 604800 seconds"));
     }
     if wanted && !enabled {
-        let message = "You must enable group stickiness on a rule if you enabled target stickiness on one of its target groups";
+        let message =
+            "You must enable group stickiness on a rule if you enabled target stickiness on one of its target groups";
         return Err(refused("InvalidConfigurationRequest", message));
     }
     Ok(())

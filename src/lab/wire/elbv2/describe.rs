@@ -45,13 +45,17 @@ pub(super) fn listeners(world: &World, query: &Query) -> Result {
 pub(super) fn rules(world: &World, query: &Query) -> Result {
     let arns = query.texts("RuleArns");
     let found: Vec<Value> = match query.text("ListenerArn") {
-        Some(_) if !arns.is_empty() => return Err(invalid("Rule ARNs and a listener ARN cannot be specified at the same time")),
+        Some(_) if !arns.is_empty() => {
+            return Err(invalid("Rule ARNs and a listener ARN cannot be specified at the same time"));
+        }
         Some(arn) => {
             let listener = &world.listeners[listener(world, arn)?];
             let all = listener.rules.iter().chain([&listener.default]);
             all.map(|r| view::rule(world, &world.routes[*r])).collect()
         }
-        None if arns.is_empty() => return Err(invalid("You must specify either a listener ARN or one or more rule ARNs")),
+        None if arns.is_empty() => {
+            return Err(invalid("You must specify either a listener ARN or one or more rule ARNs"));
+        }
         None => {
             let one = |arn: &&str| Ok(view::rule(world, &world.routes[rule(world, arn)?]));
             arns.iter().map(one).collect::<Result<_>>()?
@@ -103,7 +107,8 @@ pub(super) fn listener(world: &World, arn: &str) -> Result<usize> {
 
 pub(super) fn rule(world: &World, arn: &str) -> Result<usize> {
     // ARNs differ in their last part: compared from there, most are told apart by their first byte.
-    let same = |r: &crate::lab::model::Route| r.rule_arn.len() == arn.len() && r.rule_arn.bytes().rev().eq(arn.bytes().rev());
+    let same =
+        |r: &crate::lab::model::Route| r.rule_arn.len() == arn.len() && r.rule_arn.bytes().rev().eq(arn.bytes().rev());
     let found = world.live_routes().find(|(_, r)| same(r)).map(|(index, _)| index);
     found.ok_or_else(|| refused("RuleNotFound", format!("One or more rules not found: '{arn}'")))
 }

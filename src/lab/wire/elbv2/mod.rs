@@ -43,7 +43,9 @@ pub(crate) fn mutating(operation: &str) -> bool {
 /// Answers a call, with what is to be logged.
 pub(crate) fn answer(world: &mut World, query: &Query, id: &str) -> (Response<Bytes>, String) {
     match carry_out(world, query) {
-        Ok(result) => (super::text(200, "text/xml", xml::answer(&query.action, NAMESPACE, &result, id), id), "ok".into()),
+        Ok(result) => {
+            (super::text(200, "text/xml", xml::answer(&query.action, NAMESPACE, &result, id), id), "ok".into())
+        }
         Err(refused) => (failure(400, refused.code, &refused.message, id), refused.code.into()),
     }
 }
@@ -72,7 +74,9 @@ fn carry_out(world: &mut World, query: &Query) -> Result {
         "DeleteRule" => modify::delete_rule(world, query),
         "RegisterTargets" => targets::register(world, query),
         "DeregisterTargets" => targets::deregister(world, query),
-        other => Err(refused("InvalidAction", format!("Could not find operation {other} for version {}", query.version))),
+        other => {
+            Err(refused("InvalidAction", format!("Could not find operation {other} for version {}", query.version)))
+        }
     }
 }
 
@@ -93,14 +97,21 @@ fn limits() -> Value {
 
 /// A required text parameter.
 fn required<'a>(query: &'a Query, name: &str) -> Result<&'a str> {
-    query.text(name).filter(|t| !t.is_empty()).ok_or_else(|| invalid(format!("The request must contain the parameter {name}")))
+    query
+        .text(name)
+        .filter(|t| !t.is_empty())
+        .ok_or_else(|| invalid(format!("The request must contain the parameter {name}")))
 }
 
 /// One page of a list, by `Marker` and `PageSize` (1–400).
 fn page<T>(query: &Query, all: Vec<T>, default: usize) -> Result<(Vec<T>, Option<String>)> {
     let size = match query.text("PageSize") {
         None => default,
-        Some(text) => text.parse().ok().filter(|n| (1..=400).contains(n)).ok_or_else(|| invalid("Page size must be between 1 and 400"))?,
+        Some(text) => text
+            .parse()
+            .ok()
+            .filter(|n| (1..=400).contains(n))
+            .ok_or_else(|| invalid("Page size must be between 1 and 400"))?,
     };
     let start: usize = match query.text("Marker") {
         None | Some("") => 0,

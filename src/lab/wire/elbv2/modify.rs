@@ -36,7 +36,8 @@ pub(super) fn listener(world: &mut World, query: &Query) -> Result {
     if let Some(policy) = query.text("SslPolicy") {
         world.listeners[index].ssl_policy = Some(policy.to_owned());
     }
-    let certificates = query.list("Certificates").iter().filter_map(|c| c["CertificateArn"].as_str().map(str::to_owned));
+    let certificates =
+        query.list("Certificates").iter().filter_map(|c| c["CertificateArn"].as_str().map(str::to_owned));
     let certificates: Vec<String> = certificates.collect();
     if !certificates.is_empty() {
         world.listeners[index].certificates = certificates;

@@ -43,7 +43,10 @@ pub(super) fn register(world: &mut World, query: &Query) -> Result {
     for target in &wanted {
         let address = target.id.parse::<std::net::IpAddr>().is_ok();
         if address != (group.target_type == "ip") {
-            return Err(refused("InvalidTarget", format!("'{}' is not a target of type {}", target.id, group.target_type)));
+            return Err(refused(
+                "InvalidTarget",
+                format!("'{}' is not a target of type {}", target.id, group.target_type),
+            ));
         }
     }
     for target in wanted {
@@ -57,7 +60,10 @@ pub(super) fn deregister(world: &mut World, query: &Query) -> Result {
     let wanted = named(&world.groups[index], query)?;
     let known = |t: &&Named| world.groups[index].targets.contains_key(&(t.id.as_str().into(), t.port));
     if let Some(unknown) = wanted.iter().find(|t| !known(t)) {
-        let message = format!("The following targets are not registered with the target group: '{}:{}'", unknown.id, unknown.port);
+        let message = format!(
+            "The following targets are not registered with the target group: '{}:{}'",
+            unknown.id, unknown.port
+        );
         return Err(refused("InvalidTarget", message));
     }
     for target in wanted {
@@ -68,10 +74,13 @@ pub(super) fn deregister(world: &mut World, query: &Query) -> Result {
 
 fn named(group: &Group, query: &Query) -> Result<Vec<Named>> {
     let read = |target: &Value| {
-        let id = target["Id"].as_str().filter(|i| !i.is_empty()).ok_or_else(|| super::invalid("A target needs an Id"))?;
+        let id =
+            target["Id"].as_str().filter(|i| !i.is_empty()).ok_or_else(|| super::invalid("A target needs an Id"))?;
         let port = match target["Port"].as_str() {
             None => group.port,
-            Some(text) => text.parse().ok().filter(|p| *p > 0).ok_or_else(|| super::invalid(format!("Invalid port '{text}'")))?,
+            Some(text) => {
+                text.parse().ok().filter(|p| *p > 0).ok_or_else(|| super::invalid(format!("Invalid port '{text}'")))?
+            }
         };
         Ok(Named { id: id.to_owned(), port })
     };

@@ -6,8 +6,7 @@ use crate::lab::model::{Balancer, Group, Listener, Pairs, Route, World};
 
 /// A load balancer.
 pub(super) fn balancer(balancer: &Balancer) -> Value {
-    let zone =
-        |(n, z): (usize, &String)| json!({"ZoneName": z, "SubnetId": format!("subnet-0a1b2c3d4e5f6071{n}"), "LoadBalancerAddresses": []});
+    let zone = |(n, z): (usize, &String)| json!({"ZoneName": z, "SubnetId": format!("subnet-0a1b2c3d4e5f6071{n}"), "LoadBalancerAddresses": []});
     json!({
         "LoadBalancerArn": &*balancer.arn,
         "DNSName": balancer.dns_name,

@@ -36,7 +36,8 @@ pub fn apply(kind: Kind, live: &Value, exists: bool, wanted: &Value, by: Applier
     if !conflicts.is_empty() && !by.force {
         let named = conflicts.iter().map(|(at, path)| {
             let other: &Manager = &others[*at];
-            let using = if other.operation == "Apply" { String::new() } else { format!(" using {}", other.api_version) };
+            let using =
+                if other.operation == "Apply" { String::new() } else { format!(" using {}", other.api_version) };
             (other.name.clone(), using, fields::display(path))
         });
         return Err(Failure::apply_conflict(&named.collect::<Vec<_>>()));
@@ -64,7 +65,11 @@ pub fn apply(kind: Kind, live: &Value, exists: bool, wanted: &Value, by: Applier
             fields::set(&mut after, path, value);
         }
     }
-    if exists && owned == leaves && conflicts.is_empty() && ownable(&after, by.subresource) == ownable(live, by.subresource) {
+    if exists
+        && owned == leaves
+        && conflicts.is_empty()
+        && ownable(&after, by.subresource) == ownable(live, by.subresource)
+    {
         return Ok(live.clone());
     }
     let mut me = Manager::new(by.manager, "Apply", by.subresource, by.api_version, by.now);
@@ -91,8 +96,9 @@ fn conflicts(live: &Value, wanted: &Value, leaves: &Fields, others: &[Manager]) 
     for (at, other) in others.iter().enumerate() {
         for path in &other.fields {
             let same = leaves.contains(path) && fields::get(live, path) != fields::get(wanted, path);
-            let above =
-                leaves.iter().any(|l| l.len() < path.len() && path.starts_with(l) && fields::get(live, l) != fields::get(wanted, l));
+            let above = leaves
+                .iter()
+                .any(|l| l.len() < path.len() && path.starts_with(l) && fields::get(live, l) != fields::get(wanted, l));
             if same || above {
                 found.push((at, path.clone()));
             }

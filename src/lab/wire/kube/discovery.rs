@@ -52,7 +52,11 @@ fn group(all: &[&'static Resource], name: &str) -> Option<Value> {
     Some(json!({"name": name, "versions": [version], "preferredVersion": version}))
 }
 
-fn of<'a>(all: &'a [&'static Resource], group: &'a str, version: &'a str) -> impl Iterator<Item = &'a &'static Resource> {
+fn of<'a>(
+    all: &'a [&'static Resource],
+    group: &'a str,
+    version: &'a str,
+) -> impl Iterator<Item = &'a &'static Resource> {
     all.iter().filter(move |r| r.group == group && r.version == version)
 }
 
@@ -79,7 +83,8 @@ fn resource_list(all: &[&'static Resource], group: &str, version: &str) -> Optio
             }
         }
     }
-    (!entries.is_empty()).then(|| json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": name, "resources": entries}))
+    (!entries.is_empty())
+        .then(|| json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": name, "resources": entries}))
 }
 
 fn root(r: &Resource) -> String {
@@ -87,14 +92,17 @@ fn root(r: &Resource) -> String {
 }
 
 fn openapi_index(all: &[&'static Resource]) -> Value {
-    let paths: Map<String, Value> =
-        all.iter().map(|r| (root(r), json!({"serverRelativeURL": format!("/openapi/v3/{}?hash=1", root(r))}))).collect();
+    let paths: Map<String, Value> = all
+        .iter()
+        .map(|r| (root(r), json!({"serverRelativeURL": format!("/openapi/v3/{}?hash=1", root(r))})))
+        .collect();
     json!({"paths": paths})
 }
 
 /// Just enough for clients to see that the server validates fields and runs dry.
 fn openapi(all: &[&'static Resource], group: &str, version: &str) -> Option<Value> {
-    let parameter = |name: &str| json!({"name": name, "in": "query", "schema": {"type": "string", "uniqueItems": true}});
+    let parameter =
+        |name: &str| json!({"name": name, "in": "query", "schema": {"type": "string", "uniqueItems": true}});
     let path = |r: &&'static Resource| {
         let namespace = if r.namespaced { "/namespaces/{namespace}" } else { "" };
         let gvk = json!({"group": r.group, "version": r.version, "kind": r.name});
@@ -107,5 +115,6 @@ fn openapi(all: &[&'static Resource], group: &str, version: &str) -> Option<Valu
     };
     let paths: Map<String, Value> = of(all, group, version).map(path).collect();
     let info = json!({"title": "Kubernetes", "version": "unversioned"});
-    (!paths.is_empty()).then(|| json!({"openapi": "3.0.0", "info": info, "paths": paths, "components": {"schemas": {}}}))
+    (!paths.is_empty())
+        .then(|| json!({"openapi": "3.0.0", "info": info, "paths": paths, "components": {"schemas": {}}}))
 }

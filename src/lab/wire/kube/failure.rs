@@ -49,8 +49,10 @@ impl Failure {
     /// 409 on a server-side apply: (manager, operation with its API version, field) for each field that someone else owns.
     pub fn apply_conflict(owned: &[(String, String, String)]) -> Self {
         let cause = |(manager, version, field): &(String, String, String)| json!({"reason": "FieldManagerConflict", "message": format!("conflict with \"{manager}\"{version}"), "field": field});
-        let (s, list): (_, Vec<_>) =
-            (if owned.len() == 1 { "" } else { "s" }, owned.iter().map(|(m, v, f)| format!("conflict with \"{m}\"{v}: {f}")).collect());
+        let (s, list): (_, Vec<_>) = (
+            if owned.len() == 1 { "" } else { "s" },
+            owned.iter().map(|(m, v, f)| format!("conflict with \"{m}\"{v}: {f}")).collect(),
+        );
         let message = format!("Apply failed with {} conflict{s}: {}", owned.len(), list.join("; "));
         let details = json!({"causes": owned.iter().map(cause).collect::<Vec<_>>()});
         Self { details, ..Self::new(409, "Conflict", message) }
@@ -70,7 +72,10 @@ impl Failure {
         let (field, why) = ("metadata.resourceVersion", "Invalid value: 0: must be specified for an update");
         let mut details = about(resource, name);
         details["causes"] = json!([{"reason": cause(why), "message": why, "field": field}]);
-        Self { details, ..Self::new(422, "Invalid", format!("{} \"{name}\" is invalid: {field}: {why}", full(resource))) }
+        Self {
+            details,
+            ..Self::new(422, "Invalid", format!("{} \"{name}\" is invalid: {field}: {why}", full(resource)))
+        }
     }
 
     /// 422: a server-side apply by nobody.
@@ -78,7 +83,10 @@ impl Failure {
         let (field, why) = ("fieldManager", "Required value: is required for apply patch");
         let causes = json!([{"reason": cause(why), "message": why, "field": field}]);
         let details = json!({"group": "meta.k8s.io", "kind": "PatchOptions", "causes": causes});
-        Self { details, ..Self::new(422, "Invalid", format!("PatchOptions.meta.k8s.io \"\" is invalid: {field}: {why}")) }
+        Self {
+            details,
+            ..Self::new(422, "Invalid", format!("PatchOptions.meta.k8s.io \"\" is invalid: {field}: {why}"))
+        }
     }
 
     /// 500, without a reason: a server-side apply of what the schema does not have. `wrong`: `.spec.x: what is wrong`, each.
@@ -100,7 +108,8 @@ impl Failure {
 
     /// The Status object.
     pub fn status(&self) -> Value {
-        let mut status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": self.message});
+        let mut status =
+            json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": self.message});
         if !self.reason.is_empty() {
             status["reason"] = self.reason.into();
         }
@@ -122,7 +131,11 @@ fn cause(why: &str) -> &'static str {
 }
 
 fn full(resource: &Resource) -> String {
-    if resource.group.is_empty() { resource.plural.to_owned() } else { format!("{}.{}", resource.plural, resource.group) }
+    if resource.group.is_empty() {
+        resource.plural.to_owned()
+    } else {
+        format!("{}.{}", resource.plural, resource.group)
+    }
 }
 
 fn kind_and_group(resource: &Resource) -> String {
@@ -131,5 +144,9 @@ fn kind_and_group(resource: &Resource) -> String {
 
 fn about(resource: &Resource, name: &str) -> Value {
     let given = [("name", name), ("group", resource.group), ("kind", resource.plural)];
-    given.into_iter().filter(|(_, text)| !text.is_empty()).map(|(key, text)| (key.to_owned(), Value::from(text))).collect()
+    given
+        .into_iter()
+        .filter(|(_, text)| !text.is_empty())
+        .map(|(key, text)| (key.to_owned(), Value::from(text)))
+        .collect()
 }

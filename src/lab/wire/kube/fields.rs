@@ -21,7 +21,9 @@ pub fn keys(kind: Kind, path: &[String]) -> &'static [&'static str] {
         (_, "ownerReferences") => &["uid"],
         (Kind::TargetGroupBinding, _) => &[],
         (Kind::Service, "ports") => &["port", "protocol"],
-        (Kind::Pod | Kind::Deployment | Kind::StatefulSet | Kind::ReplicaSet, "ports") => &["containerPort", "protocol"],
+        (Kind::Pod | Kind::Deployment | Kind::StatefulSet | Kind::ReplicaSet, "ports") => {
+            &["containerPort", "protocol"]
+        }
         (_, "containers" | "initContainers" | "env" | "volumes" | "imagePullSecrets") => &["name"],
         (_, "volumeMounts") => &["mountPath"],
         (_, "conditions") => &["type"],
@@ -52,7 +54,9 @@ pub fn leaves(kind: Kind, value: &Value) -> Fields {
 fn collect(kind: Kind, value: &Value, path: &mut Path, found: &mut Fields) {
     let children: Vec<(String, Option<&Value>)> = match value {
         Value::Object(map) => map.iter().map(|(k, v)| (format!("f:{k}"), Some(v))).collect(),
-        Value::Array(items) if path.last().is_some_and(|f| f == "f:finalizers") => items.iter().map(|v| (format!("v:{v}"), None)).collect(),
+        Value::Array(items) if path.last().is_some_and(|f| f == "f:finalizers") => {
+            items.iter().map(|v| (format!("v:{v}"), None)).collect()
+        }
         Value::Array(items) => {
             let keys = keys(kind, path);
             items.iter().map(|v| key_of(v, keys).map(|k| (k, Some(v)))).collect::<Option<_>>().unwrap_or_default()
@@ -127,7 +131,8 @@ pub fn is_key(path: &[String]) -> bool {
 
 /// Whether the last element of a path is a key, and has this field.
 pub fn names(item: &[String], field: &str) -> bool {
-    let key = item.last().and_then(|i| i.strip_prefix("k:")).and_then(|k| serde_json::from_str::<Map<String, Value>>(k).ok());
+    let key =
+        item.last().and_then(|i| i.strip_prefix("k:")).and_then(|k| serde_json::from_str::<Map<String, Value>>(k).ok());
     key.is_some_and(|k| k.contains_key(field))
 }
 

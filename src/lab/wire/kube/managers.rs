@@ -26,7 +26,8 @@ pub struct Manager {
 impl Manager {
     /// One that owns nothing yet.
     pub fn new(name: &str, operation: &str, subresource: &str, api_version: &str, now: Timestamp) -> Self {
-        let [name, operation, subresource, api_version] = [name, operation, subresource, api_version].map(str::to_owned);
+        let [name, operation, subresource, api_version] =
+            [name, operation, subresource, api_version].map(str::to_owned);
         Self { name, operation, subresource, api_version, time: stamp(now), fields: Fields::new() }
     }
 
@@ -39,7 +40,8 @@ impl Manager {
 /// An object's managers.
 pub fn read(object: &Value) -> Vec<Manager> {
     let word = |entry: &Value, field: &str| entry[field].as_str().unwrap_or_default().to_owned();
-    let entries = object["metadata"]["managedFields"].as_array().into_iter().flatten().filter(|e| e["manager"].is_string());
+    let entries =
+        object["metadata"]["managedFields"].as_array().into_iter().flatten().filter(|e| e["manager"].is_string());
     let manager = |e: &Value| Manager {
         name: word(e, "manager"),
         operation: word(e, "operation"),
@@ -80,8 +82,17 @@ pub fn ownable(object: &Value, subresource: &str) -> Value {
     for field in ["apiVersion", "kind", "status"] {
         part.as_object_mut().map(|o| o.shift_remove(field));
     }
-    let server =
-        ["name", "namespace", "generateName", "uid", "resourceVersion", "generation", "creationTimestamp", "managedFields", "selfLink"];
+    let server = [
+        "name",
+        "namespace",
+        "generateName",
+        "uid",
+        "resourceVersion",
+        "generation",
+        "creationTimestamp",
+        "managedFields",
+        "selfLink",
+    ];
     let deletion = ["deletionTimestamp", "deletionGracePeriodSeconds"];
     for field in server.iter().chain(&deletion) {
         meta(&mut part).shift_remove(*field);
@@ -96,7 +107,8 @@ pub fn ownable(object: &Value, subresource: &str) -> Value {
 pub fn track(kind: Kind, before: Option<&Value>, after: &mut Value, mut writer: Manager) {
     let given = after["metadata"]["managedFields"].is_array();
     let mut managers = if given { read(after) } else { before.map(read).unwrap_or_default() };
-    let (old, new) = (before.map(|b| ownable(b, &writer.subresource)).unwrap_or_default(), ownable(after, &writer.subresource));
+    let (old, new) =
+        (before.map(|b| ownable(b, &writer.subresource)).unwrap_or_default(), ownable(after, &writer.subresource));
     let (old_leaves, new_leaves) = (fields::leaves(kind, &old), fields::leaves(kind, &new));
     let changed: Fields = new_leaves.iter().filter(|p| fields::get(&old, p) != fields::get(&new, p)).cloned().collect();
     let gone = |path: &Path| !new_leaves.contains(path) && old_leaves.contains(path);

@@ -85,7 +85,11 @@ impl Server {
             return Ok(Answer::Whole(json(200, &found)));
         }
         if path::unknown_group(path, objects.auto_mode()) {
-            return Ok(Answer::Whole(response(404, "text/plain; charset=utf-8", Bytes::from_static(b"404 page not found\n"))));
+            return Ok(Answer::Whole(response(
+                404,
+                "text/plain; charset=utf-8",
+                Bytes::from_static(b"404 page not found\n"),
+            )));
         }
         objects_of(objects, request, now)
     }

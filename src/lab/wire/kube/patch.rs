@@ -85,8 +85,9 @@ fn list(kind: Kind, target: &mut Value, items: &[Value], key: &str, path: &mut V
 /// RFC 6902, without `move` and `copy`.
 pub fn json(target: &mut Value, patch: &Value) -> Result<(), Failure> {
     for operation in patch.as_array().ok_or_else(|| Failure::bad_request("a JSON patch is a list"))? {
-        one(target, operation)
-            .ok_or_else(|| Failure::new(422, "Invalid", format!("the server rejected our request: cannot do {operation}")))?;
+        one(target, operation).ok_or_else(|| {
+            Failure::new(422, "Invalid", format!("the server rejected our request: cannot do {operation}"))
+        })?;
     }
     Ok(())
 }

@@ -76,7 +76,10 @@ pub fn place(path: &str, auto_mode: bool) -> Option<Place> {
     };
     let resource = resources(auto_mode).find(|r| r.group == group && r.version == version && r.plural == plural)?;
     let named = !rest.is_empty();
-    if rest.len() > 2 || (namespace.is_some() && !resource.namespaced) || (resource.namespaced && named && namespace.is_none()) {
+    if rest.len() > 2
+        || (namespace.is_some() && !resource.namespaced)
+        || (resource.namespaced && named && namespace.is_none())
+    {
         return None;
     }
     let subresource = rest.get(1).map(|s| (*s).to_owned());

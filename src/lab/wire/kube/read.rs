@@ -13,7 +13,9 @@ use crate::lab::objects::{Kind, Objects, text};
 /// One object, or its part.
 pub fn get(objects: &Objects, place: &Place, as_table: bool) -> Result<Value, Failure> {
     let name = place.name.as_deref().unwrap_or_default();
-    let object = objects.get(place.resource.kind, place.namespace(), name).ok_or_else(|| Failure::not_found(place.resource, name))?;
+    let object = objects
+        .get(place.resource.kind, place.namespace(), name)
+        .ok_or_else(|| Failure::not_found(place.resource, name))?;
     Ok(match place.subresource.as_deref() {
         Some("scale") => scale(&object),
         _ if as_table => table::of(place.resource.kind, &[&object], text(&object, "resourceVersion")),
@@ -80,7 +82,9 @@ fn render(kind: Kind, place: &Place, found: Vec<Value>, meta: Value, as_table: b
 fn limit(text: &str) -> Result<usize, Failure> {
     match text {
         "" | "0" => Ok(usize::MAX),
-        text => text.parse().map_err(|_| Failure::bad_request(format!("strconv.ParseInt: parsing \"{text}\": invalid syntax"))),
+        text => text
+            .parse()
+            .map_err(|_| Failure::bad_request(format!("strconv.ParseInt: parsing \"{text}\": invalid syntax"))),
     }
 }
 

@@ -54,7 +54,12 @@ fn value_of(kind: Kind, object: &Value, path: &str) -> Result<String, Failure> {
         (Kind::Pod, "spec.nodeName" | "status.phase" | "status.podIP" | "spec.restartPolicy")
         | (
             Kind::Event,
-            "reason" | "type" | "involvedObject.kind" | "involvedObject.name" | "involvedObject.namespace" | "involvedObject.uid",
+            "reason"
+            | "type"
+            | "involvedObject.kind"
+            | "involvedObject.name"
+            | "involvedObject.namespace"
+            | "involvedObject.uid",
         )
         | (Kind::Secret, "type")
         | (Kind::Namespace, "status.phase") => format!("/{}", path.replace('.', "/")),
@@ -84,8 +89,13 @@ fn split(text: &str) -> Vec<&str> {
 fn label(text: &str) -> Result<Label, Failure> {
     let words: Vec<&str> = text.splitn(3, ' ').collect();
     if let [key, word @ ("in" | "notin"), values] = words.as_slice() {
-        let values = values.trim().strip_prefix('(').and_then(|v| v.strip_suffix(')')).ok_or_else(|| unparsable(text))?;
-        return Ok(Label::In((*key).to_owned(), *word == "in", values.split(',').map(|v| v.trim().to_owned()).collect()));
+        let values =
+            values.trim().strip_prefix('(').and_then(|v| v.strip_suffix(')')).ok_or_else(|| unparsable(text))?;
+        return Ok(Label::In(
+            (*key).to_owned(),
+            *word == "in",
+            values.split(',').map(|v| v.trim().to_owned()).collect(),
+        ));
     }
     for (sign, yes) in [("!=", false), ("==", true), ("=", true)] {
         if let Some((key, value)) = text.split_once(sign) {

@@ -73,7 +73,11 @@ fn columns(kind: Kind) -> &'static [Column] {
             ("ARN", |o| at(o, "/spec/targetGroupARN").clone()),
         ],
         Kind::Namespace => &[("Status", |o| or(at(o, "/status/phase"), "Active"))],
-        Kind::Event => &[("Type", |o| o["type"].clone()), ("Reason", |o| o["reason"].clone()), ("Message", |o| o["message"].clone())],
+        Kind::Event => &[
+            ("Type", |o| o["type"].clone()),
+            ("Reason", |o| o["reason"].clone()),
+            ("Message", |o| o["message"].clone()),
+        ],
         _ => &[],
     }
 }
@@ -89,7 +93,8 @@ pub fn of(kind: Kind, objects: &[&Value], resource_version: &str) -> Value {
         let mut cells: Vec<Value> = vec![text(object, "name").into()];
         cells.extend(columns.iter().map(|(_, cell)| cell(object)));
         cells.push(text(object, "creationTimestamp").into());
-        let part = json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": object["metadata"]});
+        let part =
+            json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": object["metadata"]});
         json!({"cells": cells, "object": part})
     };
     let rows: Vec<_> = objects.iter().map(row).collect();

@@ -29,8 +29,12 @@ impl Token {
         let encoded = encoded.strip_prefix("k8s-aws-v1.").ok_or("no EKS token")?;
         let url = BASE64_URL_SAFE_NO_PAD.decode(encoded).map_err(|_| "not unpadded base64url")?;
         let url = String::from_utf8(url).map_err(|_| "not a URL")?;
-        let (host, query) = url.strip_prefix("https://").and_then(|u| u.split_once("/?")).ok_or("not an https URL with a query")?;
-        let region = host.strip_prefix("sts.").and_then(|h| h.strip_suffix(".amazonaws.com")).ok_or("not a regional STS endpoint")?;
+        let (host, query) =
+            url.strip_prefix("https://").and_then(|u| u.split_once("/?")).ok_or("not an https URL with a query")?;
+        let region = host
+            .strip_prefix("sts.")
+            .and_then(|h| h.strip_suffix(".amazonaws.com"))
+            .ok_or("not a regional STS endpoint")?;
         let query = Query::parse(query);
         if (query.get("Action"), query.get("Version")) != ("GetCallerIdentity", "2011-06-15") {
             return Err("not GetCallerIdentity");
@@ -47,7 +51,8 @@ impl Token {
         if scope.nth(1) != Some(region) {
             return Err("signed for another region");
         }
-        let signed = Timestamp::strptime("%Y%m%dT%H%M%S%z", query.get("X-Amz-Date").replace('Z', "+0000")).map_err(|_| "no date")?;
+        let signed = Timestamp::strptime("%Y%m%dT%H%M%S%z", query.get("X-Amz-Date").replace('Z', "+0000"))
+            .map_err(|_| "no date")?;
         Ok(Self { region: region.to_owned(), access_key, signed })
     }
 
@@ -60,7 +65,13 @@ impl Token {
 
 /// Whether the value of an `Authorization` header is a token that EKS would take now for this cluster: fresh, and signed for its name with
 /// these credentials. As signing is deterministic, the lab signs the same again and compares.
-pub fn accept(authorization: Option<&str>, region: &str, cluster: &str, credentials: &Credentials, now: Timestamp) -> bool {
+pub fn accept(
+    authorization: Option<&str>,
+    region: &str,
+    cluster: &str,
+    credentials: &Credentials,
+    now: Timestamp,
+) -> bool {
     let Ok(token) = Token::read(authorization) else { return false };
     let expected = eks::sign(credentials, region, cluster, token.signed.into());
     token.region == region && token.fresh(now) && expected.is_ok_and(|e| authorization == Some(&format!("Bearer {e}")))

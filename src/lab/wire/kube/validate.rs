@@ -54,7 +54,9 @@ pub fn untyped(kind: Kind, object: &Value) -> Result<Vec<String>, Failure> {
     let unknown = unknown_fields(kind, object)?;
     let mut wrong: Vec<_> = unknown.iter().map(|field| format!(".{field}: field not declared in schema")).collect();
     if kind == Kind::TargetGroupBinding {
-        for field in ["targetGroupARN", "targetGroupName", "targetGroupProtocol", "targetType", "ipAddressType", "vpcID"] {
+        for field in
+            ["targetGroupARN", "targetGroupName", "targetGroupProtocol", "targetType", "ipAddressType", "vpcID"]
+        {
             let given = &object["spec"][field];
             if !given.is_null() && !given.is_string() {
                 wrong.push(format!(".spec.{field}: expected string, got {given}"));
@@ -74,7 +76,12 @@ pub fn name(resource: &Resource, name: &str) -> Result<(), Failure> {
     if name.len() <= 253 && name.split('.').all(label) {
         return Ok(());
     }
-    Err(Failure::invalid(resource, name, "metadata.name", &format!("Invalid value: \"{name}\": not a lowercase RFC 1123 subdomain")))
+    Err(Failure::invalid(
+        resource,
+        name,
+        "metadata.name",
+        &format!("Invalid value: \"{name}\": not a lowercase RFC 1123 subdomain"),
+    ))
 }
 
 fn walk(value: &Value, path: &str, found: &mut Vec<String>) {
@@ -83,7 +90,11 @@ fn walk(value: &Value, path: &str, found: &mut Vec<String>) {
             for (name, child) in map {
                 let below = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
                 let known = |f: &&str| **f == below || f.strip_suffix('*').is_some_and(|f| below.starts_with(f));
-                if BINDING_FIELDS.iter().any(known) { walk(child, &below, found) } else { found.push(format!("spec.{below}")) }
+                if BINDING_FIELDS.iter().any(known) {
+                    walk(child, &below, found)
+                } else {
+                    found.push(format!("spec.{below}"))
+                }
             }
         }
         Value::Array(items) => items.iter().for_each(|item| walk(item, &format!("{path}[]"), found)),
@@ -116,8 +127,8 @@ fn lost(given: &Value, kept: &Value, path: &str, found: &mut Vec<String>) {
 /// The object as the real types keep it.
 fn typed(kind: Kind, object: &Value) -> Result<Value, serde_json::Error> {
     use k8s_openapi::api::{
-        apps::v1 as apps, autoscaling::v2 as autoscaling, batch::v1 as batch, coordination::v1 as coordination, core::v1 as core,
-        discovery::v1 as discovery,
+        apps::v1 as apps, autoscaling::v2 as autoscaling, batch::v1 as batch, coordination::v1 as coordination,
+        core::v1 as core, discovery::v1 as discovery,
     };
     fn pass<T: serde::de::DeserializeOwned + serde::Serialize>(object: &Value) -> Result<Value, serde_json::Error> {
         serde_json::to_value(serde_json::from_value::<T>(object.clone())?)
@@ -143,7 +154,10 @@ fn typed(kind: Kind, object: &Value) -> Result<Value, serde_json::Error> {
 
 /// Takes fields away that a TargetGroupBinding's schema does not have, as the API does without strict validation.
 pub fn prune(kind: Kind, object: &mut Value) {
-    let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut).filter(|_| kind == Kind::TargetGroupBinding) else { return };
+    let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut).filter(|_| kind == Kind::TargetGroupBinding)
+    else {
+        return;
+    };
     spec.retain(|name, _| BINDING_FIELDS.contains(&name.as_str()));
 }
 
@@ -165,10 +179,16 @@ pub fn admit(objects: &Objects, resource: &Resource, before: Option<&Value>, aft
         return wrong("spec.serviceRef.port", "Required value");
     }
     if let Some(other) = spec["targetType"].as_str().filter(|t| !matches!(*t, "ip" | "instance")) {
-        return wrong("spec.targetType", &format!("Unsupported value: \"{other}\": supported values: \"instance\", \"ip\""));
+        return wrong(
+            "spec.targetType",
+            &format!("Unsupported value: \"{other}\": supported values: \"instance\", \"ip\""),
+        );
     }
     if spec["targetGroupARN"].as_str().or(spec["targetGroupName"].as_str()).is_none_or(str::is_empty) {
-        return Err(Failure::denied(WEBHOOK, "TargetGroupBinding must specify either TargetGroupARN or TargetGroupName"));
+        return Err(Failure::denied(
+            WEBHOOK,
+            "TargetGroupBinding must specify either TargetGroupARN or TargetGroupName",
+        ));
     }
     let held = before.is_some_and(|b| b["metadata"]["deletionTimestamp"].is_string());
     if let Some(before) = before.filter(|_| !held) {
@@ -182,12 +202,18 @@ pub fn admit(objects: &Objects, resource: &Resource, before: Option<&Value>, aft
 
 fn immutable(before: &Value, after: &Value) -> Result<(), Failure> {
     let fields = ["targetGroupARN", "targetType", "ipAddressType", "vpcID"];
-    let changed: Vec<_> =
-        fields.iter().filter(|f| !before[**f].is_null() && before[**f] != after[**f]).map(|f| format!("spec.{f}")).collect();
+    let changed: Vec<_> = fields
+        .iter()
+        .filter(|f| !before[**f].is_null() && before[**f] != after[**f])
+        .map(|f| format!("spec.{f}"))
+        .collect();
     if changed.is_empty() {
         return Ok(());
     }
-    Err(Failure::denied(WEBHOOK, &format!("TargetGroupBinding update may not change these immutable fields: {}", changed.join(","))))
+    Err(Failure::denied(
+        WEBHOOK,
+        &format!("TargetGroupBinding update may not change these immutable fields: {}", changed.join(",")),
+    ))
 }
 
 fn one_per_group(objects: &Objects, after: &Value) -> Result<(), Failure> {

@@ -52,7 +52,8 @@ impl Watch {
             Some((_, Some(changes))) => changes.iter().for_each(|c| self.change(c, &mut lines)),
             Some((from, None)) => {
                 self.over = true;
-                let gone = Failure::new(410, "Expired", format!("too old resource version: {from} ({})", objects.revision()));
+                let gone =
+                    Failure::new(410, "Expired", format!("too old resource version: {from} ({})", objects.revision()));
                 line("ERROR", &gone.status(), &mut lines);
             }
         }
@@ -69,7 +70,11 @@ impl Watch {
         }
         if self.mark {
             let meta = json!({"resourceVersion": objects.revision().to_string(), "annotations": {"k8s.io/initial-events-end": "true"}});
-            line("BOOKMARK", &json!({"kind": resource.name, "apiVersion": resource.api_version(), "metadata": meta}), lines);
+            line(
+                "BOOKMARK",
+                &json!({"kind": resource.name, "apiVersion": resource.api_version(), "metadata": meta}),
+                lines,
+            );
         }
     }
 

@@ -37,7 +37,12 @@ impl Write<'_> {
         }
         let name = text(&body, "name").to_owned();
         if name.is_empty() {
-            return Err(Failure::invalid(self.place.resource, "", "metadata.name", "Required value: name or generateName is required"));
+            return Err(Failure::invalid(
+                self.place.resource,
+                "",
+                "metadata.name",
+                "Required value: name or generateName is required",
+            ));
         }
         validate::name(self.place.resource, &name)?;
         if !text(&body, "resourceVersion").is_empty() {
@@ -95,9 +100,19 @@ impl Write<'_> {
             "application/strategic-merge-patch+json" if self.place.resource.kind != Kind::TargetGroupBinding => {
                 patch::strategic(self.place.resource.kind, &mut after, &body);
             }
-            _ => return Err(Failure::new(415, "UnsupportedMediaType", "the body of the request was in an unknown format")),
+            _ => {
+                return Err(Failure::new(
+                    415,
+                    "UnsupportedMediaType",
+                    "the body of the request was in an unknown format",
+                ));
+            }
         }
-        if scale { self.rescale(&before, &after) } else { self.check(&mut after, Some(&name)).and_then(|()| self.changed(&before, after)) }
+        if scale {
+            self.rescale(&before, &after)
+        } else {
+            self.check(&mut after, Some(&name)).and_then(|()| self.changed(&before, after))
+        }
     }
 
     /// DELETE of one object.
@@ -119,11 +134,18 @@ impl Write<'_> {
         if kind == Kind::Namespace && !dry {
             self.empty(&name);
         }
-        let last = if dry { before } else { self.objects.delete(kind, self.place.namespace(), &name, self.now).unwrap_or(before) };
+        let last = if dry {
+            before
+        } else {
+            self.objects.delete(kind, self.place.namespace(), &name, self.now).unwrap_or(before)
+        };
         if text(&last, "deletionTimestamp").is_empty() {
             let mut details = Failure::not_found(self.place.resource, &name).details;
             details["uid"] = last["metadata"]["uid"].clone();
-            return Ok((200, json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details})));
+            return Ok((
+                200,
+                json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}),
+            ));
         }
         Ok((200, last))
     }
@@ -142,7 +164,8 @@ impl Write<'_> {
 
     /// Everything in a namespace.
     fn empty(&mut self, namespace: &str) {
-        let kinds: Vec<_> = crate::lab::objects::resources(self.objects.auto_mode()).filter(|r| r.namespaced).map(|r| r.kind).collect();
+        let kinds: Vec<_> =
+            crate::lab::objects::resources(self.objects.auto_mode()).filter(|r| r.namespaced).map(|r| r.kind).collect();
         for kind in kinds {
             let names: Vec<_> = self.objects.list(kind, Some(namespace)).map(|o| text(&o, "name").to_owned()).collect();
             for name in names {
@@ -162,10 +185,14 @@ impl Write<'_> {
     /// The body is of this kind, namespace and name, and has no unknown fields where it may not.
     fn check(&self, body: &mut Value, name: Option<&str>) -> Result<(), Failure> {
         let resource = self.place.resource;
-        let (version, kind) = (body["apiVersion"].as_str().unwrap_or_default(), body["kind"].as_str().unwrap_or_default());
+        let (version, kind) =
+            (body["apiVersion"].as_str().unwrap_or_default(), body["kind"].as_str().unwrap_or_default());
         if (!version.is_empty() && version != resource.api_version()) || (!kind.is_empty() && kind != resource.name) {
             let (wanted, given) = (resource.api_version(), format!("{version}, Kind={kind}"));
-            return Err(Failure::bad_request(format!("{given} in the body does not match {wanted}, Kind={} in the path", resource.name)));
+            return Err(Failure::bad_request(format!(
+                "{given} in the body does not match {wanted}, Kind={} in the path",
+                resource.name
+            )));
         }
         if self.query.get("fieldValidation") == "Strict" {
             let unknown = validate::unknown_fields(resource.kind, body)?;
@@ -182,7 +209,9 @@ impl Write<'_> {
         if resource.namespaced {
             let namespace = self.place.namespace().to_owned();
             if !matches!(text(body, "namespace"), "") && text(body, "namespace") != namespace {
-                return Err(Failure::bad_request("the namespace of the provided object does not match the namespace sent on the request"));
+                return Err(Failure::bad_request(
+                    "the namespace of the provided object does not match the namespace sent on the request",
+                ));
             }
             meta(body).insert("namespace".into(), namespace.into());
         }
@@ -204,7 +233,11 @@ impl Write<'_> {
         }
         let uid = text(&after, "uid");
         if !uid.is_empty() && uid != text(before, "uid") {
-            return Err(Failure::conflict(self.place.resource, text(before, "name"), "Precondition failed: UID in precondition"));
+            return Err(Failure::conflict(
+                self.place.resource,
+                text(before, "name"),
+                "Precondition failed: UID in precondition",
+            ));
         }
         drop_status(self.place, &mut after, Some(before));
         keep_deletion(before, &mut after);
@@ -214,7 +247,8 @@ impl Write<'_> {
 
     fn rescale(&mut self, before: &Value, scale: &Value) -> Written {
         let mut after = before.clone();
-        let replicas = scale["spec"]["replicas"].as_u64().ok_or_else(|| Failure::bad_request("spec.replicas: not a number"))?;
+        let replicas =
+            scale["spec"]["replicas"].as_u64().ok_or_else(|| Failure::bad_request("spec.replicas: not a number"))?;
         after["spec"]["replicas"] = replicas.into();
         meta(&mut after).insert("resourceVersion".into(), scale["metadata"]["resourceVersion"].clone());
         let (status, stored) = self.changed(before, after)?;
@@ -235,7 +269,13 @@ impl Write<'_> {
         }
         self.check(&mut body, Some(name))?;
         let (version, resource) = (self.place.resource.api_version(), self.place.resource);
-        let by = Applier { manager, subresource: self.subresource(), api_version: &version, force: self.query.is("force"), now: self.now };
+        let by = Applier {
+            manager,
+            subresource: self.subresource(),
+            api_version: &version,
+            force: self.query.is("force"),
+            now: self.now,
+        };
         let Some(before) = before else {
             self.namespace_exists()?;
             if !text(&body, "uid").is_empty() || !self.subresource().is_empty() {

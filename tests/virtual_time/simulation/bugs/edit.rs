@@ -66,6 +66,9 @@ pub fn body(entries: &mut [Entry], name: &str, more: &str) {
 
 /// A journal's bytes as they were last opened.
 pub fn journal(entries: &[Entry]) -> Vec<u8> {
-    let opened = entries.iter().rev().find_map(|e| if let What::Opened { bytes, .. } = &e.what { Some(bytes.clone()) } else { None });
+    let opened = entries
+        .iter()
+        .rev()
+        .find_map(|e| if let What::Opened { bytes, .. } = &e.what { Some(bytes.clone()) } else { None });
     opened.expect("a journal was opened")
 }

@@ -85,7 +85,10 @@ impl Traffic for Liar {
         for (group, reading) in &mut all {
             match (self.lie, &mut *reading) {
                 (Lie::InitialIsHealthy, Ok(targets)) => {
-                    targets.iter_mut().filter(|t| t.state != TargetState::Draining).for_each(|t| t.state = TargetState::Healthy);
+                    targets
+                        .iter_mut()
+                        .filter(|t| t.state != TargetState::Draining)
+                        .for_each(|t| t.state = TargetState::Healthy);
                 }
                 (Lie::NoDataIsNone, Err(_)) if group.contains("/shop-b/") => *reading = Ok(Vec::new()),
                 _ => {}
@@ -133,7 +136,11 @@ impl Inventory for Liar {
     async fn load_balancers(&self, selector: &Selector, detail: Detail) -> Result<Vec<LoadBalancer>, Unreadable> {
         self.inner.inventory.load_balancers(selector, detail).await
     }
-    async fn listeners(&self, load_balancer: &str, detail: Detail) -> Result<Vec<(Listener, Vec<LiveRoute>)>, Unreadable> {
+    async fn listeners(
+        &self,
+        load_balancer: &str,
+        detail: Detail,
+    ) -> Result<Vec<(Listener, Vec<LiveRoute>)>, Unreadable> {
         self.inner.inventory.listeners(load_balancer, detail).await
     }
     async fn target_groups(&self, groups: Groups<'_>, detail: Detail) -> Result<Vec<TargetGroup>, Unreadable> {

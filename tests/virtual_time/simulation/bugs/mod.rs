@@ -60,7 +60,8 @@ fn history(schedule: &str) -> Vec<Entry> {
 /// The violations of a run with a lie, or with another plan than the checker's.
 fn lived(told: Plan, lie: Option<Lie>, schedule: &str) -> Vec<Violation> {
     let schedule: super::fault::Schedule = schedule.parse().expect("a schedule");
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().expect("a runtime");
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().expect("a runtime");
     runtime.block_on(async {
         let wrap = Arc::new(move |ports| match lie {
             Some(lie) => liar::between(ports, lie),
@@ -102,7 +103,13 @@ fn every_seeded_bug_is_caught_by_its_invariant() {
         let found = bug.found();
         let caught = found.iter().find(|v| v.invariant.0 == bug.caught_by);
         let why = caught.map_or("NOT CAUGHT", |v| v.message.as_str());
-        println!("{:<34} {:<62} I{:<2} {}", bug.name, bug.breaks, bug.caught_by, why.chars().take(110).collect::<String>());
+        println!(
+            "{:<34} {:<62} I{:<2} {}",
+            bug.name,
+            bug.breaks,
+            bug.caught_by,
+            why.chars().take(110).collect::<String>()
+        );
         if caught.is_none() {
             missed.push(format!("{}: {:?}\n", bug.name, found.first()));
         }

@@ -55,7 +55,8 @@ pub fn is_first_health(what: &What) -> bool {
 fn gates() -> Vec<Bug> {
     let hasty = |plan: &mut cutover::plan::model::Plan| {
         let gate = &mut plan.strategy.gates.raise;
-        (gate.min_healthy, gate.min_healthy_percent, gate.capacity, gate.stable_for) = (0, 0.0, 0.0, Some(Duration::ZERO));
+        (gate.min_healthy, gate.min_healthy_percent, gate.capacity, gate.stable_for) =
+            (0, 0.0, 0.0, Some(Duration::ZERO));
     };
     vec![
         Bug {
@@ -75,13 +76,18 @@ fn gates() -> Vec<Bug> {
             let last = all[..first].iter().rposition(|e| is_first_health(&e.what)).expect("health") - 1;
             forget(all, last, is_first_health);
         }),
-        edit("an old reading is good enough", "health is validated before each shift (containers-roadmap#2853)", 1, |all| {
-            for entry in all {
-                if let What::SawHealth { asked, .. } = &mut entry.what {
-                    *asked -= jiff::SignedDuration::from_mins(2);
+        edit(
+            "an old reading is good enough",
+            "health is validated before each shift (containers-roadmap#2853)",
+            1,
+            |all| {
+                for entry in all {
+                    if let What::SawHealth { asked, .. } = &mut entry.what {
+                        *asked -= jiff::SignedDuration::from_mins(2);
+                    }
                 }
-            }
-        }),
+            },
+        ),
         edit("what cannot be read is well", "no data must not raise (argo-rollouts#1905)", 1, |all| {
             let first = place(all, 0, is_set);
             for entry in &mut all[..first] {
@@ -135,9 +141,14 @@ fn preserved() -> Vec<Bug> {
         edit("loses stickiness", "tentez loses the stickiness of the action", 3, |all| {
             applied(all, 0, |before, _| before.rest[0]["Sticky"] = "600".into());
         }),
-        edit("clobbers another action", "an authentication before the forward is gone (argo-rollouts#1572)", 3, |all| {
-            applied(all, 0, |before, _| before.rest.insert(0, serde_json::json!({"Type": "authenticate-oidc"})));
-        }),
+        edit(
+            "clobbers another action",
+            "an authentication before the forward is gone (argo-rollouts#1572)",
+            3,
+            |all| {
+                applied(all, 0, |before, _| before.rest.insert(0, serde_json::json!({"Type": "authenticate-oidc"})));
+            },
+        ),
         edit("sends conditions", "conditions are not its business", 3, |all| {
             body(all, "ModifyRule", "&Conditions.member.1.Field=path-pattern");
         }),
@@ -153,7 +164,11 @@ fn preserved() -> Vec<Bug> {
         edit("tags what is not its own", "tags of a controller are what it acts on", 3, |all| {
             let index = place(all, 0, is_set);
             let (service, operation) = ("elasticloadbalancing".into(), "AddTags".into());
-            after(all, index, What::Sent { call: 0, service, operation, body: "Tags.member.1.Key=elbv2.k8s.aws%2Fcluster".into() });
+            after(
+                all,
+                index,
+                What::Sent { call: 0, service, operation, body: "Tags.member.1.Key=elbv2.k8s.aws%2Fcluster".into() },
+            );
         }),
         edit("deletes a binding", "19 targets were deregistered (load-balancer-controller#4880)", 3, |all| {
             let index = place(all, 0, is_set);
@@ -162,7 +177,8 @@ fn preserved() -> Vec<Bug> {
         }),
         edit("takes fields by force", "a binding's owner keeps it", 3, |all| {
             let index = place(all, 0, is_set);
-            let operation = "PATCH /apis/elbv2.k8s.aws/v1beta1/namespaces/shop/targetgroupbindings/shop-b?force=true".into();
+            let operation =
+                "PATCH /apis/elbv2.k8s.aws/v1beta1/namespaces/shop/targetgroupbindings/shop-b?force=true".into();
             after(all, index, What::Sent { call: 0, service: "kubernetes/b".into(), operation, body: String::new() });
         }),
         back("a rollback touches targets", "abort touches targets and 503s (argo-rollouts#3758)", 3, |all| {
@@ -273,7 +289,9 @@ fn journals() -> Vec<Bug> {
         bytes.truncate(bytes.len() - 9);
     }
     vec![
-        edit("believes a flipped journal", "acting on half-believed intents moves traffic", 7, |all| opened(all, flip, Ok(1))),
+        edit("believes a flipped journal", "acting on half-believed intents moves traffic", 7, |all| {
+            opened(all, flip, Ok(1))
+        }),
         edit("believes a torn record", "half a record is none", 7, |all| {
             let records = journal(all).split(|b| *b == b'\n').count() - 1;
             opened(all, cut, Ok(records));
@@ -281,7 +299,9 @@ fn journals() -> Vec<Bug> {
         edit("a refusal that names no way back", "3 a.m., and a checksum is wrong", 7, |all| {
             opened(all, flip, Err("line 1 is damaged".into()));
         }),
-        edit("refuses what is whole", "a run that nobody can resume", 7, |all| opened(all, |_| {}, Err("cutover rollback".into()))),
+        edit("refuses what is whole", "a run that nobody can resume", 7, |all| {
+            opened(all, |_| {}, Err("cutover rollback".into()))
+        }),
     ]
 }
 
@@ -310,10 +330,15 @@ fn others() -> Vec<Bug> {
             caught_by: 9,
             how: How::Lies(Lie::Cached, "small/resume/ModifyRule#1.journalled.foreign"),
         },
-        edit("writes without reading", "the next apply, or a person, was there before (terraform-aws-alb#409)", 9, |all| {
-            let first = place(all, 0, is_set);
-            forget(all, first, |w| matches!(w, What::SawRoute { .. }));
-        }),
+        edit(
+            "writes without reading",
+            "the next apply, or a person, was there before (terraform-aws-alb#409)",
+            9,
+            |all| {
+                let first = place(all, 0, is_set);
+                forget(all, first, |w| matches!(w, What::SawRoute { .. }));
+            },
+        ),
         Bug {
             name: "overwrites and says nothing",
             breaks: "knowing who reverted you, and whom you reverted",
@@ -374,11 +399,15 @@ fn secrets() -> Vec<Bug> {
     vec![
         edit("a credential in a record", "an error text quotes the request", 12, |all| {
             let (time, run) = (all[0].at, "small-1".into());
-            let event =
-                Event::Frozen { reason: cutover::domain::run::event::Freeze::Unreadable, message: format!("signed with {}", SECRETS[1]) };
+            let event = Event::Frozen {
+                reason: cutover::domain::run::event::Freeze::Unreadable,
+                message: format!("signed with {}", SECRETS[1]),
+            };
             after(all, 0, What::Journalled(Record { seq: 9, time, run, event, newer: None }));
         }),
-        edit("a session token in the log", "debug output of the SDK", 12, |all| after(all, 0, What::Said(format!("token {}", SECRETS[2])))),
+        edit("a session token in the log", "debug output of the SDK", 12, |all| {
+            after(all, 0, What::Said(format!("token {}", SECRETS[2])))
+        }),
         edit("a cluster's token in the last words", "a pre-signed URL is a credential", 12, |all| {
             let last = all.len() - 1;
             after(all, last, What::Said("Bearer k8s-aws-v1.aHR0cHM6".into()));
@@ -391,7 +420,12 @@ fn identity() -> Vec<Bug> {
         all.iter_mut().map(|e| &mut e.what).for_each(change);
     }
     vec![
-        Bug { name: "nobody asks whose account it is", breaks: "the wrong profile", caught_by: 13, how: How::Lies(Lie::NobodyAsks, GOAL) },
+        Bug {
+            name: "nobody asks whose account it is",
+            breaks: "the wrong profile",
+            caught_by: 13,
+            how: How::Lies(Lie::NobodyAsks, GOAL),
+        },
         edit("another account", "the wrong profile, and nobody looks at the answer", 13, |all| {
             first_read(all, |w| {
                 if let What::SawCaller(account) = w {

@@ -93,7 +93,9 @@ pub fn outside() -> Vec<Bug> {
         back("a rollback that forgets a command", "the traffic is back, and the tables are not", 6, |all| {
             all.retain(|e| !hooks(&e.what, Occasion::Undo, true));
         }),
-        back("calls somebody before it writes", "the traffic goes first", 11, |all| earlier(all, Occasion::BeforeRollback)),
+        back("calls somebody before it writes", "the traffic goes first", 11, |all| {
+            earlier(all, Occasion::BeforeRollback)
+        }),
         back("takes back before the traffic is back", "the old tables, and the new cluster is asked", 11, |all| {
             earlier(all, Occasion::Undo);
         }),

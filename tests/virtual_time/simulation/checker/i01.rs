@@ -48,18 +48,29 @@ pub fn holds(facts: &Facts, entry: &Entry) -> Found {
 /// A part of the way back: nothing goes away from where it is to be in the end, and no more comes back than this part's.
 fn part_of(facts: &Facts, way: &Way, route: &RouteStart, live: &Face, next: &Face) -> Found {
     let before = &facts.original[&route.id];
-    let wrong =
-        |what: &str| format!("{} at {} % of the way back: {:?} {what}; it has {:?}", route.label, way.percent, next.weights, live.weights);
+    let wrong = |what: &str| {
+        format!(
+            "{} at {} % of the way back: {:?} {what}; it has {:?}",
+            route.label, way.percent, next.weights, live.weights
+        )
+    };
     let shares = |face: &Face| route.groups.keys().map(|cluster| part(route, cluster, face)).collect::<Vec<_>>();
     let (home, there, goal) = (shares(before), shares(live), shares(next));
-    let between =
-        home.iter().zip(&there).zip(&goal).all(|((home, there), goal)| (home.min(*there) - 1.0..=home.max(*there) + 1.0).contains(goal));
+    let between = home
+        .iter()
+        .zip(&there)
+        .zip(&goal)
+        .all(|((home, there), goal)| (home.min(*there) - 1.0..=home.max(*there) + 1.0).contains(goal));
     ensure(between, || wrong("leads away"))?;
     let near = |shares: &[f64]| shares.iter().zip(&goal).all(|(share, goal)| (share - goal).abs() <= 1.0);
     let of = |face: &Face| -> bool {
         let from = shares(face);
         let whole = from.iter().zip(&home).all(|(from, home)| (from - home).abs() < 0.5);
-        let at: Vec<_> = from.iter().zip(&home).map(|(from, home)| (home - from).mul_add(f64::from(way.percent) / 100.0, *from)).collect();
+        let at: Vec<_> = from
+            .iter()
+            .zip(&home)
+            .map(|(from, home)| (home - from).mul_add(f64::from(way.percent) / 100.0, *from))
+            .collect();
         if whole { facts.not_original(route, Some(next)).is_none() } else { near(&at) }
     };
     let spelled = way.from.get(&route.id).is_some_and(|from| from.iter().flatten().any(of));
@@ -70,7 +81,8 @@ fn gate(facts: &Facts, route: &RouteStart, cluster: &str, group: &str, now: Time
     let rises = || format!("{}: {group} rises", route.label);
     let gate = &facts.plan.strategy.gates.raise;
     let share = facts.ruling(facts.step).and_then(|s| s.get(cluster)).copied().unwrap_or(0);
-    let need = f64::from(gate.min_healthy).max((gate.capacity * f64::from(share) / 100.0 * f64::from(total(facts, route)) - 1e-9).ceil());
+    let need = f64::from(gate.min_healthy)
+        .max((gate.capacity * f64::from(share) / 100.0 * f64::from(total(facts, route)) - 1e-9).ceil());
     let good = |c: &Counts| {
         let registered = c.healthy + c.initial + c.unhealthy + c.unused + c.unavailable;
         f64::from(c.healthy) >= need && f64::from(c.healthy) * 100.0 >= gate.min_healthy_percent * f64::from(registered)

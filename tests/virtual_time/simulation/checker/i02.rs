@@ -15,7 +15,9 @@ pub fn holds(facts: &Facts, entry: &Entry) -> Found {
             let split = content.forwards().ok_or("a write without a forward action")?;
             let weights: Vec<_> = split.members.iter().map(|m| m.weight.unwrap_or(1)).collect();
             ensure((1..=5).contains(&weights.len()), || format!("{} groups", weights.len()))?;
-            ensure(weights.iter().any(|w| *w > 0) && weights.iter().all(|w| *w <= 999), || format!("weights {weights:?}"))?;
+            ensure(weights.iter().any(|w| *w > 0) && weights.iter().all(|w| *w <= 999), || {
+                format!("weights {weights:?}")
+            })?;
             spelled(facts, route, &face::typed(content))
         }
         What::Applied { by: By::Us, route, before, after: Some(after) } => {

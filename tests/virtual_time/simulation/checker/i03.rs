@@ -14,15 +14,21 @@ use crate::simulation::history::{By, Entry, Verb, What};
 
 pub fn holds(facts: &Facts, entry: &Entry) -> Found {
     match &entry.what {
-        What::Sent { service, operation, body, .. } if service == "elasticloadbalancing" => sent(facts, operation, body),
-        What::Sent { service, operation, .. } if service.starts_with("kubernetes/") && !operation.starts_with("GET ") => {
-            ensure(operation.starts_with("PATCH ") && operation.contains("/targetgroupbindings/"), || format!("{operation} is sent"))?;
+        What::Sent { service, operation, body, .. } if service == "elasticloadbalancing" => {
+            sent(facts, operation, body)
+        }
+        What::Sent { service, operation, .. }
+            if service.starts_with("kubernetes/") && !operation.starts_with("GET ") =>
+        {
+            ensure(operation.starts_with("PATCH ") && operation.contains("/targetgroupbindings/"), || {
+                format!("{operation} is sent")
+            })?;
             ensure(!operation.contains("force=true"), || format!("{operation} takes fields from their owners"))
         }
         What::Bind { cluster, binding, dry_run } if facts.verb != Verb::Check => {
-            let known = facts
-                .started()
-                .is_some_and(|s| s.bindings.iter().any(|b| b.cluster == *cluster && b.create && b.binding.full_name() == *binding));
+            let known = facts.started().is_some_and(|s| {
+                s.bindings.iter().any(|b| b.cluster == *cluster && b.create && b.binding.full_name() == *binding)
+            });
             ensure(known && !dry_run, || format!("{binding} in {cluster} is not the run's"))?;
             ensure(facts.rollback.is_none(), || format!("a rollback makes {binding} in {cluster}"))
         }
@@ -47,7 +53,9 @@ fn let_go(facts: &Facts, route: &RouteId, next: &Face) -> Found {
     ensure(known, || format!("{}: a group is taken out, and nobody knows what it carries", start.label))?;
     let old = start.groups.get(&facts.plan.strategy.from);
     let carries = old.and_then(|old| live.weights.get(old)).is_some_and(|weight| *weight > 0);
-    ensure(!carries && !facts.attached(start, Some(next)), || format!("{}: {:?} becomes {:?}", start.label, live.weights, next.weights))
+    ensure(!carries && !facts.attached(start, Some(next)), || {
+        format!("{}: {:?} becomes {:?}", start.label, live.weights, next.weights)
+    })
 }
 
 /// A group leaves an action in a rollback, or where the old cluster is let go and it carries nothing; no weight changes then.
@@ -57,9 +65,12 @@ fn taken_out(facts: &Facts, route: &RouteId, before: &Face, after: &Face) -> Fou
         return Ok(());
     }
     let gone: Vec<_> = before.weights.keys().filter(|group| !after.weights.contains_key(*group)).collect();
-    ensure(gone.is_empty() || facts.rollback.is_some() || facts.detaching, || format!("{gone:?} is taken out of {route}"))?;
+    ensure(gone.is_empty() || facts.rollback.is_some() || facts.detaching, || {
+        format!("{gone:?} is taken out of {route}")
+    })?;
     let idle = gone.iter().all(|group| before.weights[*group] == 0);
-    let same = after.weights.len() == 1 || after.weights.iter().all(|(group, weight)| before.weights.get(group) == Some(weight));
+    let same = after.weights.len() == 1
+        || after.weights.iter().all(|(group, weight)| before.weights.get(group) == Some(weight));
     ensure(!facts.detaching || (idle && same), || format!("{route}: {:?} becomes {:?}", before.weights, after.weights))
 }
 
@@ -75,7 +86,8 @@ fn sent(facts: &Facts, operation: &str, body: &str) -> Found {
         "AddTags" | "RemoveTags" => ("ResourceArns.", &["Tags.", "TagKeys."]),
         other => return Err(format!("{other} is sent")),
     };
-    let known = |k: &str| ["Action", "Version"].contains(&k) || k.starts_with(subject) || rest.iter().any(|r| k.starts_with(r));
+    let known =
+        |k: &str| ["Action", "Version"].contains(&k) || k.starts_with(subject) || rest.iter().any(|r| k.starts_with(r));
     if let Some((key, _)) = fields().find(|(k, _)| !known(k)) {
         return Err(format!("{operation} is sent with {key}"));
     }
@@ -86,9 +98,11 @@ fn sent(facts: &Facts, operation: &str, body: &str) -> Found {
     {
         return Err(format!("{operation} is sent with {key}={text}"));
     }
-    let foreign = fields()
-        .filter(|(k, _)| k.starts_with(subject))
-        .map(|(_, v)| value(v))
-        .find(|arn| facts.route(&arn::route(arn)).is_none() && !facts.started().is_some_and(|s| tags && s.load_balancers.contains(arn)));
-    foreign.filter(|_| facts.started().is_some()).map_or(Ok(()), |arn| Err(format!("{operation} of {arn}, which is not the run's")))
+    let foreign = fields().filter(|(k, _)| k.starts_with(subject)).map(|(_, v)| value(v)).find(|arn| {
+        facts.route(&arn::route(arn)).is_none()
+            && !facts.started().is_some_and(|s| tags && s.load_balancers.contains(arn))
+    });
+    foreign
+        .filter(|_| facts.started().is_some())
+        .map_or(Ok(()), |arn| Err(format!("{operation} of {arn}, which is not the run's")))
 }

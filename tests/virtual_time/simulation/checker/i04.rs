@@ -10,8 +10,10 @@ pub fn holds(facts: &Facts, entry: &Entry) -> Found {
     let What::Applied { by: By::Us, route: written, after, .. } = &entry.what else { return Ok(()) };
     let strategy = &facts.plan.strategy;
     let (None, Some(start)) = (&facts.rollback, &strategy.start) else { return Ok(()) };
-    let shares = strategy.steps.iter().filter_map(|s| if let StepKind::Shares(shares) = &s.kind { Some(shares) } else { None });
-    let mut steps: Vec<_> = [start].into_iter().chain(shares).map(|s| f64::from(s.get(&strategy.to).copied().unwrap_or(0))).collect();
+    let shares =
+        strategy.steps.iter().filter_map(|s| if let StepKind::Shares(shares) = &s.kind { Some(shares) } else { None });
+    let mut steps: Vec<_> =
+        [start].into_iter().chain(shares).map(|s| f64::from(s.get(&strategy.to).copied().unwrap_or(0))).collect();
     steps.dedup();
     let places = facts.routes().iter().filter(|r| !facts.foreign.contains(&r.id)).filter_map(|route| {
         let face = if route.id == *written { after.as_ref() } else { facts.world.get(&route.id)?.as_ref() };
@@ -20,6 +22,7 @@ pub fn holds(facts: &Facts, entry: &Entry) -> Found {
         Some((route.label.clone(), share, ranks))
     });
     let places: Vec<_> = places.collect();
-    let near = (0..steps.len()).any(|i| places.iter().all(|(_, _, ranks)| ranks.iter().any(|r| *r == i || *r == i + 1)));
+    let near =
+        (0..steps.len()).any(|i| places.iter().all(|(_, _, ranks)| ranks.iter().any(|r| *r == i || *r == i + 1)));
     ensure(near, || format!("routes are more than a step apart: {places:?}"))
 }

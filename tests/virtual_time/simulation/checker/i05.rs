@@ -14,7 +14,9 @@ use crate::simulation::history::{Entry, What};
 pub fn holds(facts: &Facts, entry: &Entry) -> Found {
     let What::Told(record) = &entry.what else { return Ok(()) };
     match &record.event {
-        Event::StepDone { step } if matches!(facts.kind(*step), Some(StepKind::Exec(_))) => hooked(facts, *step, &[Occasion::Command]),
+        Event::StepDone { step } if matches!(facts.kind(*step), Some(StepKind::Exec(_))) => {
+            hooked(facts, *step, &[Occasion::Command])
+        }
         Event::StepDone { step } if facts.shares(*step).is_some() => complete(facts, entry, *step),
         Event::Finished { outcome, .. } => {
             let ran = *outcome == Outcome::Completed && !facts.detaching;
@@ -48,7 +50,10 @@ fn complete(facts: &Facts, entry: &Entry, step: usize) -> Found {
         }
         let Some(applied) = facts.applied.get(&route.id) else { continue };
         let Some((right, by)) = facts.right.get(&route.id) else {
-            return Err(format!("step {step} is done, but {} was never read back since it was written at {applied}", route.label));
+            return Err(format!(
+                "step {step} is done, but {} was never read back since it was written at {applied}",
+                route.label
+            ));
         };
         // All that another process knows is what the clock showed.
         let hurried = *by != facts.process && facts.hurried.is_some_and(|at| at >= *right);
@@ -69,23 +74,43 @@ fn next_part(facts: &Facts, entry: &Entry, percent: u32, early: bool) -> Found {
         let dead = |route: &RouteStart| {
             let home: Vec<_> = facts.home(route).collect();
             let carries = |group: &&String| {
-                facts.world.get(&route.id).is_some_and(|f| f.as_ref().is_some_and(|f| f.weights.get(*group).is_some_and(|w| *w > 0)))
+                facts
+                    .world
+                    .get(&route.id)
+                    .is_some_and(|f| f.as_ref().is_some_and(|f| f.weights.get(*group).is_some_and(|w| *w > 0)))
             };
             let none = |group: &String| last(group).is_some_and(|(_, counts)| counts.is_some_and(|c| c.healthy == 0));
             route.groups.values().filter(|g| !home.contains(g)).filter(carries).any(none)
         };
-        return ensure(percent == 100 && facts.routes().iter().any(dead), || "the way back is cut short, and nobody is dead".into());
+        return ensure(percent == 100 && facts.routes().iter().any(dead), || {
+            "the way back is cut short, and nobody is dead".into()
+        });
     }
-    let written = facts.routes().iter().filter_map(|r| facts.applied.get(&r.id)).chain(&facts.since).max().copied().unwrap_or(entry.at);
+    let written = facts
+        .routes()
+        .iter()
+        .filter_map(|r| facts.applied.get(&r.id))
+        .chain(&facts.since)
+        .max()
+        .copied()
+        .unwrap_or(entry.at);
     // All that another process knows is what the clock showed.
     ensure(facts.hurried.is_some() || entry.at.duration_since(written) >= way.every, || {
         format!("{percent} % of the way back at {}, the part before it was written at {written}", entry.at)
     })?;
     for route in facts.routes().iter().filter(|r| !facts.foreign.contains(&r.id) && facts.applied.contains_key(&r.id)) {
-        ensure(facts.right.contains_key(&route.id), || format!("{percent} % of the way back, and {} was never read back", route.label))?;
+        ensure(facts.right.contains_key(&route.id), || {
+            format!("{percent} % of the way back, and {} was never read back", route.label)
+        })?;
         for group in facts.home(route) {
-            let well = last(group).is_some_and(|(asked, counts)| asked >= written && counts.is_some_and(|c| c.healthy > 0));
-            ensure(well, || format!("{percent} % of the way back, and {group} was last seen {:?}, written at {written}", last(group)))?;
+            let well =
+                last(group).is_some_and(|(asked, counts)| asked >= written && counts.is_some_and(|c| c.healthy > 0));
+            ensure(well, || {
+                format!(
+                    "{percent} % of the way back, and {group} was last seen {:?}, written at {written}",
+                    last(group)
+                )
+            })?;
         }
     }
     Ok(())
@@ -110,7 +135,9 @@ fn judged(facts: &Facts) -> Found {
 fn read_back(facts: &Facts, outcome: Outcome) -> Found {
     // Of a cluster that is let go, what someone else has changed is left alone.
     for route in facts.routes().iter().filter(|r| !facts.detaching || !facts.foreign.contains(&r.id)) {
-        let Some(sight) = facts.read.get(&route.id) else { return Err(format!("{outcome:?}, but {} was not read", route.label)) };
+        let Some(sight) = facts.read.get(&route.id) else {
+            return Err(format!("{outcome:?}, but {} was not read", route.label));
+        };
         let seen = sight.live.as_ref().map(face::typed);
         let wrong = match outcome {
             Outcome::Completed => facts.not_goal(route, seen.as_ref()),
@@ -121,7 +148,10 @@ fn read_back(facts: &Facts, outcome: Outcome) -> Found {
         }
         let before = facts.since.filter(|since| outcome != Outcome::Completed && sight.asked < *since);
         if let Some(since) = before {
-            return Err(format!("{outcome:?}, but {} was last read at {}, before the rollback began at {since}", route.label, sight.asked));
+            return Err(format!(
+                "{outcome:?}, but {} was last read at {}, before the rollback began at {since}",
+                route.label, sight.asked
+            ));
         }
         let late = facts.applied.get(&route.id).is_some_and(|applied| *applied > sight.at);
         ensure(!late, || format!("{outcome:?}, but {} was written after it was last read", route.label))?;

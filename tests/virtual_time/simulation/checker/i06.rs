@@ -10,14 +10,19 @@ use crate::simulation::history::{Entry, Verb, What};
 pub fn holds(facts: &Facts, entry: &Entry) -> Found {
     match &entry.what {
         What::Set { route, content } => {
-            let intent = facts.intents.get(route).ok_or_else(|| format!("a write to {route} that nothing announces"))?;
+            let intent =
+                facts.intents.get(route).ok_or_else(|| format!("a write to {route} that nothing announces"))?;
             ensure(content.forwards().is_some_and(|split| split.same(&intent.write.set)), || {
                 format!("{route} is set to what was not announced")
             })?;
             ensure(intent.durable || intent.restore, || format!("a write to {route} whose intent is not on disk"))
         }
         What::Does(hook) => {
-            let durable = facts.deeds.announced.get(hook).ok_or_else(|| format!("{hook:?} is begun, and nothing announces it"))?;
+            let durable = facts
+                .deeds
+                .announced
+                .get(hook)
+                .ok_or_else(|| format!("{hook:?} is begun, and nothing announces it"))?;
             // What goes back waits for no disk.
             ensure(*durable || hook.at.of_rollback(), || format!("{hook:?} is begun, and that is not on disk"))
         }

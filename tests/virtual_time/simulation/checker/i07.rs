@@ -11,14 +11,14 @@ use cutover::base::text::hex;
 pub fn holds(_: &Facts, entry: &Entry) -> Found {
     let What::Opened { bytes, read } = &entry.what else { return Ok(()) };
     match (intact(bytes), read) {
-        (Ok((least, most)), Ok(believed)) => {
-            ensure((least..=most).contains(believed), || format!("{believed} records are believed, {least} to {most} are whole"))
-        }
+        (Ok((least, most)), Ok(believed)) => ensure((least..=most).contains(believed), || {
+            format!("{believed} records are believed, {least} to {most} are whole")
+        }),
         (Ok(_), Err(why)) => Err(format!("a journal that is whole is refused: {why}")),
         (Err(line), Ok(believed)) => Err(format!("line {line} is damaged, and {believed} records are believed")),
-        (Err(line), Err(why)) => {
-            ensure(why.contains("cutover rollback"), || format!("line {line} is damaged; the message names no way back: {why}"))
-        }
+        (Err(line), Err(why)) => ensure(why.contains("cutover rollback"), || {
+            format!("line {line} is damaged; the message names no way back: {why}")
+        }),
     }
 }
 

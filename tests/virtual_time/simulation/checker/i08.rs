@@ -30,7 +30,9 @@ pub fn holds(facts: &Facts, entry: &Entry) -> Found {
 
 fn once(facts: &Facts, hook: HookId) -> Found {
     let known = &facts.deeds.told;
-    ensure(!known.over.contains_key(&hook), || format!("{hook:?} is begun again, and came to {:?}", known.over.get(&hook)))?;
+    ensure(!known.over.contains_key(&hook), || {
+        format!("{hook:?} is begun again, and came to {:?}", known.over.get(&hook))
+    })?;
     let begun = hook.at != Occasion::Undo || known.owed.contains(&hook.step);
     ensure(begun, || format!("the command of step {} is taken back, and there is nothing to take back", hook.step))
 }

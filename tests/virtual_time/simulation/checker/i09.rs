@@ -21,11 +21,15 @@ pub fn holds(facts: &Facts, entry: &Entry) -> Found {
             })?;
             // The old cluster's groups are taken out of each action that is as it was left.
             let mut strange = facts.strange().filter(|other| !facts.detaching || *other == route);
-            strange.next().map_or(Ok(()), |other| Err(format!("{route} is written although {other} was seen to be someone else's")))
+            strange.next().map_or(Ok(()), |other| {
+                Err(format!("{route} is written although {other} was seen to be someone else's"))
+            })
         }
         Some((by, _)) => {
             let Some(live) = facts.stranger(route) else { return Ok(()) };
-            ensure(by != "cutover", || format!("an automatic rollback overwrites what someone else put on {route}: {:?}", live.split))?;
+            ensure(by != "cutover", || {
+                format!("an automatic rollback overwrites what someone else put on {route}: {:?}", live.split)
+            })?;
             let told = facts.notices.iter().any(|n| n.contains("overwrites"));
             ensure(told, || format!("a rollback overwrites what someone else put on {route}, and does not say so"))
         }

@@ -24,10 +24,14 @@ pub fn holds(facts: &Facts, entry: &Entry) -> Found {
     match (&facts.rollback, &facts.marker) {
         (None, Some((at, Ok(value)))) => {
             ensure(ours(value), || format!("{route} is written, and the marker is {value:?}"))?;
-            ensure(entry.at.duration_since(*at) <= RECENT, || format!("{route} is written at {}, the marker was read at {at}", entry.at))
+            ensure(entry.at.duration_since(*at) <= RECENT, || {
+                format!("{route} is written at {}, the marker was read at {at}", entry.at)
+            })
         }
         (None, _) => Err(format!("{route} is written without a reading of the marker")),
-        (Some(_), Some((_, Ok(value @ Some(_))))) => ensure(ours(value), || format!("{route} is written, and the marker is {value:?}")),
+        (Some(_), Some((_, Ok(value @ Some(_))))) => {
+            ensure(ours(value), || format!("{route} is written, and the marker is {value:?}"))
+        }
         (Some(_), _) => Ok(()),
     }
 }

@@ -18,7 +18,9 @@ pub fn holds(facts: &Facts, entry: &Entry) -> Found {
         What::Ends(code, words) => ends(facts, *code, words),
         What::Does(hook) if hook.at.of_rollback() => traffic_first(facts, *hook),
         What::Told(Record { event: Event::Waiting { waits }, .. }) if facts.rollback.is_some() => {
-            ensure(waits.iter().all(|wait| wait.reason != WaitReason::Journal), || "a rollback waits for the disk".into())
+            ensure(waits.iter().all(|wait| wait.reason != WaitReason::Journal), || {
+                "a rollback waits for the disk".into()
+            })
         }
         What::Did(hook) if hook.at == Occasion::BeforeRollback => not_held_up(facts, *hook, entry.at),
         _ => Ok(()),
@@ -38,7 +40,9 @@ fn not_held_up(facts: &Facts, hook: HookId, now: Timestamp) -> Found {
 }
 
 fn ends(facts: &Facts, code: u8, words: &str) -> Found {
-    if facts.rollback.as_ref().is_none_or(|(_, to_step)| to_step.is_some()) && !matches!(facts.verb, Verb::Rollback | Verb::Ramp) {
+    if facts.rollback.as_ref().is_none_or(|(_, to_step)| to_step.is_some())
+        && !matches!(facts.verb, Verb::Rollback | Verb::Ramp)
+    {
         return Ok(());
     }
     let away = facts

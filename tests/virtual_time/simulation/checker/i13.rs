@@ -6,7 +6,9 @@ use crate::simulation::history::{Entry, Verb, What};
 
 pub fn holds(facts: &Facts, entry: &Entry) -> Found {
     match &entry.what {
-        What::Sent { service, operation, .. } if service == "elasticloadbalancing" && !operation.starts_with("Describe") => {
+        What::Sent { service, operation, .. }
+            if service == "elasticloadbalancing" && !operation.starts_with("Describe") =>
+        {
             let wanted = &facts.plan.account_id;
             let caller = facts.caller.as_ref().ok_or_else(|| format!("{operation} before anybody asked who we are"))?;
             // Unknown is no evidence, except at the very beginning.

@@ -10,10 +10,13 @@ pub fn holds(facts: &Facts, entry: &Entry) -> Found {
     }
     match &entry.what {
         What::Sent { operation, .. } => {
-            let reads = ["Describe", "Get", "GET "].iter().any(|r| operation.starts_with(r)) || operation.contains("dryRun=All");
+            let reads = ["Describe", "Get", "GET "].iter().any(|r| operation.starts_with(r))
+                || operation.contains("dryRun=All");
             ensure(reads, || format!("{operation} is sent by a verb that only reads"))
         }
-        What::Bind { binding, dry_run, .. } => ensure(*dry_run, || format!("{binding} is made by a verb that only reads")),
+        What::Bind { binding, dry_run, .. } => {
+            ensure(*dry_run, || format!("{binding} is made by a verb that only reads"))
+        }
         What::Applied { by: By::Us, route, .. } => Err(format!("{route} is changed by a verb that only reads")),
         _ => Ok(()),
     }

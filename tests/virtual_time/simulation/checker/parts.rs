@@ -11,8 +11,9 @@ pub fn others(route: &RouteStart, before: &Face, after: &Face) -> Option<String>
     if before.rest != after.rest {
         return Some(format!("{}: {:?} became {:?}", route.label, before.rest, after.rest));
     }
-    let third =
-        |f: &Face| -> BTreeSet<String> { f.weights.keys().filter(|g| !route.groups.values().any(|own| own == *g)).cloned().collect() };
+    let third = |f: &Face| -> BTreeSet<String> {
+        f.weights.keys().filter(|g| !route.groups.values().any(|own| own == *g)).cloned().collect()
+    };
     if third(before) != third(after) {
         return Some(format!("{}: other groups {:?} became {:?}", route.label, third(before), third(after)));
     }

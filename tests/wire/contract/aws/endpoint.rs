@@ -51,7 +51,8 @@ impl World {
 
     fn furnished(python: PathBuf, url: String, prefix: String, rules: u32, server: Box<dyn Any>) -> Self {
         let made: Value =
-            serde_json::from_slice(&script(&python, ELBV2, &["furnish", &url, &prefix, &rules.to_string()], "")).expect("JSON");
+            serde_json::from_slice(&script(&python, ELBV2, &["furnish", &url, &prefix, &rules.to_string()], ""))
+                .expect("JSON");
         let text = |key: &str| made[key].as_str().expect("an ARN").to_owned();
         Self {
             load_balancer: text("loadBalancer"),
@@ -72,7 +73,8 @@ impl World {
 
     /// Listeners, rules and tags, by ARN, as botocore reads them.
     pub fn show(&self) -> BTreeMap<String, Value> {
-        serde_json::from_slice(&script(&self.python, ELBV2, &["show", &self.url, &self.load_balancer], "")).expect("an object")
+        serde_json::from_slice(&script(&self.python, ELBV2, &["show", &self.url, &self.load_balancer], ""))
+            .expect("an object")
     }
 }
 

@@ -13,8 +13,12 @@ const SPEED: f64 = 1000.0;
 
 /// `PREFIX-web` with empty listeners on 443 and 80, the groups a and b of two clusters, and c of none.
 pub async fn start(prefix: &str) -> Lab {
-    let empty =
-        |port| Listener { port, protocol: None, rules: vec![Rule { fixed_response: Some(404), ..Rule::default() }], tags: BTreeMap::new() };
+    let empty = |port| Listener {
+        port,
+        protocol: None,
+        rules: vec![Rule { fixed_response: Some(404), ..Rule::default() }],
+        tags: BTreeMap::new(),
+    };
     let mut scenario = Scenario::default();
     scenario.spec.load_balancers = vec![LoadBalancer {
         third_party: Some(BTreeMap::from([(format!("{prefix}-c"), 0)])),

@@ -24,7 +24,10 @@ pub async fn everything(world: &World) {
         (&world.https, &world.load_balancer, Some("https"))
     );
     assert_eq!(routes[0].label(), "443 default");
-    assert_eq!(routes.iter().skip(1).map(|r| r.priority).collect::<Vec<_>>(), (1..=20).map(|n| Some(n * 10)).collect::<Vec<_>>());
+    assert_eq!(
+        routes.iter().skip(1).map(|r| r.priority).collect::<Vec<_>>(),
+        (1..=20).map(|n| Some(n * 10)).collect::<Vec<_>>()
+    );
     assert_eq!(routes[2].conditions, "path /2/* /also-2 and host n2.example.com");
     let numbers: BTreeSet<_> = listeners[0].1.iter().filter_map(|r| r.tags.get("number").cloned()).collect();
     assert_eq!(numbers.len(), 60, "every rule's tags are read");
@@ -43,15 +46,23 @@ pub async fn everything(world: &World) {
 async fn groups(world: &World) {
     let alb = world.alb().await;
     let name = |n: &str| Selector::Name(format!("{}-{n}", world.prefix));
-    let tag = |pairs: &[(&str, &str)]| Selector::Tags(pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect());
+    let tag = |pairs: &[(&str, &str)]| {
+        Selector::Tags(pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect())
+    };
     let lb = alb.load_balancers(&name("web"), Detail::Whole).await.expect("load balancers");
     assert_eq!(
         lb.iter().map(|l| (&l.arn, l.kind.as_str(), l.zones.len() > 1)).collect::<Vec<_>>(),
         [(&world.load_balancer, "application", true)]
     );
-    assert!(lb[0].attributes.contains_key("load_balancing.cross_zone.enabled") && lb[0].tags.get("team") == Some(&world.prefix));
+    assert!(
+        lb[0].attributes.contains_key("load_balancing.cross_zone.enabled")
+            && lb[0].tags.get("team") == Some(&world.prefix)
+    );
     assert_eq!(alb.load_balancers(&tag(&[("team", &world.prefix)]), Detail::Whole).await.expect("load balancers"), lb);
-    assert_eq!(alb.load_balancers(&Selector::Arn(world.load_balancer.clone()), Detail::Whole).await.expect("load balancers"), lb);
+    assert_eq!(
+        alb.load_balancers(&Selector::Arn(world.load_balancer.clone()), Detail::Whole).await.expect("load balancers"),
+        lb
+    );
     assert_eq!(alb.load_balancers(&name("nothing"), Detail::Whole).await, Ok(vec![]));
     let matching = async |selector: &Selector, detail| alb.target_groups(Groups::Matching(selector), detail).await;
     assert_eq!(matching(&name("nothing"), Detail::Whole).await, Ok(vec![]));
@@ -61,8 +72,14 @@ async fn groups(world: &World) {
         b.iter().map(|g| (&g.arn, g.target_type.as_str(), g.health_check.path.as_str())).collect::<Vec<_>>(),
         [(&world.groups["b"], "ip", "/health_check")]
     );
-    assert!(b[0].attributes.contains_key("deregistration_delay.timeout_seconds") && b[0].load_balancers == [world.load_balancer.clone()]);
-    assert_eq!(matching(&tag(&[("team", &world.prefix), ("color", "b")]), Detail::Whole).await.expect("target groups"), b);
+    assert!(
+        b[0].attributes.contains_key("deregistration_delay.timeout_seconds")
+            && b[0].load_balancers == [world.load_balancer.clone()]
+    );
+    assert_eq!(
+        matching(&tag(&[("team", &world.prefix), ("color", "b")]), Detail::Whole).await.expect("target groups"),
+        b
+    );
     for detail in [Detail::Listed, Detail::Whole] {
         let of = alb.target_groups(Groups::Of(&world.load_balancer), detail).await.expect("target groups");
         assert_eq!(of.into_iter().map(|g| g.arn).collect::<BTreeSet<_>>(), world.groups.values().cloned().collect());
@@ -82,7 +99,10 @@ pub async fn one_bad_route(world: &World) {
     let read = alb.routes(&[good.clone(), gone.to_vec()].concat()).await;
     assert!(good.iter().all(|id| read[id].is_ok()), "{read:?}");
     assert!(gone.iter().all(|id| matches!(read[id], Err(Unreadable::NotFound(_)))), "{read:?}");
-    assert!(matches!(alb.listeners(&format!("{}00", world.load_balancer), Detail::Whole).await, Err(Unreadable::NotFound(_))));
+    assert!(matches!(
+        alb.listeners(&format!("{}00", world.load_balancer), Detail::Whole).await,
+        Err(Unreadable::NotFound(_))
+    ));
 
     let nothing = format!("{}00", world.groups["a"]);
     let health = alb.health(&[world.groups["c"].clone(), nothing.clone(), world.groups["b"].clone()]).await;

@@ -17,7 +17,8 @@ pub async fn there_and_back(world: &World) {
     let alb = world.alb().await;
     let original = world.show();
     let listeners = alb.listeners(&world.load_balancer, Detail::Whole).await.expect("listeners");
-    let before: BTreeMap<RouteId, LiveRoute> = listeners.into_iter().flat_map(|(_, routes)| routes).map(|r| (r.id.clone(), r)).collect();
+    let before: BTreeMap<RouteId, LiveRoute> =
+        listeners.into_iter().flat_map(|(_, routes)| routes).map(|r| (r.id.clone(), r)).collect();
     let moved: Vec<RouteId> = before.values().filter(|r| r.forwards().is_some()).map(|r| r.id.clone()).collect();
     // 20 rules but a redirect and a fixed response, the default action, and the two rules of the other listener.
     assert_eq!(moved.len(), 21);
@@ -29,7 +30,9 @@ pub async fn there_and_back(world: &World) {
         let now = alb.routes(&before.keys().cloned().collect::<Vec<_>>()).await;
         for (id, read) in now {
             let (read, was) = (read.expect("readable"), &before[&id]);
-            let wanted = was.forwards().map_or_else(|| was.content.clone(), |split| was.content.with(&with_share(world, split, share)));
+            let wanted = was
+                .forwards()
+                .map_or_else(|| was.content.clone(), |split| was.content.with(&with_share(world, split, share)));
             assert!(read.same(&wanted), "{id} at {share}: {read:?} is not {wanted:?}");
         }
         assert_eq!(masked(world, world.show()), masked(world, original.clone()), "something else changed at {share}");
@@ -37,7 +40,8 @@ pub async fn there_and_back(world: &World) {
     for id in &moved {
         alb.set(id, &before[id].content, DEADLINE).await.expect("a write");
     }
-    let plain = |all: BTreeMap<String, Value>| all.into_iter().map(|(k, v)| (k, spelled(v))).collect::<BTreeMap<_, _>>();
+    let plain =
+        |all: BTreeMap<String, Value>| all.into_iter().map(|(k, v)| (k, spelled(v))).collect::<BTreeMap<_, _>>();
     assert_eq!(plain(world.show()), plain(original));
 }
 
@@ -69,8 +73,7 @@ fn spelled(mut resource: Value) -> Value {
     for actions in ["Actions", "DefaultActions"] {
         for action in resource[actions].as_array_mut().into_iter().flatten() {
             if let Some(arn) = action.as_object_mut().and_then(|a| a.remove("TargetGroupArn")) {
-                action["ForwardConfig"] =
-                    json!({"TargetGroups": [{"TargetGroupArn": arn, "Weight": 1}], "TargetGroupStickinessConfig": {"Enabled": false}});
+                action["ForwardConfig"] = json!({"TargetGroups": [{"TargetGroupArn": arn, "Weight": 1}], "TargetGroupStickinessConfig": {"Enabled": false}});
             }
             if let Some(oidc) = action["AuthenticateOidcConfig"].as_object_mut() {
                 oidc.remove("ClientSecret");

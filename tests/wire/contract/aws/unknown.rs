@@ -18,7 +18,11 @@ pub async fn refused(world: &World) {
     let straight = world.alb().await.listeners(&world.load_balancer, Detail::Whole).await.expect("listeners");
     let proxy = Proxy::start(&world.url, |asked| match asked["Action"].as_str() {
         "DescribeRules" => Reply::Change(|xml| {
-            xml.replacen("<DurationSeconds>600<", "<QuantumConfig><Spin>up</Spin></QuantumConfig><DurationSeconds>600<", 1)
+            xml.replacen(
+                "<DurationSeconds>600<",
+                "<QuantumConfig><Spin>up</Spin></QuantumConfig><DurationSeconds>600<",
+                1,
+            )
         }),
         _ => Reply::Pass,
     });
@@ -43,9 +47,9 @@ pub async fn refused(world: &World) {
 pub async fn refused_by_default(world: &World) {
     let straight = world.alb().await.listeners(&world.load_balancer, Detail::Whole).await.expect("listeners");
     let proxy = Proxy::start(&world.url, |asked| match asked["Action"].as_str() {
-        "DescribeListeners" => {
-            Reply::Change(|xml| xml.replacen("<Type>forward</Type>", "<Type>forward</Type><QuantumConfig>up</QuantumConfig>", 1))
-        }
+        "DescribeListeners" => Reply::Change(|xml| {
+            xml.replacen("<Type>forward</Type>", "<Type>forward</Type><QuantumConfig>up</QuantumConfig>", 1)
+        }),
         _ => Reply::Pass,
     });
     let proxy = proxy.await;

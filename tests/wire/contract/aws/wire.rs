@@ -14,9 +14,10 @@ pub async fn writes(world: &World) {
     let alb = alb(&proxy.url).await;
     let listeners = alb.listeners(&world.load_balancer, Detail::Whole).await.expect("listeners");
     let routes = &listeners.iter().find(|(l, _)| l.arn == world.https).expect("the listener").1;
-    for (route, action, arn, list) in
-        [(&routes[0], "ModifyListener", "ListenerArn", "DefaultActions"), (&routes[12], "ModifyRule", "RuleArn", "Actions")]
-    {
+    for (route, action, arn, list) in [
+        (&routes[0], "ModifyListener", "ListenerArn", "DefaultActions"),
+        (&routes[12], "ModifyRule", "RuleArn", "Actions"),
+    ] {
         proxy.asked();
         let actions = cutover::domain::elb::kinds(&route.content).len();
         alb.set(&route.id, &route.content, Duration::from_secs(10)).await.expect("a write");

@@ -57,7 +57,11 @@ pub fn shares_are(before: &Weights, now: &Weights, share: u64) {
         let [was_a, was_b, was_c] = before[arn];
         let managed = was_a.unwrap_or(0) + was_b.unwrap_or(0);
         assert_eq!(c.is_some(), was_c.is_some());
-        assert_eq!(c.unwrap_or(0) * managed, was_c.unwrap_or(0) * (a + b), "{arn} at {share} %: c {c:?}, was {was_c:?} beside {managed}");
+        assert_eq!(
+            c.unwrap_or(0) * managed,
+            was_c.unwrap_or(0) * (a + b),
+            "{arn} at {share} %: c {c:?}, was {was_c:?} beside {managed}"
+        );
     }
 }
 
@@ -89,8 +93,7 @@ fn spelled(resource: &Value) -> Value {
         for action in resource[key].as_array_mut().into_iter().flatten() {
             let Some(fields) = action.as_object_mut() else { continue };
             if let Some(arn) = fields.remove("TargetGroupArn") {
-                let lone =
-                    json!({"TargetGroups": [{"TargetGroupArn": arn, "Weight": 1}], "TargetGroupStickinessConfig": {"Enabled": false}});
+                let lone = json!({"TargetGroups": [{"TargetGroupArn": arn, "Weight": 1}], "TargetGroupStickinessConfig": {"Enabled": false}});
                 fields.insert("ForwardConfig".into(), lone);
             }
             if let Some(oidc) = fields.get_mut("AuthenticateOidcConfig").and_then(Value::as_object_mut) {

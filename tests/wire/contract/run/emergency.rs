@@ -32,7 +32,10 @@ fn moto_a_run_stops_where_asked_and_a_new_one_begins_there() {
     untag(&world, "cutover.dev/weights");
     for args in [&["rollback", plan, "--yes"][..], &["rollback", "--yes"], &["status", plan]] {
         let said = ends(&world, args, 5).err;
-        assert!(said.contains("cutover rollback --load-balancer halfway-web --back-to halfway-a --away-from halfway-b"), "{said}");
+        assert!(
+            said.contains("cutover rollback --load-balancer halfway-web --back-to halfway-a --away-from halfway-b"),
+            "{said}"
+        );
     }
     shares_are(&was, &weights(&world, &world.show()), 50);
 
@@ -45,7 +48,17 @@ fn moto_a_run_stops_where_asked_and_a_new_one_begins_there() {
     };
     let marked = there(&["run", plan, "--yes", "--from-step", "3"], 6).err;
     assert!(marked.contains("alice@") && marked.contains("halfway-"), "{marked}");
-    let emergency = ["rollback", "--load-balancer", "halfway-web", "--back-to", "*-a", "--away-from", "*-b", "--yes", "--take-over"];
+    let emergency = [
+        "rollback",
+        "--load-balancer",
+        "halfway-web",
+        "--back-to",
+        "*-a",
+        "--away-from",
+        "*-b",
+        "--yes",
+        "--take-over",
+    ];
     let back = there(&emergency, 0);
     assert!(back.out.contains("21 of 21 routes restored"), "{}", back.out);
     let now = world.show();
@@ -102,8 +115,10 @@ fn unmark(world: &World) {
 fn untag(world: &World, key: &str) {
     let routes = world.show().into_iter().filter(|(_, r)| r["IsDefault"] != true).map(|(arn, _)| arn);
     let arns: Vec<_> = routes.chain([world.load_balancer.clone()]).collect();
-    let calls: Vec<_> =
-        arns.chunks(20).map(|some| serde_json::json!(["elbv2", "remove_tags", {"ResourceArns": some, "TagKeys": [key]}])).collect();
+    let calls: Vec<_> = arns
+        .chunks(20)
+        .map(|some| serde_json::json!(["elbv2", "remove_tags", {"ResourceArns": some, "TagKeys": [key]}]))
+        .collect();
     world.boto(&serde_json::json!(calls));
 }
 
@@ -179,7 +194,8 @@ fn moto_by_the_marker_of_a_plan_with_nothing_but_credentials() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "tier contract"]
 async fn moto_listeners_and_rules_are_all_that_an_emergency_needs() {
-    const NEEDED: [&str; 5] = ["DescribeLoadBalancers", "DescribeListeners", "DescribeRules", "ModifyListener", "ModifyRule"];
+    const NEEDED: [&str; 5] =
+        ["DescribeLoadBalancers", "DescribeListeners", "DescribeRules", "ModifyListener", "ModifyRule"];
     let (world, was, before) = halfway("bare");
     std::fs::remove_dir_all(world.state()).expect("the state");
     let action = |asked: &Asked| asked.get("Action").cloned().unwrap_or_default();
@@ -188,7 +204,8 @@ async fn moto_listeners_and_rules_are_all_that_an_emergency_needs() {
         if NEEDED.contains(&action(asked).as_str()) { Reply::Pass } else { Reply::Answer(403, denied) }
     })
     .await;
-    let emergency = ["rollback", "--load-balancer", "bare-web", "--back-to", "bare-a", "--away-from", "bare-b", "--yes"];
+    let emergency =
+        ["rollback", "--load-balancer", "bare-web", "--back-to", "bare-a", "--away-from", "bare-b", "--yes"];
     let said = run(world.cutover_at(&proxy.url, &emergency)).exits(0);
     let now = world.show();
     only_tuples_differ(&world, &before, &now, "the end");
@@ -196,11 +213,14 @@ async fn moto_listeners_and_rules_are_all_that_an_emergency_needs() {
     let asked: Vec<_> = proxy.asked().iter().map(action).collect();
     let first = asked.iter().position(|a| a.starts_with("Modify")).expect("a write");
     let reads = |name: &str| asked[..first].iter().filter(|a| *a == name).count();
-    let rounds = ["DescribeLoadBalancers", "DescribeListeners", "DescribeTargetGroups", "DescribeTargetHealth"].map(reads);
+    let rounds =
+        ["DescribeLoadBalancers", "DescribeListeners", "DescribeTargetGroups", "DescribeTargetHealth"].map(reads);
     assert_eq!(rounds, [1, 1, 1, 0], "the load balancer; its listeners, tags and groups; rules: {asked:?}");
-    for skipped in
-        ["the target groups cannot be listed", "the tags of the load balancer cannot be read", "the health of bare-a is not known"]
-    {
+    for skipped in [
+        "the target groups cannot be listed",
+        "the tags of the load balancer cannot be read",
+        "the health of bare-a is not known",
+    ] {
         assert_eq!(said.err.matches(skipped).count(), 1, "{skipped}: {}", said.err);
     }
     let last = said.err.lines().last().unwrap_or_default();

@@ -40,7 +40,9 @@ fn moto_the_old_groups_leave_every_action_and_nothing_else_changes() {
 /// Nothing keeps clients or connections at the old targets.
 fn let_go_at_once(world: &World) {
     let delay = json!([{"Key": "deregistration_delay.timeout_seconds", "Value": "0"}]);
-    let mut calls = vec![json!(["elbv2", "modify_target_group_attributes", {"TargetGroupArn": world.groups["a"], "Attributes": delay}])];
+    let mut calls = vec![
+        json!(["elbv2", "modify_target_group_attributes", {"TargetGroupArn": world.groups["a"], "Attributes": delay}]),
+    ];
     for (arn, resource) in world.show() {
         let key = if arn.contains(":listener-rule/") { "Actions" } else { "DefaultActions" };
         let mut actions = resource[key].clone();

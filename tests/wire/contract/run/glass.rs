@@ -18,7 +18,11 @@ fn script(world: &World) -> PathBuf {
 fn break_glass(world: &World, aws: &str) -> Ended {
     let mut command = Command::new("sh");
     command.arg(script(world)).env_clear().env("PATH", format!("{aws}:/usr/bin:/bin")).env("HOME", world.folder.path());
-    command.envs([("AWS_ENDPOINT_URL", world.url.as_str()), ("AWS_ACCESS_KEY_ID", "test"), ("AWS_SECRET_ACCESS_KEY", "test")]);
+    command.envs([
+        ("AWS_ENDPOINT_URL", world.url.as_str()),
+        ("AWS_ACCESS_KEY_ID", "test"),
+        ("AWS_SECRET_ACCESS_KEY", "test"),
+    ]);
     run({
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command

@@ -16,7 +16,8 @@ fn action(asked: &Asked) -> &str {
 fn only_looked(proxy: &Proxy) {
     let asked = proxy.asked();
     assert!(!asked.is_empty());
-    let changing: Vec<_> = asked.iter().filter(|a| !action(a).starts_with("Describe") && action(a) != "GetCallerIdentity").collect();
+    let changing: Vec<_> =
+        asked.iter().filter(|a| !action(a).starts_with("Describe") && action(a) != "GetCallerIdentity").collect();
     assert!(changing.is_empty(), "{changing:?}");
 }
 
@@ -42,7 +43,11 @@ async fn moto_an_unknown_element_is_refused_by_name() {
     let before = world.show();
     let proxy = Proxy::start(&world.url, |asked| match action(asked) {
         "DescribeRules" => Reply::Change(|xml| {
-            xml.replacen("<DurationSeconds>600<", "<QuantumConfig><Spin>up</Spin></QuantumConfig><DurationSeconds>600<", 1)
+            xml.replacen(
+                "<DurationSeconds>600<",
+                "<QuantumConfig><Spin>up</Spin></QuantumConfig><DurationSeconds>600<",
+                1,
+            )
         }),
         _ => Reply::Pass,
     });

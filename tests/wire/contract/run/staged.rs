@@ -71,7 +71,8 @@ fn odd_weights(world: &World) -> String {
     let mut actions = rule["Actions"].clone();
     assert_eq!(actions[0]["Type"], "authenticate-oidc");
     actions[0]["AuthenticateOidcConfig"]["ClientSecret"] = json!(SECRET);
-    let tuples = [("a", 7), ("b", 0), ("c", 3)].map(|(name, weight)| json!({"TargetGroupArn": world.groups[name], "Weight": weight}));
+    let tuples = [("a", 7), ("b", 0), ("c", 3)]
+        .map(|(name, weight)| json!({"TargetGroupArn": world.groups[name], "Weight": weight}));
     actions[1]["ForwardConfig"]["TargetGroups"] = json!(tuples);
     world.boto(&json!([["elbv2", "modify_rule", {"RuleArn": rule["RuleArn"], "Actions": actions}]]));
     rule["RuleArn"].as_str().expect("an ARN").to_owned()
@@ -80,7 +81,11 @@ fn odd_weights(world: &World) -> String {
 /// The stream is the journal's own records, from the first to the last.
 fn records(records: &[Value]) {
     for (record, seq) in records.iter().zip(1..) {
-        assert_eq!((&record["v"], &record["seq"], &record["run"]), (&json!(1), &json!(seq), &records[0]["run"]), "{record}");
+        assert_eq!(
+            (&record["v"], &record["seq"], &record["run"]),
+            (&json!(1), &json!(seq), &records[0]["run"]),
+            "{record}"
+        );
         assert!(record["time"].is_string() && record["event"].is_string(), "{record}");
     }
     assert_eq!((&records[0]["event"], &records[records.len() - 1]["event"]), (&json!("started"), &json!("finished")));
@@ -88,5 +93,6 @@ fn records(records: &[Value]) {
 
 fn journals(world: &World) -> String {
     let runs = std::fs::read_dir(world.state().join("runs")).expect("runs");
-    runs.map(|run| std::fs::read_to_string(run.expect("a run").path().join("journal.jsonl")).expect("a journal")).collect()
+    runs.map(|run| std::fs::read_to_string(run.expect("a run").path().join("journal.jsonl")).expect("a journal"))
+        .collect()
 }

@@ -38,7 +38,8 @@ impl World {
         let moto = Moto::shared(&python);
         let url = moto.url.clone();
         script(&python, ELBV2, &["create", &url, prefix], "");
-        let made: Value = serde_json::from_slice(&script(&python, ELBV2, &["furnish", &url, prefix, "2"], "")).expect("JSON");
+        let made: Value =
+            serde_json::from_slice(&script(&python, ELBV2, &["furnish", &url, prefix, "2"], "")).expect("JSON");
         let text = |key: &str| made[key].as_str().expect("an ARN").to_owned();
         let world = Self {
             load_balancer: text("loadBalancer"),
@@ -50,9 +51,9 @@ impl World {
             python,
             _moto: moto,
         };
-        let targets = |net: u8| (10..14).map(|n| json!({"Id": format!("172.31.{net}.{n}"), "Port": 8080})).collect::<Vec<_>>();
-        let register =
-            |(group, net)| json!(["elbv2", "register_targets", {"TargetGroupArn": world.groups[group], "Targets": targets(net)}]);
+        let targets =
+            |net: u8| (10..14).map(|n| json!({"Id": format!("172.31.{net}.{n}"), "Port": 8080})).collect::<Vec<_>>();
+        let register = |(group, net)| json!(["elbv2", "register_targets", {"TargetGroupArn": world.groups[group], "Targets": targets(net)}]);
         world.boto(&json!([register(("a", 1)), register(("b", 2))]));
         world
     }
@@ -134,7 +135,12 @@ spec:
     /// The binary, pointed at `url`, with credentials that open nothing and no terminal.
     pub fn cutover_at(&self, url: &str, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cutover"));
-        command.args(args).env_clear().env("PATH", "/usr/bin:/bin").env("HOME", self.folder.path()).env("USER", "alice");
+        command
+            .args(args)
+            .env_clear()
+            .env("PATH", "/usr/bin:/bin")
+            .env("HOME", self.folder.path())
+            .env("USER", "alice");
         command.env("CUTOVER_STATE_DIR", self.state()).env("TZ", "UTC").env("AWS_EC2_METADATA_DISABLED", "true");
         command.envs([("AWS_ENDPOINT_URL", url), ("AWS_REGION", "us-east-1")]);
         command.envs([("AWS_ACCESS_KEY_ID", "test"), ("AWS_SECRET_ACCESS_KEY", "test")]);

@@ -9,7 +9,8 @@ const OURS: &str = "fieldManager=cutover&fieldValidation=Strict";
 impl Subject {
     /// A binding with more in its `spec`.
     fn binding(&self, name: &str, more: Value) -> Value {
-        let mut spec = json!({"serviceRef": {"name": "web", "port": 80}, "targetGroupARN": self.groups[0], "targetType": "ip"});
+        let mut spec =
+            json!({"serviceRef": {"name": "web", "port": 80}, "targetGroupARN": self.groups[0], "targetType": "ip"});
         spec.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
         let meta = json!({"name": name, "namespace": self.namespace});
         json!({"apiVersion": "elbv2.k8s.aws/v1beta1", "kind": "TargetGroupBinding", "metadata": meta, "spec": spec})
@@ -22,7 +23,8 @@ impl Subject {
 
 /// A dry run says what would be, and nothing is.
 pub async fn a_dry_run_makes_nothing(subject: &Subject) {
-    let (status, _, body) = subject.apply("dry", &format!("{OURS}&dryRun=All"), subject.binding("dry", json!({}))).await;
+    let (status, _, body) =
+        subject.apply("dry", &format!("{OURS}&dryRun=All"), subject.binding("dry", json!({}))).await;
     assert_eq!((status, &body["spec"]["targetGroupARN"]), (201, &json!(subject.groups[0])), "{body}");
     assert_eq!(subject.get(&format!("{}/dry", subject.of("targetgroupbindings"))).await.0, 404);
 }
@@ -43,10 +45,14 @@ pub async fn applying_twice_is_applying_once(subject: &Subject) {
 
 /// A field that somebody else owns is a conflict that names field and owner, and how it came to be theirs.
 pub async fn a_field_of_another_owner_is_a_conflict(subject: &Subject) {
-    assert_eq!(subject.apply("theirs", "fieldManager=argocd-controller", subject.binding("theirs", json!({}))).await.0, 201);
+    assert_eq!(
+        subject.apply("theirs", "fieldManager=argocd-controller", subject.binding("theirs", json!({}))).await.0,
+        201
+    );
     let conflict = |by: &str| {
         let field = ".spec.serviceRef.port";
-        let causes = json!([{"reason": "FieldManagerConflict", "message": format!("conflict with {by}"), "field": field}]);
+        let causes =
+            json!([{"reason": "FieldManagerConflict", "message": format!("conflict with {by}"), "field": field}]);
         (format!("Apply failed with 1 conflict: conflict with {by}: {field}"), json!({"causes": causes}))
     };
     let ours = || subject.binding("theirs", json!({"serviceRef": {"name": "web", "port": "http"}}));
@@ -61,7 +67,8 @@ pub async fn a_field_of_another_owner_is_a_conflict(subject: &Subject) {
 /// A field that the schema does not have, or a number for a text: refused as if the API server were at fault, before any webhook.
 pub async fn a_field_that_the_schema_does_not_have_is_refused(subject: &Subject) {
     let object = format!("({}/odd; elbv2.k8s.aws/v1beta1, Kind=TargetGroupBinding)", subject.namespace);
-    let message = format!("failed to create typed patch object {object}: .spec.targetGroupProtocl: field not declared in schema");
+    let message =
+        format!("failed to create typed patch object {object}: .spec.targetGroupProtocl: field not declared in schema");
     let answer = subject.apply("odd", OURS, subject.binding("odd", json!({"targetGroupProtocl": "HTTP"}))).await;
     refused(&answer, 500, "", &message, &Value::Null);
     let (status, _, body) = subject.apply("odd", OURS, subject.binding("odd", json!({"vpcID": 7}))).await;
@@ -71,7 +78,9 @@ pub async fn a_field_that_the_schema_does_not_have_is_refused(subject: &Subject)
 
 /// A value that the schema does not allow.
 pub async fn a_value_that_the_schema_does_not_have_is_refused(subject: &Subject) {
-    let answer = subject.apply("odd", &format!("{OURS}&dryRun=All"), subject.binding("odd", json!({"targetType": "banana"}))).await;
+    let answer = subject
+        .apply("odd", &format!("{OURS}&dryRun=All"), subject.binding("odd", json!({"targetType": "banana"})))
+        .await;
     let why = "Unsupported value: \"banana\": supported values: \"instance\", \"ip\"";
     let causes = json!([{"reason": "FieldValueNotSupported", "message": why, "field": "spec.targetType"}]);
     let message = format!("TargetGroupBinding.elbv2.k8s.aws \"odd\" is invalid: spec.targetType: {why}");
@@ -85,7 +94,13 @@ pub async fn an_apply_needs_a_manager(subject: &Subject) {
     let why = "Required value: is required for apply patch";
     let causes = json!([{"reason": "FieldValueRequired", "message": why, "field": "fieldManager"}]);
     let message = format!("PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: {why}");
-    refused(&answer, 422, "Invalid", &message, &json!({"group": "meta.k8s.io", "kind": "PatchOptions", "causes": causes}));
+    refused(
+        &answer,
+        422,
+        "Invalid",
+        &message,
+        &json!({"group": "meta.k8s.io", "kind": "PatchOptions", "causes": causes}),
+    );
 }
 
 /// The webhook keeps a binding at its group and its kind of targets.
@@ -103,7 +118,8 @@ pub async fn the_webhook_keeps_what_a_binding_is_for(subject: &Subject) {
 /// The webhook knows of two bindings for one group.
 pub async fn the_webhook_refuses_a_second_binding_of_a_group(subject: &Subject) {
     assert_eq!(subject.apply("first", OURS, subject.binding("first", json!({}))).await.0, 201);
-    let (status, _, body) = subject.apply("second", &format!("{OURS}&dryRun=All"), subject.binding("second", json!({}))).await;
+    let (status, _, body) =
+        subject.apply("second", &format!("{OURS}&dryRun=All"), subject.binding("second", json!({}))).await;
     let why = format!("is already bound to following TargetGroupBindings [{}/first]", subject.namespace);
     assert!(status == 403 && body["message"].as_str().is_some_and(|m| m.contains(&why)), "{body}");
 }

@@ -10,11 +10,16 @@ const STALE: &str = "the object has been modified; please apply your changes to 
 pub async fn a_stale_version_is_refused(subject: &Subject) {
     for (plural, full, details) in [
         ("configmaps", "configmaps", json!({"name": "one", "kind": "configmaps"})),
-        ("leases", "leases.coordination.k8s.io", json!({"name": "one", "group": "coordination.k8s.io", "kind": "leases"})),
+        (
+            "leases",
+            "leases.coordination.k8s.io",
+            json!({"name": "one", "group": "coordination.k8s.io", "kind": "leases"}),
+        ),
     ] {
         let (path, field) = (subject.of(plural), if plural == "leases" { "spec" } else { "data" });
         let content = |who: &str| if plural == "leases" { json!({"holderIdentity": who}) } else { json!({"who": who}) };
-        let (status, _, read) = subject.post(&path, json!({"metadata": {"name": "one"}, field: content("nobody")})).await;
+        let (status, _, read) =
+            subject.post(&path, json!({"metadata": {"name": "one"}, field: content("nobody")})).await;
         assert_eq!(status, 201, "{read}");
         let replaced = |who: &str| {
             let mut mine = read.clone();
@@ -25,7 +30,13 @@ pub async fn a_stale_version_is_refused(subject: &Subject) {
         assert_eq!(status, 200, "{first}");
         assert_ne!(first["metadata"]["resourceVersion"], read["metadata"]["resourceVersion"]);
         let answer = subject.put(&format!("{path}/one"), replaced("bob")).await;
-        refused(&answer, 409, "Conflict", &format!("Operation cannot be fulfilled on {full} \"one\": {STALE}"), &details);
+        refused(
+            &answer,
+            409,
+            "Conflict",
+            &format!("Operation cannot be fulfilled on {full} \"one\": {STALE}"),
+            &details,
+        );
         assert_eq!(subject.get(&format!("{path}/one")).await.2[field], content("alice"));
     }
 }
@@ -42,10 +53,18 @@ pub async fn replacing_by_the_same_changes_nothing(subject: &Subject) {
 pub async fn a_lease_is_not_replaced_without_its_version(subject: &Subject) {
     let path = subject.of("configmaps");
     assert_eq!(subject.post(&path, json!({"metadata": {"name": "free"}})).await.0, 201);
-    assert_eq!(subject.put(&format!("{path}/free"), json!({"metadata": {"name": "free"}, "data": {"a": "1"}})).await.0, 200);
+    assert_eq!(
+        subject.put(&format!("{path}/free"), json!({"metadata": {"name": "free"}, "data": {"a": "1"}})).await.0,
+        200
+    );
     let path = subject.of("leases");
-    assert_eq!(subject.post(&path, json!({"metadata": {"name": "held"}, "spec": {"holderIdentity": "alice"}})).await.0, 201);
-    let answer = subject.put(&format!("{path}/held"), json!({"metadata": {"name": "held"}, "spec": {"holderIdentity": "bob"}})).await;
+    assert_eq!(
+        subject.post(&path, json!({"metadata": {"name": "held"}, "spec": {"holderIdentity": "alice"}})).await.0,
+        201
+    );
+    let answer = subject
+        .put(&format!("{path}/held"), json!({"metadata": {"name": "held"}, "spec": {"holderIdentity": "bob"}}))
+        .await;
     let why = "Invalid value: 0: must be specified for an update";
     let causes = json!([{"reason": "FieldValueInvalid", "message": why, "field": "metadata.resourceVersion"}]);
     let message = format!("leases.coordination.k8s.io \"held\" is invalid: metadata.resourceVersion: {why}");
@@ -55,7 +74,8 @@ pub async fn a_lease_is_not_replaced_without_its_version(subject: &Subject) {
 
 /// A ConfigMap that is gone stays gone; a Lease that is gone is made by whoever replaces it, even with the version that it had.
 pub async fn a_lease_that_is_gone_is_made_by_replacing_it(subject: &Subject) {
-    let answer = subject.put(&format!("{}/gone", subject.of("configmaps")), json!({"metadata": {"name": "gone"}})).await;
+    let answer =
+        subject.put(&format!("{}/gone", subject.of("configmaps")), json!({"metadata": {"name": "gone"}})).await;
     refused(&answer, 404, "NotFound", "configmaps \"gone\" not found", &json!({"name": "gone", "kind": "configmaps"}));
     for (name, meta) in [("gone", json!({"name": "gone"})), ("went", json!({"name": "went", "resourceVersion": "7"}))] {
         let lease = json!({"metadata": meta, "spec": {"holderIdentity": "alice"}});
@@ -69,7 +89,8 @@ pub async fn a_lease_that_is_gone_is_made_by_replacing_it(subject: &Subject) {
 /// Not if its UID is named: then it stays gone, and so does one that somebody made anew.
 pub async fn a_lease_that_is_gone_is_not_made_by_replacing_that_very_one(subject: &Subject) {
     let path = subject.of("leases");
-    let (_, _, lease) = subject.post(&path, json!({"metadata": {"name": "ours"}, "spec": {"holderIdentity": "alice"}})).await;
+    let (_, _, lease) =
+        subject.post(&path, json!({"metadata": {"name": "ours"}, "spec": {"holderIdentity": "alice"}})).await;
     assert_eq!(subject.ask("DELETE", &format!("{path}/ours"), super::JSON, None).await.0, 200);
     let conflict = |(status, _, body): super::Answer| {
         assert_eq!((status, &body["reason"]), (409, &json!("Conflict")), "{body}");
@@ -81,7 +102,10 @@ pub async fn a_lease_that_is_gone_is_not_made_by_replacing_that_very_one(subject
     };
     conflict(subject.put(&format!("{path}/ours"), lease.clone()).await);
     assert_eq!(subject.get(&format!("{path}/ours")).await.0, 404);
-    assert_eq!(subject.post(&path, json!({"metadata": {"name": "ours"}, "spec": {"holderIdentity": "bob"}})).await.0, 201);
+    assert_eq!(
+        subject.post(&path, json!({"metadata": {"name": "ours"}, "spec": {"holderIdentity": "bob"}})).await.0,
+        201
+    );
     conflict(subject.put(&format!("{path}/ours"), lease.clone()).await);
     assert_eq!(subject.get(&format!("{path}/ours")).await.2["spec"]["holderIdentity"], "bob");
 }

@@ -22,7 +22,11 @@ pub async fn pages_hold_every_object_once(subject: &Subject) {
     let path = three(subject).await + "?labelSelector=page%3D1";
     let (_, _, first) = subject.get(&format!("{path}&limit=2")).await;
     assert_eq!(names(&first), ["page-x", "page-y"]);
-    assert_eq!(first["metadata"]["remainingItemCount"], Value::Null, "nobody counts what a selector would have to look at");
+    assert_eq!(
+        first["metadata"]["remainingItemCount"],
+        Value::Null,
+        "nobody counts what a selector would have to look at"
+    );
     let token = first["metadata"]["continue"].as_str().expect("a token");
     let (_, _, rest) = subject.get(&format!("{path}&limit=2&continue={token}")).await;
     assert_eq!((names(&rest), rest["metadata"]["continue"].as_str().unwrap_or_default()), (vec!["page-z"], ""));
@@ -37,7 +41,13 @@ pub async fn items_of_a_list_do_not_repeat_their_kind(subject: &Subject) {
     let path = three(subject).await;
     let (_, _, list) = subject.get(&path).await;
     assert_eq!((&list["kind"], &list["apiVersion"]), (&json!("ConfigMapList"), &json!("v1")));
-    assert!(list["items"].as_array().expect("items").iter().all(|i| i.get("kind").is_none() && i.get("apiVersion").is_none()));
+    assert!(
+        list["items"]
+            .as_array()
+            .expect("items")
+            .iter()
+            .all(|i| i.get("kind").is_none() && i.get("apiVersion").is_none())
+    );
     let (_, _, one) = subject.get(&format!("{path}/page-x")).await;
     assert_eq!((&one["kind"], &one["apiVersion"]), (&json!("ConfigMap"), &json!("v1")));
 }
@@ -49,5 +59,8 @@ pub async fn a_page_that_cannot_be_is_refused(subject: &Subject) {
     refused(&answer, 400, "BadRequest", "strconv.ParseInt: parsing \"many\": invalid syntax", &Value::Null);
     let (status, _, body) = subject.get(&format!("{path}?limit=1&continue=nonsense")).await;
     assert_eq!((status, &body["reason"]), (400, &json!("BadRequest")), "{body}");
-    assert!(body["message"].as_str().is_some_and(|m| m.starts_with("invalid continue token: continue key is not valid")), "{body}");
+    assert!(
+        body["message"].as_str().is_some_and(|m| m.starts_with("invalid continue token: continue key is not valid")),
+        "{body}"
+    );
 }

@@ -43,7 +43,8 @@ impl Subject {
         let (parts, body) = answer.into_parts();
         let bytes = body.collect().await.expect("a body").to_bytes();
         let kind = parts.headers.get("content-type").and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned();
-        let value = serde_json::from_slice(&bytes).unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&bytes).into_owned()));
+        let value = serde_json::from_slice(&bytes)
+            .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&bytes).into_owned()));
         (parts.status.as_u16(), kind, value)
     }
 
@@ -75,7 +76,11 @@ impl Subject {
 pub fn refused(answer: &Answer, code: u16, reason: &str, message: &str, details: &Value) {
     let (status, _, body) = answer;
     assert_eq!(*status, code, "{body}");
-    assert_eq!((&body["kind"], &body["status"], &body["code"]), (&json!("Status"), &json!("Failure"), &json!(code)), "{body}");
+    assert_eq!(
+        (&body["kind"], &body["status"], &body["code"]),
+        (&json!("Status"), &json!("Failure"), &json!(code)),
+        "{body}"
+    );
     assert_eq!(body["reason"].as_str().unwrap_or_default(), reason, "{body}");
     assert_eq!(body["message"], message, "{body}");
     assert_eq!(&body["details"], details, "{body}");

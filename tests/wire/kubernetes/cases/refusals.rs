@@ -20,7 +20,13 @@ pub async fn a_missing_object_is_named(subject: &Subject) {
         refused(&answer, 404, "NotFound", &format!("{full} \"nobody\" not found"), &details);
     }
     let answer = subject.get("/api/v1/namespaces/nowhere").await;
-    refused(&answer, 404, "NotFound", "namespaces \"nowhere\" not found", &json!({"name": "nowhere", "kind": "namespaces"}));
+    refused(
+        &answer,
+        404,
+        "NotFound",
+        "namespaces \"nowhere\" not found",
+        &json!({"name": "nowhere", "kind": "namespaces"}),
+    );
 }
 
 /// A group that is not served is not the API's answer, but the web server's: this is how a cluster without bindings answers.
@@ -39,7 +45,13 @@ pub async fn a_namespace_that_is_not_there_is_empty_to_read_and_missing_to_write
     let (status, _, list) = subject.get("/api/v1/namespaces/nowhere/pods").await;
     assert_eq!((status, &list["items"]), (200, &json!([])));
     let answer = subject.post("/api/v1/namespaces/nowhere/configmaps", json!({"metadata": {"name": "x"}})).await;
-    refused(&answer, 404, "NotFound", "namespaces \"nowhere\" not found", &json!({"name": "nowhere", "kind": "namespaces"}));
+    refused(
+        &answer,
+        404,
+        "NotFound",
+        "namespaces \"nowhere\" not found",
+        &json!({"name": "nowhere", "kind": "namespaces"}),
+    );
 }
 
 /// Twice is once: the second one hears so.
@@ -47,7 +59,13 @@ pub async fn what_is_there_already_is_not_made_again(subject: &Subject) {
     let object = json!({"metadata": {"name": "twice"}});
     assert_eq!(subject.post(&subject.of("configmaps"), object.clone()).await.0, 201);
     let answer = subject.post(&subject.of("configmaps"), object.clone()).await;
-    refused(&answer, 409, "AlreadyExists", "configmaps \"twice\" already exists", &json!({"name": "twice", "kind": "configmaps"}));
+    refused(
+        &answer,
+        409,
+        "AlreadyExists",
+        "configmaps \"twice\" already exists",
+        &json!({"name": "twice", "kind": "configmaps"}),
+    );
     assert_eq!(subject.post(&subject.of("leases"), object.clone()).await.0, 201);
     let answer = subject.post(&subject.of("leases"), object).await;
     let details = json!({"name": "twice", "group": "coordination.k8s.io", "kind": "leases"});
@@ -56,7 +74,8 @@ pub async fn what_is_there_already_is_not_made_again(subject: &Subject) {
 
 /// What is made has no version yet: saying one is a fault, which the API blames on itself.
 pub async fn a_new_object_with_a_version_is_refused(subject: &Subject) {
-    let answer = subject.post(&subject.of("configmaps"), json!({"metadata": {"name": "v", "resourceVersion": "5"}})).await;
+    let answer =
+        subject.post(&subject.of("configmaps"), json!({"metadata": {"name": "v", "resourceVersion": "5"}})).await;
     refused(&answer, 500, "", "resourceVersion should not be set on objects to be created", &Value::Null);
 }
 
@@ -68,7 +87,11 @@ pub async fn names_are_checked(subject: &Subject) {
     let message = format!("ConfigMap \"\" is invalid: metadata.name: {why}");
     refused(&answer, 422, "Invalid", &message, &json!({"kind": "ConfigMap", "causes": causes}));
     let (status, _, body) = subject.post(&subject.of("configmaps"), json!({"metadata": {"name": "Bad_Name"}})).await;
-    assert_eq!((status, &body["reason"], &body["details"]["name"]), (422, &json!("Invalid"), &json!("Bad_Name")), "{body}");
+    assert_eq!(
+        (status, &body["reason"], &body["details"]["name"]),
+        (422, &json!("Invalid"), &json!("Bad_Name")),
+        "{body}"
+    );
     let cause = &body["details"]["causes"][0];
     assert_eq!((&cause["reason"], &cause["field"]), (&json!("FieldValueInvalid"), &json!("metadata.name")), "{body}");
 }
@@ -81,9 +104,21 @@ pub async fn body_and_path_must_agree(subject: &Subject) {
     refused(&answer, 400, "BadRequest", why, &Value::Null);
     assert_eq!(subject.post(&subject.of("configmaps"), json!({"metadata": {"name": "x"}})).await.0, 201);
     let answer = subject.put(&format!("{}/x", subject.of("configmaps")), json!({"metadata": {"name": "y"}})).await;
-    refused(&answer, 400, "BadRequest", "the name of the object (y) does not match the name on the URL (x)", &Value::Null);
+    refused(
+        &answer,
+        400,
+        "BadRequest",
+        "the name of the object (y) does not match the name on the URL (x)",
+        &Value::Null,
+    );
     let answer = subject.post(&format!("{}/x", subject.of("configmaps")), json!({})).await;
-    refused(&answer, 405, "MethodNotAllowed", "the server does not allow this method on the requested resource", &json!({}));
+    refused(
+        &answer,
+        405,
+        "MethodNotAllowed",
+        "the server does not allow this method on the requested resource",
+        &json!({}),
+    );
     let (status, _, body) = subject.post(&subject.of("configmaps"), json!("no object")).await;
     assert_eq!((status, &body["reason"]), (400, &json!("BadRequest")), "{body}");
 }
@@ -92,6 +127,7 @@ pub async fn body_and_path_must_agree(subject: &Subject) {
 pub async fn strict_validation_names_an_unknown_field(subject: &Subject) {
     let path = format!("{}?fieldValidation=Strict", subject.of("configmaps"));
     let answer = subject.post(&path, json!({"metadata": {"name": "s"}, "dat": {"a": "1"}})).await;
-    let why = "ConfigMap in version \"v1\" cannot be handled as a ConfigMap: strict decoding error: unknown field \"dat\"";
+    let why =
+        "ConfigMap in version \"v1\" cannot be handled as a ConfigMap: strict decoding error: unknown field \"dat\"";
     refused(&answer, 400, "BadRequest", why, &Value::Null);
 }

@@ -103,9 +103,13 @@ impl Inside {
         match asked.action.as_str() {
             "CreateListener" | "ModifyListener" | "CreateRule" | "ModifyRule" => self.attach(&answer),
             "DeleteListener" | "DeleteRule" => {
-                self.forwards.remove(asked.parameters.get("RuleArn").or(asked.parameters.get("ListenerArn")).map_or("", String::as_str));
+                self.forwards.remove(
+                    asked.parameters.get("RuleArn").or(asked.parameters.get("ListenerArn")).map_or("", String::as_str),
+                );
             }
-            "DescribeTargetHealth" => return self.diagnose(asked.parameters.get("TargetGroupArn").map_or("", String::as_str), answer),
+            "DescribeTargetHealth" => {
+                return self.diagnose(asked.parameters.get("TargetGroupArn").map_or("", String::as_str), answer);
+            }
             action => {
                 let cluster = action.strip_prefix("GET /clusters/").and_then(|name| self.clusters.get(name));
                 return cluster.map_or(answer.clone(), |(url, authority)| locate(&answer, url, authority));
@@ -119,7 +123,8 @@ impl Inside {
         for resource in document.descendants().filter(|n| n.tag_name().name() == "member") {
             let child = |name: &str| resource.children().find(|n| n.tag_name().name() == name).and_then(|n| n.text());
             if let Some(arn) = child("RuleArn").or(child("ListenerArn")) {
-                let groups = resource.descendants().filter(|n| n.tag_name().name() == "TargetGroupArn").filter_map(|n| n.text());
+                let groups =
+                    resource.descendants().filter(|n| n.tag_name().name() == "TargetGroupArn").filter_map(|n| n.text());
                 self.forwards.insert(arn.to_owned(), groups.map(str::to_owned).collect());
             }
         }
@@ -128,8 +133,11 @@ impl Inside {
     fn diagnose(&self, group: &str, answer: String) -> String {
         let attached = self.forwards.values().flatten().any(|g| g == group);
         let unused = || ("unused".to_owned(), "Target.NotInUse".to_owned());
-        let Some((state, reason)) = self.health.get(group).cloned().or_else(|| (!attached).then(unused)) else { return answer };
-        let injected = format!("<State>{state}</State><Reason>{reason}</Reason><Description>injected by the test</Description>");
+        let Some((state, reason)) = self.health.get(group).cloned().or_else(|| (!attached).then(unused)) else {
+            return answer;
+        };
+        let injected =
+            format!("<State>{state}</State><Reason>{reason}</Reason><Description>injected by the test</Description>");
         answer.replace("<State>healthy</State>", &injected)
     }
 }
@@ -147,8 +155,9 @@ fn limits(asked: &Asked) -> Option<Refusal> {
     if !matches!(asked.action.as_str(), "CreateListener" | "ModifyListener" | "CreateRule" | "ModifyRule") {
         return None;
     }
-    let ends =
-        |end: &'static str| asked.parameters.iter().filter(move |(k, _)| k.contains(".ForwardConfig.TargetGroups.") && k.ends_with(end));
+    let ends = |end: &'static str| {
+        asked.parameters.iter().filter(move |(k, _)| k.contains(".ForwardConfig.TargetGroups.") && k.ends_with(end))
+    };
     let weights: Vec<i64> = ends(".Weight").map(|(_, v)| v.parse().unwrap_or(-1)).collect();
     let wrong = |why| Some(Refusal(400, "ValidationError", why));
     if weights.iter().any(|w| !(0..=999).contains(w)) {

@@ -70,11 +70,16 @@ async fn answer(proxy: Arc<Proxy>, request: Request<Incoming>) -> Result<Respons
     let (parts, body) = proxy.onward.request(onward).await.map_err(|_| "no upstream")?.into_parts();
     let body = body.collect().await.map_err(|_| "torn")?.to_bytes();
     let text = String::from_utf8(body.to_vec()).map_err(|_| "not text")?;
-    let text =
-        if parts.status.is_success() { proxy.inside.lock().unwrap_or_else(PoisonError::into_inner).correct(&asked, text) } else { text };
+    let text = if parts.status.is_success() {
+        proxy.inside.lock().unwrap_or_else(PoisonError::into_inner).correct(&asked, text)
+    } else {
+        text
+    };
     let mut response = Response::new(Full::from(text));
     *response.status_mut() = parts.status;
-    for (name, value) in parts.headers.iter().filter(|(name, _)| *name != "content-length" && *name != "transfer-encoding") {
+    for (name, value) in
+        parts.headers.iter().filter(|(name, _)| *name != "content-length" && *name != "transfer-encoding")
+    {
         response.headers_mut().insert(name, value.clone());
     }
     Ok(response)

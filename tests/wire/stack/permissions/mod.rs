@@ -39,7 +39,8 @@ fn said(ended: &Ended) -> String {
 fn known_as_attached(world: &World) {
     let path = serde_json::json!([{"Field": "path-pattern", "PathPatternConfig": {"Values": ["/known"]}}]);
     let forward = serde_json::json!([{"Type": "forward", "TargetGroupArn": world.groups["b"]}]);
-    let rule = serde_json::json!({"ListenerArn": world.routes[0], "Priority": 90, "Conditions": path, "Actions": forward});
+    let rule =
+        serde_json::json!({"ListenerArn": world.routes[0], "Priority": 90, "Conditions": path, "Actions": forward});
     let made = world.stack.boto(&serde_json::json!([["elbv2", "create_rule", rule]])).remove(0);
     world.stack.boto(&serde_json::json!([["elbv2", "delete_rule", {"RuleArn": made["Rules"][0]["RuleArn"]}]]));
 }
@@ -73,9 +74,11 @@ fn stack_a_whole_run_uses_what_the_examples_allow_and_nothing_else() {
     does(&["rollback", "least", "--yes"]);
     world.share_is(0);
 
-    let used: BTreeSet<_> = stack.endpoint.asked("least").iter().map(policy::action).filter(|a| !a.starts_with("sts:")).collect();
+    let used: BTreeSet<_> =
+        stack.endpoint.asked("least").iter().map(policy::action).filter(|a| !a.starts_with("sts:")).collect();
     assert_eq!(used, policy.actions(), "used (left) and allowed (right)");
-    let events: Vec<_> = [&stack.a, &stack.b].iter().zip(from).flat_map(|(c, from)| c.audit("least").split_off(from)).collect();
+    let events: Vec<_> =
+        [&stack.a, &stack.b].iter().zip(from).flat_map(|(c, from)| c.audit("least").split_off(from)).collect();
     assert!(events.len() > 20, "{events:?}");
     assert_eq!(role::used(&events, &grants), grants, "used (left) and granted (right)");
 }
@@ -131,7 +134,10 @@ fn stack_an_action_that_the_policy_lacks_is_named_with_what_to_add() {
         let ended = run(cutover(&world, &user, &["run", &plan, "--yes"]));
         let text = said(&ended);
         println!("without {action}: exit {}", ended.code);
-        assert!(text.contains(&format!("add the action `{action}` to the caller's policy (examples/iam-policy.json")), "{text}");
+        assert!(
+            text.contains(&format!("add the action `{action}` to the caller's policy (examples/iam-policy.json")),
+            "{text}"
+        );
         // What the marker needs is tried before anything moves; what moves traffic, and what ends a run, is missed when it is done.
         let codes: &[i32] = match action.rsplit(':').next() {
             Some("ModifyListener" | "ModifyRule") => &[4, 5],

@@ -18,7 +18,10 @@ impl Policy {
     /// The example with the names of one test in place of its own.
     pub fn example(load_balancer: &str) -> Self {
         let text = std::fs::read_to_string("examples/iam-policy.json").expect("the policy");
-        let text = text.replace("ap-northeast-2", "us-east-1").replace("alpha-webapp", load_balancer).replace("alpha-kr-", "stack-");
+        let text = text
+            .replace("ap-northeast-2", "us-east-1")
+            .replace("alpha-webapp", load_balancer)
+            .replace("alpha-kr-", "stack-");
         let policy: Value = serde_json::from_str(&text).expect("JSON");
         let statements = policy["Statement"].as_array().expect("statements").clone();
         Self { statements, without: BTreeSet::new() }
@@ -95,7 +98,9 @@ fn resources(asked: &Asked) -> Vec<String> {
     if let Some(name) = asked.action.strip_prefix("GET /clusters/") {
         return vec![format!("arn:aws:eks:us-east-1:123456789012:cluster/{name}")];
     }
-    let of = |wanted: &dyn Fn(&str) -> bool| asked.parameters.iter().filter(|(k, _)| wanted(k)).map(|(_, v)| v.clone()).collect();
+    let of = |wanted: &dyn Fn(&str) -> bool| {
+        asked.parameters.iter().filter(|(k, _)| wanted(k)).map(|(_, v)| v.clone()).collect()
+    };
     match asked.action.as_str() {
         "ModifyListener" => of(&|k| k == "ListenerArn"),
         "ModifyRule" => of(&|k| k == "RuleArn"),

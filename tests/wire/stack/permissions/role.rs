@@ -89,8 +89,12 @@ pub fn used(events: &[Value], grants: &BTreeSet<Grant>) -> BTreeSet<Grant> {
         // A server-side apply that makes its object is asked for both, and logged as the one.
         let made = (event["verb"] == "patch" && code == 201).then_some("create");
         for verb in event["verb"].as_str().into_iter().chain(made) {
-            let by = |everywhere: bool| grants.iter().find(|g| g.namespace.is_none() == everywhere && allows(g, &event["objectRef"], verb));
-            used.insert(by(false).or_else(|| by(true)).unwrap_or_else(|| panic!("nothing allows {verb}: {event}")).clone());
+            let by = |everywhere: bool| {
+                grants.iter().find(|g| g.namespace.is_none() == everywhere && allows(g, &event["objectRef"], verb))
+            };
+            used.insert(
+                by(false).or_else(|| by(true)).unwrap_or_else(|| panic!("nothing allows {verb}: {event}")).clone(),
+            );
         }
     }
     used

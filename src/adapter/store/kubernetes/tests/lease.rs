@@ -18,7 +18,11 @@ async fn a_live_holder_keeps_its_lease_and_a_dead_one_does_not() {
     alice.way(|_| Way::Dropped);
     let begun = Instant::now();
     let taken = bob.store.lock(&lbs, &holder("bob")).await.unwrap();
-    assert!(begun.elapsed() >= DURATION && begun.elapsed() <= DURATION + Duration::from_secs(7), "{:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() >= DURATION && begun.elapsed() <= DURATION + Duration::from_secs(7),
+        "{:?}",
+        begun.elapsed()
+    );
     assert_eq!(bob.store.holder(RUN).await.unwrap().owner, "bob");
     // It was not dead, only cut off: it sees who has it now, and gives nothing back that is not its own.
     assert_eq!(held.check(), Ok(()), "unreachable is not lost");
@@ -58,7 +62,11 @@ async fn a_holder_that_slept_through_anothers_whole_turn_has_lost() {
     bob.store.take_over(&lbs, &holder("bob")).await.unwrap().release().await;
     alice.way(|_| Way::Open);
     held.confirm().await;
-    assert_eq!(held.check(), Err(LockError::HeldBy(Box::new(holder("bob")))), "it is free, but not for somebody who knows nothing of that");
+    assert_eq!(
+        held.check(),
+        Err(LockError::HeldBy(Box::new(holder("bob")))),
+        "it is free, but not for somebody who knows nothing of that"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -86,7 +94,11 @@ async fn of_two_who_begin_at_once_one_has_it_also_when_answers_are_lost() {
         let (one, two) = (["arn:a".to_owned(), LB.to_owned()], [LB.to_owned(), "arn:a".to_owned()]);
         let (a, b) = (holder("alice"), holder("bob"));
         let (alice_has, bob_has) = futures::join!(alice.store.lock(&one, &a), bob.store.lock(&two, &b));
-        assert_eq!(usize::from(alice_has.is_ok()) + usize::from(bob_has.is_ok()), 1, "{way:?}: {alice_has:?} {bob_has:?}");
+        assert_eq!(
+            usize::from(alice_has.is_ok()) + usize::from(bob_has.is_ok()),
+            1,
+            "{way:?}: {alice_has:?} {bob_has:?}"
+        );
     }
 }
 
@@ -97,7 +109,10 @@ async fn unreachable_is_an_error_and_a_missing_namespace_is_not_an_empty_one() {
     alice.way(|_| Way::Dropped);
     let refused = alice.store.probe().await.unwrap_err();
     assert!(matches!(&refused, StoreError::Unusable { why, .. } if why.contains("connection refused")), "{refused}");
-    assert!(matches!(alice.store.lock(&[LB.to_owned()], &holder("alice")).await, Err(LockError::Io(StoreError::Unusable { .. }))));
+    assert!(matches!(
+        alice.store.lock(&[LB.to_owned()], &holder("alice")).await,
+        Err(LockError::Io(StoreError::Unusable { .. }))
+    ));
     alice.way(|_| Way::Open);
     // A server that did not answer is left alone for a while.
     seconds(11).await;

@@ -77,12 +77,15 @@ impl Cluster {
             let (cluster, server, fault) = (cluster.clone(), Arc::clone(&server), Arc::clone(&fault));
             async move {
                 let (parts, body) = request.into_parts();
-                let request = http::Request::from_parts(parts, body.collect().await.map_err(|e| e.to_string())?.to_bytes());
+                let request =
+                    http::Request::from_parts(parts, body.collect().await.map_err(|e| e.to_string())?.to_bytes());
                 let way = fault.lock().unwrap()(&request);
                 match way {
                     Way::Open => Ok(cluster.answer(&server, &request)),
                     Way::Dropped => Err::<_, BoxError>("connection refused".into()),
-                    Way::Lost => Err(format!("connection reset after {}", cluster.answer(&server, &request).status()).into()),
+                    Way::Lost => {
+                        Err(format!("connection reset after {}", cluster.answer(&server, &request).status()).into())
+                    }
                     Way::Silent => std::future::pending().await,
                     Way::Late(after) => {
                         tokio::spawn(async move {
@@ -108,7 +111,11 @@ impl Cluster {
     }
 
     fn edit(&self, kind: Kind, name: &str, change: impl FnOnce(&mut Value)) {
-        self.objects.lock().unwrap().update(kind, NAMESPACE, name, self.clock.now(), change).expect("an object of that name");
+        self.objects
+            .lock()
+            .unwrap()
+            .update(kind, NAMESPACE, name, self.clock.now(), change)
+            .expect("an object of that name");
     }
 
     /// The bytes of the run's journal.
@@ -131,7 +138,11 @@ impl Machine {
     /// The next request that changes something goes this way, all others are open.
     fn next_write(&self, way: Way) {
         let left = Mutex::new(Some(way));
-        self.way(move |r| if r.method() == Method::GET { Way::Open } else { left.lock().unwrap().take().unwrap_or(Way::Open) });
+        self.way(
+            move |r| {
+                if r.method() == Method::GET { Way::Open } else { left.lock().unwrap().take().unwrap_or(Way::Open) }
+            },
+        );
     }
 }
 
@@ -161,7 +172,9 @@ async fn begun() -> (Cluster, Machine) {
 
 #[tokio::test(start_paused = true)]
 async fn an_append_whose_answer_is_lost_or_that_is_lost_itself_is_there_once() {
-    for way in [Way::Lost, Way::Dropped, Way::Silent, Way::Late(Duration::from_secs(1)), Way::Late(Duration::from_mins(1))] {
+    for way in
+        [Way::Lost, Way::Dropped, Way::Silent, Way::Late(Duration::from_secs(1)), Way::Late(Duration::from_mins(1))]
+    {
         let (_cluster, alice) = begun().await;
         alice.next_write(way);
         let record = match alice.store.append(RUN, time(1), &notice(2)).await {
@@ -185,7 +198,9 @@ async fn an_append_whose_answer_is_lost_or_that_is_lost_itself_is_there_once() {
 async fn an_append_that_was_carried_out_while_nobody_could_see_it_is_not_repeated() {
     let (_cluster, alice) = begun().await;
     let first = Mutex::new(true);
-    alice.way(move |r| if r.method() == Method::PUT && std::mem::take(&mut *first.lock().unwrap()) { Way::Lost } else { Way::Dropped });
+    alice.way(move |r| {
+        if r.method() == Method::PUT && std::mem::take(&mut *first.lock().unwrap()) { Way::Lost } else { Way::Dropped }
+    });
     assert!(matches!(alice.store.append(RUN, time(1), &notice(2)).await, Err(StoreError::Unusable { .. })));
     alice.way(|_| Way::Open);
     seconds(11).await;
@@ -218,7 +233,8 @@ async fn two_who_append_do_not_interleave() {
     // Both at once, many times, pieces filled and closed in between: one of two is refused, and the journal stays one.
     for turn in 0..120 {
         let event = notice(if turn % 7 == 0 { 40_000 } else { 900 });
-        let (one, two) = futures::join!(alice.store.append(RUN, time(3), &event), bob.store.append(RUN, time(3), &event));
+        let (one, two) =
+            futures::join!(alice.store.append(RUN, time(3), &event), bob.store.append(RUN, time(3), &event));
         assert!(one.is_ok() || two.is_ok(), "{one:?} {two:?}");
     }
     let parsed = journal::parse(cluster.journal().as_bytes()).unwrap();
@@ -267,7 +283,12 @@ async fn a_journal_that_somebody_edited_is_refused_with_the_command_to_type() {
     for _ in 0..3 {
         alice.store.append(RUN, time(1), &notice(70_000)).await.unwrap();
     }
-    cluster.objects.lock().unwrap().delete(Kind::ConfigMap, NAMESPACE, &format!("cutover-{RUN}-journal-00002"), time(0));
+    cluster.objects.lock().unwrap().delete(
+        Kind::ConfigMap,
+        NAMESPACE,
+        &format!("cutover-{RUN}-journal-00002"),
+        time(0),
+    );
     assert!(alice.store.read(RUN).await.unwrap_err().to_string().contains("its piece 2 is gone"));
 }
 
@@ -285,8 +306,9 @@ async fn a_request_whose_answer_is_lost_is_left_once_even_if_it_was_dealt_with_m
         assert!(alice.store.requests(RUN).await.unwrap().len() <= 1, "{way:?}");
         take_requests(&*alice.store, RUN).await;
     }
-    cluster
-        .edit(Kind::ConfigMap, &desk::name(Part::Requests, RUN), |desk| desk["data"]["0000000000-x"] = "{\"request\":\"explode\"}".into());
+    cluster.edit(Kind::ConfigMap, &desk::name(Part::Requests, RUN), |desk| {
+        desk["data"]["0000000000-x"] = "{\"request\":\"explode\"}".into()
+    });
     bob.store.put_request(RUN, &Request::Approve { by: "eve".into() }).await.unwrap();
     assert_eq!(take_requests(&*alice.store, RUN).await, [Request::Approve { by: "eve".into() }]);
     let desk = cluster.all(Kind::ConfigMap).into_iter().find(|c| text(c, "name").ends_with("-requests")).unwrap();

@@ -29,7 +29,12 @@ pub struct Illegal {
 impl State {
     /// Where this run stands.
     pub fn stand(&self) -> Stand {
-        Stand { phase: self.phase, held: self.held(), reassert: self.routes.values().any(|r| r.reassert), detached: self.detach.is_some() }
+        Stand {
+            phase: self.phase,
+            held: self.held(),
+            reassert: self.routes.values().any(|r| r.reassert),
+            detached: self.detach.is_some(),
+        }
     }
 
     /// Whether this event can happen now.
@@ -56,7 +61,9 @@ fn legal(stand: Stand, event: &Event) -> bool {
         Event::StepStarted { .. } => phase == Ready && !held,
         Event::Bound { .. } | Event::Settled { .. } => phase == Moving,
         Event::Intended { restore: true, .. } | Event::Ramped { .. } => phase == RollingBack,
-        Event::Intended { restore: false, .. } => phase == Detaching || (stepping && (reassert || (phase == Moving && !held))),
+        Event::Intended { restore: false, .. } => {
+            phase == Detaching || (stepping && (reassert || (phase == Moving && !held)))
+        }
         Event::StepDone { .. } => matches!(phase, Moving | Baking | Awaiting | Working) && !held,
         Event::Baked { .. } => phase == Baking,
         Event::Approved { .. } | Event::TimedOut { .. } => phase == Awaiting,

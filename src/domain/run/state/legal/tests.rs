@@ -31,7 +31,8 @@ fn state(stand: Stand) -> State {
     state.phase = stand.phase;
     state.finished = (stand.phase == Phase::Finished).then_some(Outcome::Completed);
     state.detach = stand.detached.then(|| Detach { by: "alice@mac".into(), bindings: true, dealt: BTreeMap::new() });
-    state.frozen = stand.held.then(|| Frozen { reason: Freeze::Drift, message: "someone".into(), since: Timestamp::UNIX_EPOCH });
+    state.frozen =
+        stand.held.then(|| Frozen { reason: Freeze::Drift, message: "someone".into(), since: Timestamp::UNIX_EPOCH });
     state.routes.values_mut().next().expect("a route").reassert = stand.reassert;
     assert_eq!(state.stand(), stand);
     state
@@ -39,7 +40,9 @@ fn state(stand: Stand) -> State {
 
 fn stands() -> impl Iterator<Item = Stand> {
     let flags = [(false, false), (false, true), (true, false), (true, true)];
-    PHASES.into_iter().flat_map(move |(phase, detached)| flags.map(|(held, reassert)| Stand { phase, held, reassert, detached }))
+    PHASES
+        .into_iter()
+        .flat_map(move |(phase, detached)| flags.map(|(held, reassert)| Stand { phase, held, reassert, detached }))
 }
 
 /// Whether an event may happen where a run stands.
@@ -63,7 +66,11 @@ fn events() -> Vec<(Event, &'static str, Condition)> {
         (Event::Measured(measured), "", always),
         (Event::Notified { to: by(), about: by(), text: by() }, "", always),
         (Event::Claimed { owner: by(), pid: 1, tool: String::new(), onward: false }, "rmbawBfd", always),
-        (Event::RollbackStarted { cause: String::new(), by: by(), to_step: None, force: false, request: None }, "rmbawBf", back),
+        (
+            Event::RollbackStarted { cause: String::new(), by: by(), to_step: None, force: false, request: None },
+            "rmbawBf",
+            back,
+        ),
         (Event::RampStarted { cause: String::new(), by: by(), ramp, force: false, request: None }, "rmbawBf", back),
         (Event::HookStarted { hook: hook(Occasion::Command), what: by() }, "rmw", free),
         (Event::HookStarted { hook: hook(Occasion::Undo), what: by() }, "B", always),

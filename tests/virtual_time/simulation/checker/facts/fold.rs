@@ -20,7 +20,8 @@ impl Facts {
                         self.foreign.remove(id);
                     }
                 }
-                let forwards = started.routes.iter().filter_map(|r| Some((r.id.clone(), vec![r.content.forwards()?.clone()])));
+                let forwards =
+                    started.routes.iter().filter_map(|r| Some((r.id.clone(), vec![r.content.forwards()?.clone()])));
                 self.ours = forwards.collect();
                 self.started = Some(started.clone());
             }
@@ -70,7 +71,9 @@ impl Facts {
                 self.set.extend(content.forwards().map(|split| (route.clone(), split.clone())));
             }
             What::SawRoute { route, asked, live, gone } => self.saw(route, *asked, entry.at, live.as_ref(), *gone),
-            What::SawHealth { group, asked, counts } => self.health.entry(group.clone()).or_default().push((*asked, *counts)),
+            What::SawHealth { group, asked, counts } => {
+                self.health.entry(group.clone()).or_default().push((*asked, *counts))
+            }
             What::Journalled(record) => self.record(entry.at, record, true),
             What::Told(record) => self.record(entry.at, record, false),
             _ => {}
@@ -78,7 +81,8 @@ impl Facts {
     }
 
     fn saw(&mut self, route: &RouteId, asked: Timestamp, at: Timestamp, live: Option<&Content>, gone: bool) {
-        let as_set = live.and_then(Content::forwards).zip(self.set.get(route)).is_some_and(|(live, set)| live.same(set));
+        let as_set =
+            live.and_then(Content::forwards).zip(self.set.get(route)).is_some_and(|(live, set)| live.same(set));
         if as_set && self.applied.get(route).is_some_and(|applied| *applied <= asked) {
             self.right.entry(route.clone()).or_insert((at, self.process));
         }
@@ -99,8 +103,10 @@ impl Facts {
             Event::StepStarted { step, .. } => self.step = *step,
             Event::Intended { restore, writes, .. } => {
                 for write in writes {
-                    let durable = durable || self.intents.get(&write.route).is_some_and(|i| i.durable && i.write == *write);
-                    self.intents.insert(write.route.clone(), Intent { restore: *restore, write: write.clone(), durable });
+                    let durable =
+                        durable || self.intents.get(&write.route).is_some_and(|i| i.durable && i.write == *write);
+                    self.intents
+                        .insert(write.route.clone(), Intent { restore: *restore, write: write.clone(), durable });
                 }
             }
             Event::Outcome { route, result, live, .. } => {

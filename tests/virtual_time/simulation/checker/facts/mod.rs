@@ -252,7 +252,11 @@ impl Facts {
         let before = &self.original[&route.id];
         let off = shares.iter().find(|(c, share)| (part(route, c, face) - f64::from(**share)).abs() >= 0.5);
         if let Some((cluster, share)) = off {
-            return Some(format!("{}: {cluster} has {:.1} % instead of {share} %: {face:?}", route.label, part(route, cluster, face)));
+            return Some(format!(
+                "{}: {cluster} has {:.1} % instead of {share} %: {face:?}",
+                route.label,
+                part(route, cluster, face)
+            ));
         }
         others(route, before, face)
     }
@@ -261,7 +265,9 @@ impl Facts {
     pub fn not_original(&self, route: &RouteStart, face: Option<&Face>) -> Option<String> {
         let Some(face) = face else { return Some(format!("{} is gone", route.label)) };
         let before = &self.original[&route.id];
-        let carrying = |f: &Face| f.weights.iter().filter(|(_, w)| **w > 0).map(|(g, w)| (g.clone(), *w)).collect::<BTreeMap<_, _>>();
+        let carrying = |f: &Face| {
+            f.weights.iter().filter(|(_, w)| **w > 0).map(|(g, w)| (g.clone(), *w)).collect::<BTreeMap<_, _>>()
+        };
         let (was, is) = (carrying(before), carrying(face));
         let equal = if before.weights.len() == 1 { was.keys().eq(is.keys()) } else { was == is };
         if !equal {
