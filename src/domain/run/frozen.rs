@@ -1,4 +1,5 @@
-//! The plan of a run, from what its journal froze. It is read for ever, whatever today's rules are and whether the file is still there.
+//! Restores the plan of a run from its journal. Must work for every old journal, whatever today's rules are, and
+//! without the plan file.
 
 use super::event::Started;
 use crate::domain::elb::arn;
@@ -6,7 +7,7 @@ use crate::plan::model::skeleton::Skeleton;
 use crate::plan::model::{Plan, RouteEntry, Selector, Step, StepKind};
 use crate::plan::read;
 
-/// The plan that a run began with, as far as this build can read its text; the rest is what `started` itself says.
+/// The plan that the run started with, as far as this build can read its text; the rest comes from `started`.
 pub fn plan(started: &Started) -> Plan {
     read(&format!("{} (from the journal)", started.plan), started.text.as_bytes(), skeleton(started).plan())
 }
@@ -34,7 +35,7 @@ fn skeleton(started: &Started) -> Skeleton {
             None => workloads.push((route.workload.clone(), vec![entry])),
         }
     }
-    // A run without a text is a rollback that began without a plan.
+    // Without a text, the run is a rollback that started without a plan.
     let shares = [(started.to.clone(), 0), (started.from.clone(), 100)].into();
     let back = Step { number: 1, name: None, kind: StepKind::Shares(shares), limit: None };
     let balancer = started.load_balancers.first().map_or("", String::as_str);

@@ -1,4 +1,5 @@
-//! What a run has done outside of itself: commands of `exec` steps, what takes them back, and hooks.
+//! Actions of a run outside the load balancer: commands of `exec` steps, their undo commands, and hooks. Only the
+//! values; `engine` executes them.
 
 use std::time::Duration;
 
@@ -7,43 +8,43 @@ use serde::{Deserialize, Serialize};
 use crate::plan::model::hook::Action;
 use crate::plan::model::{ClusterName, Shares};
 
-/// One of them.
+/// Identifies one command or hook of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct HookId {
-    /// On which occasion.
+    /// The occasion.
     pub at: Occasion,
-    /// The step that it belongs to, from 1; 0: to none.
+    /// Its step, from 1; 0 if it belongs to no step.
     #[serde(default)]
     pub step: usize,
-    /// Which of the plan's hooks, from 1; 0: a step's own command.
+    /// The number of the plan's hook, from 1; 0 for the command of an `exec` step.
     #[serde(default)]
     pub number: usize,
 }
 
-/// When it is done.
+/// When a command or hook is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Occasion {
-    /// It is a step.
+    /// An `exec` step runs.
     Command,
-    /// A rollback takes a step back.
+    /// A rollback undoes an `exec` step.
     Undo,
-    /// Before the gates of a `bind`.
+    /// Before the gates of a `bind` step.
     BeforeBind,
-    /// Once it is settled.
+    /// After a `bind` step has settled.
     AfterBind,
     /// Before the gates of a step that moves shares.
     BeforeShift,
-    /// Once it is settled.
+    /// After a step that moves shares has settled.
     AfterShift,
-    /// Beside the writes of a rollback.
+    /// Together with the writes of a rollback.
     BeforeRollback,
-    /// Once everything is back.
+    /// After all routes are restored.
     AfterRollback,
     /// After the last step.
     BeforeFinish,
-    /// After that, too: what comes of it changes nothing.
+    /// After `beforeFinish`; its result changes nothing.
     AfterFinish,
 }
 
@@ -53,7 +54,7 @@ impl Occasion {
         matches!(self, Self::Undo | Self::BeforeRollback | Self::AfterRollback)
     }
 
-    /// As the journal spells it.
+    /// The spelling in the journal.
     pub fn name(self) -> &'static str {
         match self {
             Self::Command => "command",
@@ -70,36 +71,36 @@ impl Occasion {
     }
 }
 
-/// What became of it.
+/// The result of a command or hook.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum HookResult {
-    /// It went well.
+    /// It succeeded.
     Well,
-    /// It did not, or took too long.
+    /// It failed or timed out.
     Failed,
-    /// The run turned round in the meantime, and it was ended.
+    /// It was ended because a rollback started.
     Ended,
 }
 
-/// What is to be done outside now.
+/// A command or hook that is to run now.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Errand {
-    /// Which one it is.
+    /// Which one.
     pub id: HookId,
-    /// Its name in the plan, where it has one.
+    /// Its name in the plan, if any.
     pub name: Option<String>,
-    /// In words: the command line, or the address without what may be secret in it.
+    /// Text for messages: the command line, or the address without possible secrets.
     pub what: String,
-    /// What is done.
+    /// The command or web request.
     pub action: Action,
-    /// For how long, in real time.
+    /// Time-out, in real time.
     pub timeout: Duration,
-    /// What it is told.
+    /// The input document.
     pub told: Told,
 }
 
-/// What a command or the receiver of a request is told, as JSON.
+/// The JSON document that a command or the receiver of a web request gets.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Told {
@@ -107,20 +108,21 @@ pub struct Told {
     pub run: String,
     /// The plan's name.
     pub plan: String,
-    /// On which occasion.
+    /// The occasion.
     pub hook: Occasion,
     /// The step, from 1; 0: none.
     pub step: usize,
-    /// The step in the plan's words.
+    /// The label of the step in the plan.
     pub label: String,
-    /// The cluster that the traffic comes from.
+    /// The old cluster.
     pub from: ClusterName,
-    /// The cluster that it moves to.
+    /// The new cluster.
     pub to: ClusterName,
-    /// The shares that are to hold then, in percent; of a rollback and before the first share step, where the plan says so, those of the start.
+    /// The shares after this step, in percent. For a rollback, and before the first share step where the plan names
+    /// them, the shares at the start.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shares: Option<Shares>,
-    /// Why it goes back.
+    /// The cause of the rollback.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,
 }

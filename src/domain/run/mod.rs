@@ -1,4 +1,5 @@
-//! A run: its events, the journal of them, and the state as a fold over it; and what is observed of the world meanwhile.
+//! The model of a run: its events, its journal, the state as a fold over the events, and what the process observes
+//! meanwhile. Pure values only; decisions belong in `decide`, I/O in `engine`.
 
 pub mod event;
 pub mod frozen;

@@ -1,5 +1,5 @@
-//! What has been seen of the world lately: a fold over observations. It lives as long as the process; nothing in it outlives a crash, so
-//! that whatever must hold for a time has to hold anew.
+//! What this process has observed recently: a fold over observations. It is lost with the process, so a condition that
+//! must hold for some time has to hold for that time again. Decisions do not belong here.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -12,23 +12,23 @@ use crate::domain::elb::balancer::Target;
 use crate::domain::health::gate::{FRESH, Sample, Samples};
 use crate::domain::traffic::{Content, Found, Reading, RouteId, Unreadable};
 
-/// One look at the world. What was not looked at is absent.
+/// The readings of one observation. What was not read is absent.
 #[derive(Debug, Clone, Default)]
 pub struct Observation {
     /// Routes.
     pub routes: BTreeMap<RouteId, Reading<Content>>,
     /// Targets by group.
     pub health: BTreeMap<String, Reading<Vec<Target>>>,
-    /// Ready replicas behind a group of instance targets, where Kubernetes says.
+    /// Ready replicas behind a group of instance targets, where Kubernetes is reachable.
     pub replicas: BTreeMap<String, u32>,
-    /// The marker on the load balancers, or why it could not be read; `None` where the plan does without.
+    /// The marker on the load balancers, or why it could not be read; `None` where the plan has `marker: none`.
     pub marker: Option<Reading<Marker>>,
-    /// Every route of the load balancers that could be read; empty where nobody asked.
+    /// Every readable route of the load balancers; empty if not requested.
     pub census: Vec<Found>,
 }
 
 impl Observation {
-    /// Whether AWS throttled a part of it, however often that was asked for.
+    /// Whether AWS throttled one of its readings, after all retries.
     pub fn throttled(&self) -> bool {
         let throttled = |why: Option<&Unreadable>| matches!(why, Some(Unreadable::Throttled));
         self.routes.values().any(|r| throttled(r.value.as_ref().err()))
@@ -37,67 +37,68 @@ impl Observation {
     }
 }
 
-/// What the marker tags say.
+/// The state of the marker tags.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Marker {
-    /// Ours, on every load balancer (or the plan does without).
+    /// Ours on every load balancer (or the plan has `marker: none`).
     Ours,
-    /// Missing somewhere, and nobody else's there.
+    /// Missing on a load balancer, and no other run's marker is there.
     Missing,
-    /// Another run's: its tag value.
+    /// The marker of another run: its tag value.
     Other(String),
 }
 
-/// What is known of the world now.
+/// What this process has observed, up to now.
 #[derive(Debug, Clone)]
 pub struct Watch {
-    /// When this process began to look.
+    /// When this process began to observe.
     pub since: Timestamp,
-    /// The last try to look at everything.
+    /// The last attempt of a full observation.
     pub tried: Timestamp,
-    /// The last look at everything that saw something.
+    /// The last full observation that could be read.
     pub last_look: Option<Timestamp>,
-    /// Routes as last read, or why they could not be.
+    /// The last reading of each route, or why it failed.
     pub routes: BTreeMap<RouteId, Reading<Content>>,
-    /// Samples by group.
+    /// Health samples by group.
     pub samples: BTreeMap<String, Samples>,
-    /// Why a group could not be read the last time.
+    /// Groups whose last reading failed, and why.
     pub unreadable: BTreeMap<String, Unreadable>,
-    /// Since when something could not be read.
+    /// Since when some reading fails.
     pub blind_since: Option<Timestamp>,
     /// Ready replicas behind a group of instance targets.
     pub replicas: BTreeMap<String, u32>,
-    /// The most pods that an autoscaler lets a group have; asked for while a raise waits.
+    /// The maximum of pods that the autoscaler of a group allows; read while a raise waits.
     pub ceilings: BTreeMap<String, u32>,
-    /// Every route of the load balancers when they were last counted.
+    /// Every route of the load balancers at the last listing.
     pub census: Vec<Found>,
-    /// The marker as last read.
+    /// The marker at the last successful reading.
     pub marker: Option<Marker>,
-    /// Why the marker could not be read the last time.
+    /// Why the last reading of the marker failed.
     pub marker_unread: Option<Unreadable>,
-    /// When it was last read.
+    /// When the marker was last read.
     marker_at: Timestamp,
-    /// Why the lock may be somebody else's before long, though nobody else is known to have it.
+    /// Why the lock may expire soon, although no other owner is known.
     pub lapsed: Option<String>,
-    /// Zones in which each group's targets have been seen.
+    /// Zones in which each group has had targets.
     pub zones: BTreeMap<String, BTreeSet<String>>,
-    /// Why bindings could not be made the last time, until that was waited for.
+    /// Why bindings could not be created at the last attempt, until that wait is over.
     pub unbound: Vec<Wait>,
-    /// Routes whose writes are answered with no, again and again, and why.
+    /// Routes whose writes are rejected repeatedly, and why.
     pub refused: BTreeMap<RouteId, String>,
-    /// Times without a look too long for a bake to count them, as (from, to).
+    /// Gaps between observations that are too long for a bake to count, as (from, to).
     gaps: Vec<(Timestamp, Timestamp)>,
     gap: SignedDuration,
-    /// How far apart two looks may be for a bake to count the time between them, where the plan says so: then also those of two processes.
+    /// Maximum time between two observations for a bake, if the plan sets it (`observeEvery`). It then applies across
+    /// processes, too.
     apart: Option<SignedDuration>,
-    /// The first look at everything that saw something.
+    /// The first full observation that could be read.
     first_look: Option<Timestamp>,
     fresh: SignedDuration,
     keep: SignedDuration,
 }
 
 impl Watch {
-    /// Begins to watch. `poll` is the time between two looks, `keep` how far back samples are needed.
+    /// Starts observing. `poll` is the time between two observations, `keep` how far back samples are needed.
     pub fn new(now: Timestamp, poll: Duration, keep: Duration) -> Self {
         Self {
             since: now,
@@ -126,35 +127,35 @@ impl Watch {
         }
     }
 
-    /// The same with other bounds than three polls between two looks, and ten seconds for a fresh one: a clock that runs fast stretches
-    /// what a look takes.
+    /// Replaces the default bounds (three polls between two observations, ten seconds for a fresh sample), for clocks
+    /// that run faster than real time.
     #[must_use]
     pub fn bearing(self, gap: Duration, fresh: Duration) -> Self {
         Self { gap: signed(gap), fresh: signed(fresh), ..self }
     }
 
-    /// The same where the plan says how far apart two looks may be for a bake to count (`observeEvery`); what gates go by stays as it is.
+    /// Sets the maximum time between two observations for a bake (`observeEvery`). Gates are not affected.
     #[must_use]
     pub fn observing(self, every: Option<Duration>) -> Self {
         Self { apart: every.map(|every| signed(every).max(self.gap)), ..self }
     }
 
-    /// The same from now on with another bound between two looks.
+    /// Changes the maximum time between two observations.
     pub fn expect(&mut self, gap: Duration) {
         self.gap = signed(gap);
     }
 
-    /// How long apart two looks may be before the time between them counts as unobserved.
+    /// Maximum time between two observations; more counts as unobserved.
     pub fn gap(&self) -> SignedDuration {
         self.gap
     }
 
-    /// How old a sample may be to count as fresh.
+    /// Maximum age of a fresh sample.
     pub fn fresh(&self) -> SignedDuration {
         self.fresh
     }
 
-    /// Takes a look in. `whole`: it was a look at everything, the kind that bakes count.
+    /// Adds an observation. `whole`: it is a full observation, the kind that counts for a bake.
     pub fn absorb(&mut self, now: Timestamp, look: Observation, whole: bool) {
         if whole {
             self.tried = now;
@@ -179,12 +180,13 @@ impl Watch {
             Some(Reading { at, value: Ok(marker) }) => {
                 (self.marker, self.marker_unread, self.marker_at) = (Some(marker), None, at)
             }
-            // Nobody knows whose it is now, whatever it said before.
+            // The owner is unknown now, whatever the last reading said.
             Some(Reading { value: Err(why), .. }) => self.marker_unread = Some(why),
             None => {}
         }
         let blind = !self.unreadable.is_empty() || self.routes.values().any(|r| blinds(&r.value));
-        // A look that saw nothing is none. What a bake counts is the traffic and its targets, which the marker says nothing about.
+        // An observation with a failed reading does not count. A bake counts traffic and targets; the marker does not
+        // matter for it.
         if whole && !blind {
             self.count(now);
         }
@@ -204,23 +206,23 @@ impl Watch {
         let (gap, keep) = (self.gap(), self.keep);
         self.zones.entry(group.clone()).or_default().extend(targets.iter().filter_map(|t| t.zone.clone()));
         let samples = self.samples.entry(group).or_default();
-        // What held before a gap says nothing about the time in it.
+        // Samples from before a gap say nothing about the time in the gap.
         if samples.back().is_some_and(|last| at.duration_since(last.at) > gap) {
             samples.clear();
         }
         samples.push_back(Sample::of(at, targets));
-        // One sample from before the window stays, so that the window is covered whole.
+        // Keep one sample from before the window, so that the window is covered completely.
         while samples.get(1).is_some_and(|s| at.duration_since(s.at) > keep) {
             samples.pop_front();
         }
     }
 
-    /// Whether the marker was ours when it was last read.
+    /// Whether the last reading of the marker showed it as ours.
     pub fn marked(&self) -> bool {
         self.marker == Some(Marker::Ours) && self.marker_unread.is_none()
     }
 
-    /// Whether that was long enough ago to read it again before something is written.
+    /// Whether the marker must be read again before a write.
     pub fn marker_stale(&self, now: Timestamp) -> bool {
         now.duration_since(self.marker_at) > self.fresh
     }
@@ -231,23 +233,23 @@ impl Watch {
         self.samples.get(group).unwrap_or(&NONE)
     }
 
-    /// Healthy targets of a group at the last look that could be read.
+    /// Healthy targets of a group in its last successful reading.
     pub fn healthy(&self, group: &str) -> Option<u32> {
         self.of(group).back().map(|s| s.counts.healthy)
     }
 
-    /// Time since `from`, which somebody saw, in which somebody was looking, and that in which nobody was.
+    /// Observed and unobserved time since `from`, which is the time of an observation.
     pub fn observed(&self, from: Timestamp, now: Timestamp) -> (Duration, Duration) {
         let joined = self.apart.zip(self.first_look).is_some_and(|(apart, first)| first.duration_since(from) <= apart);
         let before = (if joined { self.since } else { from.min(self.since) }, self.since);
         let length =
             |from: Timestamp, to: Timestamp| Duration::try_from(to.duration_since(from)).unwrap_or(Duration::ZERO);
-        // What comes after `now` is not over yet, whatever is known of it.
+        // A gap that ends after `now` counts only up to `now`.
         let unseen = self.gaps.iter().chain([&before]).map(|(a, b)| length((*a).max(from), (*b).min(now))).sum();
         (length(from, now).saturating_sub(unseen), unseen)
     }
 
-    /// What cannot be read at present, in words.
+    /// What cannot be read at present, as text; `None` if everything can be read.
     pub fn blindness(&self, started: &Started) -> Option<String> {
         let group = |id: &String| started.groups.get(id).map_or_else(|| id.clone(), |group| group.name.clone());
         let route = |id: &RouteId| {
@@ -266,7 +268,7 @@ impl Watch {
     }
 }
 
-/// A deleted rule is something seen, not blindness.
+/// A deleted rule is a reading, not a failure to read.
 fn blinds<T>(value: &Result<T, Unreadable>) -> bool {
     matches!(value, Err(why) if !matches!(why, Unreadable::NotFound(_)))
 }

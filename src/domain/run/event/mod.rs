@@ -1,7 +1,8 @@
-//! What happens in a run, as values: the payload of the journal's records, of `--output json`, of `history` and `report`.
+//! The events of a run: the payload of journal records and of `--output json`, and the source of `history` and
+//! `report`.
 //!
-//! A field is only ever added, with a default; an event is never renamed: every released journal stays readable. Unknown fields are read over here, and found
-//! in the journal ([`Record::newer`]).
+//! Every released journal must stay readable: new fields get a default, and events are never renamed. Unknown fields
+//! are ignored here; the journal detects them ([`Record::newer`]).
 
 mod part;
 mod start;
@@ -23,48 +24,48 @@ pub use part::{
 };
 pub use start::{BindingStart, GroupStart, RouteStart, Started};
 
-/// The version of the records.
+/// The record version that this build writes.
 pub const VERSION: u32 = 1;
 
-/// One record of a journal. Its JSON has the event's own fields beside these, and a checksum in the journal.
+/// One record of a journal. Its JSON is flat: the fields of the event beside these and, in the journal, a checksum.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Record {
-    /// From 1, without gaps.
+    /// Sequence number, from 1, without gaps.
     pub seq: u64,
-    /// When.
+    /// When the event was recorded.
     pub time: Timestamp,
     /// The run's id.
     pub run: String,
-    /// What.
+    /// The event.
     pub event: Event,
-    /// What a newer version has put into it; `None`: nothing that this build does not know.
+    /// The part of the record that this build does not know; `None` where it knows everything.
     pub newer: Option<Box<Newer>>,
 }
 
-/// What a record of a newer version holds.
+/// The unknown part of a record that a newer version wrote.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Newer {
-    /// Which event, field or value that is, in words.
+    /// The unknown event, field or value, as text for a message.
     pub what: String,
-    /// The record as it was written, without its checksum.
+    /// The original record, without its checksum.
     pub json: serde_json::Map<String, serde_json::Value>,
 }
 
-/// What happened.
+/// An event of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Event {
-    /// The run exists: everything that it must remember to put things back.
+    /// The run exists. Holds everything that a rollback needs.
     Started(Box<Started>),
-    /// A process took the run in hand (`run`, `resume`, `rollback`).
+    /// A process starts to drive the run (`run`, `resume`, `rollback`).
     Claimed {
         /// `alice@mac`.
         owner: String,
-        /// Its process id.
+        /// Process id.
         pid: u32,
-        /// The tool's version.
+        /// Version of the program.
         tool: String,
-        /// Time-outs go on from the process before it, which left so lately that the plan counts the looks of both as one.
+        /// The previous process stopped so recently that time-outs continue instead of starting again (`observeEvery`).
         #[serde(skip_serializing_if = "std::ops::Not::not", default)]
         onward: bool,
     },
@@ -72,306 +73,307 @@ pub enum Event {
     StepStarted {
         /// From 1.
         step: usize,
-        /// Its kind.
+        /// Kind of step.
         kind: StepType,
-        /// Its name, or what it does, such as `setWeight: 5`.
+        /// Its name or its action, such as `setWeight: 5`.
         label: String,
     },
-    /// A binding was dealt with.
+    /// A target group binding was created or verified.
     Bound {
-        /// In which cluster.
+        /// The cluster of the binding.
         cluster: ClusterName,
         /// `namespace/name`.
         binding: String,
-        /// What became of it.
+        /// The result.
         result: BindResult,
     },
-    /// Writes that are about to be sent.
+    /// A batch of writes is about to be sent.
     Intended {
-        /// Whether they restore (a rollback's) rather than move on.
+        /// `true`: the writes restore the original shares (rollback). `false`: they move traffic forward.
         restore: bool,
-        /// No answer after this time means no effect after it either.
+        /// A write without an answer can still take effect until this time, not later.
         deadline: Timestamp,
-        /// What each expects and sets.
+        /// What each write expects and sets.
         writes: Vec<Write>,
     },
-    /// What became of one of them.
+    /// The result of one write of the batch.
     Outcome {
         /// The route.
         route: RouteId,
-        /// What became of it.
+        /// The result.
         result: WriteResult,
-        /// The split that was read back, where it was.
+        /// The split that was read back, if it was read.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         live: Option<Split>,
-        /// Why, where it is not `applied`.
+        /// The reason, where the result is not `applied`.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         detail: Option<String>,
     },
     /// The settle time after the last write of a step is over.
     Settled {
-        /// The step.
+        /// Number of the step, from 1.
         step: usize,
     },
     /// A step is complete.
     StepDone {
-        /// The step.
+        /// Number of the step, from 1.
         step: usize,
     },
-    /// Baking so far, in observed time.
+    /// Progress of a bake. Only observed time counts.
     Baked {
-        /// The step.
+        /// Number of the step, from 1.
         step: usize,
-        /// Observed milliseconds of its bake, all told.
+        /// Total observed milliseconds of this bake.
         millis: u64,
-        /// Milliseconds without a look that were just added to the bake; 0: none.
+        /// Unobserved milliseconds that were just added to the bake; 0 if none.
         #[serde(default)]
         gap: u64,
-        /// The look up to which it is counted.
+        /// Time of the last observation that is counted.
         until: Timestamp,
     },
     /// An approval step was approved.
     Approved {
-        /// The step.
+        /// Number of the step, from 1.
         step: usize,
         /// By whom.
         by: String,
-        /// The request that it comes from, by its name in the store; `None`: from none that is left there.
+        /// Store name of the operator request behind it, if there is one.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         request: Option<String>,
     },
-    /// Nobody approved an approval step in time.
+    /// Nobody approved an approval step before its time-out.
     TimedOut {
-        /// The step.
+        /// Number of the step, from 1.
         step: usize,
-        /// Milliseconds that the plan gave it.
+        /// The time-out, in milliseconds.
         after: u64,
-        /// What happens now.
+        /// What happens next (`onTimeout`).
         then: OnTimeout,
     },
-    /// The current pause (or with `full` every one) ends early.
+    /// The current pause (with `full`: every pause) ends early.
     Promoted {
-        /// The step.
+        /// Number of the step, from 1.
         step: usize,
-        /// Every pause of the run.
+        /// `true`: every pause of the run.
         full: bool,
         /// By whom.
         by: String,
-        /// The request that it comes from, by its name in the store; `None`: from none that is left there.
+        /// Store name of the operator request behind it, if there is one.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         request: Option<String>,
     },
-    /// A person, or `onFailure: pause`, stops the raises.
+    /// An operator, or `onFailure: pause`, stops the raises.
     Paused {
         /// By whom, or `cutover`.
         by: String,
         /// Why.
         reason: String,
-        /// The request that it comes from, by its name in the store; `None`: from none that is left there.
+        /// Store name of the operator request behind it, if there is one.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         request: Option<String>,
     },
-    /// Raises may go on.
+    /// An operator resumes the raises.
     Resumed {
         /// By whom.
         by: String,
-        /// What is done about drift.
+        /// How drift is handled.
         mode: ResumeMode,
-        /// The request that it comes from, by its name in the store; `None`: from none that is left there.
+        /// Store name of the operator request behind it, if there is one.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         request: Option<String>,
     },
-    /// No raises until the reason is gone.
+    /// Raises stop until the reason is gone.
     Frozen {
         /// Why.
         reason: Freeze,
-        /// In words, with the numbers.
+        /// The reason as text, with numbers.
         message: String,
     },
-    /// The reason is gone.
+    /// The reason for the freeze is gone.
     Thawed {},
-    /// Someone else changed a route.
+    /// Another actor changed a route.
     Drifted {
         /// The route.
         route: RouteId,
-        /// What we last saw.
+        /// The content that we last confirmed.
         expected: Box<Content>,
-        /// What is there; `None`: the route is gone.
+        /// The content that AWS has now; `None`: the rule was deleted.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         live: Option<Box<Content>>,
     },
-    /// Someone made a rule that forwards to a group that the run moves traffic away from.
+    /// Another actor created a rule that forwards to a group of the old cluster.
     Appeared {
-        /// The rule, as it would have stood in the start.
+        /// The rule, in the form of a route at the start.
         route: Box<RouteStart>,
     },
     /// A gate failed.
     GateFailed {
-        /// What the gate is for.
+        /// Raise or guard.
         gate: GateKind,
         /// The target group's ARN.
         group: String,
-        /// In words, with the numbers.
+        /// The reason as text, with numbers.
         message: String,
     },
-    /// A metric gate was measured.
+    /// A metric gate has a new measurement.
     Sampled {
         /// The gate's name.
         gate: String,
-        /// What was seen, and about which time.
+        /// The measured values and their time range.
         measurement: Measurement,
     },
-    /// A metric gate says something else than before.
+    /// The verdict of a metric gate changed.
     Judged {
         /// The gate's name.
         gate: String,
-        /// What it says.
+        /// The new verdict.
         call: Call,
-        /// In words, with the numbers.
+        /// The reason as text, with numbers.
         why: String,
-        /// It is only watched: nothing follows from it.
+        /// `true`: dry run; the verdict has no effect.
         #[serde(default)]
         dry_run: bool,
     },
-    /// The traffic goes back.
+    /// A rollback starts.
     RollbackStarted {
         /// Why.
         cause: String,
         /// By whom, or `cutover`.
         by: String,
-        /// Back to the shares of this earlier share step (`abort --to-step`); `None`: the original shares.
+        /// Roll back to the shares of this earlier step (`abort --to-step`); `None`: to the original shares.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         to_step: Option<usize>,
-        /// `true`: a person insisted, and a way back without healthy targets does not refuse.
+        /// `true`: `--force`; roll back even if the old cluster has no healthy targets.
         #[serde(default)]
         force: bool,
-        /// The request that it comes from, by its name in the store; `None`: from none that is left there.
+        /// Store name of the operator request behind it, if there is one.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         request: Option<String>,
     },
-    /// The traffic goes back in parts, as a person asked: for a way back that is cold.
+    /// A rollback in stages starts, as requested by an operator, for an old cluster that needs time to scale up.
     RampStarted {
         /// Why.
         cause: String,
         /// By whom.
         by: String,
-        /// The parts.
+        /// The stages.
         ramp: Ramp,
-        /// `true`: a person insisted, and a way back without healthy targets does not refuse.
+        /// `true`: `--force`; roll back even if the old cluster has no healthy targets.
         #[serde(default)]
         force: bool,
-        /// The request that it comes from, by its name in the store; `None`: from none that is left there.
+        /// Store name of the operator request behind it, if there is one.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         request: Option<String>,
     },
-    /// The next part of the way back begins.
+    /// The next stage of the rollback begins.
     Ramped {
-        /// Percent of the way, 1–100.
+        /// Percent of the rollback, 1–100.
         percent: u32,
-        /// Why it begins before its time, where it does.
+        /// The reason, where the stage begins before its time.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         early: Option<String>,
     },
-    /// A command or a request is about to be made.
+    /// A command or a web request is about to start.
     HookStarted {
-        /// Which.
+        /// The hook.
         hook: HookId,
-        /// In words.
+        /// The command line or address.
         what: String,
     },
-    /// What became of it.
+    /// A command or a web request ended.
     HookEnded {
-        /// Which.
+        /// The hook.
         hook: HookId,
-        /// What became of it.
+        /// The result.
         result: HookResult,
-        /// What it said, or why it failed.
+        /// Its output, or why it failed.
         #[serde(skip_serializing_if = "String::is_empty", default)]
         message: String,
     },
-    /// The old cluster's groups are taken out of the actions of a run that is over; from here on nothing leads back.
+    /// `finalize --detach` starts: the old cluster's groups are removed from the routes. Rollback is impossible from
+    /// here on.
     DetachStarted {
         /// By whom.
         by: String,
-        /// Whether the old cluster's bindings are deleted, too.
+        /// `true`: the old cluster's bindings are deleted, too.
         bindings: bool,
-        /// The request that it comes from, by its name in the store; `None`: from none that is left there.
+        /// Store name of the operator request behind it, if there is one.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         request: Option<String>,
     },
-    /// A binding of the old cluster was dealt with.
+    /// A binding of the old cluster was deleted or left in place.
     Unbound {
-        /// In which cluster.
+        /// The cluster of the binding.
         cluster: ClusterName,
         /// `namespace/name`.
         binding: String,
-        /// Whether it is gone; `false`: it was left there.
+        /// `true`: it is deleted. `false`: it was left in place.
         gone: bool,
-        /// Why it was left there; empty where it was not.
+        /// Why it was left in place; empty if it is deleted.
         #[serde(skip_serializing_if = "String::is_empty", default)]
         why: String,
     },
-    /// What the run waits for; written when the reasons change.
+    /// The run waits. Written when the reasons change.
     Waiting {
         /// The reasons.
         waits: Vec<Wait>,
     },
-    /// Health of the groups that carry or will carry traffic; written when the counts change.
+    /// Target health of the groups that carry or will carry traffic. Written when the counts change.
     Health {
-        /// By target group ARN.
+        /// Counts by target group ARN.
         groups: BTreeMap<String, Counts>,
     },
-    /// The original weights were put into tags on the routes, for a rollback without this journal.
+    /// The original weights were saved in tags on the routes, for a rollback without this journal.
     Kept {
-        /// On how many routes.
+        /// Number of routes that were tagged.
         routes: usize,
-        /// Routes where that failed, and why.
+        /// Routes that could not be tagged, and why.
         #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
         missing: BTreeMap<RouteId, String>,
     },
-    /// Something that a person should read.
+    /// A message for the operator.
     Notice {
         /// The text.
         message: String,
-        /// The kind of a request that is not carried out, where the text says why.
+        /// The kind of operator request that was refused; the text says why.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         refused: Option<RequestKind>,
-        /// The request that it comes from, by its name in the store; `None`: from none that is left there.
+        /// Store name of the operator request behind it, if there is one.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         request: Option<String>,
     },
-    /// The run ends.
+    /// The run ended.
     Finished {
         /// How.
         outcome: Outcome,
-        /// What a person must know, such as cookies that still lead to the new cluster.
+        /// Remarks for the operator, for example cookies that still lead to the new cluster.
         #[serde(skip_serializing_if = "Vec::is_empty", default)]
         remarks: Vec<String>,
-        /// What is not as it was to be, and this run cannot change any more, such as a deleted rule or a command that was not taken back, each with
-        /// why: a person is needed.
+        /// What is not in its intended state and what this run can no longer change (a deleted rule, a command that was
+        /// not undone), each with the reason. A person must act.
         #[serde(skip_serializing_if = "Vec::is_empty", default)]
         left: Vec<String>,
     },
-    /// The process ends and leaves the run.
+    /// The process stops driving the run; the run is not finished.
     Stopped {
         /// Why.
         reason: Stop,
-        /// What is live, who watches, how to go on and how to go back.
+        /// What is live, who guards it, how to continue and how to roll back.
         message: String,
     },
-    /// Something that this build does not know; see [`Record::newer`].
+    /// An event that this build does not know; see [`Record::newer`].
     #[serde(skip)]
     Unknown {
         /// The event's name.
         kind: String,
     },
-    /// A rehearsal's own measurement; never in a journal.
+    /// A measurement of a rehearsal. Never in a journal.
     Measured(Measured),
-    /// What a run would have told somebody, in a rehearsal; never in a journal.
+    /// A notification that a real run would send. Only in a rehearsal, never in a journal.
     Notified {
         /// `slack`, `webhook`, `exec`.
         to: String,
-        /// What it is about, in the plan's word for it.
+        /// The subject, as spelled in the plan.
         about: String,
         /// The text.
         text: String,
@@ -379,7 +381,8 @@ pub enum Event {
 }
 
 impl Event {
-    /// The request that it answers, by its name in the store: a crash between journalling it and removing the request must not repeat it.
+    /// The store name of the operator request that this event answers. A crash between journaling the event and
+    /// deleting the request must not repeat the request.
     pub fn request(&self) -> Option<&str> {
         match self {
             Self::Approved { request, .. }

@@ -1,4 +1,4 @@
-//! What events are made of.
+//! The values that events consist of. Their JSON spelling is part of the journal's format.
 
 use std::collections::BTreeMap;
 
@@ -8,36 +8,36 @@ use serde::{Deserialize, Serialize};
 use crate::domain::traffic::{ClusterName, RouteId, Split};
 use crate::plan::model;
 
-/// A step's kind, as far as the state of a run cares.
+/// The kind of a step, as far as the state of a run depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum StepType {
-    /// Attach and bind.
+    /// Attach target groups and create or verify bindings.
     Bind,
     /// Move shares.
     Shares,
-    /// Wait for a time.
+    /// Wait for a duration.
     Bake,
-    /// Wait for a person.
+    /// Wait for an operator.
     Approval,
     /// Run a command.
     Exec,
 }
 
-/// What became of a binding that a run makes or compares.
+/// The result for one binding of a `bind` step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum BindResult {
-    /// Made.
+    /// Created.
     Applied,
-    /// The one that was to be made existed already, with the same fields.
+    /// A binding with the same fields existed already.
     Already,
-    /// Its owner's binding is as it must be.
+    /// The owner's binding has the expected fields.
     Verified,
 }
 
 impl BindResult {
-    /// The word for it.
+    /// The spelling in JSON and messages.
     pub fn word(self) -> &'static str {
         match self {
             Self::Applied => "applied",
@@ -47,18 +47,18 @@ impl BindResult {
     }
 }
 
-/// What a gate is for.
+/// The purpose of a gate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum GateKind {
-    /// It must hold before a share rises.
+    /// Must pass before a share rises.
     Raise,
-    /// It must hold while traffic flows.
+    /// Must pass while traffic flows.
     Guard,
 }
 
 impl GateKind {
-    /// The word for it.
+    /// The spelling in JSON and messages.
     pub fn word(self) -> &'static str {
         match self {
             Self::Raise => "raise",
@@ -67,28 +67,28 @@ impl GateKind {
     }
 }
 
-/// What a person asks of a run.
+/// The kind of an operator request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum RequestKind {
-    /// Raise nothing more.
+    /// Stop the raises.
     Pause,
-    /// Go on.
+    /// Continue.
     Resume,
-    /// Approve the step that waits for it.
+    /// Approve the waiting approval step.
     Approve,
-    /// End a pause early.
+    /// End the current pause early.
     Promote,
-    /// Put the traffic back and end the run.
+    /// Roll back and end the run.
     Abort,
-    /// Put the traffic back, at once or in parts.
+    /// Roll back, at once or in stages.
     Rollback,
-    /// Take the old groups out of the actions.
+    /// Remove the old cluster's groups from the routes.
     Finalize,
 }
 
 impl RequestKind {
-    /// The command's name.
+    /// The name of its command.
     pub fn word(self) -> &'static str {
         match self {
             Self::Pause => "pause",
@@ -108,55 +108,55 @@ impl RequestKind {
 pub struct Write {
     /// The route.
     pub route: RouteId,
-    /// What must be there; `None`: whatever is there (a restoring write).
+    /// The expected split; `None`: any (a restoring write).
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub expect: Option<Split>,
-    /// What is to be there.
+    /// The split to write.
     pub set: Split,
 }
 
-/// A way back in parts.
+/// The stages of a rollback.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Ramp {
-    /// Percent of the way back, rising, the last one 100.
+    /// Percent of the rollback, rising; the last one is 100.
     pub percents: Vec<u32>,
-    /// Seconds from the last read-back of one to the next.
+    /// Seconds between the last read-back of a stage and the next stage.
     pub every: u64,
 }
 
-/// What became of a write.
+/// The result of a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum WriteResult {
-    /// Sent, read back and equal.
+    /// Sent and read back.
     Applied,
-    /// It was there already.
+    /// The split was there already; nothing was sent.
     Already,
-    /// Sent without an answer, or not read back in time: open until its deadline.
+    /// Sent, but without an answer or not read back in time. It can take effect until its deadline.
     Unknown,
-    /// Answered with no, or never sent; nothing changed.
+    /// Rejected or never sent; nothing changed.
     Failed,
-    /// The route could not be read, so nothing was sent this time. What was sent before is as open as it was.
+    /// The route could not be read, so nothing was sent this time. An earlier write without an answer stays open.
     Unread,
-    /// The route is gone.
+    /// The rule was deleted.
     Gone,
 }
 
-/// What happens where nobody approves in time.
+/// What happens when nobody approves in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum OnTimeout {
-    /// Put the traffic back.
+    /// Roll back.
     Rollback,
-    /// Pause the run, and call a person.
+    /// Pause the run and notify.
     Pause,
-    /// Go on as if it had been approved.
+    /// Continue as if it had been approved.
     Proceed,
 }
 
 impl OnTimeout {
-    /// The word of the plan file.
+    /// The spelling in the plan file.
     pub fn word(self) -> &'static str {
         match self {
             Self::Rollback => "rollback",
@@ -176,94 +176,94 @@ impl From<model::OnTimeout> for OnTimeout {
     }
 }
 
-/// `resume`, and how it treats drift.
+/// How `resume` handles drift.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum ResumeMode {
-    /// Go on; drift stays drift.
+    /// Continue; drifted routes stay drifted.
     Plain,
-    /// The live shares are the new truth.
+    /// Accept the live shares as the expected ones.
     KeepLive,
-    /// Ours are written again.
+    /// Write the expected shares again.
     Reassert,
-    /// Drift stays drift, and the rules that appeared since the start are moved along.
+    /// Drifted routes stay drifted; rules that appeared since the start join the run.
     IncludeNew,
 }
 
-/// Why nothing is raised.
+/// Why a run is frozen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Freeze {
-    /// Someone else changed a route.
+    /// Another actor changed a route.
     Drift,
-    /// Health, routes or the marker could not be read for a while.
+    /// Health, routes or the marker could not be read for some time.
     Unreadable,
-    /// A raise gate did not hold in time.
+    /// A raise gate did not pass in time.
     GateTimeout,
-    /// A guard failed and the plan says `pause`.
+    /// A guard failed and `onFailure` is `pause`.
     GuardFailed,
-    /// The old cluster is in trouble.
+    /// The old cluster is unhealthy.
     FromInTrouble,
-    /// A write failed and the plan says `pause`.
+    /// A write failed and `onFailure` is `pause`.
     WriteFailed,
-    /// A command or a hook failed and the plan says `pause`.
+    /// A command or a hook failed and `onFailure` is `pause`.
     HookFailed,
-    /// The way back has no healthy target.
+    /// The old cluster has no healthy targets, so a rollback is unsafe.
     NoWayBack,
-    /// The lock or the marker is gone, and nobody else's is there.
+    /// The lock or the marker is lost, and no other owner is known.
     LockLost,
 }
 
-/// Something that a run waits for.
+/// Something that the run waits for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Wait {
-    /// What kind of wait.
+    /// The kind of wait.
     pub reason: WaitReason,
-    /// In words, with the numbers.
+    /// The message, with numbers.
     pub message: String,
-    /// When it ends by itself, if it does.
+    /// When it ends without any action, if it does.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub until: Option<Timestamp>,
 }
 
-/// Every reason to wait.
+/// The kinds of wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum WaitReason {
-    /// A write without an answer is open until its deadline.
+    /// A write has no answer and can take effect until its deadline.
     OpenWrite,
-    /// Not enough healthy targets yet, or not for long enough.
+    /// A raise gate does not pass yet: too few healthy targets, or not for long enough.
     RaiseGate,
-    /// A metric gate that must pass does not, yet.
+    /// A metric gate does not pass yet.
     MetricGate,
-    /// Written and read back; not yet believed.
+    /// The settle time after the last write is not over.
     Settle,
-    /// Baking.
+    /// A bake is not over.
     Bake,
-    /// Someone must approve.
+    /// An operator must approve.
     Approval,
-    /// Someone paused the run.
+    /// The run is paused.
     Paused,
-    /// Frozen.
+    /// The run is frozen.
     Frozen,
-    /// A guard is failing, but not for long enough yet.
+    /// A guard fails, but not yet for long enough to count.
     GuardFailing,
-    /// Something cannot be read.
+    /// A reading failed.
     Unreadable,
-    /// A binding cannot be made yet.
+    /// A binding cannot be created yet.
     Binding,
-    /// A command or a request is under way.
+    /// A command or a web request is running.
     Hook,
-    /// The API's rate.
+    /// The rate limit of the API.
     Rate,
-    /// The next part of a way back.
+    /// The next stage of a rollback is not due.
     Ramp,
     /// The journal cannot be written.
     Journal,
-    /// It is not the time: `notBefore`, a window, a blackout.
+    /// Outside of the allowed time: `notBefore`, a window, a blackout.
     Window,
-    /// A newer version wrote something into the run that this one does not know.
+    /// A newer version recorded something that this build does not know.
     Newer,
 }
 
@@ -271,21 +271,21 @@ pub enum WaitReason {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Outcome {
-    /// All steps done.
+    /// All steps are done.
     Completed,
-    /// Traffic is back where it started, by itself.
+    /// An automatic rollback restored the traffic.
     RolledBack,
-    /// Traffic is back where it started (or at an earlier step's shares), because someone said so.
+    /// An operator had the traffic restored to the start or to an earlier step's shares.
     Aborted,
 }
 
-/// Why a process left a run.
+/// Why a process stopped driving an unfinished run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Stop {
     /// An approval, a bake, `--until`; exit 8.
     Waiting,
-    /// `^C`; exit 130.
+    /// Interrupted with `^C`; exit 130.
     Interrupted,
     /// Drift; exit 7.
     Drift,
@@ -295,32 +295,32 @@ pub enum Stop {
     Stuck,
 }
 
-/// What a rehearsal's clients saw between the end of a step's settling and its end.
+/// What the clients of a rehearsal measured between the settle and the end of a step.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Measured {
     /// The step whose shares were live.
     pub step: usize,
-    /// Its name or kind, such as `setWeight: 5`.
+    /// The name or action of the step, such as `setWeight: 5`.
     pub label: String,
-    /// Each cluster's part.
+    /// Measurements by cluster.
     pub clusters: BTreeMap<ClusterName, MeasuredCluster>,
-    /// All requests, third-party groups' included.
+    /// All requests, including those to third-party groups.
     pub requests: u64,
-    /// Requests that a client saw fail (no answer, or 5xx).
+    /// Requests that failed for the client (no answer, or 5xx).
     pub client_errors: u64,
 }
 
-/// One cluster's part of [`Measured`].
+/// The measurements for one cluster, see [`Measured`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct MeasuredCluster {
-    /// The share that the plan wants, in percent of the managed part.
+    /// The planned share, in percent of the managed traffic.
     pub planned: f64,
-    /// The share that clients saw, in percent of the managed part.
+    /// The measured share, in percent of the managed traffic.
     pub seen: f64,
     /// Requests that it answered.
     pub requests: u64,
-    /// Of those, with an error.
+    /// Of those, failed requests.
     pub client_errors: u64,
 }

@@ -1,4 +1,4 @@
-//! What a run remembers of its start: all that it needs to put things back.
+//! The start of a run: everything that a rollback needs. No behavior; fields are only added, with a default.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::kubernetes::binding::Binding;
 use crate::domain::traffic::{ClusterName, Content, Limits, Owner, RouteId, Shares};
 
-/// See [`Event::Started`](super::Event::Started).
+/// The payload of [`Event::Started`](super::Event::Started).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Started {
@@ -19,41 +19,42 @@ pub struct Started {
     pub hash: String,
     /// `alice@mac`.
     pub owner: String,
-    /// The cluster that carries the traffic at the start.
+    /// The old cluster: it carries the traffic at the start.
     pub from: ClusterName,
-    /// The cluster that is to carry it.
+    /// The new cluster.
     pub to: ClusterName,
-    /// The first step to do (`--from-step`), from 1.
+    /// The first step to execute (`--from-step`), from 1.
     pub from_step: usize,
-    /// The shares at the start, which a rollback returns to; `None`: what each route had.
+    /// The shares that a rollback restores; `None`: the original shares of each route.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub start: Option<Shares>,
     /// ARNs of the load balancers.
     pub load_balancers: Vec<String>,
-    /// Every route, with its content as read.
+    /// Every route of the run, with its content as read.
     pub routes: Vec<RouteStart>,
-    /// Routes that were there and are not the run's; `None` in journals that did not keep them.
+    /// Routes of the same load balancers that the run does not manage; `None` in journals of versions that did not
+    /// record them.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub others: Option<BTreeSet<RouteId>>,
     /// Every target group of the plan, by ARN.
     pub groups: BTreeMap<String, GroupStart>,
-    /// UIDs of the clusters' `kube-system`, by cluster.
+    /// UID of the `kube-system` namespace, by cluster.
     pub clusters: BTreeMap<ClusterName, String>,
-    /// The bindings that `bind` makes or verifies.
+    /// The bindings that `bind` creates or verifies.
     pub bindings: Vec<BindingStart>,
 }
 
-/// A binding that `bind` deals with.
+/// A target group binding that `bind` creates or verifies.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BindingStart {
-    /// In which cluster.
+    /// The cluster of the binding.
     pub cluster: ClusterName,
     /// The workload.
     pub workload: String,
-    /// Whether it is made where it does not exist, or only compared.
+    /// `true`: create it if it does not exist. `false`: only verify it.
     pub create: bool,
-    /// What must be there.
+    /// The expected binding.
     pub binding: Binding,
 }
 
@@ -61,27 +62,28 @@ pub struct BindingStart {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RouteStart {
-    /// Which.
+    /// Its id.
     pub id: RouteId,
     /// ARN of the load balancer.
     pub load_balancer: String,
-    /// `443 rule 15`.
+    /// Listener port and rule priority, such as `443 rule 15`.
     pub label: String,
-    /// Its conditions in words.
+    /// Its conditions as text.
     #[serde(default)]
     pub conditions: String,
-    /// The workload that it belongs to.
+    /// Its workload.
     pub workload: String,
-    /// The managed groups: ARN by cluster.
+    /// ARN of the managed target group, by cluster.
     pub groups: BTreeMap<ClusterName, String>,
-    /// What it did, as read: what a rollback returns to.
+    /// The original content: a rollback restores this.
     pub content: Content,
-    /// What was there when the run began, where that is something else: a rollback that knows the original content from elsewhere.
+    /// The content that AWS had when the run began, where it differs from `content`: a rollback that knows the original
+    /// content from elsewhere.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub found: Option<Content>,
-    /// What its balancer takes.
+    /// The limits of its load balancer.
     pub limits: Limits,
-    /// Who else writes to it, as far as its tags and its load balancer's tell.
+    /// Other owners (controllers, infrastructure as code) that its tags or those of its load balancer name.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub owners: Vec<Owner>,
 }
@@ -90,21 +92,21 @@ pub struct RouteStart {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct GroupStart {
-    /// Name.
+    /// Its name.
     pub name: String,
-    /// The cluster that it belongs to.
+    /// Its cluster.
     pub cluster: ClusterName,
-    /// Workload.
+    /// Its workload.
     pub workload: String,
-    /// Healthy targets: the baseline.
+    /// Number of healthy targets: the baseline.
     pub healthy: u32,
     /// Seconds between its health checks.
     pub interval: u32,
-    /// Whether cross-zone balancing is on for it.
+    /// Whether cross-zone load balancing is on.
     pub cross_zone: bool,
-    /// Names of the zones that its load balancer has enabled; empty in journals that did not keep them.
+    /// Names of the zones that its load balancer has enabled; empty in journals of versions that did not record them.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub zones: Vec<String>,
-    /// Seconds of its deregistration delay.
+    /// Deregistration delay, in seconds.
     pub deregistration_delay: u32,
 }

@@ -1,7 +1,8 @@
-//! The journal's format: one JSON object a line, in order, each with a checksum chained over all records before it.
+//! The journal's format: one JSON object per line, each with a checksum that is chained over all earlier records.
+//! Reading and writing files belongs to the store.
 //!
-//! A journal that parses is what was written, or a prefix of it; anything else is refused, because acting on half-believed intents moves traffic.
-//! What a prefix says is a lower bound: the live world has to be read before anything is written.
+//! A journal that parses is complete or a prefix of what was written. Anything else is refused, because acting on
+//! doubtful intents would move traffic. A prefix is only a lower bound: read the routes before writing.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -15,11 +16,11 @@ mod swift;
 
 /// Hexadecimal digits of a checksum.
 const SUM: usize = 16;
-/// What stands before a checksum in its line, and after it.
+/// The bytes of a line before and after its checksum.
 const BEFORE: &[u8] = br#","sum":""#;
 const AFTER: &[u8] = br#""}"#;
 
-/// A journal that was read.
+/// A journal that has been read.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Parsed {
     /// The records, without gaps from 1.
@@ -28,9 +29,9 @@ pub struct Parsed {
     pub sums: Vec<String>,
     /// Whether an incomplete last record was dropped: the process died while writing it, before acting on it.
     pub torn: bool,
-    /// Bytes that the records take; what follows is the torn part.
+    /// Number of bytes that the records take; an incomplete record may follow.
     pub kept: usize,
-    /// Whether the last record is whole but lacks its newline.
+    /// Whether the last record is complete but lacks its newline.
     pub open: bool,
 }
 
@@ -40,10 +41,11 @@ impl Parsed {
         self.sums.last().map_or("", String::as_str)
     }
 
-    /// Reads what follows in the same journal, which begins with a line. Where it is refused, the line after [`Parsed::records`] is the bad one.
+    /// Reads the bytes that follow in the same journal; they must start at the beginning of a line. On an error, the
+    /// bad line is the one after [`Parsed::records`].
     ///
     /// # Errors
-    /// A complete record that is not right.
+    /// A complete record is not valid.
     pub fn read_on(&mut self, bytes: &[u8]) -> Result<(), Why> {
         let mut rest = bytes;
         while !rest.is_empty() {
@@ -68,19 +70,19 @@ impl Parsed {
     }
 }
 
-/// A journal that must not be believed from this line on.
+/// A journal that is damaged from one line on.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("line {line}: {why}")]
 pub struct Corrupt {
     /// The first bad line, from 1.
     pub line: usize,
-    /// What is wrong with it.
+    /// What is wrong with the line.
     pub why: Why,
-    /// The records before it: enough to name what the run was about, never to continue it.
+    /// The records before it. Use them to name the run, never to continue it.
     pub prefix: Vec<Record>,
 }
 
-/// What is wrong with a line.
+/// What is wrong with a line of a journal.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Why {
     /// Not a JSON object.
@@ -98,21 +100,27 @@ pub enum Why {
     /// The version is above [`VERSION`].
     #[error("a newer cutover wrote it (record version {0}, this one reads up to {VERSION})")]
     Newer(u64),
-    /// Intact, but no record.
+    /// Intact, but not a record of this format.
     #[error("not a record ({0})")]
     Unknown(String),
 }
 
-/// A record as `--output json` prints it: the event's own fields beside `v`, `seq`, `time`, `run`; no checksum.
+/// A record as `--output json` prints it: the fields of the event beside `v`, `seq`, `time` and `run`, without
+/// checksum.
 pub fn to_json(record: &Record) -> Value {
     if let Some(newer) = &record.newer {
         return Value::Object(newer.json.clone());
     }
-    let message = |error: serde_json::Error| serde_json::json!({ "v": VERSION, "seq": record.seq, "event": "unprintable", "message": error.to_string() });
+    let message = |error: serde_json::Error| {
+        serde_json::json!({
+            "v": VERSION, "seq": record.seq, "event": "unprintable", "message": error.to_string(),
+        })
+    };
     serde_json::to_value(Flat::of(record)).unwrap_or_else(message)
 }
 
-/// A record as a line of the journal, with its newline, and its checksum. `previous` is the checksum of the record before it, empty for the first.
+/// A record as a line of the journal with its newline, and its checksum. `previous` is the checksum of the record
+/// before it, empty for the first.
 pub fn line(previous: &str, record: &Record) -> Result<(String, String), serde_json::Error> {
     let mut line = serde_json::to_string(&Flat::of(record))?;
     line.truncate(line.len() - 1);
@@ -123,7 +131,7 @@ pub fn line(previous: &str, record: &Record) -> Result<(String, String), serde_j
     Ok((line, sum))
 }
 
-/// A record as it is written.
+/// A record with the layout of its JSON.
 #[derive(Serialize)]
 struct Flat<'a> {
     v: u32,
@@ -140,7 +148,7 @@ impl<'a> Flat<'a> {
     }
 }
 
-/// Reads a journal. An incomplete last record is dropped; a complete one that is not right refuses the journal.
+/// Reads a journal. Drops an incomplete last record; refuses the journal if a complete record is not valid.
 pub fn parse(bytes: &[u8]) -> Result<Parsed, Corrupt> {
     let mut parsed = Parsed::default();
     match parsed.read_on(bytes) {
@@ -149,7 +157,7 @@ pub fn parse(bytes: &[u8]) -> Result<Parsed, Corrupt> {
     }
 }
 
-/// The record and checksum of the line after what was parsed so far.
+/// The record and checksum of the line that follows the parsed records.
 fn next(parsed: &Parsed, line: &[u8]) -> Result<(Record, String), Why> {
     let read = verified(parsed.sum(), line)
         .and_then(|(open, sum)| Some((newer::marked(swift::record(line)?, line, open), sum)));
@@ -167,10 +175,10 @@ fn next(parsed: &Parsed, line: &[u8]) -> Result<(Record, String), Why> {
     }
 }
 
-/// The same of any line that there may be, with what is wrong with it.
+/// Reads any line, without the fast path, and reports what is wrong with it.
 fn slowly(parsed: &Parsed, line: &[u8]) -> Result<(Record, String), Why> {
     let map: Map<String, Value> = serde_json::from_slice(line).map_err(|e| Why::Syntax(e.to_string()))?;
-    // Before the checksum: a newer version may compute it in another way.
+    // Check the version first: a newer version may compute the checksum in another way.
     if let Some(v) = map.get("v").and_then(Value::as_u64).filter(|v| *v > u64::from(VERSION)) {
         return Err(Why::Newer(v));
     }
@@ -178,7 +186,8 @@ fn slowly(parsed: &Parsed, line: &[u8]) -> Result<(Record, String), Why> {
     record(map).map(|record| (record, sum)).map_err(Why::Unknown)
 }
 
-/// A line without its checksum and last brace, and the checksum, if it is the right one. Bytes are compared, not JSON values, so that no change goes unseen.
+/// The line without checksum and closing brace, and its checksum, if the checksum is correct. Compares bytes, not JSON
+/// values, so that no change goes unnoticed.
 fn verified<'l>(previous: &str, line: &'l [u8]) -> Option<(&'l [u8], String)> {
     let rest = line.strip_suffix(AFTER)?;
     let (rest, sum) = rest.split_at_checked(rest.len().checked_sub(SUM)?)?;
@@ -187,7 +196,7 @@ fn verified<'l>(previous: &str, line: &'l [u8]) -> Option<(&'l [u8], String)> {
     (expected.as_bytes() == sum).then_some((open, expected))
 }
 
-/// The checksum of a record without its last brace.
+/// The checksum of a record that lacks its closing brace.
 fn checksum(previous: &str, open: &[u8]) -> String {
     let digest = Sha256::new().chain_update(previous).chain_update(open).chain_update(b"}").finalize();
     let number = digest.iter().take(SUM / 2).fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
@@ -276,7 +285,7 @@ mod tests {
             assert_eq!(swift::record(line.as_bytes()), Some(slowly), "{line}");
         }
         let twice = br#"{"v":1,"seq":1,"seq":2,"time":"2026-11-20T21:03:05Z","run":"r","event":"thawed","sum":"0"}"#;
-        assert_eq!(swift::record(twice), None, "which of them counts is for the slower way to say");
+        assert_eq!(swift::record(twice), None, "duplicate fields are left to the slow path");
     }
 
     #[test]
@@ -316,7 +325,7 @@ mod tests {
             let bytes = &text.as_bytes()[..cut];
             let parsed = parse(bytes).unwrap();
             let whole = bytes.split(|b| *b == b'\n').count() - 1;
-            // The newline alone may be missing: then the record is whole.
+            // The newline alone may be missing: then the record is complete.
             assert_eq!(parsed.records.len(), whole + usize::from(parsed.open), "cut at {cut}");
             assert_eq!(parsed.records, records[..parsed.records.len()], "cut at {cut}");
             assert_eq!(parsed.torn, parsed.kept < cut, "cut at {cut}");
@@ -332,7 +341,7 @@ mod tests {
                 let mut bytes = text.clone().into_bytes();
                 bytes[at] ^= 1 << bit;
                 match parse(&bytes) {
-                    // Only the last newline can go without a refusal: then the last record looks torn.
+                    // Only a change of the last newline is not refused: the last record then looks torn.
                     Ok(parsed) => assert_eq!(
                         (parsed.records.as_slice(), at),
                         (&records[..4], text.len() - 1),
@@ -368,7 +377,7 @@ mod tests {
         assert!(Why::Newer(2).to_string().contains("a newer cutover wrote it"));
     }
 
-    /// The only record of a journal, from its JSON without the head and the checksum.
+    /// The only record of a journal, built from its JSON without the common fields and the checksum.
     fn only(event: &str) -> Record {
         let open = format!(r#"{{"v":1,"seq":1,"time":"2026-11-20T21:03:05Z","run":"r",{event}"#);
         let line = format!("{open},\"sum\":\"{}\"}}\n", checksum("", open.as_bytes()));
@@ -390,11 +399,11 @@ mod tests {
     fn a_field_or_value_that_is_not_known_is_found_wherever_it_is() {
         let what = |event| only(event).newer.map(|newer| newer.what).unwrap_or_default();
         assert_eq!(what(r#""event":"settled","step":3"#), "");
-        assert_eq!(what(r#""step":3,"event":"settled""#), "", "the order says nothing");
+        assert_eq!(what(r#""step":3,"event":"settled""#), "", "the order does not matter");
         assert_eq!(
             what(r#""event":"claimed","owner":"a","pid":7,"tool":"1","onward":false,"since":null"#),
             "",
-            "nor what is left out"
+            "nor does an omitted default"
         );
         assert_eq!(
             what(r#""event":"settled","step":3,"by":"gauge""#),
@@ -405,7 +414,7 @@ mod tests {
         assert_eq!(
             only(r#""event":"settled","step":3,"by":"gauge""#).event,
             Event::Settled { step: 3 },
-            "what is known counts"
+            "the known fields are read"
         );
         let value = only(r#""event":"frozen","reason":"moonPhase","message":"full moon""#);
         assert_eq!(value.event, Event::Unknown { kind: "frozen".into() });

@@ -1,6 +1,7 @@
-//! Records of a newer version: intact, with an event, a field or a value that this build does not know. They are kept as they are, and never acted upon.
+//! Detects records that a newer version wrote: intact, but with an unknown event, field or value. They are preserved
+//! and never acted upon.
 //!
-//! No list of fields is kept for that: a field is unknown if it is not there any more when the record that was read is written again.
+//! There is no list of known fields: a field is unknown if it is missing when the parsed record is serialized again.
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};
@@ -8,10 +9,10 @@ use serde_json::{Map, Value};
 use super::Flat;
 use crate::domain::run::event::{Event, Newer, Record};
 
-/// A record that was read from a line, whose bytes without the checksum are `open`: with what this build does not know in it.
+/// The record of a line, marked with its unknown parts. `open` is the line without its checksum and closing brace.
 pub(super) fn marked(record: Record, line: &[u8], open: &[u8]) -> Record {
     let mut again = Vec::with_capacity(line.len());
-    // What comes out as it was read is known; the slower comparison is for whatever else there may be.
+    // Fast path: identical bytes mean that everything is known.
     let same = serde_json::to_writer(&mut again, &Flat::of(&record)).is_ok() && again.strip_suffix(b"}") == Some(open);
     if same {
         return record;
@@ -25,16 +26,16 @@ pub(super) fn marked(record: Record, line: &[u8], open: &[u8]) -> Record {
     }
 }
 
-/// The record with what this build does not know in the JSON that it was read from.
+/// The record, marked with the parts of its original JSON that this build does not know.
 pub(super) fn compared(record: Record, was: Map<String, Value>) -> Record {
     let newer = newer(&record, was).map(Box::new);
     Record { newer, ..record }
 }
 
-/// What an intact record is, if this build cannot make an event of it.
+/// The record for an intact line that this build cannot parse as an event.
 pub(super) fn unknown(seq: u64, time: Timestamp, run: String, json: Map<String, Value>, why: &str) -> Record {
     let kind = json.get("event").and_then(Value::as_str).unwrap_or_default().to_owned();
-    // The rest is a list of what would be known.
+    // Cut off serde's list of known names.
     let why = why.split(", expected").next().unwrap_or_default();
     let what = format!("record {seq} of the journal, `{kind}`: {why}");
     Record { seq, time, run, event: Event::Unknown { kind }, newer: Some(Box::new(Newer { what, json })) }
@@ -51,7 +52,7 @@ fn newer(record: &Record, was: Map<String, Value>) -> Option<Newer> {
     (!found.is_empty()).then_some(Newer { what, json })
 }
 
-/// Notes where `was` says something that `is` does not.
+/// Collects the paths where `was` holds information that `is` lacks.
 fn differing(path: &str, was: &Value, is: &Value, found: &mut Vec<String>) {
     let inner = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
     match (was, is) {
@@ -72,7 +73,7 @@ fn differing(path: &str, was: &Value, is: &Value, found: &mut Vec<String>) {
     }
 }
 
-/// Whether a field may as well be left out.
+/// Whether a value equals the default of an omitted field.
 fn says_nothing(value: &Value) -> bool {
     match value {
         Value::Null => true,
@@ -84,7 +85,7 @@ fn says_nothing(value: &Value) -> bool {
     }
 }
 
-/// Whether two values are one, perhaps spelled in two ways.
+/// Whether two values are equal, regardless of how numbers and times are written.
 fn same(was: &Value, is: &Value) -> bool {
     let time = |value: &Value| value.as_str().and_then(|text| text.parse::<Timestamp>().ok());
     match (was, is) {

@@ -1,6 +1,7 @@
-//! Reading a line in one go: straight into a record, without a tree of values in between. An emergency reads ten thousand of them before it does anything.
+//! The fast path for reading a line: directly into a record, without an intermediate JSON tree. An emergency reads ten
+//! thousand records before it acts.
 //!
-//! What is not read here is not wrong yet: the slower way reads it again, and says what is.
+//! Reports no errors: a line that fails here is read again by the slow path, which says what is wrong.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,7 +13,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Vis
 
 use crate::domain::run::event::{Event, Record, VERSION};
 
-/// The record that a line is, if it is one of this version in which no field is there twice.
+/// The record of a line; `None` if it is not of this version or has a duplicate field.
 pub(super) fn record(line: &[u8]) -> Option<Record> {
     serde_json::from_slice::<Line>(line).ok().map(|line| line.0)
 }
@@ -46,7 +47,7 @@ impl<'de> Deserialize<'de> for Line {
     }
 }
 
-/// A record's fields beside those of its event.
+/// The common fields of a record, beside those of its event.
 #[derive(Default)]
 struct Head {
     version: Option<u32>,
@@ -56,7 +57,7 @@ struct Head {
     sum: Option<IgnoredAny>,
 }
 
-/// A line's fields without those, which are kept as they come by.
+/// The fields of the event. The common fields are stored in `head` when they come by.
 struct Rest<'h, A> {
     map: A,
     head: &'h mut Head,
@@ -97,7 +98,7 @@ fn once<T, E: Error>(field: &mut Option<T>, value: T) -> Result<(), E> {
     }
 }
 
-/// A field's name, from the line itself where nothing in it is escaped.
+/// The name of a field; borrowed from the line if it contains no escapes.
 struct Key<'de>(Cow<'de, str>);
 
 impl<'de> Deserialize<'de> for Key<'de> {

@@ -1,4 +1,4 @@
-//! The fold: what each event does to the state.
+//! The fold: what each event changes in the state.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::domain::run::hook::{HookId, HookResult, Occasion};
 use crate::domain::traffic::{Content, RouteId, Split};
 
 impl State {
-    /// The state after a journal's records; `None` for an empty journal.
+    /// The state after the records of a journal; `None` for an empty journal.
     pub fn fold(records: &[Record]) -> Result<Option<Self>, Illegal> {
         let mut state: Option<Self> = None;
         for record in records {
@@ -26,7 +26,8 @@ impl State {
         Ok(state)
     }
 
-    /// Takes the next record in. What follows upon something that this build does not know may be beyond it, too.
+    /// Applies the next record. After a record with unknown parts, an illegal event is noted in `newer` instead of
+    /// refused.
     pub fn take(&mut self, record: &Record) -> Result<(), Illegal> {
         self.newer.extend(record.newer.iter().map(|newer| newer.what.clone()));
         match self.apply(record.time, &record.event) {
@@ -79,7 +80,7 @@ impl State {
         })
     }
 
-    /// Takes an event in, or says that it cannot happen here; then nothing has changed.
+    /// Applies an event. If the state does not allow it, returns the error and changes nothing.
     pub fn apply(&mut self, time: Timestamp, event: &Event) -> Result<(), Illegal> {
         self.check(event)?;
         self.last = time;
@@ -168,7 +169,8 @@ impl State {
         Ok(())
     }
 
-    /// A new process has seen nothing yet, and its time-outs begin with it: the time in which nobody worked does not count against the step.
+    /// A new process has observed nothing, and its time-outs start again: time without a process does not count against
+    /// the step.
     fn claim(&mut self, time: Timestamp, onward: bool) {
         self.stopped = None;
         if !onward {
@@ -177,12 +179,13 @@ impl State {
         self.first_write = self.first_write.map(|_| time);
         self.hooks.retain(|_, progress| !matches!(progress, Progress::Running(_)));
         self.routes.values_mut().for_each(|route| route.read_back = false);
-        // What another process announced it may never have sent.
+        // The previous process may not have sent the writes that it announced.
         self.rollback.iter_mut().for_each(|rollback| rollback.wrote = false);
     }
 
     fn go_back(&mut self, time: Timestamp, (cause, by): (&str, &str), force: bool) {
-        // What a rollback has under way, or has done, is its own; a step's is over, and a later rollback begins anew.
+        // During a rollback its own hooks continue. The hooks of a step are over, and a later rollback starts its hooks
+        // again.
         let again = self.phase == Phase::RollingBack;
         self.hooks.retain(|hook, progress| match progress {
             Progress::Failed(_) => !hook.at.of_rollback(),
@@ -238,7 +241,7 @@ impl State {
         };
     }
 
-    /// The shares of this step stand; metric gates begin anew.
+    /// The shares of this step are in effect; metric gates start again.
     fn settle(&mut self, time: Timestamp) {
         self.settled = true;
         self.shares_since = time;
@@ -247,11 +250,11 @@ impl State {
 
     fn intend(&mut self, time: Timestamp, deadline: Timestamp, writes: &[Write], restore: bool) {
         if !restore {
-            // What is written over someone else's is no beginning of the step: its hooks, its gates and its hours are still to come.
+            // Rewriting drifted routes does not start the step: its hooks, gates and hours are still to come.
             if !writes.iter().all(|write| self.routes.get(&write.route).is_some_and(|route| route.reassert)) {
                 self.first_write.get_or_insert(time);
             }
-            // Also where it had settled before, and what someone else did is written over.
+            // A step that had settled settles again after drift was overwritten.
             self.settled = false;
         }
         self.rollback.iter_mut().for_each(|rollback| rollback.wrote |= restore);
@@ -274,7 +277,7 @@ impl State {
         match result {
             WriteResult::Applied | WriteResult::Already => {
                 if let Some(split) = live {
-                    // What someone else changed beside the split is there still, and we have seen it.
+                    // Another actor may have changed more than the split: keep those changes, they were read.
                     let beside = route.changed().filter(|content| content.forwards().is_some());
                     route.replace(beside.unwrap_or(&route.known).with(split), time);
                 }
@@ -310,7 +313,7 @@ impl State {
         route.reassert &= !back;
     }
 
-    /// A command that was begun is to be taken back, whatever becomes of it.
+    /// Every command that started must be undone later, whatever its result.
     fn began(&mut self, hook: HookId, time: Timestamp) {
         self.hooks.insert(hook, Progress::Running(time));
         if hook.at == Occasion::Command {
@@ -327,12 +330,12 @@ impl State {
         if (hook.at, result) == (Occasion::Undo, HookResult::Well) {
             self.done.remove(&hook.step);
         }
-        // Its time is not the gates' time.
+        // The duration of a hook does not count against the gates' time-out.
         self.gate_since = time;
     }
 
     fn resume(&mut self, time: Timestamp, mode: ResumeMode) {
-        // What failed is tried again.
+        // Failed hooks are tried again.
         self.hooks.retain(|_, progress| !matches!(progress, Progress::Failed(_)));
         self.paused = None;
         self.overruled |= self.frozen.as_ref().is_some_and(|f| f.reason == Freeze::FromInTrouble);
@@ -356,7 +359,7 @@ impl State {
         }
     }
 
-    /// Rules that appeared are routes like any other from now on; a rollback puts them back to what they were when they appeared.
+    /// From now on the rules that appeared are routes of the run. A rollback restores what they had when they appeared.
     fn include(&mut self, time: Timestamp) {
         for (id, start) in std::mem::take(&mut self.newcomers) {
             self.started.routes.push(start.clone());
@@ -367,7 +370,7 @@ impl State {
     fn thaw(&mut self, time: Timestamp) {
         self.frozen = None;
         self.gate_since = time;
-        // A step whose writes failed gets its whole time again.
+        // A step whose writes failed gets its full time-out again.
         if self.first_write.is_some() {
             self.first_write = Some(time);
         }
@@ -375,8 +378,9 @@ impl State {
 }
 
 impl Route {
-    /// The split has been read back. An older write without an answer may still come late, unless it would change nothing; only a read
-    /// after its deadline closes that. (This one may be from before it, whenever it is told of.)
+    /// The split has been read back. An older write without an answer may still take effect late, unless it sets the
+    /// same split; only a read after its deadline closes it. (This reading may be older than the deadline, whenever the
+    /// event is recorded.)
     fn close(&mut self) {
         let Some(mut open) = self.open.take() else { return };
         let now = self.split();
@@ -385,7 +389,7 @@ impl Route {
         self.open = Some(open).filter(|o| !o.sets.is_empty());
     }
 
-    /// The last write was answered with no: it takes no effect.
+    /// The last write was rejected: it takes no effect.
     fn unsend(&mut self) {
         if let Some(open) = &mut self.open {
             open.sets.pop();

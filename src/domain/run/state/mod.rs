@@ -1,4 +1,5 @@
-//! The state of a run: a fold over its events. An event that a state does not allow is a value, never a panic.
+//! The state of a run: a fold over its events. An event that the state does not allow is an error value, never a panic.
+//! No clock, no I/O, no decisions.
 
 mod fold;
 mod legal;

@@ -1,4 +1,4 @@
-//! What a run is, as its events tell it.
+//! The values that the state of a run consists of, and simple queries on them. What an event changes belongs in `fold`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -12,14 +12,14 @@ use crate::domain::run::event::{Freeze, Outcome, Ramp, RouteStart, Started, Stop
 use crate::domain::run::hook::HookId;
 use crate::domain::traffic::{Content, RouteId, Split};
 
-/// For this long after a write was read back, an older value is taken for a late read, not for someone's change. ELBv2 is eventually
-/// consistent and publishes no figure; a change that really is someone's is seen as such this much later.
+/// For this long after a write was read back, an older value counts as a late read, not as drift. ELBv2 is eventually
+/// consistent and publishes no figure. Real drift back to the old value is detected this much later.
 pub const LATE_READ: SignedDuration = SignedDuration::from_secs(30);
 
-/// Who started an automatic rollback.
+/// The `by` of an automatic rollback.
 pub const AUTOMATIC: &str = "cutover";
 
-/// Where a run is.
+/// The phase of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Phase {
@@ -29,84 +29,84 @@ pub enum Phase {
     Moving,
     /// In a bake.
     Baking,
-    /// In an approval.
+    /// In an approval step.
     Awaiting,
-    /// In a command.
+    /// In an `exec` step.
     Working,
-    /// The traffic goes back.
+    /// Rolling back.
     RollingBack,
-    /// The old groups are taken out of the actions.
+    /// Removing the old groups from the routes.
     Detaching,
-    /// Over.
+    /// Ended.
     Finished,
 }
 
-/// A run as its events tell it.
+/// The state of a run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct State {
     /// The run's id.
     pub run: String,
-    /// What it must remember.
+    /// Everything that was recorded at the start.
     pub started: Started,
     /// When it started.
     pub since: Timestamp,
     /// The time of the last record.
     pub last: Timestamp,
-    /// Where it is.
+    /// Its phase.
     pub phase: Phase,
     /// The current step, or the next one in [`Phase::Ready`]; from 1.
     pub step: usize,
     /// When the current step began.
     pub step_since: Timestamp,
-    /// The first write of the current step, what is written over someone else's aside.
+    /// The time of the first write of the current step, not counting rewrites of drifted routes.
     pub first_write: Option<Timestamp>,
-    /// The last write that read back right in the current step.
+    /// The time of the last write of the current step that was read back.
     pub last_applied: Option<Timestamp>,
     /// Whether the current step's writes have settled.
     pub settled: bool,
-    /// Observed time of the current bake, and up to when it is counted.
+    /// Observed time of the current bake.
     pub baked: Baked,
-    /// The current pause is approved or promoted.
+    /// Whether the current pause is approved or promoted.
     pub released: bool,
-    /// Nobody approved the current step in time, and what the plan wants then was done.
+    /// Whether the approval time-out of the current step has passed and `onTimeout` was applied.
     pub timed_out: bool,
-    /// Every pause of the run is promoted.
+    /// Whether every pause of the run is promoted.
     pub full: bool,
-    /// Who paused it, and why.
+    /// The pause, if the run is paused.
     pub paused: Option<Paused>,
-    /// Why nothing is raised.
+    /// The freeze, if the run is frozen.
     pub frozen: Option<Frozen>,
-    /// A raise-gate time-out that was already acted upon is not acted upon again before this time.
+    /// The start of the raise gates' time-out.
     pub gate_since: Timestamp,
-    /// A person resumed although the old side is in trouble.
+    /// Whether an operator resumed although the old cluster is unhealthy.
     pub overruled: bool,
-    /// The rollback under way, or done.
+    /// The rollback that is in progress or done.
     pub rollback: Option<Rollback>,
     /// Every route.
     pub routes: BTreeMap<RouteId, Route>,
-    /// Rules that someone made since the start, and that the run does not move.
+    /// Rules that appeared since the start and that the run does not move.
     pub newcomers: BTreeMap<RouteId, RouteStart>,
-    /// Since when the present shares stand: what metric gates measured before is about others.
+    /// Since when the current shares are in effect. Older measurements of metric gates do not count.
     pub shares_since: Timestamp,
-    /// What metric gates measured and said since then, by their names.
+    /// Measurements and verdicts of metric gates for the current shares, by gate name.
     pub gates: BTreeMap<String, Gate>,
-    /// Bindings dealt with, as (cluster, namespace/name).
+    /// Bindings that were created or verified, as (cluster, namespace/name).
     pub bound: BTreeSet<(String, String)>,
-    /// Commands and hooks, as far as they were begun; a process that takes the run in hand finds none of them under way.
+    /// Commands and hooks that have started. A process that takes over finds none of them running.
     pub hooks: BTreeMap<HookId, Progress>,
-    /// The steps whose commands were begun, and not taken back since.
+    /// The `exec` steps whose commands started and were not undone since.
     pub done: BTreeSet<usize>,
-    /// Requests that were heard, by their names in the store.
+    /// Operator requests that were answered, by their store names.
     pub heard: BTreeSet<String>,
-    /// The old groups were taken out of the actions, or are being.
+    /// The removal of the old groups, in progress or done.
     pub detach: Option<Detach>,
-    /// How it ended.
+    /// The outcome, if the run has ended.
     pub finished: Option<Outcome>,
-    /// Why the last process left it, if it did.
+    /// Why the last process stopped, if no process drives the run.
     pub stopped: Option<Stop>,
-    /// The newest version that drove it.
+    /// The newest version that drove the run.
     pub tool: String,
-    /// What this build does not know in its records, in words.
+    /// Parts of the records that this build does not know, as text.
     pub newer: Vec<String>,
 }
 
@@ -120,13 +120,13 @@ pub struct Baked {
 }
 
 impl Baked {
-    /// Nothing yet.
+    /// Starts at zero.
     pub(super) fn since(until: Timestamp) -> Self {
         Self { observed: Duration::ZERO, until }
     }
 }
 
-/// A pause that a person, or `onFailure: pause`, asked for.
+/// A pause, requested by an operator or by `onFailure: pause`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Paused {
     /// By whom.
@@ -135,84 +135,84 @@ pub struct Paused {
     pub why: String,
 }
 
-/// A freeze.
+/// A freeze: raises are stopped.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frozen {
     /// Why.
     pub reason: Freeze,
-    /// In words.
+    /// The message.
     pub message: String,
     /// Since when.
     pub since: Timestamp,
 }
 
-/// A metric gate of the present shares.
+/// The history of a metric gate for the current shares.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Gate {
-    /// What it measured, oldest first.
+    /// Its measurements, oldest first.
     pub measured: Vec<Measurement>,
-    /// What was last recorded of what it says.
+    /// Its last recorded verdict.
     pub said: Option<Call>,
 }
 
-/// How far a command or a hook is.
+/// The progress of a command or a hook.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Progress {
-    /// Under way, since then.
+    /// Running since this time.
     Running(Timestamp),
-    /// Over, and well.
+    /// Succeeded.
     Well,
-    /// Over, and why that was not well.
+    /// Failed, and why.
     Failed(String),
 }
 
-/// The end of the way back, as it was asked for.
+/// The removal of the old groups, as requested.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Detach {
     /// By whom.
     pub by: String,
     /// Whether the old cluster's bindings are deleted, too.
     pub bindings: bool,
-    /// Bindings dealt with, as (cluster, namespace/name), each with why it was left there, if it was.
+    /// Bindings that were handled, as (cluster, namespace/name), each with the reason if it was left in place.
     pub dealt: BTreeMap<(String, String), Option<String>>,
 }
 
-/// A rollback, as it was asked for.
+/// A rollback, as requested.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rollback {
     /// Why.
     pub cause: String,
     /// By whom; `cutover` for an automatic one.
     pub by: String,
-    /// The earlier share step to return to; `None`: the start.
+    /// The earlier step whose shares are restored; `None`: the original shares.
     pub to_step: Option<usize>,
-    /// A person insists.
+    /// Whether an operator forced it.
     pub force: bool,
-    /// Nobody asked: it came by itself.
+    /// Whether it started without an operator request.
     pub automatic: bool,
-    /// When it began: what was read before then is no read-back.
+    /// When it began. Readings from before do not count as read-back.
     pub since: Timestamp,
-    /// In parts, and how far.
+    /// The stages and their progress, if it runs in stages.
     pub ramp: Option<Ramping>,
-    /// The present process has written something for it.
+    /// Whether the current process has written for it.
     pub wrote: bool,
 }
 
-/// How far a way back in parts is.
+/// The progress of a rollback in stages.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ramping {
-    /// As it was asked for.
+    /// The stages, as requested.
     pub ramp: Ramp,
-    /// The part that is written, or was: percent of the way.
+    /// The current stage: percent of the rollback.
     pub percent: u32,
-    /// Since when.
+    /// When the stage began.
     pub since: Timestamp,
-    /// Where every route was when it began.
+    /// The split of every route when the rollback began.
     pub from: BTreeMap<RouteId, Split>,
 }
 
 impl Rollback {
-    /// The way that is still in parts; `None`: all of it.
+    /// The current stage, if it is not the last; `None`: restore everything.
     pub fn part(&self) -> Option<&Ramping> {
         self.ramp.as_ref().filter(|ramp| ramp.percent < 100)
     }
@@ -221,57 +221,59 @@ impl Rollback {
 /// A route of the run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Route {
-    /// What it was.
+    /// The route at the start.
     pub start: RouteStart,
-    /// Its content as last confirmed.
+    /// The content that was last confirmed by a reading.
     pub known: Content,
-    /// A write that may still take effect.
+    /// Writes that may still take effect.
     pub open: Option<Open>,
-    /// What someone else did to it, if they did.
+    /// What another actor changed, if anything.
     pub drift: Option<Drift>,
-    /// The drift may be overwritten (`resume --reassert`), or for a deleted rule, is known of.
+    /// Whether drift may be overwritten (`resume --reassert`); for a deleted rule, whether the operator knows about it.
     pub reassert: bool,
-    /// It was taken in after the others had moved on, and has to follow them.
+    /// It joined the run late and has to be raised to the shares of the others.
     pub late: bool,
-    /// The last event about it: a reading from before then says nothing.
+    /// The time of its last event. Older readings are ignored.
     pub touched: Timestamp,
-    /// The present process read it back as known after its last write, and nothing has happened to it, nor has a rollback begun, since.
+    /// Whether the current process has read it back after its last write, with no event of this route or start of a
+    /// rollback since.
     pub read_back: bool,
-    /// What stood there before the last writes, ours and others', and when each was known to be replaced: a late read may still show it.
+    /// Splits before the last changes (ours and others'), with the time of replacement. A late read may still return
+    /// them.
     pub past: Vec<Past>,
 }
 
-/// What someone else did to a route.
+/// What another actor did to a route.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Drift {
-    /// They put this there.
+    /// Replaced its content with this.
     Changed(Content),
-    /// They deleted it.
+    /// Deleted it.
     Gone,
 }
 
-/// What stood on a route before.
+/// A split that was replaced.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Past {
     /// The split.
     pub split: Split,
-    /// When it was known to be replaced.
+    /// When the replacement was confirmed.
     pub replaced: Timestamp,
 }
 
-/// A write whose effect is not known yet.
+/// Writes whose effect is not known yet.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Open {
-    /// What was sent; several, where more than one was never answered.
+    /// The splits that were sent; several where more than one write had no answer.
     pub sets: Vec<Split>,
-    /// After this time none of them takes effect any more.
+    /// None of them takes effect after this time.
     pub deadline: Timestamp,
-    /// Whether the process that sent it is still about to say what became of it.
+    /// Whether the process that sent the last one still waits for its result.
     pub pending: bool,
 }
 
 impl Route {
-    /// A route as it was when the run first knew of it.
+    /// A route as first recorded.
     pub(super) fn new(start: RouteStart, at: Timestamp) -> Self {
         Self {
             known: start.found.clone().unwrap_or_else(|| start.content.clone()),
@@ -286,7 +288,7 @@ impl Route {
         }
     }
 
-    /// The split as last confirmed.
+    /// The split that was last confirmed.
     pub fn split(&self) -> &Split {
         &self.known.split
     }
@@ -296,7 +298,7 @@ impl Route {
         &self.start.content.split
     }
 
-    /// What someone else put there, if they did.
+    /// The content that another actor wrote, if any.
     pub fn changed(&self) -> Option<&Content> {
         match self.drift.as_ref()? {
             Drift::Changed(content) => Some(content),
@@ -304,26 +306,26 @@ impl Route {
         }
     }
 
-    /// What must be there before a write: what we last saw, and what someone else put there where that may be overwritten.
+    /// The content that a write expects: the last confirmed one, or the drifted one where it may be overwritten.
     pub fn expected(&self) -> &Content {
         self.changed().filter(|_| self.reassert).unwrap_or(&self.known)
     }
 
-    /// Whether a reading of then that shows this may be of a time before our own last write, or before what someone else did since, which
-    /// were seen: it proves nothing.
+    /// Whether a reading that shows this split may be outdated: older than our last write, or than the drift that was
+    /// seen since. Such a reading proves nothing.
     pub fn outdated(&self, split: &Split, at: Timestamp) -> bool {
         let late = |past: &Past| at.duration_since(past.replaced) < LATE_READ && past.split.same(split);
         let last = self.changed().and_then(Content::forwards).unwrap_or(self.split());
         !last.same(split) && self.past.iter().any(late)
     }
 
-    /// What stood there is known to be replaced.
+    /// Remembers a split that is now replaced.
     pub(super) fn remember(&mut self, split: Split, replaced: Timestamp) {
         self.past.retain(|past| replaced.duration_since(past.replaced) < LATE_READ);
         self.past.push(Past { split, replaced });
     }
 
-    /// Something else stands there from now on.
+    /// Records new confirmed content.
     pub(super) fn replace(&mut self, content: Content, time: Timestamp) {
         let before = std::mem::replace(&mut self.known, content).split;
         if !self.split().same(&before) {
@@ -338,22 +340,22 @@ impl Route {
 }
 
 impl State {
-    /// What a metric gate measured since the present shares stand, oldest first.
+    /// Measurements of a metric gate for the current shares, oldest first.
     pub fn measured(&self, gate: &str) -> &[Measurement] {
         self.gates.get(gate).map_or(&[], |gate| &gate.measured)
     }
 
-    /// What was last recorded of what a metric gate says.
+    /// The last recorded verdict of a metric gate.
     pub fn said(&self, gate: &str) -> Option<Call> {
         self.gates.get(gate).and_then(|gate| gate.said)
     }
 
-    /// Whether raises are held, by a person or by itself.
+    /// Whether raises are stopped: paused or frozen.
     pub fn held(&self) -> bool {
         self.paused.is_some() || self.frozen.is_some()
     }
 
-    /// Routes that someone else changed, or deleted.
+    /// Routes that another actor changed or deleted.
     pub fn drifted(&self) -> impl Iterator<Item = &Route> {
         self.routes.values().filter(|r| r.drift.is_some())
     }

@@ -1,33 +1,36 @@
-//! Which events are legal where.
+//! Which events are legal in which state.
 
 use super::model::{Phase, State};
 use crate::domain::run::event::{Event, Outcome};
 
-/// Where a run stands, as far as legality goes.
+/// The part of a run's state that decides which events are legal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Stand {
     /// Its phase.
     pub phase: Phase,
-    /// Whether raises are held (paused or frozen).
+    /// Whether raises are stopped (paused or frozen).
     pub held: bool,
-    /// Whether drifted routes are to be written again.
+    /// Whether drifted routes are to be written again (`resume --reassert`).
     pub reassert: bool,
-    /// Whether the way back has been taken away, or is being.
+    /// Whether the old groups are removed from the routes, or are being removed: rollback is impossible.
     pub detached: bool,
 }
 
-/// An event where it cannot be.
+/// An event that the current state does not allow.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{event}` cannot happen {}", match stand { Some(s) => format!("in {:?}{}", s.phase, if s.held { ", held" } else { "" }), None => "before `started`".into() })]
+#[error("the event `{event}` is not legal {}", match stand {
+    Some(s) => format!("in the phase {:?}{}", s.phase, if s.held { ", while raises are stopped" } else { "" }),
+    None => "before `started`".into(),
+})]
 pub struct Illegal {
-    /// Where the run stood; `None`: before its start.
+    /// The state; `None`: before `started`.
     pub stand: Option<Stand>,
     /// The event's name.
     pub event: &'static str,
 }
 
 impl State {
-    /// Where this run stands.
+    /// The part of the state that decides which events are legal.
     pub fn stand(&self) -> Stand {
         Stand {
             phase: self.phase,
@@ -37,17 +40,18 @@ impl State {
         }
     }
 
-    /// Whether this event can happen now.
+    /// Checks that the state allows this event.
     pub fn check(&self, event: &Event) -> Result<(), Illegal> {
         let stand = self.stand();
-        // What went back has two clusters that are needed.
+        // After a rollback both clusters are needed: only a completed run can be detached.
         let over = !matches!(event, Event::DetachStarted { .. }) || self.finished == Some(Outcome::Completed);
         if legal(stand, event) && over { Ok(()) } else { Err(Illegal { stand: Some(stand), event: kind(event) }) }
     }
 }
 
-/// Whether an event may happen there. Restoring writes belong to a rollback, moving writes to a step that is not held; nothing follows the end
-/// but a rollback, which a person may ask for until then, or taking the old groups out, after which nothing leads back.
+/// Whether an event is legal. Restoring writes belong to a rollback, other writes to a step whose raises are not
+/// stopped. After the end only a rollback, or the removal of the old groups, can follow; after that removal there is no
+/// rollback.
 fn legal(stand: Stand, event: &Event) -> bool {
     use Phase::{Awaiting, Baking, Detaching, Finished, Moving, Ready, RollingBack, Working};
     let Stand { phase, held, reassert, detached } = stand;
@@ -88,7 +92,7 @@ fn legal(stand: Stand, event: &Event) -> bool {
     }
 }
 
-/// An event's name, as its record spells it.
+/// The name of an event, as in its record.
 pub(super) fn kind(event: &Event) -> &'static str {
     match event {
         Event::Started(_) => "started",

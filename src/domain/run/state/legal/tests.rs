@@ -10,7 +10,7 @@ use crate::domain::run::event::{
 use crate::domain::run::hook::{HookId, HookResult, Occasion};
 use crate::domain::run::state::{Detach, Frozen};
 
-/// Every phase, and whether the way back has been taken away.
+/// Every phase, and whether the old groups are removed.
 const PHASES: [(Phase, bool); 9] = [
     (Phase::Ready, false),
     (Phase::Moving, false),
@@ -23,7 +23,7 @@ const PHASES: [(Phase, bool); 9] = [
     (Phase::Finished, true),
 ];
 
-/// A run that stands there.
+/// A run in this state.
 fn state(stand: Stand) -> State {
     let event = Event::Started(Box::new(fixture::started(4)));
     let record = Record { seq: 1, time: Timestamp::UNIX_EPOCH, run: "r".into(), event, newer: None };
@@ -45,11 +45,11 @@ fn stands() -> impl Iterator<Item = Stand> {
         .flat_map(move |(phase, detached)| flags.map(|(held, reassert)| Stand { phase, held, reassert, detached }))
 }
 
-/// Whether an event may happen where a run stands.
+/// Whether an event is legal in a state.
 type Condition = fn(Stand) -> bool;
 
-/// Every kind of event, those whose fields matter twice, with the phases (by their first letters, `B` for the rollback) in which it may
-/// happen, and on which condition.
+/// Every kind of event (twice where its fields matter), with the phases in which it is legal, by their first letters
+/// (`B` is the rollback), and a condition.
 fn events() -> Vec<(Event, &'static str, Condition)> {
     let by = || "alice@mac".to_owned();
     let route = || fixture::started(4).routes[0].id.clone();
@@ -119,7 +119,7 @@ fn letter(phase: Phase) -> char {
     }
 }
 
-/// 36 stands; a change of the rules changes the number.
+/// There are 36 combinations; a change of the rules changes the number of legal pairs.
 #[test]
 fn every_pair_of_stand_and_event_is_judged_and_an_illegal_one_changes_nothing() {
     let events = events();
