@@ -1,4 +1,7 @@
-//! The embedded world for rehearsals: one synchronous model, and thin shells around it.
+//! The lab: a simulated AWS and Kubernetes environment for rehearsals.
+//!
+//! `model` holds all behaviour and all faults, synchronously. Everything else connects it to sockets, to virtual time,
+//! to load and to scenarios. No production code belongs here, and nothing here decides about a run.
 
 pub mod body;
 pub mod live;

@@ -1,4 +1,5 @@
-//! What both shells share: the model behind a lock, the lab's clock, and a bell that rings when the model may have something new to do.
+//! The model behind a lock, the lab's clock, and a signal that wakes the ticker when the model may have a new event.
+//! The live and the virtual servers both use it.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -10,7 +11,7 @@ use super::model::World;
 use crate::adapter::clock::Scaled;
 use crate::port::Clock;
 
-/// The model as the shells' tasks hold it. Calls of the model are synchronous and short, so a plain lock serves.
+/// A shared handle of the model. Calls of the model are synchronous and short, so a plain lock is enough.
 #[derive(Clone)]
 pub struct Shell {
     inner: Arc<Inner>,
@@ -23,7 +24,7 @@ struct Inner {
 }
 
 impl Shell {
-    /// Around `world`, whose time is `clock`'s.
+    /// Wraps `world`; its time comes from `clock`.
     pub fn new(world: World, clock: Scaled) -> Self {
         Self { inner: Arc::new(Inner { world: Mutex::new(world), clock, bell: Notify::new() }) }
     }
@@ -40,21 +41,22 @@ impl Shell {
         call(&mut world, now)
     }
 
-    /// Calls the model in a way that may move its next event nearer, and wakes the ticker.
+    /// Calls the model, and wakes the ticker because the call may have created an earlier event.
     pub fn change<T>(&self, change: impl FnOnce(&mut World, Timestamp) -> T) -> T {
         let result = self.call(change);
         self.inner.bell.notify_one();
         result
     }
 
-    /// Waits on the lab's clock; what is too short for a timer is not waited for.
+    /// Waits on the lab's clock. Returns at once when the wait is under half a millisecond of real time.
     pub async fn wait(&self, duration: Duration) {
         if duration.div_f64(self.inner.clock.speed()) >= Duration::from_micros(500) {
             self.inner.clock.sleep(duration).await;
         }
     }
 
-    /// Waits until `next` on the lab's clock (`None`: for ever), but at least a tick of the runtime's timer, and at most until the bell rings.
+    /// Waits until `next` on the lab's clock (`None`: no limit), at least 1 ms of real time, and returns early when the
+    /// model changes.
     pub async fn until(&self, next: Option<Timestamp>) {
         let tick = Duration::from_millis(1);
         let Some(next) = next else { return self.inner.bell.notified().await };

@@ -1,4 +1,4 @@
-//! The APIs on sockets: one endpoint for AWS, one per cluster for Kubernetes. What they say is the model's; here it only gets a wire.
+//! The APIs on sockets: one endpoint for AWS, one per cluster for Kubernetes. The model produces every answer.
 
 use std::io;
 use std::sync::Arc;

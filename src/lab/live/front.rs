@@ -1,6 +1,7 @@
-//! The load balancer as a real forwarder: one socket per listener, the model picks, pooled connections lead to the pods' servers.
+//! The load balancer as an HTTP forwarder: one socket per listener. The model picks the target; pooled connections lead
+//! to the pods' servers.
 //!
-//! A listener of 443 speaks plain HTTP here, as every listener does: certificates would show nothing about a cutover.
+//! Every listener speaks plain HTTP, 443 too: certificates do not matter to a cutover.
 
 use std::io;
 use std::net::SocketAddr;
@@ -24,10 +25,10 @@ use crate::lab::shell::Shell;
 /// The group cookie of an ALB.
 pub const COOKIE: &str = "AWSALBTG";
 
-/// An ALB's idle time-out, in the lab's time: a pod that takes longer is a 504.
+/// An ALB's idle time-out, in the lab's time. A pod that takes longer gets a 504.
 const IDLE: Duration = Duration::from_mins(1);
 
-/// How much longer than that a forwarded request may really take, on a busy machine.
+/// Extra real time for a forwarded request, so that a busy machine does not cause a time-out.
 const GRACE: Duration = Duration::from_secs(10);
 
 const CLUSTER: HeaderName = HeaderName::from_static("x-lab-cluster");
@@ -37,7 +38,7 @@ const ROUTE: HeaderName = HeaderName::from_static("x-lab-route");
 /// An HTTP client with pooled connections.
 pub type Pool<B> = Client<HttpConnector, B>;
 
-/// A client for loopback: no delay, idle connections kept.
+/// Creates a client for loopback with `TCP_NODELAY` and idle connections kept for 5 s.
 pub fn pool<B: hyper::body::Body + Send>() -> Pool<B>
 where
     B::Data: Send,
@@ -50,18 +51,18 @@ where
         .build(connector)
 }
 
-/// One listener of a load balancer.
+/// Serves one listener of a load balancer.
 #[derive(Clone)]
 pub struct Front {
     /// The model.
     pub shell: Shell,
-    /// Where the pods are.
+    /// Addresses of the pods' servers.
     pub directory: Directory,
-    /// The way to them.
+    /// Connections to them.
     pub pool: Pool<Incoming>,
     /// Name of the load balancer.
     pub load_balancer: Arc<str>,
-    /// The listener's port as the plan knows it.
+    /// The listener's port in the plan.
     pub port: u16,
 }
 
@@ -119,7 +120,7 @@ impl Front {
     }
 }
 
-/// The value of the group cookie among a request's cookies.
+/// Returns the value of the group cookie in a request's headers.
 pub fn cookie(headers: &HeaderMap) -> Option<&str> {
     let pairs = headers.get_all(header::COOKIE).iter().filter_map(|v| v.to_str().ok()).flat_map(|v| v.split(';'));
     pairs.filter_map(|pair| pair.trim().split_once('=')).find(|(name, _)| *name == COOKIE).map(|(_, value)| value)
@@ -142,7 +143,7 @@ fn plain(status: StatusCode) -> Response<Body> {
     response
 }
 
-/// Says in the answer where the request went, so that a client can count, and gives out the cookie.
+/// Adds headers that name the route, group and cluster, so that a client can count, and sets the cookie.
 fn sign(headers: &mut HeaderMap, pick: &Pick) {
     let mut put = |name: HeaderName, text: &str| {
         if let Ok(value) = HeaderValue::from_str(text) {

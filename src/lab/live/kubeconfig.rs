@@ -1,4 +1,5 @@
-//! The kubeconfig with which `kubectl` and the tool itself reach the lab's clusters, in a folder of its own that goes away with the lab.
+//! The kubeconfig through which `kubectl` and the tool itself reach the lab's clusters. Its folder is removed with the
+//! lab.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,7 +15,7 @@ pub struct Context {
     pub server: String,
 }
 
-/// The file's text. The first context is the current one; the token is the same for all, and nobody checks it.
+/// Returns the file's text. The first context is the current one. All users share one token; the lab does not check it.
 pub fn text(contexts: &[Context]) -> String {
     let clusters: Vec<Value> =
         contexts.iter().map(|c| json!({"name": c.name, "cluster": {"server": c.server}})).collect();
@@ -36,7 +37,7 @@ pub fn text(contexts: &[Context]) -> String {
 pub struct Folder(PathBuf);
 
 impl Folder {
-    /// Makes one under the system's folder for temporary files.
+    /// Creates one in the system's folder for temporary files.
     pub fn create() -> io::Result<Self> {
         let base = std::env::temp_dir();
         loop {

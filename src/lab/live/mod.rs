@@ -1,6 +1,6 @@
-//! The live shell: the model behind real servers on loopback sockets, on a clock that may run faster than the wall's.
+//! Serves the model on loopback sockets, on a clock that may run faster than real time.
 //!
-//! Nothing is decided here. HTTP deadlines are real time; everything that the world does takes the lab's time.
+//! Nothing is decided here. HTTP deadlines are real time; everything else takes the lab's time.
 
 mod endpoints;
 mod front;
@@ -31,21 +31,21 @@ use super::shell::Shell;
 use crate::adapter::aws::Settings;
 use crate::adapter::clock::Scaled;
 
-/// Any credentials do: this is both halves of them.
+/// Access key and secret key. The lab accepts any credentials.
 const KEY: &str = "lab";
 
-/// Where a listener of the world is on loopback.
+/// Address of a listener on loopback.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Door {
     /// Name of the load balancer.
     pub load_balancer: Arc<str>,
-    /// The listener's port as the plan knows it.
+    /// The listener's port in the plan.
     pub port: u16,
-    /// `http://127.0.0.1:PORT`, plain HTTP for 443 too.
+    /// `http://127.0.0.1:PORT`; plain HTTP for 443 too.
     pub url: String,
 }
 
-/// A world that is being served. Dropping it aborts everything; [`Lab::stop`] also waits until it is gone.
+/// A running lab. Dropping it aborts its tasks; [`Lab::stop`] also waits until they have ended.
 pub struct Lab {
     shell: Shell,
     aws: Server,
@@ -59,10 +59,10 @@ pub struct Lab {
 }
 
 impl Lab {
-    /// Starts every server on a free port, and the world's time.
+    /// Starts every server on a free port, and starts the lab's time.
     ///
     /// # Errors
-    /// Sockets or the temporary folder cannot be made.
+    /// Returns the I/O error if a socket or the temporary folder cannot be created.
     pub async fn start(mut world: World, clock: Scaled) -> io::Result<Self> {
         world.set_self_probing(false);
         let clock = if clock.speed() > 1.0 { clock.beating() } else { clock };
@@ -99,12 +99,12 @@ impl Lab {
         self.metrics.url()
     }
 
-    /// `http://127.0.0.1:PORT` of a cluster's API, by the cluster's name in the plan.
+    /// `http://127.0.0.1:PORT` of a cluster's API, by the cluster's name in the plan. `None`: no such cluster.
     pub fn cluster_url(&self, cluster: &str) -> Option<String> {
         self.clusters.get(cluster).map(Server::url)
     }
 
-    /// How the AWS adapters reach this lab.
+    /// Connection settings of the AWS adapters for this lab.
     pub fn aws_settings(&self) -> Settings {
         Settings {
             region: Some(self.shell.call(|world, _| world.region().to_owned())),
@@ -114,17 +114,18 @@ impl Lab {
         }
     }
 
-    /// The listeners.
+    /// Addresses of the listeners.
     pub fn doors(&self) -> &[Door] {
         &self.doors
     }
 
-    /// What to export so that the AWS and Kubernetes tools talk to this lab, and where each listener is (`LAB_NAME_PORT`).
+    /// Environment variables that point AWS and Kubernetes tools at this lab, and the address of each listener
+    /// (`LAB_NAME_PORT`).
     pub fn environment(&self) -> &[(String, String)] {
         &self.environment
     }
 
-    /// Ends every server and task, and returns when they are gone; the temporary files go too.
+    /// Stops every server and task, waits until they have ended, and removes the temporary files.
     pub async fn stop(self) {
         self.ticker.stop().await;
         for server in self.fronts.into_iter().chain(self.clusters.into_values()).chain([self.aws, self.metrics]) {
@@ -172,22 +173,24 @@ fn aws_environment(world: &World, url: &str) -> Vec<(String, String)> {
         ("AWS_ACCESS_KEY_ID", KEY),
         ("AWS_SECRET_ACCESS_KEY", KEY),
         ("AWS_REGION", world.region()),
-        // The Python tools know only this name.
+        // boto3 and the Python AWS CLI read only this name.
         ("AWS_DEFAULT_REGION", world.region()),
     ];
     pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec()
 }
 
-/// `LAB_ALPHA_WEBAPP_443`.
+/// Name of the listener's environment variable, such as `LAB_ALPHA_WEBAPP_443`.
 fn variable(door: &Door) -> String {
     let name = door.load_balancer.to_uppercase().replace(|c: char| !c.is_ascii_alphanumeric(), "_");
     format!("LAB_{name}_{}", door.port)
 }
 
-/// Between two beats of the lab's clock, in real time.
+/// Interval at which the lab's clock advances, in real time.
 const BEAT: Duration = Duration::from_millis(2);
 
-/// The task that keeps the clock going, in the same queue as everything that the lab does.
+/// The task that advances the clock. It shares the runtime's queue with the lab's other work, so that a busy machine
+/// slows
+/// both equally.
 struct Pulse(JoinHandle<()>);
 
 impl Drop for Pulse {
@@ -203,7 +206,7 @@ async fn beats(clock: Scaled) {
     }
 }
 
-/// The task that moves the world's time on, keeps the pods' servers in step with its pods, and sends the health checks that are due.
+/// The task that advances the lab's time, starts and stops the pods' servers, and sends the health checks that are due.
 struct Ticker {
     stop: Option<oneshot::Sender<()>>,
     task: JoinHandle<()>,

@@ -1,4 +1,4 @@
-//! Every pod of the world as a real HTTP server on a loopback port of its own, started and stopped as pods come and go.
+//! Runs an HTTP server on a loopback port for every living pod of the model.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -13,19 +13,21 @@ use crate::lab::body::{Body, Broken, full};
 use crate::lab::model::{Asker, PodAnswer, PodId, PodPlace};
 use crate::lab::shell::Shell;
 
-/// The header in which a pod says how many milliseconds of the lab's time it took: time-outs are judged by this, not by a busy machine's clock.
+/// Response header: how many milliseconds of the lab's time the pod took. Time-outs are judged by this, not by real
+/// time, which depends on the machine's load.
 pub const TOOK: &str = "x-lab-took";
 
-/// The header in which an asker says how many milliseconds of the lab's time it will wait: a pod that is slower, or silent, lets go of it then.
+/// Request header: how many milliseconds of the lab's time the client waits. A pod that is slower or silent gives up
+/// after that time.
 pub const PATIENCE: &str = "x-lab-patience";
 
-/// The header in which a pod gives its name.
+/// Response header: the pod's name.
 pub const POD: &str = "x-lab-pod";
 
-/// The user agent of health checks, as the real ones have it.
+/// The user agent of the load balancer's health checks.
 pub const HEALTH_CHECKER: &str = "ELB-HealthChecker/2.0";
 
-/// Where the pods are on loopback: what the load balancer's network knows.
+/// Loopback addresses of the pods' servers.
 #[derive(Debug, Clone, Default)]
 pub struct Directory(Arc<RwLock<Places>>);
 
@@ -36,18 +38,18 @@ struct Places {
 }
 
 impl Directory {
-    /// The server of a pod, if it runs.
+    /// Returns the server of a pod, if it runs.
     pub fn pod(&self, pod: PodId) -> Option<SocketAddr> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).pods.get(&pod).copied()
     }
 
-    /// The server behind an address of the world, if anything serves there.
+    /// Returns the server behind an address of the model, if one runs.
     pub fn address(&self, ip: Ipv4Addr, port: u16) -> Option<SocketAddr> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).addresses.get(&(ip, port)).copied()
     }
 }
 
-/// The servers that run.
+/// The running servers.
 #[derive(Debug, Default)]
 pub struct Pods {
     servers: BTreeMap<PodId, (PodPlace, Server)>,
@@ -55,12 +57,12 @@ pub struct Pods {
 }
 
 impl Pods {
-    /// Where they are.
+    /// Their addresses.
     pub fn directory(&self) -> Directory {
         self.directory.clone()
     }
 
-    /// Starts and stops servers until exactly the living pods of the world have one.
+    /// Starts and stops servers so that exactly the living pods of `places` have one.
     pub async fn follow(&mut self, shell: &Shell, places: Vec<PodPlace>) -> io::Result<()> {
         let living: BTreeMap<PodId, PodPlace> = places.into_iter().filter(|p| p.alive).map(|p| (p.id, p)).collect();
         let gone: Vec<PodId> = self.servers.keys().filter(|id| !living.contains_key(id)).copied().collect();
@@ -80,7 +82,7 @@ impl Pods {
         Ok(())
     }
 
-    /// Stops them all.
+    /// Stops all servers.
     pub async fn stop(self) {
         for (_, server) in self.servers.into_values() {
             server.stop().await;
@@ -133,12 +135,12 @@ async fn answer(
     Ok(response)
 }
 
-/// A duration as the lab's headers spell it.
+/// Encodes a duration as the lab's headers have it: whole milliseconds.
 pub fn millis(duration: Duration) -> HeaderValue {
     HeaderValue::from(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
 }
 
-/// How long a pod took, in the lab's time, by its own account.
+/// How long the pod took, in the lab's time, according to its response header.
 pub fn took<T>(response: &Response<T>) -> Duration {
     duration(response.headers(), TOOK).unwrap_or_default()
 }

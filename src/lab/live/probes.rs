@@ -1,4 +1,6 @@
-//! Health checks over real HTTP: the model says which are due, this asks the pods' servers, the model hears what they said.
+//! Health checks over HTTP: takes the checks that are due from the model, calls the pods' servers, and reports the
+//! results
+//! to the model.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -13,10 +15,11 @@ use super::pods::{Directory, HEALTH_CHECKER, PATIENCE, millis, took};
 use crate::lab::model::{Probe, ProbeResult};
 use crate::lab::shell::Shell;
 
-/// How much longer than its time-out a check may really take: on a fast clock a busy machine must not look like a sick pod.
+/// Extra real time for a check, so that a busy machine does not look like an unhealthy pod when the lab's clock runs
+/// fast.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// Asks, and reports to the model.
+/// Sends health checks and reports their results.
 pub struct Prober {
     shell: Shell,
     directory: Directory,
@@ -25,12 +28,12 @@ pub struct Prober {
 }
 
 impl Prober {
-    /// One that finds its pods in `directory`.
+    /// Creates one that finds the pods' servers in `directory`.
     pub fn new(shell: Shell, directory: Directory) -> Self {
         Self { shell, directory, pool: pool(), asking: JoinSet::new() }
     }
 
-    /// Sends these checks off and returns at once.
+    /// Starts these checks and returns at once.
     pub fn send(&mut self, due: Vec<Probe>) {
         while self.asking.try_join_next().is_some() {}
         for probe in due {
@@ -43,7 +46,7 @@ impl Prober {
         }
     }
 
-    /// Forgets the checks that are under way.
+    /// Cancels the checks that are under way.
     pub async fn stop(mut self) {
         self.asking.shutdown().await;
     }

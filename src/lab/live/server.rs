@@ -1,4 +1,5 @@
-//! A small HTTP/1.1 server on a loopback socket: one task that accepts, one per connection, and an end that leaves none of them behind.
+//! A small HTTP/1.1 server on a loopback socket: one task that accepts, one per connection; stopping it ends all of
+//! them.
 
 use std::future::Future;
 use std::io;
@@ -16,14 +17,14 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use crate::lab::body::{Body, Broken};
 
-/// A request with its body read to the end, as the model wants it.
+/// Reads a request's body to its end.
 pub async fn whole(request: Request<Incoming>) -> Result<Request<Bytes>, Broken> {
     let (head, body) = request.into_parts();
     let bytes = body.collect().await.map_err(|_| Broken)?.to_bytes();
     Ok(Request::from_parts(head, bytes))
 }
 
-/// A running server. Dropping it aborts it; [`Server::stop`] also waits until it is gone.
+/// A running server. Dropping it aborts it; [`Server::stop`] also waits until it has ended.
 #[derive(Debug)]
 pub struct Server {
     address: SocketAddr,
@@ -32,7 +33,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Binds 127.0.0.1 at a port (0: a free one) and serves every request with `handler`, connections kept alive.
+    /// Binds 127.0.0.1 at a port (0: a free one) and serves every request with `handler`. Connections are kept alive.
     pub async fn start<H, F>(port: u16, handler: H) -> io::Result<Self>
     where
         H: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
@@ -45,7 +46,7 @@ impl Server {
         Ok(Self { address, stop: Some(stop), task })
     }
 
-    /// Where it listens.
+    /// The address it listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -55,7 +56,7 @@ impl Server {
         format!("http://{}", self.address)
     }
 
-    /// Closes the socket and every connection, and returns when they are gone.
+    /// Closes the socket and every connection, and waits until they are closed.
     pub async fn stop(mut self) {
         if let Some(stop) = self.stop.take() {
             let _ = stop.send(());
@@ -82,7 +83,7 @@ where
             _ = &mut stopped => break,
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => { connections.spawn(serve(stream, handler.clone())); }
-                // Out of file descriptors, for a moment: others will be closed.
+                // Out of file descriptors: wait until other connections close.
                 Err(_) => tokio::time::sleep(std::time::Duration::from_millis(10)).await,
             },
             Some(_) = connections.join_next(), if !connections.is_empty() => {}
@@ -98,7 +99,7 @@ where
     F: Future<Output = Result<Response<Body>, Broken>> + Send + 'static,
 {
     let _ = stream.set_nodelay(true);
-    // An error here is a client that went away, or a break that the model asked for.
+    // An error here is a client that disconnected, or a reset that the model asked for.
     let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service_fn(handler)).await;
 }
 
@@ -131,7 +132,7 @@ mod tests {
         assert_eq!(get(&pool, &format!("{url}/break")).await, None);
         assert_eq!(get(&pool, &format!("{url}/two")).await.as_deref(), Some(b"/two".as_slice()));
 
-        // A request that is never answered ends with the server, and the port is free again.
+        // Stopping the server ends a request that has no answer yet, and frees the port.
         let silent = tokio::spawn({
             let (pool, url) = (pool.clone(), format!("{url}/silent"));
             async move { get(&pool, &url).await }

@@ -1,4 +1,4 @@
-//! A Kubernetes API's answers: whole, or a watch that is streamed for as long as its client wants it.
+//! Delivers answers of a Kubernetes API: complete responses, and watches, streamed until the client disconnects.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,13 +14,13 @@ use crate::lab::model::{Fate, KubeAnswer};
 use crate::lab::shell::Shell;
 use crate::lab::wire::kube::{Answer, Watch};
 
-/// Between two looks of a watch at its cluster, in real time.
+/// Interval at which a watch polls its cluster, in real time.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// Delivers an answer of a cluster's API as the model says: late, or never.
+/// Delivers the answer of a cluster's API after its latency.
 ///
 /// # Errors
-/// The model says that the client hears nothing.
+/// Returns [`Broken`] if the model drops the answer.
 pub async fn deliver(shell: &Shell, cluster: Arc<str>, answer: KubeAnswer) -> Result<Response<Body>, Broken> {
     shell.wait(answer.latency).await;
     if answer.fate != Fate::Answered {
@@ -44,7 +44,7 @@ struct Looking {
 }
 
 fn follow(shell: Shell, cluster: Arc<str>, watch: Watch) -> Body {
-    // The client's own timeout is an HTTP deadline: never scaled.
+    // The client's time-out is an HTTP deadline, so it is real time.
     let end = watch.timeout.map(|t| Instant::now() + t);
     let looking = Looking { shell, cluster, watch, end };
     StreamBody::new(stream::unfold(looking, |mut looking| async move {
@@ -55,7 +55,7 @@ fn follow(shell: Shell, cluster: Arc<str>, watch: Watch) -> Body {
 }
 
 impl Looking {
-    /// The next lines; `None`: the watch is over.
+    /// Returns the next lines; `None`: the watch has ended.
     async fn lines(&mut self) -> Option<Bytes> {
         loop {
             let lines = self.shell.call(|world, _| world.watch(&self.cluster, &mut self.watch))?;

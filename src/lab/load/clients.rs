@@ -1,30 +1,30 @@
-//! The clients of a rehearsal: who asks next, for what, and who keeps the cookie that it was given.
+//! The simulated clients of a rehearsal: which route each request goes to, and which clients keep their cookie.
 
 use std::sync::Arc;
 
 use crate::lab::model::World;
 
-/// A request that reaches one route of the world.
+/// A request that reaches one route of the lab.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sample {
     /// Name of the load balancer.
     pub load_balancer: Arc<str>,
-    /// The listener's port as the plan knows it.
+    /// The listener's port in the plan.
     pub port: u16,
-    /// Host.
+    /// `Host` header.
     pub host: Arc<str>,
-    /// Path.
+    /// URL path.
     pub path: Arc<str>,
 }
 
 /// One request in this many is from a client that keeps cookies.
 const KEEPERS: usize = 4;
 
-/// A population that visits every route in turn, and always in the same order.
+/// Clients that visit all routes in turn, always in the same order.
 #[derive(Debug)]
 pub struct Clients {
     samples: Vec<Arc<Sample>>,
-    /// By route, and by client among those that keep cookies.
+    /// By route, then by client that keeps cookies.
     jars: Vec<Vec<Option<String>>>,
     sent: usize,
 }
@@ -32,15 +32,15 @@ pub struct Clients {
 /// One request of one client.
 #[derive(Debug, Clone)]
 pub struct Visit {
-    /// What it asks for.
+    /// The request.
     pub sample: Arc<Sample>,
-    /// The cookie that it kept.
+    /// The cookie that the client sends.
     pub cookie: Option<String>,
     jar: Option<(usize, usize)>,
 }
 
 impl Clients {
-    /// As many clients as the world's scenario says, of all its routes.
+    /// Creates as many clients as the scenario says, for all routes of the lab.
     pub fn of(world: &World) -> Self {
         let samples = world.reachable().into_iter().map(|(load_balancer, port, host, path)| Sample {
             load_balancer: load_balancer.into(),
@@ -51,13 +51,13 @@ impl Clients {
         Self::new(samples.collect(), usize::try_from(world.load().clients).unwrap_or(usize::MAX))
     }
 
-    /// So many clients of these routes; without routes, nobody ever asks.
+    /// Creates `clients` clients for these routes. Without routes there are no visits.
     pub fn new(samples: Vec<Sample>, clients: usize) -> Self {
         let jars = vec![vec![None; (clients / KEEPERS).max(1)]; samples.len()];
         Self { samples: samples.into_iter().map(Arc::new).collect(), jars, sent: 0 }
     }
 
-    /// Who asks next.
+    /// Returns the next request; `None`: there are no routes.
     pub fn visit(&mut self) -> Option<Visit> {
         let routes = self.samples.len();
         let route = self.sent.checked_rem(routes)?;
@@ -68,7 +68,7 @@ impl Clients {
         Some(Visit { sample: Arc::clone(&self.samples[route]), cookie, jar })
     }
 
-    /// Hands a visitor the cookie that it was given; most throw it away.
+    /// Stores the cookie if this client keeps cookies.
     pub fn keep(&mut self, visit: &Visit, cookie: String) {
         if let Some((route, jar)) = visit.jar {
             self.jars[route][jar] = Some(cookie);

@@ -16,32 +16,32 @@ use super::clients::{Clients, Visit};
 use super::meter::{Meter, Seen};
 use crate::lab::live::{COOKIE, Door, Pool, pool};
 
-/// Requests a second, where nobody asked for another rate.
+/// Default rate, in requests a second.
 pub const RATE: f64 = 1500.0;
 
-/// How long a client waits for an answer, in real time.
+/// Time-out of a request, in real time.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// More requests than this are never under way at once: a machine that cannot keep up gets a lower rate, not a queue that everything else
-/// has to stand in too.
+/// Limit of concurrent requests. A machine that is too slow gets a lower rate instead of a growing queue that delays
+/// everything else.
 const CROWD: usize = 64;
 
 const TICK: Duration = Duration::from_millis(4);
 
-/// Requests that tell a share to a fraction of a percentage point: picks are weighted smoothly, not drawn.
+/// Number of requests that measures a share to a fraction of a percentage point. Picks are weighted evenly, not random.
 const ENOUGH: u64 = 1500;
 
-/// How long to wait for them, in real time.
+/// Time limit for them, in real time.
 const WAIT: Duration = Duration::from_secs(3);
 
-/// Clients at work. Dropping it aborts them; [`Traffic::stop`] also waits until they are gone.
+/// Running clients. Dropping it aborts them; [`Traffic::stop`] also waits until they have ended.
 pub struct Traffic {
     stop: Option<oneshot::Sender<()>>,
     task: JoinHandle<()>,
 }
 
 impl Traffic {
-    /// Starts `rate` requests a second of real time, each from the next of `clients`.
+    /// Starts `rate` requests a second of real time, one of each of `clients` in turn.
     pub fn start(doors: &[Door], clients: Clients, meter: Arc<Meter>, rate: f64) -> Self {
         let doors = doors.iter().map(|d| ((Arc::clone(&d.load_balancer), d.port), d.url.clone())).collect();
         let street = Arc::new(Street { doors, pool: pool(), clients: Mutex::new(clients), meter });
@@ -49,7 +49,7 @@ impl Traffic {
         Self { stop: Some(stop), task: tokio::spawn(flow(street, rate, stopped)) }
     }
 
-    /// Ends it; requests that are under way are not counted.
+    /// Stops it. Requests that are under way are not counted.
     pub async fn stop(mut self) {
         if let Some(stop) = self.stop.take() {
             let _ = stop.send(());
@@ -58,8 +58,9 @@ impl Traffic {
     }
 }
 
-/// Holds up its caller until the meter's window has enough requests, while the other threads of the runtime go on. A runtime that has no
-/// others is not held up.
+/// Blocks the caller until the meter's window has enough requests, while other threads of the runtime go on. Does
+/// nothing
+/// on a single-threaded runtime.
 pub fn enough(meter: &Meter) {
     let others = Handle::try_current().is_ok_and(|h| h.runtime_flavor() == RuntimeFlavor::MultiThread);
     if others {

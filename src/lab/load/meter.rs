@@ -1,4 +1,4 @@
-//! Counts what the clients of a rehearsal saw, by cluster and by target group, in windows.
+//! Counts the results of the clients' requests, by cluster and by target group, in windows.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -6,23 +6,23 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::domain::run::event::{Measured, MeasuredCluster};
 use crate::plan::model::Shares;
 
-/// What one client saw of one request.
+/// Result of one request, from the client's side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Seen<'a> {
-    /// The plan's cluster that the request was sent to; `None`: a third party's group, or no group at all.
+    /// The plan's cluster that served it; `None`: a third-party group, or no group.
     pub cluster: Option<&'a str>,
-    /// The target group that was picked; `None`: the answer did not come from one, or never came.
+    /// The target group that served it; `None`: the answer came from the load balancer itself, or there was none.
     pub group: Option<&'a str>,
-    /// No answer, or a status of 500 and above.
+    /// No answer, or a status of 500 or more.
     pub failed: bool,
 }
 
-/// Requests, and those of them that failed.
+/// Number of requests, and how many of them failed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// All.
+    /// All requests.
     pub requests: u64,
-    /// No answer, or a status of 500 and above.
+    /// No answer, or a status of 500 or more.
     pub errors: u64,
 }
 
@@ -33,10 +33,10 @@ impl Tally {
     }
 }
 
-/// What was counted since the window was opened.
+/// Counts since the window was opened.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Window {
-    /// Everything.
+    /// All requests.
     pub total: Tally,
     /// By the plan's clusters.
     pub clusters: BTreeMap<String, Tally>,
@@ -45,7 +45,7 @@ pub struct Window {
 }
 
 impl Window {
-    /// The window as a record: shares in percent of the managed part, which is what the plan's clusters got together.
+    /// Returns the window as a record. Shares are in percent of the requests that the plan's clusters received.
     pub fn measured(&self, step: usize, label: &str, planned: &Shares) -> Measured {
         let managed: u64 = planned.keys().filter_map(|c| self.clusters.get(c)).map(|t| t.requests).sum();
         let cluster = |(name, percent): (&String, &u32)| {
@@ -69,13 +69,13 @@ impl Window {
     }
 }
 
-/// In percent, to two decimals: more would promise what a count of this size cannot tell.
+/// A percentage with two decimals; a count of this size is not more precise.
 #[allow(clippy::cast_precision_loss)] // counts stay far below 2^53
 fn percent_of(part: u64, whole: u64) -> f64 {
     (part as f64 * 10_000.0 / whole as f64).round() / 100.0
 }
 
-/// The counters, shared by all clients of a rehearsal.
+/// Counters that all clients of a rehearsal share.
 #[derive(Debug, Default)]
 pub struct Meter(Mutex<Counters>);
 
@@ -92,13 +92,14 @@ impl Meter {
         self.many([seen]);
     }
 
-    /// Which window is open: what a request has to say of its start, see [`Meter::record_of`].
+    /// Number of the open window. Pass it to [`Meter::record_of`] when the request ends.
     pub fn opened(&self) -> u64 {
         self.lock().opened
     }
 
-    /// Counts one request that was sent while the window `opened` was. If that is over, it says nothing about the shares that stand now,
-    /// and only its error counts.
+    /// Counts one request that was sent in window `opened`. If that window is closed, the request says nothing about
+    /// the
+    /// present shares: only its error counts.
     pub fn record_of(&self, opened: u64, seen: Seen<'_>) {
         let mut counters = self.lock();
         if counters.opened == opened {
@@ -117,25 +118,25 @@ impl Meter {
         }
     }
 
-    /// Ends the window and opens the next.
+    /// Closes the window, returns it, and opens the next.
     pub fn window(&self) -> Window {
         let mut counters = self.lock();
         counters.opened += 1;
         std::mem::take(&mut counters.window)
     }
 
-    /// Opens the next window for shares that stand from now on. Errors since the last one was taken are kept: clients saw them.
+    /// Opens the next window because the shares changed. Errors of the closed window are kept: clients saw them.
     pub fn open(&self) {
         let errors = self.window().total.errors;
         self.lock().window.total.errors += errors;
     }
 
-    /// Requests in the window that is open.
+    /// Number of requests in the open window.
     pub fn pending(&self) -> u64 {
         self.lock().window.total.requests
     }
 
-    /// Everything since the start, whatever the windows.
+    /// Counts since the start.
     pub fn total(&self) -> Tally {
         self.lock().total
     }
@@ -156,7 +157,7 @@ impl Counters {
 
 fn tally(by: &mut BTreeMap<String, Tally>, key: Option<&str>, failed: bool) {
     let Some(key) = key else { return };
-    // Looked up by reference first: the key is almost always there, and this is the hot path of a virtual rehearsal.
+    // Look up by reference first: the key is almost always present, and this path is hot in virtual time.
     if let Some(tally) = by.get_mut(key) {
         tally.add(failed);
     } else {

@@ -1,4 +1,4 @@
-//! The load generator: clients that ask for every route of the world, and what they saw, by cluster and group.
+//! The load generator: clients that request every route of the lab, and counters of the results by cluster and group.
 
 pub mod clients;
 pub mod live;

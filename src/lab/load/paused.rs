@@ -1,4 +1,4 @@
-//! Traffic in virtual time: requests go straight to the model, a few at every tick, as the step's time passes.
+//! Traffic in virtual time: requests go straight to the model, some at every tick, while the step's time passes.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -10,16 +10,16 @@ use super::meter::{Meter, Seen};
 use crate::lab::model::{Asker, ClientRequest, Outcome, PodAnswer, Served, World};
 use crate::lab::shell::Shell;
 
-/// Requests between two settled shares, at least.
+/// Minimum number of requests between two changes of the shares.
 pub const REQUESTS: u64 = 20_000;
 
 /// An ALB's idle time-out.
 const IDLE: Duration = Duration::from_mins(1);
 
-/// Of the time that shares stand, this is how finely the requests are spread.
+/// Number of ticks over which the requests of a step are spread.
 const TICKS: u32 = 1000;
 
-/// Clients at work.
+/// Running clients. Dropping it aborts them.
 pub struct Traffic {
     state: Arc<State>,
     task: JoinHandle<()>,
@@ -32,7 +32,7 @@ struct State {
     pace: Mutex<Pace>,
 }
 
-/// How fast requests come.
+/// Rate of the requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pace {
     tick: Duration,
@@ -41,7 +41,7 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// So many requests a second, above 0, whatever the steps take.
+    /// `rate` requests a second (above 0), independent of the steps' durations.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // a rate is positive, and no rate needs more than 64 bits
     pub fn fixed(rate: f64) -> Self {
         let tick = Duration::from_secs_f64((1.0 / rate).clamp(1.0, 3600.0));
@@ -57,14 +57,14 @@ impl Pace {
 }
 
 impl Traffic {
-    /// Starts requests, each from the next of `clients`, at this pace.
+    /// Starts requests at this pace, one of each of `clients` in turn.
     pub fn start(shell: Shell, clients: Clients, meter: Arc<Meter>, pace: Pace) -> Self {
         let (clients, pace) = (Mutex::new(clients), Mutex::new(pace));
         let state = Arc::new(State { shell, meter, clients, pace });
         Self { task: tokio::spawn(flow(Arc::clone(&state))), state }
     }
 
-    /// The shares that are coming will stand for `time`: a pace that is not fixed follows.
+    /// Adapts the pace, unless it is fixed: the next shares stay for `time`.
     pub fn pace(&self, time: Duration) {
         let mut pace = self.state.pace.lock().unwrap_or_else(PoisonError::into_inner);
         if !pace.fixed {
@@ -72,14 +72,14 @@ impl Traffic {
         }
     }
 
-    /// Sends what is missing to [`REQUESTS`] in the meter's window, now: shares that stood for too short a time to be measured.
+    /// Sends, at once, what the meter's window lacks to [`REQUESTS`]: the shares changed too soon for a measurement.
     pub fn complete(&self) {
         if !self.state.pace().fixed {
             self.state.send(REQUESTS.saturating_sub(self.state.meter.pending()));
         }
     }
 
-    /// Ends it.
+    /// Stops it.
     pub async fn stop(mut self) {
         self.task.abort();
         let _ = (&mut self.task).await;

@@ -1,4 +1,4 @@
-//! The APIs' front doors: what happens to a call before and after it is carried out.
+//! Entry points of the APIs: faults, throttling, latency and the call log, around the operation itself.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::base::time::{earlier, later};
 use crate::lab::wire::query::Query;
 use crate::lab::wire::{cloudwatch, eks, elbv2, kube, sts};
 
-/// Which AWS service a call is for.
+/// The AWS service that a call is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Service {
     Elbv2,
@@ -22,7 +22,7 @@ enum Service {
 }
 
 impl Service {
-    /// By the credential scope of the signature, else by path and version.
+    /// Decides by the credential scope of the signature, else by path and version.
     fn of(request: &Request<Bytes>, query: &Query) -> Self {
         let authorization =
             request.headers().get(http::header::AUTHORIZATION).and_then(|a| a.to_str().ok()).unwrap_or_default();
@@ -47,7 +47,7 @@ impl Service {
 }
 
 impl World {
-    /// A call of AWS: ELBv2 and STS as awsQuery, EKS as JSON.
+    /// Handles an AWS call: ELBv2 and STS as awsQuery, EKS as JSON, CloudWatch as JSON or CBOR.
     pub fn aws(&mut self, request: &Request<Bytes>, now: Timestamp) -> Answer {
         self.advance(now);
         let form = if request.body().is_empty() {
@@ -143,7 +143,7 @@ impl World {
         !bucket.take(self.now, self.faults.capacity)
     }
 
-    /// The time as of which reads answer.
+    /// The time whose state reads return: now, or earlier while reads are stale.
     pub(crate) fn as_of(&self) -> Timestamp {
         earlier(self.now, self.faults.stale)
     }
@@ -163,7 +163,7 @@ impl World {
         format!("00000000-0000-4000-8000-{:012x}", self.requests)
     }
 
-    /// A call of a cluster's API. Unknown clusters answer nothing.
+    /// Handles a call of a cluster's API. An unknown cluster gives no answer.
     pub fn kube(&mut self, cluster: &str, request: &Request<Bytes>, now: Timestamp) -> KubeAnswer {
         self.advance(now);
         let latency = self.latency.kubernetes.0;
@@ -192,7 +192,8 @@ impl World {
         KubeAnswer { answer, latency, fate: Fate::Answered }
     }
 
-    /// What a watch has to say since it was last asked; empty: nothing. `None`: it has ended, or its cluster cannot be reached.
+    /// Returns the new lines of a watch, which may be empty; `None`: the watch has ended, or its cluster is
+    /// unreachable.
     pub fn watch(&mut self, cluster: &str, watch: &mut kube::Watch) -> Option<Bytes> {
         let index = self.clusters.iter().position(|c| &*c.name == cluster)?;
         if self.faults.clusters_down.contains(&index) {
@@ -202,8 +203,8 @@ impl World {
     }
 }
 
-/// Whether a header is good enough: an EKS token must be one, for this region. How old it is cannot be told, as clients may sign by another clock than the
-/// lab's; other credentials belong to kubeconfigs, and are taken as they come.
+/// Whether an `Authorization` header is accepted. An EKS token must be one of this region; its age is not checked,
+/// because clients may sign by another clock than the lab's. All other credentials are accepted.
 fn genuine(header: &str, region: &str) -> bool {
     !header.starts_with("Bearer k8s-aws-v1.")
         || kube::token::Token::read(Some(header)).is_ok_and(|t| t.region == region)

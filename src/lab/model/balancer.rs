@@ -1,4 +1,5 @@
-//! Load balancers, listeners and routes as the API keeps them. Actions and conditions are trees, so that nothing a client wrote is ever dropped.
+//! Load balancers, listeners and routes as the API stores them. Actions and conditions are JSON trees, so that no field
+//! that a client wrote is lost.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,7 +25,7 @@ pub(crate) struct Balancer {
     pub created: Timestamp,
     pub attributes: Pairs,
     pub tags: Pairs,
-    /// How many requests of the managed routes each group is owed: keeps the sum over all routes exact.
+    /// Requests of the managed routes that each group is owed: keeps the sum over all routes exact.
     pub owed: BTreeMap<usize, f64>,
 }
 
@@ -38,35 +39,35 @@ pub(crate) struct Listener {
     pub ssl_policy: Option<String>,
     pub certificates: Vec<String>,
     pub tags: Pairs,
-    /// Its default action.
+    /// Index of its default action.
     pub default: usize,
-    /// Its rules, by priority.
+    /// Indices of its rules, by priority.
     pub rules: Vec<usize>,
 }
 
 /// A listener's default action, or a rule.
 #[derive(Debug, Clone)]
 pub(crate) struct Route {
-    /// The rule's ARN; for a default action that of the listener.
+    /// The rule's ARN; for a default action the listener's ARN.
     pub arn: Arc<str>,
-    /// The ARN under which DescribeRules shows it.
+    /// The ARN that DescribeRules returns.
     pub rule_arn: String,
     pub listener: usize,
     /// `None`: the default action.
     pub priority: Option<u32>,
-    /// As they were written.
+    /// As written by the client.
     pub conditions: Vec<Value>,
-    /// As the data plane reads them.
+    /// As the data plane evaluates them.
     pub matcher: Vec<Condition>,
-    /// As they were written, by the API's field names.
+    /// As written by the client, with the API's field names.
     pub actions: Vec<Value>,
     /// Further fields of the rule, such as `Transforms`.
     pub extra: Vec<(String, Value)>,
-    /// Earlier actions, with the time until which they were true.
+    /// Earlier actions, each with the time until which it was current.
     pub before: Vec<(Timestamp, Vec<Value>)>,
-    /// What the data plane does.
+    /// The action that the data plane uses now.
     pub effective: Effective,
-    /// The last time for which a change of the data plane is planned: changes never overtake each other.
+    /// Time of the last scheduled change of the data plane: changes never overtake each other.
     pub propagates: Timestamp,
     pub tags: Pairs,
     /// Whether the plan moves it.
@@ -75,13 +76,13 @@ pub(crate) struct Route {
 }
 
 impl Route {
-    /// The actions as they were at a time.
+    /// Returns the actions that were current at a time.
     pub fn actions_at(&self, time: Timestamp) -> &[Value] {
         self.before.iter().find(|(until, _)| *until > time).map_or(&self.actions, |(_, actions)| actions)
     }
 }
 
-/// The groups of an action tree, with weights; a lone group has the weight 1.
+/// Returns the groups of the forward action with their weights. A single group has weight 1.
 pub(crate) fn weights(actions: &[Value]) -> Vec<(&str, u32)> {
     let Some(forward) = actions.iter().find(|a| a["Type"] == "forward") else { return Vec::new() };
     match forward["ForwardConfig"]["TargetGroups"].as_array() {
@@ -96,7 +97,7 @@ pub(crate) fn weights(actions: &[Value]) -> Vec<(&str, u32)> {
     }
 }
 
-/// A number that may be spelled as text.
+/// Reads a number, which may be written as text.
 pub(crate) fn number(value: &Value) -> Option<u32> {
     value.as_u64().and_then(|n| u32::try_from(n).ok()).or_else(|| value.as_str()?.parse().ok())
 }

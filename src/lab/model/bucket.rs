@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use crate::lab::scenario::model::Bucket as Limit;
 
-/// A bucket of tokens, filled steadily.
+/// A token bucket with a constant fill rate.
 #[derive(Debug, Clone)]
 pub(crate) struct Bucket {
     limit: Limit,
@@ -13,17 +13,18 @@ pub(crate) struct Bucket {
 }
 
 impl Bucket {
-    /// A full one.
+    /// Creates a full bucket.
     pub fn new(limit: Limit, now: Timestamp) -> Self {
         Self { limit, tokens: limit.burst, filled: now }
     }
 
-    /// One that never runs out.
+    /// Creates a bucket that never runs out.
     pub fn bottomless(now: Timestamp) -> Self {
         Self::new(Limit { burst: f64::INFINITY, per_second: 0.0 }, now)
     }
 
-    /// Takes a token, if there is one. `capacity` (0–1) is what a throttling fault leaves of the bucket.
+    /// Takes a token and returns whether there was one. `capacity` (0–1) is what a throttling fault leaves of the
+    /// bucket.
     pub fn take(&mut self, now: Timestamp, capacity: f64) -> bool {
         let elapsed = now.duration_since(self.filled).as_secs_f64().max(0.0);
         self.filled = now;

@@ -1,4 +1,4 @@
-//! Clusters: their objects, and the processes behind their pods.
+//! Clusters: their objects, and the processes of their pods.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -12,7 +12,7 @@ use super::queue::Due;
 use super::{PodId, World};
 use crate::lab::objects::{Kind, Objects, stamp};
 
-/// From a change of a pod's process until the kubelet has seen it.
+/// Delay between a change of a pod's process and the kubelet's reaction.
 const KUBELET: Duration = Duration::from_secs(5);
 
 /// Namespace and name.
@@ -21,27 +21,27 @@ pub(super) type Place = (String, String);
 /// A cluster.
 #[derive(Debug, Clone)]
 pub(crate) struct Cluster {
-    /// The plan's name.
+    /// Name in the plan.
     pub name: Arc<str>,
-    /// EKS's name.
+    /// EKS name.
     pub eks: String,
     /// Kubernetes version, such as `1.33`.
     pub version: String,
     pub endpoint: String,
     pub ca: String,
     pub objects: Objects,
-    /// The revision of the objects that the controllers have acted on.
+    /// The last revision of the objects that the controllers have acted on.
     pub seen: u64,
-    /// Whether they are about to act.
+    /// Whether a reconciliation is scheduled.
     pub planned: bool,
-    /// Pods of this cluster have addresses `10.NUMBER.x.y`.
+    /// Second octet of the pods' addresses, `10.NUMBER.x.y`.
     pub number: u8,
     pub addresses: u16,
     /// What the lab knows about Deployments beyond their objects.
     pub deployments: BTreeMap<Place, Behaviour>,
-    /// What the binding controller has last done for each binding.
+    /// What the binding controller has last written for each binding.
     pub bound: BTreeMap<Place, Bound>,
-    /// EC2 instances, with addresses.
+    /// EC2 instances with their addresses.
     pub nodes: Vec<(String, Ipv4Addr)>,
 }
 
@@ -52,15 +52,15 @@ pub(crate) struct Behaviour {
     pub workload: String,
     pub startup: Duration,
     pub pre_stop: Duration,
-    /// Replicas at the start: what the whole traffic needs.
+    /// Replicas at the start: enough for all traffic.
     pub whole: u32,
-    /// What its HPA would like to have; `None`: by share.
+    /// Replicas that its HPA wants; `None`: derived from the share.
     pub wants: Option<u32>,
-    /// Since when its HPA would like to have fewer.
+    /// Since when its HPA wants fewer.
     pub surplus: Option<jiff::Timestamp>,
 }
 
-/// What the binding controller has done for a binding.
+/// Last result of the binding controller for a binding.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Bound {
     pub generation: u64,
@@ -68,7 +68,7 @@ pub(crate) struct Bound {
     pub targets: Vec<(String, u16)>,
 }
 
-/// A Deployment as its pods are made from it.
+/// The Deployment's data from which its pods are made.
 pub(super) struct Blueprint<'a> {
     pub namespace: &'a str,
     pub deployment: &'a str,
@@ -78,7 +78,7 @@ pub(super) struct Blueprint<'a> {
 }
 
 impl World {
-    /// Makes a pod. `warm`: it serves already.
+    /// Creates a pod. `warm`: it serves at once.
     pub(super) fn make_pod(&mut self, cluster: usize, from: &Blueprint<'_>, warm: bool) -> PodId {
         let id = PodId(u32::try_from(self.pods.len()).unwrap_or(u32::MAX));
         let place = (from.namespace.to_owned(), from.deployment.to_owned());
@@ -130,7 +130,7 @@ impl World {
         id
     }
 
-    /// Tells a pod to end: it leaves its Services at once, and serves until its pre-stop time is over.
+    /// Terminates a pod: it leaves its Services at once and serves until its pre-stop time is over.
     pub(super) fn end_pod(&mut self, id: PodId) {
         let pod = &mut self.pods[id.0 as usize];
         let Some(cluster) = pod.cluster else { return };
@@ -173,7 +173,7 @@ impl World {
         }
     }
 
-    /// The kubelet looks whether a pod serves.
+    /// The kubelet checks whether a pod serves.
     pub(super) fn pod_observed(&mut self, id: PodId) {
         let pod = &mut self.pods[id.0 as usize];
         let serving = pod.phase == Phase::Running && !pod.trouble.dead;
@@ -183,12 +183,12 @@ impl World {
         }
     }
 
-    /// The kubelet will look soon.
+    /// Schedules the kubelet's next check of a pod.
     pub(super) fn observe_later(&mut self, id: PodId) {
         self.plan_in(KUBELET, Due::PodObserved(id));
     }
 
-    /// A pod's target is healthy: its readiness gates pass.
+    /// Passes a pod's readiness gates, because its target is healthy.
     pub(super) fn gate_passes(&mut self, id: PodId) {
         let pod = &mut self.pods[id.0 as usize];
         if !pod.gates.is_empty() && !pod.gates_passed {
@@ -197,7 +197,7 @@ impl World {
         }
     }
 
-    /// Writes a pod's condition into its object.
+    /// Writes a pod's status into its object.
     fn show_pod(&mut self, id: PodId) {
         let pod = &self.pods[id.0 as usize];
         let Some(cluster) = pod.cluster else { return };
@@ -229,7 +229,7 @@ impl World {
         self.controllers_later(cluster);
     }
 
-    /// The controllers of a cluster act soon, if there is something to act on.
+    /// Schedules a cluster's controllers, if its objects have changed.
     pub(super) fn controllers_later(&mut self, cluster: usize) {
         let home = &mut self.clusters[cluster];
         if !home.planned && home.objects.revision() != home.seen {
@@ -239,7 +239,7 @@ impl World {
         }
     }
 
-    /// The pods of a Deployment that are not ending, oldest first.
+    /// Returns the pods of a Deployment that are not terminating, oldest first.
     pub(super) fn pods_of(&self, cluster: usize, namespace: &str, deployment: &str) -> Vec<PodId> {
         let of = |p: &Pod| p.cluster == Some(cluster) && p.namespace == namespace && p.deployment == deployment;
         let numbered = (0..).zip(&self.pods);
@@ -254,7 +254,7 @@ fn gates(value: &Value) -> Vec<String> {
     value.as_array().into_iter().flatten().filter_map(|g| g["conditionType"].as_str().map(str::to_owned)).collect()
 }
 
-/// A JSON object of texts.
+/// Reads a JSON object of strings.
 pub(super) fn texts(value: &Value) -> BTreeMap<String, String> {
     value.as_object().into_iter().flatten().filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned()))).collect()
 }

@@ -2,21 +2,21 @@
 
 use serde_json::Value;
 
-/// A condition that the lab's clients can meet or fail.
+/// A condition, reduced to what the lab's clients can meet or fail.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Condition {
-    /// One of these path patterns; case counts.
+    /// One of these path patterns; case-sensitive.
     Path(Vec<String>),
-    /// One of these host patterns; case does not count.
+    /// One of these host patterns; case-insensitive.
     Host(Vec<String>),
     /// One of these methods. The lab's clients send GET.
     Method(Vec<String>),
-    /// Something that the lab's clients never send, such as a header.
+    /// Anything that the lab's clients never send, such as a header.
     Never,
 }
 
 impl Condition {
-    /// Reads a condition of the API: `Field` with `Values`, or with a configuration of its own.
+    /// Reads a condition of the API: `Field` with `Values` or with its own configuration.
     pub fn read(tree: &Value) -> Self {
         let values = |config: &str| {
             let list = tree[config]["Values"].as_array().or_else(|| tree["Values"].as_array());
@@ -43,7 +43,7 @@ impl Condition {
     }
 }
 
-/// Whether a text matches a pattern, in which `*` stands for any characters and `?` for exactly one.
+/// Whether a text matches a pattern, in which `*` matches any characters and `?` exactly one.
 fn like(pattern: &[u8], text: &[u8]) -> bool {
     let (mut p, mut t) = (0, 0);
     let mut retry = None;

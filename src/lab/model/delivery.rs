@@ -1,4 +1,4 @@
-//! The data plane: which route a request matches, which group and which target it goes to.
+//! The data plane: which route a request matches, and which group and target it goes to.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use super::{ClientRequest, Condition, Due, Outcome, Pick, PodId, Route, World};
 use crate::base::time::later;
 
 impl World {
-    /// Sends a client's request somewhere, as the load balancer does.
+    /// Routes a client's request as the load balancer does.
     pub fn pick(&mut self, request: &ClientRequest<'_>, now: jiff::Timestamp) -> Pick {
         if self.queue.next().is_some_and(|at| at <= now) {
             self.advance(now);
@@ -76,7 +76,8 @@ impl World {
         Some(*rule.unwrap_or(&listener.default))
     }
 
-    /// The group that a cookie binds a client to: as long as it is good and the group still stands in the action, whatever its weight.
+    /// The group that a cookie binds a client to: until the cookie expires or the group leaves the action, whatever its
+    /// weight.
     fn bound(&self, route: usize, cookie: &str) -> Option<usize> {
         let effective = &self.routes[route].effective;
         effective.sticky?;
@@ -85,12 +86,12 @@ impl World {
         (expires > self.now.as_second() && effective.entries().iter().any(|e| e.group == group)).then_some(group)
     }
 
-    /// What a pod answers. Which requests of a partly failing pod fail depends on how many it has had.
+    /// Returns a pod's answer. Which requests of a partly failing pod fail depends on how many it has had.
     pub fn respond(&self, pod: PodId, asker: super::Asker) -> super::PodAnswer {
         self.pods.get(pod.0 as usize).map_or(super::PodAnswer::Refused, |p| p.answer(asker))
     }
 
-    /// Every pod that is not gone.
+    /// Returns every pod that still exists.
     pub fn pods(&self) -> Vec<super::PodPlace> {
         let numbered = (0..).zip(&self.pods);
         numbered
@@ -106,7 +107,8 @@ impl World {
             .collect()
     }
 
-    /// Plans that a route's present actions reach the data plane, a little later and never before an earlier change.
+    /// Schedules a route's present actions for the data plane, after the propagation delay and never before an earlier
+    /// change.
     pub(crate) fn spread(&mut self, route: usize) {
         let phase = self.random.f64();
         let effective = Effective::read(&self.routes[route].actions, &self.group_index, phase);
@@ -122,7 +124,7 @@ impl World {
         self.routes[route].effective = effective;
     }
 
-    /// The share that a cluster has on the routes that the plan moves, 0–1, as it is written: the smallest and the largest of any route.
+    /// The written share of a cluster on the managed routes, 0–1: the smallest and the largest of any route.
     pub(crate) fn shares(&self, cluster: usize) -> Option<(f64, f64)> {
         let mut range: Option<(f64, f64)> = None;
         for route in self.routes.iter().filter(|r| !r.deleted && r.managed) {
@@ -141,7 +143,8 @@ impl World {
         range
     }
 
-    /// A request that reaches a route, where its conditions are such that a client can meet them.
+    /// Returns load balancer, port, host and path of a request that reaches a route; `None`: no client can meet its
+    /// conditions.
     pub(super) fn example(&self, route: &Route) -> Option<(String, u16, String, String)> {
         let listener = &self.listeners[route.listener];
         let balancer = &self.balancers[listener.balancer];

@@ -1,4 +1,4 @@
-//! Faults: nowhere else does anything go wrong.
+//! The faults of a scenario. Every failure of the lab comes from here.
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,34 +14,34 @@ use super::{OperatorRequest, PodId, World};
 use crate::base::time::later;
 use crate::lab::scenario::fault::{Fault, Says, ShareReached};
 
-/// The faults of a scenario, and what of them is in force.
+/// The scenario's faults, and those that are active.
 #[derive(Debug, Clone)]
 pub(crate) struct Faults {
     pub list: Vec<Fault>,
-    /// Whether a fault's condition has come true.
+    /// Whether a fault's condition has been met, by index.
     pub met: Vec<bool>,
-    /// AWS cannot be reached.
+    /// AWS is unreachable.
     pub aws_down: bool,
-    /// Clusters that cannot be reached, by index.
+    /// Indices of the clusters that are unreachable.
     pub clusters_down: Vec<usize>,
-    /// Credentials count as expired.
+    /// Credentials have expired.
     pub expired: bool,
-    /// Of every 100 calls so many are throttled.
+    /// Percentage of AWS calls that are throttled.
     pub throttled: u32,
-    /// What is left of the buckets, 0–1.
+    /// Remaining capacity of the token buckets, 0–1.
     pub capacity: f64,
-    /// How old answers are.
+    /// Age of the state that reads return.
     pub stale: Duration,
-    /// Writes that will not be answered: how late each is carried out; `None`: never.
+    /// Writes that get no answer: the delay after which each is carried out; `None`: never.
     pub late: Vec<Option<Duration>>,
-    /// When the run dies, and for how long.
+    /// The process is to crash and to restart after this time.
     pub crash: Option<Duration>,
     pub requests: Vec<OperatorRequest>,
-    /// What metric gates say, other than that all is well, by their names.
+    /// Results of metric gates by gate name, where they do not pass.
     pub gates: BTreeMap<String, Says>,
-    /// Commands and hooks that fail, by their names, and whether what takes them back does.
+    /// Names of commands and hooks that fail; `true`: the undo fails.
     pub hooks: BTreeSet<(String, bool)>,
-    /// What has happened, for people.
+    /// Messages about what the faults have done.
     pub told: Vec<(Timestamp, String)>,
 }
 
@@ -67,7 +67,7 @@ impl Faults {
 }
 
 impl World {
-    /// The run tells that it starts a step.
+    /// The run reports that it starts a step.
     pub fn step(&mut self, number: usize, name: Option<&str>, now: Timestamp) {
         self.advance(now);
         for index in 0..self.faults.list.len() {
@@ -77,24 +77,24 @@ impl World {
         }
     }
 
-    /// What the scenario's operator asks of the run, since the last call.
+    /// Returns the operator requests of the scenario since the last call.
     pub fn operator_requests(&mut self, now: Timestamp) -> Vec<OperatorRequest> {
         self.advance(now);
         std::mem::take(&mut self.faults.requests)
     }
 
-    /// Whether the run is to die now, and after how long it is to be started again. Told once.
+    /// Returns, once, that the process is to crash now, and after how long to restart it.
     pub fn crash_due(&mut self, now: Timestamp) -> Option<Duration> {
         self.advance(now);
         self.faults.crash.take()
     }
 
-    /// What faults have done so far, in words, with the time.
+    /// Messages about what the faults have done so far, with the time.
     pub fn told(&self) -> &[(Timestamp, String)] {
         &self.faults.told
     }
 
-    /// Looks whether conditions on shares have come true, after any write.
+    /// Checks conditions on shares. Call it after every write.
     pub(crate) fn shares_changed(&mut self) {
         for index in 0..self.faults.list.len() {
             let holds =
@@ -106,7 +106,7 @@ impl World {
     fn reached(&self, wanted: &ShareReached) -> bool {
         let Some(cluster) = self.cluster_index(&wanted.cluster) else { return false };
         let Some((low, high)) = self.shares(cluster) else { return false };
-        // Weights are whole numbers: half a percentage point is as good as there.
+        // Weights are integers: half a percentage point counts as reached.
         wanted.at_least.is_none_or(|least| low * 100.0 >= least - 0.5)
             && wanted.at_most.is_none_or(|most| high * 100.0 <= most + 0.5)
     }
@@ -179,7 +179,7 @@ impl World {
         }
     }
 
-    /// Flapping pods go down, or come up again.
+    /// Stops or restarts flapping pods.
     pub(super) fn flap(&mut self, index: usize, down: bool, left: Option<u32>) {
         let Some(flap) = self.faults.list[index].flap.clone() else { return };
         if left == Some(0) {
@@ -230,7 +230,7 @@ impl World {
 
     pub(super) fn fault_ends(&mut self, index: usize) {
         let fault = self.faults.list[index].clone();
-        self.tell(format!("over: {}", fault.words()));
+        self.tell(format!("ended: {}", fault.words()));
         if let Some(kill) = &fault.kill {
             self.heal(&kill.cluster, kill.workload.as_deref());
         }
@@ -278,7 +278,7 @@ impl World {
         }
     }
 
-    /// All troubles of a cluster's pods end.
+    /// Ends all faults of a cluster's pods.
     fn heal(&mut self, cluster: &str, workload: Option<&str>) {
         for pod in self.chosen(cluster, workload, None) {
             let own = &mut self.pods[pod.0 as usize];
@@ -292,7 +292,7 @@ impl World {
         self.observe_later(pod);
     }
 
-    /// The pods of a cluster's workload, or the first so many percent of them, but at least one.
+    /// Returns the pods of a cluster's workload, or the first `percent` of them, but at least one.
     fn chosen(&self, cluster: &str, workload: Option<&str>, percent: Option<u32>) -> Vec<PodId> {
         let mut all = Vec::new();
         for (cluster, (namespace, deployment)) in self.deployments(cluster, workload) {
@@ -316,7 +316,7 @@ impl World {
             .collect()
     }
 
-    /// How late something happens from now.
+    /// Returns the time `delay` from now.
     pub(super) fn later(&self, delay: Duration) -> Timestamp {
         later(self.now, delay)
     }
@@ -338,7 +338,7 @@ impl Fault {
         of.into_iter().flatten().next().map(|p| p.0)
     }
 
-    /// The verb with what it says, as in the scenario.
+    /// The fault's verb and its parameters, as JSON.
     fn words(&self) -> String {
         let mut value = serde_json::to_value(self).unwrap_or_default();
         if let Some(map) = value.as_object_mut() {

@@ -1,4 +1,4 @@
-//! What other people and their tools do to the world, as faults play it.
+//! Changes by other people and tools, as faults cause them.
 
 use serde_json::Value;
 
@@ -9,7 +9,7 @@ use crate::lab::objects::Kind;
 use crate::lab::scenario::fault::{ForeignWrite, RuleRef};
 
 impl World {
-    /// Someone changes the weights of an action.
+    /// Changes the weights of an action.
     pub(super) fn foreign_write(&mut self, write: &ForeignWrite) {
         let Some(listener) = self.find_listener(write.load_balancer.as_deref(), write.listener) else { return };
         let rules = &self.listeners[listener].rules;
@@ -33,7 +33,7 @@ impl World {
         self.write_actions(route, actions);
     }
 
-    /// Someone deletes a rule.
+    /// Deletes a rule.
     pub(super) fn foreign_delete(&mut self, rule: &RuleRef) {
         let Some(listener) = self.find_listener(rule.load_balancer.as_deref(), rule.listener) else { return };
         let mut rules = self.listeners[listener].rules.iter().copied();
@@ -51,7 +51,7 @@ impl World {
         self.listeners.iter().position(fits)
     }
 
-    /// Replaces a route's actions, and lets that spread.
+    /// Replaces a route's actions and schedules their propagation.
     pub(crate) fn write_actions(&mut self, route: usize, actions: Vec<Value>) {
         let now = self.now;
         let own = &mut self.routes[route];
@@ -65,7 +65,7 @@ impl World {
         self.shares_changed();
     }
 
-    /// A new rule of a listener, without conditions and actions yet.
+    /// Adds a rule to a listener, without conditions and actions, and returns its index.
     pub(crate) fn add_rule(&mut self, listener: usize, priority: u32, tags: super::Pairs) -> usize {
         let prefix = self.listeners[listener].arn.replacen(":listener/", ":listener-rule/", 1);
         let arn = format!("{prefix}/{}", self.identifier());
@@ -93,7 +93,7 @@ impl World {
         index
     }
 
-    /// Takes a rule away.
+    /// Removes a rule.
     pub(crate) fn delete_route(&mut self, route: usize) {
         self.routes[route].deleted = true;
         let listener = self.routes[route].listener;
@@ -102,7 +102,7 @@ impl World {
         self.shares_changed();
     }
 
-    /// A Deployment or its autoscaler gets other numbers.
+    /// Changes the replicas of a Deployment, or the limits of its autoscaler.
     pub(super) fn rescale(
         &mut self,
         cluster: usize,
@@ -127,7 +127,7 @@ impl World {
         self.controllers_later(cluster);
     }
 
-    /// A new version of a Deployment is rolled out.
+    /// Rolls out a new version of a Deployment.
     pub(super) fn new_version(&mut self, cluster: usize, place: &Place, health_status: u16) {
         let (now, version) = (self.now, self.later(std::time::Duration::ZERO).as_second());
         self.clusters[cluster].objects.update(Kind::Deployment, &place.0, &place.1, now, |d| {

@@ -1,4 +1,4 @@
-//! Target groups, their targets, and the life of a target: registered, checked, healthy, failing, draining.
+//! Target groups, their targets, and a target's states.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -20,16 +20,16 @@ pub(crate) struct Group {
     pub port: u16,
     pub target_type: String,
     pub vpc: String,
-    /// Index of the cluster that the plan gives it to; `None`: third-party.
+    /// Index of the cluster that the plan assigns it to; `None`: third-party.
     pub cluster: Option<usize>,
     pub check: Check,
     pub attributes: Pairs,
     pub tags: Pairs,
-    /// Load balancers that refer to it, by index: only then are its targets checked.
+    /// Indices of the load balancers that use it. Its targets are checked only if there is one.
     pub attached: Vec<usize>,
     /// By address or instance, and port.
     pub targets: BTreeMap<(Arc<str>, u16), Registered>,
-    /// Where requests go, as far as it is worked out.
+    /// Targets that get requests; `None`: to be computed.
     pub routable: Option<Vec<Destination>>,
     pub turn: usize,
 }
@@ -42,7 +42,7 @@ pub(crate) struct Destination {
     pub port: u16,
 }
 
-/// How targets are checked.
+/// Health check settings.
 #[derive(Debug, Clone)]
 pub(crate) struct Check {
     pub enabled: bool,
@@ -58,7 +58,7 @@ pub(crate) struct Check {
 }
 
 impl Check {
-    /// Whether a status is what the matcher wants: `200`, `200,302`, `200-299`.
+    /// Whether a status satisfies the matcher: `200`, `200,302`, `200-299`.
     pub fn accepts(&self, status: u16) -> bool {
         self.matcher.split(',').any(|part| match part.split_once('-') {
             Some((low, high)) => {
@@ -73,7 +73,7 @@ impl Check {
 /// A registered target.
 #[derive(Debug, Clone)]
 pub(crate) struct Registered {
-    /// Which registration this is: things that were due for an earlier one are void.
+    /// Number of this registration: events of an earlier one are ignored.
     pub registration: u64,
     pub pod: Option<PodId>,
     pub zone: String,
@@ -85,23 +85,23 @@ pub(crate) struct Registered {
 /// A target's state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum State {
-    /// The group is attached nowhere.
+    /// The group is not attached to a load balancer.
     Unused,
-    /// Registered; not checked yet.
+    /// Registered, not checked yet.
     Registering,
-    /// The first checks run.
+    /// Initial health checks are running.
     Checking,
     Healthy,
-    /// With the reason.
+    /// With the reason code.
     Unhealthy(&'static str),
-    /// Until then.
+    /// Until this time.
     Draining(Timestamp),
-    /// Health checks are off.
+    /// Health checks are disabled.
     Unchecked,
 }
 
 impl State {
-    /// State, reason and description as the API spells them.
+    /// State, reason and description in the API's terms.
     pub fn words(&self) -> (&'static str, Option<&'static str>, Option<&'static str>) {
         match self {
             Self::Unused => (
@@ -130,14 +130,16 @@ impl State {
         }
     }
 
-    /// Whether health checks go to it.
+    /// Whether it gets health checks.
     pub fn checked(&self) -> bool {
         matches!(self, Self::Checking | Self::Healthy | Self::Unhealthy(_))
     }
 }
 
 impl Registered {
-    /// Counts a health check's result: healthy after one pass at first, again only after the whole threshold; unhealthy after enough failures.
+    /// Records a health check's result. A new target is healthy after one success, others after the healthy threshold;
+    /// a target
+    /// is unhealthy after the unhealthy threshold.
     pub fn count(&mut self, check: &Check, result: ProbeResult) {
         let failure = match result {
             ProbeResult::Status(status) if check.accepts(status) => None,
@@ -168,7 +170,9 @@ impl Group {
         Duration::from_secs(seconds.unwrap_or(300))
     }
 
-    /// Where the next request goes: the healthy ones in turn; all failing ones where none is healthy (fail-open); `None`: 503.
+    /// Returns the target of the next request: the healthy ones in turn; if none is healthy, all unhealthy ones
+    /// (fail-open);
+    /// `None`: the load balancer answers 503.
     pub fn next(&mut self, place: impl Fn(PodId) -> Option<Ipv4Addr>) -> Option<Destination> {
         if self.routable.is_none() {
             let pick = |wanted: fn(&State) -> bool| -> Vec<Destination> {

@@ -1,4 +1,4 @@
-//! Health checks: when they are due, who carries them out, and what their results do.
+//! Health checks: when they are due, who runs them, and what their results change.
 
 use std::sync::Arc;
 
@@ -9,13 +9,13 @@ use super::queue::{Due, TargetRef};
 use super::{Asker, PodAnswer, Probe, ProbeResult, World};
 
 impl World {
-    /// The health checks that the shell is to carry out now. Empty while the model checks by itself.
+    /// Returns the health checks that the caller has to run now. Empty while the model runs them itself.
     pub fn probes_due(&mut self, now: Timestamp) -> Vec<Probe> {
         self.advance(now);
         std::mem::take(&mut self.probes)
     }
 
-    /// Tells what a health check of the shell found.
+    /// Records the result of a health check that the caller ran.
     pub fn probed(&mut self, probe: &Probe, result: ProbeResult, now: Timestamp) {
         self.advance(now);
         let Some(group) = self.group_index.get(&probe.group).copied() else { return };

@@ -1,4 +1,4 @@
-//! A look at the world from outside: what is so, without a call of any API, and without its delays and faults.
+//! Reads the model's state directly, without an API call, and so without its delays and faults.
 
 use std::collections::BTreeMap;
 
@@ -7,10 +7,10 @@ use serde_json::Value;
 use super::World;
 use super::group::State;
 
-/// The world at one moment.
+/// The model's state at one moment.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Snapshot {
-    /// Actions of every route that is not deleted, by the ARN under which it is written, in the API's own field names.
+    /// Actions of every existing route, by the ARN of its listener or rule, with the API's field names.
     pub routes: BTreeMap<String, Vec<Value>>,
     /// The number of healthy targets, by target group ARN.
     pub healthy: BTreeMap<String, u32>,
@@ -19,7 +19,7 @@ pub struct Snapshot {
 }
 
 impl World {
-    /// What is so as of the last call.
+    /// Returns the state as of the last call.
     pub fn snapshot(&self) -> Snapshot {
         let routes = self.routes.iter().filter(|r| !r.deleted).map(|r| (r.arn.to_string(), r.actions.clone()));
         let healthy = self.groups.iter().map(|g| {

@@ -1,6 +1,8 @@
-//! The model of the world: load balancers, clusters, pods and faults, as plain values that change only when they are called.
+//! The model of the lab: load balancers, clusters, pods and faults, as plain values that change only when called.
 //!
-//! Synchronous: no async, no sockets, no clock may enter here; time comes in with every call. The same calls with the same seed give the same world.
+//! It is synchronous: no async code, no sockets and no clock belong here. Each call passes the time. The same calls
+//! with the
+//! same seed give the same state.
 
 mod api;
 mod balancer;
@@ -45,7 +47,7 @@ use faults::Faults;
 use pod::Pod;
 use queue::{Due, Queue, TargetRef};
 
-/// The world of a lab.
+/// The state of the lab.
 #[derive(Debug, Clone)]
 pub struct World {
     now: Timestamp,
@@ -68,7 +70,7 @@ pub struct World {
     registrations: u64,
     faults: Faults,
     calls: Vec<Call>,
-    /// How many of them are reads.
+    /// Number of reads among them.
     reads: usize,
     requests: u64,
     self_probing: bool,
@@ -91,7 +93,7 @@ impl World {
         self.now
     }
 
-    /// Lets everything happen that is due until then, in order. Time never goes back.
+    /// Handles all events that are due until then, in order. Time never goes back.
     pub fn advance(&mut self, now: Timestamp) {
         while let Some((at, due)) = self.queue.pop(now) {
             self.now = self.now.max(at);
@@ -100,33 +102,33 @@ impl World {
         self.now = self.now.max(now);
     }
 
-    /// When something is due next.
+    /// Time of the next event.
     pub fn next(&self) -> Option<Timestamp> {
         self.queue.next()
     }
 
-    /// Whether the model carries out health checks itself (the start), or hands them to the shell by [`World::probes_due`].
+    /// Whether the model runs the health checks itself (the default) or returns them by [`World::probes_due`].
     pub fn set_self_probing(&mut self, on: bool) {
         self.self_probing = on;
     }
 
-    /// The listeners: port and protocol, of every load balancer.
+    /// Port and protocol of every listener of every load balancer.
     pub fn listeners(&self) -> Vec<(u16, String)> {
         self.listeners.iter().map(|l| (l.port, l.protocol.clone())).collect()
     }
 
-    /// The listeners with the names of their load balancers.
+    /// Load balancer name, port and protocol of every listener.
     pub fn listeners_of(&self) -> Vec<(String, u16, String)> {
         self.listeners.iter().map(|l| (self.balancers[l.balancer].name.clone(), l.port, l.protocol.clone())).collect()
     }
 
-    /// For each route that the plan moves something that a client may ask to reach it: load balancer, port, host, path.
+    /// Returns, for each managed route, a request that reaches it: load balancer, port, host, path.
     pub fn reachable(&self) -> Vec<(String, u16, String, String)> {
         let alive = self.routes.iter().filter(|r| !r.deleted && r.managed);
         alive.filter_map(|r| self.example(r)).collect()
     }
 
-    /// The clusters, by the plan's names.
+    /// Names of the clusters in the plan.
     pub fn clusters(&self) -> Vec<String> {
         self.clusters.iter().map(|c| c.name.to_string()).collect()
     }
@@ -136,8 +138,8 @@ impl World {
         &self.region
     }
 
-    /// The kubeconfig contexts of a cluster: the plan's own; or its EKS name, and its ARN, which `aws eks update-kubeconfig` uses; else its
-    /// name in the plan.
+    /// The kubeconfig contexts of a cluster: the plan's `kubeContext`; or the EKS name, and the ARN that
+    /// `aws eks update-kubeconfig` uses; else the cluster's name in the plan.
     pub fn contexts(&self, cluster: &str) -> Vec<String> {
         let planned = self.plan.clusters.iter().find(|c| c.name == cluster);
         match planned.map(|c| &c.access) {
@@ -150,18 +152,18 @@ impl World {
         }
     }
 
-    /// The load that the scenario asks for.
+    /// The load that the scenario defines.
     pub fn load(&self) -> &Load {
         &self.load
     }
 
-    /// The calls of the APIs so far, in order: everything that was meant to change something, and of the reads the latest,
-    /// at least ten thousand of them.
+    /// The API calls so far, in order: all mutating ones, and at least the last 10,000 reads.
     pub fn calls(&self) -> &[Call] {
         &self.calls
     }
 
-    /// Where a cluster's API is served, and its CA as PEM in base64: what DescribeCluster answers. Unknown names are ignored.
+    /// Sets the URL of a cluster's API and its CA (PEM in base64), which DescribeCluster returns. Unknown clusters are
+    /// ignored.
     pub fn set_endpoint(&mut self, cluster: &str, url: &str, ca: &str) {
         if let Some(cluster) = self.clusters.iter_mut().find(|c| &*c.name == cluster) {
             url.clone_into(&mut cluster.endpoint);
@@ -193,12 +195,12 @@ impl World {
         self.queue.plan(at, due);
     }
 
-    /// An identifier of 16 hexadecimal digits.
+    /// Returns a random identifier of 16 hexadecimal digits.
     pub(crate) fn identifier(&mut self) -> String {
         format!("{:016x}", self.random.u64(..))
     }
 
-    /// The time of the world, for views.
+    /// The current time, for the wire encoders.
     pub(crate) fn time(&self) -> Timestamp {
         self.now
     }
@@ -220,5 +222,5 @@ impl World {
     }
 }
 
-/// A run of days reads millions of times: so many reads are kept in the log of calls.
+/// Minimum number of reads that the call log keeps. A run of several days makes millions.
 const READS: usize = 10_000;

@@ -1,4 +1,4 @@
-//! Pods as processes: whether they serve, and what they answer. Their objects are the cluster's.
+//! Pods as processes: whether they serve, and what they answer. Their Kubernetes objects belong to the cluster.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -8,35 +8,35 @@ use std::time::Duration;
 
 use super::seam::{Asker, PodAnswer};
 
-/// How long a healthy pod takes to answer.
+/// Response time of a healthy pod.
 const QUICK: Duration = Duration::from_millis(3);
 
 /// A pod.
 #[derive(Debug, Clone)]
 pub(crate) struct Pod {
-    /// Index of the cluster; `None`: it stands outside.
+    /// Index of the cluster; `None`: it runs outside the plan's clusters.
     pub cluster: Option<usize>,
     pub namespace: String,
     pub name: Arc<str>,
-    /// Name of its Deployment; empty where it has none.
+    /// Name of its Deployment; empty if it has none.
     pub deployment: String,
-    /// Hash of the template that it was made from.
+    /// Hash of its pod template.
     pub template: String,
     pub labels: BTreeMap<String, String>,
     pub ip: Ipv4Addr,
     pub port: u16,
     pub phase: Phase,
-    /// Whether the kubelet has seen it serving.
+    /// Whether the kubelet considers it serving.
     pub serving: bool,
-    /// Types of its readiness gates, and whether they have passed.
+    /// Types of its readiness gates.
     pub gates: Vec<String>,
     pub gates_passed: bool,
-    /// What its health checks answer.
+    /// Status of its health checks.
     pub health_status: u16,
     pub trouble: Trouble,
 }
 
-/// Where a pod is in its life.
+/// Phase of a pod.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Phase {
     Starting,
@@ -45,25 +45,26 @@ pub(crate) enum Phase {
     Gone,
 }
 
-/// What faults do to a pod.
+/// Active faults of a pod.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Trouble {
-    /// The process is down.
+    /// The process is not running.
     pub dead: bool,
-    /// It answers this much later.
+    /// Additional response time.
     pub slow: Duration,
     /// It answers with an error.
     pub error: Option<Failing>,
 }
 
-/// A pod that answers with errors.
+/// A fault that makes a pod answer with errors.
 #[derive(Debug, Clone)]
 pub(crate) struct Failing {
     pub status: u16,
-    /// Of the requests, 0–100.
+    /// Percentage of the requests that fail, 0–100.
     pub percent: u32,
     pub clients_only: bool,
-    /// How much of an error is due, in percent. A cell, because asking a pod changes nothing else in the world.
+    /// Accumulated percentage: at 100 the next request fails. A cell, because a request changes nothing else in the
+    /// model.
     pub due: Cell<u32>,
 }
 
@@ -78,7 +79,7 @@ impl Pod {
         self.phase == Phase::Running && self.serving && (self.gates.is_empty() || self.gates_passed)
     }
 
-    /// What it answers. Errors on some of the requests come evenly.
+    /// Returns its answer. Errors are spread evenly over the requests.
     pub fn answer(&self, asker: Asker) -> PodAnswer {
         if !self.alive() {
             return PodAnswer::Refused;

@@ -1,4 +1,4 @@
-//! What is due, in order of time, and among equals in order of planning.
+//! The event queue, ordered by time, then by order of scheduling.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use super::routing::Effective;
 use super::seam::{PodId, ProbeResult};
 use crate::lab::wire::query::Query;
 
-/// Something that will happen.
+/// An event that is scheduled.
 #[derive(Debug, Clone)]
 pub(crate) enum Due {
     /// A route's new actions reach the data plane.
@@ -18,27 +18,27 @@ pub(crate) enum Due {
     Registered(TargetRef),
     /// A health check.
     Probe(TargetRef),
-    /// The result of a slow health check.
+    /// The result of a slow health check arrives.
     Probed(TargetRef, ProbeResult),
-    /// A deregistered target is gone.
+    /// A deregistered target has drained.
     Drained(TargetRef),
-    /// A pod's process comes up.
+    /// A pod's process starts.
     PodStarted(PodId),
-    /// The kubelet notices whether a pod serves.
+    /// The kubelet checks whether a pod serves.
     PodObserved(PodId),
-    /// A pod that was told to end is gone.
+    /// A terminated pod's process has ended.
     PodGone(PodId),
-    /// The controllers of a cluster act.
+    /// The controllers of a cluster reconcile.
     Reconcile(usize),
-    /// The autoscalers of a cluster look.
+    /// The autoscalers of a cluster evaluate.
     Autoscale(usize),
     /// A fault begins.
     Fault(usize),
-    /// A fault ends by itself.
+    /// A fault ends.
     FaultEnds(usize),
-    /// Flapping pods go down or come up; how many times are left.
+    /// Flapping pods stop or restart; `left`: how many more times.
     Flap { fault: usize, down: bool, left: Option<u32> },
-    /// A write that was never answered is carried out.
+    /// A write that got no answer is carried out.
     Late(Box<Query>),
 }
 
@@ -51,7 +51,7 @@ pub(crate) struct TargetRef {
     pub registration: u64,
 }
 
-/// What is due.
+/// The scheduled events.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Queue {
     due: BTreeMap<(Timestamp, u64), Due>,
@@ -59,18 +59,18 @@ pub(crate) struct Queue {
 }
 
 impl Queue {
-    /// Plans something.
+    /// Schedules an event.
     pub fn plan(&mut self, at: Timestamp, due: Due) {
         self.planned += 1;
         self.due.insert((at, self.planned), due);
     }
 
-    /// When something is due next.
+    /// Time of the next event.
     pub fn next(&self) -> Option<Timestamp> {
         self.due.first_key_value().map(|((at, _), _)| *at)
     }
 
-    /// The first thing that is due by then.
+    /// Removes and returns the first event that is due.
     pub fn pop(&mut self, now: Timestamp) -> Option<(Timestamp, Due)> {
         let first = self.due.first_entry()?;
         (first.key().0 <= now).then(|| {

@@ -1,7 +1,9 @@
-//! The data plane's own copy of the actions, and the weighted choice among groups.
+//! The data plane's copy of the actions, and the weighted choice of a group.
 //!
-//! The choice is smooth: each group is owed its share of every request, and the group that is owed most is taken. What is owed is kept per route and summed
-//! over the load balancer, so that both a single route and all of them together are never off by more than a request or two.
+//! The choice is deterministic: every request adds its share to what each group is owed, and the group that is owed
+//! most gets
+//! the request. The debts are kept per route and summed over the load balancer, so that a single route and all routes
+//! together are never off by more than one or two requests.
 
 use std::collections::BTreeMap;
 
@@ -9,15 +11,15 @@ use serde_json::Value;
 
 use super::balancer::{number, weights};
 
-/// What the data plane does on a route.
+/// The action that the data plane uses on a route.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Effective {
     pub what: What,
-    /// For how many seconds a cookie binds a client to its group; `None`: no group stickiness.
+    /// Seconds for which a cookie binds a client to its group; `None`: no group stickiness.
     pub sticky: Option<u64>,
 }
 
-/// A route's final action.
+/// The last action of a route.
 #[derive(Debug, Clone)]
 pub(crate) enum What {
     /// Forwards to these groups.
@@ -39,12 +41,12 @@ pub(crate) struct Entry {
     pub group: usize,
     /// Its share of the action, 0–1.
     pub share: f64,
-    /// How many requests of this route it is owed.
+    /// Number of requests of this route that it is owed.
     pub owed: f64,
 }
 
 impl Effective {
-    /// Reads an action tree. `phase` (0–1) shifts where in the sequence a route starts.
+    /// Reads an action tree. `phase` (0–1) shifts where in the sequence the route starts.
     pub fn read(actions: &[Value], index: &BTreeMap<std::sync::Arc<str>, usize>, phase: f64) -> Self {
         let Some(last) = actions.last() else { return Self::default() };
         let status = |value: &Value| value.as_str().and_then(|s| s.trim_start_matches("HTTP_").parse().ok());
@@ -60,7 +62,7 @@ impl Effective {
         }
     }
 
-    /// The groups, where it forwards.
+    /// The groups of a forward action; empty for other actions.
     pub fn entries(&self) -> &[Entry] {
         match &self.what {
             What::Forward(entries) => entries,
@@ -68,7 +70,7 @@ impl Effective {
         }
     }
 
-    /// Takes over what groups are owed from the state before a change.
+    /// Copies from the previous action what each group is owed.
     pub fn carry(&mut self, before: &Self) {
         if let What::Forward(entries) = &mut self.what {
             for entry in entries.iter_mut() {
@@ -79,7 +81,7 @@ impl Effective {
         }
     }
 
-    /// The next group by weight; `None`: every weight is 0.
+    /// Chooses the next group by weight; `None`: every weight is 0.
     pub fn next(&mut self, owed: &mut BTreeMap<usize, f64>) -> Option<usize> {
         let What::Forward(entries) = &mut self.what else { return None };
         let mut best: Option<(usize, f64)> = None;
@@ -109,7 +111,7 @@ fn entries(actions: &[Value], index: &BTreeMap<std::sync::Arc<str>, usize>, phas
             Some(Entry { group: *index.get(*arn)?, share, owed: 0.0 })
         })
         .collect();
-    // Shifting two groups against each other spreads the routes' turns, and sums to zero.
+    // Offset two groups against each other, so that routes are out of step with each other; the offsets sum to zero.
     let mut used = entries.iter_mut().filter(|e| e.share > 0.0);
     if let (Some(first), Some(second)) = (used.next(), used.next()) {
         first.owed = phase - 0.5;

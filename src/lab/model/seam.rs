@@ -1,4 +1,6 @@
-//! What goes in and out of the world: requests, picks, probes, the log of calls. Shells around the model know these types and nothing deeper.
+//! Inputs and outputs of the model: requests, picks, probes, the call log. Code around the model uses these types and
+//! nothing
+//! deeper.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -9,68 +11,68 @@ use jiff::Timestamp;
 
 use crate::lab::wire;
 
-/// A pod, or another target that serves: an index that is never used twice.
+/// A pod, or another target that serves. Indices are never reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PodId(pub u32);
 
-/// An answer of the AWS API, and what becomes of it on its way.
+/// An answer of the AWS API, and its delivery.
 #[derive(Debug, Clone)]
 pub struct Answer {
-    /// What the service says.
+    /// The service's response.
     pub response: http::Response<Bytes>,
-    /// How long it takes to say it.
+    /// Time until the response arrives.
     pub latency: Duration,
-    /// Whether the client hears it.
+    /// Whether the client receives it.
     pub fate: Fate,
 }
 
-/// An answer of a cluster's API, and what becomes of it on its way.
+/// An answer of a cluster's API, and its delivery.
 #[derive(Debug)]
 pub struct KubeAnswer {
-    /// What the API server says; a watch goes on with [`super::World::watch`].
+    /// The API server's response; a watch continues with [`super::World::watch`].
     pub answer: wire::kube::Answer,
-    /// How long it takes to say it.
+    /// Time until the response arrives.
     pub latency: Duration,
-    /// Whether the client hears it.
+    /// Whether the client receives it.
     pub fate: Fate,
 }
 
-/// What becomes of a call.
+/// Delivery of a call and its answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fate {
-    /// It was carried out (or refused), and the client hears the answer.
+    /// The call was carried out (or refused), and the client receives the answer.
     Answered,
-    /// It was carried out at once; the connection is reset before the answer.
+    /// The call was carried out at once; the connection is reset before the answer.
     Lost,
-    /// It never reached the service: the connection is reset.
+    /// The call did not reach the service: the connection is reset.
     Dropped,
     /// The connection is reset, and the call is carried out later, at this time.
     AppliedLate(Timestamp),
 }
 
-/// What a client asks the load balancer.
+/// A client's request to the load balancer.
 #[derive(Debug, Clone, Copy)]
 pub struct ClientRequest<'a> {
     /// Name of the load balancer; empty: the first one that listens on the port.
     pub load_balancer: &'a str,
-    /// The listener's port as the plan knows it, whatever the port on loopback is.
+    /// The listener's port in the plan, not on loopback.
     pub port: u16,
     /// Host, without port.
     pub host: &'a str,
     /// Path, without query.
     pub path: &'a str,
-    /// Value of the `AWSALBTG` cookie, where the client sends one.
+    /// Value of the `AWSALBTG` cookie, if the client sends one.
     pub cookie: Option<&'a str>,
 }
 
-/// Where the load balancer sends a request.
+/// The load balancer's routing decision for a request.
 #[derive(Debug, Clone)]
 pub struct Pick {
-    /// ARN of the listener or rule that matched; empty where nothing listens.
+    /// ARN of the listener or rule that matched; empty if there is no listener.
     pub route: Arc<str>,
-    /// ARN of the chosen target group; `None` where no forward action was reached.
+    /// ARN of the chosen target group; `None`: not a forward action, or no weight.
     pub group: Option<Arc<str>>,
-    /// The plan's name of the cluster that the group belongs to; `None` for third-party groups.
+    /// The plan's name of the group's cluster; `None` for third-party groups.
     pub cluster: Option<Arc<str>>,
     /// The target, or the load balancer's own answer.
     pub outcome: Outcome,
@@ -90,13 +92,13 @@ pub enum Outcome {
         /// Its port.
         port: u16,
     },
-    /// Answers by itself: 503 for an empty group, or what a redirect or fixed response says.
+    /// Answers itself: 503 for an empty group, or the status of a redirect or fixed response.
     Status(u16),
-    /// Nothing listens there.
+    /// Resets the connection: there is no such listener.
     Reset,
 }
 
-/// Who asks a pod.
+/// Who sends a request to a pod.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Asker {
     /// A client, through the load balancer.
@@ -105,14 +107,14 @@ pub enum Asker {
     HealthCheck,
 }
 
-/// What a pod answers.
+/// A pod's answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PodAnswer {
-    /// An HTTP answer.
+    /// An HTTP response.
     Status {
         /// Its status.
         status: u16,
-        /// How long the pod takes.
+        /// The pod's response time.
         delay: Duration,
     },
     /// Connection refused or reset: a client sees 502.
@@ -121,16 +123,16 @@ pub enum PodAnswer {
     Silent,
 }
 
-/// A pod that serves, or did.
+/// A pod and its address.
 #[derive(Debug, Clone)]
 pub struct PodPlace {
     /// Its index.
     pub id: PodId,
-    /// The plan's name of its cluster; `None`: it stands outside, behind a third-party group.
+    /// The plan's name of its cluster; `None`: it runs outside, behind a third-party group.
     pub cluster: Option<Arc<str>>,
     /// Name.
     pub name: Arc<str>,
-    /// Address in the world (not on loopback).
+    /// Address in the lab (not on loopback).
     pub ip: Ipv4Addr,
     /// Port.
     pub port: u16,
@@ -143,7 +145,7 @@ pub struct PodPlace {
 pub struct Probe {
     /// ARN of the target group.
     pub group: Arc<str>,
-    /// Which target.
+    /// The target's pod, if it is one.
     pub pod: Option<PodId>,
     /// The target's address.
     pub ip: Ipv4Addr,
@@ -153,16 +155,16 @@ pub struct Probe {
     pub port: u16,
     /// Path of the check.
     pub path: Arc<str>,
-    /// When it has failed.
+    /// Time-out of the check.
     pub timeout: Duration,
-    /// Which registration it belongs to: results of an earlier one are ignored.
+    /// Number of the target's registration: results for an earlier one are ignored.
     pub registration: u64,
 }
 
-/// What a health check found.
+/// Result of a health check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProbeResult {
-    /// An answer with this status.
+    /// A response with this status.
     Status(u16),
     /// Connection refused or reset.
     Refused,
@@ -170,35 +172,35 @@ pub enum ProbeResult {
     Timeout,
 }
 
-/// One call of an API, as the endpoint saw it.
+/// One API call, as the server logs it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Call {
-    /// When it came.
+    /// Time of the call.
     pub time: Timestamp,
     /// `elasticloadbalancing`, `sts`, `eks`, or `kubernetes/CLUSTER`.
     pub service: Arc<str>,
-    /// `ModifyRule`, or for Kubernetes `PATCH /apis/…`.
+    /// Such as `ModifyRule`, or for Kubernetes `PATCH /apis/…`.
     pub operation: String,
-    /// Whether it was meant to change something.
+    /// Whether the call is a write.
     pub mutating: bool,
     /// Who called.
     pub caller: Caller,
-    /// `ok`, or an error code, or what happened to it on the way.
+    /// `ok`, an error code, or how the call was lost.
     pub outcome: String,
 }
 
-/// Who called an API.
+/// Who made an API call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Caller {
-    /// A client from outside: the tool, or a person's CLI.
+    /// A client from outside: this tool, or a person's CLI.
     Client,
     /// A controller inside one of the clusters.
     Controller,
-    /// Another operator or tool, played by a fault.
+    /// Another operator or tool, simulated by a fault.
     Foreign,
 }
 
-/// What the scenario's operator asks of the run.
+/// An operator request that the scenario sends to the run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum OperatorRequest {

@@ -1,4 +1,4 @@
-//! Registration of targets, and what attaching a group to a listener or rule does to them.
+//! Registration of targets, and the effect on them when a group is attached to or detached from a route.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use super::{World, weights};
 use crate::base::time::later;
 
 impl World {
-    /// Registers a target; one that is registered already stays as it is, one that drains comes back.
+    /// Registers a target. A registered target stays as it is; a draining target is registered again.
     pub(crate) fn register(&mut self, group: usize, id: &str, port: u16, pod: Option<super::PodId>) {
         let key = (Arc::<str>::from(id), port);
         let known = self.groups[group].targets.get_mut(&key);
@@ -34,7 +34,8 @@ impl World {
         self.plan_in(delay, Due::Registered(TargetRef { group, id: key.0, port, registration }));
     }
 
-    /// Deregisters a target: it drains for the group's whole delay, or is gone at once where the group is not in use.
+    /// Deregisters a target: it drains for the group's deregistration delay, or goes at once if the group is not
+    /// attached.
     pub(crate) fn deregister(&mut self, group: usize, id: &str, port: u16) {
         let until = later(self.now, self.groups[group].deregistration_delay());
         let delay = self.groups[group].deregistration_delay();
@@ -67,7 +68,7 @@ impl World {
         }
     }
 
-    /// The registration is through: health checks begin, where the group is in use.
+    /// Completes a registration: health checks start if the group is attached.
     pub(super) fn target_ready(&mut self, target: &TargetRef) {
         let group = &self.groups[target.group];
         let state = match (group.attached.is_empty(), group.check.enabled) {
@@ -80,7 +81,7 @@ impl World {
         if matches!(found.state, State::Registering | State::Unused) {
             found.state = state;
             self.groups[target.group].routable = None;
-            // Checks of a group's targets are not in step with each other.
+            // Spread the checks of a group's targets over the interval.
             let delay = interval.mul_f64(self.random.f64() * 0.5);
             self.plan_in(delay, Due::Probe(target.clone()));
         }
@@ -91,8 +92,9 @@ impl World {
         self.groups[target.group].targets.get_mut(&key).filter(|t| t.registration == target.registration)
     }
 
-    /// Works out which groups are in use, after any change of actions. Targets of a group that comes into use are registered anew, those of one that falls
-    /// out of use are not checked any more.
+    /// Recomputes which groups are attached. Call it after every change of actions. Targets of a newly attached group
+    /// are
+    /// registered again; targets of a detached group are no longer checked.
     pub(crate) fn attach(&mut self) {
         let mut attached = vec![Vec::new(); self.groups.len()];
         for route in self.routes.iter().filter(|r| !r.deleted) {

@@ -1,4 +1,4 @@
-//! What the load balancer counts of the requests that it forwards, by target group: what CloudWatch and a Prometheus show of it.
+//! The load balancer's request counters by target group, from which the lab's CloudWatch and Prometheus metrics come.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write;
@@ -11,27 +11,27 @@ use super::World;
 use crate::lab::scenario::fault::Says;
 use crate::plan::model::metric::Source;
 
-/// Requests of so many seconds are kept.
+/// Requests are kept for this many seconds.
 const KEPT: i64 = 3 * 3600;
 
 /// Upper bounds of the histogram's buckets, in milliseconds.
 const BUCKETS: [u32; 10] = [5, 10, 25, 50, 100, 250, 500, 1000, 2500, 10_000];
 
-/// Requests to a group within some time.
+/// Counters of the requests to a group within some time.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Counted {
-    /// All that went to a target.
+    /// Requests that were sent to a target.
     pub requests: u64,
-    /// Answered with 500 or more.
+    /// Requests with a status of 500 or more.
     pub errors: u64,
-    /// Not answered by their target: refused, or too late.
+    /// Requests without an answer of the target: refused, or too late.
     pub broken: u64,
-    /// Requests by the milliseconds that their answer took, in order.
+    /// Response time in milliseconds and number of requests with it, ascending.
     pub delays: Vec<(u32, u32)>,
 }
 
 impl Counted {
-    /// Takes another's in.
+    /// Adds another's counters.
     pub fn add(&mut self, other: &Self) {
         self.requests += other.requests;
         self.errors += other.errors;
@@ -39,7 +39,7 @@ impl Counted {
         other.delays.iter().for_each(|(delay, count)| self.took(*delay, *count));
     }
 
-    /// Takes a request in.
+    /// Counts a request.
     fn count(&mut self, hit: Hit) {
         self.requests += 1;
         match hit.status {
@@ -58,7 +58,9 @@ impl Counted {
         }
     }
 
-    /// The delay that this part of the answered requests (0–1) does not exceed, in seconds; `None`: there are none.
+    /// Returns the response time, in seconds, that this fraction (0–1) of the answered requests does not exceed;
+    /// `None`: no
+    /// answered requests.
     #[allow(clippy::cast_precision_loss)]
     pub fn quantile(&self, part: f64) -> Option<f64> {
         let all = self.answered();
@@ -71,47 +73,47 @@ impl Counted {
         delay.map(|millis| f64::from(millis) / 1000.0)
     }
 
-    /// The sum of all delays, in seconds.
+    /// Sum of all response times, in seconds.
     pub fn sum(&self) -> f64 {
         self.delays.iter().map(|(delay, count)| f64::from(*delay) * f64::from(*count)).sum::<f64>() / 1000.0
     }
 
-    /// How many were answered.
+    /// Number of answered requests.
     pub fn answered(&self) -> u64 {
         self.within(u32::MAX)
     }
 
-    /// How many answers took at most so many milliseconds.
+    /// Number of answered requests that took at most `bound` milliseconds.
     fn within(&self, bound: u32) -> u64 {
         self.delays.iter().take_while(|(delay, _)| *delay <= bound).map(|(_, count)| u64::from(*count)).sum()
     }
 }
 
-/// The counters of all groups, by ARN: since the start, and the requests of late, oldest first.
+/// Counters of all groups, by ARN: totals since the start, and recent requests, oldest first.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Traffic(BTreeMap<Arc<str>, (Counted, VecDeque<Hit>)>);
 
-/// A request that went to a target. There are tens of thousands in a rehearsal.
+/// A request that was sent to a target. A rehearsal has tens of thousands.
 #[derive(Debug, Clone, Copy)]
 struct Hit {
     second: i64,
-    /// How long its answer took.
+    /// Response time.
     millis: u32,
-    /// `None`: there was no answer.
+    /// Status; `None`: no answer.
     status: Option<u16>,
 }
 
-/// How a target answered.
+/// A target's response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Served {
-    /// With a status, after so long.
+    /// Status and response time.
     Answered(u16, Duration),
-    /// Not at all.
+    /// No response.
     Broken,
 }
 
 impl World {
-    /// A request that was sent to a group's target has been answered, or not.
+    /// Counts the response of a group's target.
     pub fn served(&mut self, group: &Arc<str>, served: Served, now: Timestamp) {
         let second = now.as_second();
         let hit = match served {
@@ -132,17 +134,17 @@ impl World {
         }
     }
 
-    /// What the scenario says of a gate, where not all is well.
+    /// The scenario's result for a gate; `None`: the gate passes.
     pub(crate) fn gate_trouble(&self, gate: &str) -> Option<Says> {
         self.faults.gates.get(gate).copied()
     }
 
-    /// Whether a command or a hook fails, as the scenario says.
+    /// Whether the scenario makes a command or hook (or its undo) fail.
     pub(crate) fn hook_fails(&self, name: &str, undo: bool) -> bool {
         self.faults.hooks.contains(&(name.to_owned(), undo))
     }
 
-    /// The alarms that the plan's gates name, and their states.
+    /// Names and states of the alarms in the plan's gates.
     pub(crate) fn alarms(&self) -> Vec<(String, &'static str)> {
         let mut all = Vec::new();
         for gate in &self.plan.strategy.metrics {
@@ -157,7 +159,7 @@ impl World {
         all
     }
 
-    /// What was counted of a group, by its ARN or the tail of it, from one second to before another.
+    /// Returns the counters of a group for the seconds from `from` to before `to`. `group`: its ARN, or the end of it.
     pub fn counted(&self, group: &str, from: Timestamp, to: Timestamp) -> Counted {
         let mut all = Counted::default();
         let (from, to) = (from.as_second(), to.as_second());
@@ -173,7 +175,8 @@ impl World {
         all
     }
 
-    /// Every group's counters since the start, for a Prometheus to scrape: requests by code, and a histogram of delays.
+    /// Counters of every group since the start, for Prometheus: requests by status class, and a histogram of response
+    /// times.
     pub fn openmetrics(&self) -> String {
         let mut text = String::from(
             "# TYPE lab_requests counter\n# HELP lab_requests Requests that the load balancer sent to a target.\n",

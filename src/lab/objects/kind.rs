@@ -1,4 +1,4 @@
-//! The kinds that a lab's cluster serves, and where the API puts them.
+//! The kinds of objects that a lab's cluster serves, and their API resources.
 
 /// A kind of object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -21,7 +21,7 @@ pub enum Kind {
     TargetGroupBinding,
 }
 
-/// Where the API puts a kind.
+/// API resource of a kind.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Resource {
     /// The kind.
@@ -30,13 +30,13 @@ pub struct Resource {
     pub group: &'static str,
     /// API version, such as `v1beta1`.
     pub version: &'static str,
-    /// `kind` as it is written in objects.
+    /// `kind` in objects.
     pub name: &'static str,
     /// Plural, as in paths.
     pub plural: &'static str,
     /// Singular.
     pub singular: &'static str,
-    /// What may be typed for short.
+    /// Short names.
     pub short: &'static [&'static str],
     /// Whether its objects live in namespaces.
     pub namespaced: bool,
@@ -58,7 +58,7 @@ const fn resource(kind: Kind, group: &'static str, version: &'static str, names:
     Resource { kind, group, version, name, plural, singular, short: &[], namespaced: true, scale: false, status: true }
 }
 
-/// Every kind but TargetGroupBinding.
+/// Every kind except TargetGroupBinding.
 static BUILT_IN: [Resource; 14] = [
     Resource {
         short: &["ns"],
@@ -108,12 +108,12 @@ static BUILT_IN: [Resource; 14] = [
 ];
 
 const BINDING: [&str; 3] = ["TargetGroupBinding", "targetgroupbindings", "targetgroupbinding"];
-/// The AWS Load Balancer Controller's.
+/// TargetGroupBinding of the AWS Load Balancer Controller.
 static BINDING_OF_THE_CONTROLLER: Resource = resource(Kind::TargetGroupBinding, "elbv2.k8s.aws", "v1beta1", BINDING);
-/// EKS Auto Mode's.
+/// TargetGroupBinding of EKS Auto Mode.
 static BINDING_OF_AUTO_MODE: Resource = resource(Kind::TargetGroupBinding, "eks.amazonaws.com", "v1", BINDING);
 
-/// Every resource that a cluster serves; TargetGroupBinding comes last.
+/// Every resource that a cluster serves; TargetGroupBinding is last.
 pub fn resources(auto_mode: bool) -> impl Iterator<Item = &'static Resource> {
     BUILT_IN.iter().chain([if auto_mode { &BINDING_OF_AUTO_MODE } else { &BINDING_OF_THE_CONTROLLER }])
 }

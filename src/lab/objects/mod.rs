@@ -1,6 +1,10 @@
-//! One cluster's objects, as its API server keeps them: JSON by kind, namespace and name, with versions, finalizers, ownership and a log of changes.
+//! One cluster's objects, as its API server stores them: JSON by kind, namespace and name, with versions, finalizers,
+//! owners
+//! and a change log.
 //!
-//! Generic and synchronous. What objects mean (that a Deployment makes pods) is the business of the model's controllers; how they travel is the wire's.
+//! Generic and synchronous. The meaning of objects (a Deployment creates pods) belongs to the model's controllers,
+//! their
+//! transport to `wire`.
 
 mod kind;
 
@@ -12,10 +16,11 @@ use serde_json::{Value, json};
 
 pub use kind::{Kind, Resource, resources};
 
-/// How many changes are remembered for watches, at least.
+/// Minimum number of changes that are kept for watches.
 const REMEMBERED: usize = 500;
 
-/// An object at rest: its JSON. As a tree it takes ten times the room, and of the thousands in a lab hardly any is ever looked at.
+/// An object as JSON text. A tree takes ten times the memory, and hardly any of a lab's thousands of objects is ever
+/// read.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Packed(Arc<str>);
 
@@ -24,7 +29,7 @@ impl Packed {
         Self(object.to_string().into())
     }
 
-    /// The object.
+    /// Parses the object.
     pub fn open(&self) -> Value {
         serde_json::from_str(&self.0).unwrap_or_else(|e| unreachable!("what was written as JSON reads as JSON: {e}"))
     }
@@ -34,19 +39,19 @@ impl Packed {
     }
 }
 
-/// What happened to an object.
+/// Kind of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verb {
-    /// It is new.
+    /// The object is new.
     Added,
-    /// It is different.
+    /// The object has changed.
     Modified,
-    /// It is gone; the change holds its last state.
+    /// The object is deleted; the change holds its last state.
     Deleted,
 }
 
 impl Verb {
-    /// As watches spell it.
+    /// The name in a watch.
     pub fn word(self) -> &'static str {
         match self {
             Self::Added => "ADDED",
@@ -56,16 +61,16 @@ impl Verb {
     }
 }
 
-/// An entry of the log of changes.
+/// An entry of the change log.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Change {
-    /// The resourceVersion that the change made.
+    /// The resourceVersion of the change.
     pub revision: u64,
-    /// What happened.
+    /// Kind of the change.
     pub verb: Verb,
     /// Kind.
     pub kind: Kind,
-    /// Namespace; empty for what lives in none.
+    /// Namespace; empty for cluster-scoped objects.
     pub namespace: String,
     /// Name.
     pub name: String,
@@ -88,7 +93,9 @@ pub struct Objects {
 }
 
 impl Objects {
-    /// A cluster with the namespaces `default` and `kube-system`. UIDs come from `seed`; `auto_mode` chooses the API group of TargetGroupBinding.
+    /// A cluster with the namespaces `default` and `kube-system`. UIDs come from `seed`; `auto_mode` chooses the API
+    /// group of
+    /// TargetGroupBinding.
     pub fn new(seed: u64, auto_mode: bool, now: Timestamp) -> Self {
         let random = fastrand::Rng::with_seed(seed);
         let mut new = Self {
@@ -116,30 +123,32 @@ impl Objects {
         self.revision
     }
 
-    /// Where this cluster's API puts a kind.
+    /// The API resource of a kind in this cluster.
     pub fn resource(&self, kind: Kind) -> &'static Resource {
         let found = resources(self.auto_mode).find(|r| r.kind == kind);
         found.unwrap_or_else(|| unreachable!("every kind has a resource"))
     }
 
-    /// An object. The namespace is empty for what lives in none.
+    /// Returns an object. The namespace is empty for cluster-scoped objects.
     pub fn get(&self, kind: Kind, namespace: &str, name: &str) -> Option<Value> {
         self.stored.get(&kind)?.get(&(namespace.to_owned(), name.to_owned())).map(Packed::open)
     }
 
-    /// Whether there is such an object.
+    /// Whether the object exists.
     pub fn has(&self, kind: Kind, namespace: &str, name: &str) -> bool {
         self.stored.get(&kind).is_some_and(|o| o.contains_key(&(namespace.to_owned(), name.to_owned())))
     }
 
-    /// The objects of a kind, of one namespace or of all, by namespace and name.
+    /// The objects of a kind, in one namespace or in all, by namespace and name.
     pub fn list(&self, kind: Kind, namespace: Option<&str>) -> impl Iterator<Item = Value> {
         let all = self.stored.get(&kind).into_iter().flatten();
         all.filter(move |((ns, _), _)| namespace.is_none_or(|n| n == ns)).map(|(_, v)| v.open())
     }
 
-    /// Creates or replaces an object, whole. What the server owns (uid, creationTimestamp, resourceVersion, generation, apiVersion, kind) is kept or filled
-    /// in, and a missing name is made from `generateName`. An object that is being deleted and has no finalizers left goes away. Returns what is stored.
+    /// Creates or replaces an object. Fields that the server owns (uid, creationTimestamp, resourceVersion, generation,
+    /// apiVersion, kind) are kept or filled in; a missing name is made from `generateName`. An object that is being
+    /// deleted and
+    /// has no finalizers is removed. Returns the stored object.
     pub fn put(&mut self, kind: Kind, mut value: Value, now: Timestamp) -> Value {
         self.name(&mut value);
         let resource = self.resource(kind);
@@ -168,7 +177,7 @@ impl Objects {
         value
     }
 
-    /// Changes an object in place. Returns what is stored then; `None`: there is no such object.
+    /// Changes an object in place and returns the result; `None`: it does not exist.
     pub fn update(
         &mut self,
         kind: Kind,
@@ -182,8 +191,8 @@ impl Objects {
         Some(self.put(kind, value, now))
     }
 
-    /// Deletes an object, and what it owns (`ownerReferences`). With finalizers it stays, with a `deletionTimestamp`, until they are gone.
-    /// Returns its last state; `None`: there was none.
+    /// Deletes an object and the objects that it owns (`ownerReferences`). With finalizers it stays, with a
+    /// `deletionTimestamp`, until they are removed. Returns its last state; `None`: it did not exist.
     pub fn delete(&mut self, kind: Kind, namespace: &str, name: &str, now: Timestamp) -> Option<Value> {
         let mut value = self.get(kind, namespace, name)?;
         if finalizers(&value).is_empty() {
@@ -199,19 +208,20 @@ impl Objects {
         Some(self.put(kind, value, now))
     }
 
-    /// The changes after a resourceVersion, oldest first; `None`: too old, some are forgotten.
+    /// The changes after a resourceVersion, oldest first; `None`: it is too old, some changes are no longer in the log.
     pub fn since(&self, revision: u64) -> Option<&[Change]> {
         (revision >= self.forgotten).then(|| &self.log[self.log.partition_point(|c| c.revision <= revision)..])
     }
 
-    /// Whether changes are logged (at the start they are). What is not logged is as if long ago: whoever watches from before it must list first.
+    /// Turns the change log on (the default) or off, and empties it. A watch from an earlier resourceVersion has to
+    /// list first.
     pub fn set_recording(&mut self, on: bool) {
         self.recording = on;
         self.log.clear();
         self.forgotten = self.revision;
     }
 
-    /// Five characters as `generateName` appends them.
+    /// Returns five random characters, as `generateName` appends them.
     pub fn suffix(&mut self) -> String {
         const ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
         (0..5).map(|_| char::from(ALPHABET[self.random.usize(..ALPHABET.len())])).collect()
@@ -299,7 +309,7 @@ impl Objects {
     }
 }
 
-/// An object's `metadata`, made where it is missing.
+/// An object's `metadata`, created if it is missing.
 pub fn meta(value: &mut Value) -> &mut serde_json::Map<String, Value> {
     if !value.is_object() {
         *value = json!({});
@@ -311,12 +321,12 @@ pub fn meta(value: &mut Value) -> &mut serde_json::Map<String, Value> {
     meta.as_object_mut().unwrap_or_else(|| unreachable!("just made an object"))
 }
 
-/// A text of an object's `metadata`; empty where it is missing.
+/// A string in an object's `metadata`; empty if it is missing.
 pub fn text<'a>(value: &'a Value, field: &str) -> &'a str {
     value["metadata"][field].as_str().unwrap_or_default()
 }
 
-/// A time as Kubernetes writes it: UTC, whole seconds.
+/// A time in the Kubernetes format: UTC, whole seconds.
 pub fn stamp(now: Timestamp) -> Value {
     now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string().into()
 }

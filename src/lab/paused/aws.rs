@@ -1,4 +1,4 @@
-//! The AWS SDK's transport and clock, in process: the model answers, the lab's time passes.
+//! The AWS SDK's transport and clock without sockets: the model answers, and the lab's time passes.
 
 use std::time::{Duration, SystemTime};
 
@@ -18,12 +18,12 @@ use crate::lab::model::{Answer, Fate};
 use crate::lab::shell::Shell;
 use crate::port::Clock;
 
-/// A connector whose other end is the model. Connect and read time-outs mean nothing here; the operations' do.
+/// A connector that calls the model. Connect and read time-outs have no effect here; operation time-outs have.
 #[derive(Clone)]
 pub struct Connector(Shell);
 
 impl Connector {
-    /// As the SDK's configuration wants it.
+    /// Wraps it for the SDK's configuration.
     pub fn client(shell: Shell) -> SharedHttpClient {
         SharedHttpClient::new(Self(shell))
     }
@@ -31,9 +31,9 @@ impl Connector {
     async fn exchange(self, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
         let request = request.try_into_http1x().map_err(|e| ConnectorError::user(e.into()))?;
         let (mut head, body) = request.into_parts();
-        // Random, and so the one thing in which two runs of a seed would differ.
+        // A random value, which would make two runs of a seed differ.
         head.headers.remove("amz-sdk-invocation-id");
-        // Drained, or the SDK's protection against stalled streams strikes.
+        // Read the body to its end, or the SDK's stalled-stream protection fails the call.
         let body = body.collect().await.map_err(ConnectorError::io)?.to_bytes();
         let request = http::Request::from_parts(head, body);
         let answer = self.0.change(|world, now| world.aws(&request, now));
@@ -68,12 +68,12 @@ impl HttpClient for Connector {
     }
 }
 
-/// The lab's clock, as the SDK asks for it: dates of signatures, ends of credentials.
+/// The lab's clock for the SDK: dates of signatures, expiry of credentials.
 #[derive(Debug, Clone)]
 pub struct Time(Scaled);
 
 impl Time {
-    /// As the SDK's configuration wants it.
+    /// Wraps it for the SDK's configuration.
     pub fn source(clock: Scaled) -> SharedTimeSource {
         SharedTimeSource::new(Self(clock))
     }

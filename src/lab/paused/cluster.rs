@@ -1,4 +1,4 @@
-//! A cluster's Kubernetes API, in process: a tower service in place of the network, under the real client.
+//! A cluster's Kubernetes API without sockets: a tower service in place of the network, below the real client.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::lab::model::Fate;
 use crate::lab::shell::Shell;
 use crate::lab::wire::kube::Answer;
 
-/// The way to one cluster.
+/// Transport to one cluster.
 #[derive(Clone)]
 pub struct Transport {
     shell: Shell,
@@ -22,7 +22,7 @@ pub struct Transport {
 }
 
 impl Transport {
-    /// To the cluster with this name in the plan.
+    /// Creates one for the cluster with this name in the plan.
     pub fn new(shell: Shell, cluster: Arc<str>) -> Self {
         Self { shell, cluster }
     }
@@ -38,7 +38,7 @@ impl Transport {
         }
         Ok(match answer.answer {
             Answer::Whole(response) => response.map(Body::from),
-            // What is known now, and the end: a client in virtual time asks again where it wants more.
+            // A watch returns the present changes and ends: a client in virtual time watches again if it needs more.
             Answer::Watch(mut watch) => {
                 let lines = self.shell.call(|world, _| world.watch(&self.cluster, &mut watch)).unwrap_or_default();
                 Response::new(Body::from(lines))

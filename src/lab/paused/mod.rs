@@ -1,6 +1,8 @@
-//! The virtual shell: the model without sockets, under the real clients, in tokio's paused time.
+//! Serves the model without sockets, to the real clients, in tokio's paused time.
 //!
-//! For a current-thread runtime with `start_paused(true)`: time passes only when every task waits, so a rehearsal of hours takes an instant and repeats to the byte.
+//! It needs a current-thread runtime with `start_paused(true)`: time passes only when every task waits, so that a
+//! rehearsal
+//! of hours takes an instant and repeats to the byte.
 
 mod aws;
 mod cluster;
@@ -22,17 +24,17 @@ use super::shell::Shell;
 use crate::adapter::aws::Settings;
 use crate::adapter::clock::Scaled;
 
-/// A cluster's API in process, as the Kubernetes adapters take it in place of the network.
+/// A cluster's API without sockets, which the Kubernetes adapters take in place of the network.
 pub type KubeTransport = BoxCloneSyncService<Request<Body>, Response<Body>, BoxError>;
 
-/// A world in virtual time. Dropping it ends its one task.
+/// A lab in virtual time. Dropping it ends its task.
 pub struct Lab {
     shell: Shell,
     ticker: JoinHandle<()>,
 }
 
 impl Lab {
-    /// Starts the world's time. `clock` has speed 1 and runs on the runtime's paused time.
+    /// Starts the lab's time. `clock` has speed 1 and runs on the runtime's paused time.
     pub fn start(world: World, clock: Scaled) -> Self {
         let shell = Shell::new(world, clock);
         Self { ticker: tokio::spawn(tick(shell.clone())), shell }
@@ -43,7 +45,7 @@ impl Lab {
         &self.shell
     }
 
-    /// How the AWS adapters reach this world.
+    /// Connection settings of the AWS adapters for this lab.
     pub fn aws_settings(&self) -> Settings {
         Settings {
             region: Some(self.shell.call(|world, _| world.region().to_owned())),
@@ -55,12 +57,12 @@ impl Lab {
         }
     }
 
-    /// How the Kubernetes adapters reach one cluster of this world, by its name in the plan.
+    /// Transport of the Kubernetes adapters to one cluster, by its name in the plan.
     pub fn kube_transport(&self, cluster: &str) -> KubeTransport {
         BoxCloneSyncService::new(Transport::new(self.shell.clone(), Arc::from(cluster)))
     }
 
-    /// Ends the world's time.
+    /// Stops the lab's time.
     pub async fn stop(mut self) {
         self.ticker.abort();
         let _ = (&mut self.ticker).await;
@@ -73,7 +75,7 @@ impl Drop for Lab {
     }
 }
 
-/// Health checks are the model's own here: there is nothing to send them over.
+/// The model runs the health checks itself: there are no sockets to send them over.
 async fn tick(shell: Shell) {
     loop {
         let next = shell.call(|world, now| {

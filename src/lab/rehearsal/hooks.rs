@@ -1,4 +1,4 @@
-//! Commands and hooks of a plan in a rehearsal: nothing is run and nobody is called. All goes well, unless the scenario says otherwise.
+//! Commands and hooks of a plan in a rehearsal. None is run: each succeeds unless the scenario makes it fail.
 
 use async_trait::async_trait;
 
@@ -6,7 +6,7 @@ use crate::domain::run::hook::{Errand, Occasion};
 use crate::lab::shell::Shell;
 use crate::port::Hooks;
 
-/// See the module.
+/// Simulates commands and hooks.
 pub struct Pretend(pub Shell);
 
 #[async_trait]
@@ -17,6 +17,6 @@ impl Hooks for Pretend {
             let undo = errand.id.at == Occasion::Undo;
             errand.name.as_deref().is_some_and(|name| world.hook_fails(name, undo))
         });
-        if fails { Err("the scenario says so".into()) } else { Ok("only said: this is a rehearsal".into()) }
+        if fails { Err("failure from the scenario".into()) } else { Ok("skipped: this is a rehearsal".into()) }
     }
 }

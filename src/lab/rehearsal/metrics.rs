@@ -1,5 +1,6 @@
-//! What metric gates see in a rehearsal. Sources of the plan do not exist there, so the lab answers for them: sides are compared by what its
-//! load balancer counted; what else a gate asks is well, unless the scenario says otherwise.
+//! Metric gates in a rehearsal. The plan's metric sources do not exist there: comparing gates read the lab's own
+//! traffic
+//! counters, all others pass unless the scenario says otherwise.
 
 use async_trait::async_trait;
 
@@ -11,7 +12,7 @@ use crate::lab::shell::Shell;
 use crate::plan::model::metric::Judge;
 use crate::port::Metrics;
 
-/// The lab's own metrics.
+/// The lab's metrics.
 pub struct Meters(pub Shell);
 
 #[async_trait]
@@ -27,13 +28,13 @@ impl Metrics for Meters {
 fn seen(world: &World, question: &Question) -> Seen {
     match world.gate_trouble(&question.gate.name) {
         None => {}
-        Some(Says::NoData) => return Seen::Nothing { message: "the scenario has none".into() },
-        Some(Says::Unreadable) => return Seen::Unreadable { message: "by the scenario".into() },
+        Some(Says::NoData) => return Seen::Nothing { message: "no data, as the scenario says".into() },
+        Some(Says::Unreadable) => return Seen::Unreadable { message: "unreadable, as the scenario says".into() },
         Some(Says::Fail) => match question.gate.judge {
             Judge::Condition { at_most, at_least } => {
                 return Seen::Value { value: at_most.map_or_else(|| at_least.unwrap_or(0.0) - 1.0, |most| most + 1.0) };
             }
-            Judge::State => return Seen::State { well: false, message: "the scenario says so".into() },
+            Judge::State => return Seen::State { well: false, message: "not satisfied, as the scenario says".into() },
             _ => {}
         },
     }
@@ -51,6 +52,6 @@ fn seen(world: &World, question: &Question) -> Seen {
             _ => Seen::Nothing { message: "one side has no requests".into() },
         },
         Judge::Condition { at_most, at_least } => Seen::Value { value: at_most.or(*at_least).unwrap_or(0.0) },
-        Judge::State => Seen::State { well: true, message: "the lab answers for it".into() },
+        Judge::State => Seen::State { well: true, message: "simulated by the lab".into() },
     }
 }

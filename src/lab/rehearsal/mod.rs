@@ -1,6 +1,10 @@
-//! A rehearsal's stage: the world of a plan and a scenario, one of the two shells around it, the adapters that reach it, and the audience that measures.
+//! The environment of a rehearsal: the lab for a plan and a scenario, live or virtual, the adapters that connect to it,
+//! and
+//! the clients that measure.
 //!
-//! Whoever runs the plan takes the seams from here, and says which step is on; everything else is as in production.
+//! A rehearsal runs through the same engine as a production run. The caller takes the adapters from here and reports
+//! which
+//! step starts.
 
 mod hooks;
 mod metrics;
@@ -29,52 +33,53 @@ use crate::port::{Balancer, Clock, Cluster, Hooks, Metrics};
 use seams::Seams;
 pub use timing::{APPROVAL, LENGTH, length, speed};
 
-/// When virtual time begins: always the same, so that two runs of a seed print the same.
+/// Start of virtual time: constant, so that two runs of a seed print the same.
 const VIRTUAL_START: Timestamp = Timestamp::constant(1_767_600_000, 0);
 
-/// Why a rehearsal cannot begin.
+/// Why a rehearsal cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StageError {
-    /// Plan and scenario do not make a world.
+    /// Plan and scenario do not fit each other.
     #[error(transparent)]
     Scenario(#[from] ScenarioError),
-    /// No sockets, or no temporary folder.
-    #[error("the lab's servers: {0}")]
+    /// The sockets or the temporary folder cannot be created.
+    #[error("cannot start the lab's servers: {0}")]
     Server(#[from] std::io::Error),
-    /// A client of ours cannot be made.
-    #[error("the lab's clients: {0}")]
+    /// A client of the lab cannot be created.
+    #[error("cannot create a client for the lab: {0}")]
     Client(String),
 }
 
-/// What may be chosen about a rehearsal.
+/// Options of a rehearsal.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Options {
-    /// How many times faster than the wall's clock, above 0; `None`: as [`speed`] says. Means nothing in virtual time.
+    /// Speed relative to real time, above 0; `None`: see [`speed`]. Ignored in virtual time.
     pub speed: Option<f64>,
-    /// Requests a second of the lab's time, above 0; `None`: as the scenario says, else 1500 a second of real time when live, and 20,000
-    /// for each step's shares in virtual time.
+    /// Requests a second of the lab's time, above 0; `None`: as the scenario says, else 1500 a second of real time when
+    /// live,
+    /// and 20,000 for each step's shares in virtual time.
     pub rate: Option<f64>,
 }
 
-/// A plan's world, ready for a run.
+/// The lab of a plan, ready for a run.
 pub struct Stage {
     /// The plan.
     pub plan: Plan,
     /// The load balancer's API.
     pub balancer: Balancer,
-    /// The clusters' APIs, for those that the plan gives access to.
+    /// The clusters' APIs, for those that the plan can access.
     pub clusters: BTreeMap<ClusterName, Arc<dyn Cluster>>,
-    /// What metric gates see.
+    /// The metrics for gates.
     pub metrics: Arc<dyn Metrics>,
     /// What becomes of commands and hooks in it: nothing is run.
     pub hooks: Arc<dyn Hooks>,
     /// The lab's time.
     pub clock: Arc<dyn Clock>,
-    /// What clients saw.
+    /// Results of the clients' requests.
     pub meter: Arc<Meter>,
     shell: Shell,
     house: House,
-    /// The step whose shares are settled and being measured.
+    /// The step whose shares have settled and are being measured.
     settled: Mutex<Option<usize>>,
 }
 
@@ -84,10 +89,10 @@ enum House {
 }
 
 impl Stage {
-    /// Serves the world on loopback sockets, on a fast clock.
+    /// Starts the lab on loopback sockets, on a fast clock.
     ///
     /// # Errors
-    /// Plan and scenario do not fit, or there are no sockets.
+    /// Plan and scenario do not fit each other, or a server or client cannot be created.
     pub async fn live(plan: Plan, scenario: &Scenario, seed: u64, options: Options) -> Result<Self, StageError> {
         let start = timing::opening(&plan, Timestamp::now());
         let world = World::new(&plan, scenario, seed, start)?;
@@ -106,10 +111,10 @@ impl Stage {
         Ok(Self { plan, balancer, clusters, metrics, hooks, clock, meter, shell, house, settled: Mutex::default() })
     }
 
-    /// Keeps the world in process, in virtual time: inside a current-thread runtime whose clock is paused.
+    /// Starts the lab without sockets, in virtual time. Call it in a current-thread runtime whose clock is paused.
     ///
     /// # Errors
-    /// Plan and scenario do not fit.
+    /// Plan and scenario do not fit each other, or a client cannot be created.
     pub async fn paused(plan: Plan, scenario: &Scenario, seed: u64, options: Options) -> Result<Self, StageError> {
         let start = timing::opening(&plan, VIRTUAL_START);
         let world = World::new(&plan, scenario, seed, start)?;
@@ -137,7 +142,7 @@ impl Stage {
         })
     }
 
-    /// A step begins: faults may wait for it.
+    /// Reports the start of a step: faults may wait for it.
     pub fn step_changed(&self, number: usize) {
         let name = self.step(number).and_then(|s| s.name.clone());
         self.shell.change(|world, now| world.step(number, name.as_deref(), now));
@@ -146,14 +151,15 @@ impl Stage {
         }
     }
 
-    /// Follows a run by its records: tells the world which step begins, and measures each step's shares from settled until others are to come,
-    /// or the run ends.
+    /// Follows a run by its journal events: reports each step's start to the model, and measures each step's shares
+    /// from
+    /// settled until the next change or the end of the run.
     pub fn follow(&self, event: &Event) -> Option<Measured> {
         let mut settled = self.settled.lock().unwrap_or_else(PoisonError::into_inner);
         match event {
             Event::StepStarted { step, kind, .. } => {
                 let over = matches!(kind, StepType::Shares | StepType::Bind).then(|| settled.take()).flatten();
-                // A machine too busy for any request: nothing seen is nothing measured.
+                // The machine was too busy for any request: there is nothing to report.
                 let measured = over.map(|step| self.complete(step)).filter(|m| m.requests > 0);
                 self.step_changed(*step);
                 measured
@@ -164,7 +170,7 @@ impl Stage {
                 None
             }
             Event::Finished { .. } => settled.take().map(|step| self.complete(step)),
-            // Nothing may hold up a rollback.
+            // A rollback must not wait for more requests.
             Event::RollbackStarted { .. } | Event::RampStarted { .. } | Event::Stopped { .. } => {
                 settled.take().map(|step| self.measured(step))
             }
@@ -172,8 +178,9 @@ impl Stage {
         }
     }
 
-    /// As [`Stage::measured`], once there are enough requests to tell a share: where no pause follows a step, its shares would stand for
-    /// an instant only.
+    /// Waits for enough requests to measure a share, then measures. Without a pause after a step, its shares last only
+    /// an
+    /// instant.
     fn complete(&self, step: usize) -> Measured {
         match &self.house {
             House::Paused { traffic, .. } => traffic.complete(),
@@ -182,12 +189,12 @@ impl Stage {
         self.measured(step)
     }
 
-    /// The shares of a step are settled: what clients see from now on is measured.
+    /// Starts a new measurement: the shares of a step have settled.
     pub fn settled(&self) {
         self.meter.open();
     }
 
-    /// What clients saw since [`Stage::settled`], as a record about `step`, whose shares stood until now. To be called before the next write.
+    /// Returns the measurement since [`Stage::settled`] as a record of `step`. Call it before the next write.
     pub fn measured(&self, step: usize) -> Measured {
         self.meter.window().measured(
             step,
@@ -200,12 +207,12 @@ impl Stage {
         self.plan.strategy.steps.iter().find(|s| s.number == number)
     }
 
-    /// The model, for a look at its calls and for what a scenario's operator asks.
+    /// The model: its call log and the scenario's operator requests.
     pub fn shell(&self) -> &Shell {
         &self.shell
     }
 
-    /// The live lab, if this is one.
+    /// The live lab; `None` in virtual time.
     pub fn live_lab(&self) -> Option<&live::Lab> {
         match &self.house {
             House::Live { lab, .. } => Some(lab),
@@ -213,7 +220,7 @@ impl Stage {
         }
     }
 
-    /// Ends the traffic and the world, and returns when nothing of them runs any more.
+    /// Stops the traffic and the lab, and waits until their tasks have ended.
     pub async fn stop(self) {
         match self.house {
             House::Live { lab, traffic } => {

@@ -1,4 +1,4 @@
-//! The adapters of production, pointed at a lab.
+//! Creates the production adapters for a lab.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,13 +12,13 @@ use crate::lab::{live, paused};
 use crate::plan::model::{ClusterAccess, ClusterName, Plan};
 use crate::port::{Balancer, Cluster};
 
-/// What reaches a lab.
+/// The adapters of a lab.
 pub struct Seams {
     pub balancer: Balancer,
     pub clusters: BTreeMap<ClusterName, Arc<dyn Cluster>>,
 }
 
-/// Over sockets, in a lab whose clock runs `speed` times as fast as the clients' own.
+/// Connects over sockets. The lab's clock runs `speed` times as fast as the clients' clocks.
 pub async fn live(plan: &Plan, lab: &live::Lab, speed: f64) -> Result<Seams, StageError> {
     let config = aws::config(&lab.aws_settings()).await;
     let mut clusters: BTreeMap<ClusterName, Arc<dyn Cluster>> = BTreeMap::new();
@@ -30,11 +30,11 @@ pub async fn live(plan: &Plan, lab: &live::Lab, speed: f64) -> Result<Seams, Sta
         };
         clusters.insert(cluster.name.clone(), Arc::new(reached));
     }
-    // Pauses of the SDK's are of real time: five tries would take half an hour of the lab's.
+    // The SDK's back-off is in real time: five attempts would take half an hour of the lab's time.
     Ok(Seams { balancer: Balancer::new(Alb::hurried(&config, speed)), clusters })
 }
 
-/// In process.
+/// Connects without sockets.
 pub async fn paused(plan: &Plan, lab: &paused::Lab) -> Result<Seams, StageError> {
     let config = aws::config(&lab.aws_settings()).await;
     let mut clusters: BTreeMap<ClusterName, Arc<dyn Cluster>> = BTreeMap::new();

@@ -1,4 +1,4 @@
-//! What a plan's steps take in a lab, and which shares hold during them.
+//! How long a plan's steps take in a lab, and which shares apply during them.
 
 use std::time::Duration;
 
@@ -10,19 +10,19 @@ use crate::domain::preflight::estimate;
 use crate::plan::model::{Plan, Shares, StepKind};
 use crate::plan::schedule;
 
-/// How long a live rehearsal takes, in real time, where nobody asked for a speed.
+/// Duration of a live rehearsal, in real time, unless a speed is given.
 pub const LENGTH: Duration = Duration::from_secs(28);
 
-/// After how much of the lab's time an approval is granted.
+/// Time until an approval is granted, in the lab's time.
 pub const APPROVAL: Duration = Duration::from_mins(1);
 
-/// What attaching, binding and the first health checks take in the lab, about.
+/// Approximate time for attaching, binding and the first health checks, in the lab's time.
 pub const BIND: Duration = Duration::from_secs(150);
 
-/// What the writes of a step take in the lab, about.
+/// Approximate time for the writes of a step, in the lab's time.
 const WRITES: Duration = Duration::from_secs(15);
 
-/// What a plan takes in the lab, about.
+/// Approximate duration of a plan, in the lab's time.
 pub fn length(plan: &Plan) -> Duration {
     let step = |kind: &StepKind| match kind {
         StepKind::Bind => BIND,
@@ -34,25 +34,26 @@ pub fn length(plan: &Plan) -> Duration {
     plan.strategy.steps.iter().map(|s| step(&s.kind)).sum()
 }
 
-/// When a rehearsal begins that could begin at `at`: where nothing moves for long, so much later that attaching and binding are done by then.
+/// Start time of a rehearsal that could start at `at`. If the plan's hours delay the first raise, the start moves close
+/// enough to it that attaching and binding are done by then.
 pub fn opening(plan: &Plan, at: Timestamp) -> Timestamp {
     let first = plan.strategy.steps.iter().find(|s| schedule::raises(&plan.strategy, s.number));
     let opens = first.and_then(|s| schedule::starts(plan, at).get(s.number - 1).copied());
     opens.map_or(at, |opens| earlier(opens, BIND * 4).max(at))
 }
 
-/// What the hours of a plan add, about, where it begins at `at`.
+/// Approximate time that the plan's hours add if it starts at `at`.
 fn waits(plan: &Plan, at: Timestamp) -> Duration {
     let end = schedule::starts(plan, at).last().map_or(Duration::ZERO, |end| end.duration_since(at).unsigned_abs());
     end.saturating_sub(estimate(plan))
 }
 
-/// The speed at which a plan that begins at `at` takes about [`LENGTH`], at least 1.
+/// The speed at which a plan that starts at `at` takes about [`LENGTH`]; at least 1.
 pub fn speed(plan: &Plan, at: Timestamp) -> f64 {
     ((length(plan) + waits(plan, at)).as_secs_f64() / LENGTH.as_secs_f64()).max(1.0)
 }
 
-/// How long the shares that hold at a step stand, from the step on, which begins at `at`.
+/// How long the shares stay after a step that starts at `at`.
 pub fn stands(plan: &Plan, step: usize, at: Timestamp) -> Duration {
     let after = plan.strategy.steps.iter().filter(|s| s.number > step).map(|s| &s.kind);
     let here = plan
@@ -69,14 +70,14 @@ pub fn stands(plan: &Plan, step: usize, at: Timestamp) -> Duration {
         StepKind::Exec(_) | StepKind::Unknown => Some(Duration::ZERO),
     });
     let long = waits.sum::<Duration>().max(plan.strategy.settle);
-    // And until the next ones may come.
+    // Until the plan's hours permit the next raise.
     let next = plan.strategy.steps.iter().find(|s| s.number > step && schedule::raises(&plan.strategy, s.number));
     let over = later(at, long);
     let opens = next.and_then(|s| fits(&plan.strategy.hours, over, schedule::need(&plan.strategy, s.number)));
     opens.map_or(long, |opens| opens.duration_since(at).unsigned_abs())
 }
 
-/// The shares that hold during a step.
+/// The shares that apply during a step.
 pub fn shares(plan: &Plan, step: usize) -> Shares {
     let mut set = plan.strategy.steps.iter().filter(|s| s.number <= step).filter_map(|s| match &s.kind {
         StepKind::Shares(shares) => Some(shares),

@@ -1,4 +1,4 @@
-//! Faults: when something goes wrong, and what. Each entry is one `at` and one verb.
+//! Faults of a scenario: each entry has one `at` (when) and one verb (what happens).
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -14,86 +14,87 @@ use crate::lab::model::seam::OperatorRequest;
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Fault {
-    /// When it happens.
+    /// When the fault starts.
     pub at: At,
-    /// Pods stop serving: connections are refused, until `repair`.
+    /// Pods refuse connections, until `for` is over or `repair`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kill: Option<Kill>,
-    /// Pods answer late, health checks included.
+    /// Pods answer late, to health checks too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slow: Option<Slow>,
-    /// Pods answer with an error.
+    /// Pods answer with an error status.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Errors>,
-    /// Pods die and come back, again and again.
+    /// Pods stop and restart repeatedly.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub flap: Option<Flap>,
-    /// A Deployment or its HPA gets other numbers.
+    /// A Deployment's replicas or its HPA's limits change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scale: Option<Scale>,
-    /// A new version is rolled out.
+    /// A new version of a Deployment is rolled out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deploy: Option<Deploy>,
-    /// An API cannot be reached.
+    /// An API is unreachable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub partition: Option<Partition>,
-    /// Earlier faults end.
+    /// Ends earlier faults.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repair: Option<Repair>,
-    /// AWS takes fewer calls.
+    /// AWS throttles calls.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub throttle: Option<Throttle>,
-    /// AWS answers with what was true a while ago.
+    /// AWS reads return an earlier state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stale: Option<Stale>,
-    /// Writes go unanswered, and are carried out later.
+    /// Writes get no answer and are carried out later, or never.
     #[serde(default, skip_serializing_if = "Option::is_none", rename = "late-write")]
     pub late_write: Option<LateWrite>,
-    /// AWS refuses our credentials as expired.
+    /// AWS rejects the credentials as expired.
     #[serde(default, skip_serializing_if = "Option::is_none", rename = "expire-credentials")]
     pub expire_credentials: Option<Lasting>,
-    /// Someone else changes the weights of actions.
+    /// Another operator or tool changes the weights of an action.
     #[serde(default, skip_serializing_if = "Option::is_none", rename = "foreign-write")]
     pub foreign_write: Option<ForeignWrite>,
-    /// Someone deletes a rule.
+    /// Another operator or tool deletes a rule.
     #[serde(default, skip_serializing_if = "Option::is_none", rename = "delete-rule")]
     pub delete_rule: Option<RuleRef>,
-    /// The process of the run dies, and is started again.
+    /// The process that drives the run crashes and restarts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub crash: Option<Crash>,
-    /// A metric gate of the plan says something else than that all is well.
+    /// A metric gate of the plan does not pass.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gate: Option<Gate>,
-    /// A command or a hook of the plan fails.
+    /// A command or hook of the plan fails.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hook: Option<FailingHook>,
-    /// The operator asks something of the run.
+    /// An operator request to the run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operator: Option<OperatorRequest>,
 }
 
-/// `at`: exactly one of `time`, `step`, `share`, and how long after that.
+/// `at`: exactly one of `time`, `step`, `share`; and `after`, a delay from then.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct At {
-    /// So long after the start of the lab.
+    /// This long after the start of the lab.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time: Option<Period>,
-    /// When the run starts this step: its name, or its number as text. A plan without such a step never gets there.
+    /// When the run starts this step: its name, or its number as text. If the plan has no such step, the fault never
+    /// starts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub step: Option<String>,
-    /// When a cluster has this share on every route.
+    /// When a cluster has reached this share on every route.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub share: Option<ShareReached>,
-    /// How long after that; omitted: at once.
+    /// Delay after that; omitted: none.
     pub after: Period,
 }
 
-/// `share`: the first time that every route gives a cluster at least, or at most, so much.
+/// `share`: the first time that a cluster has at least, or at most, this share on every route.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ShareReached {
-    /// The cluster.
+    /// The cluster's name in the plan, or `from`, or `to`.
     pub cluster: String,
     /// In percent, 0–100.
     #[serde(default)]
@@ -104,19 +105,19 @@ pub struct ShareReached {
 }
 
 impl Fault {
-    /// What makes no sense about it: a field below the fault, and why.
+    /// What is wrong with it: the field below the fault, and a message.
     pub(super) fn problem(&self) -> Option<(&'static str, String)> {
         let times = [self.at.time.is_some(), self.at.step.is_some(), self.at.share.is_some()];
         if times.iter().filter(|t| **t).count() != 1 {
-            return Some((".at", "exactly one of `time`, `step`, `share` is wanted".into()));
+            return Some((".at", "exactly one of `time`, `step`, `share` is required".into()));
         }
         if let Some(share) = &self.at.share
             && share.at_least.is_some() == share.at_most.is_some()
         {
-            return Some((".at.share", "exactly one of `atLeast`, `atMost` is wanted".into()));
+            return Some((".at.share", "exactly one of `atLeast`, `atMost` is required".into()));
         }
         let verbs = self.verbs();
-        (verbs != 1).then(|| ("", format!("exactly one verb beside `at` is wanted, here are {verbs}")))
+        (verbs != 1).then(|| ("", format!("exactly one verb beside `at` is required; found {verbs}")))
     }
 
     fn verbs(&self) -> usize {
@@ -134,7 +135,7 @@ impl Fault {
         [pods, clusters, aws, people, metrics].as_flattened().iter().filter(|v| **v).count()
     }
 
-    /// The clusters that it names, each with the field that does.
+    /// The clusters that it names, each with the field's path.
     pub(crate) fn clusters(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let named = [
             ("at.share.cluster", self.at.share.as_ref().map(|v| v.cluster.as_str())),

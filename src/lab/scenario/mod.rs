@@ -1,4 +1,4 @@
-//! Scenario files: from YAML to a checked [`Scenario`], or what is wrong with it and where.
+//! Scenario files: parses YAML into a checked [`Scenario`], or reports what is wrong and where.
 
 pub mod fault;
 pub mod model;
@@ -7,13 +7,13 @@ pub mod verb;
 
 pub use model::Scenario;
 
-/// The largest scenario that is read, in bytes.
+/// Largest scenario file, in bytes.
 const LARGEST: usize = 256 * 1024;
 
 /// What is wrong with a scenario, or why it does not fit the plan.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ScenarioError {
-    /// The file is wrong at a place.
+    /// An error at a position in the file.
     #[error("{source_name}:{line}:{column}: {message}")]
     At {
         /// The file's name.
@@ -22,10 +22,10 @@ pub enum ScenarioError {
         line: u64,
         /// From 1.
         column: u64,
-        /// What is wrong, and what would be right.
+        /// What is wrong, and what is valid.
         message: String,
     },
-    /// The file is wrong as a whole.
+    /// An error of the file as such.
     #[error("{source_name}: {message}")]
     File {
         /// The file's name.
@@ -33,23 +33,23 @@ pub enum ScenarioError {
         /// What is wrong.
         message: String,
     },
-    /// An entry does not fit.
+    /// An entry is not valid or does not fit the plan.
     #[error("scenario {scenario}: {path}: {message}")]
     Entry {
         /// The scenario's name.
         scenario: String,
-        /// Where in it, such as `spec.faults[2].kill.cluster`.
+        /// Path of the entry, such as `spec.faults[2].kill.cluster`.
         path: String,
-        /// What is wrong, and what would be right.
+        /// What is wrong, and what is valid.
         message: String,
     },
 }
 
 impl Scenario {
-    /// Reads a scenario; `source_name` is for messages.
+    /// Parses a scenario; `source_name` is for messages.
     ///
     /// # Errors
-    /// The first syntax or type error with its place, else the first entry that makes no sense.
+    /// The first syntax or type error with its position, else the first entry that is not valid.
     pub fn parse(source_name: &str, text: &str) -> Result<Self, ScenarioError> {
         let file = |message: String| ScenarioError::File { source_name: source_name.to_owned(), message };
         if text.len() > LARGEST {
@@ -74,7 +74,7 @@ impl Scenario {
         Ok(scenario)
     }
 
-    /// The JSON Schema of scenario files, made from the types.
+    /// The JSON Schema of scenario files, generated from the types.
     pub fn schema() -> schemars::Schema {
         schemars::schema_for!(Self)
     }

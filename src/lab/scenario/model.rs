@@ -1,6 +1,7 @@
-//! A scenario as it is written: what a lab's world has beyond what the plan says, and what goes wrong in it.
+//! The file format of scenarios: the lab's settings beyond the plan, and its faults.
 //!
-//! Everything is optional. Clusters may be called by the plan's names, or `from` and `to`, so that one scenario fits many plans.
+//! Everything is optional. Clusters may be named as in the plan, or `from` and `to`, so that one scenario fits many
+//! plans.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::fault::Fault;
 use super::period::Period;
 
-/// A scenario: the inhabitants of a lab and its faults.
+/// A scenario: settings of a lab and its faults.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Scenario {
@@ -18,9 +19,9 @@ pub struct Scenario {
     pub api_version: ApiVersion,
     /// Always `Scenario`.
     pub kind: ScenarioKind,
-    /// Who it is.
+    /// Name of the scenario.
     pub metadata: Metadata,
-    /// What it says.
+    /// Settings and faults.
     #[serde(default)]
     pub spec: Spec,
 }
@@ -28,7 +29,7 @@ pub struct Scenario {
 /// The version of the format.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum ApiVersion {
-    /// The first one.
+    /// The first version.
     #[default]
     #[serde(rename = "cutover.dev/v1alpha1")]
     V1Alpha1,
@@ -54,19 +55,19 @@ pub struct Metadata {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Spec {
-    /// What load balancers have beyond the plan.
+    /// Settings of load balancers.
     pub load_balancers: Vec<LoadBalancer>,
-    /// What target groups have beyond the plan.
+    /// Settings of target groups.
     pub target_groups: Vec<TargetGroup>,
-    /// What clusters have beyond the plan.
+    /// Settings of clusters and their workloads.
     pub clusters: Vec<Cluster>,
-    /// How long things take.
+    /// Delays of the APIs and controllers.
     pub latency: Latency,
-    /// How many calls AWS takes.
+    /// Rate limits of the AWS API.
     pub limits: Limits,
-    /// What clients ask.
+    /// Load that the clients generate.
     pub load: Load,
-    /// What goes wrong, and when.
+    /// Faults: what goes wrong, and when.
     pub faults: Vec<Fault>,
 }
 
@@ -74,17 +75,17 @@ pub struct Spec {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct LoadBalancer {
-    /// Which one, by name; omitted: every load balancer of the plan.
+    /// Name of the load balancer; omitted: every load balancer of the plan.
     pub name: Option<String>,
     /// Attributes such as `load_balancing.cross_zone.enabled`.
     pub attributes: BTreeMap<String, String>,
     /// Tags, such as those of a controller or of Terraform.
     pub tags: BTreeMap<String, String>,
-    /// Group stickiness on every action that forwards.
+    /// Group stickiness of every forward action.
     pub stickiness: Option<Stickiness>,
-    /// Groups in every action that belong to no cluster of the plan, with their weights; omitted: `NAME-default` at 0.
+    /// Third-party target groups in every action, with their weights; omitted: `NAME-default` at 0.
     pub third_party: Option<BTreeMap<String, u16>>,
-    /// Listeners, in place of those that the plan implies.
+    /// Listeners; omitted: as the plan implies.
     pub listeners: Vec<Listener>,
 }
 
@@ -92,7 +93,7 @@ pub struct LoadBalancer {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Stickiness {
-    /// How long a cookie is good for, from 1 s to 7 d.
+    /// Lifetime of the cookie, from 1 s to 7 d.
     pub duration: Period,
 }
 
@@ -100,12 +101,12 @@ pub struct Stickiness {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Listener {
-    /// 1–65535.
+    /// Port, 1–65535.
     pub port: u16,
     /// `HTTP` or `HTTPS`; omitted: `HTTPS` on 443, else `HTTP`.
     #[serde(default)]
     pub protocol: Option<String>,
-    /// Its actions; the one without a priority is the default action. Omitted: what the plan implies.
+    /// Its default action (the entry without a priority) and rules; omitted: as the plan implies.
     #[serde(default)]
     pub rules: Vec<Rule>,
     /// Tags.
@@ -117,19 +118,19 @@ pub struct Listener {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Rule {
-    /// 1–50000; omitted: the default action.
+    /// Priority, 1–50000; omitted: the default action.
     pub priority: Option<u32>,
     /// Path patterns, up to five.
     pub paths: Vec<String>,
     /// Host patterns.
     pub hosts: Vec<String>,
-    /// The plan's workload whose groups it forwards to; omitted: the first on this load balancer.
+    /// The plan's workload whose groups it forwards to; omitted: the load balancer's first.
     pub workload: Option<String>,
-    /// Weights by cluster (its groups) or by the name of a group; omitted: all on `from`, the others at 0.
+    /// Weights by cluster (its groups) or by name of a group; omitted: `from` has all, others 0.
     pub weights: Option<BTreeMap<String, u16>>,
     /// Group stickiness of this action.
     pub stickiness: Option<Stickiness>,
-    /// Answers with this status instead of forwarding.
+    /// Answer with this status instead of forwarding.
     pub fixed_response: Option<u16>,
 }
 
@@ -137,17 +138,17 @@ pub struct Rule {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct TargetGroup {
-    /// Which ones: of this cluster; omitted: of any.
+    /// Groups of this cluster; omitted: any.
     pub cluster: Option<String>,
-    /// Which one, by name; omitted: any.
+    /// Name of the group; omitted: any.
     pub name: Option<String>,
-    /// How targets are probed.
+    /// Health check settings.
     pub health_check: HealthCheck,
     /// Attributes such as `deregistration_delay.timeout_seconds`.
     pub attributes: BTreeMap<String, String>,
     /// Tags.
     pub tags: BTreeMap<String, String>,
-    /// Whether the actions that the plan implies already have it; omitted: yes.
+    /// Whether it is attached at the start; omitted: yes.
     pub attached: Option<bool>,
 }
 
@@ -155,17 +156,17 @@ pub struct TargetGroup {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct HealthCheck {
-    /// 5–300 s; 10 s here where nothing is said.
+    /// Interval, 5–300 s; default 10 s.
     pub interval: Option<Period>,
-    /// 2–120 s; 5 s.
+    /// Time-out, 2–120 s; default 5 s.
     pub timeout: Option<Period>,
-    /// Passed probes until a failing target is healthy again, 2–10; 5.
+    /// Successful checks until an unhealthy target is healthy, 2–10; default 5.
     pub healthy_threshold: Option<u32>,
-    /// Failed probes until a target is unhealthy, 2–10; 2.
+    /// Failed checks until a target is unhealthy, 2–10; default 2.
     pub unhealthy_threshold: Option<u32>,
-    /// `/health_check`.
+    /// Path; default `/health_check`.
     pub path: Option<String>,
-    /// `200`.
+    /// Status codes of success; default `200`.
     pub matcher: Option<String>,
 }
 
@@ -173,41 +174,41 @@ pub struct HealthCheck {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Cluster {
-    /// The plan's name, or `from`, or `to`.
+    /// The plan's name of the cluster, or `from`, or `to`.
     pub name: String,
     /// Kubernetes version, such as `1.33`.
     pub version: Option<String>,
-    /// Whether it is EKS Auto Mode, with the API group `eks.amazonaws.com` for bindings.
+    /// Whether it is EKS Auto Mode, whose bindings have the API group `eks.amazonaws.com`.
     pub auto_mode: bool,
-    /// What every workload there is like.
+    /// Settings of all its workloads.
     pub workload: Workload,
-    /// What single workloads there are like, by the plan's names.
+    /// Settings of single workloads, by the plan's names.
     pub workloads: BTreeMap<String, Workload>,
 }
 
-/// What a workload is like in one cluster.
+/// Settings of a workload in one cluster.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Workload {
-    /// Pods; 4.
+    /// Number of pods; default 4.
     pub replicas: Option<u32>,
-    /// From a pod's start until it serves; 10 s.
+    /// Time from a pod's start until it serves; default 10 s.
     pub startup: Option<Period>,
-    /// How long a pod goes on serving after it was told to end; 45 s.
+    /// Time that a terminating pod continues to serve; default 45 s.
     pub pre_stop: Option<Period>,
-    /// The port that pods listen on; 8080.
+    /// Port of the pods; default 8080.
     pub port: Option<u16>,
-    /// Status of every answer to a health check; 200.
+    /// Status of every health check; default 200.
     pub health_status: Option<u16>,
-    /// Whether pods carry the controller's readiness gates.
+    /// Whether pods have the load balancer controller's readiness gates.
     pub readiness_gates: Option<bool>,
-    /// What scales it; omitted: nothing.
+    /// Its HorizontalPodAutoscaler; omitted: none.
     pub hpa: Option<Hpa>,
     /// Its TargetGroupBinding at the start.
     pub binding: Option<Binding>,
-    /// `false`: there is no such Service in this cluster.
+    /// `false`: the cluster has no such Service.
     pub exists: Option<bool>,
-    /// Who manages its objects.
+    /// The tool that manages its objects.
     pub owner: Option<GitOps>,
 }
 
@@ -219,7 +220,7 @@ pub struct Hpa {
     pub min: u32,
     /// `maxReplicas`.
     pub max: u32,
-    /// The pods that it would like to have whatever the load; omitted: the replicas of the start times the share that the cluster carries.
+    /// Replicas that it wants whatever the load; omitted: the initial replicas times the cluster's share.
     #[serde(default)]
     pub wants: Option<u32>,
 }
@@ -228,15 +229,15 @@ pub struct Hpa {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Binding {
-    /// Whether it is there; omitted: in `from`, and where the plan says `mode: verify`.
+    /// Whether it exists at the start; omitted: in `from`, and if the plan says `mode: verify`.
     pub exists: Option<bool>,
     /// `multiClusterTargetGroup`.
     pub multi_cluster: bool,
-    /// Binds this group instead of the plan's, by name or ARN.
+    /// Name or ARN of another group that it binds; omitted: the plan's.
     pub target_group: Option<String>,
 }
 
-/// What manages objects from outside the cluster.
+/// A tool that manages objects from outside the cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum GitOps {
@@ -258,13 +259,13 @@ pub struct Latency {
     pub aws: Period,
     /// Of a Kubernetes call.
     pub kubernetes: Period,
-    /// From a written weight until it steers traffic, at least.
+    /// Minimum time from a weight's write until traffic follows it.
     pub propagation_min: Period,
-    /// From a written weight until it steers traffic, at most.
+    /// Maximum time from a weight's write until traffic follows it.
     pub propagation_max: Period,
-    /// From a registration until the first health check.
+    /// From a target's registration until its first health check.
     pub registration: Period,
-    /// From a change in a cluster until a controller has acted on it.
+    /// From a change in a cluster until a controller acts on it.
     pub controller: Period,
 }
 
@@ -285,7 +286,7 @@ impl Default for Latency {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Limits {
-    /// ModifyRule, ModifyListener, tags, and what else changes.
+    /// ModifyRule, ModifyListener, tags and other writes.
     pub modify: Bucket,
     /// Describe calls.
     pub describe: Bucket,
@@ -304,9 +305,9 @@ impl Default for Limits {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Bucket {
-    /// How many calls it takes at once.
+    /// Size of the bucket, in calls.
     pub burst: f64,
-    /// How many it takes for ever.
+    /// Fill rate, in calls a second.
     pub per_second: f64,
 }
 
@@ -314,7 +315,8 @@ pub struct Bucket {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Load {
-    /// Requests a second of the lab's time, over all routes; omitted: the shell chooses.
+    /// Requests a second of the lab's time, over all routes; omitted: 1500 a second of real time, in virtual time
+    /// 20,000 a step.
     pub requests_per_second: Option<f64>,
     /// Distinct clients, each with its own cookie jar.
     pub clients: u32,

@@ -1,4 +1,4 @@
-//! Durations in scenarios, spelled as in plans: `500ms`, `90s`, `10m`, `1h30m`.
+//! Durations in scenarios, in the plan's format: `500ms`, `90s`, `10m`, `1h30m`.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::base::duration;
 pub struct Period(pub Duration);
 
 impl Period {
-    /// So many milliseconds.
+    /// A duration of milliseconds.
     pub const fn millis(millis: u64) -> Self {
         Self(Duration::from_millis(millis))
     }

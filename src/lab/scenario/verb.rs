@@ -1,4 +1,4 @@
-//! What goes wrong: one type for each verb of a fault.
+//! The verbs of faults: one type each.
 
 use std::collections::BTreeMap;
 
@@ -7,19 +7,19 @@ use serde::{Deserialize, Serialize};
 
 use super::period::Period;
 
-/// Which pods.
+/// `kill`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Kill {
-    /// The cluster.
+    /// The cluster's name in the plan, or `from`, or `to`.
     pub cluster: String,
     /// The plan's workload; omitted: all.
     #[serde(default)]
     pub workload: Option<String>,
-    /// How many percent of its pods; omitted: all.
+    /// Percentage of its pods; omitted: all.
     #[serde(default)]
     pub percent: Option<u32>,
-    /// When it ends by itself; omitted: by `repair`, or never.
+    /// Duration; omitted: until `repair`, else to the end.
     #[serde(default, rename = "for")]
     pub lasts: Option<Period>,
 }
@@ -28,17 +28,17 @@ pub struct Kill {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Slow {
-    /// The cluster.
+    /// The plan's name of the cluster, or `from`, or `to`.
     pub cluster: String,
     /// The plan's workload; omitted: all.
     #[serde(default)]
     pub workload: Option<String>,
-    /// How many percent of its pods; omitted: all.
+    /// Percentage of its pods; omitted: all.
     #[serde(default)]
     pub percent: Option<u32>,
-    /// How late.
+    /// Additional response time.
     pub by: Period,
-    /// When it ends by itself.
+    /// Duration; omitted: until `repair`, else to the end.
     #[serde(default, rename = "for")]
     pub lasts: Option<Period>,
 }
@@ -47,24 +47,24 @@ pub struct Slow {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Errors {
-    /// The cluster.
+    /// The plan's name of the cluster, or `from`, or `to`.
     pub cluster: String,
     /// The plan's workload; omitted: all.
     #[serde(default)]
     pub workload: Option<String>,
-    /// How many percent of its pods; omitted: all.
+    /// Percentage of its pods; omitted: all.
     #[serde(default)]
     pub percent: Option<u32>,
-    /// The status; omitted: 500.
+    /// Status of the errors; omitted: 500.
     #[serde(default)]
     pub status: Option<u16>,
-    /// How many percent of the requests; omitted: all.
+    /// Percentage of the requests that fail; omitted: all.
     #[serde(default)]
     pub requests: Option<u32>,
-    /// `true`: health checks go on passing.
+    /// `true`: only clients get errors, health checks still pass.
     #[serde(default)]
     pub clients_only: bool,
-    /// When it ends by itself.
+    /// Duration; omitted: until `repair`, else to the end.
     #[serde(default, rename = "for")]
     pub lasts: Option<Period>,
 }
@@ -73,19 +73,19 @@ pub struct Errors {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Flap {
-    /// The cluster.
+    /// The plan's name of the cluster, or `from`, or `to`.
     pub cluster: String,
     /// The plan's workload; omitted: all.
     #[serde(default)]
     pub workload: Option<String>,
-    /// How many percent of its pods; omitted: all.
+    /// Percentage of its pods; omitted: all.
     #[serde(default)]
     pub percent: Option<u32>,
-    /// How long they are down.
+    /// How long they are down each time.
     pub down: Period,
     /// How long they are up in between.
     pub up: Period,
-    /// How often; omitted: for ever.
+    /// How many times; omitted: without end.
     #[serde(default)]
     pub times: Option<u32>,
 }
@@ -94,7 +94,7 @@ pub struct Flap {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Scale {
-    /// The cluster.
+    /// The plan's name of the cluster, or `from`, or `to`.
     pub cluster: String,
     /// The plan's workload; omitted: all.
     #[serde(default)]
@@ -114,12 +114,12 @@ pub struct Scale {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Deploy {
-    /// The cluster.
+    /// The plan's name of the cluster, or `from`, or `to`.
     pub cluster: String,
     /// The plan's workload; omitted: all.
     #[serde(default)]
     pub workload: Option<String>,
-    /// The health checks of the new version answer with this status; omitted: 200.
+    /// Status of the new version's health checks; omitted: 200.
     #[serde(default)]
     pub health_status: Option<u16>,
 }
@@ -128,20 +128,20 @@ pub struct Deploy {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Partition {
-    /// The cluster whose API cannot be reached.
+    /// The cluster whose API is unreachable.
     pub cluster: Option<String>,
-    /// Whether the AWS API cannot be reached.
+    /// `true`: the AWS API is unreachable.
     pub aws: bool,
-    /// When it ends by itself.
+    /// Duration; omitted: until `repair`, else to the end.
     #[serde(rename = "for")]
     pub lasts: Option<Period>,
 }
 
-/// `repair`: ends every fault that lasts, or those of one cluster.
+/// `repair`: ends all lasting faults, or those of one cluster.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Repair {
-    /// Only what afflicts this cluster.
+    /// Only faults of this cluster.
     pub cluster: Option<String>,
 }
 
@@ -149,11 +149,11 @@ pub struct Repair {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Throttle {
-    /// So many percent of all calls are refused, whatever the buckets say.
+    /// Percentage of all calls that are throttled, besides the limits.
     pub percent: u32,
-    /// The buckets hold only so many percent, and fill so much slower.
+    /// Percentage of the token buckets' size and fill rate that remains.
     pub capacity: Option<u32>,
-    /// When it ends by itself.
+    /// Duration; omitted: until `repair`, else to the end.
     #[serde(rename = "for")]
     pub lasts: Option<Period>,
 }
@@ -162,9 +162,9 @@ pub struct Throttle {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Stale {
-    /// How old answers are.
+    /// Age of the state that reads return.
     pub by: Period,
-    /// When it ends by itself.
+    /// Duration; omitted: until `repair`, else to the end.
     #[serde(default, rename = "for")]
     pub lasts: Option<Period>,
 }
@@ -173,7 +173,7 @@ pub struct Stale {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LateWrite {
-    /// How late they are carried out; `0s`: at once, only the answer is lost. Omitted: never.
+    /// Delay until the write is carried out; `0s`: at once, only the answer is lost. Omitted: never.
     #[serde(default)]
     pub by: Option<Period>,
     /// How many writes; omitted: one.
@@ -181,16 +181,16 @@ pub struct LateWrite {
     pub writes: Option<u32>,
 }
 
-/// A fault that only lasts.
+/// `expire-credentials`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Lasting {
-    /// When it ends by itself.
+    /// Duration; omitted: until `repair`, else to the end.
     #[serde(rename = "for")]
     pub lasts: Option<Period>,
 }
 
-/// Which actions.
+/// `delete-rule`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct RuleRef {
@@ -212,7 +212,7 @@ pub struct ForeignWrite {
     pub listener: Option<u16>,
     /// The rule's priority; omitted: the default action.
     pub priority: Option<u32>,
-    /// New weights, by cluster or by the name of a group; groups that are not named keep theirs.
+    /// New weights, by cluster or by name of a group; other groups keep theirs.
     pub weights: BTreeMap<String, u16>,
 }
 
@@ -220,46 +220,46 @@ pub struct ForeignWrite {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Crash {
-    /// How long until the run is started again.
+    /// Time until the process restarts.
     pub down: Period,
 }
 
-/// `gate`: what a metric gate that compares no sides is told in a rehearsal.
+/// `gate`: the result, in a rehearsal, of a metric gate that does not compare clusters.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Gate {
     /// Its name in the plan.
     pub name: String,
-    /// What it says.
+    /// The result.
     pub says: Says,
-    /// When it ends by itself.
+    /// Duration; omitted: until `repair`, else to the end.
     #[serde(default, rename = "for")]
     pub lasts: Option<Period>,
 }
 
-/// `hook`: a command or a hook of the plan fails in a rehearsal.
+/// `hook`: makes a command or hook of the plan fail in a rehearsal.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct FailingHook {
-    /// Its name in the plan: the step's, or the hook's.
+    /// Name in the plan: of the step or of the hook.
     pub name: String,
-    /// Not the step's command, but what takes it back.
+    /// `true`: the step's undo command fails, not its command.
     #[serde(default)]
     pub undo: bool,
-    /// When it ends by itself.
+    /// Duration; omitted: until `repair`, else to the end.
     #[serde(default, rename = "for")]
     pub lasts: Option<Period>,
 }
 
-/// What a metric gate says where not all is well.
+/// Result of a metric gate that does not pass.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Says {
-    /// It is bad: the value is out of bounds, the alarm rings.
+    /// The value is out of bounds, or the alarm is in state ALARM.
     #[default]
     Fail,
     /// There is no data.
     NoData,
-    /// It cannot be read.
+    /// The metric cannot be read.
     Unreadable,
 }

@@ -1,4 +1,4 @@
-//! CloudWatch, as far as anyone here asks: metrics of target groups, and the alarms that the plan names. In the JSON that boto3 speaks, too.
+//! CloudWatch: metrics of target groups, and the alarms that the plan names. JSON protocol, which boto3 uses too.
 
 use http::{Request, Response};
 use hyper::body::Bytes;
@@ -10,27 +10,30 @@ use crate::lab::model::{Counted, World};
 /// The prefix of `X-Amz-Target`.
 const TARGET: &str = "GraniteServiceVersion20100801.";
 
-/// Data of a minute is there so long after its end.
+/// Delay until the data of a minute is available.
 const LATE: SignedDuration = SignedDuration::from_secs(60);
 
-/// The most queries of a call.
+/// Maximum number of queries in a call.
 const QUERIES: usize = 500;
 
-/// The operation's name; `None`: the call is for another service.
+/// Name of the operation; `None`: the call is for another service.
 pub(crate) fn operation(request: &Request<Bytes>) -> Option<String> {
     let target = request.headers().get("x-amz-target")?.to_str().ok()?;
     target.strip_prefix(TARGET).map(str::to_owned)
 }
 
-/// Answers a call, with what is to be logged.
+/// Answers a call. The text is the outcome for the call log.
 pub(crate) fn answer(world: &World, operation: &str, request: &Request<Bytes>, id: &str) -> (Response<Bytes>, String) {
     let Ok(input) = serde_json::from_slice::<Value>(request.body()) else {
-        return (failure(400, "SerializationException", "the body is no JSON", id), "SerializationException".into());
+        return (
+            failure(400, "SerializationException", "the body is not valid JSON", id),
+            "SerializationException".into(),
+        );
     };
     let answered = match operation {
         "GetMetricData" => data(world, &input),
         "DescribeAlarms" => Ok(alarms(world, &input)),
-        _ => Err(("UnknownOperationException", "the lab has no such operation".to_owned())),
+        _ => Err(("UnknownOperationException", "the lab does not support this operation".to_owned())),
     };
     match answered {
         Ok(value) => (whole(200, &value, id), "ok".into()),
@@ -38,7 +41,7 @@ pub(crate) fn answer(world: &World, operation: &str, request: &Request<Bytes>, i
     }
 }
 
-/// A failed call.
+/// Response to a failed call.
 pub(crate) fn failure(status: u16, code: &str, message: &str, id: &str) -> Response<Bytes> {
     whole(status, &json!({"__type": format!("com.amazonaws.cloudwatch.v2010_08_01#{code}"), "message": message}), id)
 }
@@ -95,14 +98,14 @@ fn result(world: &World, query: &Value, from: i64, to: i64, descending: bool) ->
     Ok(json!({"Id": id, "Label": label, "Timestamps": times, "Values": values, "StatusCode": "Complete"}))
 }
 
-/// The ARN's tail of the target group that a metric is about.
+/// The target group of a metric, as the end of its ARN.
 fn group(metric: &Value) -> Option<String> {
     let dimensions = metric["Dimensions"].as_array()?;
     let named = dimensions.iter().find(|d| d["Name"] == "TargetGroup")?;
     named["Value"].as_str().filter(|_| metric["Namespace"] == "AWS/ApplicationELB").map(str::to_owned)
 }
 
-/// A period's value; absent without traffic, and errors without errors.
+/// The value of a period; `None`: no traffic, or no errors.
 #[allow(clippy::cast_precision_loss)]
 fn value(metric: &Value, statistic: &str, counted: &Counted) -> Option<f64> {
     let some = |count: u64| (count > 0).then_some(count as f64);
@@ -119,7 +122,7 @@ fn value(metric: &Value, statistic: &str, counted: &Counted) -> Option<f64> {
     }
 }
 
-/// Seconds since the epoch, as a number or as text.
+/// Seconds since the epoch, from a number or a text.
 #[allow(clippy::cast_possible_truncation)]
 fn time(value: &Value) -> Option<i64> {
     value.as_f64().map(|t| t as i64).or_else(|| value.as_str()?.parse::<Timestamp>().ok().map(Timestamp::as_second))
@@ -135,7 +138,7 @@ fn alarms(world: &World, input: &Value) -> Value {
         .map(|(name, state)| {
             json!({
                 "AlarmName": name, "AlarmArn": format!("arn:aws:cloudwatch:{}:{}:alarm:{name}", world.region, world.account), "StateValue": state,
-                "StateReason": "the lab says so", "ActionsEnabled": true, "StateUpdatedTimestamp": world.time().as_second(),
+                "StateReason": "simulated by the lab", "ActionsEnabled": true, "StateUpdatedTimestamp": world.time().as_second(),
             })
         })
         .collect();

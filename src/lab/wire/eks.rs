@@ -1,10 +1,10 @@
-//! EKS, as far as anyone here asks: which clusters, and where their APIs are.
+//! EKS: ListClusters and DescribeCluster.
 
 use http::{Request, Response};
 use hyper::body::Bytes;
 use serde_json::{Value, json};
 
-/// A cluster as EKS knows it.
+/// A cluster as DescribeCluster returns it.
 #[derive(Debug, Clone)]
 pub(crate) struct Described {
     pub name: String,
@@ -14,7 +14,7 @@ pub(crate) struct Described {
     pub version: String,
 }
 
-/// The operation's name.
+/// Name of the operation.
 pub(crate) fn operation(request: &Request<Bytes>) -> String {
     match (request.method().as_str(), path(request).as_slice()) {
         ("GET", ["clusters"]) => "ListClusters".into(),
@@ -23,7 +23,7 @@ pub(crate) fn operation(request: &Request<Bytes>) -> String {
     }
 }
 
-/// Answers a call, with what is to be logged.
+/// Answers a call. The text is the outcome for the call log.
 pub(crate) fn answer(
     clusters: &[Described],
     account: &str,
@@ -43,7 +43,10 @@ pub(crate) fn answer(
             let message = format!("No cluster found for name: {name}.");
             (failure(404, "ResourceNotFoundException", &message, id), "ResourceNotFoundException".into())
         }
-        _ => (failure(404, "NotFoundException", "the lab has no such operation", id), "NotFoundException".into()),
+        _ => (
+            failure(404, "NotFoundException", "the lab does not support this operation", id),
+            "NotFoundException".into(),
+        ),
     }
 }
 
@@ -72,7 +75,7 @@ fn described(cluster: &Described, account: &str, region: &str) -> Value {
     })
 }
 
-/// A failed call.
+/// Response to a failed call.
 pub(crate) fn failure(status: u16, code: &str, message: &str, id: &str) -> Response<Bytes> {
     let mut response = json_answer(status, &json!({"message": message}), id);
     if let Ok(value) = http::HeaderValue::from_str(code) {

@@ -1,4 +1,4 @@
-//! The lab's wire: what real clients speak to, as functions from request to answer.
+//! The lab's API protocols, as functions from request to response. No state belongs here: it is the model's.
 
 pub(crate) mod cloudwatch;
 pub(crate) mod eks;
@@ -11,7 +11,7 @@ pub(crate) mod xml;
 use http::{HeaderValue, Response, StatusCode};
 use hyper::body::Bytes;
 
-/// A whole answer of AWS, with the id that clients print in their messages.
+/// A complete AWS response with its request ID.
 fn text(status: u16, content_type: &'static str, body: String, id: &str) -> Response<Bytes> {
     let mut response = Response::new(Bytes::from(body));
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

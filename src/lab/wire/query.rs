@@ -1,21 +1,22 @@
-//! The awsQuery protocol's requests: a form whose keys are paths into a tree, such as `Actions.member.1.ForwardConfig.TargetGroups.member.2.Weight`.
+//! Requests of the awsQuery protocol: a form whose keys are paths into a tree, such as
+//! `Actions.member.1.ForwardConfig.TargetGroups.member.2.Weight`.
 
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
 
-/// A call: its name and its parameters as a tree. Lists are arrays, scalars are strings.
+/// A call: its name, and its parameters as a tree. Lists are arrays, scalars are strings.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Query {
-    /// `ModifyRule`.
+    /// Operation, such as `ModifyRule`.
     pub action: String,
-    /// `2015-12-01`.
+    /// API version, such as `2015-12-01`.
     pub version: String,
     /// The parameters.
     pub input: Value,
 }
 
 impl Query {
-    /// Reads a form, wherever it came from (a body or a query string).
+    /// Parses a form, from a body or a query string.
     pub fn read(form: &str) -> Self {
         let mut root = Map::new();
         for pair in form.split('&').filter(|p| !p.is_empty()) {
@@ -27,12 +28,12 @@ impl Query {
         Self { action, version, input: lists(Value::Object(root)) }
     }
 
-    /// A text parameter.
+    /// A string parameter.
     pub fn text(&self, name: &str) -> Option<&str> {
         self.input[name].as_str()
     }
 
-    /// A list of texts.
+    /// A list of strings.
     pub fn texts(&self, name: &str) -> Vec<&str> {
         self.list(name).iter().filter_map(Value::as_str).collect()
     }
@@ -60,21 +61,23 @@ fn insert(root: &mut Map<String, Value>, path: &str, value: String) {
     }
 }
 
-/// Turns `{member: {1: …, 2: …}}` into arrays, at every depth, and `{entry: {1: …}}` (a map) into `{entry: […]}`. An empty list is sent as an empty text.
+/// Turns `{member: {1: …, 2: …}}` into arrays, at every depth, and `{entry: {1: …}}` (a map) into `{entry: […]}`. An
+/// empty
+/// list arrives as an empty string.
 fn lists(value: Value) -> Value {
     let Value::Object(mut map) = value else { return value };
     if let Some(items) = numbered(&mut map, "member") {
         return Value::Array(items);
     }
     if let Some(mut entries) = numbered(&mut map, "entry") {
-        // Clients send a map in any order.
+        // Clients send the entries of a map in any order.
         entries.sort_by(|a, b| a["key"].as_str().cmp(&b["key"].as_str()));
         return Value::Object(Map::from_iter([("entry".to_owned(), Value::Array(entries))]));
     }
     Value::Object(map.into_iter().map(|(k, v)| (k, lists(v))).collect())
 }
 
-/// Takes what stands under `name`, by its numbers, where nothing else stands beside it.
+/// Removes the numbered children of `name`, in order, if `name` is the only key.
 fn numbered(map: &mut Map<String, Value>, name: &str) -> Option<Vec<Value>> {
     let alone = map.len() == 1;
     let members = map.get_mut(name)?.as_object_mut().filter(|m| alone && m.keys().all(|k| k.parse::<u32>().is_ok()))?;
@@ -84,7 +87,7 @@ fn numbered(map: &mut Map<String, Value>, name: &str) -> Option<Vec<Value>> {
     Some(items.into_iter().map(|(_, v)| v).collect())
 }
 
-/// Percent and plus decoding.
+/// Decodes percent-encoding and plus signs.
 pub(crate) fn decode(text: &str) -> String {
     percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned()
 }

@@ -1,4 +1,4 @@
-//! STS, as far as anyone here asks: who am I?
+//! STS: GetCallerIdentity.
 
 use http::Response;
 use hyper::body::Bytes;
@@ -11,7 +11,7 @@ use super::xml;
 pub(crate) const VERSION: &str = "2011-06-15";
 const NAMESPACE: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
 
-/// Answers a call, with what is to be logged.
+/// Answers a call. The text is the outcome for the call log.
 pub(crate) fn answer(account: &str, query: &Query, id: &str) -> (Response<Bytes>, String) {
     if query.action != "GetCallerIdentity" {
         let message = format!("Could not find operation {} for version {}", query.action, query.version);
@@ -22,7 +22,7 @@ pub(crate) fn answer(account: &str, query: &Query, id: &str) -> (Response<Bytes>
     (super::text(200, "text/xml", xml::answer("GetCallerIdentity", NAMESPACE, &result, id), id), "ok".into())
 }
 
-/// A failed call.
+/// Response to a failed call.
 pub(crate) fn failure(status: u16, code: &str, message: &str, id: &str) -> Response<Bytes> {
     super::text(status, "text/xml", xml::error(code, message, NAMESPACE, id), id)
 }

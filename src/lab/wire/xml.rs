@@ -1,10 +1,10 @@
-//! Answers of the awsQuery protocol: a tree as XML, where lists are `<member>` elements and maps `<entry>` elements.
+//! Responses of the awsQuery protocol: a tree as XML, with lists as `<member>` elements and maps as `<entry>` elements.
 
 use std::fmt::Write;
 
 use serde_json::Value;
 
-/// The answer to a call that succeeded. `namespace` is the API's.
+/// Response to a successful call. `namespace` is the API's.
 pub(crate) fn answer(action: &str, namespace: &str, result: &Value, request_id: &str) -> String {
     let mut out = String::with_capacity(1024);
     let _ = write!(out, "<{action}Response xmlns=\"{namespace}\"><{action}Result>");
@@ -16,7 +16,7 @@ pub(crate) fn answer(action: &str, namespace: &str, result: &Value, request_id: 
     out
 }
 
-/// The answer to a call that failed.
+/// Response to a failed call.
 pub(crate) fn error(code: &str, message: &str, namespace: &str, request_id: &str) -> String {
     let mut out = String::new();
     let _ = write!(out, "<ErrorResponse xmlns=\"{namespace}\"><Error><Type>Sender</Type><Code>{code}</Code><Message>");
@@ -41,7 +41,7 @@ fn element(out: &mut String, name: &str, value: &Value) {
     if value.is_null() {
         return;
     }
-    // A map's entries stand side by side.
+    // The entries of a map are siblings.
     if let ("entry", Value::Array(entries)) = (name, value) {
         return entries.iter().for_each(|e| element(out, name, e));
     }
@@ -56,7 +56,7 @@ fn element(out: &mut String, name: &str, value: &Value) {
 
 fn escape(out: &mut String, text: &str) {
     let mut rest = text;
-    // Everything special is one byte long.
+    // All special characters are one byte long.
     while let Some(at) =
         rest.bytes().position(|b| matches!(b, b'<' | b'>' | b'&' | b'"') || (b < b' ' && b != b'\n' && b != b'\t'))
     {

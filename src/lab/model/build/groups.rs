@@ -1,4 +1,4 @@
-//! The plan's load balancers and target groups, by name, ARN or tags.
+//! The plan's load balancers and target groups, selected by name, ARN or tags.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use super::settings::Settings;
 use crate::lab::model::{Balancer, Check, Group, Pairs, World};
 use crate::plan::model::{Selector, TargetType};
 
-/// The attributes that a new application load balancer has, as far as anyone asks.
+/// Attributes of a new application load balancer that clients read.
 const BALANCER_ATTRIBUTES: [(&str, &str); 7] = [
     ("access_logs.s3.enabled", "false"),
     ("deletion_protection.enabled", "true"),
@@ -20,7 +20,7 @@ const BALANCER_ATTRIBUTES: [(&str, &str); 7] = [
     ("zonal_shift.config.enabled", "false"),
 ];
 
-/// The attributes that a new target group has, as far as anyone asks.
+/// Attributes of a new target group that clients read.
 const GROUP_ATTRIBUTES: [(&str, &str); 12] = [
     ("deregistration_delay.timeout_seconds", "300"),
     ("load_balancing.algorithm.anomaly_mitigation", "off"),
@@ -153,7 +153,7 @@ impl World {
     }
 }
 
-/// The name of what a selector selects; by tags it has the name given.
+/// The name that a selector selects; `otherwise` if it selects by tags.
 fn named(selector: &Selector, otherwise: &str) -> String {
     match selector {
         Selector::Name(name) => name.clone(),

@@ -1,4 +1,6 @@
-//! Clusters and what runs in them: a Service and a Deployment for each workload, its bindings, its autoscaler, and pods that serve already.
+//! Clusters and their objects: a Service and a Deployment for each workload, bindings, autoscalers, and pods that
+//! already
+//! serve.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -53,8 +55,9 @@ impl World {
         }
     }
 
-    /// What was registered long ago was registered at leisure, so the account's bucket is full when the world begins, and nothing of it is in
-    /// the log of calls or in that of a cluster's changes.
+    /// Builds the initial workloads. They do not consume the account's token bucket, and appear neither in the call log
+    /// nor in
+    /// a cluster's change log.
     pub(super) fn build_workloads(
         &mut self,
         settings: &Settings<'_>,
@@ -177,7 +180,7 @@ impl World {
         self.clusters[cluster].objects.put(Kind::TargetGroupBinding, json!({"metadata": metadata, "spec": spec}), now);
     }
 
-    /// Two servers outside of every cluster, behind a third-party group.
+    /// Adds two servers outside of every cluster, behind a third-party group.
     pub(super) fn add_outsiders(&mut self, group: usize) {
         for _ in 0..2 {
             let id = crate::lab::model::PodId(u32::try_from(self.pods.len()).unwrap_or(u32::MAX));
@@ -204,7 +207,7 @@ impl World {
         }
     }
 
-    /// Targets that are there from the start have been there for long.
+    /// Gives the initial targets the state that they would have reached long ago.
     fn warm_targets(&mut self, group: usize) {
         let used = !self.groups[group].attached.is_empty();
         let pods = &self.pods;
@@ -227,13 +230,13 @@ impl World {
         }
     }
 
-    /// The routes that are live.
+    /// The routes that exist.
     pub(crate) fn live_routes(&self) -> impl Iterator<Item = (usize, &Route)> {
         self.routes.iter().enumerate().filter(|(_, r)| !r.deleted)
     }
 }
 
-/// Namespace, name and port of a workload's Service; a workload without one has it all the same, unseen.
+/// Namespace, name and port of a workload's Service. A workload without one in the plan gets one in the lab.
 pub(in crate::lab::model) fn place(workload: &Workload) -> (String, String, PortRef) {
     match &workload.service {
         Some(service) => (service.namespace.clone(), service.name.clone(), service.port.clone()),
@@ -250,7 +253,7 @@ fn node(id: &str, ip: Ipv4Addr, zone: &str) -> Value {
     })
 }
 
-/// Labels and annotations that a GitOps tool leaves on what it manages.
+/// Labels and annotations that a GitOps tool sets on the objects it manages.
 fn owner(owner: GitOps, name: &str) -> (Value, Value) {
     match owner {
         GitOps::None => (json!({}), json!({})),

@@ -1,4 +1,4 @@
-//! Listeners with their actions: as many as the plan expects, or those of the scenario.
+//! Listeners and their actions: as the plan implies, or as the scenario defines them.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::lab::scenario::ScenarioError;
 use crate::lab::scenario::model::{Listener as Said, Rule};
 use crate::plan::model::{ListenerRef, RuleRef, Selector, TargetType};
 
-/// Paths of the rules that a plan implies, in order; beyond them they are numbered.
+/// Paths of implied rules, in order; further rules get numbered paths.
 const PATHS: [&[&str]; 17] = [
     &["/api*", "/ad*", "/admin*", "/api_internal*", "/vv/*"],
     &["/health_check"],
@@ -33,10 +33,10 @@ const PATHS: [&[&str]; 17] = [
     &["/legacy/*"],
 ];
 
-/// Rules that the plan names by ARN have the priorities after this one.
+/// Rules that the plan names by ARN get priorities after this one.
 const BY_ARN: u32 = 40_000;
 
-/// What a listener is to have.
+/// A listener to be created.
 struct Wanted {
     port: u16,
     protocol: String,
@@ -200,7 +200,9 @@ fn conditions(rule: &Rule) -> Vec<Value> {
     both.into_iter().flatten().collect()
 }
 
-/// The listeners that a load balancer has: those of the scenario, else those of the plan, else 80 and 443. The scenario's rules win over implied ones.
+/// Returns the listeners of a load balancer: those of the scenario, else those of the plan, else 80 and 443. The
+/// scenario's
+/// rules replace implied ones.
 fn implied(entries: &[&EntryGroups<'_>], said: &[&Said]) -> Vec<Wanted> {
     let protocol = |port: u16| if port % 1000 == 443 { "HTTPS".to_owned() } else { "HTTP".to_owned() };
     let mut wanted: Vec<Wanted> = Vec::new();
@@ -246,7 +248,7 @@ fn implied(entries: &[&EntryGroups<'_>], said: &[&Said]) -> Vec<Wanted> {
     wanted
 }
 
-/// Adds the actions that one route entry wants to each of its listeners that the scenario left empty.
+/// Adds the implied rules of one route entry to each of its listeners for which the scenario defines no rules.
 fn imply_rules(wanted: &mut [Wanted], entry: &EntryGroups<'_>, number: usize) {
     let listens = |w: &Wanted| {
         let listed = &entry.entry.listeners;
@@ -263,7 +265,7 @@ fn imply_rules(wanted: &mut [Wanted], entry: &EntryGroups<'_>, number: usize) {
     for (nth, index) in mine.iter().enumerate() {
         let count = total / mine.len() + usize::from(nth < total % mine.len());
         let mut priorities = priorities(entry.entry.rules.as_deref(), number, count);
-        // A rule that is named by its ARN stands on one listener only.
+        // A rule that is named by ARN exists on one listener only.
         priorities.retain(|p| nth == 0 || p.is_none_or(|p| p <= BY_ARN));
         priorities.sort_unstable();
         let defaults = priorities.iter().filter(|p| p.is_none()).count();
@@ -281,7 +283,8 @@ fn imply_rules(wanted: &mut [Wanted], entry: &EntryGroups<'_>, number: usize) {
     }
 }
 
-/// The priorities of the actions of an entry; `None` is the default action, which belongs to the first entry of a load balancer.
+/// The priorities of an entry's rules; `None` is the default action, which belongs to the first entry of a load
+/// balancer.
 fn priorities(listed: Option<&[RuleRef]>, number: usize, count: usize) -> Vec<Option<u32>> {
     let Some(listed) = listed else {
         let base = u32::try_from(number * 1000).unwrap_or(0);
@@ -304,7 +307,7 @@ fn priorities(listed: Option<&[RuleRef]>, number: usize, count: usize) -> Vec<Op
     listed.iter().map(read).collect()
 }
 
-/// The ARN by which the plan names the rule of a priority.
+/// The ARN in the plan of the rule with this priority.
 fn by_arn(entries: &[&EntryGroups<'_>], priority: u32) -> Option<String> {
     let nth = usize::try_from(priority.checked_sub(BY_ARN + 1)?).ok()?;
     let arn = |r: &RuleRef| if let RuleRef::Arn(arn) = r { Some(arn.clone()) } else { None };

@@ -1,4 +1,4 @@
-//! Which routes the plan moves: those whose shares a rehearsal measures.
+//! Marks the routes that the plan manages. A rehearsal measures their shares.
 
 use super::EntryGroups;
 use crate::lab::model::{Route, World, weights};

@@ -1,4 +1,4 @@
-//! Building the world: what the plan implies, and what a scenario says otherwise.
+//! Builds the initial state from the plan, with the scenario's changes.
 
 mod groups;
 mod kubernetes;
@@ -20,20 +20,20 @@ use crate::lab::scenario::{Scenario, ScenarioError};
 use crate::plan::model::{Plan, RouteEntry, Workload};
 use settings::Settings;
 
-/// One route entry of the plan, with where its groups ended up.
+/// One route entry of the plan, with the indices of its balancer and groups.
 struct EntryGroups<'a> {
     workload: &'a Workload,
     entry: &'a RouteEntry,
     balancer: usize,
-    /// By cluster, in the plan's order: the group, and whether the actions have it at the start.
+    /// By cluster, in the plan's order: the group, and whether it is attached at the start.
     groups: Vec<(usize, bool)>,
 }
 
 impl World {
-    /// A world that the plan fits, with a scenario's inhabitants and faults. The same seed and start give the same world.
+    /// Builds a lab for the plan, with the scenario's settings and faults. The same seed and start give the same state.
     ///
     /// # Errors
-    /// The first entry of the scenario that does not fit the plan.
+    /// Returns the first entry of the scenario that does not fit the plan.
     pub fn new(plan: &Plan, scenario: &Scenario, seed: u64, start: Timestamp) -> Result<Self, ScenarioError> {
         let settings = Settings { plan, scenario };
         settings.check()?;

@@ -1,4 +1,4 @@
-//! What plan and scenario together say about a cluster, a workload, a group.
+//! The settings of a cluster, workload or group from plan and scenario together.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,7 +13,7 @@ pub(super) struct Settings<'a> {
     pub scenario: &'a Scenario,
 }
 
-/// What a workload is like in one cluster, defaults filled in.
+/// A workload's settings in one cluster, with defaults.
 pub(super) struct Kind {
     pub replicas: u32,
     pub startup: Duration,
@@ -30,7 +30,7 @@ pub(super) struct Kind {
 }
 
 impl Settings<'_> {
-    /// That every cluster and workload which the scenario names is one of the plan's.
+    /// Checks that the plan has every cluster and workload that the scenario names.
     pub fn check(&self) -> Result<(), ScenarioError> {
         let spec = &self.scenario.spec;
         for (i, cluster) in spec.clusters.iter().enumerate() {
@@ -80,13 +80,13 @@ impl Settings<'_> {
         self.scenario.spec.clusters.iter().filter(move |c| self.cluster(&c.name) == name)
     }
 
-    /// What the scenario says of a cluster itself.
+    /// Kubernetes version of a cluster, and whether it is EKS Auto Mode.
     pub fn version(&self, cluster: &str) -> (String, bool) {
         let version = self.clusters_named(cluster).find_map(|c| c.version.clone());
         (version.unwrap_or_else(|| "1.33".into()), self.clusters_named(cluster).any(|c| c.auto_mode))
     }
 
-    /// What a workload is like in a cluster: later and closer entries win.
+    /// A workload's settings in a cluster: later and more specific entries win.
     pub fn kind(&self, cluster: &str, workload: &str) -> Kind {
         let planned = self.plan.workloads.iter().find(|w| w.name == workload);
         let verify = planned.is_some_and(|w| w.binding.mode == BindingMode::Verify || w.service.is_none());
@@ -119,7 +119,7 @@ impl Settings<'_> {
         kind
     }
 
-    /// The share that a cluster has at the start, in percent: where the plan does not say, `from` has all.
+    /// The share of a cluster at the start, in percent. Without `start` in the plan, `from` has 100.
     pub fn starting_share(&self, cluster: &str) -> u16 {
         let strategy = &self.plan.strategy;
         match &strategy.start {
@@ -129,12 +129,12 @@ impl Settings<'_> {
         }
     }
 
-    /// What the scenario says about a load balancer, in its order.
+    /// The scenario's entries for a load balancer, in order.
     pub fn balancer<'b>(&'b self, name: &'b str) -> impl Iterator<Item = &'b LoadBalancer> {
         self.scenario.spec.load_balancers.iter().filter(move |l| l.name.as_deref().is_none_or(|n| n == name))
     }
 
-    /// What the scenario says about a group.
+    /// The scenario's settings of a group: health check, attributes, tags, and whether it is attached at the start.
     pub fn group(
         &self,
         cluster: Option<&str>,

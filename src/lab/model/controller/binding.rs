@@ -1,6 +1,7 @@
-//! The load balancer controller: registers the endpoints of bound Services as targets, and removes all others from the group.
+//! The load balancer controller: registers the endpoints of bound Services as targets and deregisters all others.
 //!
-//! As the real one does, it acts only when the binding or its endpoints changed; it does not notice what another cluster's controller did to the group.
+//! As the real controller, it acts only when the binding or its endpoints have changed; it does not notice what another
+//! cluster's controller did to the group.
 
 use std::time::Duration;
 
@@ -42,7 +43,7 @@ impl World {
             return;
         }
         if !self.register_all(group, &wanted) || !self.deregister_others(group, &bound, binding, before.as_ref()) {
-            // Meanwhile the group is half done.
+            // The group is left incomplete until the retry.
             self.again(cluster);
             return;
         }
@@ -53,7 +54,7 @@ impl World {
         self.clusters[cluster].bound.insert(place, bound);
     }
 
-    /// Behind a node's port stands whichever pod serves now.
+    /// Maps each node's port to a pod that serves now.
     fn route_nodes(&mut self, group: usize, wanted: &[(String, u16, Option<PodId>)]) {
         for (id, port, pod) in wanted {
             if let Some(target) = self.groups[group].targets.get_mut(&(id.as_str().into(), *port)) {
@@ -80,7 +81,9 @@ impl World {
         true
     }
 
-    /// Without `multiClusterTargetGroup` whatever else is in the group goes; with it, only what this binding put there.
+    /// Without `multiClusterTargetGroup`, deregisters all other targets of the group; with it, only those that this
+    /// binding
+    /// registered.
     fn deregister_others(&mut self, group: usize, bound: &Bound, binding: &Value, before: Option<&Bound>) -> bool {
         let shared = binding["spec"]["multiClusterTargetGroup"] == true;
         let ours = |key: &(String, u16)| before.is_some_and(|b| b.targets.contains(key));
@@ -98,7 +101,7 @@ impl World {
         true
     }
 
-    /// A deleted binding takes every target with it, another cluster's included.
+    /// A deleted binding deregisters all its group's targets, those of another cluster included.
     fn unbind(&mut self, cluster: usize, binding: &Value) {
         let place = (text(binding, "namespace").to_owned(), text(binding, "name").to_owned());
         if let Some(group) = self.group_of(binding) {
@@ -118,7 +121,7 @@ impl World {
         });
     }
 
-    /// Throttled: the controller tries everything again, once, however many of its calls were refused.
+    /// The controller was throttled: schedules one retry of everything.
     fn again(&mut self, cluster: usize) {
         if !std::mem::replace(&mut self.clusters[cluster].planned, true) {
             self.plan_in(Duration::from_secs(2), Due::Reconcile(cluster));
@@ -151,8 +154,9 @@ impl World {
         self.groups.iter().position(|g| g.name == name)
     }
 
-    /// What is to be registered: the addresses of pods that are ready (or only wait for their gates), or the nodes. Nothing where the Service or its port is
-    /// missing.
+    /// The targets to register: addresses of pods that are ready (or only wait for their readiness gates), or the
+    /// nodes. Empty
+    /// if the Service or its port does not exist.
     fn endpoints(&self, cluster: usize, binding: &Value, group: usize) -> Vec<(String, u16, Option<PodId>)> {
         let reference = &binding["spec"]["serviceRef"];
         let home = &self.clusters[cluster];
@@ -181,7 +185,7 @@ impl World {
         pods.iter().map(place).collect()
     }
 
-    /// A call of the controller: it draws on the same bucket as everybody in the account.
+    /// A call of the controller. It uses the account's token bucket.
     fn controller_call(&mut self, operation: &str) -> bool {
         let taken = self.buckets.register.take(self.now, 1.0);
         self.log("elasticloadbalancing", operation, true, Caller::Controller, if taken { "ok" } else { "Throttling" });

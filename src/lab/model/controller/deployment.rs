@@ -1,4 +1,4 @@
-//! Deployments: as many pods of the present template as asked for, old ones replaced a few at a time.
+//! Deployments: keeps the requested number of pods of the present template and replaces old ones a few at a time.
 
 use serde_json::{Value, json};
 
@@ -6,7 +6,7 @@ use crate::lab::model::cluster::Blueprint;
 use crate::lab::model::{PodId, World};
 use crate::lab::objects::{Kind, text};
 
-/// What a Deployment asks for.
+/// The desired state of a Deployment.
 struct Wanted {
     namespace: String,
     name: String,
@@ -27,7 +27,7 @@ impl World {
         }
     }
 
-    /// Makes the pods of every Deployment, already serving: the state at the start.
+    /// Creates the initial pods of every Deployment, which already serve.
     pub(in crate::lab::model) fn warm_deployments(&mut self, cluster: usize) {
         let objects = &self.clusters[cluster].objects;
         let wanted: Vec<Wanted> = objects.list(Kind::Deployment, None).map(|d| Wanted::read(&d)).collect();
@@ -59,7 +59,7 @@ impl World {
         self.show_deployment(cluster, wanted);
     }
 
-    /// Ends pods that are too many, those first that do not serve.
+    /// Terminates surplus pods, unready ones first.
     fn shed(&mut self, mut pods: Vec<PodId>, keep: usize) {
         pods.sort_by_key(|p| (!self.pods[p.0 as usize].ready(), std::cmp::Reverse(*p)));
         pods.sort_by_key(|p| !self.pods[p.0 as usize].ready());
@@ -68,7 +68,7 @@ impl World {
         }
     }
 
-    /// Ends pods of earlier templates as far as enough others serve.
+    /// Terminates pods of earlier templates while enough others are ready.
     fn retire(&mut self, cluster: usize, wanted: &Wanted, old: Vec<PodId>, spare: usize) {
         let ready = self
             .pods_of(cluster, &wanted.namespace, &wanted.name)
@@ -86,7 +86,7 @@ impl World {
         }
     }
 
-    /// The ReplicaSet of the present template, as an owner of pods.
+    /// The ReplicaSet of the present template, as an owner reference for pods.
     fn replica_set(&mut self, cluster: usize, wanted: &Wanted) -> Value {
         let now = self.now;
         let objects = &mut self.clusters[cluster].objects;
@@ -129,7 +129,7 @@ impl Wanted {
     }
 }
 
-/// Ten characters that stand for a text.
+/// A hash of a text, ten hexadecimal digits.
 fn hash(text: &str) -> String {
     let sum = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
     format!("{:010x}", sum & 0xff_ffff_ffff)

@@ -1,4 +1,4 @@
-//! Autoscalers: what they would like to have comes from the scenario, or from the share of traffic that their cluster carries.
+//! Autoscalers: the desired replicas come from the scenario, or from the share of traffic that the cluster has.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use crate::lab::model::World;
 use crate::lab::model::queue::Due;
 use crate::lab::objects::{Kind, text};
 
-/// How often they look.
+/// Evaluation interval.
 const PERIOD: Duration = Duration::from_secs(15);
 
-/// How long fewer must be enough before they take any away: Kubernetes's default stabilization window.
+/// Kubernetes's default stabilization window for scaling down.
 const STABLE: SignedDuration = SignedDuration::from_mins(5);
 
 impl World {

@@ -1,6 +1,7 @@
-//! The controllers inside a cluster: Deployments make pods, Services have endpoints, autoscalers scale, bindings register targets.
+//! The controllers in a cluster: Deployments create pods, Services get endpoints, autoscalers scale, bindings register
+//! targets.
 //!
-//! They act a moment after something changed, on everything at once: the clusters of a lab are small.
+//! They act shortly after a change, on all objects at once: the clusters of a lab are small.
 
 mod binding;
 mod deployment;
@@ -21,7 +22,7 @@ impl World {
         self.clusters[cluster].seen = self.clusters[cluster].objects.revision();
     }
 
-    /// Ends pods whose objects someone has deleted.
+    /// Terminates pods whose objects have been deleted.
     fn bury(&mut self, cluster: usize) {
         let mut ended = Vec::new();
         for (index, pod) in (0..).zip(&self.pods) {

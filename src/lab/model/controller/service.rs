@@ -1,4 +1,4 @@
-//! Services: an EndpointSlice with the pods that their selectors select.
+//! Services: an EndpointSlice with the pods that match the selector.
 
 use serde_json::{Value, json};
 
@@ -18,7 +18,7 @@ impl World {
         }
     }
 
-    /// The pods that a Service's selector selects, ending ones included, gone ones not.
+    /// The pods that match a Service's selector, terminating ones included.
     pub(super) fn selected(&self, cluster: usize, service: &Value) -> Vec<PodId> {
         let selector = texts(&service["spec"]["selector"]);
         let namespace = text(service, "namespace");
