@@ -1,4 +1,4 @@
-//! A clock for a run whose journal was written by a machine, or at a time, whose clock was ahead of ours.
+//! A clock that never runs behind a run's journal, for a journal that was written while the clock was ahead of ours.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,14 +8,14 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::port::Clock;
 
-/// A clock that is so much ahead of another.
+/// A clock that is a fixed time ahead of another clock.
 pub struct Ahead {
     inner: Arc<dyn Clock>,
     by: SignedDuration,
 }
 
 impl Ahead {
-    /// The same clock, or where it has not come to `last` yet, one that has.
+    /// Returns `inner`, or a clock that starts at `last` if `inner` has not reached that time yet.
     pub fn of(inner: Arc<dyn Clock>, last: Timestamp) -> Arc<dyn Clock> {
         let by = last.duration_since(inner.now());
         if by.is_positive() { Arc::new(Self { inner, by }) } else { inner }

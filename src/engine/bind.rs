@@ -1,14 +1,14 @@
-//! `bind`: makes each binding where it does not exist, or compares it where it does. An existing one is never changed. `finalize` deletes those
-//! that were made here.
+//! Creates the TargetGroupBindings of a plan, and deletes the ones that this tool created. An existing binding is only
+//! compared; it is never changed.
 
 use crate::domain::elb::arn::short;
 use crate::domain::kubernetes::binding::Binding;
 use crate::domain::run::event::{BindResult, BindingStart};
 use crate::port::{Cluster, WriteError};
 
-/// What came of it, or why it waits.
+/// Creates a binding if it does not exist, or compares it with the existing one. An error says why the step waits.
 ///
-/// `pinned`: the UID that the journal has for this cluster; a context that leads elsewhere by now is never written to.
+/// `pinned`: the UID that the journal has for this cluster. A cluster with another UID is never written to.
 pub async fn bind(cluster: &dyn Cluster, wanted: &BindingStart, pinned: Option<&str>) -> Result<BindResult, String> {
     let name = wanted.binding.full_name();
     let there = cluster.bindings().await.map_err(|e| format!("cluster {}: {e}", wanted.cluster))?;
@@ -18,7 +18,7 @@ pub async fn bind(cluster: &dyn Cluster, wanted: &BindingStart, pinned: Option<&
             Ok(if wanted.create { BindResult::Already } else { BindResult::Verified })
         } else {
             Err(format!(
-                "{} in cluster {} says otherwise: {}",
+                "TargetGroupBinding {} in cluster {} differs from the plan: {}",
                 found.full_name(),
                 wanted.cluster,
                 differences.join(", ")
@@ -27,7 +27,7 @@ pub async fn bind(cluster: &dyn Cluster, wanted: &BindingStart, pinned: Option<&
     }
     if !wanted.create {
         return Err(format!(
-            "cluster {} has no binding of {} yet; its owner must make it",
+            "cluster {} has no TargetGroupBinding for target group {} yet; its owner must create it",
             wanted.cluster,
             short(&wanted.binding.target_group_arn)
         ));
@@ -35,7 +35,7 @@ pub async fn bind(cluster: &dyn Cluster, wanted: &BindingStart, pinned: Option<&
     let identity = cluster.identity().await.map_err(|e| format!("cluster {}: {e}", wanted.cluster))?;
     if pinned.is_some_and(|uid| uid != identity.uid) {
         return Err(format!(
-            "cluster {} is not the one that the run began with; its kube-system has UID {}",
+            "cluster {} is not the cluster that the run started with: its kube-system namespace has UID {}",
             wanted.cluster, identity.uid
         ));
     }
@@ -46,7 +46,8 @@ pub async fn bind(cluster: &dyn Cluster, wanted: &BindingStart, pinned: Option<&
     }
 }
 
-/// Deletes a binding that this tool has made; `None`: it is gone. Else why it was left there, or as an error why that cannot be told yet.
+/// Deletes a binding that this tool created. Returns `None` when it is gone, or the reason why it is kept. An error
+/// says why the result is not known yet.
 pub async fn unbind(
     cluster: &dyn Cluster,
     made: &BindingStart,
@@ -55,7 +56,7 @@ pub async fn unbind(
     let name = format!("{} in cluster {}", made.binding.full_name(), made.cluster);
     let identity = cluster.identity().await.map_err(|e| format!("cluster {}: {e}", made.cluster))?;
     if pinned.is_none_or(|uid| uid != identity.uid) {
-        return Ok(Some("its cluster is not the one that the run began with".into()));
+        return Ok(Some("its cluster is not the cluster that the run started with".into()));
     }
     let there = cluster.bindings().await.map_err(|e| format!("cluster {}: {e}", made.cluster))?;
     let Some(found) = there.iter().find(|b| b.full_name() == made.binding.full_name()) else { return Ok(None) };
@@ -63,7 +64,7 @@ pub async fn unbind(
         return Ok(Some("it binds another target group".into()));
     }
     if let Some(owner) = found.other_hands() {
-        return Ok(Some(format!("it is {owner}'s as well")));
+        return Ok(Some(format!("it is also managed by {owner}")));
     }
     match cluster.delete(found).await {
         Ok(()) | Err(WriteError::NotFound(_)) => Err(format!("{name} is being deleted: its targets are deregistered")),

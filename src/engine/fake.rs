@@ -1,4 +1,4 @@
-//! A load balancers' API of tags alone, for tests of who holds a run.
+//! A fake load balancer API with tags only, for tests of locks and markers.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -12,7 +12,7 @@ use crate::domain::traffic::{Content, RouteId, Unreadable};
 use crate::plan::model::Selector;
 use crate::port::{Caller, Detail, Groups, Inventory, Marks, Traffic, WriteError};
 
-/// See the module.
+/// A load balancer API with tags only.
 #[derive(Default)]
 pub struct Fake {
     tags: Mutex<BTreeMap<String, Tags>>,
@@ -23,36 +23,36 @@ pub struct Fake {
 }
 
 impl Fake {
-    /// The same, refusing to tag this load balancer.
+    /// Refuses to tag this load balancer.
     pub fn refusing(mut self, arn: &str) -> Self {
         self.refusing.insert(arn.into());
         self
     }
 
-    /// The same, throttling so many removals.
+    /// Throttles this many removals.
     pub fn busy(mut self, removals: usize) -> Self {
         self.busy = removals.into();
         self
     }
 
-    /// The same, telling no tags.
+    /// Makes all tags unreadable.
     pub fn unreadable(mut self) -> Self {
         self.unreadable = true;
         self
     }
 
-    /// The same, with a tag.
+    /// Adds a tag.
     pub fn tagged(self, arn: &str, key: &str, value: &str) -> Self {
         self.change(arn, |tags| drop(tags.insert(key.into(), value.into())));
         self
     }
 
-    /// How many describe calls AWS would have got: a group at a time, twenty routes or load balancers at a time.
+    /// How many describe calls AWS would have received: one for each group, one for twenty routes or load balancers.
     pub fn calls(&self) -> usize {
         self.calls.load(Relaxed)
     }
 
-    /// A tag as it is.
+    /// The value of a tag.
     pub fn tag_of(&self, arn: &str, key: &str) -> Option<String> {
         let mut found = None;
         self.change(arn, |tags| found = tags.get(key).cloned());

@@ -1,4 +1,4 @@
-//! Looking whether the old cluster may go. Changes nothing.
+//! Reads the facts for `finalize`: can the old cluster be retired? It changes nothing and judges nothing.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -11,8 +11,8 @@ use crate::domain::run::state::State;
 use crate::plan::model::Plan;
 use crate::port::{Balancer, Detail};
 
-/// Reads what [`crate::domain::decide::finalize::judge`] judges: what is live, and what was asked of the old groups in the last `quiet`. `balancer`: one
-/// that tries again.
+/// Reads what [`crate::domain::decide::finalize::judge`] needs: the live routes, and the requests to the old groups in
+/// the last `quiet`. `balancer` must be one that retries its reads.
 pub async fn look(plan: &Plan, state: &State, ports: &Ports, balancer: &Balancer, quiet: Duration) -> Facts {
     let ids: Vec<_> = state.routes.keys().cloned().collect();
     let carrying: BTreeSet<String> = state.routes.values().flat_map(carriers).map(str::to_owned).collect();

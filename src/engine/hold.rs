@@ -1,4 +1,4 @@
-//! Holding a run: its locks, its marker, its journal. Nothing is written to a route without it.
+//! The right to drive a run: acquires its locks, puts its marker, starts its journal. Without it no route is written.
 
 use std::sync::Arc;
 
@@ -17,17 +17,17 @@ use crate::plan::model::Marker;
 use crate::port::Marks;
 use crate::port::store::{Held, Holder, LockError, RunSummary, Store, StoreError};
 
-/// The right to write: locks held, marker put.
+/// The right to drive a run: the locks are acquired and the marker is put.
 pub struct Hold {
     pub(super) run: String,
     pub(super) held: Held,
-    /// Taken to restore.
+    /// Whether it was acquired to restore the original shares.
     pub(super) restores: bool,
     /// The run whose marker is taken over.
     pub(super) replaced: Option<String>,
-    /// The marker that is being put meanwhile.
+    /// The write of the marker, while it is under way.
     pub(super) marking: Option<BoxFuture<'static, Result<(), MarkerError>>>,
-    /// How the break-glass script of a new run is run.
+    /// The command that runs the break-glass script of a new run.
     script: Option<String>,
 }
 
@@ -37,7 +37,7 @@ impl Hold {
         &self.run
     }
 
-    /// Gives the locks back, and leaves the run to whoever takes it next.
+    /// Releases the locks, so that another process can drive the run.
     pub async fn leave(self) {
         self.held.release().await;
     }
@@ -48,25 +48,26 @@ impl Hold {
     }
 }
 
-/// Why a run could not be held.
+/// Why the right to drive a run could not be acquired.
 #[derive(Debug, thiserror::Error)]
 pub enum HoldError {
     /// Someone else has the lock.
     #[error(transparent)]
     Lock(#[from] LockError),
-    /// Someone else's marker is there, or ours could not be put.
+    /// Another run's marker is there, or ours could not be put.
     #[error(transparent)]
     Marker(#[from] MarkerError),
-    /// The journal could not be begun.
+    /// The journal could not be started.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// Somebody began a run of this plan in the meantime: its id.
-    #[error("the run {0} of this plan was begun by somebody else a moment ago; nothing was touched")]
+    /// Someone else has just started a run of this plan: its id.
+    #[error("someone else has just started the run {0} of this plan; this command changed nothing")]
     Begun(String),
 }
 
-/// Begins a new run: locks, an empty run, marker, its first record. Without a record it is no run yet, so a refused one leaves none behind; but
-/// whoever finds the marker of one that died in between can tell that nobody has it.
+/// Starts a new run, in this order: locks, an empty run in the store, marker, first record. A run without a record does
+/// not count as a run, so a refused start leaves none behind. If the process dies in between, the empty run in the
+/// store shows that nobody drives the run of that marker.
 pub async fn begin(
     ports: &Ports,
     settings: &Settings,
@@ -77,8 +78,8 @@ pub async fn begin(
     begin_where(ports, settings, policy, run, started, None).await
 }
 
-/// The same for whoever looked before which runs of this plan there are (`known`): one more, found under the lock, is refused. Two who begin at
-/// the same time would otherwise do the plan twice, one after the other.
+/// Starts a new run if the store still has only the runs of this plan that the caller saw before (`known`), checked
+/// under the lock. Otherwise two processes that start at the same time would run the plan twice, one after the other.
 pub async fn begin_where(
     ports: &Ports,
     settings: &Settings,
@@ -113,7 +114,7 @@ pub async fn begin_where(
     }
 }
 
-/// Whether every run of this plan is one of those that were known, and none of them has been taken up again.
+/// Checks that the store has only the known runs of this plan, and that none of them was continued.
 async fn none_since(store: &dyn Store, plan: &str, known: &[RunSummary]) -> Result<(), HoldError> {
     let same = |now: &RunSummary| known.iter().any(|before| before.id == now.id && before.finished == now.finished);
     match store.find(plan).await?.into_iter().find(|run| !same(run)) {
@@ -122,7 +123,8 @@ async fn none_since(store: &dyn Store, plan: &str, known: &[RunSummary]) -> Resu
     }
 }
 
-/// Ways back that need no journal: the script, and the weights in tags. They only help; a run does not depend on them. The script's path.
+/// Leaves two ways back that need no journal: the break-glass script, and the weights in tags. A run does not depend on
+/// them. Returns the command that runs the script.
 async fn leave_ways_back(ports: &Ports, policy: Marker, run: &str, started: &Started) -> Option<String> {
     if policy == Marker::Tag {
         let kept = keep::put(&*ports.balancer.marks, &*ports.clock, run, started).await;
@@ -133,25 +135,29 @@ async fn leave_ways_back(ports: &Ports, policy: Marker, run: &str, started: &Sta
     break_glass(&*ports.store, run, started, ports.clock.now()).await
 }
 
-/// What the break-glass script of a run says once the old cluster is let go.
-const LET_GO: &str = "#!/bin/sh\necho 'The old cluster was let go with cutover finalize: this script leads nowhere any more, and has done nothing.' >&2\nexit 3\n";
+/// The break-glass script of a run whose old cluster is retired.
+const LET_GO: &str = "#!/bin/sh\n\
+    echo 'cutover finalize has retired the old cluster: nothing to restore, nothing was changed.' >&2\n\
+    exit 3\n";
 
-/// Takes the break-glass script's way back away, too: nothing is to lead to a cluster that is let go.
+/// Replaces the break-glass script by one that only refuses: a retired cluster must not get traffic again.
 pub async fn let_go(store: &dyn Store, run: &str) {
     if let Err(error) = store.put_script(run, LET_GO).await {
-        tracing::warn!("the break-glass script of {run} still leads to the old cluster: {error}");
+        tracing::warn!(
+            "the break-glass script of {run} still restores the old cluster, which is retired; do not run it: {error}"
+        );
     }
 }
 
-/// Writes the run's break-glass script: the command that runs it.
+/// Writes the run's break-glass script. Returns the command that runs it.
 pub(super) async fn break_glass(store: &dyn Store, run: &str, started: &Started, began: Timestamp) -> Option<String> {
     store.put_script(run, &script(run, started, began)).await.unwrap_or_else(|error| {
-        tracing::warn!("no break-glass script could be written: {error}");
+        tracing::warn!("the break-glass script cannot be written: {error}");
         None
     })
 }
 
-/// Takes an existing run in hand. `take_over`: from whoever has it.
+/// Acquires the right to drive an existing run. `take_over`: also when another process owns it.
 pub async fn take(
     ports: &Ports,
     settings: &Settings,
@@ -186,7 +192,7 @@ async fn lock(
     }
 }
 
-/// Puts the marker, or gives the locks back.
+/// Puts the marker. Releases the locks if that fails.
 async fn marked(
     ports: &Ports,
     settings: &Settings,
@@ -197,7 +203,7 @@ async fn marked(
     take_over: bool,
 ) -> Result<Hold, HoldError> {
     if policy == Marker::Tag {
-        // Who is in no hurry asks again what AWS did not answer.
+        // The start of a run is not urgent, so failed reads are retried.
         let marks = patient(&ports.balancer, &ports.clock).marks;
         if let Err(error) =
             mark(&*marks, &*ports.store, settings, run, load_balancers, ports.clock.now(), take_over).await
@@ -209,8 +215,9 @@ async fn marked(
     Ok(Hold { run: run.into(), held, restores: false, replaced: None, marking: None, script: None })
 }
 
-/// For a restoring process a marker that cannot be put is no reason to leave the traffic where it is: only another owner's is. `there`: whose
-/// marker is there, where that was seen less than a minute ago. It is put while the traffic goes back already.
+/// Acquires the right to restore the original shares. A marker that cannot be put does not stop a rollback; only
+/// another owner's marker does. `there`: whose marker is there, if it was read less than a minute ago. The marker is
+/// put while the first routes are already restored.
 pub async fn take_to_restore(
     ports: &Ports,
     settings: &Settings,
@@ -222,9 +229,9 @@ pub async fn take_to_restore(
 ) -> Result<Hold, HoldError> {
     let held = match take(ports, settings, Marker::None, run, load_balancers, take_over).await {
         Ok(hold) => hold.held,
-        // A lock file that cannot be made names no other owner.
+        // A lock file that cannot be created does not name another owner.
         Err(HoldError::Lock(LockError::Io(error))) => {
-            tracing::warn!("no lock: {error}; the rollback goes on");
+            tracing::warn!("the lock cannot be acquired: {error}; the rollback continues without it");
             Held::nothing()
         }
         Err(error) => return Err(error),
@@ -235,12 +242,12 @@ pub async fn take_to_restore(
     }
     let there = match there {
         Some(there) => Ok(there),
-        // Whoever takes it over need not know from whom.
+        // A takeover does not depend on the previous owner.
         None if take_over => Ok(There::Missing),
         None => marker::read(&*ports.balancer.marks, load_balancers, run).await,
     };
     let over = match &there {
-        // The locks are held: whoever put it for a run of this store is gone.
+        // We own the locks: a process of this store that put the marker is gone.
         Ok(There::Other(other)) => take_over || marker::deserted(&*ports.store, other).await,
         _ => take_over,
     };
@@ -260,12 +267,13 @@ pub async fn take_to_restore(
             let put = async move { marker::put(&*marks, &load_balancers, &run, &value, over).await };
             hold.marking = Some(Box::pin(put));
         }
-        Err(why) => tracing::warn!("the marker tag could not be read: {why}; the rollback goes on"),
+        Err(why) => tracing::warn!("the marker tag cannot be read: {why}; the rollback continues"),
     }
     Ok(hold)
 }
 
-/// The locks are held: where a marker's run was never begun in this store, or is over, whoever put it is gone.
+/// Puts the marker under the locks. Under them, a marker whose run was never started in this store, or is finished, has
+/// no owner any more and is replaced.
 async fn mark(
     marks: &dyn Marks,
     store: &dyn Store,
@@ -278,7 +286,7 @@ async fn mark(
     let value = marker::value(run, &settings.owner, since);
     match marker::put(marks, load_balancers, run, &value, take_over).await {
         Err(MarkerError::Other(other)) if !take_over && marker::abandoned(store, &other).await => {
-            tracing::warn!("the marker of a run that died before it began, or at its very end, is replaced: {other}");
+            tracing::warn!("replacing the marker of a run that never started or is finished: {other}");
             marker::put(marks, load_balancers, run, &value, true).await
         }
         put => put,

@@ -1,4 +1,5 @@
-//! `init`: looks at a load balancer and lets the rules write a plan from it.
+//! Reads a load balancer and the bindings of two clusters for `init`. The rules that write the plan are in
+//! [`crate::domain::view::init`]. Changes nothing.
 
 use std::collections::BTreeMap;
 
@@ -8,10 +9,11 @@ use crate::domain::view::init::{InitError, Request, Seen, write};
 use crate::plan::model::Selector;
 use crate::port::{Cluster, Detail, Groups, Inventory};
 
-/// The YAML of a plan for what is live. The clusters are those behind `from` and `to`, where the request names any.
+/// Returns the YAML of a plan for the live load balancer. `from` and `to` are the clusters that the request names, if
+/// it names any.
 ///
 /// # Errors
-/// [`InitError`] says what was found where the request does not fit.
+/// [`InitError`] says what was found if the request does not match it.
 pub async fn init(
     request: &Request,
     inventory: &dyn Inventory,

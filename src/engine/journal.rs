@@ -1,5 +1,5 @@
-//! A run's journal as its process writes it: in order and without gaps, whatever the disk does. What cannot be written now is kept and written
-//! first once it can be; a journal that lacks its end is a lower bound, one that lacks its middle would make no sense.
+//! Writes a run's journal in order and without gaps. An event that cannot be written is buffered and is written first
+//! once the store works again: a journal without its end is still a lower bound, but one with a gap is useless.
 
 use std::sync::Arc;
 
@@ -17,17 +17,17 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// The journal of a run that exists.
+    /// The journal of an existing run.
     pub fn new(store: Arc<dyn Store>, run: &str) -> Self {
         Self { store, run: run.to_owned(), kept: Vec::new() }
     }
 
-    /// Whether all of it is on disk.
+    /// Whether all events are on disk.
     pub fn whole(&self) -> bool {
         self.kept.is_empty()
     }
 
-    /// Writes an event, and before it all that was kept.
+    /// Writes the buffered events, then this one.
     pub async fn write(&mut self, time: Timestamp, event: &Event) -> Result<Record, StoreError> {
         while let Some((at, first)) = self.kept.first() {
             self.store.append(&self.run, *at, first).await?;
@@ -36,14 +36,16 @@ impl Journal {
         self.store.append(&self.run, time, event).await
     }
 
-    /// Writes an event, or keeps it; then its record has no number yet, and the error says why. Said once, not for every event.
+    /// Writes an event, or buffers it if that fails. The record of a buffered event has the number 0. The error is
+    /// logged once, not for every event.
     pub async fn keep(&mut self, time: Timestamp, event: Event) -> Record {
         match self.write(time, &event).await {
             Ok(record) => record,
             Err(error) => {
                 if self.kept.is_empty() {
                     tracing::error!(
-                        "the journal cannot be written; nothing more is raised until it can be, and a rollback needs none: {error}"
+                        "the journal cannot be written: {error}; no share is raised until it can be written; \
+                         a rollback does not need it"
                     );
                 }
                 self.kept.push((time, event.clone()));

@@ -1,4 +1,5 @@
-//! The original weights as tags on listeners and rules, put at the start of a run. [`untag`](super::untag) removes them at its end.
+//! Puts the original weights as tags on listeners and rules at the start of a run. [`untag`](super::untag) removes them
+//! at its end.
 
 use std::collections::BTreeMap;
 use std::slice;
@@ -12,17 +13,18 @@ use crate::domain::run::event::{Event, Started};
 use crate::domain::traffic::RouteId;
 use crate::port::{Clock, Marks, WriteError};
 
-/// Resources in a call.
+/// Resources in one call.
 const BATCH: usize = 20;
 
-/// Keeps the weights of every route; routes with the same weights share a call. What cannot be kept is named: a run does not depend on it.
+/// Puts the weights of every route; routes with the same weights share a call. The event names the routes whose tag
+/// could not be put; a run does not depend on the tags.
 pub async fn put(marks: &dyn Marks, clock: &dyn Clock, run: &str, started: &Started) -> Event {
     let mut missing = BTreeMap::new();
     let mut values: BTreeMap<String, Vec<RouteId>> = BTreeMap::new();
     for route in &started.routes {
         match value(run, started, route) {
             Some(text) => values.entry(text).or_default().push(route.id.clone()),
-            None => drop(missing.insert(route.id.clone(), "its weights do not fit into a tag".to_owned())),
+            None => drop(missing.insert(route.id.clone(), "its weights are too long for a tag".to_owned())),
         }
     }
     let mut denied = None;
@@ -30,7 +32,7 @@ pub async fn put(marks: &dyn Marks, clock: &dyn Clock, run: &str, started: &Star
         let tags: Tags = [(KEY.to_owned(), text)].into();
         for some in routes.chunks(BATCH) {
             let arns: Vec<_> = some.iter().map(|id| id.id().to_owned()).collect();
-            // What is not allowed once is not asked for a hundred times.
+            // A missing permission is not tried again for every route.
             let done = match &denied {
                 Some(why) => Err(String::clone(why)),
                 None => again(KEEP, clock, passes, || marks.put(&arns, &tags)).await.map_err(|e| e.to_string()),
@@ -41,18 +43,18 @@ pub async fn put(marks: &dyn Marks, clock: &dyn Clock, run: &str, started: &Star
             }
         }
     }
-    // Only a shortcut to what the routes' own tags say, and how they are found without a marker: it need not succeed.
+    // The load balancer's tag is only a shortcut to the routes' tags, and finds them without a marker. It may fail.
     for load_balancer in started.load_balancers.iter().filter(|_| denied.is_none()) {
         let text = whole::value(run, started, load_balancer).unwrap_or_else(|| whole::see_routes(run));
         let tags: Tags = [(KEY.to_owned(), text)].into();
         if let Err(error) = again(KEEP, clock, passes, || marks.put(slice::from_ref(load_balancer), &tags)).await {
-            tracing::warn!("no tag {KEY} on {load_balancer}: {error}");
+            tracing::warn!("the tag {KEY} cannot be put on {load_balancer}: {error}");
         }
     }
     Event::Kept { routes: started.routes.len() - missing.len(), missing }
 }
 
-/// Whether calling again may help.
+/// Whether a retry may succeed.
 fn passes(error: &WriteError) -> bool {
     matches!(error, WriteError::Throttled | WriteError::NotSent(_) | WriteError::Unknown(_))
 }

@@ -1,30 +1,32 @@
-//! What is taken of an account's API limits: a token bucket for the calls that AWS meters most tightly, and how often to look at things.
+//! How much of the account's API limits a run uses: a token bucket for modifying calls, the pace of restoring writes,
+//! and the interval between observations. Pure arithmetic: time is an argument, nothing here calls an API.
 
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-/// Calls a second that looking may take where nothing else is said: a fifth of 50 describe calls a second. AWS publishes no figure; 50 is what
-/// its own controllers are known to live with, and they take theirs from the same bucket.
+/// Default budget for observations, in calls a second: a fifth of 50 describe calls a second. AWS publishes no figure;
+/// 50 is the rate that its own controllers are known to get, and they share the same bucket.
 pub const LOOKS: f64 = 10.0;
 
-/// Never more often than this, however much there is to spend.
+/// The shortest interval between two observations, whatever the budget.
 const LEAST: Duration = Duration::from_secs(5);
-/// Never more seldom: a guard that looks less than once in five minutes guards nothing.
+/// The longest interval: a guard that observes less often than every five minutes does not protect anything.
 const MOST: Duration = Duration::from_mins(5);
 
-/// Time between two looks of so many calls each, where `budget` calls a second may be spent (greater than 0): from 5 s to 5 min.
+/// The time between two observations of `calls` calls each, with a budget of `budget` calls a second (greater than 0).
+/// From 5 s to 5 min.
 #[allow(clippy::cast_precision_loss)] // a number of calls
 pub fn interval(calls: usize, budget: f64) -> Duration {
     Duration::try_from_secs_f64(calls as f64 / budget).unwrap_or(MOST).clamp(LEAST, MOST)
 }
 
-/// How much more seldom than planned things are looked at, as throttled looks teach: the bucket is the account's, and its controllers live on it
-/// too.
+/// The factor by which observations are further apart than planned, because AWS throttles: the account's controllers
+/// use the same bucket.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Ease(f64);
 
-/// At most so many times as far apart: a guard has to look.
+/// The largest factor: a guard needs observations.
 const EASIEST: f64 = 4.0;
 
 impl Ease {
@@ -33,12 +35,13 @@ impl Ease {
         Self(1.0)
     }
 
-    /// A look was had: twice as far apart after one of which AWS throttled a part to its end, and back in steps of a fifth.
+    /// Adapts to an observation: twice as far apart if AWS throttled some of its reads to the end, otherwise a fifth
+    /// closer, down to the plan.
     pub fn looked(&mut self, throttled: bool) {
         self.0 = if throttled { (self.0 * 2.0).min(EASIEST) } else { (self.0 * 0.8).max(1.0) };
     }
 
-    /// The time between two looks.
+    /// The time between two observations.
     pub fn apart(self, poll: Duration) -> Duration {
         poll.mul_f64(self.0).min(MOST.max(poll))
     }
@@ -57,19 +60,19 @@ pub struct Rate {
 #[derive(Debug, Clone)]
 pub struct Bucket {
     rate: Rate,
-    /// Calls a second that AWS is thought to give, at most the rate's.
+    /// The estimate of the calls a second that AWS accepts, at most the configured rate.
     learned: f64,
     tokens: f64,
     at: Timestamp,
 }
 
-/// The least that is thought of AWS, as a part of what was configured.
+/// The lowest estimate, as a fraction of the configured rate.
 const LEAST_RATE: f64 = 1.0 / 8.0;
-/// Seconds in which nothing learned becomes everything configured again.
+/// Seconds in which the estimate rises from 0 to the configured rate.
 const RECOVERY: f64 = 60.0;
 
 impl Bucket {
-    /// Full.
+    /// A full bucket.
     pub fn new(rate: Rate, now: Timestamp) -> Self {
         Self { rate, learned: rate.per_second, tokens: rate.burst, at: now }
     }
@@ -80,8 +83,10 @@ impl Bucket {
         self.take_but(0.0, wanted, now)
     }
 
-    /// The same, leaving this many tokens there (of a small bucket, at most half).
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)] // between 0 and the burst
+    /// Takes up to `wanted` calls, but leaves `reserve` tokens (of a small bucket, at most half). Returns how many are
+    /// granted now.
+    // From 0 to the burst.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
     pub fn take_but(&mut self, reserve: f64, wanted: usize, now: Timestamp) -> usize {
         let elapsed = now.duration_since(self.at).as_secs_f64().max(0.0);
         self.at = now;
@@ -93,8 +98,8 @@ impl Bucket {
         granted
     }
 
-    /// AWS said that its bucket is empty: ours is too, and fills half as fast, as others must be drawing on it. Several answers at once say that
-    /// once.
+    /// AWS throttled a call: empties the bucket and halves its refill, because other callers use AWS's bucket too.
+    /// Several throttled calls at once count as one.
     pub fn drain(&mut self) {
         if self.tokens > 0.0 || self.learned >= self.rate.per_second {
             self.learned = (self.learned / 2.0).max(self.rate.per_second * LEAST_RATE);
@@ -103,30 +108,32 @@ impl Bucket {
     }
 }
 
-/// The pace of restoring writes: as fast as they can be sent until AWS throttles one, and then its own rate, learned.
+/// The pace of restoring writes: unlimited until AWS throttles one, then an estimate of AWS's own rate.
 ///
-/// A throttled call costs nothing but its round trip. So the pace is kept a little above what is accepted: whatever AWS gives is used at once.
+/// A throttled call costs only its round trip. So the pace stays a little above the accepted rate and uses all that AWS
+/// accepts.
 #[derive(Debug, Clone)]
 pub struct Pace {
-    /// Never slower than this, in calls a second: a bit more than AWS's published rate.
+    /// The slowest pace, in calls a second: a little above AWS's published rate.
     floor: f64,
     /// Calls a second; `None`: not throttled yet.
     rate: Option<f64>,
-    /// The next call.
+    /// When the next call may be made.
     next: Timestamp,
 }
 
-/// Calls that were not made in their time and are made up for at once.
+/// Calls that may be made at once to catch up, if they were not made in time.
 const CATCH_UP: f64 = 3.0;
 
 impl Pace {
-    /// Unlimited, until throttled; then at least about `per_second`.
+    /// Unlimited until a call is throttled; then at least about `per_second`.
     pub fn new(per_second: f64) -> Self {
         Self { floor: per_second * 1.1, rate: None, next: Timestamp::MIN }
     }
 
     /// How many of `wanted` calls may be made now.
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)] // between 0 and some hundred
+    // From 0 to a few hundred.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
     pub fn grant(&mut self, wanted: usize, now: Timestamp) -> usize {
         let Some(rate) = self.rate else { return wanted };
         let slot = slot(rate);
@@ -141,12 +148,12 @@ impl Pace {
         granted
     }
 
-    /// When the next call may be made; in the past where there is no limit.
+    /// When the next call may be made; in the past if there is no limit.
     pub fn next(&self) -> Timestamp {
         if self.rate.is_some() { self.next } else { Timestamp::MIN }
     }
 
-    /// A call was accepted: a little faster, if there is a limit.
+    /// A call was accepted: the pace rises a little, if there is one.
     pub fn accepted(&mut self) {
         self.rate = self.rate.map(|rate| (rate * 1.03).min(100.0));
     }
@@ -203,7 +210,7 @@ mod tests {
         assert_eq!(ease.apart(MOST), MOST);
     }
 
-    /// Others take half of a bucket that fills at 3 a second: whoever learns that asks in vain less and less.
+    /// Others use half of a bucket that fills at 3 a second; the estimate adapts, so fewer calls are throttled.
     #[test]
     fn the_rate_is_learned_and_recovers() {
         let start = Timestamp::UNIX_EPOCH;
@@ -230,7 +237,7 @@ mod tests {
         assert_eq!(smallest.take_but(8.0, 100, start), 1);
     }
 
-    /// A hundred calls against a bucket of 20 that fills at 3 a second: nobody can be done before 80/3 s.
+    /// A hundred calls against a bucket of 20 that fills at 3 a second take at least 80/3 s.
     #[test]
     fn the_pace_uses_what_aws_gives() {
         let start = Timestamp::UNIX_EPOCH;

@@ -1,4 +1,5 @@
-//! Looking at a load balancer without a plan, read-only: for `status --load-balancer`, and for a rollback that has no journal.
+//! Reads a load balancer without a plan, for `status --load-balancer` and for a rollback without a journal. Changes
+//! nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -14,18 +15,18 @@ use crate::domain::view::live::Live;
 use crate::plan::model::Selector;
 use crate::port::{Balancer, Clock, Detail, Groups};
 
-/// Why a load balancer cannot be shown.
+/// Why a load balancer could not be read.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum LookError {
-    /// The selector is not exactly one.
-    #[error("`{selector}` names {}", match found.as_slice() {
-        [] => "no load balancer of this account in this region".to_owned(),
-        found => format!("{} load balancers, and must name one: {}", found.len(), found.join(", ")),
+    /// The selector does not match exactly one load balancer.
+    #[error("`{selector}` matches {}", match found.as_slice() {
+        [] => "no load balancer in this account and region".to_owned(),
+        found => format!("{} load balancers, but must match one: {}", found.len(), found.join(", ")),
     })]
     NotOne {
-        /// As asked for.
+        /// The selector as the user wrote it.
         selector: String,
-        /// Names of those found.
+        /// Names of the load balancers that match.
         found: Vec<String>,
     },
     /// Something could not be read.
@@ -38,7 +39,7 @@ pub enum LookError {
     },
 }
 
-/// The one load balancer that a selector names.
+/// The only load balancer that the selector matches.
 fn only(selector: &Selector, found: Result<Vec<LoadBalancer>, Unreadable>) -> Result<LoadBalancer, LookError> {
     let name = spelled(selector);
     let mut found = match found {
@@ -53,12 +54,12 @@ fn only(selector: &Selector, found: Result<Vec<LoadBalancer>, Unreadable>) -> Re
     }
 }
 
-/// What an emergency does not need may take this long.
+/// The timeout of reads that an emergency does not need.
 const BESIDE: Duration = Duration::from_secs(3);
 
-/// A load balancer for whoever waits for it while traffic is lost, in as few rounds as can be: the load balancer; its listeners, tags and
-/// groups; rules and health. Only the listeners and rules must be readable. Where `wants_tags`, and the load balancer's own tag does not speak
-/// for the routes, theirs are a round more.
+/// Reads a load balancer for an emergency, in as few rounds of calls as possible: the load balancer; its listeners,
+/// tags and groups; rules and health. Only the listeners and rules must be readable. With `wants_tags`, the routes'
+/// tags are one more round, unless the load balancer's own tag contains the weights of its routes.
 ///
 /// # Errors
 /// [`LookError`].
@@ -79,7 +80,7 @@ pub async fn read(
     };
     let mut parts = parts?;
     let mut load_balancer = match (load_balancer, selector) {
-        // The ARN says all that a rollback needs of it.
+        // The ARN alone is enough for a rollback.
         (Err(LookError::Unreadable { why, .. }), Selector::Arn(arn)) => {
             parts.skipped.push(format!("the load balancer itself cannot be read: {why}"));
             LoadBalancer::named(arn)
@@ -91,17 +92,17 @@ pub async fn read(
     beside_routes(&mut parts, balancer, clock, wants_tags, whole.as_ref()).await;
     let Around { listeners, groups, health, mut skipped, .. } = parts;
     if let Some(why) = health.values().find_map(|h| h.as_ref().err()) {
-        skipped.push(format!("the health of some targets cannot be read, and decides nothing: {why}"));
+        skipped.push(format!("the health of some targets cannot be read and is ignored: {why}"));
     }
     Ok(Seen { at, load_balancer, listeners, groups, health, skipped })
 }
 
-/// What is read of a load balancer beside itself.
+/// What is read about a load balancer in addition to its description.
 struct Around {
     tags: Tags,
     listeners: Vec<(Listener, Vec<LiveRoute>)>,
     groups: Vec<TargetGroup>,
-    /// Whether the groups were listed: then one that is missing there is worth a question of its own.
+    /// Whether the groups could be listed. If so, the health of a group that is not in the list is queried separately.
     listed: bool,
     health: BTreeMap<String, Result<Vec<Target>, Unreadable>>,
     whole: Option<Whole>,
@@ -117,13 +118,15 @@ async fn parts(arn: &String, balancer: &Balancer, clock: &dyn Clock, wants_tags:
         let mut skipped = Vec::new();
         let listed = groups.is_ok();
         let groups = groups.unwrap_or_else(|why| {
-            skipped.push(format!("the target groups cannot be listed, and are taken from the actions alone: {why}"));
+            skipped.push(format!(
+                "the target groups cannot be listed; only those in the listeners' and rules' actions are known: {why}"
+            ));
             Vec::new()
         });
         let tags = tags.map_or_else(
             |why| {
                 skipped.push(format!(
-                    "the tags of the load balancer cannot be read, so whether another run has marked it is not known: {why}"
+                    "the tags of the load balancer cannot be read, so it is unknown whether another run owns it: {why}"
                 ));
                 Tags::new()
             },
@@ -140,7 +143,7 @@ async fn parts(arn: &String, balancer: &Balancer, clock: &dyn Clock, wants_tags:
     Ok(Around { tags, listeners, groups, listed, health, whole, skipped })
 }
 
-/// An answer that nobody waits for longer than [`BESIDE`].
+/// Waits for an answer for at most [`BESIDE`].
 async fn within<T>(clock: &dyn Clock, answer: impl Future<Output = Result<T, Unreadable>>) -> Result<T, Unreadable> {
     tokio::select! {
         answer = answer => answer,
@@ -148,7 +151,7 @@ async fn within<T>(clock: &dyn Clock, answer: impl Future<Output = Result<T, Unr
     }
 }
 
-/// Health as far as it is answered in time.
+/// The health of the groups; groups without an answer in time have an error.
 async fn health(
     groups: Vec<String>,
     balancer: &Balancer,
@@ -161,16 +164,17 @@ async fn health(
     read.unwrap_or_else(|why| groups.into_iter().map(|arn| (arn, Err(why.clone()))).collect())
 }
 
-/// What a load balancer's tag says of its routes, where the run that left it is the one that its marker names: one without a marker may be old.
+/// The weights in a load balancer's tag, if the run that put them is also the run in its marker. Without a marker the
+/// tag may be old.
 fn spoken_for(tags: &Tags) -> Option<Whole> {
     let whole = whole::read(tags.get(weights::KEY)?)?;
     let marker = tags.get(super::marker::KEY)?.split(' ').next();
     (marker == Some(whole.kept.run.as_str())).then_some(whole)
 }
 
-/// What is known only with the routes: their tags where `wants_tags`, and the health of groups that were not asked for yet. Where the load
-/// balancer's tag speaks for the routes (`whole`), neither their tags nor other groups are worth a round. A list of groups that was refused
-/// says that their health would be, too; it costs no round of its own.
+/// Reads what can only be read once the routes are known: their tags if `wants_tags`, and the health of groups that was
+/// not read yet. If the load balancer's tag contains the weights of its routes (`whole`), neither the routes' tags nor
+/// other groups are read. If the groups could not be listed, their health would be refused too and is not read.
 async fn beside_routes(
     parts: &mut Around,
     balancer: &Balancer,
@@ -200,7 +204,7 @@ async fn beside_routes(
     }
 }
 
-/// A load balancer as it is at `now`. Groups whose health cannot be read say so; everything else must be readable.
+/// Reads a load balancer as it is at `now`. The health of a group may be unreadable; everything else must be readable.
 ///
 /// # Errors
 /// [`LookError`].

@@ -1,4 +1,5 @@
-//! Looking at the world: routes, health, markers, all at once.
+//! Reads everything that a run's decisions depend on: routes, target health and markers, all at once. Changes nothing
+//! and judges nothing.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,10 +21,10 @@ use crate::domain::traffic::{Content, Found, Reading, RouteId, Unreadable};
 use crate::plan::model::{self, ClusterName, Plan, ServiceRef, TargetType};
 use crate::port::{Balancer, Clock, Cluster, Detail, Inventory, Marks, Traffic};
 
-/// What only explains a wait may hold up the guard for no longer than this.
+/// The timeout of reads that only explain a wait: they must not delay the guard.
 const SOON: Duration = Duration::from_secs(2);
 
-/// What a look at everything looks at.
+/// The resources that a run observes.
 #[derive(Debug, Clone)]
 pub struct Subject {
     routes: Vec<RouteId>,
@@ -32,17 +33,17 @@ pub struct Subject {
     run: String,
     tagged: bool,
     marking: bool,
-    /// Groups of instance targets: group → cluster, service.
+    /// Groups with instance targets: group → cluster, Service.
     replicas: BTreeMap<String, (ClusterName, ServiceRef)>,
-    /// Groups with a Service behind them: group → cluster, service.
+    /// Groups with a Service: group → cluster, Service.
     services: BTreeMap<String, (ClusterName, ServiceRef)>,
 }
 
 impl Subject {
-    /// Everything that a run's decisions depend on.
+    /// The resources that a run's decisions depend on.
     pub fn of(plan: &Plan, state: &State) -> Self {
         let groups = &state.started.groups;
-        // A plan whose steps cannot be read says of no group that it is used, and those that carry traffic are guarded all the same.
+        // Groups that carry traffic are guarded even if the plan's steps cannot be read.
         let carrying = carrying(state);
         let used = |cluster: &str, arn: &str| {
             carrying.contains_key(arn)
@@ -69,7 +70,7 @@ impl Subject {
         }
     }
 
-    /// The marker is being put: what is there until then says nothing.
+    /// The marker is being put: until then it is not read.
     pub fn unmarked(&mut self) {
         self.marking = true;
     }
@@ -79,13 +80,13 @@ impl Subject {
         self.marking = false;
     }
 
-    /// How many things a look reads, for the poll budget.
+    /// How many calls an observation takes, for the poll budget.
     pub fn size(&self) -> usize {
         self.groups.len() + self.routes.len().div_ceil(20) + self.load_balancers.len()
     }
 }
 
-/// Looks at everything.
+/// Reads everything once.
 pub async fn whole(
     subject: &Subject,
     balancer: &Balancer,
@@ -102,7 +103,7 @@ pub async fn whole(
     Observation { routes, health, replicas, marker, census: Vec::new() }
 }
 
-/// The marker, where the plan wants one and it is not just being put.
+/// Reads the marker. `None` if the plan has no marker, or if it is just being put.
 pub async fn marker(subject: &Subject, marks: &dyn Marks, clock: &dyn Clock) -> Option<Reading<Marker>> {
     if !subject.tagged || subject.marking {
         return None;
@@ -111,18 +112,19 @@ pub async fn marker(subject: &Subject, marks: &dyn Marks, clock: &dyn Clock) -> 
     Some(Reading { at, value: marker::read(marks, &subject.load_balancers, &subject.run).await })
 }
 
-/// Every route of the load balancers, as far as they can be read: whoever makes a rule does not ask us.
+/// Reads every route of the load balancers, because anyone can add a rule. Load balancers that cannot be read are
+/// skipped.
 pub async fn census(subject: &Subject, inventory: &dyn Inventory) -> Vec<Found> {
     let mut all = Vec::new();
     for load_balancer in &subject.load_balancers {
-        // What cannot be read now is counted the next time; nothing depends on it.
+        // An unreadable load balancer is counted the next time; nothing depends on it.
         let listeners = inventory.listeners(load_balancer, Detail::Whole).await.unwrap_or_default();
         all.extend(elb::census(load_balancer, listeners).found);
     }
     all
 }
 
-/// The most pods that an autoscaler lets each group have, where there is one and its cluster answers soon.
+/// Reads the maximum number of pods of each group with an autoscaler, if its cluster answers within [`SOON`].
 pub async fn ceilings(subject: &Subject, clusters: &BTreeMap<ClusterName, Arc<dyn Cluster>>) -> BTreeMap<String, u32> {
     let highest = |view: &WorkloadView| view.hpas.iter().map(|h| h.max).max();
     let asked = clusters.iter().map(async |(name, cluster)| {
@@ -132,7 +134,7 @@ pub async fn ceilings(subject: &Subject, clusters: &BTreeMap<ClusterName, Arc<dy
     join_all(asked).await.into_iter().flatten().collect()
 }
 
-/// A number of what is behind each group, as far as its cluster says.
+/// Reads a number of the workload behind each group. Groups whose cluster does not answer are left out.
 async fn behind(
     groups: &BTreeMap<String, (ClusterName, ServiceRef)>,
     clusters: &BTreeMap<ClusterName, Arc<dyn Cluster>>,
@@ -147,7 +149,7 @@ async fn behind(
     views.filter_map(|(arn, view)| Some((arn.clone(), number(&view.ok()?)?))).collect()
 }
 
-/// Looks at the health of some groups only.
+/// Reads the health of some groups only.
 pub async fn health(groups: &[String], traffic: &dyn Traffic, clock: &dyn Clock) -> Observation {
     Observation { health: targets(groups, traffic, clock).await, ..Observation::default() }
 }
@@ -172,7 +174,7 @@ async fn targets(
     retry::each(LOOK, clock, throttled, groups, ask).await
 }
 
-/// Each reading is as old as the call that brought it.
+/// Gives each reading the time at which its call started.
 fn dated<K: Ord, T>(at: Timestamp, read: BTreeMap<K, Result<T, Unreadable>>) -> BTreeMap<K, Reading<T>> {
     read.into_iter().map(|(key, value)| (key, Reading { at, value })).collect()
 }
@@ -208,7 +210,7 @@ mod tests {
         assert!(looks_at_c(Some("c")) && !looks_at_c(Some("a")) && !looks_at_c(None));
     }
 
-    /// An hour of looking at 200 groups takes at most a fifth of 50 calls a second, and as many as a budget says where one is given.
+    /// Observing 200 groups for an hour takes at most a fifth of 50 calls a second, or the budget if there is one.
     #[tokio::test(start_paused = true)]
     async fn looking_at_200_groups_stays_within_its_budget() {
         let mut started = fixture::started(36);

@@ -1,7 +1,8 @@
-//! The marker: a tag on each load balancer that says which run moves its traffic, so that a second operator on another machine is refused.
+//! The marker: a tag on each load balancer that names the run that moves its traffic, so that a second operator on
+//! another machine is refused.
 //!
-//! ELBv2 has no conditional write, and tags are not one either: two runs that put their markers within the same second may both read their
-//! own back before the other's write lands. The next batch of the loser then stops.
+//! ELBv2 has no conditional write, and neither do tags: two runs that put their markers within the same second may both
+//! read back their own before the other's write takes effect. The next batch of the loser then stops.
 
 use std::slice;
 
@@ -16,13 +17,13 @@ use crate::port::{Marks, WriteError};
 /// The tag's key.
 pub const KEY: &str = "cutover.dev/run";
 
-/// The tag's value: run, owner, since when; in the characters and the length that tags allow.
+/// The tag's value: run, owner, start time. Only characters that tags allow, at most 256.
 pub fn value(run: &str, owner: &str, since: jiff::Timestamp) -> String {
     let text = format!("{run} {owner} {}", since.strftime("%Y-%m-%dT%H:%M:%SZ"));
     text.chars().map(|c| if c.is_alphanumeric() || " +-=._:/@".contains(c) { c } else { '_' }).take(256).collect()
 }
 
-/// Whose marker is there. Another run's on one load balancer is told even where a second one cannot be read.
+/// Reads whose marker is there. Another run's marker on one load balancer counts even if a second one cannot be read.
 pub async fn read(marks: &dyn Marks, load_balancers: &[String], run: &str) -> Result<Marker, Unreadable> {
     whose(&tags(marks, load_balancers).await, run)
 }
@@ -48,20 +49,21 @@ fn whose(all: &[Result<Tags, Unreadable>], run: &str) -> Result<Marker, Unreadab
     seen
 }
 
-/// Whether a tag's value is this run's.
+/// Whether a tag's value names this run.
 fn names(value: &str, run: &str) -> bool {
     run_of(value) == run
 }
 
-/// Whether a marker is of a run of this store that has no record yet or is over: it is put before the first record and removed after the last,
-/// and a process can die in between. Only for whoever holds the locks is that proof that nobody has it any more.
+/// Whether a marker belongs to a run of this store that has no record yet or is finished. A marker is put before the
+/// first record and removed after the last, and a process can die in between. This proves that the marker has no owner
+/// only if the caller owns the locks.
 pub async fn abandoned(store: &dyn Store, value: &str) -> bool {
     let run = run_of(value);
     store.read(run).await.is_ok_and(|records| records.is_empty() || RunSummary::of(run, &records).finished.is_some())
 }
 
-/// Whether nobody is at work behind a marker: its run is over or was never begun, or no process of this store holds it. A run that this store
-/// does not know may be driven from another machine.
+/// Whether no process drives the run of a marker: the run is finished or was never started, or no process of this store
+/// owns it. A run that this store does not have may be driven from another machine.
 pub async fn deserted(store: &dyn Store, value: &str) -> bool {
     let run = run_of(value);
     let known = async || store.find(run).await.is_ok_and(|runs| runs.iter().any(|r| r.id == run));
@@ -76,19 +78,20 @@ pub fn run_of(value: &str) -> &str {
 /// Why the marker is not ours.
 #[derive(Debug, thiserror::Error)]
 pub enum MarkerError {
-    /// Another run's is there: its value.
-    #[error("this load balancer is being moved by another run: {0}")]
+    /// Another run's marker is there: its value.
+    #[error("another run owns this load balancer (run, owner, since): {0}")]
     Other(String),
     /// It could not be written.
-    #[error("the marker tag could not be written: {0}")]
+    #[error("the marker tag cannot be written: {0}")]
     Write(#[from] WriteError),
     /// It could not be read.
-    #[error("the marker tag could not be read: {0}")]
+    #[error("the marker tag cannot be read: {0}")]
     Read(String),
 }
 
-/// Puts our marker where nobody else's is (or over it, with `take_over`), and reads it back. On an error nothing that it put stays behind,
-/// as far as AWS lets it: what was ours before stays ours, and what was another run's is put back. Without `take_over` nothing is put where nobody knows what is there.
+/// Puts our marker on every load balancer without another run's marker (with `take_over`: on all), and reads it back.
+/// On an error it undoes what it put, as far as AWS allows: a marker that was ours stays, another run's is put back.
+/// Without `take_over`, nothing is put if the tags cannot be read.
 pub async fn put(
     marks: &dyn Marks,
     load_balancers: &[String],
@@ -124,12 +127,12 @@ async fn put_all(marks: &dyn Marks, load_balancers: &[String], run: &str, value:
     match read(marks, load_balancers, run).await {
         Ok(Marker::Ours) => Ok(()),
         Ok(Marker::Other(other)) => Err(MarkerError::Other(other)),
-        Ok(Marker::Missing) => Err(MarkerError::Read("it is not there".into())),
+        Ok(Marker::Missing) => Err(MarkerError::Read("the tag is missing after it was put".into())),
         Err(why) => Err(MarkerError::Read(why.to_string())),
     }
 }
 
-/// Puts back what stood where our marker stands.
+/// Replaces our marker by the tag value that was there before.
 async fn put_back(marks: &dyn Marks, arn: &String, run: &str, previous: Option<&String>) -> Result<(), String> {
     let Some(value) = previous else { return remove_one(marks, arn, &[run]).await.map_err(|e| e.to_string()) };
     let tags = tags_of(marks, arn).await.map_err(|e| e.to_string())?;
@@ -139,7 +142,7 @@ async fn put_back(marks: &dyn Marks, arn: &String, run: &str, previous: Option<&
     marks.put(slice::from_ref(arn), &[(KEY.to_owned(), value.clone())].into()).await.map_err(|e| e.to_string())
 }
 
-/// Removes the marker of one of these runs; another run's is left alone.
+/// Removes the marker if it belongs to one of these runs. Another run's marker stays.
 pub(super) async fn remove_one(marks: &dyn Marks, arn: &String, owners: &[&str]) -> Result<(), WriteError> {
     let tags = tags_of(marks, arn).await.map_err(unread)?;
     if tags.get(KEY).is_none_or(|v| !owners.iter().any(|run| names(v, run))) {
@@ -148,7 +151,7 @@ pub(super) async fn remove_one(marks: &dyn Marks, arn: &String, owners: &[&str])
     marks.remove(slice::from_ref(arn), &[KEY.to_owned()]).await
 }
 
-/// A write that did not happen because what it depends on cannot be read.
+/// The write error for a write that was not sent because its precondition cannot be read.
 fn unread(why: Unreadable) -> WriteError {
     match why {
         Unreadable::Throttled => WriteError::Throttled,

@@ -1,7 +1,9 @@
-//! The shell around the rules: observe, decide, journal, act, verify, journal. It chooses no goals.
+//! The shell around the rules: observe, decide, journal, act, verify, journal. It takes no decisions: those are in
+//! `domain::decide`.
 //!
-//! One serial loop ([`Run::drive`]) owns a run: between any two of its turns the journal says all there is to know, so a crash is no
-//! special case. Batches are written in chunks, a chunk a turn, so that requests and guards are heard in the middle of a batch.
+//! One serial loop ([`Run::drive`]) drives a run. Between two of its turns the journal contains the complete state, so
+//! a crash is not a special case. Each turn writes one chunk of a batch, so that requests and guards take effect in the
+//! middle of a batch.
 
 mod ahead;
 mod bind;
@@ -46,24 +48,24 @@ pub use run::Run;
 pub use untag::Leftover;
 pub use write::restore::seen;
 
-/// The world, as far as a run reaches it.
+/// The ports to everything outside that a run uses.
 #[derive(Clone)]
 pub struct Ports {
     /// The load balancers.
     pub balancer: Balancer,
     /// The clusters that the plan gives access to.
     pub clusters: BTreeMap<ClusterName, Arc<dyn Cluster>>,
-    /// Where the numbers of metric gates come from.
+    /// The sources of the metric gates.
     pub metrics: Arc<dyn Metrics>,
-    /// Who carries out commands and hooks.
+    /// Runs commands and hooks.
     pub hooks: Arc<dyn Hooks>,
     /// Time.
     pub clock: Arc<dyn Clock>,
-    /// Where runs live.
+    /// The store of the runs.
     pub store: Arc<dyn Store>,
 }
 
-/// Who follows a run: a terminal, a stream of JSON, a rehearsal that measures.
+/// Receives the events of a run: a terminal, a stream of JSON, a rehearsal that measures.
 pub trait Audience: Send {
     /// A record was journalled.
     fn record(&mut self, record: &Record);
@@ -71,38 +73,39 @@ pub trait Audience: Send {
     fn turn(&mut self, state: &State, watch: &Watch, waits: &[Wait], now: Timestamp);
 }
 
-/// How this process runs a run.
+/// How this process drives a run.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// `alice@mac`.
     pub owner: String,
     /// The machine's name.
     pub host: String,
-    /// This process; a rehearsal, which must repeat, says 0.
+    /// The id of this process; 0 in a rehearsal, which must be repeatable.
     pub pid: u32,
-    /// Time between two looks.
+    /// The time between two observations.
     pub poll: Duration,
-    /// Two looks further apart than this leave a time that nobody observed.
+    /// If two observations are further apart than this, the time between them counts as not observed.
     pub gap: Duration,
-    /// A look at a group's health older than this is not good enough to raise it.
+    /// The maximum age of a group's health reading for a raise.
     pub fresh: Duration,
     /// How long a write may take before it counts as unanswered, in real time.
     pub deadline: Duration,
     /// Rate of modifying calls.
     pub modify: Rate,
-    /// What the person at this process asked for.
+    /// The options of this command that concern decisions.
     pub orders: Orders,
-    /// Leave instead of guarding a frozen run (`step`, no terminal, `--on-freeze exit`).
+    /// Whether to exit instead of guarding a frozen run (`step`, no terminal, `--on-freeze exit`).
     pub leave_when_frozen: bool,
 }
 
 impl Settings {
-    /// For a run that looks at `things` per poll (groups, pages of routes, load balancers): ten seconds' deadline, a look every five seconds
-    /// or less often where there is much to look at, and modifying calls just below the rate that AWS's own load balancer controller
-    /// ships (20 + 3/s; the bucket is the account's, shared with every controller).
+    /// The settings of a run whose observation takes `things` calls (groups, pages of routes, load balancers): a
+    /// deadline of ten seconds, an observation every five seconds or less often for many calls, and modifying calls
+    /// just below the default rate of AWS's own load balancer controller (20 + 3/s; all controllers of the account
+    /// share the bucket).
     pub fn new(owner: String, host: String, things: usize) -> Self {
         let poll = interval(things, LOOKS);
-        // Two less than the bucket: our markers are taken from it too, and AWS counts calls when they arrive.
+        // Two less than the bucket: our markers use it too, and AWS counts calls when they arrive.
         let modify = Rate { burst: 18.0, per_second: 3.0 };
         Self {
             owner,
@@ -118,7 +121,7 @@ impl Settings {
         }
     }
 
-    /// The same with another number of describe calls a second to spend on looking at `things`.
+    /// Sets the budget for observations of `things` calls, in describe calls a second.
     #[must_use]
     pub fn spending(self, budget: Option<f64>, things: usize) -> Self {
         let Some(budget) = budget else { return self };
@@ -127,50 +130,50 @@ impl Settings {
     }
 }
 
-/// `^C`, or whatever else asks a process to leave its run, and why. The first one counts.
+/// A request to this process to stop driving its run, such as `^C`, and its reason. The first one counts.
 #[derive(Debug, Clone, Default)]
 pub struct Interrupt(Arc<OnceLock<(Stop, String)>>);
 
 impl Interrupt {
-    /// Asks.
+    /// Asks the process to stop.
     pub fn raise(&self, stop: Stop, message: impl Into<String>) {
         let _ = self.0.set((stop, message.into()));
     }
 
-    /// What was asked, if anything.
+    /// The reason to stop, if there is one.
     pub fn raised(&self) -> Option<&(Stop, String)> {
         self.0.get()
     }
 }
 
-/// How a process left a run.
+/// How a process ended its part of a run.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Ending {
-    /// The run is over.
+    /// The run is finished.
     Finished {
         /// How.
         outcome: Outcome,
-        /// What a person must know.
+        /// Messages that the operator must see.
         remarks: Vec<String>,
-        /// Routes that are not back and that the run cannot put back any more, each with why.
+        /// Routes that are not restored and that the run cannot restore any more, each with the reason.
         left: Vec<String>,
         /// Tags of the run that could not be removed.
         tags: Vec<Leftover>,
     },
-    /// The run goes on without this process.
+    /// The run is not finished; this process stops driving it.
     Stopped(Stop, String),
 }
 
-/// Why a run could not go on at all.
+/// Why a run could not be driven at all.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
     /// The journal cannot be written or read.
     #[error("{0}")]
     Store(#[from] StoreError),
-    /// The journal does not make sense.
-    #[error("the journal does not make sense: {0}")]
+    /// The journal has an event that is not possible at its place.
+    #[error("the journal is inconsistent: {0}; `cutover rollback` can restore the traffic without it")]
     Illegal(#[from] Illegal),
     /// The journal is empty.
-    #[error("the run {0} has no records")]
+    #[error("the journal of the run {0} is empty")]
     Empty(String),
 }

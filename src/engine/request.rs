@@ -1,4 +1,4 @@
-//! Requests from other terminals, as events.
+//! Turns operator requests from other terminals into events. What an event does to the run is in `domain::run`.
 
 use crate::domain::decide::{goal, newer};
 use crate::domain::run::event::{Event, ResumeMode};
@@ -6,10 +6,12 @@ use crate::domain::run::state::{Phase, State};
 use crate::plan::model::Plan;
 use crate::port::store::Request;
 
-/// Why nothing leads back any more.
-pub const DETACHED: &str = "`finalize` has taken the old groups out of the actions, and nothing leads back to them";
+/// Why a rollback is not possible any more.
+pub const DETACHED: &str =
+    "`finalize --detach` has removed the old target groups from the routes; a rollback is not possible any more";
 
-/// What a request does to this run; one that makes no sense now becomes a notice. `name`: the request's in the store, if it was left there.
+/// The event of a request. A request that is not possible now becomes a notice. `name`: its name in the store, if it
+/// came from there.
 pub fn event(plan: &Plan, state: &State, request: &Request, name: Option<&str>) -> Event {
     let event = asked(state, request, name);
     let notice = |message, refused| Event::Notice { message, refused, request: name.map(str::to_owned) };
@@ -24,14 +26,14 @@ pub fn event(plan: &Plan, state: &State, request: &Request, name: Option<&str>) 
         return notice(format!("`abort --to-step {step}` was not carried out: {why}"), Some(request.kind()));
     }
     match state.clone().apply(state.last, &event) {
-        // A rollback that is under way is not begun again, unless a person now insists.
-        Ok(()) if repeated(state, &event) => notice("the rollback is under way already".into(), None),
+        // A rollback that is under way is not started again, unless an operator asks for more than it does.
+        Ok(()) if repeated(state, &event) => notice("the rollback is already under way".into(), None),
         Ok(()) => event,
         Err(_) => no(refused(state, request)),
     }
 }
 
-/// Why a request cannot be carried out now, where it cannot.
+/// Why a request cannot be carried out now; `None` if it can.
 pub fn refusal(plan: &Plan, state: &State, request: &Request) -> Option<String> {
     match event(plan, state, request, None) {
         Event::Notice { message, refused: Some(_), .. } => Some(message),
@@ -39,21 +41,21 @@ pub fn refusal(plan: &Plan, state: &State, request: &Request) -> Option<String> 
     }
 }
 
-/// Whether a request leads forward, which is not done to a run that is newer than this build.
+/// Whether a request leads forward. A run that is newer than this build is never moved forward.
 fn leads_forward(request: &Request) -> bool {
     match request {
         Request::Approve { .. } | Request::Promote { .. } | Request::Detach { .. } => true,
         Request::Resume { mode, .. } => *mode != ResumeMode::Plain,
-        // An earlier step may be one that is not known.
+        // This build may not know the earlier step.
         Request::Abort { to_step, .. } => to_step.is_some(),
         Request::Pause { .. } | Request::Rollback { .. } | Request::Ramp { .. } => false,
     }
 }
 
-/// Restoring writes wait for no gate: they must never lead forward.
+/// Why a rollback to `step` would lead forward: restoring writes pass no gate, so they must not raise.
 fn onward(plan: &Plan, state: &State, step: usize) -> Option<String> {
     if step >= state.step {
-        return Some(format!("step {step} is not an earlier one, the run is at {}", state.step));
+        return Some(format!("step {step} is not before the run's current step {}", state.step));
     }
     goal::onward(plan, state, step)
 }
@@ -78,16 +80,16 @@ fn asked(state: &State, request: &Request, name: Option<&str>) -> Event {
     }
 }
 
-/// Why a request cannot be carried out now, for the person who asked.
+/// Why a request cannot be carried out now, for the operator.
 fn refused(state: &State, request: &Request) -> &'static str {
     match (request, state.phase) {
         (Request::Detach { .. }, _) => "the run has not completed",
-        (_, Phase::RollingBack) => "the traffic is going back",
+        (_, Phase::RollingBack) => "the run is rolling back",
         (_, Phase::Detaching | Phase::Finished) if state.detach.is_some() => DETACHED,
-        (_, Phase::Finished) => "the run is over",
+        (_, Phase::Finished) => "the run is finished",
         (Request::Approve { .. }, _) => "no step waits for approval",
         (_, Phase::Ready | Phase::Moving | Phase::Baking | Phase::Awaiting | Phase::Working | Phase::Detaching) => {
-            "no pause is under way"
+            "no pause or bake step is under way"
         }
     }
 }
@@ -98,11 +100,11 @@ fn repeated(state: &State, event: &Event) -> bool {
         Event::RampStarted { force, ramp, .. } => (force, Some(ramp)),
         _ => return false,
     };
-    // One that came by itself leaves what someone else changed alone; a person may want that back too.
+    // An automatic rollback leaves drifted routes alone; an operator may want to restore those too.
     let more = |automatic: bool| automatic && state.drifted().any(|r| !r.gone());
     state.phase == Phase::RollingBack
         && state.rollback.as_ref().is_some_and(|r| {
-            // All of it at once is more than a part, and never less than one.
+            // A full rollback does more than a partial one.
             let further = r.part().is_some_and(|part| Some(&part.ramp) != ramp);
             r.to_step.is_none() && (r.force || !force) && !more(r.automatic) && !further
         })

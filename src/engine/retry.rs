@@ -1,5 +1,6 @@
-//! Trying again after the pauses of a [`Schedule`], and a load balancer API whose reads do: for a process that looks once (`check`, `init`,
-//! the start of a run). The loop does not need that one: it looks again anyway, and freezes when it cannot.
+//! Retries calls after the pauses of a [`Schedule`], and provides a load balancer API that retries its reads, for
+//! commands that read once (`check`, `init`, the start of a run). The loop does not use that API: it reads again
+//! anyway, and freezes the run if it cannot. Writes are never retried here.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use crate::domain::traffic::{Content, RouteId, Unreadable};
 use crate::plan::model::Selector;
 use crate::port::{Balancer, Caller, Clock, Detail, Groups, Inventory, Marks, Traffic, WriteError};
 
-/// Calls until it succeeds, fails for a reason that does not pass, or the schedule ends.
+/// Calls until the call succeeds, fails with an error that is not temporary, or the schedule ends.
 pub async fn again<T, E, F>(
     schedule: Schedule,
     clock: &dyn Clock,
@@ -32,7 +33,7 @@ where
     call().await
 }
 
-/// Asks for many things at once, and again for those whose answer is `unsettled`.
+/// Asks for many keys at once, and again for those whose answer is `unsettled`.
 pub async fn each<K, T, F>(
     schedule: Schedule,
     clock: &dyn Clock,
@@ -56,7 +57,7 @@ where
     all
 }
 
-/// The same API, its reads tried again.
+/// Wraps a load balancer API so that it retries its reads.
 pub fn patient(balancer: &Balancer, clock: &Arc<dyn Clock>) -> Balancer {
     Balancer {
         traffic: Arc::new(Patient { inner: Arc::clone(&balancer.traffic), clock: Arc::clone(clock) }),
@@ -65,7 +66,7 @@ pub fn patient(balancer: &Balancer, clock: &Arc<dyn Clock>) -> Balancer {
     }
 }
 
-/// One seam, its reads tried again.
+/// One port whose reads are retried.
 struct Patient<S: ?Sized> {
     inner: Arc<S>,
     clock: Arc<dyn Clock>,
@@ -77,7 +78,7 @@ impl<S: ?Sized> Patient<S> {
     }
 }
 
-/// Whether trying again may help.
+/// Whether a retry may succeed.
 fn passes(why: &Unreadable) -> bool {
     matches!(why, Unreadable::Throttled | Unreadable::Unavailable(_))
 }
@@ -86,7 +87,7 @@ fn unsettled<T>(read: &Result<T, Unreadable>) -> bool {
     read.as_ref().is_err_and(passes)
 }
 
-/// Whether something of a listener was not read that another try may read.
+/// Whether some of a listener was not read and a retry may read it.
 fn partial(listener: &Listener) -> bool {
     listener.unread.iter().map(|u| &u.why).chain(&listener.tags_unread).any(passes)
 }
@@ -131,7 +132,7 @@ impl Inventory for Patient<dyn Inventory> {
             }
             self.clock.sleep(pause).await;
             let next = self.inner.listeners(load_balancer, detail).await;
-            // A part is more than nothing.
+            // A partial answer is better than none.
             if next.is_ok() || read.is_err() {
                 read = next;
             }

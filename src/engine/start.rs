@@ -1,4 +1,4 @@
-//! The start of a run: everything that it must remember to put things back.
+//! Builds the event that starts a run: everything that a rollback needs later. It reads and decides nothing.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::domain::run::event::{BindingStart, GroupStart, RouteStart, Started};
 use crate::domain::traffic::{Owner, Unreadable};
 use crate::plan::model::{BindingMode, ClusterName, Plan, Shares, StepKind};
 
-/// What a run starts from, beside the plan and the selection.
+/// The input for a new run, in addition to the plan and the selection.
 #[derive(Debug, Clone, Default)]
 pub struct Beginning {
     /// Targets by group, as just read.
@@ -20,13 +20,13 @@ pub struct Beginning {
     pub clusters: BTreeMap<ClusterName, String>,
     /// `alice@mac`.
     pub owner: String,
-    /// The first step to do, from 1.
+    /// The first step, counted from 1.
     pub from_step: usize,
-    /// Where a rollback goes, where that is not what each route has now.
+    /// The shares that a rollback restores; `None`: the current shares of each route.
     pub start: Option<Shares>,
 }
 
-/// The `started` of a new run.
+/// Builds the `started` event of a new run.
 pub fn started(plan: &Plan, selection: &Selection, beginning: Beginning) -> Result<Started, Unreadable> {
     let routes = selection.routes.iter().map(|selected| RouteStart {
         id: selected.route.id.clone(),
@@ -79,7 +79,7 @@ fn group(
         health.get(arn).ok_or_else(|| Unreadable::Unavailable(format!("the health of {}", selected.group.name)))?;
     let attributes = &selected.group.attributes;
     let balancer = selection.load_balancers.get(&selected.load_balancer);
-    // `use_load_balancer_configuration` is the default; on ALBs that is on, and only a group can switch it off.
+    // The default is `use_load_balancer_configuration`, which is on for ALBs; only a group can switch it off.
     let own = attributes.get("load_balancing.cross_zone.enabled").map(String::as_str);
     let inherited = balancer.and_then(|lb| lb.attributes.get("load_balancing.cross_zone.enabled")).map(String::as_str);
     let off = own == Some("false") || (own == Some("use_load_balancer_configuration") && inherited == Some("false"));
@@ -99,7 +99,7 @@ fn group(
     Ok((arn.to_owned(), start))
 }
 
-/// The bindings of every cluster whose share is ever above 0, where the plan has a `bind` step at all.
+/// The bindings of every cluster whose share is ever above 0, if the plan has a `bind` step.
 fn bindings(plan: &Plan, selection: &Selection) -> Vec<BindingStart> {
     if !plan.strategy.steps.iter().any(|s| s.kind == StepKind::Bind) {
         return Vec::new();

@@ -1,5 +1,5 @@
-//! Removes what a run put on load balancers, listeners and rules: its marker, and the weights that it kept. What the run was for is done and
-//! said by then. Another run's marker stays.
+//! Removes the tags that a run put on load balancers, listeners and rules: its marker and the original weights. By then
+//! the run's result is already reported. Another run's marker stays.
 
 use std::slice;
 
@@ -11,10 +11,10 @@ use crate::base::retry::{UNTAG, UNTAG_WITHIN};
 use crate::domain::emergency::weights;
 use crate::port::{Clock, Marks, WriteError};
 
-/// Resources in a call.
+/// Resources in one call.
 const BATCH: usize = 20;
 
-/// A tag of ours that stays, or of which nobody knows.
+/// A tag of the run that was not removed, or may not have been removed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Leftover {
     /// The tag's key.
@@ -37,7 +37,8 @@ impl Leftover {
     }
 }
 
-/// Removes them all in one round, again until AWS takes it, within [`UNTAG_WITHIN`]. `owners`: the runs whose markers are ours to remove.
+/// Removes all tags in one round and retries until AWS accepts it, within [`UNTAG_WITHIN`]. `owners`: the runs whose
+/// markers may be removed. Returns the tags that stay.
 pub async fn remove(
     marks: &dyn Marks,
     clock: &dyn Clock,
@@ -72,7 +73,7 @@ async fn weights_of(marks: &dyn Marks, clock: &dyn Clock, some: &[String]) -> Ve
                 .into_iter()
                 .collect();
         }
-        // One that was deleted meanwhile must not leave the others tagged.
+        // A resource that was deleted meanwhile must not leave the others tagged.
         let alone = join_all(some.iter().map(|arn| removed(slice::from_ref(arn)))).await;
         let left = some.iter().zip(alone).filter_map(|(arn, removed)| match removed {
             Ok(()) | Err(WriteError::NotFound(_)) => None,
@@ -88,7 +89,9 @@ async fn weights_of(marks: &dyn Marks, clock: &dyn Clock, some: &[String]) -> Ve
 
 async fn marker_of(marks: &dyn Marks, clock: &dyn Clock, arn: &String, owners: &[&str]) -> Option<Leftover> {
     let removed = tokio::select! {
-        removed = again(UNTAG, clock, passes, || marker::remove_one(marks, arn, owners)) => removed.map_err(|why| why.to_string()),
+        removed = again(UNTAG, clock, passes, || marker::remove_one(marks, arn, owners)) => {
+            removed.map_err(|why| why.to_string())
+        }
         () = clock.sleep(UNTAG_WITHIN) => Err(late()),
     };
     removed.err().map(|why| leftover(marker::KEY, slice::from_ref(arn), why))
@@ -99,10 +102,10 @@ fn leftover(key: &'static str, arns: &[String], why: String) -> Leftover {
 }
 
 fn late() -> String {
-    format!("not taken within {} s", UNTAG_WITHIN.as_secs())
+    format!("AWS did not accept the call within {} s", UNTAG_WITHIN.as_secs())
 }
 
-/// Whether calling again may help.
+/// Whether a retry may succeed.
 fn passes(error: &WriteError) -> bool {
     matches!(error, WriteError::Throttled | WriteError::NotSent(_) | WriteError::Unknown(_))
 }
@@ -124,7 +127,8 @@ mod tests {
         remove(fake, &System, &[LB.into()], &["rule".into()], owners).await
     }
 
-    /// After a rollback of 36 routes the marker stayed, because its removal was throttled, and nothing said so.
+    /// A bug: after a rollback of 36 routes the marker stayed, because its removal was throttled, and no message said
+    /// it.
     #[tokio::test(start_paused = true)]
     async fn what_is_throttled_is_asked_again_and_then_named() {
         let fake = tagged().busy(12);

@@ -1,4 +1,5 @@
-//! Gathers what the preflight looks at: in parallel, each thing asked for once, and nothing of it fatal. What cannot be read is kept as such.
+//! Gathers the facts that the preflight judges: in parallel, and each fact is read once. A failed read is not fatal:
+//! the facts contain the error. Nothing here judges or changes anything.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -18,18 +19,18 @@ use crate::plan::model::metric::{MetricGate, Scope, Source};
 use crate::plan::model::{BindingMode, ClusterName, Plan, Selector, Shares, StepKind};
 use crate::port::{Cluster, Detail, Groups, Inventory, Metrics, Traffic};
 
-/// Calls at a time; the seams hold the rates.
+/// Calls at the same time. The ports limit the rates.
 const PARALLEL: usize = 16;
 
-/// The clusters of a plan that have a way to be reached.
+/// The clusters that the plan gives access to.
 pub type Clusters = BTreeMap<ClusterName, Arc<dyn Cluster>>;
 
-/// Everything for a run from the first step on.
+/// Gathers all facts for a run that starts at the first step.
 pub async fn gather(plan: &Plan, inventory: &dyn Inventory, traffic: &dyn Traffic, clusters: &Clusters) -> Facts {
     gather_at(plan, plan.strategy.start.as_ref(), inventory, traffic, clusters).await
 }
 
-/// Everything for a run that starts from other shares (`--from-step`); `None`: whatever they are.
+/// Gathers all facts for a run that starts from other shares (`--from-step`). `start: None` accepts any live shares.
 pub async fn gather_at(
     plan: &Plan,
     start: Option<&Shares>,
@@ -42,7 +43,8 @@ pub async fn gather_at(
     Facts { clusters: reached, ..aws }
 }
 
-/// Asks the source of every metric gate once, as of now, but runs no commands: why some cannot be read.
+/// Queries the source of every metric gate once, for the time until now, but runs no commands. Returns by gate why it
+/// cannot be read.
 pub async fn mute(
     plan: &Plan,
     selection: &Selection,
@@ -81,7 +83,7 @@ pub async fn mute(
     mute.collect()
 }
 
-/// Lays a plan's selectors over what is live, without the rest of the facts.
+/// Reads only the live resources that the plan's selectors match.
 pub async fn live(plan: &Plan, inventory: &dyn Inventory) -> LiveWorld {
     world(plan, inventory).await.0
 }
@@ -131,7 +133,8 @@ fn owned<V>(found: BTreeMap<&Selector, V>) -> BTreeMap<Selector, V> {
     found.into_iter().map(|(selector, value)| (selector.clone(), value)).collect()
 }
 
-/// Whether a group that is known already is the only one that a selector can mean. Tags may match others too, so they are always asked for.
+/// Whether a group that is already known is the only match of a selector. Tags may match more groups, so a tag selector
+/// is always queried.
 fn names(selector: &Selector, group: &TargetGroup) -> bool {
     match selector {
         Selector::Name(name) => *name == group.name,
@@ -140,7 +143,7 @@ fn names(selector: &Selector, group: &TargetGroup) -> bool {
     }
 }
 
-/// Asks for each of some things, a few at a time.
+/// Calls `ask` for each key, at most [`PARALLEL`] at the same time.
 async fn each<K: Ord + Clone, V, F: Future<Output = V>>(keys: BTreeSet<K>, ask: impl Fn(K) -> F) -> BTreeMap<K, V> {
     let asked = keys.into_iter().map(|key| {
         let answer = ask(key.clone());
@@ -162,7 +165,7 @@ async fn reach(plan: &Plan, clusters: &Clusters) -> BTreeMap<ClusterName, Cluste
 async fn one_cluster(plan: &Plan, cluster: &dyn Cluster) -> ClusterFacts {
     let identity = match cluster.identity().await {
         Ok(identity) => identity,
-        // Nothing else will answer either, and each would take its time to say so.
+        // The other calls would fail too, each after its own timeout.
         Err(why) => {
             return ClusterFacts {
                 bindings: Err(why.clone()),
@@ -180,7 +183,7 @@ async fn one_cluster(plan: &Plan, cluster: &dyn Cluster) -> ClusterFacts {
     ClusterFacts { identity: Ok(identity), bindings, workloads, dry_runs: BTreeMap::new() }
 }
 
-/// A server-side dry-run of each binding that `bind` would make.
+/// Does a server-side dry-run of each binding that `bind` would create.
 async fn dry_runs(
     plan: &Plan,
     selection: &Selection,

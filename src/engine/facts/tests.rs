@@ -11,7 +11,7 @@ use crate::domain::preflight;
 use crate::domain::traffic::{Content, RouteId};
 use crate::port::{Caller as Identified, WriteError};
 
-/// The fixture's load balancer, without health, and with a count of what it was asked.
+/// The fixture's load balancer: it has no health data and counts its calls.
 #[derive(Default)]
 struct Frugal {
     asked: AtomicUsize,
@@ -69,7 +69,8 @@ async fn each_thing_is_asked_for_once_and_what_cannot_be_read_is_a_finding() {
     plan.workloads.push(second);
     let balancer = Frugal::default();
     let facts = gather(&plan, &balancer, &balancer, &Clusters::new()).await;
-    // Caller, load balancer, listeners, its groups, the one group that is attached nowhere: two workloads ask no more than one.
+    // Caller, load balancer, listeners, its groups, the one unattached group: two workloads need no more calls than
+    // one.
     assert_eq!(balancer.asked.load(Ordering::Relaxed), 5);
     assert_eq!(facts.selection.routes.len(), 6);
     assert_eq!(facts.health.len(), 3);

@@ -1,4 +1,4 @@
-//! Acting: a part of a batch, or bindings.
+//! Acts: writes a chunk of a batch, and creates or deletes bindings.
 
 use jiff::Timestamp;
 
@@ -24,7 +24,7 @@ impl Run<'_> {
             return Ok(());
         }
         let (events, prepared) = self.executor.prepare(&self.ports, chunk, &self.state, &mut self.watch).await;
-        // What someone else did to one route freezes the raises of all.
+        // Drift of one route freezes the raises of all routes.
         let foreign = events.iter().any(|e| matches!(e, Event::Drifted { .. }));
         self.journal_all(events).await?;
         if foreign || prepared.is_empty() || !self.marked().await {
@@ -54,7 +54,8 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// What of a chunk may be written on readings that are fresh for the groups that it raises. Why the rest stays in the batch is noted.
+    /// Returns the writes of a chunk whose raise gates hold on fresh readings. Journals why the others stay in the
+    /// batch.
     async fn cleared(&mut self, batch: &Batch, mut prepared: Vec<Prepared>) -> Result<Vec<Prepared>, EngineError> {
         let writes: Vec<_> = prepared.iter().map(|p| p.write.clone()).collect();
         let mut unread = decide::raises(&self.state, batch, &writes);
@@ -73,10 +74,10 @@ impl Run<'_> {
         Ok(prepared)
     }
 
-    /// Whether the marker is ours, which is read again where other readings of the last look, or of the routes, took their time.
+    /// Whether the marker is ours. Reads it again if the last reading is too old, because other reads took long.
     async fn marked(&mut self) -> bool {
         if !self.watch.marker_stale(self.ports.clock.now()) {
-            return true; // so it was decided
+            return true; // `decide` has used this reading
         }
         let Some(marker) = look::marker(&self.subject, &*self.ports.balancer.marks, &*self.ports.clock).await else {
             return true;
@@ -89,20 +90,26 @@ impl Run<'_> {
         self.watch.marked()
     }
 
-    /// Whether the lock is ours by the word of the place where it is, now, and for as long as a write may take. Only restoring writes do without.
+    /// Whether the store confirms that the lock is ours, now and for as long as a write may take, and the readings are
+    /// still fresh. Restoring writes do not need this.
     async fn confirmed(&mut self, raises: &[String]) -> bool {
         let ours = self.held.confirm().await;
         self.owned() && ours && self.watch.lapsed.is_none() && !raises.iter().any(|group| self.stale(group))
     }
 
-    /// Why none of a batch can be written at the moment.
+    /// Why no write of a batch can be sent at the moment.
     pub(super) fn delayed(&self, batch: &Batch) -> Wait {
         let unread = |w: &Write| self.watch.routes.get(&w.route).is_some_and(|r| r.value.is_err());
         let blind = decide::blind(&self.state, &self.watch).filter(|_| batch.writes.iter().any(unread));
-        blind.unwrap_or_else(|| Wait { reason: WaitReason::Rate, message: "the API's rate".into(), until: None })
+        blind.unwrap_or_else(|| Wait {
+            reason: WaitReason::Rate,
+            message: "the rate limit for modifying calls is used up".into(),
+            until: None,
+        })
     }
 
-    /// Nothing is raised that the journal would not know of; the guard goes on, and so does the run once there is room.
+    /// Waits because the journal cannot be written: no raise is sent without its intent on disk. The guard continues,
+    /// and the run continues once the journal can be written.
     pub(super) async fn unwritten(&mut self, error: EngineError, now: Timestamp) -> Result<(), EngineError> {
         let EngineError::Store(error) = error else { return Err(error) };
         self.note(
@@ -118,7 +125,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Whether a group that is to be raised was last seen too long ago.
+    /// Whether the last health reading of a group is too old for a raise.
     fn stale(&self, group: &str) -> bool {
         let now = self.ports.clock.now();
         self.watch.of(group).back().is_none_or(|s| now.duration_since(s.at) > self.watch.fresh())
@@ -145,7 +152,7 @@ impl Run<'_> {
                     )
                     .await
                 }
-                None => Err(format!("no access to cluster {}", wanted.cluster)),
+                None => Err(format!("the plan gives no access to cluster {}", wanted.cluster)),
             };
             match done {
                 Ok(result) => self.journal(Event::Bound { cluster: wanted.cluster, binding, result }).await?,
@@ -172,7 +179,7 @@ impl Run<'_> {
                     )
                     .await
                 }
-                None => Err(format!("no access to cluster {}", wanted.cluster)),
+                None => Err(format!("the plan gives no access to cluster {}", wanted.cluster)),
             };
             match done {
                 Ok(why) => {
@@ -187,8 +194,8 @@ impl Run<'_> {
     }
 }
 
-/// A write that was announced, and then was not sent.
+/// The outcome of a write whose intent is in the journal but that was not sent.
 fn unsent(route: RouteId) -> Event {
-    let detail = Some("not sent: the lock, or what was seen of the targets, did not hold until then".to_owned());
+    let detail = Some("not sent: the lock or the health readings expired before the write".to_owned());
     Event::Outcome { route, result: WriteResult::Failed, live: None, detail }
 }

@@ -1,4 +1,4 @@
-//! Questions to metrics that are under way, beside the loop.
+//! Metric queries that are under way, beside the loop.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -8,12 +8,12 @@ use tokio::task::JoinSet;
 use crate::domain::metric::gate::{Question, Seen};
 use crate::port::Metrics;
 
-/// Questions under way. Dropping it drops them.
+/// Metric queries under way. They are cancelled on drop.
 #[derive(Default)]
 pub struct Asking {
     tasks: JoinSet<Vec<(Question, Seen)>>,
     pub(super) busy: BTreeSet<String>,
-    /// Answers that somebody waited for.
+    /// Answers that arrived during [`Asking::wait`].
     early: Vec<(Question, Seen)>,
 }
 
@@ -27,7 +27,7 @@ impl Asking {
         });
     }
 
-    /// Waits until somebody has answered; `false`: nobody is asked.
+    /// Waits for an answer. Returns `false` if no query is under way.
     pub async fn wait(&mut self) -> bool {
         let Some(done) = self.tasks.join_next().await else { return false };
         self.early.extend(done.unwrap_or_default());
@@ -42,7 +42,7 @@ impl Asking {
         for (question, _) in &all {
             self.busy.remove(&question.gate.name);
         }
-        // Whoever broke off says nothing, and is asked again.
+        // A query that panicked has no answer; its gates are queried again.
         if self.tasks.is_empty() {
             self.busy.clear();
         }

@@ -1,4 +1,5 @@
-//! Commands and hooks: carried out beside the loop, so that a slow one never holds up the guard, and journalled before and after.
+//! Starts commands and hooks and journals their start and end. They run beside the loop, so that a slow one never
+//! delays the guard.
 
 use super::Run;
 use crate::domain::decide;
@@ -8,11 +9,11 @@ use crate::domain::run::state::Progress;
 use crate::engine::EngineError;
 
 impl Run<'_> {
-    /// Begins a command or a hook.
+    /// Starts a command or a hook.
     pub(super) async fn call(&mut self, id: HookId) -> Result<(), EngineError> {
         let now = self.ports.clock.now();
         let Some(errand) = decide::errand(self.plan, &self.state, id) else {
-            // The plan that a journal froze has each that it journalled.
+            // Not possible with a consistent journal: its plan has every hook that it names.
             let message = "the plan has no such hook".to_owned();
             return self.journal(Event::HookEnded { hook: id, result: HookResult::Failed, message }).await;
         };
@@ -23,7 +24,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Journals what has come to its end, and ends what the run has turned its back on.
+    /// Journals the hooks that ended, and stops those that the run does not need any more.
     pub(super) async fn answered(&mut self) -> Result<(), EngineError> {
         for (hook, answer) in self.calling.answers() {
             let (result, message) = match answer {
@@ -38,7 +39,7 @@ impl Run<'_> {
             if let Some(task) = self.calling.running.remove(&hook) {
                 task.abort();
             }
-            let message = "the run has turned round".to_owned();
+            let message = "stopped, because the run changed its direction".to_owned();
             self.journal(Event::HookEnded { hook, result: HookResult::Ended, message }).await?;
         }
         Ok(())

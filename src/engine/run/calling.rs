@@ -1,4 +1,6 @@
 //! Commands and hooks that are under way, beside the loop.
+//! The journal of their start and end is not kept here.
+//! The journal of their start and end is not kept here.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,15 +10,15 @@ use tokio::task::{AbortHandle, JoinSet};
 use crate::domain::run::hook::{Errand, HookId};
 use crate::port::Hooks;
 
-/// A hook or a command, and what came of it.
+/// A hook or a command, and its result.
 pub type Answer = (HookId, Result<String, String>);
 
-/// What is under way. Dropping it ends it.
+/// Commands and hooks under way. They are stopped on drop.
 #[derive(Default)]
 pub struct Calling {
     tasks: JoinSet<Answer>,
     pub(super) running: BTreeMap<HookId, AbortHandle>,
-    /// Answers that somebody waited for.
+    /// Answers that arrived during [`Calling::wait`].
     early: Vec<Answer>,
 }
 
@@ -27,7 +29,7 @@ impl Calling {
         self.running.insert(id, task);
     }
 
-    /// Waits until something has come to its end; for ever, where nothing is under way.
+    /// Waits until a command or a hook ends. Waits for ever if none is under way.
     pub async fn wait(&mut self) {
         match self.tasks.join_next().await {
             Some(done) => self.early.extend(done.ok()),
@@ -35,7 +37,7 @@ impl Calling {
         }
     }
 
-    /// Ends all of it.
+    /// Stops all of them.
     pub async fn stop(&mut self) {
         self.running.clear();
         self.tasks.shutdown().await;

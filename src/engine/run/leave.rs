@@ -1,4 +1,4 @@
-//! How a process leaves its run: at the end, before it, or because it was asked to.
+//! Ends this process's part of a run: because the run is finished, because it must wait, or on request.
 
 use super::Run;
 use crate::domain::decide::stop;
@@ -9,17 +9,17 @@ use crate::engine::{Ending, EngineError, untag};
 use crate::port::store::LockError;
 
 impl Run<'_> {
-    /// Whether the run is still in our hands. Where it is not, requests are the other's to hear, and this process leaves, whatever it does
-    /// at the moment and whatever a look at the marker said.
+    /// Whether this process still owns the run. If not, requests belong to the new owner, and this process stops,
+    /// whatever it does at the moment and whatever the last reading of the marker says.
     pub(super) fn owned(&mut self) -> bool {
-        // A write that is sent now may be carried out until its deadline.
+        // A write that is sent now can take effect until its deadline.
         self.watch.lapsed = self.held.lapsed(self.settings.deadline);
         let Err(LockError::HeldBy(other)) = self.held.check() else { return true };
         self.watch.marker = Some(Marker::Other(format!("{} on {}, run {}", other.owner, other.host, other.run)));
         false
     }
 
-    /// Whether a frozen run is left rather than guarded. A rollback is brought to its end, whatever froze the run before.
+    /// Stops driving a frozen run if the settings say so, instead of guarding it. A rollback is always completed.
     pub(super) async fn leaves(&mut self) -> Result<Option<Ending>, EngineError> {
         let may = self.settings.leave_when_frozen && self.state.phase != Phase::RollingBack;
         let Some(Frozen { reason, message, .. }) = self.state.frozen.clone().filter(|_| may) else { return Ok(None) };
@@ -29,7 +29,7 @@ impl Run<'_> {
         }
     }
 
-    /// `^C` leaves a run paused, but for a process that would have left by itself: the next one goes on where it was.
+    /// `^C` pauses the run, except in a process that stops by itself (`step`): there the next call continues.
     pub(super) async fn interrupted(&mut self, stop: Stop, message: String) -> Result<Ending, EngineError> {
         let stays = self.settings.orders.leave.is_none();
         if stays
@@ -58,7 +58,7 @@ impl Run<'_> {
         self.calling.stop().await;
         let stopped = Event::Stopped { reason, message: message.clone() };
         if self.unclaimed.is_some() && reason == Stop::Waiting {
-            // Nothing has happened; the sign of life says who looked last.
+            // Nothing has happened; the heartbeat says who observed last.
             let record = Record {
                 seq: 0,
                 time: self.ports.clock.now(),

@@ -1,4 +1,5 @@
-//! Measuring: metric gates are asked beside the loop, so that a slow source never holds up the guard, and their answers are journalled.
+//! Queries the sources of metric gates and journals their answers. Queries run beside the loop, so that a slow source
+//! never delays the guard.
 
 use super::Run;
 use crate::domain::decide::metrics;
@@ -8,10 +9,10 @@ use crate::engine::EngineError;
 use crate::plan::model::metric::Source;
 
 impl Run<'_> {
-    /// Journals what has been answered, and asks what is due.
+    /// Journals the answers that arrived, and starts the queries that are due.
     pub(super) async fn measure(&mut self) -> Result<(), EngineError> {
         for (question, seen) in self.asking.answers() {
-            // What was asked while other shares stood says nothing of these.
+            // An answer about the time of other shares does not count.
             let current = metrics::in_force(self.plan, &self.state).iter().any(|g| g.name == question.gate.name);
             if current && question.to >= self.state.shares_since && !metrics::moving(self.plan, &self.state) {
                 let measurement = Measurement { from: question.from, to: question.to, seen };
@@ -20,7 +21,7 @@ impl Run<'_> {
         }
         let now = self.ports.clock.now();
         let questions = metrics::questions(self.plan, &self.state, &self.asking.busy, now);
-        // AWS takes many questions in one call; the others do not wait for each other.
+        // CloudWatch answers many queries in one call; the others do not wait for each other.
         let (together, alone): (Vec<_>, Vec<_>) = questions
             .into_iter()
             .partition(|q| matches!(q.gate.source, Source::CloudWatch(_) | Source::CloudWatchAlarms(_)));

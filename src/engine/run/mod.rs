@@ -1,4 +1,4 @@
-//! The loop that owns a run. Its rooms: looking, the journal, acting, leaving.
+//! The loop that drives a run: it observes, journals, acts and stops. Decisions are in `domain::decide`.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ mod observe;
 mod record;
 mod restore;
 
-/// A run in the hands of this process.
+/// A run that this process drives.
 pub struct Run<'a> {
     plan: &'a Plan,
     ports: Ports,
@@ -44,28 +44,29 @@ pub struct Run<'a> {
     waits: Vec<Wait>,
     counts: std::collections::BTreeMap<String, Counts>,
     journal: Journal,
-    /// The claim of a process that goes on where another left, until there is anything else to be journalled.
+    /// The `claimed` event of a scheduler's call that continues a run. It is journalled together with the next event.
     unclaimed: Option<(Timestamp, Event)>,
     asking: asking::Asking,
     calling: calling::Calling,
-    /// This process restores: nothing but another owner stops it.
+    /// This process restores the original shares: only another owner stops it.
     restores: bool,
-    /// The run from whose owner this one took the load balancers over.
+    /// The run whose load balancers this run took over.
     replaced: Option<String>,
-    /// What the end of the run says that a person must know, and the routes that are not back.
+    /// The remarks of the finished run, and the routes that are not restored.
     said: (Vec<String>, Vec<String>),
-    /// How much more seldom than planned it looks, because AWS throttles.
+    /// Slows down the observations while AWS throttles.
     ease: Ease,
-    /// When autoscalers were last asked.
+    /// When autoscalers were last read.
     asked: Option<Timestamp>,
     /// When the rules were last counted.
     counted: Option<Timestamp>,
-    /// When every route was last seen as the journal says: by this process, or before its first look by the one before it.
+    /// When every route was last seen as the journal says: by this process, or before its first observation by the
+    /// previous one.
     seen: Option<Timestamp>,
 }
 
 impl<'a> Run<'a> {
-    /// Takes a run in hand whose journal has at least its `started`.
+    /// Starts to drive a run whose journal has at least the event `started`.
     pub async fn take(
         plan: &'a Plan,
         ports: Ports,
@@ -80,7 +81,10 @@ impl<'a> Run<'a> {
         let ports = Ports { clock: Ahead::of(ports.clock, state.last), ..ports };
         let now = ports.clock.now();
         let seen = if restores { sight::seen(&*ports.store, &records, &state, now).await } else { None };
-        let joined = matches!(records.first().map(|r| &r.event), Some(Event::Started(s)) if s.routes.len() < state.started.routes.len());
+        let joined = matches!(
+            records.first().map(|r| &r.event),
+            Some(Event::Started(s)) if s.routes.len() < state.started.routes.len()
+        );
         drop(records);
         let gates = &plan.strategy.gates;
         let intervals = state.started.groups.values().map(|g| Duration::from_secs(g.interval.into()) * 3);
@@ -129,13 +133,13 @@ impl<'a> Run<'a> {
         let onward = carries_on(plan, last, now);
         taken.claim(Event::Claimed { owner, pid, tool: env!("CARGO_PKG_VERSION").into(), onward }, onward).await?;
         if joined && !taken.restores {
-            // The process before it may have died between the two.
+            // The previous process may have died after it journalled the new routes and before it wrote the script.
             taken.break_glass().await;
         }
         Ok(taken)
     }
 
-    /// Begins what a person asked this very process for; `Err` with why it cannot be.
+    /// Carries out the request that this process was started with. The inner error says why it cannot.
     pub async fn begin(&mut self, request: &Request) -> Result<Result<(), String>, EngineError> {
         let event = request::event(self.plan, &self.state, request, None);
         self.journal(event.clone()).await?;
@@ -146,21 +150,21 @@ impl<'a> Run<'a> {
         })
     }
 
-    /// The run's state as it is now.
+    /// The run's current state.
     pub fn state(&self) -> &State {
         &self.state
     }
 
-    /// Gives the locks back. Nothing is to be done with the run afterwards.
+    /// Releases the locks. The run must not be used afterwards.
     pub async fn release(&mut self) {
         self.calling.stop().await;
         self.held.release().await;
     }
 
-    /// Goes on until the run is over or this process must leave it.
+    /// Drives the run until it is finished or this process must stop.
     pub async fn drive(&mut self) -> Result<Ending, EngineError> {
         if self.state.phase == Phase::RollingBack && self.seen.is_some() {
-            // What was seen a moment ago is good enough to put the traffic back; this process looks meanwhile.
+            // A reading of the last minute is enough to restore the shares; this process observes meanwhile.
             self.watch.tried = self.ports.clock.now();
         } else {
             self.look().await;
@@ -187,7 +191,7 @@ impl<'a> Run<'a> {
                 Decision::Record(events) => {
                     let over = matches!(events[..], [Event::Finished { outcome: Outcome::Completed, .. }]);
                     match self.journal_all(events).await {
-                        // Nobody must take up again what was said to be over.
+                        // A run that is reported as finished must not be continued.
                         Err(error) if over => self.unwritten(error, now).await?,
                         written => written?,
                     }
@@ -196,7 +200,7 @@ impl<'a> Run<'a> {
                     let seen = look::health(&groups, &*self.ports.balancer.traffic, &*self.ports.clock).await;
                     let now = self.ports.clock.now();
                     self.watch.absorb(now, seen, false);
-                    // Where even this cannot be fresh enough, there is a next look.
+                    // If this is still not fresh enough, the next observation follows.
                     self.turn(now).await;
                     tokio::task::yield_now().await;
                 }
@@ -214,7 +218,7 @@ impl<'a> Run<'a> {
                     self.rest(now).await;
                     self.watch.unbound.clear();
                 }
-                // What has been asked is heard first: the next process would have to ask again.
+                // Wait for the queries under way: otherwise the next process would have to repeat them.
                 Decision::Leave(Stop::Waiting, _) if self.asking.wait().await => {}
                 Decision::Leave(stop, message) => return self.leave(stop, message).await,
                 Decision::Done(outcome) => return Ok(self.finished(outcome).await),
@@ -222,7 +226,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Until the next look, or the end of a wait; requests and `^C` are heard within a second.
+    /// Sleeps until the next observation or the end of a wait. Requests and `^C` end the sleep within a second.
     async fn rest(&mut self, now: Timestamp) {
         let look = self.watch.tried.checked_add(self.poll()).unwrap_or(Timestamp::MAX);
         let ends = self.waits.iter().filter_map(|w| w.until).chain(self.settings.orders.leave);

@@ -1,4 +1,4 @@
-//! Looking: at everything once a poll, and what is told and left as a sign of life after it.
+//! Observes everything once a poll, then informs the audience and writes the heartbeat.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -9,11 +9,11 @@ use crate::domain::run::state::Phase;
 use crate::engine::{Settings, look};
 use crate::port::store::Look;
 
-/// How often every rule is counted. One that nobody moves is not urgent, and a count is several calls.
+/// How often all rules are counted. A new rule is not urgent, and a count takes several calls.
 const CENSUS: SignedDuration = SignedDuration::from_mins(1);
 
 impl Run<'_> {
-    /// A raise that waits is explained by the autoscaler, where that is why.
+    /// Reads the autoscalers' limits while a raise waits, because they may explain it.
     pub(super) async fn ask_ceilings(&mut self, waits: &[Wait], now: Timestamp) {
         let due = self.asked.is_none_or(|at| now.duration_since(at) >= SignedDuration::from_mins(1));
         if due && waits.iter().any(|w| w.reason == WaitReason::RaiseGate) {
@@ -48,7 +48,7 @@ impl Run<'_> {
         self.turn(now).await;
     }
 
-    /// Tells the audience and leaves a sign of life.
+    /// Informs the audience and writes the heartbeat.
     pub(super) async fn turn(&mut self, now: Timestamp) {
         self.audience.turn(&self.state, &self.watch, &self.waits, now);
         let message = self.waits.first().map_or_else(|| format!("step {}", self.state.step), |w| w.message.clone());
@@ -60,7 +60,7 @@ impl Run<'_> {
         let every = Some(self.ease.apart(self.settings.poll).as_secs());
         let look = Look { owner, host, pid, at, watching, message, seen: self.seen, every };
         if let Err(error) = self.ports.store.put_look(&self.state.run, &look).await {
-            tracing::warn!("no sign of life could be left: {error}");
+            tracing::warn!("the run's heartbeat cannot be written: {error}; `status` may show the run as unguarded");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The journal: what happened, what people ask for, and what is waited for.
+//! Journals what happened, the operator requests, and the wait reasons.
 
 use std::collections::BTreeMap;
 
@@ -9,8 +9,8 @@ use crate::domain::run::event::{Event, Outcome, ResumeMode, Wait};
 use crate::engine::{EngineError, hold, look, request};
 
 impl Run<'_> {
-    /// Says in the journal whose hands the run is in now. A call of a scheduler that goes on as if it were the one before says so only once it has
-    /// anything else to say: days of waiting are no news.
+    /// Journals that this process drives the run now. A scheduler's call that continues the previous one journals it
+    /// only together with another event, so that days of waiting do not fill the journal.
     pub(in crate::engine) async fn claim(&mut self, event: Event, onward: bool) -> Result<(), EngineError> {
         if !onward || self.settings.orders.leave.is_none() {
             return self.journal(event).await;
@@ -21,14 +21,15 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Journals, folds, tells. Only what moves on must be on disk first; all else is kept until the disk takes it.
+    /// Journals an event, applies it to the state, and informs the audience. Only an event that moves the run forward
+    /// must be on disk first; any other is buffered until the store can write it.
     pub(super) async fn journal(&mut self, event: Event) -> Result<(), EngineError> {
         if let Some((time, claimed)) = self.unclaimed.take() {
             let record = self.journal.keep(time, claimed).await;
             self.audience.record(&record);
         }
         let time = self.ports.clock.now();
-        // Before it is on disk: a record that cannot be would make the whole journal senseless.
+        // Checked before it is on disk: an impossible record would make the journal useless.
         self.state.check(&event)?;
         let moves_on = match &event {
             Event::HookStarted { hook, .. } => !hook.at.of_rollback(),
@@ -75,7 +76,7 @@ impl Run<'_> {
         let record = if first { self.journal.write(time, &event).await? } else { self.journal.keep(time, event).await };
         self.state.apply(record.time, &record.event)?;
         match &record.event {
-            // What was refused before is tried again.
+            // Refused writes are tried again.
             Event::Resumed { .. } | Event::RollbackStarted { .. } | Event::RampStarted { .. } => {
                 // Routes may have joined.
                 self.subject = look::Subject::of(self.plan, &self.state);
@@ -95,7 +96,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Writes the break-glass script with the routes that have joined: first the journal says so, then the script does.
+    /// Writes the break-glass script with the added routes, after the journal has them.
     pub(super) async fn break_glass(&self) {
         hold::break_glass(&*self.ports.store, &self.state.run, &self.state.started, self.state.since).await;
     }
@@ -107,10 +108,11 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Requests from other terminals. One that is not on disk as an event stays where it is, for whoever comes next.
+    /// Carries out requests from other terminals. A request stays in the store until its event is on disk, so that the
+    /// next process finds it.
     pub(super) async fn hear(&mut self) -> Result<(), EngineError> {
         for (name, request) in self.ports.store.requests(&self.state.run).await.unwrap_or_default() {
-            // Heard before, by this process or by one that died before it could remove it.
+            // A request that was already journalled stays if its process died before it could remove it.
             if !self.state.heard.contains(&name) {
                 let event = request::event(self.plan, &self.state, &request, Some(&name));
                 self.journal(event).await?;
@@ -118,13 +120,13 @@ impl Run<'_> {
             if self.journal.whole()
                 && let Err(error) = self.ports.store.drop_request(&self.state.run, &name).await
             {
-                tracing::warn!("a request that was heard could not be removed: {error}");
+                tracing::warn!("a request that was carried out cannot be removed from the store: {error}");
             }
         }
         Ok(())
     }
 
-    /// Journals the waits when their reasons change, and the health when its counts do.
+    /// Journals the waits when their reasons change, and the health when its counts change.
     pub(super) async fn note(&mut self, waits: Vec<Wait>, now: Timestamp) -> Result<(), EngineError> {
         let changed = waits.len() != self.waits.len()
             || waits.iter().zip(&self.waits).any(|(a, b)| a.reason != b.reason || a.message != b.message);

@@ -1,4 +1,4 @@
-//! Putting the traffic back: restoring writes, sent as they may be and taken in as they come.
+//! Sends restoring writes as soon as the rate allows, and processes their answers as they arrive.
 
 use std::time::Duration;
 
@@ -14,11 +14,11 @@ use crate::engine::EngineError;
 use crate::engine::marker::MarkerError;
 use crate::engine::write::restore::blind;
 
-/// Between two turns in which nothing can be sent and nothing is under way.
+/// The longest sleep of a turn in which nothing can be sent and nothing is under way.
 const NAP: Duration = Duration::from_secs(1);
 
 impl Run<'_> {
-    /// A turn of a rollback: sends what may be sent now, and takes in what has come.
+    /// Does one turn of a rollback: sends the writes that are possible now, and processes the answers.
     pub(super) async fn restore(&mut self, batch: Batch) -> Result<(), EngineError> {
         if !self.owned() {
             return Ok(());
@@ -58,18 +58,19 @@ impl Run<'_> {
         match turn.marked {
             Some(Ok(())) => self.subject.marked(),
             Some(Err(MarkerError::Other(other))) => self.watch.marker = Some(Marker::Other(other)),
-            Some(Err(error)) => tracing::warn!("{error}; the rollback goes on"),
+            Some(Err(error)) => tracing::warn!("{error}; the rollback continues"),
             None => {}
         }
         Ok(())
     }
 
-    /// When a write that is sent now and never answered takes no effect any more.
+    /// The time after which a write that is sent now, and gets no answer, cannot take effect any more.
     pub(super) fn deadline(&self) -> Timestamp {
         later(self.ports.clock.now(), self.ports.clock.of_real(self.settings.deadline))
     }
 
-    /// Whether the last look saw every route as the journal says, and nobody else's marker. Routes with writes under way are known not to be.
+    /// Whether the last observation found every route as the journal says, and our marker. Routes with a write under
+    /// way or with drift are left out.
     pub(super) fn all_as_known(&self) -> bool {
         let same = |route: &Route| {
             let live = self.watch.routes.get(&route.start.id).and_then(|r| r.value.as_ref().ok());

@@ -1,4 +1,4 @@
-//! A thousand target groups behind one load balancer: two for each of five hundred routes.
+//! A test with a thousand target groups behind one load balancer: two for each of five hundred routes.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,15 +25,15 @@ use crate::port::{Balancer, Clock, Traffic, WriteError};
 const ROUTES: u32 = 500;
 /// Healthy targets of each group.
 const TARGETS: usize = 4;
-/// So many writes after the first, the group of the last route falls ill, for ten minutes.
+/// After this many writes, the targets of the last route's new group become unhealthy, for ten minutes.
 const WELL_FOR: usize = 480;
 const ILL_FOR: SignedDuration = SignedDuration::from_mins(10);
 
-/// Reads eight groups in a tenth of a second, so that all of them take 12.5 s, and checks each write (I1).
+/// Reads eight groups in a tenth of a second, so that all groups take 12.5 s, and checks each write (I1).
 struct Town {
     clock: Arc<dyn Clock>,
     routes: Mutex<BTreeMap<RouteId, Content>>,
-    /// When each group was last read, and whether all was well.
+    /// When each group was last read, and whether all its targets were healthy.
     read: Mutex<BTreeMap<String, (Timestamp, bool)>>,
     written: Mutex<Vec<(Timestamp, RouteId)>>,
     ill: String,
@@ -52,7 +52,7 @@ impl Town {
         self.written.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// From when to when the last group is ill.
+    /// The time in which the last group is unhealthy.
     fn ill(&self) -> Option<(Timestamp, Timestamp)> {
         self.written().get(WELL_FOR).map(|(at, _)| (*at, *at + ILL_FOR))
     }
@@ -102,7 +102,7 @@ impl Traffic for Town {
     }
 }
 
-/// A run over all of them, and the routes as they are.
+/// A run over all routes, and the live routes.
 fn started() -> (Started, BTreeMap<RouteId, Content>) {
     let mut started = fixture::started(0);
     let (route, group) = (started.routes[0].clone(), started.groups.values().next().expect("a group").clone());
@@ -129,7 +129,7 @@ fn started() -> (Started, BTreeMap<RouteId, Content>) {
     (started, live.into_iter().map(|live| (live.id, live.content)).collect())
 }
 
-/// I1 is meant per write: no look at a thousand groups is over within ten seconds.
+/// I1 applies to each write: an observation of a thousand groups takes longer than ten seconds.
 #[tokio::test(start_paused = true)]
 async fn a_step_over_a_thousand_groups_reads_what_each_chunk_raises() {
     let strategy = Strategy {

@@ -1,5 +1,5 @@
-//! The executor: carries out a part of a batch, and says per route what became of it. It owns concurrency, rate, back-off and re-reading;
-//! it chooses no goals.
+//! The executor: writes a chunk of a batch and returns the outcome of each route. It owns concurrency, rate, back-off
+//! and re-reading. It takes no decisions: the batch says what to write.
 
 use std::collections::BTreeMap;
 
@@ -19,44 +19,44 @@ use crate::port::WriteError;
 
 pub mod restore;
 
-/// Writes at once.
+/// Writes at the same time.
 const PARALLEL: usize = 10;
 /// Routes in one turn: one page of a read by ARN.
 const CHUNK: usize = 20;
-/// A blind write needs an observation that is not older than this.
+/// The maximum age of the observation for a blind write (a write without a read before it).
 const RECENT: SignedDuration = SignedDuration::from_mins(1);
-/// Calls that raises leave in the bucket at all times: what a rollback can send at once even right after a raise.
+/// Calls that raises always leave in the bucket, so that a rollback can send them at once even right after a raise.
 const RESERVE: f64 = 8.0;
-/// Refusals in a row until a route counts as refused.
+/// After this many refusals in a row a route counts as refused.
 const REFUSALS: u32 = 3;
 
 /// A write that is about to be sent.
 pub struct Prepared {
     pub write: Write,
-    /// What the split was, for a read-back that is not yet there.
+    /// The previous split: a read-back may still show it.
     before: Split,
-    /// What is to be there, whole.
+    /// The complete new content of the route.
     content: Content,
 }
 
 /// What the executor remembers between turns.
 pub struct Executor {
     bucket: Bucket,
-    /// Tries in a row that failed, and when the next may be.
+    /// Failed tries in a row, and the time of the next try.
     later: BTreeMap<RouteId, (u32, Timestamp)>,
     refusals: BTreeMap<RouteId, u32>,
-    /// What of a rollback is under way.
+    /// Restoring writes under way.
     pub flights: Flights,
 }
 
 impl Executor {
-    /// With a full bucket.
+    /// An executor with a full bucket.
     pub fn new(settings: &Settings, now: Timestamp) -> Self {
         let flights = Flights::new(settings.modify);
         Self { bucket: Bucket::new(settings.modify, now), later: BTreeMap::new(), refusals: BTreeMap::new(), flights }
     }
 
-    /// The part of a batch that may be written now: as many as the rate allows, without those that must wait after a failure.
+    /// The writes of a batch that may be sent now: as many as the rate allows, without those that wait after a failure.
     pub fn chunk(&mut self, writes: &[Write], now: Timestamp) -> Vec<Write> {
         let ready: Vec<_> = writes
             .iter()
@@ -68,15 +68,15 @@ impl Executor {
         ready.into_iter().take(granted).collect()
     }
 
-    /// When something of a batch may be written next.
+    /// When the next write of a batch may be sent.
     pub fn next(&self, writes: &[Write], now: Timestamp) -> Timestamp {
         let soon = now + SignedDuration::from_millis(350);
         let times = writes.iter().map(|w| self.later.get(&w.route).map_or(soon, |(_, at)| *at));
         times.min().unwrap_or(soon).max(soon)
     }
 
-    /// Reads the routes and compares them with what is expected: outcomes for those that need no write, and what to write. The watch learns
-    /// what was read: an older reading of its own must not contradict that.
+    /// Reads the routes and compares them with the expectation. Returns outcomes for routes that need no write, and the
+    /// writes for the others. The watch gets the new readings, so that an older reading does not contradict them.
     pub async fn prepare(
         &mut self,
         ports: &Ports,
@@ -94,7 +94,7 @@ impl Executor {
         for write in chunk {
             let read = live
                 .remove(&write.route)
-                .unwrap_or_else(|| Err(Unreadable::Unavailable("no answer for this route".into())));
+                .unwrap_or_else(|| Err(Unreadable::Unavailable("AWS returned no answer for this route".into())));
             match self.compare(write, read, state, watch, now) {
                 Ok(ready) => {
                     events.extend(overwritten(state, &ready));
@@ -119,7 +119,7 @@ impl Executor {
         let live = match read {
             Ok(live) => live,
             Err(Unreadable::NotFound(_)) => {
-                return Err(Some(outcome(&write.route, WriteResult::Gone, None, Some("the route is gone".into()))));
+                return Err(Some(outcome(&write.route, WriteResult::Gone, None, Some("the route was deleted".into()))));
             }
             Err(why) => {
                 let Some(live) = recent(state, watch, &write.route, now).filter(|_| restore) else {
@@ -128,7 +128,7 @@ impl Executor {
                         &write.route,
                         WriteResult::Unread,
                         None,
-                        Some(format!("not read, so not written: {why}")),
+                        Some(format!("not written, because it cannot be read: {why}")),
                     )));
                 };
                 live
@@ -137,13 +137,15 @@ impl Executor {
         let Some(before) = live.forwards().cloned() else {
             return Err(Some(drifted(state, &write.route, live)));
         };
-        // A late read may show what stood there before our own last write, which is just what a rollback wants: then it is written all the same.
+        // A stale read may show the split before our own last write, which is what a rollback wants to write. So it is
+        // written even if it seems to be there already.
         let outdated = outdated(state, &write.route, &before, now);
         if before.same(&write.set) && !outdated {
-            // Nothing to write, as far as is known; but that is no read-back.
+            // The last observation shows the wanted split, but this is not a read-back.
             if let Some(why) = unread {
                 self.put_off(&write.route, now, retry::WRITE);
-                return Err(Some(outcome(&write.route, WriteResult::Unread, None, Some(format!("not read: {why}")))));
+                let why = format!("cannot be read: {why}");
+                return Err(Some(outcome(&write.route, WriteResult::Unread, None, Some(why))));
             }
             return Err(Some(outcome(&write.route, WriteResult::Already, Some(before), None)));
         }
@@ -155,7 +157,7 @@ impl Executor {
         {
             if outdated {
                 self.put_off(&write.route, now, retry::WRITE);
-                let why = "what was read may be of the time before the last write".to_owned();
+                let why = "the reading may be older than the last write".to_owned();
                 return Err(Some(outcome(&write.route, WriteResult::Unread, None, Some(why))));
             }
             return Err(Some(drifted(state, &write.route, live)));
@@ -167,7 +169,7 @@ impl Executor {
         Ok(Prepared { write, before, content })
     }
 
-    /// Sends the writes and reads each back until it is equal, or something else is there, or time is up.
+    /// Sends the writes and reads each back until it is equal, or has drifted, or the time is up.
     pub async fn send(
         &mut self,
         ports: &Ports,
@@ -246,9 +248,10 @@ impl Executor {
             Some(answer.map_or_else(|| fallback.to_owned(), |a| format!("no answer to the write: {a}")))
         };
         match read {
-            // What stood there before the last write may be just what this one is to restore: without an answer, a late read proves nothing.
+            // The split before the last write may be the one that this write restores: if the write was not answered, a
+            // stale read does not prove it.
             Some(Ok(live)) if answer.is_some() && outdated(&live) => {
-                last.then(|| outcome(id, WriteResult::Unknown, None, why("not read back")))
+                last.then(|| outcome(id, WriteResult::Unknown, None, why("the write is not confirmed by a read")))
             }
             Some(Ok(live)) if live.same(&prepared.content) => {
                 self.later.remove(id);
@@ -256,16 +259,16 @@ impl Executor {
                 Some(outcome(id, WriteResult::Applied, Some(live.split), None))
             }
             Some(Ok(live)) if live.split.same(&prepared.before) || outdated(&live) => last.then(|| {
-                outcome(id, WriteResult::Unknown, None, why("the write was accepted and is not to be seen yet"))
+                outcome(id, WriteResult::Unknown, None, why("AWS accepted the write, but reads do not show it yet"))
             }),
             Some(Ok(live)) => Some(drifted(state, id, live)),
             Some(Err(Unreadable::NotFound(_))) => {
-                Some(outcome(id, WriteResult::Gone, None, Some("the route is gone".into())))
+                Some(outcome(id, WriteResult::Gone, None, Some("the route was deleted".into())))
             }
             Some(Err(error)) => {
-                last.then(|| outcome(id, WriteResult::Unknown, None, why(&format!("not read back: {error}"))))
+                last.then(|| outcome(id, WriteResult::Unknown, None, why(&format!("cannot be read back: {error}"))))
             }
-            None => last.then(|| outcome(id, WriteResult::Unknown, None, why("not read back"))),
+            None => last.then(|| outcome(id, WriteResult::Unknown, None, why("cannot be read back"))),
         }
     }
 
@@ -284,12 +287,12 @@ impl Executor {
         outcome(id, result, None, Some(error.to_string()))
     }
 
-    /// Routes that were refused so often in a row that trying goes on in vain.
+    /// Routes whose writes were refused [`REFUSALS`] times in a row.
     pub fn given_up(&self) -> impl Iterator<Item = &RouteId> {
         self.refusals.iter().filter(|(_, n)| **n >= REFUSALS).map(|(id, _)| id)
     }
 
-    /// Forgets refusals: something has changed, or something else is to be written.
+    /// Forgets all refusals, because the situation or the goal has changed.
     pub fn forgive(&mut self) {
         self.refusals.clear();
     }
@@ -301,7 +304,8 @@ impl Executor {
     }
 }
 
-/// What was seen there less than a minute ago, if it equals what we last confirmed: the ground for a blind write.
+/// The content of a route if it was read less than a minute ago and equals what we last confirmed. A blind write needs
+/// this.
 fn recent(state: &State, watch: &Watch, id: &RouteId, now: Timestamp) -> Option<Content> {
     let route = state.routes.get(id)?;
     let reading = watch.routes.get(id).filter(|r| now.duration_since(r.at) < RECENT)?;
@@ -309,19 +313,21 @@ fn recent(state: &State, watch: &Watch, id: &RouteId, now: Timestamp) -> Option<
     live.same(&route.known).then(|| live.clone())
 }
 
-/// Whether a split is neither what we last confirmed, nor what stood there before, nor anything that we sent.
+/// Whether a split was written by someone else: it is neither the last confirmed one, nor an earlier one, nor one that
+/// we sent.
 fn foreign(state: &State, id: &RouteId, split: &Split) -> bool {
     let Some(route) = state.routes.get(id) else { return false };
     let sent = route.open.iter().flat_map(|o| &o.sets).chain(route.past.iter().map(|past| &past.split));
     !sent.chain([route.split()]).any(|ours| ours.same(split))
 }
 
-/// Whether a reading that shows this proves nothing, as its route knows.
+/// Whether a reading with this split may be stale and so proves nothing.
 fn outdated(state: &State, id: &RouteId, split: &Split, now: Timestamp) -> bool {
     state.routes.get(id).is_some_and(|route| route.outdated(split, now))
 }
 
-/// What a person's rollback overwrites is named, and the run knows from then on that a late read may show the time before it.
+/// Returns events that name the foreign change that an operator's rollback overwrites. From then on the run knows that
+/// a stale read may show that change.
 fn overwritten(state: &State, prepared: &Prepared) -> Vec<Event> {
     let id = &prepared.write.route;
     let Some(route) =
@@ -333,7 +339,7 @@ fn overwritten(state: &State, prepared: &Prepared) -> Vec<Event> {
     let known = route.changed().is_some_and(|changed| changed.same(&live));
     let shares = goal::shares_of(route, &prepared.before);
     let there = shares.iter().map(|(cluster, share)| format!("{cluster} {share:.0} %")).collect::<Vec<_>>().join(", ");
-    let message = format!("{}: overwrites what someone else put there ({there})", route.start.label);
+    let message = format!("{}: the rollback overwrites a change by someone else ({there})", route.start.label);
     let seen = (!known).then(|| drifted(state, id, live));
     seen.into_iter().chain([Event::Notice { message, refused: None, request: None }]).collect()
 }

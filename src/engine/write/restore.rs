@@ -1,8 +1,9 @@
-//! The executor of a rollback: all routes side by side, each on its own way from its write to its read-back, and back to its write where that
-//! failed. Nothing here waits for the slowest.
+//! The executor of a rollback: all routes side by side, each on its own way from its write to its read-back, and back
+//! to its write where that failed. Nothing here waits for the slowest.
 //!
-//! Writes stay under way across turns: a turn sends what may be sent, takes in what has come meanwhile, and ends within a second, so that
-//! requests and other owners are heard. No limit of ours applies until AWS throttles; from then on it is AWS's own rate ([`Pace`]).
+//! Writes stay under way across turns: a turn sends what may be sent, takes in what has come meanwhile, and ends within
+//! a second, so that requests and other owners are heard. No limit of ours applies until AWS throttles; from then on it
+//! is AWS's own rate ([`Pace`]).
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -25,51 +26,52 @@ use crate::engine::{Ports, Settings};
 use crate::port::WriteError;
 use crate::port::store::Store;
 
-/// Writes under way at once: twice what AWS takes in one burst ([`Rate`]). Each costs 64 kB of buffers, and more of them end no earlier: the
-/// next is sent as soon as one is answered.
+/// Writes under way at the same time: twice the burst that AWS accepts ([`Rate`]). Each needs 64 kB of buffers, and
+/// more of them would not end earlier: the next is sent as soon as one is answered.
 const PARALLEL: usize = 40;
-/// A turn ends after this long.
+/// The longest duration of a turn.
 const TURN: SignedDuration = SignedDuration::from_secs(1);
-/// A write that was accepted is looked for this long.
+/// How long an accepted write is read back until its outcome is unknown.
 const SEEN: SignedDuration = SignedDuration::from_secs(10);
-/// Accepted writes are read back once no answer is outstanding, or after this long: some answers take their whole deadline.
+/// Accepted writes are read back once all answers have arrived, but at the latest after this time: some answers take
+/// until their deadline.
 const PATIENCE: SignedDuration = SignedDuration::from_millis(250);
 
-/// Something that came back.
+/// The answer to a call.
 enum Landed {
     Answer(Box<Prepared>, Result<(), WriteError>),
     Read(Vec<(RouteId, Result<Content, Unreadable>)>),
     Marked(Result<(), MarkerError>),
 }
 
-/// A write that was sent, to be read back.
+/// A write that was sent and must be read back.
 struct Check {
     prepared: Box<Prepared>,
-    /// Why it was not answered, if it was not.
+    /// Why it was not answered; `None`: it was accepted.
     unanswered: Option<String>,
     since: Timestamp,
-    /// The next read.
+    /// When the next read is due.
     due: Timestamp,
     /// Reads so far.
     reads: u32,
 }
 
-/// What of a rollback is under way.
+/// The calls of a rollback that are under way.
 pub struct Flights {
     pace: Pace,
     landing: FuturesUnordered<BoxFuture<'static, Landed>>,
-    /// Routes whose write is not answered yet.
+    /// Routes with a write that is not answered yet.
     sent: BTreeSet<RouteId>,
     checks: Vec<Check>,
     reading: bool,
     marking: bool,
 }
 
-/// What a turn took in.
+/// What happened in a turn.
 #[derive(Default)]
 pub struct Turn {
     pub events: Vec<Event>,
-    /// What became of the marker.
+    /// The result of putting the marker, if it ended in this turn.
     pub marked: Option<Result<(), MarkerError>>,
 }
 
@@ -86,7 +88,7 @@ impl Flights {
         }
     }
 
-    /// Whether a route's last write is still on its way.
+    /// Whether a route's last write is still under way.
     fn has(&self, id: &RouteId) -> bool {
         self.sent.contains(id) || self.checks.iter().any(|c| c.prepared.write.route == *id)
     }
@@ -96,19 +98,19 @@ impl Flights {
         self.landing.is_empty() && self.checks.is_empty()
     }
 
-    /// When the next read begins, if one is due and none is under way.
+    /// When the next read starts, if one is due and none is under way.
     fn next_read(&self) -> Option<Timestamp> {
         let due = |c: &Check| if self.sent.is_empty() { c.due } else { c.due.max(c.since + PATIENCE) };
         self.checks.iter().map(due).min().filter(|_| !self.reading)
     }
 
-    /// Puts the marker meanwhile.
+    /// Puts the marker at the same time.
     pub fn mark(&mut self, marking: BoxFuture<'static, Result<(), MarkerError>>) {
         self.marking = true;
         self.landing.push(marking.map(Landed::Marked).boxed());
     }
 
-    /// Waits for the marker, if it is being put.
+    /// Waits until the marker is put, if that is under way.
     pub async fn marked(&mut self) {
         while self.marking {
             match self.landing.next().await {
@@ -120,7 +122,7 @@ impl Flights {
 }
 
 impl Executor {
-    /// The restoring writes that may be sent now, in their order: those that need no reading before any that do.
+    /// The restoring writes that may be sent now, in their order. Writes that need no read (`blind`) come first.
     pub fn ready(&mut self, writes: &[Write], now: Timestamp, blind: impl Fn(&Write) -> bool) -> Vec<Write> {
         let due = |w: &&Write| !self.flights.has(&w.route) && self.later.get(&w.route).is_none_or(|(_, at)| *at <= now);
         let mut all: Vec<_> = writes.iter().filter(due).collect();
@@ -132,7 +134,7 @@ impl Executor {
         all.into_iter().take(granted).cloned().collect()
     }
 
-    /// Sends them.
+    /// Starts to send the writes.
     pub fn launch(&mut self, ports: &Ports, settings: &Settings, prepared: Vec<Prepared>) {
         for prepared in prepared {
             self.flights.sent.insert(prepared.write.route.clone());
@@ -145,7 +147,8 @@ impl Executor {
         }
     }
 
-    /// Takes in what has come, or waits for the next to come, but not beyond the turn, nor beyond the time at which more may be sent.
+    /// Processes the answers that arrived, or waits for the next one, until the end of the turn or until more writes
+    /// may be sent (`more`).
     pub async fn land(&mut self, ports: &Ports, state: &State, more: Option<Timestamp>) -> Turn {
         let now = ports.clock.now();
         let end = more.map_or(now + TURN, |more| more.min(now + TURN));
@@ -170,7 +173,7 @@ impl Executor {
             self.read(ports, now);
             let said = !turn.events.is_empty() || turn.marked.is_some();
             if said || now >= end || (came && full) || self.flights.idle() {
-                // What was begun above is on its way before this returns.
+                // Polls once more, so that a read that was started above is sent before this returns.
                 if let Some(Some(landed)) = self.flights.landing.next().now_or_never() {
                     self.take(Some(landed), state, now, &mut turn);
                 }
@@ -179,7 +182,7 @@ impl Executor {
         }
     }
 
-    /// Begins to read back what is due.
+    /// Starts to read back the writes that are due.
     fn read(&mut self, ports: &Ports, now: Timestamp) {
         let flights = &mut self.flights;
         if flights.next_read().is_none_or(|at| at > now) {
@@ -214,7 +217,7 @@ impl Executor {
         let unanswered = match answer {
             Ok(()) => None,
             Err(WriteError::Unknown(why)) => Some(why),
-            // It is sent again as soon as the pace allows; that is no failure of this route.
+            // It is sent again as soon as the pace allows, without a back-off for this route.
             Err(WriteError::Throttled) => {
                 self.flights.pace.throttled(now);
                 return Some(outcome(
@@ -236,7 +239,7 @@ impl Executor {
         None
     }
 
-    /// What a reading says of a write; nothing where it is to be read again, or where the run knows already.
+    /// The outcome of a write by its read-back; `None` if it must be read again or if the run already has the outcome.
     fn checked(
         &mut self,
         id: &RouteId,
@@ -249,7 +252,7 @@ impl Executor {
         let there = read.as_ref().ok().and_then(Content::forwards);
         let Prepared { before, write, .. } = &*check.prepared;
         let open = there.is_some_and(|f| (f.same(before) && !before.same(&write.set)) || outdated(state, id, f, now));
-        // One that was not answered is sent again rather than waited for: it may never have arrived.
+        // A write without an answer is sent again soon: it may never have reached AWS.
         let last = now.duration_since(check.since) >= SEEN || (open && check.unanswered.is_some());
         let event = self.verdict(&check.prepared, check.unanswered.as_deref(), Some(read), (now, last), state);
         let Some(event) = event else {
@@ -264,7 +267,7 @@ impl Executor {
         state.routes.get(id).is_some_and(|r| r.open.is_some()).then_some(event)
     }
 
-    /// When more of these may be sent; `None`: all are under way.
+    /// When more of these writes may be sent; `None`: all are under way.
     pub fn again(&self, writes: &[Write], now: Timestamp) -> Option<Timestamp> {
         let left = writes.iter().filter(|w| !self.flights.has(&w.route));
         let first = left.map(|w| self.later.get(&w.route).map_or(now, |(_, at)| *at)).min()?;
@@ -272,8 +275,9 @@ impl Executor {
     }
 }
 
-/// A write that needs no reading first, because its route was seen as we know it less than a minute ago: by this process, or at `seen` by the
-/// one before it. `None` where that is not so, and where it would change nothing: then a read has to show that.
+/// Prepares a write without a read before it, because its route was seen as the journal says less than a minute ago: by
+/// this process, or at `seen` by the previous one. `None` if that is not the case, or if the write would change
+/// nothing: then a read must show that.
 pub fn blind(state: &State, watch: &Watch, seen: Option<Timestamp>, write: &Write, now: Timestamp) -> Option<Prepared> {
     let id = &write.route;
     let route =
@@ -283,8 +287,8 @@ pub fn blind(state: &State, watch: &Watch, seen: Option<Timestamp>, write: &Writ
     Some(Prepared { before: route.split().clone(), content: content.with(&write.set), write: write.clone() })
 }
 
-/// When the process that had the run before this one last saw every route as the journal says, if that is less than a minute ago; `None`
-/// also where the journal knows of a way back without a healthy target: then somebody has to look again first.
+/// When the previous process last saw every route as the journal says, if that is less than a minute ago. `None` also
+/// if the journal has a route whose original groups had no healthy target: then they must be read again first.
 pub async fn seen(store: &dyn Store, records: &[Record], state: &State, now: Timestamp) -> Option<Timestamp> {
     let seen = store.look(&state.run).await?.seen.filter(|at| now.duration_since(*at) < RECENT && *at <= now)?;
     let health =
