@@ -1,4 +1,4 @@
-//! How long a pause has baked, in observed time.
+//! How long the current pause has baked, in observed time. Nothing else about steps belongs here.
 
 use std::time::Duration;
 
@@ -8,10 +8,11 @@ use super::context::Context;
 use crate::domain::run::event::Event;
 use crate::domain::run::state::Baked;
 
-/// A bake is journalled this often, so that a crash loses no more.
+/// A bake is journaled this often; a crash loses at most this much.
 const BAKE_RECORD: Duration = Duration::from_mins(1);
 
-/// Observed time of the current bake, unobserved time since the last record, and the look up to which both are counted.
+/// Observed time of the current bake, unobserved time since the last record, and the time of the observation up to
+/// which both are counted.
 pub fn baked(c: &Context<'_>) -> (Duration, Duration, Timestamp) {
     let Baked { observed: before, until: at } = c.state.baked;
     let until = c.watch.last_look.unwrap_or(at).max(at);
@@ -19,12 +20,12 @@ pub fn baked(c: &Context<'_>) -> (Duration, Duration, Timestamp) {
     (before + observed, unseen, until)
 }
 
-/// The bake's record, where one is due: each minute, and after a gap.
+/// The record of the bake, if one is due: each minute, and after a gap.
 pub fn bake_record(c: &Context<'_>) -> Option<Event> {
     bake_over(c, BAKE_RECORD)
 }
 
-/// The same for a process that leaves: whoever comes next counts on from its last look.
+/// The record of the bake for a process that exits; the next process continues from its last observation.
 pub fn last_bake_record(c: &Context<'_>) -> Option<Event> {
     bake_over(c, Duration::from_millis(1))
 }

@@ -1,4 +1,4 @@
-//! Which groups carry traffic now, and how much of it.
+//! Which groups carry traffic now, and how much. Whether they are healthy enough is decided in `gates` and `guard`.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,8 @@ use crate::domain::health::gate;
 use crate::domain::run::state::State;
 use crate::domain::traffic::Content;
 
-/// The groups that carry traffic now, or may, by a write that is still open: the largest share in percent that each has on any route.
+/// The groups that carry traffic now, or may because of a write without an answer, with the largest share in percent
+/// that each has on any route.
 pub fn carrying(state: &State) -> BTreeMap<&str, u32> {
     let mut all: BTreeMap<&str, u32> = BTreeMap::new();
     for route in state.routes.values().filter(|r| !r.gone()) {
@@ -27,8 +28,9 @@ pub fn carrying(state: &State) -> BTreeMap<&str, u32> {
     all
 }
 
-/// Healthy targets that the whole traffic of a group's routes needs: the larger of the baseline and today's, of the groups that carried it
-/// at the start. (Counting the new groups as well would ask of them twice what the traffic needs.)
+/// Healthy targets that the whole traffic of a group's routes needs: the baseline or today's total, whichever is
+/// larger, of the groups that carried the traffic at the start. (Counting the new groups too would require twice the
+/// capacity.)
 pub fn family_total(c: &Context<'_>, group: &str) -> u32 {
     let routes = c.state.routes.values().filter(|r| r.start.groups.values().any(|arn| arn == group));
     let mut carriers: Vec<_> = routes.flat_map(|r| way_back::carriers(c.state, r)).collect();

@@ -1,7 +1,7 @@
-//! What of a batch may be written on the readings that there are now: freshness for a raise is asked per write.
+//! Which writes of a batch may be sent with the current readings. Freshness is required per write that raises.
 //!
-//! A step is decided on the last look at everything, which takes minutes where there are a thousand groups. So the executor reads the groups
-//! that a chunk raises right before it writes the chunk, and asks here.
+//! A step is decided on the last full observation, which takes minutes for a thousand groups. So the executor reads the
+//! groups that a chunk raises immediately before it writes the chunk, and asks here.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,16 +13,16 @@ use crate::domain::run::event::{Wait, WaitReason, Write};
 use crate::domain::run::state::State;
 use crate::domain::traffic::RouteId;
 
-/// What of a chunk is not written yet, and why.
+/// The writes of a chunk that must wait, and why.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Clearance {
-    /// The routes that stay in the batch.
+    /// The routes that are not written now and stay in the batch.
     pub held: BTreeSet<RouteId>,
-    /// Why, once for each group.
+    /// The reasons, one per group.
     pub waits: Vec<Wait>,
 }
 
-/// The groups that these writes of a batch raise, of those that the batch holds to a gate.
+/// The groups that these writes raise, limited to those that the batch gates.
 pub fn raises(state: &State, batch: &Batch, writes: &[Write]) -> Vec<String> {
     let all: BTreeSet<_> = writes.iter().flat_map(|write| raised(state, batch, write)).collect();
     all.into_iter().collect()
@@ -35,8 +35,8 @@ fn raised(state: &State, batch: &Batch, write: &Write) -> Vec<String> {
     groups
 }
 
-/// Judges a chunk: a write is held where a group that it raises was not read within the last ten seconds or its gate does not hold now, and
-/// every write of a batch that raises is held while something cannot be read.
+/// Judges a chunk. A write waits if a group that it raises has no sample of the last ten seconds or fails its raise
+/// gate. While anything is unreadable, every write of a raising batch waits.
 pub fn clear(c: &Context<'_>, batch: &Batch, writes: &[Write]) -> Clearance {
     let wait = |group: &String| match gates::gate_of(c, group, c.state.step, c.watch.fresh()) {
         Raise::Holds => None,

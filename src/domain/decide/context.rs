@@ -1,4 +1,4 @@
-//! What a decision is made from.
+//! The input of a decision. No functions that decide anything.
 
 use jiff::Timestamp;
 
@@ -6,21 +6,21 @@ use crate::domain::run::state::State;
 use crate::domain::run::watch::Watch;
 use crate::plan::model::{Plan, StepKind};
 
-/// The plan, what the journal says, what was seen lately, and when.
+/// The plan, the state, the recent observations, and the time.
 #[derive(Debug, Clone, Copy)]
 pub struct Context<'a> {
     /// The plan.
     pub plan: &'a Plan,
-    /// What the journal says.
+    /// The state from the journal.
     pub state: &'a State,
-    /// What was seen lately.
+    /// The recent observations.
     pub watch: &'a Watch,
     /// The time of the decision.
     pub now: Timestamp,
 }
 
 impl<'a> Context<'a> {
-    /// A group's name, for people.
+    /// A group's name for messages.
     pub fn name<'b>(&self, group: &'b str) -> &'b str
     where
         'a: 'b,

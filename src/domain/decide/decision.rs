@@ -1,4 +1,4 @@
-//! What is decided, as data.
+//! The output of a decision, as data. How a decision is executed belongs in `engine`.
 
 use jiff::Timestamp;
 
@@ -8,43 +8,43 @@ use crate::domain::run::hook::HookId;
 /// What to do now.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Decision {
-    /// Journal these, then decide again.
+    /// Journal these events, then decide again.
     Record(Vec<Event>),
-    /// Look at these groups' health now, then decide again.
+    /// Read the health of these groups now, then decide again.
     Look(Vec<String>),
     /// Write these routes.
     Write(Batch),
-    /// Carry this out beside everything else, and journal that before and after.
+    /// Start this command or hook in the background; journal its start and end.
     Call(HookId),
-    /// Make or verify these bindings.
+    /// Create or verify these bindings.
     Bind(Vec<BindingStart>),
-    /// Delete these bindings, as far as they are ours.
+    /// Delete these bindings, unless they are not ours.
     Unbind(Vec<BindingStart>),
-    /// Nothing until the next look.
+    /// Do nothing until the next observation.
     Wait(Vec<Wait>),
-    /// This process can do no more: leave, with what a person must know.
+    /// This process can do no more: exit, with a message for the operator.
     Leave(Stop, String),
-    /// The run is over.
+    /// The run has ended.
     Done(Outcome),
 }
 
-/// One step, or one rollback, over all routes that still need it.
+/// The writes of one step or rollback, over all routes that still need one.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Batch {
-    /// Whether it restores.
+    /// Whether the writes restore the original shares.
     pub restore: bool,
-    /// The writes; the executor may do some now and leave the rest to the next turn.
+    /// The writes. The executor may send some now and leave the rest for the next turn.
     pub writes: Vec<Write>,
-    /// Groups that it raises: each write asks for a fresh reading of its own ([`clear`](super::clear)).
+    /// Groups that it raises. Each write needs a fresh reading of its own groups ([`clear`](super::clear)).
     pub raises: Vec<String>,
 }
 
-/// What the person at this process asked for.
+/// Options of this process.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Orders {
-    /// Stop before the step after this one.
+    /// Exit before the step after this one (`--until`).
     pub until: Option<usize>,
-    /// From this time on leave as soon as there is only waiting left and nothing is in the middle (`step`); `None`: stay.
+    /// From this time on, exit as soon as the run only waits and nothing is in progress (`step`); `None`: stay.
     pub leave: Option<Timestamp>,
 }
 

@@ -1,5 +1,5 @@
-//! Letting the old cluster go: its groups are taken out of every route, then its bindings are deleted. No share changes: what is taken out
-//! carries nothing.
+//! Retiring the old cluster (`finalize --detach`): removes its groups from every route, then deletes its bindings.
+//! Shares never change here: only groups at weight 0 are removed.
 
 use super::context::Context;
 use super::decision::{Batch, Decision, wait};
@@ -15,10 +15,10 @@ pub fn decide(c: &Context<'_>) -> Decision {
     let Some(detach) = &c.state.detach else { return Decision::Wait(Vec::new()) };
     let Tally { writes, open, unread, left, .. } = Tally::of(c.state.routes.values(), |route| standing(c, route));
     let late = later(c.state.gate_since, c.plan.strategy.gates.timeout) <= c.now;
-    let marker =
-        (c.watch.marker == Some(Marker::Missing)).then(|| "the marker tag is gone from the load balancer".to_owned());
+    let marker = (c.watch.marker == Some(Marker::Missing))
+        .then(|| "the marker tag is missing from the load balancer".to_owned());
     let unmarked = || {
-        c.watch.marker_unread.as_ref().map(|why| format!("whose marker is on the load balancer cannot be read: {why}"))
+        c.watch.marker_unread.as_ref().map(|why| format!("the marker tag on the load balancer cannot be read: {why}"))
     };
     if let Some(why) = marker.or_else(unmarked).or_else(|| c.watch.lapsed.clone()) {
         return if late { leave(why) } else { wait(WaitReason::Frozen, why, None) };
@@ -29,7 +29,7 @@ pub fn decide(c: &Context<'_>) -> Decision {
     if let Some(until) = open {
         return wait(
             WaitReason::OpenWrite,
-            "a write was never answered; it is decided once it can no longer take effect",
+            "a write got no answer; the run waits until it can no longer take effect",
             Some(until),
         );
     }
@@ -37,7 +37,7 @@ pub fn decide(c: &Context<'_>) -> Decision {
         return if late { leave(why) } else { wait(WaitReason::Unreadable, why, None) };
     }
     let bindings = bindings(c.plan, c.state, detach);
-    // What still forwards to the old groups needs their targets.
+    // A route that still forwards to an old group needs the targets of that group.
     if !bindings.is_empty() && left.is_empty() {
         return match c.watch.unbound.first() {
             None => Decision::Unbind(bindings),
@@ -48,7 +48,7 @@ pub fn decide(c: &Context<'_>) -> Decision {
     Decision::Record(vec![Event::Finished { outcome: Outcome::Completed, remarks: remarks(detach, &bindings), left }])
 }
 
-/// The group of a route that belongs to the cluster that is let go.
+/// The group of a route that belongs to the old cluster.
 pub fn old<'a>(plan: &Plan, route: &'a Route) -> Option<&'a str> {
     route.start.groups.get(&plan.strategy.from).map(String::as_str)
 }
@@ -56,7 +56,7 @@ pub fn old<'a>(plan: &Plan, route: &'a Route) -> Option<&'a str> {
 fn standing(c: &Context<'_>, route: &Route) -> Standing {
     match &route.drift {
         Some(Drift::Gone) => return Standing::Right,
-        Some(Drift::Changed(_)) => return Standing::Left("someone else changed it, it is left alone".into()),
+        Some(Drift::Changed(_)) => return Standing::Left("someone else changed it, it is not written".into()),
         None => {}
     }
     if let Some(open) = &route.open {
@@ -73,7 +73,7 @@ fn standing(c: &Context<'_>, route: &Route) -> Standing {
         };
     };
     if let Some(why) = c.watch.refused.get(&route.start.id) {
-        return Standing::Left(format!("the write is refused: {why}"));
+        return Standing::Left(format!("the write is rejected: {why}"));
     }
     if let Some(Err(Unreadable::Unrepresentable(element))) = reading.map(|r| &r.value) {
         return Standing::Left(element.clone());
@@ -82,11 +82,11 @@ fn standing(c: &Context<'_>, route: &Route) -> Standing {
         Some(set) if weight == 0 => {
             Standing::Wrong(Write { route: route.start.id.clone(), expect: Some(route.split().clone()), set })
         }
-        _ => Standing::Left("the old group carries traffic there".into()),
+        _ => Standing::Left("the old group still carries traffic there".into()),
     }
 }
 
-/// The old cluster's bindings that this plan makes, as far as they are not dealt with.
+/// The old cluster's bindings that this run created and that are not handled yet.
 fn bindings(plan: &Plan, state: &State, detach: &Detach) -> Vec<BindingStart> {
     let key = |b: &BindingStart| (b.cluster.clone(), b.binding.full_name());
     let ours = state.started.bindings.iter().filter(|b| detach.bindings && b.create && b.cluster == plan.strategy.from);
@@ -95,13 +95,13 @@ fn bindings(plan: &Plan, state: &State, detach: &Detach) -> Vec<BindingStart> {
 
 fn remarks(detach: &Detach, kept: &[BindingStart]) -> Vec<String> {
     let left = detach.dealt.iter().filter_map(|((cluster, binding), why)| Some((cluster, binding, why.as_deref()?)));
-    let left =
-        left.map(|(cluster, binding, why)| format!("the binding {binding} in cluster {cluster} was left there: {why}"));
+    let left = left
+        .map(|(cluster, binding, why)| format!("the binding {binding} in cluster {cluster} was not deleted: {why}"));
     let kept =
-        kept.iter().map(|b| format!("the binding {} in cluster {} was left there", b.binding.full_name(), b.cluster));
+        kept.iter().map(|b| format!("the binding {} in cluster {} was not deleted", b.binding.full_name(), b.cluster));
     left.chain(kept).collect()
 }
 
 fn leave(why: String) -> Decision {
-    Decision::Leave(Stop::Waiting, format!("not over yet: {why}"))
+    Decision::Leave(Stop::Waiting, format!("not finished yet: {why}"))
 }

@@ -1,4 +1,4 @@
-//! What happens when something that is no guard fails: `onFailure`.
+//! Applies `onFailure` to failures other than a failed guard (see `guard`).
 
 use super::context::Context;
 use super::decision::Decision;
@@ -6,12 +6,12 @@ use super::guard;
 use crate::domain::run::event::{Event, Freeze};
 use crate::plan::model::OnFailure;
 
-/// A write of the current step failed.
+/// Applies `onFailure` after a write of the current step failed.
 pub fn write_failed(c: &Context<'_>, message: String) -> Decision {
     failed(c, Freeze::WriteFailed, message)
 }
 
-/// `onFailure`, for what is no guard.
+/// Applies `onFailure`: freezes with this reason, or starts a rollback.
 pub fn failed(c: &Context<'_>, freeze: Freeze, message: String) -> Decision {
     if c.plan.strategy.on_failure == OnFailure::Pause {
         return frozen(freeze, message);

@@ -1,4 +1,5 @@
-//! `finalize`: may the old cluster go? Pure, over what the journal says and what was just read.
+//! `finalize`: decides whether the old cluster can be retired. Pure; works on the journal and on facts that were just
+//! read.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -17,10 +18,10 @@ use crate::domain::traffic::{Census, Content, Found, RouteId, Split, Unreadable}
 use crate::plan::model::Plan;
 use crate::plan::model::metric::{CloudWatch, Judge, MetricGate, NoData, Scope, Source};
 
-/// `CloudWatch` is complete after this.
+/// `CloudWatch` metrics are complete after this delay.
 const LATE: Duration = Duration::from_mins(3);
 
-/// What was read for it.
+/// The facts that `finalize` needs.
 #[derive(Debug, Clone, Default)]
 pub struct Facts {
     /// The run's routes.
@@ -29,48 +30,48 @@ pub struct Facts {
     pub census: BTreeMap<String, Result<Census, Unreadable>>,
     /// Healthy targets of the groups that carry the traffic now, by ARN.
     pub healthy: BTreeMap<String, Result<u32, Unreadable>>,
-    /// What the groups' own request counts say, by workload.
+    /// Request counts of the groups, by workload.
     pub requests: BTreeMap<String, Seen>,
 }
 
-/// One thing that has to be so.
+/// One condition for retiring the old cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Item {
-    /// What it is about: `run`, `shares`, `time`, `requests`, `rules`, `health`.
+    /// The subject: `run`, `shares`, `time`, `requests`, `rules`, `health`.
     pub what: &'static str,
-    /// Whether it is so.
+    /// Whether the condition is met.
     pub stands: Stands,
-    /// In words, with the numbers.
+    /// The explanation, with numbers.
     pub message: String,
-    /// When it will be, where only time is missing.
+    /// When it will be met, if only time is missing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
 }
 
-/// Whether a thing is as it has to be.
+/// Whether a condition is met.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Stands {
-    /// It is.
+    /// Met.
     Yes,
-    /// Nobody can tell; a person may say that it is.
+    /// Unknown; an operator may confirm it.
     Unknown,
     /// Not yet.
     Wait,
-    /// It is not, and time alone will not change that.
+    /// Not met, and time alone will not change that.
     No,
-    /// Someone else changed a route.
+    /// Drift: another actor changed a route.
     Drift,
 }
 
-/// Why the run itself is in the way, where it is: then nothing else needs to be looked at.
+/// Why the run itself prevents `finalize`, if it does; then nothing else needs to be read.
 pub fn unfit(plan: &Plan, state: &State) -> Option<Item> {
     let no = |message: String| Some(item("run", Stands::No, message));
     match state.finished {
         Some(Outcome::Completed) => {}
-        Some(_) => return no("the run went back: the traffic is where it was before it".into()),
-        None => return Some(item("run", Stands::Wait, format!("the run {} is not over", state.run))),
+        Some(_) => return no("the run was rolled back: the old cluster carries the traffic".into()),
+        None => return Some(item("run", Stands::Wait, format!("the run {} is not finished", state.run))),
     }
     let carries = state.routes.values().find(|route| {
         let shares = goal::shares_of(route, route.split());
@@ -81,7 +82,8 @@ pub fn unfit(plan: &Plan, state: &State) -> Option<Item> {
     no(format!("the run left {} at {share:.0} % on {}", plan.strategy.from, route.start.label))
 }
 
-/// What is asked of the target groups' own request counts: about `quiet` before now, as far as they are complete; a question a workload.
+/// The questions for the groups' own request counts, one per workload, for a period of `quiet` before now for which the
+/// counts are complete.
 pub fn questions(plan: &Plan, state: &State, quiet: Duration, now: Timestamp) -> Vec<(String, Question)> {
     let workloads: BTreeSet<&String> = state.routes.values().map(|r| &r.start.workload).collect();
     let to = earlier(now, LATE);
@@ -123,7 +125,7 @@ pub fn carriers(route: &Route) -> impl Iterator<Item = &str> {
     route.start.groups.values().map(String::as_str).filter(move |arn| weight(arn) > 0)
 }
 
-/// Everything that has to be so, of a run that is fit for it.
+/// All conditions, for a run that passed [`unfit`].
 pub fn judge(
     plan: &Plan,
     state: &State,
@@ -141,7 +143,7 @@ pub fn judge(
     all
 }
 
-/// What all of it comes to.
+/// The worst result of all conditions.
 pub fn worst(items: &[Item]) -> Stands {
     items.iter().map(|item| item.stands).max().unwrap_or(Stands::Yes)
 }
@@ -157,7 +159,7 @@ fn shares(plan: &Plan, state: &State, facts: &Facts) -> Item {
                 let shares = shares.iter().map(|(c, share)| format!("{c} {share:.0} %")).collect::<Vec<_>>().join(", ");
                 return item("shares", Stands::Drift, format!("{label} is not as the run left it: {shares}"));
             }
-            // What forwards nowhere needs no cluster.
+            // A deleted rule needs no cluster.
             Some(Err(Unreadable::NotFound(_))) => {}
             Some(Err(why)) => return item("shares", Stands::Unknown, format!("{label} cannot be read: {why}")),
             None => return item("shares", Stands::Unknown, format!("{label} was not read")),
@@ -167,7 +169,7 @@ fn shares(plan: &Plan, state: &State, facts: &Facts) -> Item {
     item("shares", Stands::Yes, format!("{routes} as the run left them: {from} has no weight"))
 }
 
-/// Whoever was sent to the old groups last is gone: cookies have ended, and so have the connections.
+/// The last clients of the old groups are gone: their cookies have expired and their connections are closed.
 fn time(plan: &Plan, state: &State, records: &[Record], now: Timestamp) -> Item {
     let from = &plan.strategy.from;
     let sticky = state.routes.values().filter_map(|r| r.start.content.sticky()?.seconds).max().unwrap_or(0);
@@ -188,13 +190,13 @@ fn time(plan: &Plan, state: &State, records: &[Record], now: Timestamp) -> Item 
         format!("stickiness {} and deregistration {}", duration::show(sticky), duration::show(delay)),
     );
     if until > now {
-        let message = format!("the last shift was at {}, and {parts} are not over", last.strftime("%F %T UTC"));
+        let message = format!("the last shift was at {}; {parts} have not passed since", last.strftime("%F %T UTC"));
         return Item { until: Some(until), ..item("time", Stands::Wait, message) };
     }
-    item("time", Stands::Yes, format!("{parts} are over since the last shift, at {}", last.strftime("%F %T UTC")))
+    item("time", Stands::Yes, format!("{parts} have passed since the last shift, at {}", last.strftime("%F %T UTC")))
 }
 
-/// When the old groups last lost a share.
+/// When an old group last lost share.
 fn last_shift(plan: &Plan, state: &State, records: &[Record]) -> Option<Timestamp> {
     let old = |id: &RouteId| state.routes.get(id).and_then(|route| old_group(plan, route));
     let mut shifting = BTreeSet::new();
@@ -221,13 +223,13 @@ fn requests(plan: &Plan, workload: &str, seen: &Seen, quiet: Duration) -> Item {
         item(
             "requests",
             Stands::Unknown,
-            format!("{workload}: not known whether {from} was asked anything in the last {quiet}: {why}"),
+            format!("{workload}: it is unknown whether {from} got requests in the last {quiet}: {why}"),
         )
     };
     match seen {
         Seen::Counts { old, .. } if old.requests > 0 => {
             let n = old.requests;
-            item("requests", Stands::Wait, format!("{workload}: {from} was asked {n} times in the last {quiet}"))
+            item("requests", Stands::Wait, format!("{workload}: {from} got {n} requests in the last {quiet}"))
         }
         Seen::Counts { new, .. } if new.requests == 0 => unknown("there is no traffic to compare it with"),
         Seen::Counts { new, .. } => {
@@ -235,16 +237,16 @@ fn requests(plan: &Plan, workload: &str, seen: &Seen, quiet: Duration) -> Item {
             item(
                 "requests",
                 Stands::Yes,
-                format!("{workload}: {from} was asked nothing in the last {quiet}, the others {n} times"),
+                format!("{workload}: {from} got no requests in the last {quiet}, the other clusters {n}"),
             )
         }
         Seen::Nothing { .. } => unknown("there is no traffic to compare it with"),
         Seen::Unreadable { message } | Seen::State { message, .. } => unknown(message),
-        Seen::Latencies { .. } | Seen::Value { .. } => unknown("the answer is about something else"),
+        Seen::Latencies { .. } | Seen::Value { .. } => unknown("the answer has an unexpected form"),
     }
 }
 
-/// Other rules of the load balancers may still lead to the old groups, at whatever weight.
+/// Other rules of the load balancers may still forward to the old groups, at any weight.
 fn rules(plan: &Plan, state: &State, facts: &Facts) -> Item {
     let old: BTreeSet<String> = state.routes.values().filter_map(|r| old_group(plan, r)).map(str::to_owned).collect();
     let mut leading = Vec::new();
@@ -269,11 +271,11 @@ fn rules(plan: &Plan, state: &State, facts: &Facts) -> Item {
     item(
         "rules",
         Stands::No,
-        format!("these forward to {from} as well, and the plan does not move them: {}", leading.join(", ")),
+        format!("these rules also forward to {from}, and the plan does not move them: {}", leading.join(", ")),
     )
 }
 
-/// Without the old cluster the others have to stand alone.
+/// Without the old cluster, the other groups must be healthy.
 fn health(plan: &Plan, state: &State, facts: &Facts) -> Item {
     let name =
         |group: &str| state.started.groups.get(group).map_or_else(|| group.to_owned(), |start| start.name.clone());
@@ -287,7 +289,7 @@ fn health(plan: &Plan, state: &State, facts: &Facts) -> Item {
         facts.healthy.iter().filter_map(|(arn, healthy)| Some(format!("{} {}", name(arn), healthy.as_ref().ok()?)));
     let all = all.collect::<Vec<_>>().join(", ");
     let groups =
-        if all.is_empty() { format!("no group but those of {} carries anything", plan.strategy.from) } else { all };
+        if all.is_empty() { format!("no group outside of {} carries traffic", plan.strategy.from) } else { all };
     item("health", Stands::Yes, format!("healthy targets: {groups}"))
 }
 

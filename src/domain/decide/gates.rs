@@ -1,4 +1,5 @@
-//! The gates of a raise: which groups a write raises, and whether they can take it.
+//! The raise gates: which groups a write raises, and whether they are ready for it. The guard of groups that carry
+//! traffic is in `guard`.
 
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use crate::domain::run::watch::Watch;
 use crate::domain::traffic::Split;
 use crate::plan::model::{OnFailure, Plan, StepKind};
 
-/// Whether the raise gates of the current step hold: what a frozen time-out waits for.
+/// Whether the raise gates of the current step pass. A run that is frozen by a gate time-out waits for this.
 pub fn hold(c: &Context<'_>) -> bool {
     let step = goal::coming(c.plan, c.state.step).map_or(c.state.step, |(number, _)| number);
     let healthy =
@@ -25,7 +26,7 @@ pub fn hold(c: &Context<'_>) -> bool {
     healthy && metrics::short(c).is_empty()
 }
 
-/// What the raise gate of a group says of a step, on readings that are not older than `fresh`.
+/// The result of a group's raise gate for a step, from samples that are at most `fresh` old.
 pub fn gate_of(c: &Context<'_>, group: &str, step: usize, fresh: SignedDuration) -> Raise {
     let Some(start) = c.state.started.groups.get(group) else { return Raise::Unknown };
     if c.watch.unreadable.contains_key(group) {
@@ -40,7 +41,7 @@ pub fn gate_of(c: &Context<'_>, group: &str, step: usize, fresh: SignedDuration)
     let need =
         gate::need(gate, share, carrying::family_total(c, group), &zones, Duration::from_secs(start.interval.into()));
     match c.watch.replicas.get(group) {
-        // Targets are nodes: what answers behind them are the ready replicas.
+        // With instance targets the targets are nodes; the pods that answer are the ready replicas.
         Some(ready) if *ready < need.healthy => {
             Raise::Short(format!("has {ready} ready replicas of the {} that {share} % needs", need.healthy))
         }
@@ -53,9 +54,9 @@ pub fn gate_of(c: &Context<'_>, group: &str, step: usize, fresh: SignedDuration)
     }
 }
 
-/// The zones that must each hold their part of a group without cross-zone balancing: every one that the load balancer sends to, not only
-/// those in which targets happen to be. Where AWS names no zones of targets (or `all`, for addresses outside the VPC), there is nothing to
-/// compare them with.
+/// The zones in which a group without cross-zone load balancing needs capacity: every zone of the load balancer, not
+/// only those that have targets now. If AWS names no zones of targets (or `all`, for addresses outside the VPC), they
+/// cannot be compared.
 fn zones(start: &GroupStart, watch: &Watch, group: &str) -> Vec<String> {
     let seen: Vec<_> = watch.zones.get(group).into_iter().flatten().cloned().collect();
     if start.zones.is_empty() || seen.is_empty() || seen.iter().any(|z| z == "all") {
@@ -65,20 +66,20 @@ fn zones(start: &GroupStart, watch: &Watch, group: &str) -> Vec<String> {
     }
 }
 
-/// A cluster's share of the traffic before the first share step: the largest that it has on any route, in percent.
+/// A cluster's share before the first share step: the largest that it has on any route, in percent.
 fn original(state: &State, cluster: &str) -> u32 {
     let share =
         |route: &Route| goal::shares_of(route, route.original()).get(cluster).map_or(0, |share| gate::ceil(*share));
     state.routes.values().map(share).max().unwrap_or(0)
 }
 
-/// Holds the raise gates of these groups to a step, for as long as that may take; `None` where all hold.
+/// Requires the raise gates of these groups to pass, within the time-out; `None` if all pass.
 pub fn raise(c: &Context<'_>, groups: &[String], step: usize) -> Option<Decision> {
     let mut waits = match lacking(c, groups, step)? {
         Decision::Wait(waits) => waits,
         look => return Some(look),
     };
-    // While a window is closed nothing is late.
+    // The time-out does not run while a window is closed.
     let opened = opened(&c.plan.strategy.hours, c.now).filter(|_| c.state.step == step);
     let timeout =
         later(opened.map_or(c.state.gate_since, |at| at.max(c.state.gate_since)), c.plan.strategy.gates.timeout);
@@ -89,11 +90,11 @@ pub fn raise(c: &Context<'_>, groups: &[String], step: usize) -> Option<Decision
     Some(timed_out(c, groups, waits.swap_remove(0).message))
 }
 
-/// Holds the step to the metric gates that must pass, for as long as that may take; `None` where all do.
+/// Requires the step's metric gates to pass, within the time-out; `None` if all pass.
 pub fn gated(c: &Context<'_>) -> Option<Decision> {
     let mut waits = metrics::short(c);
     let first = waits.first_mut()?;
-    // The time of a pause is no time in which its gates were asked to pass.
+    // The time-out of a pause's gates starts when the pause is over.
     let bake = if let Some(StepKind::Bake(length)) = c.kind() { *length } else { Duration::ZERO };
     let timeout = later(later(c.state.gate_since, bake), c.plan.strategy.gates.timeout);
     if timeout > c.now {
@@ -104,12 +105,13 @@ pub fn gated(c: &Context<'_>) -> Option<Decision> {
     Some(timed_out(c, &[], message))
 }
 
-/// What the raise gates of these groups still lack for a step, or a look at those that were not seen lately; `None` where all hold.
+/// What the raise gates of these groups still lack, or a request to read groups without recent samples; `None` if all
+/// pass.
 pub fn lacking(c: &Context<'_>, groups: &[String], step: usize) -> Option<Decision> {
     let mut waits = Vec::new();
     let mut stale = Vec::new();
     for group in groups {
-        // On the last look at everything; what is written is judged again, on a fresh reading ([`super::clear`]).
+        // Based on the last full observation; each write is judged again on a fresh sample ([`super::clear`]).
         match gate_of(c, group, step, c.watch.gap()) {
             Raise::Holds => {}
             Raise::Unknown if !c.watch.unreadable.contains_key(group) => stale.push(group.clone()),
@@ -122,12 +124,12 @@ pub fn lacking(c: &Context<'_>, groups: &[String], step: usize) -> Option<Decisi
     if waits.is_empty() { None } else { Some(Decision::Wait(waits)) }
 }
 
-/// Why a raise of this group waits; `None` where its gate holds, or was not looked at lately enough to say.
+/// Why a raise of this group waits; `None` if its gate passes or has no recent sample.
 pub fn why_not(c: &Context<'_>, group: &str, raise: Raise) -> Option<Wait> {
     let (message, until) = match raise {
         Raise::Unknown if c.watch.unreadable.contains_key(group) => (format!("{} cannot be read", c.name(group)), None),
         Raise::Since(until) => {
-            (format!("{} is healthy enough, and must stay so for a while", c.name(group)), Some(until))
+            (format!("{} is healthy enough, and must stay healthy for a while", c.name(group)), Some(until))
         }
         Raise::Short(why) => (format!("{} {why}", c.name(group)), None),
         Raise::Holds | Raise::Unknown => return None,
@@ -177,7 +179,7 @@ pub fn first_raised(plan: &Plan, state: &State) -> Vec<String> {
     raised(state, &pairs)
 }
 
-/// A batch that moves these routes from what is known to what is wanted; `None` where there are none.
+/// A batch that writes these splits; `None` if there are no routes.
 pub fn batch_over(state: &State, routes: Vec<(&Route, Split)>) -> Option<Decision> {
     let raises = raised(state, &routes);
     let writes: Vec<_> = routes

@@ -1,4 +1,5 @@
-//! What each route's split is to be: after a step, and after a rollback. Both derive from the original split, never from current weights.
+//! The target split of each route, after a step and after a rollback. Both derive from the original split, never from
+//! current weights. When to write is decided elsewhere.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,18 +9,19 @@ use crate::domain::traffic::shares::{self, Imprecise};
 use crate::domain::traffic::{ClusterName, Content, Shares, Split};
 use crate::plan::model::{Plan, RollbackStickiness, StepKind};
 
-/// Whether a cluster ever gets a share, in the plan's steps or by what a rollback returns to.
+/// Whether a cluster ever gets a share, in the plan's steps or by a rollback.
 pub fn ever_used(plan: &Plan, start: Option<&Shares>, cluster: &str) -> bool {
     plan.strategy.peak(cluster) > 0 || start.is_some_and(|shares| shares.get(cluster).is_some_and(|share| *share > 0))
 }
 
-/// The managed groups of a route that the run ever uses: those that are in the original split, and those of clusters that ever get a share.
+/// The managed groups of a route that the run uses: those in the original split, and those of clusters that ever get a
+/// share.
 fn managed(plan: &Plan, start: Option<&Shares>, route: &Route) -> Vec<(ClusterName, String)> {
     let used = |cluster: &str, arn: &str| ever_used(plan, start, cluster) || route.original().weight(arn).is_some();
     route.start.groups.iter().filter(|(c, arn)| used(c, arn)).map(|(c, arn)| (c.clone(), arn.clone())).collect()
 }
 
-/// The original split with these shares. Clusters that the plan never uses here have none, and are not attached for it.
+/// The original split with these shares. Clusters that the plan never uses are not attached.
 fn spell(plan: &Plan, begun: &Started, route: &Route, shares: &Shares) -> Result<Split, Imprecise> {
     let managed = managed(plan, begun.start.as_ref(), route);
     let shares = shares
@@ -30,7 +32,7 @@ fn spell(plan: &Plan, begun: &Started, route: &Route, shares: &Shares) -> Result
     shares::spell(route.original(), &managed, &shares, route.start.limits)
 }
 
-/// The share step that rules at `step`: the last one up to it.
+/// The share step that is in effect at `step`: the last one up to it.
 pub fn ruling(plan: &Plan, step: usize) -> Option<(usize, &Shares)> {
     plan.strategy.steps.iter().take(step).rev().find_map(|s| match &s.kind {
         StepKind::Shares(shares) => Some((s.number, shares)),
@@ -46,7 +48,7 @@ pub fn coming(plan: &Plan, step: usize) -> Option<(usize, &Shares)> {
     })
 }
 
-/// What a route's split is to be once `step` is done, for a run that began like this.
+/// The target split of a route after `step`.
 pub fn after(plan: &Plan, begun: &Started, route: &Route, step: usize) -> Result<Split, Imprecise> {
     if let Some((_, shares)) = ruling(plan, step).filter(|(number, _)| *number >= begun.from_step) {
         return spell(plan, begun, route, shares);
@@ -62,8 +64,8 @@ fn attached(plan: &Plan, begun: &Started, route: &Route) -> Split {
     route.original().attach(&arns)
 }
 
-/// What a route's split is to be once it is rolled back: the original shares, with the plan's groups that are attached now left attached
-/// at weight 0; or, where stickiness must be broken, without the groups that have no share at the start.
+/// The target split of a route after a rollback: the original shares, with the plan's groups that are attached now kept
+/// at weight 0. If stickiness must be broken, the groups without a share at the start are detached.
 pub fn back(plan: &Plan, state: &State, route: &Route, rollback: &Rollback, live: &Split) -> Result<Split, Imprecise> {
     if let Some((_, shares)) = rollback.to_step.and_then(|step| ruling(plan, step)) {
         return spell(plan, &state.started, route, shares);
@@ -83,8 +85,9 @@ pub fn back(plan: &Plan, state: &State, route: &Route, rollback: &Rollback, live
     Ok(start.attach(&kept))
 }
 
-/// A part of the way back: so many percent of it from where the route was when it began. `None` where that is all of it: a route that has no
-/// way to go, or of which nobody knows in shares where it was. Where a part cannot be spelled in weights, the route waits for the next.
+/// The target split for a stage of the rollback: a percentage of the distance from where the route was when it began.
+/// `None` means all of it: for a route that has nothing to restore, or whose shares at the beginning are unknown. If
+/// the weights cannot express a stage, the route waits for the next one.
 fn part(state: &State, route: &Route, ramp: &Ramping, live: &Split) -> Option<Split> {
     let begun = ramp.from.get(&route.start.id)?;
     let from = shares_of(route, begun);
@@ -102,7 +105,7 @@ fn part(state: &State, route: &Route, ramp: &Ramping, live: &Split) -> Option<Sp
     Some(spell_into(route, base, &shares).map_or_else(|_| begun.clone(), |spelled| spelled.attach(&attached)))
 }
 
-/// Whole percents that sum to 100; the largest remainders are rounded up.
+/// Whole percents that sum to 100, by largest remainder.
 fn rounded(shares: &BTreeMap<ClusterName, f64>) -> Shares {
     let mut all: Vec<_> = shares.iter().map(|(c, share)| (c.clone(), share.max(0.0))).collect();
     all.sort_by(|(_, a), (_, b)| b.fract().total_cmp(&a.fract()));
@@ -117,7 +120,7 @@ fn rounded(shares: &BTreeMap<ClusterName, f64>) -> Shares {
     all.into_iter().map(up).collect()
 }
 
-/// Shares in a split whose other members stay as they are there, which need not be as they were at the start.
+/// The shares, in a split whose other members stay as they are now, not as they were at the start.
 fn spell_into(route: &Route, live: &Split, shares: &Shares) -> Result<Split, Imprecise> {
     let used = route
         .start
@@ -130,28 +133,34 @@ fn spell_into(route: &Route, live: &Split, shares: &Shares) -> Result<Split, Imp
     shares::spell(live, &managed, &shares, route.start.limits)
 }
 
-/// Why going back to the shares of an earlier step would lead forward instead, where it would: on some route a cluster would get more than it
-/// has now and more than it had at the start.
+/// Why a rollback to an earlier step would be a raise: on some route a cluster would get more than it has now and more
+/// than it had at the start. `None` if it would not.
 pub fn onward(plan: &Plan, state: &State, step: usize) -> Option<String> {
     let (number, shares) = ruling(plan, step)?;
     state.routes.values().filter(|r| !r.gone()).find_map(|route| {
         let live = route.changed().and_then(Content::forwards).unwrap_or(route.split());
         let (now, before) = (shares_of(route, live), origin(state, route));
         let of = |all: &BTreeMap<ClusterName, f64>, cluster: &str| all.get(cluster).copied().unwrap_or(0.0);
-        let more = |(cluster, share): &(&ClusterName, &u32)| f64::from(**share) > of(&now, cluster).max(of(&before, cluster)) + 0.5;
+        let more = |(cluster, share): &(&ClusterName, &u32)| {
+            f64::from(**share) > of(&now, cluster).max(of(&before, cluster)) + 0.5
+        };
         let (cluster, share) = shares.iter().find(more)?;
         let (label, has) = (&route.start.label, of(&now, cluster));
-        Some(format!("step {number} has {cluster} at {share} %, and {label} has it at {has:.0} % now; what goes back waits for no gate"))
+        Some(format!(
+            "step {number} gives {cluster} {share} %, but {label} has it at {has:.0} % now: that is a raise, \
+             and a rollback checks no gates"
+        ))
     })
 }
 
-/// Whether traffic is, or may be, elsewhere than it was when the run began. Groups that were attached at weight 0 carry none.
+/// Whether traffic is, or may be, distributed differently than at the start. Groups that were attached at weight 0
+/// carry none.
 pub fn moved(state: &State) -> bool {
     let same = |route: &Route| shares_of(route, route.split()) == shares_of(route, route.original());
     state.routes.values().any(|r| r.drift.is_some() || r.open.is_some() || !same(r))
 }
 
-/// The shares that a rollback returns a route to, in percent.
+/// The shares that a rollback restores on a route, in percent.
 pub fn origin(state: &State, route: &Route) -> BTreeMap<ClusterName, f64> {
     let given = state.started.start.as_ref();
     given.map_or_else(
@@ -160,8 +169,8 @@ pub fn origin(state: &State, route: &Route) -> BTreeMap<ClusterName, f64> {
     )
 }
 
-/// The shares of the start. Where someone else changed the part of the split that is not the plan's, they are spelled into what is live:
-/// that part is not ours to put back.
+/// The split that a rollback restores. If another actor changed members that are not the plan's, the shares are applied
+/// to the live split: those members are not ours to restore.
 fn start(plan: &Plan, state: &State, route: &Route, live: &Split) -> Result<Split, Imprecise> {
     if let (true, Some(shares)) =
         (foreign(route, live), state.started.start.clone().or_else(|| whole(&shares_of(route, route.original()))))
@@ -175,7 +184,7 @@ fn start(plan: &Plan, state: &State, route: &Route, live: &Split) -> Result<Spli
         .map_or_else(|| Ok(route.original().clone()), |shares| spell(plan, &state.started, route, shares))
 }
 
-/// Whether the part of a split that is not the plan's is not what it was at the start.
+/// Whether the members of a split that are not the plan's differ from the start.
 fn foreign(route: &Route, live: &Split) -> bool {
     let others = |split: &Split| -> BTreeMap<String, u64> {
         let own = |id: &String| route.start.groups.values().any(|g| g == id);
@@ -184,24 +193,26 @@ fn foreign(route: &Route, live: &Split) -> bool {
     let total = |split: &Split| -> u64 { split.ids().map(|id| u64::from(split.weight(id).unwrap_or(0))).sum() };
     let (was, is) = (others(route.original()), others(live));
     let (before, now) = (total(route.original()), total(live));
-    // Equal as parts of the whole, whatever the weights' scale.
+    // Compare relative weights, whatever their scale.
     was.len() != is.len() || !was.iter().all(|(id, w)| is.get(id).is_some_and(|v| w * now == v * before))
 }
 
-/// Shares in whole percents, where they are such.
+/// The shares as whole percents, if they are whole.
 fn whole(shares: &BTreeMap<ClusterName, f64>) -> Option<Shares> {
     let all: Shares = shares.iter().map(|(c, share)| (c.clone(), crate::domain::health::gate::ceil(*share))).collect();
     (all.values().sum::<u32>() == 100).then_some(all)
 }
 
-/// Whether this rollback drops the new groups from this action: group stickiness is on, cookies may have been given, and nobody chose otherwise.
+/// Whether this rollback detaches the new groups from the route: group stickiness is on, cookies may exist, and
+/// `stickiness` is not `keep`.
 pub fn breaks(plan: &Plan, state: &State, route: &Route, rollback: &Rollback) -> bool {
     sticky_clients(plan, state, route)
         && rollback.automatic
         && plan.strategy.rollback_stickiness == RollbackStickiness::Break
 }
 
-/// Whether clients may hold cookies that lead to a group which a rollback puts to 0: it had traffic before the run, or in it.
+/// Whether clients may hold cookies for a group that a rollback sets to 0 because it had traffic before or during the
+/// run.
 pub fn sticky_clients(plan: &Plan, state: &State, route: &Route) -> bool {
     let carries = |id: &str| route.original().carries(id);
     let done = plan.strategy.steps.iter().take(state.step).skip(state.started.from_step - 1);
@@ -218,7 +229,7 @@ pub fn sticky_clients(plan: &Plan, state: &State, route: &Route) -> bool {
     route.start.content.sticky().is_some() && route.start.groups.iter().any(lost)
 }
 
-/// The managed shares of a split, in percent by cluster; empty where the managed part carries nothing.
+/// The shares of the managed groups in a split, in percent by cluster; empty if they carry nothing.
 pub fn shares_of(route: &Route, split: &Split) -> BTreeMap<ClusterName, f64> {
     let groups: Vec<_> = route.start.groups.iter().map(|(c, arn)| (c.clone(), arn.clone())).collect();
     shares::read(split, &groups).unwrap_or_default()

@@ -1,4 +1,5 @@
-//! The guard, on every group that carries traffic, from its first share to the end of the run.
+//! The guard of every group that carries traffic, from its first share to the end of the run. Raise gates are in
+//! `gates`.
 
 use super::context::Context;
 use super::decision::Decision;
@@ -9,7 +10,7 @@ use crate::domain::run::event::{Event, Freeze, GateKind, Wait, WaitReason};
 use crate::domain::run::state::{AUTOMATIC, Route, State};
 use crate::plan::model::OnFailure;
 
-/// What the guard says of one group.
+/// The guard's verdict on one group.
 fn judge(c: &Context<'_>, group: &str, share: u32) -> Guard {
     if c.watch.unreadable.contains_key(group) {
         return Guard::Unknown;
@@ -18,12 +19,12 @@ fn judge(c: &Context<'_>, group: &str, share: u32) -> Guard {
     gate::guard(c.watch.of(group), &gates.guard, share, carrying::family_total(c, group), gates.raise.capacity, c.now)
 }
 
-/// What the guard says of every group that carries traffic, with its share.
+/// The guard's verdict on every group that carries traffic, with its share.
 pub(super) fn groups<'a>(c: &Context<'a>) -> Vec<(&'a str, u32, Guard)> {
     carrying(c.state).into_iter().map(|(group, share)| (group, share, judge(c, group, share))).collect()
 }
 
-/// Acts on a failed guard; `None` where every guard holds or has been acted upon.
+/// Acts on a failed guard; `None` if every guard passes or was acted upon.
 pub fn decide(c: &Context<'_>) -> Option<Decision> {
     for (group, _, verdict) in groups(c) {
         let Guard::Failed(why) = verdict else { continue };
@@ -38,7 +39,7 @@ pub fn decide(c: &Context<'_>) -> Option<Decision> {
     failed(c, "", format!("gate {gate}: {why}"))
 }
 
-/// Whether a cluster is the one that rollbacks return to.
+/// Whether a rollback returns traffic to this cluster.
 fn started_on(state: &State, cluster: &str) -> bool {
     let carries = |route: &Route| {
         way_back::carriers(state, route).iter().any(|arn| route.start.groups.get(cluster).is_some_and(|own| own == arn))
@@ -46,12 +47,12 @@ fn started_on(state: &State, cluster: &str) -> bool {
     state.routes.values().any(carries)
 }
 
-/// Trouble on the old side never causes a rollback: freeze, and say so.
+/// An unhealthy old cluster never causes a rollback: freeze and report it.
 fn trouble(state: &State, message: String) -> Option<Decision> {
     if state.frozen.is_some() || state.overruled {
         return None;
     }
-    let message = format!("{message}; this is the side that a rollback returns to, so nothing is moved");
+    let message = format!("{message}; a rollback would return traffic to this cluster, so no traffic is moved");
     Some(Decision::Record(vec![Event::Frozen { reason: Freeze::FromInTrouble, message }]))
 }
 
@@ -70,7 +71,7 @@ fn failed(c: &Context<'_>, group: &str, message: String) -> Option<Decision> {
     }
 }
 
-/// The automatic rollback, or why there is none: no route has a healthy target to go back to.
+/// The events of an automatic rollback; the error freezes the run because no route has a healthy target to return to.
 pub(super) fn back(c: &Context<'_>, cause: String) -> Result<Vec<Event>, Event> {
     let open = c.state.routes.values().filter(|r| !r.gone());
     if c.state.routes.is_empty() || open.clone().all(|r| way_back::none(c.state, r, c.watch)) {
@@ -82,7 +83,7 @@ pub(super) fn back(c: &Context<'_>, cause: String) -> Result<Vec<Event>, Event> 
     let weak = way_back(c.state, c.watch).into_iter().find(|w| w.healthy.is_some_and(|h| h < w.baseline));
     let notice = weak.map(|w| Event::Notice {
         message: format!(
-            "{} has {} of the {} healthy targets that it had at the start; the traffic goes back all the same",
+            "{} has {} of the {} healthy targets that it had at the start; the rollback starts anyway",
             w.cluster,
             w.healthy.unwrap_or(0),
             w.baseline
@@ -93,7 +94,7 @@ pub(super) fn back(c: &Context<'_>, cause: String) -> Result<Vec<Event>, Event> 
     Ok([Some(rollback), notice].into_iter().flatten().collect())
 }
 
-/// Guards that are failing but have not failed, as waits to be shown.
+/// Guards that are failing, but not yet for long enough, as waits to display.
 pub fn failing(c: &Context<'_>) -> Vec<Wait> {
     let bound = c.plan.strategy.gates.guard.for_;
     let groups = groups(c).into_iter();

@@ -1,4 +1,4 @@
-//! Holding: what freezes a run, what thaws it, and what it says meanwhile.
+//! Freezing: what freezes a run, what unfreezes it, and the wait reasons meanwhile.
 
 use std::time::Duration;
 
@@ -12,10 +12,10 @@ use crate::domain::run::state::{Phase, Route, State};
 use crate::domain::run::watch::{Marker, Watch};
 use crate::domain::traffic::Unreadable;
 
-/// How long something may be unreadable before the run says that it is frozen.
+/// How long readings may fail before the run freezes.
 const BLIND: Duration = Duration::from_mins(1);
 
-/// Freezes, thaws, or holds; `None` where the steps may go on.
+/// Freezes, unfreezes, or waits; `None` if the steps may continue.
 pub fn decide(c: &Context<'_>) -> Option<Decision> {
     let reason = reason(c);
     match (&c.state.frozen, reason) {
@@ -26,14 +26,14 @@ pub fn decide(c: &Context<'_>) -> Option<Decision> {
         _ => {}
     }
     let newer = newer::wait(c.plan, c.state);
-    // A raise like any other: not without the marker, nor while something cannot be read.
+    // A raise like any other: requires the marker and successful readings.
     if c.watch.blind_since.is_none()
         && newer.is_none()
         && let Some(decision) = reassert(c)
     {
         return Some(decision);
     }
-    // A bake counts what is observed, held or not.
+    // A bake counts observed time even while raises are stopped.
     if let (Phase::Baking, Some(event)) = (c.state.phase, bake::bake_record(c)) {
         return Some(Decision::Record(vec![event]));
     }
@@ -42,7 +42,7 @@ pub fn decide(c: &Context<'_>) -> Option<Decision> {
     if waits.is_empty() { None } else { Some(Decision::Wait(waits)) }
 }
 
-/// What should freeze the run at this moment, drift first.
+/// The reason to freeze the run now; drift takes precedence.
 fn reason(c: &Context<'_>) -> Option<(Freeze, String)> {
     if let Some(message) = drift(c.state) {
         return Some((Freeze::Drift, message));
@@ -50,11 +50,11 @@ fn reason(c: &Context<'_>) -> Option<(Freeze, String)> {
     if c.watch.marker == Some(Marker::Missing) {
         return Some((
             Freeze::LockLost,
-            "the marker tag is gone from the load balancer, and nobody else's is there".into(),
+            "the marker tag is missing from the load balancer, and no other run's marker is there".into(),
         ));
     }
     if let Some(why) = &c.watch.lapsed {
-        return Some((Freeze::LockLost, format!("{why}; nobody else is known to have it")));
+        return Some((Freeze::LockLost, format!("{why}; no other owner is known")));
     }
     let since = c.watch.blind_since?;
     let message = c.watch.blindness(&c.state.started)?;
@@ -70,7 +70,7 @@ fn drift(state: &State) -> Option<String> {
     Some(format!("{} {what}{more}; {}", first.start.label, rival::suspect(first)))
 }
 
-/// Whether what froze the run is gone by itself. A failed guard or write needs a person.
+/// Whether the reason for the freeze is gone. A failed guard or write needs an operator.
 fn thaws(c: &Context<'_>, frozen: Freeze, reason: Option<Freeze>) -> bool {
     match frozen {
         Freeze::Drift | Freeze::Unreadable | Freeze::LockLost => {
@@ -82,7 +82,8 @@ fn thaws(c: &Context<'_>, frozen: Freeze, reason: Option<Freeze>) -> bool {
     }
 }
 
-/// `resume --reassert`: our shares are written again over someone else's; `--include-new`: a late route follows the others. Held to the same gates.
+/// `resume --reassert` writes our shares again over drift; `--include-new` raises a late route to the shares of the
+/// others. Both need the raise gates.
 fn reassert(c: &Context<'_>) -> Option<Decision> {
     let routes = c.state.routes.values().filter(|r| r.reassert && r.open.is_none() && !r.gone() && !c.state.held());
     let done = if c.state.phase == Phase::Ready { c.state.step - 1 } else { c.state.step };
@@ -103,12 +104,13 @@ fn paused(state: &State) -> Option<Wait> {
     Some(Wait { reason: WaitReason::Paused, message: format!("paused by {}{why}", paused.by), until: None })
 }
 
-/// What cannot be read at present, and how to log in again where that is why.
+/// What cannot be read at present, with the login command if credentials are the cause.
 pub fn blind(state: &State, watch: &Watch) -> Option<Wait> {
     watch.blind_since?;
     let login =
         watch.unreadable.values().chain(&watch.marker_unread).any(|why| matches!(why, Unreadable::Credentials(_)));
-    let hint = if login { "; log in again (for example `aws sso login`), the run goes on by itself" } else { "" };
+    let hint =
+        if login { "; log in again (for example `aws sso login`); the run then continues by itself" } else { "" };
     Some(Wait {
         reason: WaitReason::Unreadable,
         message: format!("{}{hint}", watch.blindness(&state.started)?),

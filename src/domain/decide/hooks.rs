@@ -1,4 +1,4 @@
-//! Commands and hooks: which comes next, and what its failure does. What goes back is held up by none of them.
+//! Commands and hooks: which is next, and what a failure causes. Restoring writes never wait for one.
 
 use jiff::Timestamp;
 
@@ -12,7 +12,7 @@ use crate::domain::run::state::{Progress, Rollback, State};
 use crate::plan::model::hook::{self, Action, Hook};
 use crate::plan::model::{Plan, StepKind};
 
-/// What an occasion of the current step still needs, one hook after the other; `None`: nothing.
+/// The next decision for the hooks of this occasion; `None` if all are done.
 pub fn step(c: &Context<'_>, at: Occasion) -> Option<Decision> {
     let step = if matches!(at, Occasion::BeforeFinish | Occasion::AfterFinish) { 0 } else { c.state.step };
     ids(c.plan, at, step).into_iter().find_map(|id| match c.state.hooks.get(&id) {
@@ -23,33 +23,33 @@ pub fn step(c: &Context<'_>, at: Occasion) -> Option<Decision> {
     })
 }
 
-/// The next hook that is begun beside the writes of a rollback; the first write goes first.
+/// The next hook to start together with the writes of a rollback. The first write comes before it.
 pub fn beside(plan: &Plan, state: &State) -> Option<Decision> {
     let next = ids(plan, Occasion::BeforeRollback, 0).into_iter().find(|id| !over(state, *id))?;
     (!state.hooks.contains_key(&next)).then_some(Decision::Call(next))
 }
 
-/// What a rollback still has to do once every route is back: the commands are taken back, the last one first.
+/// The remaining hooks of a rollback after all routes are restored. Commands are undone in reverse order.
 pub fn closing(plan: &Plan, state: &State, rollback: &Rollback) -> Option<Decision> {
     let before = ids(plan, Occasion::BeforeRollback, 0);
     let all = before.into_iter().chain(undos(plan, state, rollback)).chain(ids(plan, Occasion::AfterRollback, 0));
     all.into_iter().find_map(|id| under_way(plan, id, state.hooks.get(&id)))
 }
 
-/// The commands that are not taken back, and why.
+/// The commands that were not undone, and why.
 pub fn not_undone(plan: &Plan, state: &State, rollback: &Rollback) -> Vec<String> {
     let why = |id: HookId| match state.hooks.get(&id) {
         Some(Progress::Well) => None,
         Some(Progress::Failed(why)) => Some(format!("{}: {why}", words(plan, id))),
-        Some(Progress::Running(_)) | None => Some(format!("{}: not done", words(plan, id))),
+        Some(Progress::Running(_)) | None => Some(format!("{}: not run", words(plan, id))),
     };
     let first = rollback.to_step.unwrap_or(0);
     let unread = state.done.iter().filter(|step| **step > first && exec(plan, **step).is_none());
-    let unread = unread.map(|step| format!("step {step}: this cutover cannot read its command, nor take it back"));
+    let unread = unread.map(|step| format!("step {step}: this version cannot read its command and cannot undo it"));
     undos(plan, state, rollback).filter_map(why).chain(unread).collect()
 }
 
-/// The hook as it is to be carried out; `None` where the plan has no such one.
+/// The command or hook to execute; `None` if the plan has none with this id.
 pub fn errand(plan: &Plan, state: &State, id: HookId) -> Option<Errand> {
     let (name, action, timeout) = if let Some((name, exec)) = own(plan, id) {
         let words = if id.at == Occasion::Undo { exec.undo.clone()? } else { exec.command.clone() };
@@ -93,10 +93,10 @@ fn over(state: &State, id: HookId) -> bool {
     matches!(state.hooks.get(&id), Some(Progress::Well | Progress::Failed(_)))
 }
 
-/// What takes the commands back that this rollback leaves behind, the last one first.
+/// The undo commands of this rollback, in reverse order.
 fn undos(plan: &Plan, state: &State, rollback: &Rollback) -> impl Iterator<Item = HookId> {
     let first = rollback.to_step.unwrap_or(0);
-    // One that is taken back is not begun any more, but was by this rollback.
+    // A command that this rollback has undone is no longer in `done`.
     let undone = state.hooks.keys().filter(|id| id.at == Occasion::Undo).map(|id| id.step);
     let mut steps: Vec<_> = state.done.iter().copied().chain(undone).filter(|step| *step > first).collect();
     steps.sort_unstable_by(|a, b| b.cmp(a));
@@ -115,7 +115,7 @@ fn ids(plan: &Plan, at: Occasion, step: usize) -> Vec<HookId> {
     hooks.filter(|(_, hook)| occasion(hook) == at).map(|(number, _)| HookId { at, step, number }).collect()
 }
 
-/// When a hook is done, in words.
+/// The occasion of a hook, as text.
 pub fn when(hook: &Hook) -> &'static str {
     spoken(occasion(hook))
 }
@@ -150,7 +150,7 @@ fn must(plan: &Plan, id: HookId) -> bool {
     id.at == Occasion::Command || given(plan, id).is_some_and(|hook| hook.must)
 }
 
-/// A hook in words: what it is called, and what it does.
+/// A hook as text: its name, occasion and action.
 fn words(plan: &Plan, id: HookId) -> String {
     let (name, action) = match (own(plan, id), given(plan, id)) {
         (Some((name, exec)), _) => {

@@ -1,7 +1,7 @@
-//! When a process that was called for what is due leaves its run: once there is only waiting left, its time is over, and nothing is in the middle.
+//! Decides when `cutover step` may exit: once the run only waits, its time is over, and nothing is in progress.
 //!
-//! Whatever needs someone who goes on looking is the middle of something: a write that is open, a step that settles, a guard that fails but not
-//! yet for long enough, a gate that must hold a while longer, a rollback.
+//! In progress is everything that needs continued observation: a write without an answer, a step that settles, a guard
+//! that fails but not yet for long enough, a gate that must pass a while longer, a rollback.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +15,7 @@ use crate::domain::run::event::{Freeze, Stop, Wait, WaitReason};
 use crate::domain::run::state::Phase;
 use crate::plan::model::Plan;
 
-/// Waits, or leaves.
+/// Waits, or exits.
 pub fn decide(c: &Context<'_>, orders: Orders, waits: Vec<Wait>) -> Decision {
     let Some(leave) = orders.leave else { return Decision::Wait(waits) };
     let frozen = c.state.frozen.as_ref().map_or(Stop::Waiting, |frozen| stop(frozen.reason));
@@ -26,12 +26,14 @@ pub fn decide(c: &Context<'_>, orders: Orders, waits: Vec<Wait>) -> Decision {
     last.map_or_else(|| Decision::Leave(frozen, words(frozen, &waits)), |event| Decision::Record(vec![event]))
 }
 
-/// Whether the looks of this process and of the one before it, which looked last at `last`, count as one: then its time-outs go on.
+/// Whether observations of this process and of the previous one, whose last was at `last`, count as continuous.
+/// Time-outs then continue.
 pub fn carries_on(plan: &Plan, last: Timestamp, now: Timestamp) -> bool {
     plan.strategy.observe_every.is_some_and(|every| now.duration_since(last).unsigned_abs() <= every)
 }
 
-/// Why a process that does not guard a frozen run leaves it; [`Stop::Waiting`] where it may thaw by itself.
+/// The stop reason of a process that exits instead of guarding a frozen run; [`Stop::Waiting`] if the run may unfreeze
+/// by itself.
 pub fn stop(freeze: Freeze) -> Stop {
     match freeze {
         Freeze::Drift => Stop::Drift,
@@ -42,13 +44,13 @@ pub fn stop(freeze: Freeze) -> Stop {
 
 fn middle(c: &Context<'_>, waits: &[Wait]) -> bool {
     let frozen = c.state.frozen.is_some();
-    // What can no longer take effect is decided by the next look that sees something, whoever looks.
+    // A write that can no longer take effect is decided by the next successful reading, of any process.
     let open = c.state.routes.values().filter_map(|r| r.open.as_ref()).any(|open| open.deadline >= c.now || !frozen);
     let failing = || guard::groups(c).iter().any(|(_, _, g)| matches!(g, Guard::Failing(..)));
     let waits = || waits.iter().any(|wait| holds(wait.reason, frozen));
-    // What can be measured now is measured before anybody leaves: a gate that nobody asks says nothing for ever.
+    // Measure what can be measured before the exit; otherwise the gate never gets a measurement.
     let measuring = || !metrics::questions(c.plan, c.state, &BTreeSet::new(), c.now).is_empty();
-    // Nothing follows what would be raised next where nothing is raised.
+    // Without raises, no further measurement matters.
     let moves = newer::unknown(c.plan, c.state).is_none();
     matches!(c.state.phase, Phase::RollingBack)
         || (c.state.phase == Phase::Detaching && moves)
@@ -58,7 +60,7 @@ fn middle(c: &Context<'_>, waits: &[Wait]) -> bool {
         || (moves && (measuring() || steps::in_motion(c)))
 }
 
-/// Whether a wait is the middle of something.
+/// Whether this wait means that something is in progress.
 fn holds(reason: WaitReason, frozen: bool) -> bool {
     match reason {
         WaitReason::OpenWrite
@@ -68,7 +70,7 @@ fn holds(reason: WaitReason, frozen: bool) -> bool {
         | WaitReason::Ramp
         | WaitReason::Hook
         | WaitReason::Journal => true,
-        // For a minute: then the run is frozen by it.
+        // Only for a minute: then the run freezes.
         WaitReason::Unreadable => !frozen,
         WaitReason::RaiseGate
         | WaitReason::MetricGate
@@ -82,7 +84,7 @@ fn holds(reason: WaitReason, frozen: bool) -> bool {
     }
 }
 
-/// What is waited for, and until when.
+/// The wait reasons with their ends, as a message.
 fn words(stop: Stop, waits: &[Wait]) -> String {
     let until =
         |wait: &Wait| wait.until.map_or(String::new(), |until| format!(", until {}", until.strftime("%F %T UTC")));

@@ -1,4 +1,5 @@
-//! The metric gates of a run: which are in force, what is to be measured now, what each says.
+//! The metric gates of a run: which are in force, which measurements are due, and their verdicts. Statistics belong in
+//! `metric::verdict`.
 
 use std::collections::BTreeSet;
 
@@ -25,7 +26,8 @@ pub fn in_force<'a>(plan: &'a Plan, state: &State) -> Vec<&'a MetricGate> {
     gates
 }
 
-/// A step's gate is in force while that step is on; where it moves shares, as a guard for as long as these stand.
+/// A step's gate is in force during that step. A guard on a share step also applies as long as its shares are in
+/// effect.
 fn scoped(plan: &Plan, state: &State, gate: &MetricGate) -> bool {
     let Scope::Step(number) = gate.scope else { return true };
     let on = state.step == number && state.phase != Phase::Ready;
@@ -39,14 +41,14 @@ fn new_carries(plan: &Plan, state: &State) -> bool {
     carrying(state).keys().any(|arn| state.started.groups.get(*arn).is_some_and(|g| g.cluster == plan.strategy.to))
 }
 
-/// Whether shares are being written, and do not stand yet: what is measured now is about neither the old nor the new ones.
+/// Whether shares are being written: a measurement now would belong neither to the old nor to the new shares.
 pub fn moving(plan: &Plan, state: &State) -> bool {
     state.phase == Phase::Moving
         && state.first_write.is_some()
         && context::current(plan, state).is_some_and(|kind| *kind != StepKind::Bind)
 }
 
-/// What is to be measured now, leaving out the gates that somebody measures already.
+/// The measurements that are due now, except for gates that are being measured already.
 pub fn questions(plan: &Plan, state: &State, busy: &BTreeSet<String>, now: Timestamp) -> Vec<Question> {
     if moving(plan, state) {
         return Vec::new();
@@ -74,31 +76,31 @@ fn side(state: &State, gate: &MetricGate, cluster: &str) -> Side {
     Side { cluster: cluster.to_owned(), groups: groups.into_iter().collect() }
 }
 
-/// What a gate says now.
+/// The verdict of a gate now.
 pub fn verdict(c: &Context<'_>, gate: &MetricGate) -> Verdict {
     let sides = Sides { old: &c.plan.strategy.from, new: &c.plan.strategy.to };
     let standing = Standing { sides, written: written(c.plan, c.state), advisory: advisory(c) };
     metric::verdict(gate, c.state.measured(&gate.name), &standing, c.now)
 }
 
-/// The new cluster's share as written, in percent.
+/// The new cluster's share as last confirmed, in percent.
 fn written(plan: &Plan, state: &State) -> f64 {
     let shares = state.routes.values().filter(|r| !r.gone()).map(|r| goal::shares_of(r, r.split()));
     shares.filter_map(|s| s.get(&plan.strategy.to).copied()).fold(0.0, f64::max)
 }
 
-/// Why the groups' requests say little about the shares, where that is so.
+/// Why request counts of the groups do not reflect the shares, if so.
 fn advisory(c: &Context<'_>) -> Option<String> {
     if let Some(route) = c.state.routes.values().find(|r| r.start.content.sticky().is_some()) {
-        return Some(format!("clients are sticky on {}, and stay with their group", route.start.label));
+        return Some(format!("{} has stickiness: clients stay with their group", route.start.label));
     }
     let ours = |arn: &str| c.state.started.groups.contains_key(arn);
     let feeds = |live: &Found| live.content.split.members.iter().any(|m| m.weight != Some(0) && ours(&m.id));
     let other = c.watch.census.iter().find(|route| !c.state.routes.contains_key(&route.id) && feeds(route))?;
-    Some(format!("{} sends requests to the same groups, and is not moved", other.label))
+    Some(format!("{} sends requests to the same groups and is not part of the run", other.label))
 }
 
-/// Changes of what the gates say, to be recorded with their reasons.
+/// Changes of verdicts, to be recorded with their reasons.
 pub fn news(c: &Context<'_>) -> Vec<Event> {
     if moving(c.plan, c.state) {
         return Vec::new();
@@ -107,14 +109,14 @@ pub fn news(c: &Context<'_>) -> Vec<Event> {
     let changed = gates.filter_map(|gate| {
         let said = c.state.said(&gate.name);
         let Verdict { call, why } = verdict(c, gate);
-        // Before the first measurement there is nothing to say.
+        // There is no verdict before the first measurement.
         let new = said != Some(call) && !(said.is_none() && c.state.measured(&gate.name).is_empty());
         new.then(|| Event::Judged { gate: gate.name.clone(), call, why, dry_run: gate.dry_run })
     });
     changed.collect()
 }
 
-/// The first guard that has failed, by its name, and why.
+/// The name of the first guard that failed, and why.
 pub fn failed(c: &Context<'_>) -> Option<(String, String)> {
     let gates = in_force(c.plan, c.state).into_iter().filter(|g| g.guard && !g.dry_run);
     gates
@@ -123,9 +125,9 @@ pub fn failed(c: &Context<'_>) -> Option<(String, String)> {
         .map(|(gate, v)| (gate.name.clone(), v.why))
 }
 
-/// What the gates that must pass before the current step goes on still say, as waits; empty where all pass.
+/// The gates that must pass before the current step continues and do not, as waits; empty if all pass.
 pub fn short(c: &Context<'_>) -> Vec<Wait> {
-    // A pause is held by its own gates only; what gives the new cluster less, by none.
+    // A pause needs only its own gates; a step that lowers the new cluster's share needs none.
     let own = match c.kind() {
         Some(StepKind::Bake(_) | StepKind::Exec(_)) => true,
         Some(StepKind::Shares(shares))
@@ -141,7 +143,8 @@ pub fn short(c: &Context<'_>) -> Vec<Wait> {
     let gates = gates.filter(|g| !own || g.scope == Scope::Step(c.state.step));
     let waits = gates.filter_map(|gate| {
         let Verdict { call, why } = verdict(c, gate);
-        let message = || format!("gate {} {}: {why}", gate.name, if call == Call::Fail { "fails" } else { "holds" });
+        let message =
+            || format!("gate {} {}: {why}", gate.name, if call == Call::Fail { "fails" } else { "does not pass yet" });
         (call != Call::Pass).then(|| Wait { reason: WaitReason::MetricGate, message: message(), until: None })
     });
     waits.collect()

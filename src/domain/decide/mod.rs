@@ -1,7 +1,7 @@
-//! The only place where it is determined what happens next.
+//! The only place that decides what happens next.
 //!
-//! [`decide`] looks at a [`Context`] and returns one [`Decision`]. The shell carries it out and asks again. No I/O belongs here, and no
-//! vendor's word.
+//! [`decide`] takes a [`Context`] and returns one [`Decision`]. The engine executes it and asks again. No I/O and no
+//! vendor types belong here.
 
 mod bake;
 mod carrying;

@@ -1,28 +1,31 @@
-//! A run of a newer version than this build: it is reported, guarded, paused and rolled back, and nothing of it is raised.
+//! Runs that a newer version wrote: they are reported, guarded, paused and rolled back, but never raised.
 
 use crate::domain::run::event::{Wait, WaitReason};
 use crate::domain::run::state::State;
 use crate::plan::model::Plan;
 
-/// What this build does not know in a run, and which version does; `None`: it knows all of it.
+/// The parts of a run that this build does not know, and the version that does; `None` if it knows everything.
 pub fn unknown(plan: &Plan, state: &State) -> Option<String> {
     let all = plan.newer.len() + state.newer.len();
     let first = state.newer.first().or(plan.newer.first())?;
     let more = if all > 1 { format!(" (and {} more)", all - 1) } else { String::new() };
     let tool = if state.tool.is_empty() {
-        "the cutover that began it".to_owned()
+        "the version of cutover that started it".to_owned()
     } else {
         format!("cutover {} or later", state.tool)
     };
-    Some(format!("this run is newer than this cutover {}: {first}{more}; go on with {tool}", env!("CARGO_PKG_VERSION")))
+    Some(format!(
+        "this run needs a newer cutover than {}: {first}{more}; continue with {tool}",
+        env!("CARGO_PKG_VERSION")
+    ))
 }
 
-/// The reason to raise nothing in such a run.
+/// The wait that stops raises in such a run.
 pub fn wait(plan: &Plan, state: &State) -> Option<Wait> {
     let message = unknown(plan, state)?;
     Some(Wait {
         reason: WaitReason::Newer,
-        message: format!("{message}; until then it is only guarded, and can be rolled back"),
+        message: format!("{message}; until then it is only guarded and can be rolled back"),
         until: None,
     })
 }

@@ -1,4 +1,4 @@
-//! What happens next: first what the world did to us, then what protects the traffic, then what moves it.
+//! The order of decisions: first what was observed, then what protects the traffic, then what moves it.
 
 use super::context::Context;
 use super::decision::{Decision, Orders};
@@ -15,7 +15,7 @@ pub fn decide(c: &Context<'_>, orders: Orders) -> Decision {
     }
 }
 
-/// What happens next, whoever waits for how long.
+/// The decision, regardless of when this process exits.
 fn next(c: &Context<'_>, orders: Orders) -> Decision {
     if let Some(outcome) = c.state.finished {
         return Decision::Done(outcome);

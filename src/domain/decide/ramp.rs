@@ -1,7 +1,7 @@
-//! A way back in parts, for an old cluster that has grown cold: between two of them time, and a look at its health.
+//! A rollback in stages, for an old cluster that needs time to scale up: between two stages it waits and checks health.
 //!
-//! Nobody is made to go this way: `rollback` without parts goes all of it at once. So what is not known to be well is waited for here, for as
-//! long as it takes. Only where the traffic is on a group without any healthy target is there nothing to be gained by waiting.
+//! This is optional: a plain `rollback` restores everything at once. So a stage waits as long as the old cluster is not
+//! known to be healthy. The exception: traffic on a group without healthy targets gains nothing by waiting.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ use crate::domain::health::gate::{self, Guard};
 use crate::domain::run::event::{Event, WaitReason};
 use crate::domain::run::state::Ramping;
 
-/// What follows a part that reads back right on every route that it can be written to.
+/// The decision after a stage was read back on every route that can be written.
 pub fn next(c: &Context<'_>, ramp: &Ramping) -> Decision {
     let home: BTreeSet<&str> = c.state.routes.values().flat_map(|route| way_back::carriers(c.state, route)).collect();
     if let Some(dead) = dead(c, &home) {
@@ -24,18 +24,23 @@ pub fn next(c: &Context<'_>, ramp: &Ramping) -> Decision {
     let percent = ramp.ramp.percents.iter().copied().find(|p| *p > ramp.percent).unwrap_or(100);
     let due = later(written, std::time::Duration::from_secs(ramp.ramp.every));
     if c.now < due {
-        return wait(WaitReason::Ramp, format!("{} % of the way back; {percent} % is next", ramp.percent), Some(due));
+        return wait(
+            WaitReason::Ramp,
+            format!("rollback at {} %; the next stage is {percent} %", ramp.percent),
+            Some(due),
+        );
     }
     let mut unseen = Vec::new();
     for group in home {
         if c.watch.unreadable.contains_key(group) {
-            let message = format!("{percent} % of the way back waits: the health of {} cannot be read", c.name(group));
+            let message =
+                format!("the rollback waits before {percent} %: the health of {} cannot be read", c.name(group));
             return wait(WaitReason::Unreadable, message, None);
         }
         if c.watch.of(group).back().is_none_or(|sample| sample.at < written) {
             unseen.push(group.to_owned());
         } else if let Some(why) = unwell(c, group, percent) {
-            let message = format!("{percent} % of the way back waits: {} {why}", c.name(group));
+            let message = format!("the rollback waits before {percent} %: {} {why}", c.name(group));
             return wait(WaitReason::Ramp, message, None);
         }
     }
@@ -46,19 +51,19 @@ pub fn next(c: &Context<'_>, ramp: &Ramping) -> Decision {
     }
 }
 
-/// A group that has traffic still, and nobody to serve it.
+/// A group that still has traffic and has no healthy target.
 fn dead<'a>(c: &Context<'a>, home: &BTreeSet<&str>) -> Option<&'a str> {
     let known = |group: &str| !c.watch.unreadable.contains_key(group) && c.watch.healthy(group) == Some(0);
     carrying(c.state).into_keys().find(|group| !home.contains(group) && known(group))
 }
 
-/// Why a group of the old side could not take this much of the traffic; by the same measure as the guard's.
+/// Why a group of the old cluster cannot take this share, by the guard's criteria.
 fn unwell(c: &Context<'_>, group: &str, share: u32) -> Option<String> {
     let gates = &c.plan.strategy.gates;
     let total = carrying::family_total(c, group);
     match gate::guard(c.watch.of(group), &gates.guard, share, total, gates.raise.capacity, c.now) {
         Guard::Fine => None,
         Guard::Failing(_, why) | Guard::Failed(why) => Some(why),
-        Guard::Unknown => Some("was not seen yet".into()),
+        Guard::Unknown => Some("was not read yet".into()),
     }
 }

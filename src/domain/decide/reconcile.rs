@@ -1,4 +1,5 @@
-//! What the last reading of each route says: writes that took effect or never will, and changes that were not ours.
+//! Compares the last reading of each route with the state: detects writes that took effect or never will, and drift.
+//! Only records; never writes.
 
 use jiff::Timestamp;
 
@@ -8,13 +9,13 @@ use crate::domain::run::event::{Event, RouteStart, WriteResult};
 use crate::domain::run::state::{Open, Phase, Route, State};
 use crate::domain::traffic::{Content, Found, RouteId, Split, Unreadable};
 
-/// What must be journalled before anything else is decided.
+/// The events to journal before anything else is decided.
 pub fn events(c: &Context<'_>) -> Vec<Event> {
     let routes = c.state.routes.values().filter_map(|route| event(c, route));
     routes.chain(appeared(c)).collect()
 }
 
-/// Rules that were made since the start and carry traffic to a group that the run moves it away from.
+/// Rules that were created since the start and forward traffic to a group of the old cluster.
 fn appeared(c: &Context<'_>) -> Vec<Event> {
     let (Some(others), false) =
         (&c.state.started.others, matches!(c.state.phase, Phase::RollingBack | Phase::Detaching))
@@ -28,7 +29,7 @@ fn appeared(c: &Context<'_>) -> Vec<Event> {
     starts.map(|route| Event::Appeared { route: Box::new(route) }).collect()
 }
 
-/// A newcomer as a route of the run: of the workload whose group it carries traffic to.
+/// A new rule as a route of the run, with the workload whose group it forwards to.
 fn start(state: &State, live: &Found) -> Option<RouteStart> {
     let split = live.content.forwards()?;
     let left = |route: &&Route| route.start.groups.values().any(|id| route.original().carries(id) && split.carries(id));
@@ -61,15 +62,15 @@ fn event(c: &Context<'_>, route: &Route) -> Option<Event> {
     }
 }
 
-/// A write without an answer: a read decides it, at the latest the first one after its deadline.
+/// A write without an answer is decided by a reading, at the latest the first one after its deadline.
 fn opened(route: &Route, open: &Open, live: &Content, at: Timestamp) -> Option<Event> {
     let over = at > open.deadline;
     if live.forwards().is_some_and(|split| route.outdated(split, at)) {
-        // It may be of the time before the write that this one was sent after, also where that is just what this one wants.
+        // The reading may be older than an earlier write, even if it shows what this write sets.
         return None;
     }
     if open.pending && !over {
-        // A crash left it: whatever was sent may still be under way.
+        // After a crash, any of the writes may still take effect.
         return only(open)
             .filter(|set| is(live, route, set))
             .map(|_| outcome(route, WriteResult::Applied, Some(live.split.clone()), None));
@@ -81,9 +82,9 @@ fn opened(route: &Route, open: &Open, live: &Content, at: Timestamp) -> Option<E
     if live.same(&route.known) {
         return over.then(|| outcome(route, WriteResult::Failed, None, Some("it never took effect".into())));
     }
-    // What was sent can no longer come, and what is there is known to be someone else's: nothing of ours is open.
+    // The write can no longer take effect, and the live content is known drift: close the write.
     drifted(route, live)
-        .or_else(|| over.then(|| outcome(route, WriteResult::Failed, None, Some("someone else's is there".into()))))
+        .or_else(|| over.then(|| outcome(route, WriteResult::Failed, None, Some("someone else wrote over it".into()))))
 }
 
 fn only(open: &Open) -> Option<&Split> {

@@ -1,5 +1,5 @@
-//! The way back: derived from what was done, never authored. Restoring writes wait for no gate; the end waits for a read that shows every
-//! route right, later than the deadline of every write that was never answered.
+//! The rollback, derived from the journal. Restoring writes wait for no gate. The end waits for a reading that shows
+//! every route restored, later than the deadline of every write without an answer. Target splits belong in `goal`.
 
 use super::context::Context;
 use super::decision::{Batch, Decision, wait};
@@ -15,7 +15,7 @@ pub fn decide(c: &Context<'_>) -> Decision {
     let Some(rollback) = &c.state.rollback else { return Decision::Wait(Vec::new()) };
     let routes = first_things_first(c.plan, c.state);
     let Tally { writes, open, unread, mut left, mut lost } = Tally::of(routes, |route| standing(c, route, rollback));
-    // The first write goes first; where nothing can be written, this process leaves, and a hook would not live to its end.
+    // The first write comes first. If nothing can be written, this process exits and a hook would be cut off.
     if (rollback.wrote || (writes.is_empty() && left.is_empty()))
         && let Some(call) = hooks::beside(c.plan, c.state)
     {
@@ -27,14 +27,13 @@ pub fn decide(c: &Context<'_>) -> Decision {
     if let Some(until) = open {
         return wait(
             WaitReason::OpenWrite,
-            "every route reads back right; a write that was never answered may still come",
+            "every route is restored, but an earlier write without an answer can still take effect",
             Some(until),
         );
     }
     if unread.is_some() {
         let blind = hold::blind(c.state, c.watch).map(|wait| Decision::Wait(vec![wait]));
-        return blind
-            .unwrap_or_else(|| wait(WaitReason::Unreadable, "a rule that was deleted is looked for once more", None));
+        return blind.unwrap_or_else(|| wait(WaitReason::Unreadable, "a deleted rule is read once more", None));
     }
     if let Some(ramping) = rollback.part().filter(|_| left.len() + lost.len() < c.state.routes.len()) {
         return ramp::next(c, ramping);
@@ -51,7 +50,8 @@ pub fn decide(c: &Context<'_>) -> Decision {
     Decision::Leave(Stop::Stuck, stuck(&left))
 }
 
-/// Default actions first, they take what no rule takes; then the routes of which the largest share has to come back.
+/// Default actions first, because they take all requests that match no rule; then the routes with the largest share to
+/// restore.
 fn first_things_first<'a>(plan: &Plan, state: &'a State) -> Vec<&'a Route> {
     let moved = |route: &Route| -> i64 {
         let now = goal::shares_of(route, route.split());
@@ -63,7 +63,7 @@ fn first_things_first<'a>(plan: &Plan, state: &'a State) -> Vec<&'a Route> {
             .clusters
             .iter()
             .map(|c| was.get(&c.name).copied().unwrap_or(0.0) - now.get(&c.name).copied().unwrap_or(0.0));
-        // Thousandths of a percent: an order needs no more.
+        // In thousandths of a percent, precise enough for sorting.
         #[allow(clippy::cast_possible_truncation)]
         let all = (lost.filter(|l| *l > 0.0).sum::<f64>() * 1000.0) as i64;
         all
@@ -78,16 +78,16 @@ fn standing(c: &Context<'_>, route: &Route, rollback: &Rollback) -> Standing {
         return if matches!(unread(c, route), Some(Unreadable::NotFound(_))) {
             Standing::Lost("the rule was deleted".into())
         } else {
-            Standing::Unread("it was deleted, as far as is known".into())
+            Standing::Unread("it was deleted when it was last read".into())
         };
     }
-    // What a person asked for and cannot be had is not asked for again.
+    // A rollback that an operator requested ends without what is impossible, instead of waiting for it.
     let never = |why: String| if rollback.automatic { Standing::Left(why) } else { Standing::Lost(why) };
     if rollback.automatic
         && let Some(live) = route.changed()
     {
         return Standing::Left(format!(
-            "someone else changed it, it is left alone: {}",
+            "someone else changed it, it is not written: {}",
             spelled(route, live.forwards())
         ));
     }
@@ -96,22 +96,22 @@ fn standing(c: &Context<'_>, route: &Route, rollback: &Rollback) -> Standing {
     }
     let reading = standing::reading(c, route).and_then(|r| r.value.as_ref().ok());
     if reading.is_some_and(|content| content.forwards().is_none()) {
-        return never("someone else made it something that forwards nowhere".into());
+        return never("someone else changed it to an action that forwards nowhere".into());
     }
     let live = reading.and_then(Content::forwards).unwrap_or(route.split());
-    // A write that nobody heard of may have attached a group, which then stays attached.
+    // A write without an answer may have attached a group, which then stays attached.
     let sent = route.open.as_ref().and_then(|open| open.sets.last()).filter(|_| reading.is_none());
     let goal = match goal::back(c.plan, c.state, route, rollback, sent.unwrap_or(live)) {
         Ok(goal) => goal,
         Err(e) => return never(e.to_string()),
     };
-    // What was confirmed or read before the rollback began, or by another process, is no read-back; the writer reads before it writes.
+    // A reading from before the rollback, or of another process, is not a read-back; the writer reads before it writes.
     let read = reading.is_some() && c.watch.routes.get(&route.start.id).is_some_and(|r| r.at >= rollback.since);
     let right =
         live.same(&goal) && route.split().same(&goal) && (read || route.read_back) && !route.outdated(live, c.now);
     match &route.open {
         None if right => Standing::Right,
-        // A late read may show what a write without an answer was to restore: then it is written again.
+        // A late reading may show the value that this write restores: then write again.
         Some(open) if live.same(&goal) && !open.pending && !route.outdated(live, c.now) => {
             if c.now <= open.deadline {
                 Standing::Open(open.deadline)
@@ -120,18 +120,18 @@ fn standing(c: &Context<'_>, route: &Route, rollback: &Rollback) -> Standing {
             }
         }
         _ if c.watch.refused.contains_key(&route.start.id) => {
-            Standing::Left(format!("the write is refused: {}", c.watch.refused[&route.start.id]))
+            Standing::Left(format!("the write is rejected: {}", c.watch.refused[&route.start.id]))
         }
         _ if !rollback.force && rollback.to_step.is_none() && way_back::none(c.state, route, c.watch) => {
             Standing::Left(
-                "the way back has no healthy target; `cutover rollback --force` goes there all the same".into(),
+                "the old cluster has no healthy target for it; `cutover rollback --force` restores it anyway".into(),
             )
         }
         _ => Standing::Wrong(Write { route: route.start.id.clone(), expect: None, set: goal }),
     }
 }
 
-/// Why the last look, later than all that we did to the route, could not read it.
+/// Why the last reading, if it is newer than the route's last event, failed.
 fn unread<'a>(c: &Context<'a>, route: &Route) -> Option<&'a Unreadable> {
     standing::reading(c, route)?.value.as_ref().err()
 }
@@ -142,7 +142,7 @@ fn spelled(route: &Route, split: Option<&Split>) -> String {
 }
 
 fn stuck(left: &[String]) -> String {
-    format!("everything else is back, but these routes are not: {}", left.join("; "))
+    format!("these routes are not restored, all others are: {}", left.join("; "))
 }
 
 fn finished(plan: &Plan, state: &State, rollback: &Rollback, left: Vec<String>) -> Event {
@@ -150,7 +150,7 @@ fn finished(plan: &Plan, state: &State, rollback: &Rollback, left: Vec<String>) 
     Event::Finished { outcome, remarks: remarks(plan, state, rollback), left }
 }
 
-/// Cookies that still lead to the new cluster.
+/// The remark about cookies that still lead to the new cluster.
 fn remarks(plan: &Plan, state: &State, rollback: &Rollback) -> Vec<String> {
     let keeps = plan.strategy.rollback_stickiness == RollbackStickiness::Keep || !rollback.automatic;
     let sticky = state.routes.values().filter(|r| keeps && goal::sticky_clients(plan, state, r));

@@ -1,4 +1,4 @@
-//! How the routes of a run stand to what is wanted of them, and what that comes to over all of them.
+//! Compares the routes of a run with their targets, and sums the results up. Shared by rollback and detach.
 
 use jiff::Timestamp;
 
@@ -7,39 +7,39 @@ use crate::domain::run::event::Write;
 use crate::domain::run::state::Route;
 use crate::domain::traffic::{Content, Reading};
 
-/// How a route stands.
+/// How a route compares with its target.
 pub enum Standing {
-    /// As it is to be, and read so.
+    /// It has its target, confirmed by a reading.
     Right,
-    /// Right by the last read, but until then an older write may still come.
+    /// It had its target at the last reading, but until this time an older write may still take effect.
     Open(Timestamp),
-    /// To be written.
+    /// It has to be written.
     Wrong(Write),
-    /// Not read since the last thing that happened to it, and why.
+    /// It was not read since its last event; the reason.
     Unread(String),
-    /// Not to be written as things are, and why: the run stays, for whoever changes that.
+    /// It cannot be written now, and why. The run stays open until an operator fixes that.
     Left(String),
-    /// Nothing that this run could ever put right, and why: it ends without it.
+    /// It can never be written by this run, and why. The run ends without it.
     Lost(String),
 }
 
-/// How all of them stand.
+/// The sum over all routes.
 #[derive(Default)]
 pub struct Tally {
-    /// What is to be written, in the order of the routes.
+    /// The writes, in the order of the routes.
     pub writes: Vec<Write>,
-    /// Until when older writes may still come.
+    /// The latest time at which an older write may still take effect.
     pub open: Option<Timestamp>,
     /// A route that was not read, and why.
     pub unread: Option<String>,
-    /// Routes that are left alone, each with why.
+    /// Routes that cannot be written now, each with the reason.
     pub left: Vec<String>,
-    /// Routes that are given up, each with why.
+    /// Routes that this run gives up, each with the reason.
     pub lost: Vec<String>,
 }
 
 impl Tally {
-    /// Counts the routes in their order.
+    /// Sums the routes up, in their order.
     pub fn of<'a>(routes: impl IntoIterator<Item = &'a Route>, standing: impl Fn(&Route) -> Standing) -> Self {
         let mut tally = Self::default();
         for route in routes {
@@ -57,7 +57,7 @@ impl Tally {
     }
 }
 
-/// The last reading of a route, if it is later than all that happened to it.
+/// The last reading of a route, if it is newer than the route's last event.
 pub fn reading<'a>(c: &Context<'a>, route: &Route) -> Option<&'a Reading<Content>> {
     c.watch.routes.get(&route.start.id).filter(|r| r.at >= route.touched)
 }

@@ -1,4 +1,4 @@
-//! The steps themselves, once nothing holds them.
+//! The steps themselves, when no freeze, pause or failed guard prevents them.
 
 use super::context::Context;
 use super::decision::{Decision, Orders, wait};
@@ -31,7 +31,7 @@ fn begin(c: &Context<'_>, orders: Orders) -> Decision {
             return decision;
         }
         let stayed = |start: &RouteStart| {
-            format!("{} was made during the run and was not moved: it still forwards to the old groups", start.label)
+            format!("{} was created during the run and was not moved: it still forwards to the old groups", start.label)
         };
         let remarks = c.state.newcomers.values().map(stayed).collect();
         return Decision::Record(vec![Event::Finished { outcome: Outcome::Completed, remarks, left: Vec::new() }]);
@@ -40,7 +40,7 @@ fn begin(c: &Context<'_>, orders: Orders) -> Decision {
         return Decision::Leave(
             Stop::Waiting,
             format!(
-                "stopped before step {} ({}), as asked; nobody guards the traffic now",
+                "stopped before step {} ({}), as requested by --until; nobody guards the traffic now",
                 step.number,
                 words::label(step)
             ),
@@ -60,7 +60,7 @@ fn begin(c: &Context<'_>, orders: Orders) -> Decision {
     Decision::Record(vec![Event::StepStarted { step: step.number, kind, label: words::label(step) }])
 }
 
-/// A command; then the metric gates of its step, as at the end of a pause.
+/// Runs a command, then requires the metric gates of its step, as after a pause.
 fn working(c: &Context<'_>) -> Decision {
     hooks::step(c, Occasion::Command)
         .or_else(|| gates::gated(c))
@@ -116,8 +116,8 @@ fn baking(c: &Context<'_>) -> Decision {
     Decision::Wait(waits)
 }
 
-/// Whether a step that moves is in the middle: some of its routes are written and others not, or a gate only has to hold for a while yet.
-/// A gate that lacks something says nothing about when it will not.
+/// Whether a step that moves shares is in progress: only some of its routes are written, or its gate only has to pass a
+/// while longer. A gate that lacks targets has no known end, so it does not count.
 pub fn in_motion(c: &Context<'_>) -> bool {
     if c.state.phase != Phase::Moving || c.state.held() || unbegun(c).is_some() {
         return false;
@@ -174,7 +174,7 @@ fn moving(c: &Context<'_>) -> Decision {
     hooks::step(c, after).unwrap_or_else(|| Decision::Record(vec![Event::StepDone { step: c.state.step }]))
 }
 
-/// The routes that are not yet as the current step wants them, with what they are to be; or why that cannot be spelled.
+/// The routes that differ from the current step's target, with that target; or why the weights cannot express it.
 fn pending<'a>(plan: &Plan, state: &'a State) -> Result<Vec<(&'a Route, Split)>, String> {
     let mut pending = Vec::new();
     for route in state.routes.values().filter(|r| !r.gone()) {
@@ -187,7 +187,7 @@ fn pending<'a>(plan: &Plan, state: &'a State) -> Result<Vec<(&'a Route, Split)>,
     Ok(pending)
 }
 
-/// Moves the routes that still need it, if the groups that it raises can take it.
+/// Writes the routes that still need it, if the groups that it raises are ready.
 fn shift(c: &Context<'_>, mut pending: Vec<(&Route, Split)>, bind: bool) -> Decision {
     if c.state.first_write.is_some_and(|first| later(first, c.plan.strategy.gates.timeout) <= c.now) {
         let (route, _) = &pending[0];
@@ -207,7 +207,7 @@ fn shift(c: &Context<'_>, mut pending: Vec<(&Route, Split)>, bind: bool) -> Deci
         return Decision::Wait(vec![wait]);
     }
     if !bind && let Some(decision) = gates::raise(c, &gates::raised(c.state, &pending), c.state.step) {
-        // A step that is written in part goes on where it may: one group holds up no route that others serve.
+        // A partly written step continues where it can: a group that is not ready blocks only its own routes.
         let goes_on = c.state.first_write.is_some() && matches!(decision, Decision::Wait(_));
         let clear = |route: &(&Route, Split)| {
             gates::lacking(c, &gates::raised(c.state, std::slice::from_ref(route)), c.state.step).is_none()
@@ -217,7 +217,7 @@ fn shift(c: &Context<'_>, mut pending: Vec<(&Route, Split)>, bind: bool) -> Deci
             return decision;
         }
     }
-    // Once the shares have begun to move, nothing can be measured of them; the guard goes on.
+    // While shares are being written, nothing can be measured; the guard continues.
     if !bind
         && c.state.first_write.is_none()
         && let Some(decision) = gates::gated(c)
@@ -227,17 +227,17 @@ fn shift(c: &Context<'_>, mut pending: Vec<(&Route, Split)>, bind: bool) -> Deci
     let open = pending.iter().filter_map(|(r, _)| r.open.as_ref()).map(|o| o.deadline).max();
     let ready = pending.into_iter().filter(|(r, _)| r.open.is_none()).collect();
     gates::batch_over(c.state, ready).unwrap_or_else(|| {
-        wait(WaitReason::OpenWrite, "a write was never answered; it is decided once it can no longer take effect", open)
+        wait(WaitReason::OpenWrite, "a write got no answer; the run waits until it can no longer take effect", open)
     })
 }
 
-/// Why the writes of the current step may not begin now, though the step did: its gate took too long, or nobody went on with it in time. One that
-/// is written in part goes on to its end.
+/// Why the first write of the current step must wait for a window, although the step has started (its gate took too
+/// long, or the run was paused). A partly written step continues to its end.
 fn unbegun(c: &Context<'_>) -> Option<Wait> {
     if c.state.first_write.is_some() { None } else { hours::wait(&c.plan.strategy, c.state.step, c.now) }
 }
 
-/// `bind`, once the groups are attached: the bindings, then the raise gate at the first share to come.
+/// For `bind`, after the groups are attached: the bindings, then the raise gate of the first share step.
 fn bound(c: &Context<'_>) -> Option<Decision> {
     let key = |b: &crate::domain::run::event::BindingStart| {
         (b.cluster.clone(), format!("{}/{}", b.binding.namespace, b.binding.name))
@@ -245,7 +245,7 @@ fn bound(c: &Context<'_>) -> Option<Decision> {
     let missing: Vec<_> =
         c.state.started.bindings.iter().filter(|b| !c.state.bound.contains(&key(b))).cloned().collect();
     if !missing.is_empty() {
-        // Between two tries it waits, and says why, however long a try takes.
+        // Between two attempts it waits with the reason, however long an attempt takes.
         return Some(if c.watch.unbound.is_empty() {
             Decision::Bind(missing)
         } else {

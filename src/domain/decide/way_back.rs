@@ -1,4 +1,4 @@
-//! Could the groups of the start take the traffic again?
+//! The way back: whether the groups of the start could take the traffic again. Only counts; `guard` decides.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use crate::domain::run::state::{Route, State};
 use crate::domain::run::watch::Watch;
 use crate::plan::model::ClusterName;
 
-/// What a cluster of the start has now, of what it had then.
+/// Healthy targets of a cluster now and at the start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WayBack {
     /// The cluster.
@@ -17,7 +17,7 @@ pub struct WayBack {
     pub baseline: u32,
 }
 
-/// The way back, by cluster that carried traffic at the start.
+/// The way back, for each cluster that carried traffic at the start.
 pub fn way_back(state: &State, watch: &Watch) -> Vec<WayBack> {
     let mut all: BTreeMap<&str, WayBack> = BTreeMap::new();
     let mut groups: Vec<_> = state.routes.values().flat_map(|route| carriers(state, route)).collect();
@@ -36,7 +36,7 @@ pub fn way_back(state: &State, watch: &Watch) -> Vec<WayBack> {
     all.into_values().collect()
 }
 
-/// Groups that carry a route's traffic once it is rolled back.
+/// Groups that carry a route's traffic after a rollback.
 pub fn carriers<'a>(state: &'a State, route: &'a Route) -> Vec<&'a str> {
     let carries = |cluster: &str, arn: &str| match &state.started.start {
         Some(shares) => shares.get(cluster).is_some_and(|s| *s > 0),
@@ -45,13 +45,13 @@ pub fn carriers<'a>(state: &'a State, route: &'a Route) -> Vec<&'a str> {
     route.start.groups.iter().filter(|(c, arn)| carries(c, arn)).map(|(_, arn)| arn.as_str()).collect()
 }
 
-/// Whether a route certainly has no healthy target to go back to. Unknown is not none.
+/// Whether a route is known to have no healthy target for a rollback. Unreadable health does not count as none.
 pub fn none(state: &State, route: &Route, watch: &Watch) -> bool {
     let groups = carriers(state, route);
     !groups.is_empty() && groups.iter().all(|arn| healthy(watch, arn) == Some(0))
 }
 
-/// Healthy targets now, if they can be read.
+/// Healthy targets now; `None` if unreadable.
 fn healthy(watch: &Watch, arn: &str) -> Option<u32> {
     if watch.unreadable.contains_key(arn) { None } else { watch.healthy(arn) }
 }

@@ -1,20 +1,20 @@
-//! Steps and commands, in the plan's own words.
+//! Steps and commands as text, with the terms of the plan.
 
 use crate::base::{duration, text};
 use crate::plan::model::hook::Action;
 use crate::plan::model::{Step, StepKind};
 
-/// The longest that is shown of a command.
+/// Maximum length of a displayed command, in characters.
 const LONG: usize = 120;
 
-/// A step's name, or what it does, in the plan's own words.
+/// A step's name and action, with the terms of the plan.
 pub fn label(step: &Step) -> String {
     let what = match &step.kind {
         StepKind::Bind => "bind".into(),
         StepKind::Shares(shares) => shares.iter().map(|(c, s)| format!("{c} {s} %")).collect::<Vec<_>>().join(", "),
         StepKind::Bake(d) => format!("pause {}", duration::show(*d)),
         StepKind::Exec(exec) => format!("exec {}", line(&exec.command)),
-        StepKind::Unknown => "a step that this cutover does not know".into(),
+        StepKind::Unknown => "a step that this version does not know".into(),
         StepKind::Approval(None) => "pause until promoted".into(),
         StepKind::Approval(Some(text)) => format!("approval: {text}"),
     };
@@ -23,11 +23,11 @@ pub fn label(step: &Step) -> String {
     step.name.as_ref().map_or(what.clone(), |name| format!("{name} ({what})"))
 }
 
-/// What is done, in words.
+/// An action as text.
 pub fn action(action: &Action) -> String {
     match action {
         Action::Exec(words) => line(words),
-        // A query, a user and a path may hold what is nobody's business: the addresses of webhooks are secrets.
+        // A query, a user name or a path may be secret: webhook addresses are.
         Action::Http { url, .. } => {
             let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
             let host = rest.split(['/', '?', '#']).next().unwrap_or(rest);
@@ -36,7 +36,7 @@ pub fn action(action: &Action) -> String {
     }
 }
 
-/// A command line.
+/// A command line as text, shortened.
 pub fn line(words: &[String]) -> String {
     text::line(&words.join(" "), LONG)
 }

@@ -78,7 +78,7 @@ async fn without_requests_nothing_is_raised() {
     let lines = theatre.lines();
     assert!(
         lines.contains("of the 1000000 requests that a verdict needs")
-            && lines.contains("not ready within 20m: gate errors holds"),
+            && lines.contains("not ready within 20m: gate errors does not pass yet"),
         "{lines}"
     );
 }

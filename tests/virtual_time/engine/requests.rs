@@ -150,10 +150,7 @@ async fn abort_to_a_step_with_more_traffic_is_refused_and_names_it() {
     let ending = ask(&mut theatre, vec![(fifth, Request::Abort { by: by(), to_step: Some(2) })]).await;
     assert_eq!(word(&ending), "completed", "{}", theatre.lines());
     let said = theatre.lines();
-    assert!(
-        said.contains("step 2 has b at 50 %") && said.contains("has it at 20 % now; what goes back waits for no gate"),
-        "{said}"
-    );
+    assert!(said.contains("step 2 gives b 50 %") && said.contains("has it at 20 % now: that is a raise"), "{said}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,4 +1,4 @@
-//! Why a step may not begin yet, as the plan's windows, blackouts and `notBefore` say.
+//! Applies windows, blackouts and `notBefore` to the start of a step. Calendar arithmetic belongs in `base::hours`.
 
 use jiff::Timestamp;
 
@@ -8,7 +8,7 @@ use crate::domain::run::event::{Wait, WaitReason};
 use crate::plan::model::Strategy;
 use crate::plan::schedule::{need, raises};
 
-/// Why a step may not begin at this time, and from when on it may; `None`: it may.
+/// Why a step may not start now, and when it may; `None`: it may start now.
 pub fn wait(strategy: &Strategy, number: usize, now: Timestamp) -> Option<Wait> {
     let hours = &strategy.hours;
     let until = |message: String, until| Some(Wait { reason: WaitReason::Window, message, until });
@@ -28,16 +28,16 @@ pub fn wait(strategy: &Strategy, number: usize, now: Timestamp) -> Option<Wait> 
         Some(Blackout { from, to, reason, .. }) => {
             let reason = reason.as_ref().map(|r| format!(" ({r})")).unwrap_or_default();
             format!(
-                "a blackout from {} to {}{reason} leaves no {long} for step {number}",
+                "a blackout from {} to {}{reason} leaves no room for step {number}, which takes {long}",
                 spell(hours, *from),
                 spell(hours, *to)
             )
         }
-        None => format!("step {number} and the pause after it take {long}, and fit into no window before"),
+        None => format!("step {number} and the pause after it take {long} and do not fit into a window now"),
     };
     match begins {
-        Some(begins) => until(format!("{why}; it begins {}", spell(hours, begins)), Some(begins)),
-        None => until(format!("{why}; nor do they in the next two years"), None),
+        Some(begins) => until(format!("{why}; it starts {}", spell(hours, begins)), Some(begins)),
+        None => until(format!("{why}; no start is possible in the next two years"), None),
     }
 }
 

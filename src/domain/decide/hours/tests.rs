@@ -13,7 +13,7 @@ fn at(text: &str) -> Timestamp {
     text.parse().expect("a time")
 }
 
-/// From nine to a time, on weekdays.
+/// A window on weekdays from nine to this time.
 fn office(to: (i8, i8)) -> Hours {
     let zone = zone("UTC").expect("a zone");
     let window = Window { days: WEEKDAYS.into(), from: time(9, 0, 0, 0), to: Some(time(to.0, to.1, 0, 0)), zone };
@@ -31,7 +31,8 @@ fn only_what_raises_waits_and_it_says_for_what() {
     let (message, until) = wait(&plan, 2, evening).expect("a wait");
     assert_eq!(
         message,
-        "step 2 and the pause after it take 10m15s, and fit into no window before; it begins Tue 2026-01-06 09:00 UTC (09:00 UTC)"
+        "step 2 and the pause after it take 10m15s and do not fit into a window now; \
+         it starts Tue 2026-01-06 09:00 UTC (09:00 UTC)"
     );
     assert_eq!(until.as_deref(), Some("2026-01-06T09:00:00Z"));
     assert_eq!(
@@ -40,12 +41,12 @@ fn only_what_raises_waits_and_it_says_for_what() {
         "bind and pauses do not"
     );
     plan.strategy.steps[5].kind = StepKind::Shares(fixture::shares(90, 10));
-    assert_eq!(wait(&plan, 6, evening), None, "nor does a step that gives back");
+    assert_eq!(wait(&plan, 6, evening), None, "nor does a step that lowers the share");
     let blackout =
         Blackout { from: at("2026-01-05T10:05:00Z"), to: at("2026-01-05T11:00:00Z"), reason: Some("sale".into()) };
     plan.strategy.hours.blackouts = vec![blackout];
     let (message, until) = wait(&plan, 2, "2026-01-05T10:00:00Z").expect("a wait");
-    assert!(message.contains("(sale) leaves no 10m15s for step 2"), "{message}");
+    assert!(message.contains("(sale) leaves no room for step 2, which takes 10m15s"), "{message}");
     assert_eq!(until.as_deref(), Some("2026-01-05T11:00:00Z"));
     plan.strategy.hours.not_before = Some(at("2026-02-02T12:00:00Z"));
     let (message, until) = wait(&plan, 1, evening).expect("nothing begins before");

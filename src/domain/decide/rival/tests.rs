@@ -5,7 +5,7 @@ use crate::domain::fixture;
 use crate::domain::run::event::{Event, Record};
 use crate::domain::run::state::{Drift, State};
 
-/// A route at half and half, on which someone then put this.
+/// A route at 50 % each that another actor then changed to these weights.
 fn drifted(owners: &[Owner], a: u16, b: u16) -> Route {
     let mut started = fixture::started(10);
     started.routes.truncate(1);
@@ -27,7 +27,7 @@ fn drifted(owners: &[Owner], a: u16, b: u16) -> Route {
 #[test]
 fn a_change_towards_the_start_is_read_as_a_person_rolling_back() {
     let terraform = [Owner { tool: Tool::Terraform, tag: "terraform=true".into() }];
-    assert_eq!(suspect(&drifted(&[], 90, 10)), "this looks like a person who takes the traffic back");
+    assert_eq!(suspect(&drifted(&[], 90, 10)), "this looks like a manual rollback");
     assert!(suspect(&drifted(&terraform, 90, 10)).ends_with("or like Terraform (tag terraform=true)"));
     assert_eq!(suspect(&drifted(&terraform, 10, 90)), "probably Terraform (tag terraform=true)");
     assert!(suspect(&drifted(&[], 10, 90)).starts_with("probably a person"));

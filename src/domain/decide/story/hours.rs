@@ -1,4 +1,4 @@
-//! Windows, and approvals that nobody gives.
+//! Windows, and approvals that time out.
 
 use jiff::civil::{Weekday, time};
 
@@ -8,7 +8,7 @@ use crate::domain::run::state::AUTOMATIC;
 use crate::plan::model::{Limit, OnTimeout};
 
 impl Sim {
-    /// The world's time is 13:46:40 on a Monday: the window closes, or opens, so many minutes after two.
+    /// The simulated time is a Monday, 13:46:40 UTC. The window is on Mondays between these times.
     fn window(mut self, from: (i8, i8), to: (i8, i8)) -> Self {
         let clock = |(h, m)| time(h, m, 0, 0);
         let utc = zone("UTC").expect("a zone");
@@ -34,11 +34,11 @@ fn reasons(decision: &Decision) -> Vec<WaitReason> {
 
 #[test]
 fn a_step_that_raises_waits_for_its_window_and_the_guard_does_not() {
-    // Ten minutes of bake are over at about 13:57; the next step and its approval take a quarter of a minute.
+    // The ten minutes of bake end at about 13:57; the next step and its approval take 15 seconds.
     let mut sim = Sim::at_step(3, 10).window((14, 30), (17, 0));
     let waiting = sim.see(30 * 60, &ok(10), &ok(10));
     assert_eq!(reasons(&waiting), [WaitReason::Window], "{waiting:?}");
-    assert!(messages(&waiting).contains("it begins Mon 1970-01-12 14:30 UTC"), "{waiting:?}");
+    assert!(messages(&waiting).contains("it starts Mon 1970-01-12 14:30 UTC"), "{waiting:?}");
     let begun = sim.see(15 * 60, &ok(10), &ok(10));
     assert!(matches!(begun, Decision::Write(_)), "{begun:?}");
     let mut sim = Sim::at_step(3, 10).window((14, 30), (17, 0));
@@ -104,7 +104,7 @@ fn nobody_approves() {
     assert_eq!(rollback, Some(("nobody approved within 30m", AUTOMATIC)));
     let (mut sim, decision) = go_on(OnTimeout::Pause);
     assert_eq!(reasons(&decision), [WaitReason::Paused]);
-    // Late is not never, but it takes a person twice: one who approves, and one who goes on.
+    // A late approval alone is not enough: the run must also be resumed.
     sim.apply(Event::Approved { step: 5, by: "alice".into(), request: None });
     assert_eq!(reasons(&sim.see(3600, &ok(10), &ok(10))), [WaitReason::Paused]);
     sim.apply(Event::Resumed { by: "alice".into(), mode: ResumeMode::Plain, request: None });

@@ -1,16 +1,16 @@
-//! A process that was called for what is due: what it leaves, and what it stays for.
+//! A process of `cutover step`: when it exits, and what it stays for.
 
 use super::*;
 use crate::domain::traffic::RouteId;
 
 impl Sim {
-    /// Called now, with no time to spare.
+    /// A process of `cutover step` that may exit at once.
     fn called(mut self) -> Self {
         self.orders.leave = Some(self.now);
         self
     }
 
-    /// A new process, called so many seconds after the last one left.
+    /// A new process that starts so many seconds after the last one exited.
     fn again_after(mut self, seconds: i64) -> Self {
         self.apply(Event::Stopped { reason: Stop::Waiting, message: String::new() });
         let last = self.now;
@@ -88,7 +88,7 @@ fn a_failing_guard_is_stayed_for_until_it_holds_or_fails() {
     assert!(matches!(waiting, Decision::Wait(_)), "{waiting:?}");
     let decision = sim.see(40, &ok(10), &Ok((6, 4)));
     assert!(sim.rolls_back() && matches!(decision, Decision::Write(_)), "{decision:?}");
-    // Also where a person paused the run, and where someone else changed it.
+    // Also in a paused run, and after drift.
     let mut sim = Sim::at_step(3, 10);
     sim.see(30, &ok(10), &ok(10));
     sim.apply(Event::Paused { by: "alice".into(), reason: String::new(), request: None });
@@ -103,7 +103,7 @@ fn a_gate_that_lacks_something_is_left_and_one_that_only_has_to_hold_is_not() {
     let short = sim.look_after(POLL, &ok(40), &ok(4));
     assert!(left(&short).1.contains("webapp-b has 4 of the 20 healthy targets that 50 % needs"), "{short:?}");
     let holds = sim.look_after(POLL, &ok(40), &ok(20));
-    assert!(messages(&holds).contains("must stay so for a while"), "{holds:?}");
+    assert!(messages(&holds).contains("must stay healthy for a while"), "{holds:?}");
     assert!(matches!(sim.see(30, &ok(40), &ok(20)), Decision::Write(_)));
 }
 

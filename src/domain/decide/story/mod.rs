@@ -1,4 +1,5 @@
-//! The rules as a story of looks: a run is put at a step, the world is seen every five seconds, and what is journalled is what counts.
+//! Scenarios of decisions: a run is put at a step, the simulated observations come every five seconds, and the
+//! journaled events are checked.
 
 use std::time::Duration;
 
@@ -20,22 +21,22 @@ mod leaving;
 
 const POLL: i64 = 5;
 
-/// A run and the world that it sees.
+/// A run and its simulated observations.
 struct Sim {
     plan: Plan,
     state: State,
     watch: Watch,
     now: Timestamp,
-    /// All that was journalled.
+    /// All journaled events.
     events: Vec<Event>,
     orders: Orders,
 }
 
-/// Healthy and unhealthy targets, or why nobody knows.
+/// Healthy and unhealthy targets, or why they cannot be read.
 type Seen = Result<(u32, u32), Unreadable>;
 
 impl Sim {
-    /// At a step of [`fixture::plan`], its shares written, with this many healthy targets in `a` at the start.
+    /// A run at a step of [`fixture::plan`], its shares written, with this many healthy targets in `a` at the start.
     fn at_step(step: usize, healthy: u32) -> Self {
         let now = Timestamp::from_second(1_000_000).expect("a time");
         let event = Event::Started(Box::new(fixture::started(healthy)));
@@ -68,7 +69,7 @@ impl Sim {
         self.events.push(event);
     }
 
-    /// So many seconds later the world is seen like this, and everything is decided that can be without acting.
+    /// Observes this health after so many seconds and decides until a decision needs an action.
     fn look_after(&mut self, seconds: i64, a: &Seen, b: &Seen) -> Decision {
         self.now += SignedDuration::from_secs(seconds);
         let at = self.now;
@@ -101,7 +102,7 @@ impl Sim {
         panic!("it never comes to rest: {:?}", self.events);
     }
 
-    /// Looks every five seconds, for so long; the last decision.
+    /// Observes every five seconds for this long; returns the last decision.
     fn see(&mut self, seconds: i64, a: &Seen, b: &Seen) -> Decision {
         (0..seconds / POLL).map(|_| self.look_after(POLL, a, b)).last().expect("a look")
     }
@@ -138,7 +139,7 @@ fn a_raise_waits_for_capacity_in_words_and_then_moves_every_route() {
     let waiting = sim.see(60, &ok(40), &ok(4));
     assert!(messages(&waiting).contains("webapp-b has 4 of the 20 healthy targets that 50 % needs"), "{waiting:?}");
     let soon = sim.look_after(POLL, &ok(40), &ok(20));
-    assert!(messages(&soon).contains("must stay so for a while"), "{soon:?}");
+    assert!(messages(&soon).contains("must stay healthy for a while"), "{soon:?}");
     let Decision::Write(batch) = sim.see(30, &ok(40), &ok(20)) else { panic!("no write") };
     assert_eq!((batch.writes.len(), batch.restore, batch.raises), (2, false, vec![fixture::group_arn("webapp-b")]));
 }
@@ -153,7 +154,7 @@ fn freshness_is_asked_per_write() {
     };
     assert_eq!(judge(&sim), Clearance::default());
     sim.now += SignedDuration::from_secs(11);
-    assert!(matches!(sim.turn(), Decision::Write(_)), "the step goes by the last look at everything");
+    assert!(matches!(sim.turn(), Decision::Write(_)), "the step uses the last full observation");
     let held = judge(&sim);
     assert_eq!((held.held.len(), held.waits[0].message.as_str()), (2, "webapp-b was not read in time"));
     sim.look_after(0, &ok(40), &ok(19));
@@ -175,7 +176,7 @@ fn a_cluster_that_takes_longer_to_answer_than_a_look_is_waited_for_in_words() {
     assert!(matches!(sim.see(20, &ok(10), &ok(0)), Decision::Bind(_)));
     sim.watch.unbound =
         vec![Wait { reason: WaitReason::Binding, message: "cluster b: nothing heard for 15 s".into(), until: None }];
-    // The try took three looks' time: the world is seen again before anything is said.
+    // The attempt took as long as three observations: the next observation comes before the message.
     let waiting = sim.look_after(3 * POLL, &ok(10), &ok(0));
     assert!(messages(&waiting).contains("cluster b: nothing heard"), "{waiting:?}");
     sim.watch.unbound.clear();
@@ -236,7 +237,7 @@ fn trouble_on_the_old_side_freezes_and_never_rolls_back() {
     assert!(!sim.rolls_back());
     sim.see(10, &ok(10), &ok(10));
     assert!(sim.thawed(), "it goes on by itself");
-    // A person who goes on all the same is not stopped again by the same.
+    // A run that an operator resumed does not freeze again for this reason.
     sim.see(10, &Ok((0, 10)), &ok(10));
     sim.apply(Event::Resumed { by: "alice".into(), mode: ResumeMode::Plain, request: None });
     sim.see(60, &Ok((0, 10)), &ok(10));
@@ -266,7 +267,7 @@ fn a_weak_way_back_is_taken_and_said() {
     let mut sim = Sim::at_step(5, 10);
     sim.see(30, &ok(10), &ok(10));
     sim.look_after(POLL, &ok(8), &Ok((0, 10)));
-    let message = "a has 8 of the 10 healthy targets that it had at the start; the traffic goes back all the same";
+    let message = "a has 8 of the 10 healthy targets that it had at the start; the rollback starts anyway";
     assert!(
         sim.rolls_back()
             && sim.events.contains(&Event::Notice { message: message.into(), refused: None, request: None }),
@@ -296,12 +297,12 @@ fn nothing_is_raised_on_what_cannot_be_read() {
     sim.see(60, &ok(10), &ok(4));
     let waiting = sim.see(120, &ok(10), &Err(Unreadable::Throttled));
     assert!(matches!(waiting, Decision::Wait(_)), "{waiting:?}");
-    // What held before nobody looked says nothing about the time in between.
+    // Samples from before the gap say nothing about the time in the gap.
     let waiting = sim.look_after(POLL, &ok(10), &ok(5));
-    assert!(messages(&waiting).contains("must stay so for a while"), "{waiting:?}");
+    assert!(messages(&waiting).contains("must stay healthy for a while"), "{waiting:?}");
 }
 
-/// Ten minutes of bake, of which nobody saw one: eleven minutes.
+/// Ten minutes of bake with one unobserved minute take eleven minutes.
 #[test]
 fn a_bake_counts_observed_time_and_a_gap_is_added_and_journalled() {
     let mut sim = Sim::at_step(3, 10);
@@ -329,7 +330,7 @@ fn a_look_that_saw_nothing_is_none_to_a_bake() {
     assert_eq!(sim.state.baked.observed, Duration::from_mins(1));
 }
 
-/// From the first share to the end, also in pauses: a group at 1 % that loses most of its targets is rolled back after `for`.
+/// Also during pauses: a group at 1 % that loses most of its targets is rolled back after `for`.
 #[test]
 fn a_degraded_group_fails_after_the_time_that_the_plan_gives_it() {
     let mut sim = Sim::at_step(3, 10);

@@ -1,9 +1,9 @@
-//! What a run cannot see does not let it raise.
+//! Without readings there are no raises.
 
 use super::*;
 use crate::domain::run::watch::Marker;
 
-/// Eight looks, five seconds apart, at which all targets are in these zones.
+/// Eight observations, five seconds apart, with all targets in these zones.
 fn in_zones(zones: &[&str]) -> Watch {
     (1..=8).fold(watch(0), |mut watch, i| {
         let target = |n: usize| Target {
@@ -43,7 +43,7 @@ fn without_cross_zone_balancing_targets_in_one_zone_of_three_are_not_enough() {
     );
 }
 
-/// A look at which the marker's tag said this, with everything else well.
+/// An observation with this marker and everything else healthy.
 fn tagged(watch: Watch, second: i64, marker: Option<Result<Marker, Unreadable>>) -> Watch {
     let mut watch = watch.seen(second, Ok(forward(&ORIGINAL)), [10, 10]);
     let marker = marker.map(|value| Reading { at: at(second), value });
@@ -58,7 +58,7 @@ fn a_marker_that_cannot_be_read_stops_the_raises_and_then_freezes_until_it_can()
     let ours = (1..=8).fold(watch(0), |w, i| tagged(w, i * 5, Some(Ok(Marker::Ours))));
     assert!(matches!(next(&state, &ours, 40), Decision::Write(_)));
     let blind = tagged(ours, 45, Some(Err(Unreadable::Throttled)));
-    let Decision::Wait(waits) = next(&state, &blind, 45) else { panic!("another run may have put its own") };
+    let Decision::Wait(waits) = next(&state, &blind, 45) else { panic!("another run may have set its marker") };
     assert_eq!(waits[0].reason, WaitReason::Unreadable);
     let blind = (10..=21).fold(blind, |w, i| tagged(w, i * 5, Some(Err(Unreadable::Throttled))));
     let Decision::Record(events) = next(&state, &blind, 105) else { panic!("{:?}", next(&state, &blind, 105)) };

@@ -1,4 +1,4 @@
-//! Reads that are late: they show what stood there before our own last writes.
+//! Late readings, which show what a route had before our last writes.
 
 use super::*;
 
@@ -22,7 +22,7 @@ fn a_late_read_does_not_answer_for_a_restoring_write() {
         assert!(matches!(&next, Decision::Write(batch) if batch.restore), "at {second} it is written again: {next:?}");
     }
     let seen = seen.seen(33, Ok(forward(&ORIGINAL)), [10, 10]);
-    let Decision::Record(events) = next(&state, &seen, 33) else { panic!("so late no read is") };
+    let Decision::Record(events) = next(&state, &seen, 33) else { panic!("no reading is that late") };
     assert!(matches!(events[..], [Event::Outcome { result: WriteResult::Applied, .. }]), "{events:?}");
 }
 
@@ -34,5 +34,5 @@ fn a_late_read_may_be_of_the_time_before_the_last_two_writes() {
         matches!(next(&state, &seen, second), Decision::Record(events) if matches!(events[..], [Event::Drifted { .. }]))
     };
     assert!(!drifts(14));
-    assert!(drifts(40), "that is someone's doing");
+    assert!(drifts(40), "that is drift");
 }

@@ -20,7 +20,7 @@ fn at(second: i64) -> Timestamp {
     Timestamp::UNIX_EPOCH + SignedDuration::from_secs(1_000_000 + second)
 }
 
-/// A run of the fixture's plan over one route of listener 80, at second 0.
+/// A run of the fixture's plan with one route on listener 80, at second 0.
 fn run(content: Content) -> State {
     let live = route(80, None, content);
     let mut started = started(10);
@@ -52,7 +52,7 @@ impl State {
         self
     }
 
-    /// At step 4 (50 %), whose write was sent and never answered; it may take effect until `deadline`.
+    /// At step 4 (50 %), whose write was sent and not answered; it may take effect until `deadline`.
     fn unanswered(self, second: i64, deadline: i64) -> Self {
         self.did(second, Event::StepStarted { step: 4, kind: StepType::Shares, label: String::new() })
             .did(second, intended(false, deadline, &HALF))
@@ -84,7 +84,7 @@ trait Seen {
 }
 
 impl Seen for Watch {
-    /// A look at the route and at the healthy targets of a and b.
+    /// Adds an observation of the route and of the healthy targets of a and b.
     fn seen(mut self, second: i64, value: Result<Content, Unreadable>, healthy: [u32; 2]) -> Self {
         let target = |i: u32| Target {
             id: format!("10.0.0.{i}"),
@@ -114,7 +114,7 @@ fn ends(decision: &Decision) -> bool {
     matches!(decision, Decision::Record(events) if events.iter().any(|e| matches!(e, Event::Finished { .. })))
 }
 
-/// What the end of a run names as not back.
+/// What the end of a run lists as not restored.
 fn left(decision: &Decision) -> String {
     let Decision::Record(events) = decision else { panic!("{decision:?}") };
     let [Event::Finished { left, .. }] = events.as_slice() else { panic!("{events:?}") };
@@ -136,7 +136,7 @@ fn a_read_that_fails_before_a_restoring_write_closes_no_older_one() {
 fn a_read_back_that_is_told_of_late_does_not_close_what_may_have_come_since() {
     let state =
         run(forward(&ORIGINAL)).unanswered(1, 30).rolling_back(2, AUTOMATIC).did(25, intended(true, 35, &ORIGINAL));
-    // Read at second 27, journalled at 36 with the rest of its chunk.
+    // Read at second 27, journaled at 36 with the rest of its chunk.
     let state = state.did(36, outcome(WriteResult::Applied, Some(&ORIGINAL)));
     assert!(!ends(&next(&state, &watch(0), 36)));
     let seen = watch(0).seen(37, Ok(forward(&ORIGINAL)), [10, 10]);
@@ -257,7 +257,8 @@ fn clients_of_a_run_that_began_in_the_middle_hold_cookies_too() {
     assert_eq!(back.weight(&group_arn("webapp-b")), None, "dropped, so that its cookies are worth nothing");
 }
 
-/// `--baseline` names a cluster that no step uses and that is not attached: the plan's `c`, where the traffic once was.
+/// `--baseline` names a cluster that no step uses and that is not attached: the plan's `c`, which carried the traffic
+/// earlier.
 #[test]
 fn a_baseline_that_no_step_uses_and_that_is_not_attached_is_gone_back_to() {
     let mut state = run(forward(&HALF));
