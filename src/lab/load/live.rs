@@ -86,7 +86,8 @@ struct Street {
     meter: Arc<Meter>,
 }
 
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)] // rates and times are positive and small
+// Rates and times are positive and small.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
 async fn flow(street: Arc<Street>, rate: f64, mut stopped: oneshot::Receiver<()>) {
     let mut requests = JoinSet::new();
     let mut ticks = tokio::time::interval(TICK);

@@ -42,7 +42,8 @@ pub struct Pace {
 
 impl Pace {
     /// `rate` requests a second (above 0), independent of the steps' durations.
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // a rate is positive, and no rate needs more than 64 bits
+    // A rate is positive and fits into 64 bits.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     pub fn fixed(rate: f64) -> Self {
         let tick = Duration::from_secs_f64((1.0 / rate).clamp(1.0, 3600.0));
         Self { tick, each: (rate * tick.as_secs_f64()).round().max(1.0) as u64, fixed: true }

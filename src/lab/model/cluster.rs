@@ -98,7 +98,8 @@ impl World {
                 "annotations": from.template["metadata"]["annotations"], "ownerReferences": [from.owner],
             },
             "spec": with_node(&from.template["spec"], &node.0),
-            "status": {"phase": "Pending", "podIP": ip.to_string(), "podIPs": [{"ip": ip.to_string()}], "hostIP": node.1.to_string(), "conditions": []},
+            "status": {"phase": "Pending", "podIP": ip.to_string(), "podIPs": [{"ip": ip.to_string()}],
+                "hostIP": node.1.to_string(), "conditions": []},
         });
         home.objects.put(Kind::Pod, object, now);
         let container = &from.template["spec"]["containers"][0];

@@ -188,7 +188,8 @@ impl World {
                 let _ = writeln!(text, "lab_requests_total{{{labels},code=\"{code}\"}} {count}");
             }
         }
-        text += "# TYPE lab_request_seconds histogram\n# UNIT lab_request_seconds seconds\n# HELP lab_request_seconds How long targets took.\n";
+        text += "# TYPE lab_request_seconds histogram\n# UNIT lab_request_seconds seconds\n\
+                 # HELP lab_request_seconds How long targets took.\n";
         for (labels, total) in &groups {
             for bucket in BUCKETS {
                 let within = total.within(bucket);

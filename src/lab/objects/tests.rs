@@ -5,7 +5,10 @@ fn now() -> Timestamp {
 }
 
 fn pod(name: &str, owner: &str) -> Value {
-    json!({"metadata": {"name": name, "namespace": "prod", "ownerReferences": [{"uid": owner}]}, "spec": {"nodeName": "n1"}})
+    json!({
+        "metadata": {"name": name, "namespace": "prod", "ownerReferences": [{"uid": owner}]},
+        "spec": {"nodeName": "n1"},
+    })
 }
 
 #[test]
@@ -13,7 +16,11 @@ fn the_server_owns_uid_version_and_generation() {
     let mut objects = Objects::new(1, false, now());
     let first = objects.put(Kind::Pod, pod("p", ""), now());
     let later = now() + jiff::SignedDuration::from_secs(5);
-    let same = objects.put(Kind::Pod, json!({"metadata": {"name": "p", "namespace": "prod", "uid": "forged", "ownerReferences": [{"uid": ""}]}, "spec": {"nodeName": "n1"}}), later);
+    let forged = json!({
+        "metadata": {"name": "p", "namespace": "prod", "uid": "forged", "ownerReferences": [{"uid": ""}]},
+        "spec": {"nodeName": "n1"},
+    });
+    let same = objects.put(Kind::Pod, forged, later);
     assert_eq!(same, first, "nothing changed, so nothing is written");
     let status = objects.update(Kind::Pod, "prod", "p", later, |v| v["status"] = json!({"phase": "Running"})).unwrap();
     assert_eq!(status["metadata"]["generation"], 1);
@@ -44,7 +51,9 @@ fn a_finalizer_holds_a_deletion_until_it_is_gone() {
 fn what_is_owned_goes_with_its_owner() {
     let mut objects = Objects::new(1, false, now());
     let deployment = objects.put(Kind::Deployment, json!({"metadata": {"name": "web", "namespace": "prod"}}), now());
-    let set = json!({"metadata": {"name": "web-1", "namespace": "prod", "ownerReferences": [{"uid": deployment["metadata"]["uid"]}]}});
+    let set = json!({
+        "metadata": {"name": "web-1", "namespace": "prod", "ownerReferences": [{"uid": deployment["metadata"]["uid"]}]},
+    });
     let set = objects.put(Kind::ReplicaSet, set, now());
     objects.put(Kind::Pod, pod("web-1-x", text(&set, "uid")), now());
     objects.put(Kind::Pod, pod("other", "someone-else"), now());

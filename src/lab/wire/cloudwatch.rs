@@ -137,8 +137,11 @@ fn alarms(world: &World, input: &Value) -> Value {
         .filter(|(name, _)| asked.as_ref().is_none_or(|asked| asked.contains(&name.as_str())))
         .map(|(name, state)| {
             json!({
-                "AlarmName": name, "AlarmArn": format!("arn:aws:cloudwatch:{}:{}:alarm:{name}", world.region, world.account), "StateValue": state,
-                "StateReason": "simulated by the lab", "ActionsEnabled": true, "StateUpdatedTimestamp": world.time().as_second(),
+                "AlarmName": name,
+                "AlarmArn": format!("arn:aws:cloudwatch:{}:{}:alarm:{name}", world.region, world.account),
+                "StateValue": state,
+                "StateReason": "simulated by the lab", "ActionsEnabled": true,
+                "StateUpdatedTimestamp": world.time().as_second(),
             })
         })
         .collect();

@@ -67,7 +67,8 @@ fn described(cluster: &Described, account: &str, region: &str) -> Value {
         "platformVersion": "eks.10",
         "health": {"issues": []},
         "resourcesVpcConfig": {
-            "subnetIds": [], "securityGroupIds": [], "vpcId": "vpc-0a1b2c3d4e5f60718", "endpointPublicAccess": true, "endpointPrivateAccess": true,
+            "subnetIds": [], "securityGroupIds": [], "vpcId": "vpc-0a1b2c3d4e5f60718", "endpointPublicAccess": true,
+            "endpointPrivateAccess": true,
             "publicAccessCidrs": ["0.0.0.0/0"],
         },
         "upgradePolicy": {"supportType": "STANDARD"},

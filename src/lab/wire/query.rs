@@ -100,8 +100,11 @@ mod tests {
     #[test]
     fn paths_become_a_tree_in_the_order_of_their_numbers() {
         let query = Query::read(
-            "Action=ModifyRule&Version=2015-12-01&RuleArn=arn%3Aaws&Actions.member.1.Type=forward&Actions.member.1.ForwardConfig.TargetGroups.member.10.Weight=7\
-             &Actions.member.1.ForwardConfig.TargetGroups.member.2.Weight=5&Actions.member.1.ForwardConfig.TargetGroups.member.2.TargetGroupArn=x+y",
+            "Action=ModifyRule&Version=2015-12-01&RuleArn=arn%3Aaws&Actions.member.1.Type=forward\
+             &Actions.member.1.ForwardConfig.TargetGroups.\
+             member.10.Weight=7\
+             &Actions.member.1.ForwardConfig.TargetGroups.member.2.Weight=5\
+             &Actions.member.1.ForwardConfig.TargetGroups.member.2.TargetGroupArn=x+y",
         );
         assert_eq!(query.action, "ModifyRule");
         let groups = json!([{"Weight": "5", "TargetGroupArn": "x y"}, {"Weight": "7"}]);

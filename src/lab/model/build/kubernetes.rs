@@ -122,15 +122,21 @@ impl World {
         let service = json!({
             "metadata": {"name": name, "namespace": namespace, "labels": own, "annotations": annotations},
             "spec": {
-                "type": "ClusterIP", "clusterIP": format!("172.20.{}.{}", cluster, home.deployments.len() + 10), "selector": labels,
-                "ports": [{"name": port_name, "port": number, "targetPort": kind.port, "protocol": "TCP", "nodePort": 30000 + u32::from(number) % 2000}],
+                "type": "ClusterIP", "clusterIP": format!("172.20.{}.{}", cluster, home.deployments.len() + 10),
+                "selector": labels,
+                "ports": [{"name": port_name, "port": number, "targetPort": kind.port, "protocol": "TCP",
+                    "nodePort": 30000 + u32::from(number) % 2000}],
             },
         });
         home.objects.put(Kind::Service, service, now);
-        let container = json!({"name": "app", "image": format!("registry.example.com/{name}:1"), "ports": [{"containerPort": kind.port}]});
+        let container = json!({
+            "name": "app", "image": format!("registry.example.com/{name}:1"), "ports": [{"containerPort": kind.port}],
+        });
         let template = json!({
-            "metadata": {"labels": labels, "annotations": {"lab.cutover.dev/health-status": kind.health_status.to_string()}},
-            "spec": {"containers": [container], "readinessGates": gates, "terminationGracePeriodSeconds": kind.pre_stop.as_secs() + 15},
+            "metadata": {"labels": labels,
+                "annotations": {"lab.cutover.dev/health-status": kind.health_status.to_string()}},
+            "spec": {"containers": [container], "readinessGates": gates,
+                "terminationGracePeriodSeconds": kind.pre_stop.as_secs() + 15},
         });
         let deployment = json!({
             "metadata": {"name": name, "namespace": namespace, "labels": own, "annotations": annotations},
@@ -149,13 +155,18 @@ impl World {
         home.deployments.insert((namespace.clone(), name.clone()), behaviour);
         if let Some(hpa) = &kind.hpa {
             let target = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": name});
-            let metric = json!({"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 60}}});
+            let metric = json!({
+                "type": "Resource",
+                "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 60}},
+            });
             let spec =
                 json!({"scaleTargetRef": target, "minReplicas": hpa.min, "maxReplicas": hpa.max, "metrics": [metric]});
             let status = json!({"currentReplicas": kind.replicas, "desiredReplicas": kind.replicas});
             home.objects.put(
                 Kind::HorizontalPodAutoscaler,
-                json!({"metadata": {"name": name, "namespace": namespace, "labels": own}, "spec": spec, "status": status}),
+                json!({
+                    "metadata": {"name": name, "namespace": namespace, "labels": own}, "spec": spec, "status": status,
+                }),
                 now,
             );
         }
@@ -176,7 +187,10 @@ impl World {
             spec.insert("multiClusterTargetGroup".into(), true.into());
         }
         spec.extend(workload.binding.extra.clone());
-        let metadata = json!({"name": group.name.to_ascii_lowercase(), "namespace": namespace, "labels": labels, "annotations": annotations});
+        let metadata = json!({
+            "name": group.name.to_ascii_lowercase(), "namespace": namespace, "labels": labels,
+            "annotations": annotations,
+        });
         self.clusters[cluster].objects.put(Kind::TargetGroupBinding, json!({"metadata": metadata, "spec": spec}), now);
     }
 
@@ -247,9 +261,11 @@ pub(in crate::lab::model) fn place(workload: &Workload) -> (String, String, Port
 fn node(id: &str, ip: Ipv4Addr, zone: &str) -> Value {
     let region = &zone[..zone.len() - 1];
     json!({
-        "metadata": {"name": id, "labels": {"topology.kubernetes.io/zone": zone, "topology.kubernetes.io/region": region}},
+        "metadata": {"name": id,
+            "labels": {"topology.kubernetes.io/zone": zone, "topology.kubernetes.io/region": region}},
         "spec": {"providerID": format!("aws:///{zone}/{id}")},
-        "status": {"addresses": [{"type": "InternalIP", "address": ip.to_string()}], "conditions": [{"type": "Ready", "status": "True"}]},
+        "status": {"addresses": [{"type": "InternalIP", "address": ip.to_string()}],
+            "conditions": [{"type": "Ready", "status": "True"}]},
     })
 }
 

@@ -179,9 +179,10 @@ impl World {
             Some(s) => json!({"Enabled": "true", "DurationSeconds": s.duration.0.as_secs().to_string()}),
             None => json!({"Enabled": "false"}),
         };
-        Ok(vec![
-            json!({"Type": "forward", "Order": "1", "ForwardConfig": {"TargetGroups": tuples, "TargetGroupStickinessConfig": sticky}}),
-        ])
+        Ok(vec![json!({
+            "Type": "forward", "Order": "1",
+            "ForwardConfig": {"TargetGroups": tuples, "TargetGroupStickinessConfig": sticky},
+        })])
     }
 }
 

@@ -91,11 +91,19 @@ impl World {
         let now = self.now;
         let objects = &mut self.clusters[cluster].objects;
         let name = format!("{}-{}", wanted.name, wanted.hash);
-        let owner = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": wanted.name, "uid": wanted.uid, "controller": true});
-        let metadata = json!({"name": name, "namespace": wanted.namespace, "labels": wanted.template["metadata"]["labels"], "ownerReferences": [owner]});
+        let owner = json!({
+            "apiVersion": "apps/v1", "kind": "Deployment", "name": wanted.name, "uid": wanted.uid, "controller": true,
+        });
+        let metadata = json!({
+            "name": name, "namespace": wanted.namespace, "labels": wanted.template["metadata"]["labels"],
+            "ownerReferences": [owner],
+        });
         let spec = json!({"replicas": wanted.replicas, "selector": wanted.selector, "template": wanted.template});
         let stored = objects.put(Kind::ReplicaSet, json!({"metadata": metadata, "spec": spec}), now);
-        json!({"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": name, "uid": stored["metadata"]["uid"], "controller": true})
+        json!({
+            "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": name, "uid": stored["metadata"]["uid"],
+            "controller": true,
+        })
     }
 
     fn show_deployment(&mut self, cluster: usize, wanted: &Wanted) {
@@ -103,7 +111,8 @@ impl World {
         let ready = pods.iter().filter(|p| self.pods[p.0 as usize].ready()).count();
         let updated = pods.iter().filter(|p| self.pods[p.0 as usize].template == wanted.hash).count();
         let status = json!({
-            "observedGeneration": wanted.generation, "replicas": pods.len(), "updatedReplicas": updated, "readyReplicas": ready,
+            "observedGeneration": wanted.generation, "replicas": pods.len(), "updatedReplicas": updated,
+            "readyReplicas": ready,
             "availableReplicas": ready, "unavailableReplicas": wanted.replicas.saturating_sub(ready),
         });
         let now = self.now;

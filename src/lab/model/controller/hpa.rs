@@ -55,7 +55,9 @@ impl World {
         if desired > current || since.is_some_and(|s| now.duration_since(s) >= STABLE) {
             objects.update(Kind::Deployment, &namespace, &target, now, |d| d["spec"]["replicas"] = desired.into());
         }
-        let status = json!({"currentReplicas": current, "desiredReplicas": desired, "observedGeneration": hpa["metadata"]["generation"]});
+        let status = json!({
+            "currentReplicas": current, "desiredReplicas": desired, "observedGeneration": hpa["metadata"]["generation"],
+        });
         objects.update(Kind::HorizontalPodAutoscaler, &namespace, text(hpa, "name"), now, |o| o["status"] = status);
     }
 }

@@ -51,10 +51,13 @@ impl World {
             .flatten()
             .map(|p| json!({"name": p["name"], "port": port, "protocol": "TCP"}))
             .collect();
-        let owner = json!({"apiVersion": "v1", "kind": "Service", "name": name, "uid": service["metadata"]["uid"], "controller": true});
+        let owner = json!({
+            "apiVersion": "v1", "kind": "Service", "name": name, "uid": service["metadata"]["uid"], "controller": true,
+        });
         json!({
             "metadata": {
-                "name": format!("{name}-1"), "namespace": text(service, "namespace"), "labels": {"kubernetes.io/service-name": name}, "ownerReferences": [owner],
+                "name": format!("{name}-1"), "namespace": text(service, "namespace"),
+                "labels": {"kubernetes.io/service-name": name}, "ownerReferences": [owner],
             },
             "addressType": "IPv4", "endpoints": endpoints, "ports": ports,
         })

@@ -1,4 +1,6 @@
-//! Whether ELBv2 takes a list of actions, and in what form it keeps them. Elements that the lab does not know are kept as they come.
+//! Validates a list of actions as ELBv2 does, and normalizes it for storage. Elements that the lab does not know are
+//! stored
+//! unchanged.
 
 use serde_json::{Value, json};
 
@@ -8,7 +10,9 @@ use crate::lab::model::{World, number};
 const ROUTING: [&str; 3] = ["forward", "redirect", "fixed-response"];
 const AUTHENTICATION: [&str; 3] = ["authenticate-oidc", "authenticate-cognito", "jwt-validation"];
 
-/// Checks the actions that a listener's route is to get, and puts them into the form in which they are kept and read. `route` is the route that they replace.
+/// Validates the actions for a route of a listener and returns them in the form in which they are stored and read.
+/// `route`
+/// is the route that they replace.
 pub(super) fn check(world: &World, listener: usize, route: Option<usize>, wanted: &[Value]) -> Result<Vec<Value>> {
     let mut all = wanted.to_vec();
     if all.len() > 1 && all.iter().any(|a| number(&a["Order"]).is_none()) {
@@ -35,7 +39,7 @@ pub(super) fn check(world: &World, listener: usize, route: Option<usize>, wanted
     if all.is_empty() { Err(invalid("At least one action is required")) } else { Ok(all) }
 }
 
-/// The secret of an OIDC action is taken, and never given back.
+/// Accepts an OIDC action. Its client secret is never returned by a read.
 fn authentication(world: &World, listener: usize, route: Option<usize>, action: &mut Value) -> Result<()> {
     if world.listeners[listener].protocol != "HTTPS" {
         return Err(refused("InvalidLoadBalancerAction", "Authentication actions are only allowed on HTTPS listeners"));
@@ -94,7 +98,8 @@ fn weights(groups: &mut [Value]) -> Result<()> {
     Ok(())
 }
 
-/// That the groups exist, once each, and belong to no other load balancer. Whether one of them has target stickiness.
+/// Checks that the groups exist, appear once each and belong to no other load balancer. Returns whether one of them has
+/// target stickiness.
 fn known(world: &World, listener: usize, arns: &[String]) -> Result<bool> {
     let balancer = world.listeners[listener].balancer;
     let mut sticky = false;

@@ -1,4 +1,4 @@
-//! Describe calls. Those that name something which does not exist are refused whole, as ELBv2 does.
+//! Describe calls. As in ELBv2, a call fails if one of the resources that it names does not exist.
 
 use serde_json::{Value, json};
 
@@ -89,7 +89,7 @@ pub(super) fn target_group_attributes(world: &World, query: &Query) -> Result {
     Ok(json!({"Attributes": view::pairs(&group.attributes)}))
 }
 
-/// A page of an answer. Not by `json!`, which would copy it whole: these are most of what a rehearsal's clients ask for.
+/// Builds a page of a response. `json!` would copy the items, and these responses are most of a rehearsal's traffic.
 pub(super) fn listed(name: &str, part: Vec<Value>, marker: Option<String>) -> Value {
     let marker = marker.map_or(Value::Null, Value::String);
     Value::Object([(name.to_owned(), Value::Array(part)), ("NextMarker".to_owned(), marker)].into_iter().collect())
@@ -106,7 +106,7 @@ pub(super) fn listener(world: &World, arn: &str) -> Result<usize> {
 }
 
 pub(super) fn rule(world: &World, arn: &str) -> Result<usize> {
-    // ARNs differ in their last part: compared from there, most are told apart by their first byte.
+    // ARNs differ at their end: compared from there, most differ in the first byte.
     let same =
         |r: &crate::lab::model::Route| r.rule_arn.len() == arn.len() && r.rule_arn.bytes().rev().eq(arn.bytes().rev());
     let found = world.live_routes().find(|(_, r)| same(r)).map(|(index, _)| index);

@@ -1,4 +1,5 @@
-//! ELBv2 over awsQuery: what the SDKs and the `aws` CLI speak. Each operation is a function from the call's tree to the answer's tree.
+//! ELBv2 over awsQuery, for SDKs and the `aws` CLI. Each operation is a function from the parameter tree to the result
+//! tree.
 
 mod actions;
 mod describe;
@@ -17,7 +18,7 @@ use crate::lab::model::World;
 
 const NAMESPACE: &str = "http://elasticloadbalancing.amazonaws.com/doc/2015-12-01/";
 
-/// Why a call is refused: the API's error code, and a message.
+/// An error response: the API's error code, and a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Refused {
     code: &'static str,
@@ -32,15 +33,15 @@ fn invalid(message: impl Into<String>) -> Refused {
     refused("ValidationError", message)
 }
 
-/// What a call gives.
+/// Result of an operation.
 type Result<T = Value> = std::result::Result<T, Refused>;
 
-/// Whether an operation is meant to change something.
+/// Whether an operation is a write.
 pub(crate) fn mutating(operation: &str) -> bool {
     !operation.starts_with("Describe")
 }
 
-/// Answers a call, with what is to be logged.
+/// Answers a call. The text is the outcome for the call log.
 pub(crate) fn answer(world: &mut World, query: &Query, id: &str) -> (Response<Bytes>, String) {
     match carry_out(world, query) {
         Ok(result) => {
@@ -50,7 +51,7 @@ pub(crate) fn answer(world: &mut World, query: &Query, id: &str) -> (Response<By
     }
 }
 
-/// A failed call.
+/// Response to a failed call.
 pub(crate) fn failure(status: u16, code: &str, message: &str, id: &str) -> Response<Bytes> {
     super::text(status, "text/xml", xml::error(code, message, NAMESPACE, id), id)
 }
@@ -80,7 +81,7 @@ fn carry_out(world: &mut World, query: &Query) -> Result {
     }
 }
 
-/// The default quotas that anyone here asks about.
+/// The default quotas that preflight reads.
 fn limits() -> Value {
     let all = [
         ("application-load-balancers", 50),
@@ -95,7 +96,7 @@ fn limits() -> Value {
     json!({"Limits": all.map(|(name, max)| json!({"Name": name, "Max": max.to_string()}))})
 }
 
-/// A required text parameter.
+/// Returns a required string parameter.
 fn required<'a>(query: &'a Query, name: &str) -> Result<&'a str> {
     query
         .text(name)
@@ -103,7 +104,7 @@ fn required<'a>(query: &'a Query, name: &str) -> Result<&'a str> {
         .ok_or_else(|| invalid(format!("The request must contain the parameter {name}")))
 }
 
-/// One page of a list, by `Marker` and `PageSize` (1–400).
+/// Returns one page of a list, by `Marker` and `PageSize` (1–400).
 fn page<T>(query: &Query, all: Vec<T>, default: usize) -> Result<(Vec<T>, Option<String>)> {
     let size = match query.text("PageSize") {
         None => default,

@@ -1,4 +1,4 @@
-//! Writes to rules and listeners. Only the properties that are given change; an empty list means that it was not given.
+//! Writes to rules and listeners. Only the given properties change; an empty list counts as not given.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{Query, Result, actions, describe, invalid, refused, required, view};
 use crate::lab::model::{Condition, World};
 
-/// Parameters of a rule that mean something to the lab; all others are kept as they come.
+/// Parameters of a rule that the lab interprets; all others are stored unchanged.
 const KNOWN: [&str; 6] = ["RuleArn", "ListenerArn", "Actions", "Conditions", "Priority", "Tags"];
 
 pub(super) fn rule(world: &mut World, query: &Query) -> Result {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{Query, Result, describe, invalid, refused, view};
 use crate::lab::model::{Pairs, World};
 
-/// Most resources a call, and most tags a resource.
+/// Maximum number of resources in a call, and of tags on a resource.
 const MOST: (usize, usize) = (20, 50);
 
 pub(super) fn describe(world: &mut World, query: &Query) -> Result {

@@ -1,11 +1,11 @@
-//! Targets: their health, and registration by hand.
+//! Targets: health, registration and deregistration.
 
 use serde_json::{Value, json};
 
 use super::{Query, Result, describe, refused, required};
 use crate::lab::model::{Group, World};
 
-/// A target as a call names it.
+/// A target in a call.
 struct Named {
     id: String,
     port: u16,
@@ -23,7 +23,8 @@ pub(super) fn health(world: &World, query: &Query) -> Result {
         let zone = (!target.zone.is_empty()).then_some(&target.zone);
         found.push(json!({
             "Target": {"Id": &**id, "Port": port, "AvailabilityZone": zone},
-            "HealthCheckPort": if group.check.port == "traffic-port" { port.to_string() } else { group.check.port.clone() },
+            "HealthCheckPort":
+                if group.check.port == "traffic-port" { port.to_string() } else { group.check.port.clone() },
             "TargetHealth": {"State": state, "Reason": reason, "Description": description},
         }));
     }

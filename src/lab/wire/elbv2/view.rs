@@ -1,4 +1,4 @@
-//! What the world's things look like in answers.
+//! JSON forms of load balancers, listeners, rules and target groups.
 
 use serde_json::{Map, Value, json};
 
@@ -6,7 +6,11 @@ use crate::lab::model::{Balancer, Group, Listener, Pairs, Route, World};
 
 /// A load balancer.
 pub(super) fn balancer(balancer: &Balancer) -> Value {
-    let zone = |(n, z): (usize, &String)| json!({"ZoneName": z, "SubnetId": format!("subnet-0a1b2c3d4e5f6071{n}"), "LoadBalancerAddresses": []});
+    let zone = |(n, z): (usize, &String)| {
+        json!({
+            "ZoneName": z, "SubnetId": format!("subnet-0a1b2c3d4e5f6071{n}"), "LoadBalancerAddresses": [],
+        })
+    };
     json!({
         "LoadBalancerArn": &*balancer.arn,
         "DNSName": balancer.dns_name,
@@ -23,7 +27,7 @@ pub(super) fn balancer(balancer: &Balancer) -> Value {
     })
 }
 
-/// A listener with its default actions as they were when `world` answers.
+/// A listener with its default actions, as reads return them now.
 pub(super) fn listener(world: &World, listener: &Listener) -> Value {
     let default = world.routes[listener.default].actions_at(world.as_of());
     let certificates: Vec<Value> = listener.certificates.iter().map(|c| json!({"CertificateArn": c})).collect();
@@ -50,7 +54,7 @@ pub(super) fn rule(world: &World, route: &Route) -> Value {
     Value::Object(map)
 }
 
-/// Actions as they are read: a lone group is named beside its configuration too.
+/// Actions as reads return them: the ARN of a single group also appears beside the configuration.
 pub(super) fn actions(actions: &[Value]) -> Value {
     let shown = actions.iter().map(|action| {
         let mut action = action.clone();

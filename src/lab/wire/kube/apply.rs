@@ -1,4 +1,5 @@
-//! Server-side apply: the applier's fields are merged into the object, what it no longer names goes away, and what others own is a conflict.
+//! Server-side apply: merges the applier's fields into the object, removes those that it no longer lists, and reports a
+//! conflict for fields that others own.
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -8,22 +9,23 @@ use super::fields::{self, Fields};
 use super::managers::{self, Manager, ownable};
 use crate::lab::objects::{Kind, meta};
 
-/// Who applies, and how.
+/// Parameters of an apply.
 #[derive(Debug, Clone, Copy)]
 pub struct Applier<'a> {
     /// Field manager.
     pub manager: &'a str,
     /// `status`, or empty.
     pub subresource: &'a str,
-    /// API version of what is applied.
+    /// API version of the applied object.
     pub api_version: &'a str,
-    /// Take what others own.
+    /// Take ownership of fields that others own.
     pub force: bool,
-    /// Now.
+    /// Present time.
     pub now: Timestamp,
 }
 
-/// What the object is after applying `wanted` to it; `live` is the object, or a bare one with its name where there is none yet.
+/// Returns the object after applying `wanted`. `live` is the present object, or one with only its name if there is
+/// none.
 pub fn apply(kind: Kind, live: &Value, exists: bool, wanted: &Value, by: Applier) -> Result<Value, Failure> {
     if wanted["metadata"]["managedFields"].as_array().is_some_and(|m| !m.is_empty()) {
         return Err(Failure::bad_request("metadata.managedFields must be nil"));
@@ -52,7 +54,7 @@ pub fn apply(kind: Kind, live: &Value, exists: bool, wanted: &Value, by: Applier
     for path in rest {
         fields::remove(&mut after, path);
     }
-    // an item of a keyed list goes when only its key is left of it; without its key nobody would find it again
+    // Remove an item of a keyed list when only its key is left: without the key it could not be found again.
     for path in keys {
         let item = &path[..path.len() - 1];
         let only_key = |v: &Value| v.as_object().is_some_and(|o| o.keys().all(|k| fields::names(item, k)));
@@ -79,7 +81,7 @@ pub fn apply(kind: Kind, live: &Value, exists: bool, wanted: &Value, by: Applier
     Ok(after)
 }
 
-/// The managers of an object; one that nobody is known to manage belongs to `before-first-apply`.
+/// Returns the managers of an object. Without any, its fields belong to `before-first-apply`.
 fn owners(kind: Kind, live: &Value, exists: bool, by: Applier) -> Vec<Manager> {
     let found = managers::read(live);
     if !found.is_empty() || !exists {
@@ -90,7 +92,7 @@ fn owners(kind: Kind, live: &Value, exists: bool, by: Applier) -> Vec<Manager> {
     vec![unknown]
 }
 
-/// Fields that others own and that would change: (place among `others`, path).
+/// Fields that others own and that would change: (index in `others`, path).
 fn conflicts(live: &Value, wanted: &Value, leaves: &Fields, others: &[Manager]) -> Vec<(usize, fields::Path)> {
     let mut found = Vec::new();
     for (at, other) in others.iter().enumerate() {
@@ -107,7 +109,7 @@ fn conflicts(live: &Value, wanted: &Value, leaves: &Fields, others: &[Manager]) 
     found
 }
 
-/// Leaves only the name of an object, as the start of a new one.
+/// An object with only its kind and name, to start a new one.
 pub fn bare(body: &Value) -> Value {
     let mut bare = serde_json::json!({"apiVersion": body["apiVersion"], "kind": body["kind"]});
     for field in ["name", "namespace"] {

@@ -1,10 +1,10 @@
-//! What the API says about itself: groups, resources, version, and as much OpenAPI as `kubectl apply` asks for.
+//! API discovery: groups, resources, version, and the OpenAPI documents that `kubectl apply` reads.
 
 use serde_json::{Map, Value, json};
 
 use crate::lab::objects::{Resource, resources};
 
-/// Answers a path of discovery; `None`: it is none.
+/// Answers a discovery path; `None`: it is not one.
 pub fn answer(path: &str, version: &str, auto_mode: bool) -> Option<Value> {
     let all: Vec<_> = resources(auto_mode).collect();
     let parts: Vec<&str> = path.split('/').filter(|p| !p.is_empty()).collect();
@@ -67,13 +67,15 @@ fn resource_list(all: &[&'static Resource], group: &str, version: &str) -> Optio
         name = r.api_version();
         let all_verbs = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
         let entry = json!({
-            "name": r.plural, "singularName": r.singular, "namespaced": r.namespaced, "kind": r.name, "verbs": all_verbs, "shortNames": r.short,
+            "name": r.plural, "singularName": r.singular, "namespaced": r.namespaced, "kind": r.name,
+            "verbs": all_verbs, "shortNames": r.short,
         });
         entries.push(entry);
         for (served, part, kind) in [(r.status, "status", r.name), (r.scale, "scale", "Scale")] {
             if served {
                 let mut entry = json!({
-                    "name": format!("{}/{part}", r.plural), "singularName": "", "namespaced": r.namespaced, "kind": kind, "verbs": ["get", "patch", "update"],
+                    "name": format!("{}/{part}", r.plural), "singularName": "", "namespaced": r.namespaced,
+                    "kind": kind, "verbs": ["get", "patch", "update"],
                 });
                 if part == "scale" {
                     entry["group"] = "autoscaling".into();
@@ -99,7 +101,7 @@ fn openapi_index(all: &[&'static Resource]) -> Value {
     json!({"paths": paths})
 }
 
-/// Just enough for clients to see that the server validates fields and runs dry.
+/// The minimum from which clients see that the server validates fields and supports dry runs.
 fn openapi(all: &[&'static Resource], group: &str, version: &str) -> Option<Value> {
     let parameter =
         |name: &str| json!({"name": name, "in": "query", "schema": {"type": "string", "uniqueItems": true}});

@@ -1,24 +1,24 @@
-//! Errors as a Kubernetes API answers them: a `Status` with a code, a reason and details.
+//! Errors of a Kubernetes API: a `Status` with code, reason and details.
 
 use serde_json::{Value, json};
 
 use crate::lab::objects::Resource;
 
-/// An error answer.
+/// An error response.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Failure {
     /// HTTP status.
     pub code: u16,
-    /// `NotFound`, `Conflict`, …; empty: none, as with what an API server did not foresee.
+    /// `NotFound`, `Conflict`, …; empty: none, as in unexpected errors of a real API server.
     pub reason: &'static str,
-    /// For people.
+    /// Message.
     pub message: String,
     /// `details` of the Status; null: none.
     pub details: Value,
 }
 
 impl Failure {
-    /// Any error without details.
+    /// An error without details.
     pub fn new(code: u16, reason: &'static str, message: impl Into<String>) -> Self {
         Self { code, reason, message: message.into(), details: Value::Null }
     }
@@ -40,15 +40,21 @@ impl Failure {
         Self { details: about(resource, name), ..Self::new(409, "AlreadyExists", message) }
     }
 
-    /// 409 on a write that expected another resourceVersion or uid.
+    /// 409 on a write with another resourceVersion or uid.
     pub fn conflict(resource: &Resource, name: &str, why: &str) -> Self {
         let message = format!("Operation cannot be fulfilled on {} \"{name}\": {why}", full(resource));
         Self { details: about(resource, name), ..Self::new(409, "Conflict", message) }
     }
 
-    /// 409 on a server-side apply: (manager, operation with its API version, field) for each field that someone else owns.
+    /// 409 on a server-side apply: (manager, operation with its API version, field) for each field that another manager
+    /// owns.
     pub fn apply_conflict(owned: &[(String, String, String)]) -> Self {
-        let cause = |(manager, version, field): &(String, String, String)| json!({"reason": "FieldManagerConflict", "message": format!("conflict with \"{manager}\"{version}"), "field": field});
+        let cause = |(manager, version, field): &(String, String, String)| {
+            json!({
+                "reason": "FieldManagerConflict", "message": format!("conflict with \"{manager}\"{version}"),
+                "field": field,
+            })
+        };
         let (s, list): (_, Vec<_>) = (
             if owned.len() == 1 { "" } else { "s" },
             owned.iter().map(|(m, v, f)| format!("conflict with \"{m}\"{v}: {f}")).collect(),
@@ -58,7 +64,7 @@ impl Failure {
         Self { details, ..Self::new(409, "Conflict", message) }
     }
 
-    /// 422: the object is wrong at `field`.
+    /// 422: the object is invalid at `field`.
     pub fn invalid(resource: &Resource, name: &str, field: &str, why: &str) -> Self {
         let message = format!("{} \"{name}\" is invalid: {field}: {why}", kind_and_group(resource));
         let mut details = about(resource, name);
@@ -67,7 +73,7 @@ impl Failure {
         Self { details, ..Self::new(422, "Invalid", message) }
     }
 
-    /// 422: a replacement that does not say what it replaces, of a kind where it must.
+    /// 422: a replacement without resourceVersion, of a kind that requires it.
     pub fn unversioned(resource: &Resource, name: &str) -> Self {
         let (field, why) = ("metadata.resourceVersion", "Invalid value: 0: must be specified for an update");
         let mut details = about(resource, name);
@@ -78,7 +84,7 @@ impl Failure {
         }
     }
 
-    /// 422: a server-side apply by nobody.
+    /// 422: a server-side apply without field manager.
     pub fn no_manager() -> Self {
         let (field, why) = ("fieldManager", "Required value: is required for apply patch");
         let causes = json!([{"reason": cause(why), "message": why, "field": field}]);
@@ -89,7 +95,8 @@ impl Failure {
         }
     }
 
-    /// 500, without a reason: a server-side apply of what the schema does not have. `wrong`: `.spec.x: what is wrong`, each.
+    /// 500, without reason: a server-side apply of fields that the schema does not have. `wrong`: entries such as
+    /// `.spec.x: field not declared in schema`.
     pub fn untyped(resource: &Resource, namespace: &str, name: &str, wrong: &[String]) -> Self {
         let listed = if let [one] = wrong { one.clone() } else { format!("errors:\n  {}", wrong.join("\n  ")) };
         let object = format!("{namespace}/{name}; {}, Kind={}", resource.api_version(), resource.name);
@@ -101,7 +108,7 @@ impl Failure {
         Self::new(400, "BadRequest", why)
     }
 
-    /// An admission webhook said no.
+    /// An admission webhook denied the request.
     pub fn denied(webhook: &str, why: &str) -> Self {
         Self::new(403, "Forbidden", format!("admission webhook \"{webhook}\" denied the request: {why}"))
     }
@@ -121,7 +128,7 @@ impl Failure {
     }
 }
 
-/// The reason of a cause, which its message begins with.
+/// The reason of a cause, derived from the start of its message.
 fn cause(why: &str) -> &'static str {
     match why.split(':').next() {
         Some("Required value") => "FieldValueRequired",

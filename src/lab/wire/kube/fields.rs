@@ -1,6 +1,8 @@
-//! Sets of fields, as `metadata.managedFields` keeps them, and reading and changing objects by such fields.
+//! Sets of fields in the form of `metadata.managedFields`, and functions that read and change objects by field path.
 //!
-//! A path's elements are written as FieldsV1 writes them: `f:spec`, `k:{"name":"web"}` for an item of a keyed list, `v:"x"` for one of a set.
+//! Path elements are those of FieldsV1: `f:spec`, `k:{"name":"web"}` for an item of a keyed list, `v:"x"` for one of a
+//! set.
+//! Lists are atomic, except the keyed ones of built-in kinds.
 //! Lists are whole (atomic), except those of built-in kinds that the API keys.
 
 use std::collections::BTreeSet;
@@ -9,12 +11,12 @@ use serde_json::{Map, Value, json};
 
 use crate::lab::objects::Kind;
 
-/// From the object's root down.
+/// A path from the object's root.
 pub type Path = Vec<String>;
-/// The leaves that someone owns.
+/// The leaves that a manager owns.
 pub type Fields = BTreeSet<Path>;
 
-/// What keys a list's items, by the field that holds the list.
+/// The key fields of a list's items; `path` is the list's.
 pub fn keys(kind: Kind, path: &[String]) -> &'static [&'static str] {
     let field = path.last().map_or("", |f| f.trim_start_matches("f:"));
     match (kind, field) {
@@ -44,7 +46,7 @@ fn key_of(item: &Value, keys: &[&str]) -> Option<String> {
     (!key.is_empty()).then(|| format!("k:{}", Value::Object(key)))
 }
 
-/// Every leaf of a value.
+/// Returns every leaf of a value.
 pub fn leaves(kind: Kind, value: &Value) -> Fields {
     let mut found = Fields::new();
     collect(kind, value, &mut Vec::new(), &mut found);
@@ -76,7 +78,7 @@ fn collect(kind: Kind, value: &Value, path: &mut Path, found: &mut Fields) {
     }
 }
 
-/// As FieldsV1.
+/// Encodes as FieldsV1.
 pub fn encode(fields: &Fields) -> Value {
     let mut root = json!({});
     for path in fields {
@@ -91,7 +93,7 @@ pub fn encode(fields: &Fields) -> Value {
     root
 }
 
-/// From FieldsV1.
+/// Decodes FieldsV1.
 pub fn decode(value: &Value) -> Fields {
     fn walk(value: &Value, path: &mut Path, found: &mut Fields) {
         let children = value.as_object().into_iter().flatten().filter(|(k, _)| *k != ".");
@@ -111,7 +113,7 @@ pub fn decode(value: &Value) -> Fields {
     found
 }
 
-/// As messages name a field: `.spec.template.spec.containers[name="web"].image`.
+/// A field's name in messages: `.spec.template.spec.containers[name="web"].image`.
 pub fn display(path: &[String]) -> String {
     let word = |element: &String| match element.split_at(2) {
         ("f:", name) => format!(".{name}"),
@@ -124,19 +126,19 @@ pub fn display(path: &[String]) -> String {
     path.iter().map(word).collect()
 }
 
-/// Whether a path is that of a field that keys its item of a list.
+/// Whether the path is that of a key field of a list item.
 pub fn is_key(path: &[String]) -> bool {
     path.split_last().is_some_and(|(last, item)| names(item, last.trim_start_matches("f:")))
 }
 
-/// Whether the last element of a path is a key, and has this field.
+/// Whether the path's last element is a key that contains this field.
 pub fn names(item: &[String], field: &str) -> bool {
     let key =
         item.last().and_then(|i| i.strip_prefix("k:")).and_then(|k| serde_json::from_str::<Map<String, Value>>(k).ok());
     key.is_some_and(|k| k.contains_key(field))
 }
 
-/// The value at a path.
+/// Returns the value at a path.
 pub fn get<'a>(value: &'a Value, path: &[String]) -> Option<&'a Value> {
     path.iter().try_fold(value, |at, element| match element.split_at(2) {
         ("f:", name) => at.get(name),
@@ -154,7 +156,7 @@ fn is(item: &Value, element: &str) -> bool {
     }
 }
 
-/// Puts a value at a path, making what leads there.
+/// Sets the value at a path and creates its parents.
 pub fn set(value: &mut Value, path: &[String], new: &Value) {
     let Some((element, rest)) = path.split_first() else {
         *value = new.clone();
@@ -180,7 +182,7 @@ pub fn set(value: &mut Value, path: &[String], new: &Value) {
     }
 }
 
-/// Takes a path away, and what becomes empty by that.
+/// Removes the value at a path, and parents that become empty.
 pub fn remove(value: &mut Value, path: &[String]) {
     let Some((element, rest)) = path.split_first() else { return };
     let empty = |v: &Value| v.as_object().is_some_and(Map::is_empty) || v.as_array().is_some_and(Vec::is_empty);

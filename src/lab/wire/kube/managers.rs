@@ -1,4 +1,4 @@
-//! Who owns which fields: `metadata.managedFields`.
+//! Field ownership: `metadata.managedFields`.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::fields::{self, Fields, Path};
 use crate::lab::objects::{Kind, meta, stamp};
 
-/// One manager's part of an object.
+/// One manager of an object, and its fields.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Manager {
     /// Its name.
@@ -15,29 +15,29 @@ pub struct Manager {
     pub operation: String,
     /// `status`, or empty.
     pub subresource: String,
-    /// The API version that it wrote.
+    /// The API version of its last write.
     pub api_version: String,
-    /// When.
+    /// Time of its last write.
     pub time: Value,
-    /// What it owns.
+    /// The fields that it owns.
     pub fields: Fields,
 }
 
 impl Manager {
-    /// One that owns nothing yet.
+    /// Creates a manager that owns no fields.
     pub fn new(name: &str, operation: &str, subresource: &str, api_version: &str, now: Timestamp) -> Self {
         let [name, operation, subresource, api_version] =
             [name, operation, subresource, api_version].map(str::to_owned);
         Self { name, operation, subresource, api_version, time: stamp(now), fields: Fields::new() }
     }
 
-    /// Whether that is who this is.
+    /// Whether it has this name, operation and subresource.
     pub fn is(&self, name: &str, operation: &str, subresource: &str) -> bool {
         self.name == name && self.operation == operation && self.subresource == subresource
     }
 }
 
-/// An object's managers.
+/// Reads an object's managers.
 pub fn read(object: &Value) -> Vec<Manager> {
     let word = |entry: &Value, field: &str| entry[field].as_str().unwrap_or_default().to_owned();
     let entries =
@@ -53,7 +53,7 @@ pub fn read(object: &Value) -> Vec<Manager> {
     entries.map(manager).collect()
 }
 
-/// Writes them into an object; who owns nothing is left out.
+/// Writes the managers into an object; those without fields are left out.
 pub fn write(object: &mut Value, managers: &[Manager]) {
     let entry = |m: &Manager| {
         let mut entry = json!({
@@ -73,7 +73,7 @@ pub fn write(object: &mut Value, managers: &[Manager]) {
     }
 }
 
-/// The part of an object that managers can own: not what the server writes, and of a subresource only its own part.
+/// The fields of an object that managers can own: without server-side fields, and only `status` for that subresource.
 pub fn ownable(object: &Value, subresource: &str) -> Value {
     if subresource == "status" {
         return json!({"status": object["status"]});
@@ -103,7 +103,8 @@ pub fn ownable(object: &Value, subresource: &str) -> Value {
     part
 }
 
-/// Notes in `after` who changed what, for every write that is not an apply: the writer takes what it changed from everyone else.
+/// Records in `after` the owner of the changed fields, for every write except apply: the writer takes them from all
+/// others.
 pub fn track(kind: Kind, before: Option<&Value>, after: &mut Value, mut writer: Manager) {
     let given = after["metadata"]["managedFields"].is_array();
     let mut managers = if given { read(after) } else { before.map(read).unwrap_or_default() };

@@ -1,6 +1,6 @@
-//! A Kubernetes API over a lab's objects, good enough for the real `kube` client and the real `kubectl`.
+//! A Kubernetes API over a lab's objects, complete enough for the real `kube` client and the real `kubectl`.
 //!
-//! [`Server::answer`] is a function from a request to an answer; sockets and streams are someone else's.
+//! [`Server::answer`] is a function from a request to an answer. No sockets or streams belong here.
 
 mod apply;
 mod discovery;
@@ -30,28 +30,28 @@ use super::super::objects::Objects;
 use path::Query;
 use write::Write;
 
-/// Decides whether the value of `Authorization` may do everything (at this time).
+/// Whether the value of `Authorization` is accepted at this time. Who is accepted may do everything.
 pub type Authorize = dyn Fn(Option<&str>, Timestamp) -> bool + Send + Sync;
 
-/// One cluster's API server, apart from its objects.
+/// One cluster's API server, without its objects.
 pub struct Server {
     /// `gitVersion`, such as `v1.33.4-eks-1`.
     pub version: String,
-    /// Who may in.
+    /// Checks credentials.
     pub authorize: Box<Authorize>,
 }
 
-/// What a request gets.
+/// The answer to a request.
 #[derive(Debug)]
 pub enum Answer {
-    /// All of it.
+    /// A complete response.
     Whole(Response<Bytes>),
-    /// A stream of lines: 200, `application/json`, and then what [`Watch::next`] says, until its timeout.
+    /// A stream of lines: 200, `application/json`, and the lines of [`Watch::next`] until its time-out.
     Watch(Box<Watch>),
 }
 
 impl Answer {
-    /// The whole answer, where there is no stream: a watch says what is known now, and ends.
+    /// A complete response for a caller that cannot stream: a watch returns the present changes and ends.
     pub fn whole(self, objects: &Objects) -> Response<Bytes> {
         match self {
             Self::Whole(response) => response,
@@ -61,12 +61,12 @@ impl Answer {
 }
 
 impl Server {
-    /// A server that lets everyone in.
+    /// A server without authentication.
     pub fn open(version: &str) -> Self {
         Self { version: version.to_owned(), authorize: Box::new(|_, _| true) }
     }
 
-    /// Answers a request at a time.
+    /// Answers a request at this time.
     pub fn answer(&self, objects: &mut Objects, request: &Request<Bytes>, now: Timestamp) -> Answer {
         self.try_answer(objects, request, now).unwrap_or_else(|f| Answer::Whole(json(f.code, &f.status())))
     }
@@ -125,12 +125,13 @@ fn header<'a>(request: &'a Request<Bytes>, name: &http::HeaderName) -> Option<&'
     request.headers().get(name).and_then(|v| v.to_str().ok())
 }
 
-/// JSON, which is YAML too; other YAML is for clients to turn into JSON.
+/// Parses a JSON body. JSON is a subset of YAML; clients convert other YAML.
 fn body(request: &Request<Bytes>) -> Result<Value, Failure> {
     let content_type = header(request, &CONTENT_TYPE).unwrap_or_default();
     if !content_type.contains("json") && !content_type.contains("yaml") && !content_type.is_empty() {
         let why = format!(
-            "this API takes JSON, and not {content_type} as the typed commands of kubectl send it; use `kubectl apply -f` or `create -f`"
+            "this API accepts only JSON, not {content_type} as the typed commands of kubectl send it; \
+            use `kubectl apply -f` or `kubectl create -f`"
         );
         return Err(Failure::new(415, "UnsupportedMediaType", why));
     }

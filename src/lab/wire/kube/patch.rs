@@ -1,4 +1,4 @@
-//! Patches that are not applies: JSON merge patch, strategic merge patch, JSON patch.
+//! Patches other than apply: JSON merge patch, strategic merge patch, JSON patch.
 
 use serde_json::{Map, Value, json};
 
@@ -6,7 +6,7 @@ use super::failure::Failure;
 use super::fields::keys;
 use crate::lab::objects::Kind;
 
-/// RFC 7386.
+/// JSON merge patch (RFC 7386).
 pub fn merge(target: &mut Value, patch: &Value) {
     let Value::Object(patch) = patch else {
         *target = patch.clone();
@@ -24,7 +24,7 @@ pub fn merge(target: &mut Value, patch: &Value) {
     }
 }
 
-/// Kubernetes' own: a merge patch that merges keyed lists by their key, with the directives that kubectl sends.
+/// Strategic merge patch: merges keyed lists by their key, with the directives that kubectl sends.
 pub fn strategic(kind: Kind, target: &mut Value, patch: &Value) {
     strategic_at(kind, target, patch, &mut Vec::new());
 }
@@ -51,7 +51,7 @@ fn object(kind: Kind, target: &mut Value, patch: &Map<String, Value>, path: &mut
                 items.retain(|i| !gone.contains(i));
             }
         } else if name.starts_with('$') {
-            // order and retained keys: the result is the same to everything here
+            // Order and retained keys do not matter here.
         } else if value.is_null() {
             target.as_object_mut().map(|t| t.shift_remove(name));
         } else {
@@ -82,7 +82,7 @@ fn list(kind: Kind, target: &mut Value, items: &[Value], key: &str, path: &mut V
     }
 }
 
-/// RFC 6902, without `move` and `copy`.
+/// JSON patch (RFC 6902), without `move` and `copy`.
 pub fn json(target: &mut Value, patch: &Value) -> Result<(), Failure> {
     for operation in patch.as_array().ok_or_else(|| Failure::bad_request("a JSON patch is a list"))? {
         one(target, operation).ok_or_else(|| {

@@ -1,4 +1,4 @@
-//! What a request asks for: its path and query, taken apart.
+//! Parses a request's path and query.
 
 use std::collections::BTreeMap;
 
@@ -10,18 +10,18 @@ use crate::lab::wire::query::decode;
 pub struct Query(BTreeMap<String, String>);
 
 impl Query {
-    /// Takes the text after `?` apart.
+    /// Parses the text after `?`.
     pub fn parse(text: &str) -> Self {
         let pair = |p: &str| p.split_once('=').map_or((decode(p), String::new()), |(k, v)| (decode(k), decode(v)));
         Self(text.split('&').filter(|p| !p.is_empty()).map(pair).collect())
     }
 
-    /// A parameter; empty where it is missing.
+    /// A parameter; empty if it is missing.
     pub fn get(&self, name: &str) -> &str {
         self.0.get(name).map_or("", String::as_str)
     }
 
-    /// A parameter that is on or off.
+    /// A boolean parameter.
     pub fn is(&self, name: &str) -> bool {
         matches!(self.get(name), "true" | "1")
     }
@@ -32,34 +32,34 @@ impl Query {
     }
 }
 
-/// Objects that a path names: a collection, an object, or a part of one.
+/// The target of a path: a collection, an object, or a subresource.
 #[derive(Debug, Clone)]
 pub struct Place {
     /// The kind.
     pub resource: &'static Resource,
-    /// The namespace; `None`: all of them, or the kind lives in none.
+    /// The namespace; `None`: all, or the kind is cluster-scoped.
     pub namespace: Option<String>,
-    /// The object; `None`: the collection.
+    /// The object's name; `None`: the collection.
     pub name: Option<String>,
-    /// `status`, `scale`.
+    /// `status` or `scale`.
     pub subresource: Option<String>,
 }
 
 impl Place {
-    /// The namespace as the store wants it: empty where the kind lives in none.
+    /// The namespace for [`Objects`]: empty for a cluster-scoped kind.
     pub fn namespace(&self) -> &str {
         self.namespace.as_deref().unwrap_or_default()
     }
 }
 
-/// Whether a path leads to an API group that is not served at all: that is no API's answer, but the web server's.
+/// Whether the path names an API group that is not served. Such a request gets the web server's 404, not an API error.
 pub fn unknown_group(path: &str, auto_mode: bool) -> bool {
     let mut parts = path.split('/').filter(|p| !p.is_empty());
     let group = (parts.next() == Some("apis")).then(|| parts.next()).flatten();
     group.is_some_and(|group| resources(auto_mode).all(|r| r.group != group))
 }
 
-/// Finds what a path names; `None`: nothing that is served.
+/// Parses a path; `None`: it is not served.
 pub fn place(path: &str, auto_mode: bool) -> Option<Place> {
     let parts: Vec<&str> = path.split('/').filter(|p| !p.is_empty()).collect();
     let (group, version, rest) = match parts.as_slice() {

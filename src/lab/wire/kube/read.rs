@@ -1,4 +1,4 @@
-//! Get and list.
+//! Get and list requests.
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -10,7 +10,7 @@ use super::select::Selection;
 use super::table;
 use crate::lab::objects::{Kind, Objects, text};
 
-/// One object, or its part.
+/// Returns one object, or its subresource.
 pub fn get(objects: &Objects, place: &Place, as_table: bool) -> Result<Value, Failure> {
     let name = place.name.as_deref().unwrap_or_default();
     let object = objects
@@ -23,7 +23,7 @@ pub fn get(objects: &Objects, place: &Place, as_table: bool) -> Result<Value, Fa
     })
 }
 
-/// A workload's `Scale`.
+/// The `Scale` of a workload.
 pub fn scale(object: &Value) -> Value {
     let labels = object["spec"]["selector"]["matchLabels"].as_object().into_iter().flatten();
     let selector = labels.map(|(k, v)| format!("{k}={}", v.as_str().unwrap_or_default())).collect::<Vec<_>>().join(",");
@@ -32,12 +32,13 @@ pub fn scale(object: &Value) -> Value {
         meta[field] = object["metadata"][field].clone();
     }
     json!({
-        "kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": meta, "spec": {"replicas": object["spec"]["replicas"]},
+        "kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": meta,
+        "spec": {"replicas": object["spec"]["replicas"]},
         "status": {"replicas": object["status"]["replicas"].as_u64().unwrap_or(0), "selector": selector},
     })
 }
 
-/// A collection, or a page of it.
+/// Returns a collection, or a page of it.
 pub fn list(objects: &Objects, place: &Place, query: &Query, as_table: bool) -> Result<Value, Failure> {
     let (kind, selection) = (place.resource.kind, Selection::parse(query)?);
     let after = after(query.get("continue"))?;
@@ -51,7 +52,7 @@ pub fn list(objects: &Objects, place: &Place, query: &Query, as_table: bool) -> 
     }
     let mut meta = json!({"resourceVersion": objects.revision().to_string()});
     if found.len() > limit {
-        // Nobody counts what a selector would have to look at.
+        // As the real API: the remaining items are not counted when there is a selector.
         if query.get("labelSelector").is_empty() && query.get("fieldSelector").is_empty() {
             meta["remainingItemCount"] = (found.len() - limit).into();
         }
@@ -70,15 +71,18 @@ fn render(kind: Kind, place: &Place, found: Vec<Value>, meta: Value, as_table: b
     }
     let resource = place.resource;
     let mut items = found;
-    // The list says of what kind its items are; only those of defined kinds say it themselves.
+    // Items of built-in kinds have no kind and apiVersion in a list; those of custom resources have.
     for item in items.iter_mut().filter_map(Value::as_object_mut).filter(|_| kind != Kind::TargetGroupBinding) {
         item.shift_remove("kind");
         item.shift_remove("apiVersion");
     }
-    json!({"kind": format!("{}List", resource.name), "apiVersion": resource.api_version(), "metadata": meta, "items": items})
+    json!({
+        "kind": format!("{}List", resource.name), "apiVersion": resource.api_version(), "metadata": meta,
+        "items": items,
+    })
 }
 
-/// 0 or nothing: no limit.
+/// Parses `limit`; 0 or empty: no limit.
 fn limit(text: &str) -> Result<usize, Failure> {
     match text {
         "" | "0" => Ok(usize::MAX),

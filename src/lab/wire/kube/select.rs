@@ -6,7 +6,7 @@ use super::failure::Failure;
 use super::path::Query;
 use crate::lab::objects::{Kind, text};
 
-/// Which objects of a kind are asked for.
+/// The objects that a request selects.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Selection {
     labels: Vec<Label>,
@@ -20,19 +20,19 @@ enum Label {
 }
 
 impl Selection {
-    /// Reads `labelSelector` and `fieldSelector`.
+    /// Parses `labelSelector` and `fieldSelector`.
     pub fn parse(query: &Query) -> Result<Self, Failure> {
         let labels = split(query.get("labelSelector")).iter().map(|s| label(s)).collect::<Result<_, _>>()?;
         let fields = split(query.get("fieldSelector")).iter().map(|s| field(s)).collect::<Result<_, _>>()?;
         Ok(Self { labels, fields })
     }
 
-    /// Only the object of this name.
+    /// Restricts it to the object with this name.
     pub fn name(&mut self, name: &str) {
         self.fields.push(("metadata.name".to_owned(), true, name.to_owned()));
     }
 
-    /// Whether an object is selected.
+    /// Whether an object matches.
     pub fn matches(&self, kind: Kind, object: &Value) -> Result<bool, Failure> {
         for (path, equal, wanted) in &self.fields {
             if (value_of(kind, object, path)? == *wanted) != *equal {
@@ -68,7 +68,7 @@ fn value_of(kind: Kind, object: &Value, path: &str) -> Result<String, Failure> {
     Ok(object.pointer(&pointer).and_then(Value::as_str).unwrap_or_default().to_owned())
 }
 
-/// At commas outside parentheses.
+/// Splits at commas outside parentheses.
 fn split(text: &str) -> Vec<&str> {
     let (mut parts, mut depth, mut start) = (Vec::new(), 0, 0);
     for (at, c) in text.char_indices() {

@@ -1,4 +1,4 @@
-//! Objects as rows, as `kubectl get` asks for them.
+//! Objects as table rows, for `kubectl get`.
 
 use serde_json::{Value, json};
 
@@ -82,10 +82,14 @@ fn columns(kind: Kind) -> &'static [Column] {
     }
 }
 
-/// A `Table` of these objects. Ages are creation times: the client's own clock may not be the lab's.
+/// A `Table` of these objects. Ages are creation times, because the client's clock may differ from the lab's.
 pub fn of(kind: Kind, objects: &[&Value], resource_version: &str) -> Value {
     let columns = columns(kind);
-    let definition = |name: &str, format: &str| json!({"name": name, "type": "string", "format": format, "description": "", "priority": 0});
+    let definition = |name: &str, format: &str| {
+        json!({
+            "name": name, "type": "string", "format": format, "description": "", "priority": 0,
+        })
+    };
     let mut definitions = vec![definition("Name", "name")];
     definitions.extend(columns.iter().map(|(name, _)| definition(name, "")));
     definitions.push(definition("Created", ""));
@@ -102,5 +106,8 @@ pub fn of(kind: Kind, objects: &[&Value], resource_version: &str) -> Value {
     if !resource_version.is_empty() {
         meta["resourceVersion"] = resource_version.into();
     }
-    json!({"kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": meta, "columnDefinitions": definitions, "rows": rows})
+    json!({
+        "kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": meta, "columnDefinitions": definitions,
+        "rows": rows,
+    })
 }

@@ -1,4 +1,4 @@
-//! What EKS checks of a bearer token: shape, region, age, and (with STS's help) that it was signed for this cluster.
+//! Checks a bearer token as EKS does: shape, region, age, and that it was signed for this cluster.
 
 use aws_credential_types::Credentials;
 use base64::Engine;
@@ -8,25 +8,25 @@ use jiff::{SignedDuration, Timestamp};
 use super::path::Query;
 use crate::adapter::aws::eks;
 
-/// EKS takes a token for this long after it was signed, whatever its `X-Amz-Expires`.
+/// Lifetime of a token after it was signed, whatever its `X-Amz-Expires`.
 const VALID: SignedDuration = SignedDuration::from_mins(15);
 
-/// A token that was taken apart.
+/// A parsed token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Token {
-    /// Region of the STS endpoint that it is for.
+    /// Region of its STS endpoint.
     pub region: String,
     /// Access key that signed it.
     pub access_key: String,
-    /// When.
+    /// Time of the signature.
     pub signed: Timestamp,
 }
 
 impl Token {
-    /// Reads the value of an `Authorization` header; `Err`: what is wrong with it, without repeating any of it.
+    /// Parses the value of an `Authorization` header; `Err`: what is wrong with it, without any part of it.
     pub fn read(authorization: Option<&str>) -> Result<Self, &'static str> {
         let encoded = authorization.and_then(|a| a.strip_prefix("Bearer ")).ok_or("no bearer token")?;
-        let encoded = encoded.strip_prefix("k8s-aws-v1.").ok_or("no EKS token")?;
+        let encoded = encoded.strip_prefix("k8s-aws-v1.").ok_or("not an EKS token")?;
         let url = BASE64_URL_SAFE_NO_PAD.decode(encoded).map_err(|_| "not unpadded base64url")?;
         let url = String::from_utf8(url).map_err(|_| "not a URL")?;
         let (host, query) =
@@ -56,15 +56,16 @@ impl Token {
         Ok(Self { region: region.to_owned(), access_key, signed })
     }
 
-    /// Whether EKS would still take it.
+    /// Whether EKS would still accept it.
     pub fn fresh(&self, now: Timestamp) -> bool {
         let age = now.duration_since(self.signed);
         age <= VALID && age >= -SignedDuration::from_mins(5)
     }
 }
 
-/// Whether the value of an `Authorization` header is a token that EKS would take now for this cluster: fresh, and signed for its name with
-/// these credentials. As signing is deterministic, the lab signs the same again and compares.
+/// Whether EKS would accept the value of an `Authorization` header for this cluster now: fresh, and signed for its name
+/// with
+/// these credentials. Signing is deterministic, so the lab signs again and compares.
 pub fn accept(
     authorization: Option<&str>,
     region: &str,

@@ -1,4 +1,4 @@
-//! What the API refuses: unknown fields, and what the controller's webhook says of a TargetGroupBinding.
+//! Validation: unknown fields, the schema's rules, and the controller's webhook for TargetGroupBindings.
 
 use serde_json::{Map, Value, json};
 
@@ -6,7 +6,7 @@ use super::failure::Failure;
 use crate::lab::objects::{Kind, Objects, Resource, text};
 
 const WEBHOOK: &str = "vtargetgroupbinding.elbv2.k8s.aws";
-/// The `spec` of a TargetGroupBinding: fields by path, `[]` for a list's items. Below `…*` anything goes.
+/// Fields of a TargetGroupBinding's `spec`; `[]` is an item of a list. Below `.*` all fields are valid.
 const BINDING_FIELDS: [&str; 27] = [
     "serviceRef",
     "serviceRef.name",
@@ -37,7 +37,7 @@ const BINDING_FIELDS: [&str; 27] = [
     "networking.ingress[].ports[]",
 ];
 
-/// Fields of an object that its kind does not have.
+/// Returns fields of an object that its kind does not have.
 pub fn unknown_fields(kind: Kind, object: &Value) -> Result<Vec<String>, Failure> {
     let mut found = Vec::new();
     if kind == Kind::TargetGroupBinding {
@@ -49,7 +49,7 @@ pub fn unknown_fields(kind: Kind, object: &Value) -> Result<Vec<String>, Failure
     Ok(found)
 }
 
-/// What a server-side apply's schema finds wrong with an object: fields that the kind does not have, and texts that are none.
+/// Returns what a server-side apply's schema rejects: unknown fields, and values that are not strings.
 pub fn untyped(kind: Kind, object: &Value) -> Result<Vec<String>, Failure> {
     let unknown = unknown_fields(kind, object)?;
     let mut wrong: Vec<_> = unknown.iter().map(|field| format!(".{field}: field not declared in schema")).collect();
@@ -66,7 +66,7 @@ pub fn untyped(kind: Kind, object: &Value) -> Result<Vec<String>, Failure> {
     Ok(wrong)
 }
 
-/// Names are those of a DNS subdomain.
+/// Checks that a name is a DNS subdomain.
 pub fn name(resource: &Resource, name: &str) -> Result<(), Failure> {
     let edge = |c: Option<char>| c.is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
     let label = |l: &str| {
@@ -102,7 +102,7 @@ fn walk(value: &Value, path: &str, found: &mut Vec<String>) {
     }
 }
 
-/// What is missing from `kept`, which was read from `given` by type.
+/// Finds the fields of `given` that are missing in `kept`, its typed form.
 fn lost(given: &Value, kept: &Value, path: &str, found: &mut Vec<String>) {
     match (given, kept) {
         (Value::Object(given), Value::Object(kept)) => {
@@ -124,7 +124,7 @@ fn lost(given: &Value, kept: &Value, path: &str, found: &mut Vec<String>) {
     }
 }
 
-/// The object as the real types keep it.
+/// Converts an object to its typed form and back.
 fn typed(kind: Kind, object: &Value) -> Result<Value, serde_json::Error> {
     use k8s_openapi::api::{
         apps::v1 as apps, autoscaling::v2 as autoscaling, batch::v1 as batch, coordination::v1 as coordination,
@@ -152,7 +152,7 @@ fn typed(kind: Kind, object: &Value) -> Result<Value, serde_json::Error> {
     }
 }
 
-/// Takes fields away that a TargetGroupBinding's schema does not have, as the API does without strict validation.
+/// Removes fields that a TargetGroupBinding's schema does not have, as the API does without strict validation.
 pub fn prune(kind: Kind, object: &mut Value) {
     let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut).filter(|_| kind == Kind::TargetGroupBinding)
     else {
@@ -161,7 +161,7 @@ pub fn prune(kind: Kind, object: &mut Value) {
     spec.retain(|name, _| BINDING_FIELDS.contains(&name.as_str()));
 }
 
-/// What schema and webhook say of an object that is about to be stored.
+/// Checks an object by schema and webhook before it is stored.
 pub fn admit(objects: &Objects, resource: &Resource, before: Option<&Value>, after: &Value) -> Result<(), Failure> {
     let spec = &after["spec"];
     let wrong = |field: &str, why: &str| Err(Failure::invalid(resource, text(after, "name"), field, why));
@@ -228,14 +228,15 @@ fn one_per_group(objects: &Objects, after: &Value) -> Result<(), Failure> {
     }
     let named: Vec<_> = others.iter().map(|o| format!("{}/{}", text(o, "namespace"), text(o, "name"))).collect();
     let why = format!(
-        "TargetGroup {arn} is already bound to following TargetGroupBindings [{}]. Please enable MultiCluster mode on all TargetGroupBindings \
+        "TargetGroup {arn} is already bound to following TargetGroupBindings [{}]. \
+         Please enable MultiCluster mode on all TargetGroupBindings \
          referencing {arn} or choose a different Target Group ARN.",
         named.join(" ")
     );
     Err(Failure::denied(WEBHOOK, &why))
 }
 
-/// What the API fills in where a client says nothing.
+/// Sets default values.
 pub fn defaults(kind: Kind, object: &mut Value) {
     let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) else { return };
     match kind {
@@ -246,7 +247,7 @@ pub fn defaults(kind: Kind, object: &mut Value) {
             let ports = spec.get_mut("ports").and_then(Value::as_array_mut).into_iter().flatten();
             ports.filter_map(Value::as_object_mut).for_each(port_defaults);
         }
-        // As the controller's webhook does; a lab's groups are all of this kind.
+        // As the controller's webhook does; all groups of a lab are IPv4.
         Kind::TargetGroupBinding => drop(spec.entry("ipAddressType").or_insert("ipv4".into())),
         _ => (),
     }

@@ -1,4 +1,4 @@
-//! Watches: what a live server streams, and what is known now.
+//! Watches.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::select::Selection;
 use super::table;
 use crate::lab::objects::{Change, Objects, Verb};
 
-/// A watch that was accepted.
+/// An accepted watch.
 #[derive(Debug, Clone)]
 pub struct Watch {
     place: Place,
@@ -20,12 +20,12 @@ pub struct Watch {
     from: Option<u64>,
     mark: bool,
     over: bool,
-    /// How long the client wants it, at most.
+    /// Maximum duration that the client asked for.
     pub timeout: Option<Duration>,
 }
 
 impl Watch {
-    /// Reads the parameters of a watch.
+    /// Parses the parameters of a watch.
     pub fn parse(place: Place, query: &Query, table: bool) -> Result<Self, Failure> {
         let mut selection = Selection::parse(query)?;
         if let Some(name) = &place.name {
@@ -41,7 +41,7 @@ impl Watch {
         Ok(Self { place, selection, table, from, mark, over: false, timeout })
     }
 
-    /// What happened since this was last called, as lines; empty: nothing. `None`: the watch has ended.
+    /// Returns the changes since the last call as lines, possibly none; `None`: the watch has ended.
     pub fn next(&mut self, objects: &Objects) -> Option<Bytes> {
         if self.over {
             return None;
@@ -69,7 +69,9 @@ impl Watch {
             }
         }
         if self.mark {
-            let meta = json!({"resourceVersion": objects.revision().to_string(), "annotations": {"k8s.io/initial-events-end": "true"}});
+            let meta = json!({
+                "resourceVersion": objects.revision().to_string(), "annotations": {"k8s.io/initial-events-end": "true"},
+            });
             line(
                 "BOOKMARK",
                 &json!({"kind": resource.name, "apiVersion": resource.api_version(), "metadata": meta}),

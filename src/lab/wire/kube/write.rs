@@ -1,4 +1,4 @@
-//! Create, replace, patch, delete.
+//! Create, replace, patch and delete requests.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -10,21 +10,21 @@ use super::path::{Place, Query};
 use super::{patch, read, validate};
 use crate::lab::objects::{Kind, Objects, meta, stamp, text};
 
-/// What writes have in common.
+/// Parameters of a write.
 pub struct Write<'a> {
-    /// The store.
+    /// The cluster's objects.
     pub objects: &'a mut Objects,
-    /// What is written.
+    /// Target of the write.
     pub place: &'a Place,
-    /// The query.
+    /// Query parameters.
     pub query: &'a Query,
-    /// Name of the client program, for those that name no field manager.
+    /// Name of the client program, used if there is no `fieldManager`.
     pub agent: &'a str,
-    /// Now.
+    /// Present time.
     pub now: Timestamp,
 }
 
-/// An answer's status and body.
+/// Status and body of the response.
 pub type Written = Result<(u16, Value), Failure>;
 
 impl Write<'_> {
@@ -67,7 +67,7 @@ impl Write<'_> {
             return Err(Failure::conflict(self.place.resource, &name, &why));
         }
         let Some(before) = before else {
-            // A Lease that is not there is made.
+            // PUT creates a Lease that does not exist.
             if kind != Kind::Lease {
                 return Err(Failure::not_found(self.place.resource, &name));
             }
@@ -127,7 +127,7 @@ impl Write<'_> {
         }
         let policy = options["propagationPolicy"].as_str().unwrap_or_else(|| self.query.get("propagationPolicy"));
         if policy == "Orphan" || options["orphanDependents"] == true {
-            return Err(Failure::bad_request("this API does not orphan"));
+            return Err(Failure::bad_request("this API does not support orphaning dependents"));
         }
         let dry = self.query.dry_run() || options["dryRun"].as_array().is_some_and(|d| d.iter().any(|d| d == "All"));
         let kind = self.place.resource.kind;
@@ -162,7 +162,7 @@ impl Write<'_> {
         self.place.subresource.as_deref().unwrap_or_default()
     }
 
-    /// Everything in a namespace.
+    /// Deletes everything in a namespace.
     fn empty(&mut self, namespace: &str) {
         let kinds: Vec<_> =
             crate::lab::objects::resources(self.objects.auto_mode()).filter(|r| r.namespaced).map(|r| r.kind).collect();
@@ -182,7 +182,7 @@ impl Write<'_> {
         Err(Failure::not_found(self.objects.resource(Kind::Namespace), namespace))
     }
 
-    /// The body is of this kind, namespace and name, and has no unknown fields where it may not.
+    /// Checks that the body has the path's kind, namespace and name, and no unknown fields under strict validation.
     fn check(&self, body: &mut Value, name: Option<&str>) -> Result<(), Failure> {
         let resource = self.place.resource;
         let (version, kind) =
@@ -199,7 +199,7 @@ impl Write<'_> {
             if !unknown.is_empty() {
                 let list: Vec<_> = unknown.iter().map(|f| format!("unknown field \"{f}\"")).collect();
                 let (version, kind) = (resource.api_version(), resource.name);
-                // Only of its own kinds the API says which one it could not decode.
+                // The API names the kind only for built-in kinds.
                 let own = format!("{kind} in version \"{version}\" cannot be handled as a {kind}: ");
                 let prefix = if resource.kind == Kind::TargetGroupBinding { String::new() } else { own };
                 return Err(Failure::bad_request(format!("{prefix}strict decoding error: {}", list.join(", "))));
@@ -224,7 +224,7 @@ impl Write<'_> {
         }
     }
 
-    /// Stores `after` in the place of `before`, if that is what the client has seen.
+    /// Stores `after` if the client's resourceVersion and uid match `before`.
     fn changed(&mut self, before: &Value, mut after: Value) -> Written {
         let seen = text(&after, "resourceVersion");
         if !seen.is_empty() && seen != text(before, "resourceVersion") {
@@ -315,7 +315,7 @@ impl Write<'_> {
     }
 }
 
-/// Only its subresource writes a status, and that writes nothing else.
+/// A write to `status` changes only the status; other writes do not change it.
 fn drop_status(place: &Place, after: &mut Value, before: Option<&Value>) {
     if !place.resource.status {
         return;
@@ -337,7 +337,7 @@ fn drop_status(place: &Place, after: &mut Value, before: Option<&Value>) {
     }
 }
 
-/// A deletion that has begun cannot be taken back.
+/// Keeps the deletion fields: a deletion cannot be undone.
 fn keep_deletion(before: &Value, after: &mut Value) {
     for field in ["deletionTimestamp", "deletionGracePeriodSeconds"] {
         meta(after).shift_remove(field);
