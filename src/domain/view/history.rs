@@ -1,4 +1,4 @@
-//! A run as its journal tells it, for whoever was not there: its steps, the traffic and the health over time, what became of its writes.
+//! The history of a run, from its journal: steps, traffic and health over time, and results of writes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,95 +13,95 @@ use crate::domain::run::state::{Drift, Illegal, Phase, Route, State};
 use crate::domain::traffic::RouteId;
 use crate::plan::model::{ClusterName, Plan};
 
-/// A run, told.
+/// The history of a run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct History {
-    /// As it stands after the last record.
+    /// The state after the last record.
     pub state: State,
-    /// Of the first record and the last.
+    /// The times of the first and the last record.
     pub time: (Timestamp, Timestamp),
-    /// Clusters that had a share or were to have one: `from`, `to`, the others.
+    /// Clusters with a current or planned share: `from`, `to`, the others.
     pub clusters: Vec<ClusterName>,
     /// Every step of the plan.
     pub steps: Vec<Step>,
-    /// What the routes carried, each time that it changed; the first is the start.
+    /// The shares each time that they changed; the first entry is the start.
     pub traffic: Vec<Traffic>,
-    /// Targets, each time that their counts changed.
+    /// Target counts each time that they changed.
     pub health: Vec<Health>,
-    /// What the metric gates said, by name.
+    /// The verdicts of metric gates, by name.
     pub gates: BTreeMap<String, Gate>,
-    /// What became of the writes.
+    /// Counts of writes by result.
     pub writes: Writes,
-    /// At which step the traffic began to go back.
+    /// The step at which the rollback started, if one did.
     pub turned: Option<usize>,
 }
 
-/// A step as it went.
+/// One step of the history.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Step {
     /// From 1.
     pub number: usize,
-    /// Its name, or what it does.
+    /// Its name or action.
     pub label: String,
-    /// When it began and when it was done, as far as it was.
+    /// When it began and when it was done, if it was.
     pub time: (Option<Timestamp>, Option<Timestamp>),
-    /// What it waited for, in words, each for how long; the times of one wording are added up.
+    /// Wait reasons with their messages and total durations; equal messages are added up.
     pub waited: Vec<(WaitReason, String, SignedDuration)>,
-    /// What people did at it: `approved by alice@mac`.
+    /// Operator actions during the step, such as `approved by alice@mac`.
     pub people: Vec<String>,
 }
 
-/// Shares in percent of the managed part: by cluster the least and the most that a route has of it.
+/// Shares in percent of the managed traffic.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Traffic {
-    /// From when on.
+    /// Since when.
     pub at: Timestamp,
-    /// By cluster; absent: nothing anywhere.
+    /// Lowest and highest share of a cluster on any route; absent if it has none anywhere.
     pub shares: BTreeMap<ClusterName, (f64, f64)>,
-    /// By cluster, over all routes.
+    /// Mean share of a cluster over all routes.
     pub mean: BTreeMap<ClusterName, f64>,
 }
 
-/// Targets of a cluster's groups, added up.
+/// Targets of the clusters' groups.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Health {
-    /// From when on.
+    /// Since when.
     pub at: Timestamp,
-    /// By cluster: healthy ones, and all that are registered and not on their way out.
+    /// By cluster: healthy targets, and registered targets except draining ones.
     pub targets: BTreeMap<ClusterName, (u32, u32)>,
 }
 
-/// A metric gate.
+/// The history of a metric gate.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Gate {
-    /// How often it was measured.
+    /// Number of measurements.
     pub looks: usize,
-    /// What it said, each time that it said something else: when, the call, and why in words.
+    /// Verdicts, each time that the verdict changed: time, verdict, and reason.
     pub verdicts: Vec<(Timestamp, Call, String)>,
-    /// It was only watched.
+    /// Whether it is a dry run.
     pub dry_run: bool,
 }
 
-/// Counts of writes.
+/// Counts of writes by result.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Writes {
-    /// Put into the journal before they were sent.
+    /// Journaled before they were sent.
     pub intended: usize,
-    /// Sent, and read back equal.
+    /// Sent, and read back.
     pub applied: usize,
-    /// What was to be written was there already.
+    /// The split was there already.
     pub already: usize,
     /// Without an answer, or not read back in time.
     pub unknown: usize,
-    /// Refused, never sent, or the route gone or unreadable.
+    /// Rejected, never sent, or the route deleted or unreadable.
     pub failed: usize,
 }
 
 impl History {
-    /// Tells a run from its records, which begin with its start; `None` without any.
+    /// Builds the history from a run's records; `None` if there are none.
     ///
     /// # Errors
-    /// The records do not follow from one another.
+    /// A record is not legal after the ones before it.
     pub fn of(plan: &Plan, records: &[Record]) -> Result<Option<Self>, Illegal> {
         let Some(first) = records.first() else { return Ok(None) };
         let Some(state) = State::fold(&records[..1])? else { return Ok(None) };
@@ -112,7 +112,7 @@ impl History {
         Ok(Some(teller.told))
     }
 
-    /// How long it took so far.
+    /// The time from the first to the last record.
     pub fn length(&self) -> SignedDuration {
         self.time.1.duration_since(self.time.0)
     }
@@ -120,9 +120,9 @@ impl History {
 
 struct Teller {
     told: History,
-    /// Of each route, in percent of its managed part.
+    /// Shares of each route, in percent of its managed traffic.
     shares: BTreeMap<RouteId, BTreeMap<ClusterName, f64>>,
-    /// What is waited for, since when, and at which step.
+    /// The current waits, since when, and at which step.
     waits: (Vec<Wait>, Timestamp, usize),
 }
 
@@ -157,7 +157,7 @@ impl Teller {
         self.told.time.1 = at;
         match &record.event {
             Event::StepStarted { step, .. } => {
-                // A step that was left is begun again by whoever resumes the run.
+                // After a resume, an interrupted step starts again.
                 self.step(*step, |s| s.time.0 = s.time.0.or(Some(at)));
                 self.waiting(&[], at);
             }
@@ -199,9 +199,9 @@ impl Teller {
         }
     }
 
-    /// Adds the time until now to what was waited for until now.
+    /// Adds the time until now to the waits so far.
     fn waiting(&mut self, waits: &[Wait], at: Timestamp) {
-        // What a rollback waits for is no step's.
+        // Waits of a rollback belong to no step.
         let step = if self.told.state.phase == Phase::RollingBack { 0 } else { self.told.state.step };
         let (before, since, number) = std::mem::replace(&mut self.waits, (waits.to_vec(), at, step));
         let time = at.duration_since(since);
@@ -273,7 +273,7 @@ fn clusters(plan: &Plan, state: &State) -> Vec<ClusterName> {
     sides.into_iter().filter(|c| !c.is_empty()).chain(others).cloned().collect()
 }
 
-/// What a route carries: what someone else put there, where that was seen, else what was confirmed last.
+/// The shares of a route: those of observed drift, otherwise those that were last confirmed.
 fn carried(route: &Route) -> BTreeMap<ClusterName, f64> {
     let split = match &route.drift {
         Some(Drift::Changed(live)) => live.forwards(),

@@ -1,4 +1,4 @@
-//! A load balancer as it is now, for `status --load-balancer`: read-only, and without a plan.
+//! The current state of a load balancer, for `status --load-balancer`. Needs no plan and writes nothing.
 
 use std::collections::BTreeMap;
 
@@ -12,14 +12,14 @@ use crate::domain::health::Counts;
 use crate::domain::health::gate::Sample;
 use crate::domain::traffic::{Unread, Unreadable};
 
-/// Tags of this tool begin like this.
+/// Prefix of the tags of this tool.
 const OURS: &str = "cutover";
 
 /// A load balancer, its routes and its target groups.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Live {
-    /// When it was looked at.
+    /// When it was read.
     pub at: Timestamp,
     /// Name.
     pub name: String,
@@ -29,9 +29,9 @@ pub struct Live {
     pub dns_name: String,
     /// `active`, …
     pub state: String,
-    /// The marker of a run, if there is one: this tool's own tags.
+    /// The tags of this tool, which hold the marker of a run if there is one.
     pub marker: Tags,
-    /// Who else manages the load balancer, as its tags tell.
+    /// Owner tags of the load balancer (controllers, infrastructure as code).
     pub owners: Vec<String>,
     /// Every default action and rule.
     pub routes: Vec<Line>,
@@ -47,31 +47,31 @@ pub struct Line {
     pub id: String,
     /// `443 rule 15`.
     pub route: String,
-    /// In words; empty for a default action.
+    /// As text; empty for a default action.
     pub conditions: String,
-    /// What it does besides or instead of forwarding, such as `authenticates` or `redirects`.
+    /// Its actions other than forwarding, such as `authenticates (OIDC)` or `redirects`.
     pub does: Vec<&'static str>,
     /// The groups that it forwards to, in the action's order.
     pub shares: Vec<Part>,
     /// Group stickiness in seconds; absent where it is off.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stickiness_seconds: Option<u32>,
-    /// Who manages it, as tags tell.
+    /// Owner tags of the route.
     pub owners: Vec<String>,
-    /// Why it cannot be read, where it cannot; then nothing else is known of it.
+    /// Why it cannot be read; then nothing else is known about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unreadable: Option<String>,
 }
 
-/// A group's part of an action.
+/// A target group of a route.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Part {
     /// The group's name.
     pub group: String,
-    /// 0–999.
+    /// Weight, 0–999.
     pub weight: u16,
-    /// Percent of the whole action.
+    /// Percent of the route's total weight.
     pub share: f64,
 }
 
@@ -83,7 +83,7 @@ pub struct Group {
     pub name: String,
     /// ARN.
     pub arn: String,
-    /// Targets by state; absent where they could not be read.
+    /// Targets by state; absent if they could not be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub targets: Option<Counts>,
     /// Why they could not be read.
@@ -96,7 +96,7 @@ pub struct Group {
 }
 
 impl Live {
-    /// From what was read at `at`.
+    /// Builds the view from what was read at `at`.
     pub fn new(
         at: Timestamp,
         load_balancer: &LoadBalancer,

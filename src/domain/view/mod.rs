@@ -1,4 +1,5 @@
-//! Read models: what is shown of a plan, a run or a load balancer. Nothing here decides.
+//! Read models: values for display about a plan, a run or a load balancer. No decisions and no formatting for a
+//! terminal.
 
 pub mod history;
 pub mod init;

@@ -1,4 +1,5 @@
-//! What `check` says about a plan, as values: its steps, every route × step with the weights that would be written, what is skipped, what was found.
+//! The result of `check`, as values: the steps, the weights of every route after each step, what is skipped, and the
+//! findings. Text, JSON and Markdown are rendered in `cli`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -22,62 +23,62 @@ use crate::plan::schedule;
 pub struct Report {
     /// The plan's name.
     pub plan: String,
-    /// Where its text is from.
+    /// The source of its text, such as a file name.
     pub source: String,
     /// `from` and `to`.
     pub clusters: (String, String),
     /// Its steps.
     pub steps: Vec<StepLine>,
-    /// What it has done outside around them.
+    /// Its hooks.
     pub hooks: Vec<HookLine>,
-    /// How long it takes at the least.
+    /// Minimum duration.
     pub estimate: Duration,
-    /// When it ends at the earliest, if it is begun when it is checked.
+    /// Earliest end, if the run starts at the time of the check.
     pub ends: Option<Timestamp>,
-    /// When it was checked; `None`: offline, and `routes` and `skipped` are empty for want of a look.
+    /// Time of the check; `None` for an offline check, where `routes` and `skipped` are empty.
     pub at: Option<Timestamp>,
-    /// Describe calls that a run's look at everything takes, and how far apart looks are; `None`: offline.
+    /// Describe calls per full observation, and the time between observations; `None` offline.
     pub looks: Option<(usize, Duration)>,
     /// The routes that it moves.
     pub routes: Vec<RouteLine>,
-    /// The actions that it leaves alone.
+    /// The routes that it does not touch.
     pub skipped: Vec<Skipped>,
-    /// All findings, gravest first.
+    /// All findings, most severe first.
     pub findings: Vec<Finding>,
 }
 
-/// A step.
+/// A step of the plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StepLine {
     /// From 1.
     pub number: usize,
-    /// Its name, where it has one.
+    /// Its name, if any.
     pub name: Option<String>,
-    /// What it does, in words.
+    /// Its action, as text.
     pub does: String,
-    /// When it begins after the start, at the earliest, where it waits for no window.
+    /// Earliest start, as time after the start of the run, without waits for windows.
     pub begins: Duration,
-    /// When it begins at the earliest, if the plan is begun when it is checked, in its hours; `None`: not known, or never.
+    /// Earliest start with windows, if the run starts at the time of the check; `None`: unknown, or never.
     pub earliest: Option<Timestamp>,
-    /// The same in words, where the plan has hours.
+    /// `earliest` as text, if the plan has hours.
     pub clock: Option<String>,
 }
 
-/// A hook.
+/// A hook of the plan.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct HookLine {
     /// `before shift`.
     pub when: String,
-    /// Its name, where it has one.
+    /// Its name, if any.
     pub name: Option<String>,
-    /// The command line, or the address without what may be secret in it.
+    /// The command line, or the address without possible secrets.
     pub does: String,
-    /// Whether its failure is the run's.
+    /// Whether its failure fails the run.
     pub must: bool,
 }
 
-/// A route with its weights through the plan.
+/// A route with its weights after each step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RouteLine {
     /// The load balancer's name.
@@ -88,23 +89,23 @@ pub struct RouteLine {
     pub id: String,
     /// `443 rule 15`.
     pub label: String,
-    /// In words.
+    /// Its conditions as text.
     pub conditions: String,
-    /// The weights as they are, then after each step that writes.
+    /// The current weights, then those after each step that writes.
     pub weights: Vec<Weights>,
 }
 
-/// What an action's groups weigh.
+/// The weights of a route's groups.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Weights {
-    /// After this step; 0: as it is now.
+    /// After this step; 0: now.
     pub step: usize,
-    /// Group names and weights in the action's order, or why it cannot be spelled.
+    /// Group names and weights in the order of the route, or why weights cannot express the shares.
     pub groups: Result<Vec<(String, u16)>, String>,
 }
 
 impl Report {
-    /// A plan alone: its steps, and what its text was found to lack.
+    /// The result for a plan alone, without AWS.
     pub fn offline(plan: &Plan, findings: Vec<Finding>) -> Self {
         let from_to = (plan.strategy.from.clone(), plan.strategy.to.clone());
         Self {
@@ -123,7 +124,7 @@ impl Report {
         }
     }
 
-    /// A plan over the facts that were gathered at `now`, with the preflight's findings.
+    /// The result for a plan with facts that were read at `now`.
     pub fn new(plan: &Plan, facts: &Facts, findings: Vec<Finding>, now: Timestamp) -> Self {
         let selection = &facts.selection;
         let routes = selection.routes.iter().map(|r| route(plan, selection, r)).collect();
@@ -131,7 +132,7 @@ impl Report {
             .begun(plan, now)
     }
 
-    /// The same with the times of a run that begins at `now`.
+    /// Fills in the times of a run that starts at `now`.
     #[must_use]
     pub fn begun(mut self, plan: &Plan, now: Timestamp) -> Self {
         let times = schedule::starts(plan, now);
@@ -149,12 +150,12 @@ impl Report {
         self.findings.iter().any(Finding::refuses)
     }
 
-    /// Findings of this severity that the plan does not accept.
+    /// Number of findings of this severity that the plan does not accept.
     pub fn count(&self, severity: Severity) -> usize {
         self.findings.iter().filter(|f| f.severity == severity && f.accepted.is_none()).count()
     }
 
-    /// Routes that share load balancer, workload and all weights, in the order of their first.
+    /// Routes with equal load balancer, workload and weights, in the order of their first route.
     pub fn grouped(&self) -> Vec<Vec<&RouteLine>> {
         let mut order: Vec<Vec<&RouteLine>> = Vec::new();
         let mut places: BTreeMap<(&str, &str, &[Weights]), usize> = BTreeMap::new();
@@ -168,7 +169,7 @@ impl Report {
         order
     }
 
-    /// A step in a few words, `now` for 0: `1 bind`, `2 first-traffic`, `4 a 50 %, b 50 %`.
+    /// Short title of a step; `now` for 0: `1 bind`, `2 first-traffic`, `4 a 50 %, b 50 %`.
     pub fn step_title(&self, number: usize) -> String {
         let step = self.steps.iter().find(|s| s.number == number);
         step.map_or_else(
@@ -197,11 +198,14 @@ fn hook(hook: &Hook) -> HookLine {
     HookLine { when: when.to_owned(), name: hook.name.clone(), does, must: hook.must }
 }
 
-/// A step in words.
+/// The action of a step, as text.
 pub fn does(plan: &Plan, step: &Step) -> String {
     match &step.kind {
         StepKind::Bind => {
-            format!("bind: attach {}'s groups at weight 0, bind, wait until they are healthy", plan.strategy.to)
+            format!(
+                "bind: attach {}'s groups at weight 0, create or verify bindings, wait for healthy targets",
+                plan.strategy.to
+            )
         }
         StepKind::Shares(shares) => shares_in_words(shares),
         StepKind::Bake(time) => format!("bake {}", duration::show(*time)),
@@ -209,7 +213,7 @@ pub fn does(plan: &Plan, step: &Step) -> String {
             let undo = exec
                 .undo
                 .as_ref()
-                .map(|undo| format!("; a rollback takes it back with {}", crate::domain::decide::command_line(undo)));
+                .map(|undo| format!("; a rollback undoes it with {}", crate::domain::decide::command_line(undo)));
             format!("run {}{}", crate::domain::decide::command_line(&exec.command), undo.unwrap_or_default())
         }
         StepKind::Approval(text) => {
@@ -254,7 +258,7 @@ fn route(plan: &Plan, selection: &Selection, selected: &SelectedRoute) -> RouteL
     }
 }
 
-/// The groups that ever get a share, by ARN.
+/// ARNs of the groups that ever get a share.
 fn raised<'a>(plan: &Plan, selected: &'a SelectedRoute) -> Vec<&'a str> {
     selected.groups.iter().filter(|(cluster, _)| plan.strategy.peak(cluster) > 0).map(|(_, arn)| arn.as_str()).collect()
 }

@@ -1,5 +1,6 @@
-//! A run as a trace: a fold over its records that gives spans (the run, its steps, its rollback, its hooks, its batches of writes) as they end. The ids come of the
-//! run's id, so that what several processes tell of one run is one trace.
+//! The trace of a run: a fold over its records that returns spans (run, steps, rollback, hooks, batches of writes) when
+//! they end. Ids derive from the run's id, so the spans of several processes form one trace. Sending spans belongs in
+//! an adapter.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,42 +11,42 @@ use crate::domain::run::event::{Event, Outcome, Record, StepType, WriteResult};
 use crate::domain::run::hook::HookResult;
 use crate::domain::traffic::RouteId;
 
-/// What is known of a span besides its times.
+/// The attributes of a span.
 pub type Attributes = Vec<(&'static str, Value)>;
 
-/// A value of an attribute.
+/// The value of an attribute.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
     /// A text.
     Text(String),
     /// A number.
     Number(u64),
-    /// Yes or no.
+    /// A Boolean.
     Flag(bool),
 }
 
-/// A part of a run, from when to when.
+/// A span: a part of a run with start and end.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Span {
-    /// The run's.
+    /// Id of the trace.
     pub trace: [u8; 16],
-    /// Its own.
+    /// Id of the span.
     pub id: [u8; 8],
-    /// That of the part that it belongs to; `None`: it is the run.
+    /// Id of the parent span; `None` for the run itself.
     pub parent: Option<[u8; 8]>,
-    /// What it is.
+    /// Its name.
     pub name: String,
-    /// Whether it is a call of somebody else.
+    /// Whether it is a call of another service.
     pub client: bool,
-    /// From.
+    /// Start.
     pub start: Timestamp,
-    /// To.
+    /// End.
     pub end: Timestamp,
-    /// More about it.
+    /// Its attributes.
     pub attributes: Attributes,
-    /// What happened meanwhile.
+    /// Its events: time, name, attributes.
     pub events: Vec<(Timestamp, &'static str, Attributes)>,
-    /// Why it did not go well.
+    /// The error, if it failed.
     pub error: Option<String>,
 }
 
@@ -67,15 +68,15 @@ struct Batch {
     results: BTreeMap<&'static str, u64>,
 }
 
-/// The trace of a run so far.
+/// The state of a run's trace.
 #[derive(Debug, Clone, Default)]
 pub struct Trace {
     run: String,
     root: Option<Open>,
-    /// The run has ended, and was told: what comes now is its taking back.
+    /// The span of the run was returned. A later rollback adds to the same trace.
     over: bool,
     step: Option<Open>,
-    /// The step only waits, perhaps for days.
+    /// The current step is a pause or an approval, which may take days.
     pauses: bool,
     rollback: Option<Open>,
     batch: Option<Batch>,
@@ -157,13 +158,13 @@ impl Trace {
         }
     }
 
-    /// Of what a call is a part that is made now.
+    /// The parent span of a call that is made now.
     pub fn parent(&self) -> Option<[u8; 8]> {
         let batch = self.batch.as_ref().map(|b| &b.open);
         batch.or(self.rollback.as_ref()).or(self.step.as_ref()).or(self.root.as_ref()).map(|open| open.id)
     }
 
-    /// Whether the run only waits now.
+    /// Whether the run is in a pause or an approval.
     pub fn pauses(&self) -> bool {
         self.pauses && self.step.is_some() && self.rollback.is_none()
     }
@@ -173,7 +174,7 @@ impl Trace {
         &self.run
     }
 
-    /// The id of the whole.
+    /// The id of the trace.
     pub fn id(&self) -> [u8; 16] {
         id(&self.run)
     }
@@ -191,8 +192,8 @@ impl Trace {
     fn end_batch(&mut self, time: Timestamp) -> Vec<Span> {
         let Some(Batch { mut open, routes, results }) = self.batch.take() else { return Vec::new() };
         let bad: u64 = results.iter().filter(|(word, _)| !["applied", "already"].contains(*word)).map(|(_, n)| n).sum();
-        let error =
-            (bad > 0 || !routes.is_empty()).then(|| format!("{} routes not written", bad + routes.len() as u64));
+        let error = (bad > 0 || !routes.is_empty())
+            .then(|| format!("routes that were not written: {}", bad + routes.len() as u64));
         open.attributes.extend(results.into_iter().map(|(word, n)| (word, Value::Number(n))));
         let parent = self.parent();
         vec![self.close(open, parent, time, error)]
@@ -234,7 +235,7 @@ impl Trace {
         ended
     }
 
-    /// What happens in a step, at a moment.
+    /// Adds an event to the current span.
     fn note(&mut self, record: &Record) {
         let (name, words) = match &record.event {
             Event::Frozen { message, .. } => ("frozen", message),
@@ -259,7 +260,7 @@ fn id(run: &str) -> [u8; 16] {
     id
 }
 
-/// The id of a part of a run.
+/// The id of a span, from the run and a key.
 pub fn span_id(run: &str, key: &str) -> [u8; 8] {
     let mut id = [0; 8];
     id.copy_from_slice(&Sha256::digest(format!("{run} {key}"))[..8]);
@@ -270,7 +271,7 @@ fn text(key: &'static str, value: &str) -> (&'static str, Value) {
     (key, Value::Text(value.to_owned()))
 }
 
-/// What became of a write, as records spell it.
+/// The spelling of a write's result in records.
 pub fn word(result: WriteResult) -> &'static str {
     match result {
         WriteResult::Applied => "applied",
@@ -342,7 +343,7 @@ mod tests {
             .map(|s| (s.name.as_str(), s.start.as_second(), s.end.as_second(), s.error.as_deref()))
             .collect();
         let expected = [
-            ("write", 3, 5, Some("1 routes not written")),
+            ("write", 3, 5, Some("routes that were not written: 1")),
             ("step 1", 2, 6, None),
             ("step 2", 7, 9, Some("dead")),
             ("restore", 10, 12, None),
@@ -354,7 +355,7 @@ mod tests {
         assert_eq!((of("write").parent, of("restore").parent), (Some(of("step 1").id), Some(of("rollback").id)));
         assert_eq!((of("step 2").parent, of("run alpha").parent), (Some(of("run alpha").id), None));
         assert_eq!(of("step 2").events[0].1, "gateFailed");
-        // Another process, from the same journal.
+        // Another process reads the same journal.
         let mut second = Trace::default();
         let again: Vec<_> = records.iter().flat_map(|r| second.take(r)).collect();
         assert_eq!(again, spans);
@@ -367,6 +368,6 @@ mod tests {
         };
         let end = Record { seq: 15, ..records[12].clone() };
         let later: Vec<_> = [back, end].iter().flat_map(|r| second.take(r)).map(|s| s.name).collect();
-        assert_eq!(later, ["rollback"], "a run that is taken back is not told twice");
+        assert_eq!(later, ["rollback"], "the run's span is not returned twice");
     }
 }

@@ -1,4 +1,5 @@
-//! Writing a plan from a live load balancer: which groups pair up, and the YAML that says so. Pure; the engine looks, this writes.
+//! `cutover init`: writes a plan for an existing load balancer. Pairs the target groups and renders the YAML. Pure; the
+//! engine reads the facts.
 
 mod model;
 mod pairs;

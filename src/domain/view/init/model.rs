@@ -1,4 +1,4 @@
-//! What is asked for, what is there, and what is in the way.
+//! The input of `cutover init`, and its errors.
 
 use std::collections::BTreeMap;
 
@@ -7,95 +7,104 @@ use crate::domain::kubernetes::binding::Binding;
 use crate::domain::traffic::Unreadable;
 use crate::plan::model::{ClusterAccess, Selector, ServiceRef};
 
-/// What is asked for.
+/// The options of `cutover init`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Request {
     /// The load balancer.
     pub load_balancer: Selector,
-    /// Globs of the groups that carry the traffic now.
+    /// Globs for the groups that carry the traffic now.
     pub from: Vec<String>,
-    /// Globs of the groups that are to carry it.
+    /// Globs for the groups that will carry it.
     pub to: Vec<String>,
-    /// How to reach the cluster behind `from`.
+    /// Access to the cluster behind `from`.
     pub from_cluster: ClusterAccess,
-    /// How to reach the cluster behind `to`.
+    /// Access to the cluster behind `to`.
     pub to_cluster: ClusterAccess,
-    /// The Service in both clusters, where one workload is moved; `None`: what bindings tell.
+    /// The Service in both clusters, for a single workload; `None`: taken from existing bindings.
     pub service: Option<ServiceRef>,
-    /// The plan's name; `None`: the load balancer's.
+    /// The plan's name; `None`: the name of the load balancer.
     pub name: Option<String>,
 }
 
-/// What is there.
+/// The facts that were read.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Seen {
     /// The load balancer.
     pub load_balancer: LoadBalancer,
     /// Its listeners with their routes.
     pub listeners: Vec<(Listener, Vec<LiveRoute>)>,
-    /// Its target groups, and those of the account that are attached nowhere.
+    /// Its target groups, and the groups of the account that are not attached to any load balancer.
     pub groups: Vec<TargetGroup>,
-    /// Bindings of the cluster behind `from`; empty where it is not reached.
+    /// Bindings of the cluster behind `from`; empty if it was not reached.
     pub from_bindings: Vec<Binding>,
     /// Bindings of the cluster behind `to`.
     pub to_bindings: Vec<Binding>,
 }
 
-/// Why there is no plan.
+/// Why no plan can be written.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum InitError {
     /// Something could not be read.
     #[error("{what} cannot be read: {why}")]
     Unreadable {
-        /// What.
+        /// What could not be read.
         what: String,
-        /// Why.
+        /// The reason.
         why: Unreadable,
     },
-    /// The load balancer is not exactly one.
-    #[error("`{selector}` names {} load balancers{}", found.len(), colon(found))]
+    /// The selector matches none or several load balancers.
+    #[error("`{selector}` matches {} load balancers{}", found.len(), colon(found))]
     LoadBalancer {
-        /// As asked for.
+        /// The selector.
         selector: String,
-        /// Names of those found.
+        /// Names of the matches.
         found: Vec<String>,
     },
-    /// A glob matches nothing.
-    #[error("no group matches {}{}", quoted(globs), has(there))]
+    /// The globs match no group.
+    #[error("no target group matches {}{}", quoted(globs), has(there))]
     NoGroup {
         /// The globs.
         globs: Vec<String>,
-        /// What the load balancer has.
+        /// Names of the candidates.
         there: Vec<String>,
     },
-    /// The groups that match do not pair up.
-    #[error("{} pair with no group of {}: what the globs' stars stand for must be equal{}", from.join(", "), quoted(globs), has(there))]
+    /// The matching groups do not form pairs.
+    #[error(
+        "no group of {} pairs with {}: the part of the name that `*` stands for must be equal{}",
+        quoted(globs), from.join(", "), has(there)
+    )]
     NoPair {
         /// The groups of `from`.
         from: Vec<String>,
         /// The globs of `to`.
         globs: Vec<String>,
-        /// What matches those.
+        /// Groups that match those globs.
         there: Vec<String>,
     },
-    /// `from` carries nothing.
-    #[error("{} carry nothing on {load_balancer}{}", from.join(", "), if *swapped { "; the other side does: are --from and --to swapped?" } else { "" })]
+    /// The groups of `from` carry no traffic.
+    #[error("on {load_balancer}, no traffic goes to {}{}", from.join(", "), hint(*swapped))]
     CarriesNothing {
         /// The groups.
         from: Vec<String>,
         /// The load balancer's name.
         load_balancer: String,
-        /// Whether `to` carries something.
+        /// Whether `to` carries traffic.
         swapped: bool,
     },
-    /// An action carries both sides already.
-    #[error("traffic is split between both sides already on {}; put it back on one of them first", routes.join(", "))]
+    /// A route forwards to both groups of a pair already.
+    #[error(
+        "these routes already split traffic between --from and --to: {}; set one side to 0 first",
+        routes.join(", ")
+    )]
     Split {
         /// Their labels.
         routes: Vec<String>,
     },
-    /// An action forwards to the groups of two pairs.
-    #[error("{route} forwards to {}: an action can belong to one workload only; give narrower globs", groups.join(" and "))]
+    /// A route forwards to groups of two pairs.
+    #[error(
+        "{route} forwards to {}, but a route can belong to one workload only; use narrower globs",
+        groups.join(" and ")
+    )]
     Shared {
         /// Its label.
         route: String,
@@ -105,6 +114,10 @@ pub enum InitError {
     /// The YAML could not be written.
     #[error("the plan cannot be written: {0}")]
     Yaml(String),
+}
+
+fn hint(swapped: bool) -> &'static str {
+    if swapped { "; the groups of --to do: are --from and --to swapped?" } else { "" }
 }
 
 fn quoted(globs: &[String]) -> String {
@@ -119,17 +132,17 @@ fn colon(found: &[String]) -> String {
     if found.is_empty() { String::new() } else { format!(": {}", found.join(", ")) }
 }
 
-/// Two groups that stand for one workload.
+/// The old and the new target group of a workload.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Pair {
     pub(super) workload: String,
     pub(super) from: TargetGroup,
     pub(super) to: TargetGroup,
-    /// Actions in which `from` carries weight.
+    /// Number of routes in which `from` carries traffic.
     pub(super) actions: usize,
 }
 
-/// Labels of the routes by the groups that carry weight in them.
+/// Labels of the routes in which each group carries traffic.
 pub fn carrying(seen: &Seen) -> BTreeMap<&str, Vec<String>> {
     let mut all: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for route in routes(seen) {
@@ -145,7 +158,7 @@ pub fn routes(seen: &Seen) -> impl Iterator<Item = &LiveRoute> {
     seen.listeners.iter().flat_map(|(_, routes)| routes)
 }
 
-/// A name that a plan accepts (a DNS-1123 label), or `otherwise`.
+/// The text as a valid name in a plan (a DNS-1123 label); `otherwise` if nothing is left.
 pub fn label(text: &str, otherwise: &str) -> String {
     let lower: String = text.to_lowercase().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
     let trimmed: String = lower.trim_matches('-').chars().take(63).collect();

@@ -1,4 +1,4 @@
-//! Which group of `from` belongs with which of `to`: those whose names are equal where the globs have their star.
+//! Pairs the groups of `from` with those of `to`: their names must be equal where the globs have `*`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -48,7 +48,7 @@ pub(super) fn find(request: &Request, seen: &Seen) -> Result<Vec<Pair>, InitErro
     Ok(pairs)
 }
 
-/// A group that a glob matches, and what the glob's star stands for in its name.
+/// A group that a glob matches, and the part of its name that `*` stands for.
 struct Matched<'a> {
     group: &'a TargetGroup,
     glob: usize,
@@ -69,13 +69,13 @@ fn matching<'a>(globs: &[String], groups: &[&'a TargetGroup]) -> Vec<Matched<'a>
     found
 }
 
-/// What a glob's only star stands for; `None` where it has none, or several wildcards.
+/// The part of a name that a glob's only `*` stands for; `None` without `*` or with several wildcards.
 fn star(glob: &str, name: &str) -> Option<String> {
     let (prefix, suffix) = glob.split_once('*').filter(|(p, s)| !p.contains('?') && !s.contains(['*', '?']))?;
     Some(name.strip_prefix(prefix)?.strip_suffix(suffix)?.to_owned())
 }
 
-/// Globs pair in order where there are as many on each side; without a star, one group pairs with one.
+/// Pairs globs in order if both sides have equally many. Without `*`, a single group pairs with a single group.
 fn partner<'a>(
     request: &Request,
     matched: &Matched<'_>,
@@ -94,7 +94,7 @@ fn partner<'a>(
     }
 }
 
-/// Workloads are called by what the stars stand for, or by the group.
+/// Names each workload after the part that `*` stands for, or after its group.
 fn name(request: &Request, pairs: &mut [Pair]) {
     let mut used = BTreeSet::new();
     for pair in pairs {
@@ -110,7 +110,7 @@ fn name(request: &Request, pairs: &mut [Pair]) {
     }
 }
 
-/// No action may carry both sides of a pair, nor belong to two pairs.
+/// Checks that no route forwards to both groups of a pair or to two pairs.
 fn clean(seen: &Seen, pairs: &[Pair]) -> Result<(), InitError> {
     let by_from: BTreeMap<&str, &Pair> = pairs.iter().map(|p| (p.from.arn.as_str(), p)).collect();
     let mut split = Vec::new();

@@ -75,14 +75,17 @@ fn stars_pair_several_workloads_and_shares_that_cannot_be_spelled_are_left_out()
 fn an_error_says_what_there_is() {
     let error =
         |from: &str, to: &str| write(&request(from, to), &seen()).err().map(|e| e.to_string()).unwrap_or_default();
-    assert_eq!(error("*-a", "*-z"), "no group matches '*-z'; there are: webapp-a, webapp-b, webapp-default, third");
+    assert_eq!(
+        error("*-a", "*-z"),
+        "no target group matches '*-z'; there are: webapp-a, webapp-b, webapp-default, third"
+    );
     assert_eq!(
         error("*-b", "*-a"),
-        "webapp-b carry nothing on alpha; the other side does: are --from and --to swapped?"
+        "on alpha, no traffic goes to webapp-b; the groups of --to do: are --from and --to swapped?"
     );
     assert_eq!(
         error("*-a", "t*"),
-        "webapp-a pair with no group of 't*': what the globs' stars stand for must be equal; there are: third"
+        "no group of 't*' pairs with webapp-a: the part of the name that `*` stands for must be equal; there are: third"
     );
 }
 

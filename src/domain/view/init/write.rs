@@ -1,12 +1,12 @@
-//! The plan over what was found.
+//! Writes the plan for the facts that were read.
 
 use super::model::{InitError, Request, Seen};
 use super::{pairs, yaml};
 
-/// The plan's YAML, with comments on top.
+/// The plan's YAML, with comments at the top.
 ///
 /// # Errors
-/// [`InitError`] says what was found where the request does not fit.
+/// The facts do not fit the request.
 pub fn write(request: &Request, seen: &Seen) -> Result<String, InitError> {
     let found = pairs::find(request, seen)?;
     yaml::write(request, seen, &found)

@@ -1,4 +1,4 @@
-//! The plan's text.
+//! Renders the plan's text.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -11,7 +11,7 @@ use crate::domain::kubernetes::binding::Binding;
 use crate::domain::traffic::shares;
 use crate::plan::model::{ClusterAccess, PortRef, ServiceRef};
 
-/// The shares of the usual steps, each with the bake that follows it.
+/// The default steps: share and duration of the bake after it.
 const STEPS: [(u32, &str); 5] = [(1, "10m"), (5, "10m"), (20, "20m"), (50, "30m"), (100, "1h")];
 
 pub(super) fn write(request: &Request, seen: &Seen, pairs: &[Pair]) -> Result<String, InitError> {
@@ -39,27 +39,24 @@ fn comments(request: &Request, seen: &Seen, pairs: &[Pair]) -> String {
         // Writing to a string cannot fail.
         let _ = writeln!(out, "# {line}");
     };
-    say(&format!("Written by `cutover init` from what was live on load balancer {}.", seen.load_balancer.name));
-    say(
-        "Read it, then: `cutover check` (what would happen, and what is in the way), `cutover rehearse`, `cutover run`.",
-    );
+    say(&format!("Written by `cutover init` for the load balancer {}.", seen.load_balancer.name));
+    say("Review it. Next: `cutover check` (shows what would happen, and problems), `cutover rehearse`, `cutover run`.");
     let ours: BTreeSet<&str> = pairs.iter().flat_map(|p| [p.from.arn.as_str(), p.to.arn.as_str()]).collect();
     let others: Vec<&str> =
         carrying(seen).into_keys().filter(|a| !ours.contains(a)).map(crate::domain::elb::select::short_name).collect();
     if !others.is_empty() {
-        say(&format!("Not in this plan, and left as they are: {}.", others.join(", ")));
+        say(&format!("Not in this plan, not changed: {}.", others.join(", ")));
     }
     if [&request.from_cluster, &request.to_cluster].contains(&&ClusterAccess::None) {
-        say("No clusters were named, so nothing is bound: the new target groups must have their targets already.");
-        say(
-            "With `eks: NAME` or `kubeContext: NAME` in both clusters and a `service` in each workload, `bind` makes the TargetGroupBindings.",
-        );
+        say("No clusters are given, so no bindings are created: the new target groups need targets already.");
+        say("With `eks: NAME` or `kubeContext: NAME` in both clusters and a `service` in each workload, \
+             `bind` creates them.");
     }
-    say("`expect` is the number of actions that the workload has today; another number refuses the run.");
+    say("`expect` is the number of routes that the workload has today; with any other number, the run does not start.");
     out
 }
 
-/// What tells the two globs apart: `a` and `b` for `*-a` and `*-b`.
+/// The part that differs between the globs: `a` and `b` for `*-a` and `*-b`.
 fn cluster_names(from: &[String], to: &[String]) -> (String, String) {
     let bare = |globs: &[String]| globs.first().map(|g| g.replace(['*', '?'], "")).unwrap_or_default();
     let (left, right): (Vec<char>, Vec<char>) = (bare(from).chars().collect(), bare(to).chars().collect());
@@ -97,7 +94,7 @@ fn workload(request: &Request, seen: &Seen, pairs: &[Pair], pair: &Pair, (from, 
     Value::Object(all)
 }
 
-/// As asked for, or what a binding of either cluster says; only where both clusters can be reached.
+/// The requested Service, or the one of an existing binding; only if both clusters have access data.
 fn service(request: &Request, seen: &Seen, pairs: &[Pair], pair: &Pair) -> Option<ServiceRef> {
     if [&request.from_cluster, &request.to_cluster].contains(&&ClusterAccess::None) {
         return None;
@@ -110,7 +107,7 @@ fn service(request: &Request, seen: &Seen, pairs: &[Pair], pair: &Pair) -> Optio
     Some(ServiceRef { namespace: binding.namespace, name: binding.service, port: binding.port })
 }
 
-/// bind, then every usual share that all actions can spell, each followed by its bake.
+/// `bind`, then every default share that the weights of all routes can express, each followed by its bake.
 fn steps(seen: &Seen, pairs: &[Pair], (from, to): (&str, &str)) -> Vec<Value> {
     let mut all = vec![json!({"bind": {}})];
     let sticky = longest_stickiness(seen, pairs);
@@ -136,7 +133,7 @@ fn spellable(seen: &Seen, pairs: &[Pair], (from, to): (&str, &str), share: u32) 
     })
 }
 
-/// Seconds.
+/// The longest stickiness of the routes, in seconds.
 fn longest_stickiness(seen: &Seen, pairs: &[Pair]) -> u32 {
     let ours = |arn: &str| pairs.iter().any(|p| p.from.arn == arn);
     let forwards = routes(seen).filter(|r| r.content.split.ids().any(|id| ours(id)));
