@@ -1,4 +1,5 @@
-//! A small good world and a plan over it, for the tests of the rules: two listeners, three groups an action.
+//! A small correct plan and the live resources that fit it, for the unit tests of `domain`: two listeners, three groups
+//! per action.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -28,7 +29,7 @@ pub fn shares(a: u32, b: u32) -> Shares {
     [("a".to_owned(), a), ("b".to_owned(), b)].into()
 }
 
-/// bind, 1 %, ten minutes, 50 %, ten minutes, 100 %, an hour.
+/// A plan with the steps: bind, 1 %, ten minutes, 50 %, an approval, 100 %, an hour.
 pub fn plan() -> Plan {
     let kinds = [
         StepKind::Bind,
@@ -183,7 +184,8 @@ pub fn listener(port: u16) -> Listener {
     }
 }
 
-/// Listeners 80 and 443: `webapp-a` carries all of a default action and two rules each; a redirect and a third-party rule beside them.
+/// Live resources: listeners 80 and 443. `webapp-a` carries all traffic of the default action and of two rules on each;
+/// one rule on each listener is not the plan's (a redirect, a third party's group).
 pub fn world() -> LiveWorld {
     let ours = || forward(&[("webapp-a", 100), ("webapp-b", 0), ("webapp-default", 0)]);
     let routes = |port| {
@@ -205,14 +207,14 @@ pub fn world() -> LiveWorld {
     }
 }
 
-/// Changes every route of the world.
+/// Changes every route of the live resources.
 pub fn each_route(world: &mut LiveWorld, mut change: impl FnMut(&mut LiveRoute)) {
     for listeners in world.listeners.values_mut().flatten() {
         listeners.iter_mut().flat_map(|(_, routes)| routes).for_each(&mut change);
     }
 }
 
-/// The beginning of a run of [`plan`] over two rules, with this many healthy targets in `webapp-a`.
+/// The `Started` record of a run of [`plan`] over two rules, with this many healthy targets in `webapp-a`.
 pub fn started(healthy: u32) -> Started {
     let routes = [15, 20].map(|priority| {
         let live = route(80, Some(priority), forward(&[("webapp-a", 100), ("webapp-default", 0)]));

@@ -1,10 +1,9 @@
 //! The rules of a cutover, as pure functions over plain values.
 //!
-//! No async, no I/O, no clock, no SDK type may enter here: time is an argument, and what is to be done is returned as data. A room may use
-//! those above it in this list, and none below.
+//! Do not add async code, I/O, a clock or SDK types here: time is an argument, and effects are returned as data. A
+//! module may use only the modules before it in this order: traffic; elb, kubernetes; health, metric; run; decide;
+//! preflight; emergency; view.
 
-pub mod traffic;
-// One vendor's vocabulary each.
 pub mod decide;
 pub mod elb;
 pub mod emergency;
@@ -13,6 +12,7 @@ pub mod kubernetes;
 pub mod metric;
 pub mod preflight;
 pub mod run;
+pub mod traffic;
 pub mod view;
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
-//! Listener and rule actions, in the shape and spelling of the ELBv2 API, so that they can be given to the `aws` CLI as they are.
+//! Listener and rule actions in the spelling of the ELBv2 API, so that the `aws` CLI takes them as they are.
 //!
-//! Only what this build represents completely may be written back: the adapter refuses an action with an element that is not here.
+//! Only a complete representation may be written back: the adapter refuses an action that has an element which is
+//! missing here. Do not add interpretation of actions here; `content` turns them into a route's content.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +11,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "Type", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Action {
-    /// Forwards to target groups by weight: the one that cutovers change.
+    /// Forwards to target groups by weight. This is the action that a cutover changes.
     #[serde(rename_all = "PascalCase")]
     Forward {
         /// Evaluation order, 1–50000; required where there are several actions.
@@ -25,19 +26,20 @@ pub enum Action {
         /// See [`Action::Forward`].
         #[serde(skip_serializing_if = "Option::is_none", default)]
         order: Option<i32>,
-        /// `RedirectConfig`, opaque to us.
+        /// `RedirectConfig`, carried unchanged.
         redirect_config: Config,
     },
-    /// Answers by itself.
+    /// Answers with a fixed response.
     #[serde(rename_all = "PascalCase")]
     FixedResponse {
         /// See [`Action::Forward`].
         #[serde(skip_serializing_if = "Option::is_none", default)]
         order: Option<i32>,
-        /// `FixedResponseConfig`, opaque to us.
+        /// `FixedResponseConfig`, carried unchanged.
         fixed_response_config: Config,
     },
-    /// Authenticates at an OIDC provider. The client secret is never kept: `UseExistingClientSecret` is set instead.
+    /// Authenticates clients at an OIDC provider. The client secret is never stored: `UseExistingClientSecret` is set
+    /// instead.
     #[serde(rename_all = "PascalCase")]
     AuthenticateOidc {
         /// See [`Action::Forward`].
@@ -46,7 +48,7 @@ pub enum Action {
         /// `AuthenticateOidcConfig`, without a secret.
         authenticate_oidc_config: Config,
     },
-    /// Authenticates at Cognito.
+    /// Authenticates clients at Amazon Cognito.
     #[serde(rename_all = "PascalCase")]
     AuthenticateCognito {
         /// See [`Action::Forward`].
@@ -66,27 +68,27 @@ pub enum Action {
     },
 }
 
-/// A configuration that is carried along unchanged, by the API's own field names.
+/// A configuration that is carried unchanged, keyed by the API's field names.
 pub type Config = BTreeMap<String, serde_json::Value>;
 
-/// `ForwardConfig`: a lone group, or up to five with weights.
+/// `ForwardConfig`: one group, or up to five with weights.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub struct Forward {
     /// The groups, in the order they were read.
     pub target_groups: Vec<Tuple>,
-    /// Group stickiness; echoed on every write, because AWS does not say what omitting it does.
+    /// Group stickiness; written back on every write, because AWS does not document what omitting it does.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub target_group_stickiness_config: Option<Stickiness>,
 }
 
-/// A target group in a forward action.
+/// A target group in a forward action (`TargetGroupTuple`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub struct Tuple {
     /// The group's ARN.
     pub target_group_arn: String,
-    /// 0–999; may be absent on a lone group, where it means nothing.
+    /// 0–999. May be absent where the action has only one group; it has no effect there.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub weight: Option<u16>,
 }
@@ -95,7 +97,7 @@ pub struct Tuple {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub struct Stickiness {
-    /// Whether it is on.
+    /// Whether stickiness is on.
     #[serde(default)]
     pub enabled: bool,
     /// 1–604800 seconds.

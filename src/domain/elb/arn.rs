@@ -1,4 +1,4 @@
-//! ARNs of ELBv2 resources, taken apart in one place.
+//! Parses ARNs of ELBv2 resources. All knowledge of the ARN format belongs here.
 
 use crate::domain::traffic::{RouteId, RouteKind};
 
@@ -7,7 +7,7 @@ use crate::domain::traffic::{RouteId, RouteKind};
 pub struct Arn<'a> {
     /// `aws`, `aws-cn`, …
     pub partition: &'a str,
-    /// The region's code; empty where the resource belongs to none.
+    /// The region's code; empty for a global resource.
     pub region: &'a str,
     /// Twelve digits.
     pub account: &'a str,
@@ -16,14 +16,14 @@ pub struct Arn<'a> {
 }
 
 impl<'a> Arn<'a> {
-    /// Takes an ARN apart; `None` where it is none.
+    /// Parses an ARN; `None` if the text is not one.
     pub fn parse(text: &'a str) -> Option<Self> {
         let parts: Vec<&str> = text.splitn(6, ':').collect();
         let [_, partition, _, region, account, resource] = parts[..] else { return None };
         Some(Self { partition, region, account, resource }).filter(|_| text.starts_with("arn:"))
     }
 
-    /// The name of the target group or of the load balancer that it belongs to.
+    /// The name of the target group, or of the load balancer that the resource belongs to.
     pub fn name(&self) -> Option<&'a str> {
         let mut parts = self.resource.split('/');
         match parts.next()? {
@@ -38,7 +38,7 @@ impl<'a> Arn<'a> {
     }
 }
 
-/// The route that a listener's ARN (its default action) or a rule's ARN names.
+/// The route of a listener's ARN (its default action) or of a rule's ARN.
 pub fn route(arn: &str) -> RouteId {
     if Arn::parse(arn).is_some_and(|arn| arn.is_rule()) { RouteId::rule(arn) } else { RouteId::default_route(arn) }
 }
@@ -51,32 +51,32 @@ pub fn listener(route: &RouteId) -> String {
     }
 }
 
-/// The name in a load balancer's or target group's ARN; the whole text where it is none.
+/// The name in a load balancer's or target group's ARN; the text itself if it is not an ARN.
 pub fn name(arn: &str) -> &str {
     Arn::parse(arn).and_then(|arn| arn.name()).unwrap_or(arn)
 }
 
-/// The region of an ARN; empty where it has none.
+/// The region of an ARN; empty if there is none.
 pub fn region(arn: &str) -> &str {
     Arn::parse(arn).map_or("", |arn| arn.region)
 }
 
-/// The account of an ARN; empty where it has none.
+/// The account of an ARN; empty if there is none.
 pub fn account(arn: &str) -> &str {
     Arn::parse(arn).map_or("", |arn| arn.account)
 }
 
-/// The resource of an ARN; empty where it is none.
+/// The resource of an ARN; empty if the text is not an ARN.
 pub fn resource(arn: &str) -> &str {
     Arn::parse(arn).map_or("", |arn| arn.resource)
 }
 
-/// The last part of an ARN's resource, which tells it from every other of its kind, account and region.
+/// The last segment of an ARN's resource: unique among resources of its kind in one account and region.
 pub fn last(arn: &str) -> &str {
     arn.rsplit('/').next().unwrap_or(arn)
 }
 
-/// The readable part of an ARN: a target group's name, or the resource of a rule or listener.
+/// A short name for people: a target group's name, or the resource of a rule or listener.
 pub fn short(arn: &str) -> &str {
     match Arn::parse(arn) {
         Some(parts) if parts.resource.starts_with("targetgroup/") => parts.name().unwrap_or(arn),

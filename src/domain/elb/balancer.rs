@@ -1,4 +1,5 @@
-//! What a load balancer looks like to the rules: plain values that the adapter fills from ELBv2.
+//! Load balancers, listeners, rules and target groups as plain values, which the adapter fills from ELBv2. Do not add
+//! SDK types.
 
 use std::collections::BTreeMap;
 
@@ -38,7 +39,7 @@ pub struct LoadBalancer {
 }
 
 impl LoadBalancer {
-    /// As its ARN alone tells: for whoever may not read it.
+    /// A load balancer of which only the ARN is known, because it may not be read.
     pub fn named(arn: &str) -> Self {
         Self {
             arn: arn.to_owned(),
@@ -70,10 +71,10 @@ pub struct Listener {
     pub protocol: String,
     /// Tags.
     pub tags: Tags,
-    /// Routes of it that could not be read; they are not among those beside it.
+    /// Routes of this listener that could not be read; they are missing from its list of routes.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub unread: Vec<Unread>,
-    /// Why its tags and its routes' are empty, where they could not be read.
+    /// Why the tags of the listener and of its routes are empty, if they could not be read.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub tags_unread: Option<Unreadable>,
 }
@@ -82,7 +83,7 @@ pub struct Listener {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LiveRoute {
-    /// Which.
+    /// The route's id.
     pub id: RouteId,
     /// ARN of the listener.
     pub listener: String,
@@ -92,9 +93,9 @@ pub struct LiveRoute {
     pub priority: Option<u32>,
     /// Conditions in words, such as `path /api* /ad*`; empty for the default action.
     pub conditions: String,
-    /// What it does.
+    /// What the route does.
     pub content: Content,
-    /// The rule's own tags (the listener's for a default action); empty where tags were not read.
+    /// The rule's own tags (for a default action, the listener's); empty if tags were not read.
     pub tags: Tags,
 }
 
@@ -107,7 +108,7 @@ impl LiveRoute {
         }
     }
 
-    /// Its members and weights, if it forwards.
+    /// Members and weights, if the route forwards.
     pub fn forwards(&self) -> Option<&Split> {
         self.content.forwards()
     }
@@ -133,7 +134,7 @@ pub struct TargetGroup {
     pub vpc_id: String,
     /// `ipv4`, `ipv6`.
     pub ip_address_type: String,
-    /// How its targets are probed.
+    /// How its targets are health-checked.
     pub health_check: HealthCheck,
     /// ARNs of the load balancers that it is attached to.
     pub load_balancers: Vec<String>,
@@ -147,7 +148,7 @@ pub struct TargetGroup {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct HealthCheck {
-    /// Whether it is on.
+    /// Whether it is enabled.
     pub enabled: bool,
     /// `HTTP`, `HTTPS`.
     pub protocol: String,
@@ -155,15 +156,15 @@ pub struct HealthCheck {
     pub port: String,
     /// Path.
     pub path: String,
-    /// Expected codes, such as `200-299`.
+    /// Expected status codes, such as `200-299`.
     pub matcher: String,
-    /// Seconds between probes, 5–300.
+    /// Seconds between checks, 5–300.
     pub interval_seconds: u32,
-    /// Seconds until a probe has failed.
+    /// Seconds until a check counts as failed.
     pub timeout_seconds: u32,
-    /// Passed probes until healthy again, 2–10.
+    /// Passed checks until a target is healthy again, 2–10.
     pub healthy_threshold: u32,
-    /// Failed probes until unhealthy, 2–10.
+    /// Failed checks until a target is unhealthy, 2–10.
     pub unhealthy_threshold: u32,
 }
 
@@ -185,7 +186,7 @@ pub struct Target {
     pub reason: Option<String>,
 }
 
-/// ELBv2's target states; one that this build does not know is kept as `Unavailable`, which is not healthy.
+/// ELBv2's target states. A state that this build does not know is read as `Unavailable`, which is not healthy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TargetState {
@@ -197,8 +198,8 @@ pub enum TargetState {
     Unhealthy,
     /// Not checked: the group or the zone is not in use.
     Unused,
-    /// Deregistering; shown until the whole delay is over.
+    /// Deregistering; shown until the deregistration delay has passed.
     Draining,
-    /// Health checks off, or AWS cannot say.
+    /// Health checks are off, or AWS cannot tell.
     Unavailable,
 }

@@ -1,4 +1,4 @@
-//! Listeners and rules as a census.
+//! Converts listeners and rules into the vendor-neutral list of routes.
 
 use super::balancer::{Listener, LiveRoute};
 use super::owners;

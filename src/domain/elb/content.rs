@@ -1,35 +1,38 @@
-//! Actions as the content of a route, and back.
+//! Converts ELBv2 actions into the content of a route, and back. No other module reads or writes the opaque part of an
+//! ELBv2 route.
 //!
-//! The opaque part is the list of actions in their canonical form: the forward action without its configuration, which split and stickiness
-//! hold, and a lone action without its order, which means nothing there.
+//! The opaque part is the list of actions in canonical form: the forward action without its configuration (split and
+//! stickiness hold it), and a single action without its order (it has no effect there).
 
 use serde_json::{Map, Value};
 
 use super::action::{Action, Forward, Stickiness, Tuple};
 use crate::domain::traffic::{Content, Limits, Member, Rest, Split, Sticky};
 
-/// What ELBv2 takes; neither is adjustable.
+/// The limits of ELBv2. AWS does not raise either of them.
 pub const LIMITS: Limits = Limits { max_weight: 999, max_members: 5 };
 
-/// Whose the opaque part is, and the version of its form.
+/// Identifies the opaque part as ELBv2's, with the version of its format.
 const VENDOR: &str = "elbv2";
 const VERSION: u32 = 1;
 
 /// Why a content cannot be written to ELBv2.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Foreign {
-    /// Another balancer's, or of a version that this build does not know.
-    #[error("the kept actions are of {0} version {1}; this build writes {VENDOR} version {VERSION}")]
+    /// It belongs to another balancer, or has a version that this build does not know.
+    #[error(
+        "the recorded actions have the format {0} version {1}; this build can write only {VENDOR} version {VERSION}"
+    )]
     Version(String, u32),
-    /// No list of actions, or one with an element that this build does not know.
-    #[error("the kept actions are not valid: {0}")]
+    /// Not a list of actions, or one with an element that this build does not know.
+    #[error("the recorded actions are not valid: {0}")]
     Malformed(String),
     /// Members without a forward action, or a forward action without members.
-    #[error("the kept actions and the members do not belong together")]
+    #[error("the recorded actions and the recorded target groups do not match")]
     Apart,
 }
 
-/// What a listener's or rule's actions do.
+/// Converts a listener's or rule's actions into a route's content.
 pub fn content(actions: &[Action]) -> Content {
     let at = actions.iter().position(|a| a.forward().is_some());
     let forward = at.and_then(|at| actions[at].forward());
@@ -42,10 +45,10 @@ pub fn content(actions: &[Action]) -> Content {
     }
 }
 
-/// The actions to write: exactly those that were read, with the members and weights of the content.
+/// The actions to write: those that were read, with the members and weights of the content.
 ///
 /// # Errors
-/// [`Foreign`], where the content does not come from [`content`].
+/// [`Foreign`] if the content was not made by [`content`].
 pub fn actions(content: &Content) -> Result<Vec<Action>, Foreign> {
     let Rest { vendor, v, value } = &content.rest;
     if (vendor.as_str(), *v) != (VENDOR, VERSION) {
@@ -57,7 +60,7 @@ pub fn actions(content: &Content) -> Result<Vec<Action>, Foreign> {
     if forward.is_some() { Err(Foreign::Apart) } else { Ok(actions) }
 }
 
-/// The types of a content's actions, in their order, such as `redirect`; empty where they are not known.
+/// The types of a content's actions in order, such as `redirect`; empty if they are not known.
 pub fn kinds(content: &Content) -> Vec<&str> {
     content.rest.value.as_array().into_iter().flatten().filter_map(|action| action["Type"].as_str()).collect()
 }
@@ -96,7 +99,7 @@ fn canonical(action: &Action, open: bool, lone: bool) -> Value {
     value
 }
 
-/// One action; the forward action takes the configuration.
+/// Restores one action; the forward action gets the configuration.
 fn one(action: &Value, forward: &mut Option<Forward>) -> Result<Action, Foreign> {
     let malformed = |error: serde_json::Error| Foreign::Malformed(error.to_string());
     let mut fields: Map<String, Value> =

@@ -1,4 +1,5 @@
-//! ELBv2: actions, listeners, rules and target groups, and what plans and emergency scripts need to know of them.
+//! ELBv2: actions, listeners, rules and target groups, and how a plan selects routes among them. ELBv2's vocabulary
+//! belongs here and not in `traffic`, `run` or `decide`.
 
 pub mod action;
 pub mod arn;

@@ -1,9 +1,9 @@
-//! Who else writes to a resource, as far as its tags tell.
+//! Finds out from tags which other tools write to a resource.
 
 use super::balancer::Tags;
 use crate::domain::traffic::{Owner, Tool};
 
-/// Tags by which the AWS Load Balancer Controller and EKS mark what is theirs; a key that ends in `/` stands for all that begin with it.
+/// Tags that the AWS Load Balancer Controller and EKS put on their resources. A key that ends in `/` is a prefix.
 const CONTROLLERS: [&str; 8] = [
     "elbv2.k8s.aws/cluster",
     "eks:eks-cluster-name",
@@ -15,7 +15,7 @@ const CONTROLLERS: [&str; 8] = [
     "ingress.eks.amazonaws.com/",
 ];
 
-/// Every owner that a resource's tags name, the most insistent first.
+/// Every owner that a resource's tags name; the one most likely to overwrite changes comes first.
 pub fn owners(tags: &Tags) -> Vec<Owner> {
     let all = [
         (Tool::Controller, controller(tags)),
@@ -25,13 +25,13 @@ pub fn owners(tags: &Tags) -> Vec<Owner> {
     all.into_iter().filter_map(|(tool, tag)| Some(Owner { tool, tag: tag? })).collect()
 }
 
-/// The cluster or stack that a controller's tags name.
+/// The tag of a controller, as `key=value`.
 fn controller(tags: &Tags) -> Option<String> {
     let marks = |key: &str| CONTROLLERS.iter().any(|c| if c.ends_with('/') { key.starts_with(c) } else { key == *c });
     tags.iter().find(|(key, _)| marks(key)).map(|(key, value)| format!("{key}={value}"))
 }
 
-/// Terraform leaves no tag of its own; these are what teams write.
+/// Terraform sets no tag by itself; these are the tags that teams commonly set.
 fn terraform(tags: &Tags) -> Option<String> {
     let says = |text: &str| ["terraform", "opentofu", "terragrunt"].iter().any(|t| text.to_lowercase().contains(t));
     let found = tags.iter().find(|(key, value)| {

@@ -1,4 +1,5 @@
-//! A rollback from the weights that tags keep: no journal, no plan. What results is an ordinary run that begins with its rollback.
+//! A rollback from the original weights that tags record: without a journal and without a plan. The result is an
+//! ordinary run that begins with its rollback.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,19 +10,20 @@ use crate::domain::elb::balancer::LiveRoute;
 use crate::domain::run::event::RouteStart;
 use crate::domain::traffic::{Member, Split};
 
-/// What tags tell.
+/// A rollback that is derived from tags.
 #[derive(Debug, Clone)]
 pub struct Told {
     /// The run that wrote the tags.
     pub run: String,
-    /// Every tagged route goes to where it was before that run.
+    /// Every tagged route with the content that it had before that run.
     pub way: Way,
 }
 
-/// The beginning of a run whose rollback returns every tagged route of these load balancers to where it was.
+/// Derives the rollback that restores every tagged route of these load balancers.
 ///
-/// Where tags of several runs are there, the one counts that `marker` names, else the last one. A route without a tag is taken along where the
-/// others tell what to do with it: what is on groups that had no traffic goes to the only one that had.
+/// If there are tags of several runs, the run that `marker` names counts, otherwise the latest. A route without a tag
+/// is included if the tagged routes determine its original content: traffic on a group that had none goes to the only
+/// group that had it.
 pub fn started(seen: &[Seen], marker: Option<&str>) -> Result<Told, EmergencyError> {
     let tagged: Vec<_> =
         routes(seen).filter_map(|(s, r)| Some((s, r, weights::read(r.tags.get(weights::KEY)?)?))).collect();
@@ -36,7 +38,7 @@ pub fn started(seen: &[Seen], marker: Option<&str>) -> Result<Told, EmergencyErr
         match told(s, live, kept, &arns) {
             Some(route) => all.push(route),
             None => unclear.push(format!(
-                "{}: its tag names a group that is not in sight, or it forwards nowhere now",
+                "{}: its tag names a target group that was not found, or the route no longer forwards",
                 live.label()
             )),
         }
@@ -45,7 +47,7 @@ pub fn started(seen: &[Seen], marker: Option<&str>) -> Result<Told, EmergencyErr
         match inferred(s, live, &all) {
             Inferred::Nothing => {}
             Inferred::Route(route) => more.push(*route),
-            Inferred::Unclear => unclear.push(format!("{}: no tag says where it was", live.label())),
+            Inferred::Unclear => unclear.push(format!("{}: no tag records its original weights", live.label())),
         }
     }
     all.extend(more);
@@ -59,12 +61,12 @@ fn routes(seen: &[Seen]) -> impl Iterator<Item = (&Seen, &LiveRoute)> {
     seen.iter().flat_map(|s| s.routes().map(move |r| (s, r)))
 }
 
-/// The time in a run's id; ids without one are older than any.
+/// The time in a run's id. An id without a time sorts before all others.
 fn when(run: &str) -> &str {
     run.len().checked_sub(20).and_then(|at| run.get(at..)).unwrap_or_default()
 }
 
-/// ARNs of every group in sight, by their last part.
+/// ARNs of every group that was read, by the last segment of the ARN.
 fn arns(seen: &[Seen]) -> BTreeMap<&str, &str> {
     seen.iter().flat_map(Seen::names).map(|(arn, _)| (weights::id(arn), arn)).collect()
 }
@@ -77,13 +79,13 @@ fn told(seen: &Seen, live: &LiveRoute, kept: &Kept, arns: &BTreeMap<&str, &str>)
     Some(route(seen, live, &was, clusters(&groups.collect::<Vec<_>>())))
 }
 
-/// What the tagged routes tell of one that is not.
+/// What the tagged routes say about a route without a tag.
 enum Inferred {
-    /// It has nothing to do with them.
+    /// It uses none of their idle groups.
     Nothing,
-    /// Where it must have been.
+    /// Its original content.
     Route(Box<RouteStart>),
-    /// It has something to do with them, and nobody knows what.
+    /// It uses one of their groups, but its original content is unknown.
     Unclear,
 }
 

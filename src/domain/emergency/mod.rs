@@ -1,5 +1,6 @@
-//! A rollback without a journal: from the groups that a person names, or from what tags say. It needs a load balancer's listeners and rules;
-//! everything else is taken where it is there. The result is an ordinary run that begins with its rollback.
+//! A rollback without a journal: from target groups that a person names, or from tags. It needs the load balancer's
+//! listeners and rules; everything else is used only if it can be read. The result is an ordinary run that begins with
+//! its rollback. Do not make a rollback depend on anything else here.
 
 pub mod kept;
 pub mod named;
@@ -21,29 +22,29 @@ use crate::domain::run::frozen;
 use crate::domain::traffic::{ClusterName, Split, Unreadable};
 use crate::plan::model::Plan;
 
-/// The cluster of groups that get the traffic, in the names of a run without a plan.
+/// The cluster name, in a run without a plan, of the groups that get the traffic.
 const BACK_TO: &str = "back-to";
-/// The cluster of groups that lose it.
+/// The cluster name of the groups that lose it.
 const AWAY_FROM: &str = "away-from";
-/// The workload of every route.
+/// The workload name of every route.
 const WORKLOAD: &str = "rollback";
-/// Seconds between two health checks where nobody says: the default of ELBv2.
+/// Seconds between two health checks if the group could not be read: the default of ELBv2.
 const INTERVAL: u32 = 30;
 
-/// A load balancer as it was just read. Only the listeners and their routes are sure to be there.
+/// A load balancer as just read. Only the listeners and their routes are guaranteed to be present.
 #[derive(Debug, Clone)]
 pub struct Seen {
     /// When the reading began.
     pub at: Timestamp,
     /// The load balancer.
     pub load_balancer: LoadBalancer,
-    /// Its listeners with their routes, tags and all.
+    /// Its listeners with their routes and tags.
     pub listeners: Vec<(Listener, Vec<LiveRoute>)>,
-    /// Its groups, as far as they are listed: an action may forward to others.
+    /// Its groups, as far as AWS lists them. An action may forward to groups that are not listed.
     pub groups: Vec<TargetGroup>,
-    /// Their health.
+    /// Health of the targets, by the group's ARN.
     pub health: BTreeMap<String, Result<Vec<Target>, Unreadable>>,
-    /// Everything else that could not be read, and why: a line each.
+    /// Everything else that could not be read, and why: one line each.
     pub skipped: Vec<String>,
 }
 
@@ -59,30 +60,31 @@ impl Seen {
         self.listeners.iter().flat_map(|(_, routes)| routes)
     }
 
-    /// ARNs of every group in sight, those that only an action names too, each with its name.
+    /// ARNs of every group, including those that only an action names, each with its name.
     pub fn names(&self) -> BTreeMap<&str, &str> {
         let used = self.routes().flat_map(|route| route.content.split.ids()).map(String::as_str);
         used.chain(self.groups.iter().map(|g| g.arn.as_str())).map(|arn| (arn, short(arn))).collect()
     }
 }
 
-/// Where every route is to go.
+/// A rollback that is ready to begin.
 #[derive(Debug, Clone)]
 pub struct Way {
-    /// A plan over it, so that the run can be resumed like any other.
+    /// A generated plan, so that the run can be resumed like any other.
     pub plan: Plan,
-    /// Every route, where it is to be, and what is there now.
+    /// Every route: the content to restore, and the content as found.
     pub started: Started,
-    /// Routes that have to do with its groups and stay as they are, each with why.
+    /// Routes that use its groups but are left unchanged, each with the reason.
     pub unclear: Vec<String>,
 }
 
-/// Why nothing says where the traffic is to go.
+/// Why the original state of the traffic cannot be determined.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EmergencyError {
-    /// No pair of groups fits.
+    /// No pair of groups matches.
     #[error(
-        "no two groups fit --back-to {back_to} and --away-from {away_from}; what the stars stand for must be equal. The load balancer has: {there}"
+        "no two target groups match --back-to {back_to} and --away-from {away_from}: whatever a `*` matches must be equal in \
+         both. The load balancer has: {there}"
     )]
     NoPair {
         /// Globs.
@@ -92,21 +94,21 @@ pub enum EmergencyError {
         /// Names of the groups.
         there: String,
     },
-    /// A group would get the traffic and lose it.
+    /// A group would both get and lose the traffic.
     #[error("--back-to and --away-from both name {0}")]
     Both(String),
-    /// No tag says where the traffic was.
-    #[error("no tag of {0} says where the traffic was before a run")]
+    /// No tag records where the traffic was.
+    #[error("no tag on {0} records where the traffic was before a run")]
     NoTags(String),
-    /// No action forwards to them.
-    #[error("no action of the load balancer forwards to any of {0}")]
+    /// No route forwards to them.
+    #[error("no route of the load balancer forwards to any of {0}")]
     NoRoute(String),
-    /// Routes forward to them, and of none is it clear where its traffic goes: the first one, and why.
+    /// Routes forward to them, but for none of them is the new destination clear: the first one, with the reason.
     #[error("{0}")]
     Unclear(String),
 }
 
-/// The run whose rollback leaves these routes where their `content` says.
+/// The run whose rollback restores the `content` of these routes.
 fn way(seen: &[Seen], routes: Vec<RouteStart>, unclear: Vec<String>) -> Way {
     let started = Started {
         plan: "rollback".into(),
@@ -127,7 +129,7 @@ fn way(seen: &[Seen], routes: Vec<RouteStart>, unclear: Vec<String>) -> Way {
     Way { plan: frozen::plan(&started), started, unclear }
 }
 
-/// A route that is to have this split.
+/// A route whose rollback sets the split `goal`.
 fn route(seen: &Seen, live: &LiveRoute, goal: &Split, groups: BTreeMap<ClusterName, String>) -> RouteStart {
     RouteStart {
         id: live.id.clone(),
@@ -143,7 +145,7 @@ fn route(seen: &Seen, live: &LiveRoute, goal: &Split, groups: BTreeMap<ClusterNa
     }
 }
 
-/// A cluster name for each group of a route, by whether it is to have traffic.
+/// Assigns a cluster name to each group of a route: one name if the group gets traffic, another if it loses it.
 fn clusters(groups: &[(String, bool)]) -> BTreeMap<ClusterName, String> {
     let mut all = BTreeMap::new();
     for (arn, carries) in groups {

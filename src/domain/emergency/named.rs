@@ -1,4 +1,5 @@
-//! A rollback by the groups that a person names: those that get the traffic, and those that lose it. Names come from the ARNs in the actions.
+//! A rollback by the target groups that a person names: those that get the traffic, and those that lose it. Names are
+//! matched against the ARNs in the actions.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,14 +10,15 @@ use crate::domain::elb::LIMITS;
 use crate::domain::elb::arn::short;
 use crate::domain::traffic::{Split, shares};
 
-/// ARNs of a group that gets the traffic, and of the one that loses it.
+/// ARNs of a group that gets the traffic, and of the group that loses it.
 type Pair<'a> = (&'a str, &'a str);
 
-/// Puts the traffic of each group that `away_from` names on its partner by `back_to`. Globs pair by their place in the lists where these are
-/// equally long, else each with each; what their stars stand for must be equal.
+/// Moves the traffic of each group that matches `away_from` to its partner that matches `back_to`. If both lists have
+/// the same length, their globs pair by position, otherwise each with each. Whatever a `*` matches must be equal in
+/// both names of a pair.
 ///
 /// # Errors
-/// [`EmergencyError`], where the names mean nothing on this load balancer, or not one direction.
+/// [`EmergencyError`] if the names match nothing on this load balancer, or give no single direction.
 pub fn started(seen: &Seen, back_to: &[String], away_from: &[String]) -> Result<Way, EmergencyError> {
     let pairs = pairs(seen, back_to, away_from)?;
     let (mut routes, mut unclear) = (Vec::new(), Vec::new());
@@ -60,7 +62,8 @@ fn pairs<'a>(seen: &'a Seen, back_to: &[String], away_from: &[String]) -> Result
     Ok(all)
 }
 
-/// What a glob's one star stands for in a name that fits; empty for a name without a star, or with several (they then pair with anything that fits).
+/// What the one `*` of a glob matches in a name; `None` if the name does not match. Empty for a glob without a star or
+/// with several, which therefore pairs with any match.
 fn stem<'n>(glob: &str, name: &'n str) -> Option<&'n str> {
     if !WildMatch::new(glob).matches(name) {
         return None;
@@ -71,13 +74,13 @@ fn stem<'n>(glob: &str, name: &'n str) -> Option<&'n str> {
     }
 }
 
-/// Where a route is to go.
+/// The destination of a route's traffic.
 enum Home {
-    /// It has nothing to do with the groups.
+    /// The route does not use the groups.
     Nothing,
-    /// Its groups by cluster, and what it is to forward to.
+    /// Its groups by cluster, and the split to write.
     Route(BTreeMap<String, String>, Split),
-    /// It has to do with them, and why nobody can tell.
+    /// The route uses the groups, but the destination is not clear, with the reason.
     Unclear(String),
 }
 
@@ -131,7 +134,7 @@ mod tests {
         format!("arn:aws:elasticloadbalancing:ap-northeast-2:123456789012:targetgroup/{name}/00000000000000aa")
     }
 
-    /// The fixture's load balancer with all that forwards on these groups, and not one group listed.
+    /// The fixture's load balancer: every forwarding route uses these groups, and no group is listed.
     fn seen(weights: &[(&str, Option<u16>)]) -> Seen {
         let mut listeners = world().listeners.remove(fixture::LB).and_then(Result::ok).unwrap();
         let split =
@@ -156,7 +159,7 @@ mod tests {
         text.split(',').map(str::to_owned).collect()
     }
 
-    /// The weights that every route is to have.
+    /// The weights that every route is to get.
     fn goal(seen: &Seen, back_to: &str, away_from: &str) -> Result<Vec<(String, Option<u16>)>, EmergencyError> {
         let way = started(seen, &globs(back_to), &globs(away_from))?;
         assert_eq!(way.started.routes.len(), seen.routes().filter(|r| r.forwards().is_some()).count());
@@ -189,7 +192,7 @@ mod tests {
         );
     }
 
-    /// With lists of different lengths, the groups without a partner at their place were silently left with their traffic.
+    /// Regression: with lists of different lengths, groups without a partner at their position kept their traffic.
     #[test]
     fn every_group_that_is_named_loses_its_traffic() {
         let three = seen(&[("a", Some(10)), ("b", Some(60)), ("c", Some(30))]);

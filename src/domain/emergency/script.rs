@@ -1,7 +1,9 @@
-//! The break-glass script: every original action as plain `aws` CLI commands, for a day when this program is not at hand.
+//! The break-glass script: every original action as plain `aws` CLI commands, for the case that this program is not
+//! available.
 //!
-//! It needs nothing but a POSIX shell and the CLI, and each of its commands can be typed alone. What it restores is what the run read at its
-//! start, whole and in the API's own spelling; an OIDC client secret was never read and stays what it is (`UseExistingClientSecret`).
+//! It needs only a POSIX shell and the `aws` CLI, and each command can be typed alone. It restores what the run read at
+//! its start, complete and in the API's spelling. The OIDC client secret is never read and stays unchanged
+//! (`UseExistingClientSecret`).
 
 use jiff::Timestamp;
 
@@ -9,13 +11,13 @@ use crate::domain::elb::{self, arn};
 use crate::domain::run::event::{RouteStart, Started};
 use crate::domain::traffic::RouteKind;
 
-/// The file's name in its run's folder.
+/// The file's name in the run's folder.
 pub const NAME: &str = "break-glass.sh";
 
-/// Commands at once: a CLI takes half a second of a processor to start, and AWS takes 20 writes at once.
+/// Parallel commands: a CLI process needs half a second of processor time to start, and AWS takes 20 writes at once.
 const PARALLEL: usize = 8;
 
-/// The script of a run; default actions come first.
+/// The script of a run. Default actions come first.
 pub fn script(run: &str, started: &Started, now: Timestamp) -> String {
     let first = started.routes.first().map_or("", |r| r.id.id());
     let (region, account) = (arn::region(first), arn::account(first));
@@ -28,7 +30,7 @@ pub fn script(run: &str, started: &Started, now: Timestamp) -> String {
     format!("{head}\n{commands}{}", TAIL.replace("{all}", &routes.len().to_string()))
 }
 
-/// Restores a route; `None` where it is not one of ELBv2.
+/// The command that restores a route; `None` if the route is not an ELBv2 route.
 fn command(route: &RouteStart) -> Option<String> {
     let [verb, resource, actions] = match route.id.kind() {
         RouteKind::Rule => ["modify-rule", "--rule-arn", "--actions"],
@@ -40,20 +42,22 @@ fn command(route: &RouteStart) -> Option<String> {
     Some(format!("restore {label} aws elbv2 {verb} --region {region} {resource} {id} {actions} {json}"))
 }
 
-/// One word of a shell.
+/// Quotes a text as one word of a shell command.
 fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 const HEAD: &str = r#"#!/bin/sh
-# Break glass: puts every listener and rule back as it was when the run {run} began ({time}); one that joined it later, as it was then.
-# Needs a shell and the aws CLI, with credentials of account {account} that may ModifyRule and ModifyListener. It may be run again, and each
-# line below may be typed alone. Nothing else of this tool is needed; where it is at hand, `cutover rollback` is faster and checks more.
+# Break glass: restores every listener and rule to its state when the run {run} began ({time}); a route that joined
+# later, to its state at that time.
+# Needs a shell and the aws CLI, with credentials of account {account} that allow ModifyRule and ModifyListener.
+# You can run it again, and you can type each line below alone. If the cutover program is available, `cutover rollback`
+# is faster and checks more.
 set -u
 export AWS_RETRY_MODE=standard AWS_MAX_ATTEMPTS=50 AWS_PAGER=
 
 who=$(aws sts get-caller-identity --region {region} --query Account --output text) && [ "$who" != "{account}" ] && {
-    echo "these credentials are of account $who, and not of {account}: nothing was touched" >&2
+    echo "these credentials belong to account $who, not to {account}: nothing was changed" >&2
     exit 3
 }
 
@@ -66,7 +70,7 @@ restore() {
     set -- $batch
     [ $# -lt {parallel} ] || collect
 }
-# The CLI tries throttled calls again, but not every answer that makes no sense.
+# The CLI retries throttled calls, but not every malformed answer.
 try() {
     "$@" >/dev/null || { sleep 1; "$@" >/dev/null; } || { sleep 3; "$@" >/dev/null; }
 }
@@ -79,10 +83,10 @@ collect() {
 const TAIL: &str = r#"
 collect
 if [ "$failed" != 0 ]; then
-    echo "$failed of {all} were not restored: run this again" >&2
+    echo "$failed of {all} routes were not restored: run this script again" >&2
     exit 5
 fi
-echo "AWS accepted all {all}"
+echo "AWS accepted all {all} routes"
 "#;
 
 #[cfg(test)]
@@ -98,7 +102,7 @@ mod tests {
         assert_eq!(commands.len(), started.routes.len());
         let rules: Vec<_> = commands.iter().map(|c| c.contains("modify-rule")).collect();
         assert!(rules.is_sorted(), "{commands:#?}");
-        assert!(text.starts_with("#!/bin/sh\n") && text.contains("8 ]") && text.contains("all 2\""), "{text}");
+        assert!(text.starts_with("#!/bin/sh\n") && text.contains("8 ]") && text.contains("all 2 routes\""), "{text}");
     }
 
     #[test]

@@ -1,8 +1,10 @@
-//! The original weights of a route, kept in a tag on its listener or rule: the second source of a rollback, for the day on which the journal
-//! is on a machine that nobody can reach. Never the only one: tags can be edited, and somebody else may remove them.
+//! The original weights of a route, recorded in a tag on its listener or rule. It is the second source of a rollback,
+//! for the case that the journal is on a machine that cannot be reached. It is never the only source: anybody may edit
+//! or remove tags.
 //!
-//! `1 RUN ID=WEIGHT ID:WEIGHT … SUM`: the run that wrote it; each group by the last part of its ARN, `=` where it is the plan's and `:` where
-//! it is not; its weight, `-` where it had none (a lone group), `x` where it was not attached; and a checksum over all before it.
+//! Format: `1 RUN ID=WEIGHT ID:WEIGHT … SUM`. RUN is the run that wrote it. ID is the last segment of a group's ARN,
+//! followed by `=` if the plan manages the group, else by `:`. WEIGHT is its weight, `-` if it had none (a lone group),
+//! `x` if it was not attached. SUM is a checksum over everything before it.
 
 use std::collections::BTreeMap;
 
@@ -16,19 +18,19 @@ use crate::domain::traffic::{Member, Split, shares};
 /// The tag's key.
 pub const KEY: &str = "cutover.dev/weights";
 
-/// Characters that a tag's value may have.
+/// Maximum number of characters in a tag's value.
 pub(super) const LONGEST: usize = 256;
 
-/// A group's part of an action, as a tag keeps it.
+/// A target group of a route, as a tag records it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Part {
-    /// The last part of the group's ARN.
+    /// The last segment of the group's ARN.
     pub id: String,
-    /// Whether it is one of the plan's.
+    /// Whether the plan manages it.
     pub managed: bool,
-    /// Whether it was in the action at the start.
+    /// Whether it was attached at the start.
     pub attached: bool,
-    /// 0–999; `None` on a lone group.
+    /// 0–999; `None` for a lone group.
     pub weight: Option<u16>,
 }
 
@@ -39,7 +41,7 @@ impl Part {
     }
 }
 
-/// What a tag says.
+/// The parsed value of a tag.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kept {
     /// The run that wrote it.
@@ -48,7 +50,7 @@ pub struct Kept {
     pub parts: Vec<Part>,
 }
 
-/// The tag's value for a route: what a rollback of this run returns it to. `None` where that cannot be told in a tag.
+/// The tag's value for a route: the split that a rollback of this run restores. `None` if a tag cannot express it.
 pub fn value(run: &str, started: &Started, route: &RouteStart) -> Option<String> {
     let original = route.content.forwards()?;
     let home = home(started, route, original)?;
@@ -65,11 +67,11 @@ pub fn value(run: &str, started: &Started, route: &RouteStart) -> Option<String>
     let text = text(&kept);
     let fits =
         text.chars().count() <= LONGEST && text.chars().all(|c| c.is_ascii_alphanumeric() || " +-=._:/@".contains(c));
-    // What could not be read back would only look like a way back.
+    // A value that cannot be read back would only look like a way back.
     (fits && read(&text).as_ref() == Some(&kept)).then_some(text)
 }
 
-/// Where a rollback of this run leaves a route, groups attached at 0 apart.
+/// The split that a rollback of this run restores, without the groups that it leaves attached at 0.
 fn home(started: &Started, route: &RouteStart, original: &Split) -> Option<Split> {
     let Some(start) = &started.start else { return Some(original.clone()) };
     let used =
@@ -94,7 +96,7 @@ fn text(kept: &Kept) -> String {
     format!("{text} {}", checksum(&text))
 }
 
-/// What a tag's value says; `None` where it is not whole, or not ours.
+/// Parses a tag's value; `None` if it is incomplete, damaged, or not written by this tool.
 pub fn read(value: &str) -> Option<Kept> {
     let (text, sum) = value.rsplit_once(' ')?;
     if checksum(text) != sum {
@@ -127,8 +129,8 @@ pub(super) fn checksum(text: &str) -> String {
 }
 
 impl Kept {
-    /// The split that it stands for, with groups by the last part of their ARNs. `None` where a group that was attached is not to be found
-    /// any more.
+    /// The recorded split. `groups` maps the last segment of an ARN to the ARN. `None` if a group that was attached is
+    /// missing there.
     pub fn split(&self, groups: &BTreeMap<&str, &str>) -> Option<Split> {
         let member = |p: &Part| Some(Member { id: (*groups.get(p.id.as_str())?).to_owned(), weight: p.weight });
         let members = self.parts.iter().filter(|p| p.attached).map(member).collect::<Option<Vec<_>>>()?;
@@ -189,7 +191,7 @@ mod tests {
         assert_eq!(kept.split(&BTreeMap::new()), None, "a group that is gone");
     }
 
-    /// A run that begins in the middle goes back to its baseline, not to what it found.
+    /// A run that begins at a later step goes back to its baseline, not to what it found.
     #[test]
     fn a_baseline_is_what_is_kept() {
         let (mut started, route) = start(&[("00000000000000aa", Some(50)), ("00000000000000bb", Some(50))]);

@@ -1,8 +1,9 @@
-//! One tag on a load balancer that speaks for all of a run's routes on it, where the same is to be said of each: whoever goes back by tags then
-//! need not ask for those of a hundred rules before the first write.
+//! One tag on a load balancer that stands for the tags of all routes of a run, if they are all equal. A rollback from
+//! tags then does not need to read the tags of a hundred rules before its first write.
 //!
-//! `1 RUN ID=WEIGHT … all@ROUTES SUM`: what the tag of each route says, and which routes those are, as a checksum over their ARNs. Whenever
-//! that is not exactly what is live, the routes' own tags count. Where those differ, it is `1 RUN`.
+//! Format: `1 RUN ID=WEIGHT … all@ROUTES SUM`: the value that the tag of each route has, and a checksum over the ARNs
+//! of those routes. If the live routes are not exactly these, the routes' own tags count. If the routes' tags differ,
+//! the value is `1 RUN`.
 
 use std::collections::BTreeSet;
 
@@ -10,21 +11,21 @@ use super::weights::{self, Kept, checksum};
 use crate::domain::elb::balancer::{Listener, LiveRoute};
 use crate::domain::run::event::Started;
 
-/// The last word before the sum.
+/// Precedes the last word before the checksum.
 const ALL: &str = " all@";
 
-/// What a load balancer's tag says.
+/// The parsed value of a load balancer's tag.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Whole {
-    /// What each of the routes' tags says.
+    /// What the tag of each route says.
     pub kept: Kept,
-    /// The same as their tags spell it.
+    /// The value of each route's tag.
     text: String,
-    /// Which routes those are.
+    /// Checksum over the ARNs of the routes.
     routes: String,
 }
 
-/// The tag's value; `None` where the routes of this load balancer do not all have the same tag.
+/// The tag's value; `None` if the routes of this load balancer do not all have the same tag.
 pub fn value(run: &str, started: &Started, load_balancer: &str) -> Option<String> {
     let routes: Vec<_> = started.routes.iter().filter(|r| r.load_balancer == load_balancer).collect();
     let values: BTreeSet<_> = routes.iter().map(|r| weights::value(run, started, r)).collect();
@@ -36,17 +37,17 @@ pub fn value(run: &str, started: &Started, load_balancer: &str) -> Option<String
     (value.len() <= weights::LONGEST).then_some(value)
 }
 
-/// The tag's value where the routes' tags differ: it says only that this run left them.
+/// The tag's value if the routes' tags differ. It names only the run.
 pub fn see_routes(run: &str) -> String {
     format!("1 {run}")
 }
 
-/// The run that left a tag on a load balancer.
+/// The run that wrote a load balancer's tag.
 pub fn run_of(value: &str) -> &str {
     value.split(' ').nth(1).unwrap_or_default()
 }
 
-/// What a tag's value says; `None` where it is not whole, or not ours.
+/// Parses a tag's value; `None` if it is incomplete, damaged, or not written by this tool.
 pub fn read(value: &str) -> Option<Whole> {
     let (text, sum) = value.rsplit_once(' ')?;
     let (each, routes) = text.rsplit_once(ALL).filter(|_| checksum(text) == sum)?;
@@ -60,13 +61,14 @@ fn names<'a>(ids: impl Iterator<Item = &'a str>) -> String {
 }
 
 impl Whole {
-    /// Whether it speaks of this group as one of the plan's.
+    /// Whether the plan of that run manages this group.
     pub fn manages(&self, arn: &str) -> bool {
         self.kept.parts.iter().any(|p| p.managed && p.id == weights::id(arn))
     }
 
-    /// Gives every route that it speaks for the tag that it has, if it speaks for exactly those that forward to its groups now. A rule that was
-    /// made or deleted since, or that somebody has turned elsewhere, is told by their own tags alone.
+    /// Adds the route tag to every route that this tag stands for, and returns whether it did. It does so only if
+    /// exactly these routes forward to the managed groups now. A rule that was created, deleted or redirected since
+    /// then is described by its own tag alone.
     pub fn spread(&self, listeners: &mut [(Listener, Vec<LiveRoute>)]) -> bool {
         if listeners.iter().any(|(l, _)| !l.unread.is_empty()) {
             return false;
@@ -91,7 +93,7 @@ mod tests {
 
     const RUN: &str = "alpha-webapp-20260105-080000-xtj4";
 
-    /// A run of every route of port 80 that forwards, and the load balancer as it is.
+    /// A run over every forwarding route of port 80, and the live load balancer.
     fn run() -> (Started, Vec<(Listener, Vec<LiveRoute>)>) {
         let mut listeners = world().listeners.remove(fixture::LB).and_then(Result::ok).unwrap();
         for route in listeners.iter_mut().flat_map(|(_, routes)| routes) {
@@ -119,7 +121,7 @@ mod tests {
         let (started, mut listeners) = run();
         let value = value(RUN, &started, fixture::LB).unwrap();
         assert!(value.starts_with(&format!("1 {RUN} ")) && value.len() <= 256 && value.contains(ALL), "{value}");
-        assert_eq!(weights::read(&value), None, "it is no route's tag");
+        assert_eq!(weights::read(&value), None, "not valid as a route's tag");
         let whole = read(&value).unwrap();
         assert!(whole.spread(&mut listeners));
         for route in &started.routes {

@@ -1,4 +1,4 @@
-//! Target health: counts, samples, and the gates over them.
+//! Target health: counts, samples, and the gates over them. Do not add AWS calls or decisions about a run.
 
 pub mod gate;
 

@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 use crate::domain::elb::balancer::TargetGroup;
 use crate::plan::model::{PortRef, TargetType, Workload};
 
-/// Who this tool is to server-side apply.
+/// The field manager of this tool in server-side apply.
 pub const FIELD_MANAGER: &str = "cutover";
 
-/// A TargetGroupBinding, wanted or found.
+/// A TargetGroupBinding: either the desired one or one that was found in a cluster.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Binding {
@@ -22,32 +22,33 @@ pub struct Binding {
     pub service: String,
     /// The Service's port.
     pub port: PortRef,
-    /// The group's ARN; may be empty on a found binding that names its group.
+    /// The group's ARN; may be empty on a found binding that gives the group's name instead.
     pub target_group_arn: String,
-    /// `ip` or `instance`; `None` where a found binding does not say.
+    /// `ip` or `instance`; `None` if a found binding does not have the field.
     pub target_type: Option<TargetType>,
-    /// Everything else in the `spec`, as JSON.
+    /// All other fields of `spec`, as JSON.
     pub extra: serde_json::Map<String, serde_json::Value>,
-    /// Labels (found bindings; empty on a wanted one).
+    /// Labels (only of a found binding).
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
-    /// Annotations (found bindings; empty on a wanted one).
+    /// Annotations (only of a found binding).
     #[serde(default)]
     pub annotations: BTreeMap<String, String>,
-    /// RFC 3339; absent on a wanted one.
+    /// Time of creation (only of a found binding).
     #[serde(default)]
     pub created: Option<jiff::Timestamp>,
-    /// Who set fields of its `spec`, as `metadata.managedFields` says (found bindings; empty on a wanted one).
+    /// Field managers of its `spec` by `metadata.managedFields` (only of a found binding).
     #[serde(skip_serializing_if = "BTreeSet::is_empty", default)]
     pub managers: BTreeSet<String>,
-    /// Which object it is and as of when: its UID and resource version (found bindings).
+    /// UID and resource version (only of a found binding).
     #[serde(skip)]
     pub identity: Option<(String, String)>,
 }
 
 impl Binding {
-    /// The binding that a workload wants for a group; `None` for a workload without a Service. It is named like the group. What AWS would
-    /// default and nobody may change later (`ipAddressType`, `vpcID`) is said, unless the plan says it.
+    /// The desired binding of a workload for a group; `None` for a workload without a Service. It has the group's name.
+    /// Fields that AWS would default and that are immutable (`ipAddressType`, `vpcID`) are set, unless the plan sets
+    /// them.
     pub fn wanted(workload: &Workload, group: &TargetGroup) -> Option<Self> {
         let service = workload.service.as_ref()?;
         let mut extra = workload.binding.extra.clone();
@@ -77,7 +78,7 @@ impl Binding {
         format!("{}/{}", self.namespace, self.name)
     }
 
-    /// Whether a found binding is for this group, by ARN or by name.
+    /// Whether a found binding is for this group, by its ARN or its name.
     pub fn binds(&self, group: &TargetGroup) -> bool {
         if self.target_group_arn.is_empty() {
             self.extra.get("targetGroupName").and_then(serde_json::Value::as_str) == Some(&group.name)
@@ -86,13 +87,13 @@ impl Binding {
         }
     }
 
-    /// Whether a found binding shares its group with other clusters on purpose.
+    /// Whether a found binding intentionally shares its group with other clusters.
     pub fn multi_cluster(&self) -> bool {
         self.extra.get("multiClusterTargetGroup").and_then(serde_json::Value::as_bool).unwrap_or(false)
     }
 
-    /// In what a found binding says otherwise than this wanted one, such as `serviceRef.port 8080 instead of http`. A field that one of
-    /// the two leaves out is not a difference.
+    /// How a found binding differs from this desired one, such as `serviceRef.port 8080 instead of http`. A field that
+    /// is missing on one side is not a difference.
     pub fn differences(&self, found: &Self) -> Vec<String> {
         let mut all = Vec::new();
         let mut differ = |field: &str, found: String, wanted: String| {
@@ -117,12 +118,12 @@ impl Binding {
         all
     }
 
-    /// Who owns a found binding, as its labels and annotations tell: Argo CD, Flux or Helm.
+    /// The owner of a found binding by its labels and annotations: Argo CD, Flux or Helm.
     pub fn gitops_owner(&self) -> Option<&'static str> {
         gitops_owner(&self.labels, &self.annotations)
     }
 
-    /// Who else has a hand in a found binding than this tool, which says so of what it applies; `None`: nobody.
+    /// Another owner or field manager of a found binding, besides this tool; `None` if there is none.
     pub fn other_hands(&self) -> Option<String> {
         if let Some(owner) = self.gitops_owner() {
             return Some(owner.to_owned());
@@ -131,16 +132,16 @@ impl Binding {
             return Some("the load balancer controller".into());
         }
         let other = self.managers.iter().find(|manager| *manager != FIELD_MANAGER);
-        other.cloned().or_else(|| self.managers.is_empty().then(|| "somebody".to_owned()))
+        other.cloned().or_else(|| self.managers.is_empty().then(|| "an unknown client".to_owned()))
     }
 
-    /// Whether the load balancer controller made it for an Ingress of its own.
+    /// Whether the load balancer controller created it for one of its Ingresses or Services.
     pub fn made_by_controller(&self) -> bool {
         self.labels.keys().any(|k| k.starts_with("ingress.k8s.aws/stack") || k.starts_with("service.k8s.aws/stack"))
     }
 }
 
-/// Which GitOps tool tracks an object with these labels and annotations.
+/// The GitOps tool that tracks an object with these labels and annotations.
 pub fn gitops_owner(labels: &BTreeMap<String, String>, annotations: &BTreeMap<String, String>) -> Option<&'static str> {
     let label = |key: &str| labels.contains_key(key);
     if annotations.contains_key("argocd.argoproj.io/tracking-id") {

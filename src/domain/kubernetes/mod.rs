@@ -1,4 +1,4 @@
-//! Kubernetes, as plain values: bindings and workloads.
+//! Kubernetes objects as plain values: bindings and workloads. Do not add API clients.
 
 pub mod binding;
 pub mod workload;

@@ -1,4 +1,4 @@
-//! What a cluster looks like to the rules: plain values that the adapter fills from a Kubernetes API.
+//! The objects of a workload in one cluster as plain values, which the adapter fills from the Kubernetes API.
 
 use std::collections::BTreeMap;
 
@@ -7,19 +7,20 @@ use serde::{Deserialize, Serialize};
 
 use super::binding::Binding;
 
-/// Who a cluster is.
+/// Identity and version of a cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Identity {
-    /// UID of the namespace `kube-system`: the cluster's own identity.
+    /// UID of the namespace `kube-system`, which identifies the cluster.
     pub uid: String,
     /// Git version of the API server, such as `v1.33.4-eks-1`.
     pub version: String,
-    /// The API group of TargetGroupBinding that it serves (`elbv2.k8s.aws/v1beta1`, or `eks.amazonaws.com/v1` in Auto Mode); `None`: neither.
+    /// The API group of TargetGroupBinding that it serves: `elbv2.k8s.aws/v1beta1`, or `eks.amazonaws.com/v1` in Auto
+    /// Mode; `None`: neither.
     pub binding_api: Option<String>,
 }
 
-/// All that a workload has in one cluster.
+/// Everything that belongs to a workload in one cluster.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct WorkloadView {
@@ -61,12 +62,12 @@ pub struct Pod {
     pub ready: bool,
     /// Types of its readiness gates.
     pub readiness_gates: Vec<String>,
-    /// When it was made.
+    /// When it was created.
     pub created: Option<Timestamp>,
-    /// Restarts of its containers, all told.
+    /// Restarts of its containers in total.
     #[serde(default)]
     pub restarts: u32,
-    /// When a container was last started again, where that is known.
+    /// When a container last restarted, if known.
     #[serde(default)]
     pub restarted: Option<Timestamp>,
 }
@@ -83,10 +84,11 @@ pub struct Owner {
     pub replicas: u32,
     /// `status.readyReplicas`.
     pub ready: u32,
-    /// `status.updatedReplicas`, of the present version; `None`: not counted, or by a controller that has not seen the present version.
+    /// `status.updatedReplicas` of the present version; `None`: not known, or its controller has not observed the
+    /// present version yet.
     #[serde(default)]
     pub updated: Option<u32>,
-    /// Labels and annotations that name a GitOps owner, such as `Argo CD`; `None`: none seen.
+    /// The GitOps owner that its labels and annotations name, such as `Argo CD`; `None`: none found.
     pub managed_by: Option<String>,
 }
 
@@ -96,9 +98,9 @@ pub struct Owner {
 pub struct Hpa {
     /// Name.
     pub name: String,
-    /// `Deployment/webapp`.
+    /// The object that it scales, such as `Deployment/webapp`.
     pub target: String,
-    /// `spec.minReplicas` (1 where absent).
+    /// `spec.minReplicas` (1 if absent).
     pub min: u32,
     /// `spec.maxReplicas`.
     pub max: u32,

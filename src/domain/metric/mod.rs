@@ -1,4 +1,4 @@
-//! Metric gates: samples, windows and the statistics that judge them.
+//! Metric gates: measurements, windows, and the statistics that judge them. Do not add clients of metric sources.
 
 pub mod gate;
 pub mod verdict;

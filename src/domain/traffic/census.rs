@@ -1,10 +1,10 @@
-//! The routes that a load balancer has, whoever made them.
+//! All routes of a load balancer, whoever created them.
 
 use serde::{Deserialize, Serialize};
 
 use super::{Content, Owner, RouteId, Unreadable};
 
-/// Every route of a load balancer.
+/// All routes of a load balancer.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Census {
     /// Those that could be read.
@@ -13,34 +13,34 @@ pub struct Census {
     pub unread: Vec<Unread>,
 }
 
-/// A route, as it was found.
+/// A route as it was found.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Found {
-    /// Which.
+    /// The route's id.
     pub id: RouteId,
     /// Its load balancer.
     pub load_balancer: String,
-    /// For people, such as `443 rule 15`.
+    /// A name for people, such as `443 rule 15`.
     pub label: String,
-    /// Its conditions in words.
+    /// Its conditions in words; empty for a default action.
     pub conditions: String,
-    /// What it does.
+    /// What the route does.
     pub content: Content,
-    /// Who else writes to it.
+    /// Other tools that write to it.
     pub owners: Vec<Owner>,
 }
 
-/// A route that could not be read, or all of one place where not even their list could be.
+/// A route that could not be read; or all routes of a listener, if their list could not be read.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Unread {
-    /// Which.
+    /// The route's id.
     pub id: RouteId,
-    /// For people, such as `443 rule 15`, `443 rules`.
+    /// A name for people, such as `443 rule 15`, `443 rules`.
     pub label: String,
-    /// The members that it forwards to, as far as can be told; empty: nobody knows.
+    /// The members that it forwards to, as far as known; empty: unknown.
     pub groups: Vec<String>,
-    /// Why.
+    /// Why it could not be read.
     pub why: Unreadable,
 }
 

@@ -1,4 +1,4 @@
-//! What a route does, as it was read: its split, and what must be written back beside it.
+//! The content of a route as read: its split, and everything that must be written back unchanged.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -9,51 +9,51 @@ use super::Split;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Content {
-    /// Members and weights: the only part that writes change.
+    /// Members and weights: the only field that writes change.
     pub split: Split,
-    /// Whether clients stay with their member; echoed on every write as it was read.
+    /// Whether clients stay with their member. Written back as read.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub sticky: Option<Sticky>,
-    /// Everything else.
+    /// Everything else, in the vendor's form.
     pub rest: Rest,
 }
 
-/// How long a client stays with its member.
+/// Whether and for how long a client stays with its member.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Sticky {
     /// Whether it is on.
     pub enabled: bool,
-    /// For how long, in seconds.
+    /// Duration in seconds.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub seconds: Option<u32>,
 }
 
-/// What a vendor needs beside split and stickiness to write a route back as it was read. Only the vendor's own room opens it; two that
-/// are equal mean the same to the balancer.
+/// What a vendor needs beside split and stickiness to write a route back as read. Only the vendor's own module
+/// interprets it. Two equal values mean the same to the balancer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Rest {
-    /// Whose it is.
+    /// The vendor.
     pub vendor: String,
-    /// The version of the value's form.
+    /// The version of the value's format.
     pub v: u32,
-    /// The value; never with a secret in it.
+    /// The value; never contains a secret.
     pub value: Value,
 }
 
 impl Content {
-    /// The split, where the route forwards anywhere.
+    /// The split, if the route forwards.
     pub fn forwards(&self) -> Option<&Split> {
         if self.split.members.is_empty() { None } else { Some(&self.split) }
     }
 
-    /// The stickiness, where it is on.
+    /// The stickiness, if it is on.
     pub fn sticky(&self) -> Option<&Sticky> {
         self.sticky.as_ref().filter(|sticky| sticky.enabled)
     }
 
-    /// The same content with another split.
+    /// This content with another split.
     #[must_use]
     pub fn with(&self, split: &Split) -> Self {
         Self { split: split.clone(), sticky: self.sticky.clone(), rest: self.rest.clone() }
@@ -64,7 +64,7 @@ impl Content {
         self.split.same(&other.split) && self.same_beside(other)
     }
 
-    /// Whether everything but the split means the same to the balancer.
+    /// Whether everything except the split means the same to the balancer.
     pub fn same_beside(&self, other: &Self) -> bool {
         self.sticky() == other.sticky() && self.rest == other.rest
     }

@@ -1,4 +1,5 @@
-//! Routes, their members and weights, in no vendor's words. A balancer's own vocabulary belongs to its own room, such as [`elb`](super::elb).
+//! Routes, members, weights and shares without any vendor's vocabulary, which belongs to the vendor's own module, such
+//! as [`elb`](super::elb).
 
 mod census;
 mod content;

@@ -1,12 +1,12 @@
-//! Who else writes to a route.
+//! Other tools that write to a route.
 
 use serde::{Deserialize, Serialize};
 
-/// A tool that manages a resource, by a tag of it.
+/// A tool that manages a resource, as one of its tags says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Owner {
-    /// Which.
+    /// The tool.
     pub tool: Tool,
     /// The tag that says so, as `key=value`.
     pub tag: String,
@@ -18,11 +18,11 @@ pub struct Owner {
 pub enum Tool {
     /// The AWS Load Balancer Controller, or EKS Auto Mode's.
     Controller,
-    /// Terraform or one of its kin.
+    /// Terraform, OpenTofu or Terragrunt.
     Terraform,
     /// CloudFormation.
     CloudFormation,
-    /// One that this build does not know: no reason not to read the rest of a run's start.
+    /// A tool that this build does not know. The rest of the record is still readable.
     #[serde(other)]
     Other,
 }

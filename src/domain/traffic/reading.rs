@@ -1,4 +1,4 @@
-//! What was read, and when, or why it could not be.
+//! A value with the time of its reading, or the reason why it could not be read.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -6,32 +6,32 @@ use serde::{Deserialize, Serialize};
 /// A value with the time at which it was read.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Reading<T> {
-    /// When the answer was asked for (the earlier, safer end).
+    /// When the reading was requested (earlier than the answer, so the safer time).
     pub at: Timestamp,
-    /// What was read, or why not.
+    /// The value, or why it could not be read.
     pub value: Result<T, Unreadable>,
 }
 
-/// Why something could not be read. It never raises and never rolls back.
+/// Why something could not be read. It never causes a raise or a rollback.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, thiserror::Error)]
 #[serde(rename_all = "camelCase", tag = "kind", content = "detail")]
 pub enum Unreadable {
-    /// The API asked us to slow down.
+    /// The API throttled the call.
     #[error("throttled")]
     Throttled,
-    /// Credentials are missing, expired or refused as such.
+    /// Credentials are missing, expired or invalid.
     #[error("credentials: {0}")]
     Credentials(String),
-    /// The caller may not do this.
+    /// The caller lacks a permission.
     #[error("access denied: {0}")]
     Denied(String),
-    /// It does not exist (any more).
+    /// It does not exist, or no longer.
     #[error("not found: {0}")]
     NotFound(String),
     /// An element that this build cannot represent, named by its path.
     #[error("{0}")]
     Unrepresentable(String),
-    /// Network, time-out, 5xx, malformed answer.
+    /// Network error, time-out, 5xx, malformed answer.
     #[error("{0}")]
     Unavailable(String),
 }

@@ -1,30 +1,30 @@
-//! What names a route.
+//! Identifies routes.
 
 use std::fmt;
 
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// The unit that is written, by the id that its vendor gave it.
+/// Identifies a route, the unit that is written, by the id that its vendor assigned.
 ///
-/// Routes are ordered by that id. In JSON they are one string, `default:ID` or `rule:ID`.
+/// Route ids are ordered by that id. In JSON a route id is one string, `default:ID` or `rule:ID`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RouteId {
     id: String,
     kind: RouteKind,
 }
 
-/// Which requests a route takes.
+/// Which requests a route handles.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum RouteKind {
-    /// Those that no other route takes.
+    /// Requests that no other route handles.
     Default,
-    /// Those that fulfil its conditions.
+    /// Requests that fulfil its conditions.
     Rule,
 }
 
 impl RouteId {
-    /// A route that takes what no other route takes.
+    /// The route for requests that no other route handles.
     pub fn default_route(id: impl Into<String>) -> Self {
         Self { id: id.into(), kind: RouteKind::Default }
     }
@@ -34,7 +34,7 @@ impl RouteId {
         Self { id: id.into(), kind: RouteKind::Rule }
     }
 
-    /// Which requests it takes.
+    /// Which requests it handles.
     pub fn kind(&self) -> RouteKind {
         self.kind
     }

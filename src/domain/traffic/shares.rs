@@ -1,7 +1,8 @@
-//! Weights from shares: how wanted percentages of the managed part are expressed in a balancer's weights.
+//! Computes weights from shares: expresses percentages of the managed part in a balancer's weights.
 //!
-//! Everything is a function of the *original* split and the wanted shares, never of the weights that happen to be live, so that a step comes out
-//! the same whatever came before it. The arithmetic is exact: integers, and fractions compared by cross-multiplication.
+//! The result depends only on the *original* split and the shares, never on the live weights, so that a step has the
+//! same result whatever came before it. The arithmetic is exact: integers, and fractions compared by
+//! cross-multiplication.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,45 +12,46 @@ use super::{ClusterName, Limits, Shares, Split};
 /// Why shares cannot be expressed in the weights of a route.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum Imprecise {
-    /// The closest weights are too far from the wanted share.
+    /// The closest weights are too far from the share.
     #[error(
-        "{cluster} would get {got} % instead of {wanted} %: no weights up to {max} come closer while the other groups keep their share of the whole"
+        "{cluster} would get {got} % instead of {wanted} %: no weights up to {max} come closer without changing the share of \
+         the target groups that are not in the plan"
     )]
     Off {
         /// The cluster whose share is off.
         cluster: ClusterName,
-        /// The wanted share, percent of the managed part.
+        /// The requested share, percent of the managed part.
         wanted: u32,
-        /// The share that the closest weights give, percent, rounded to three places.
+        /// The share that the closest weights give, percent, rounded to three decimal places.
         got: f64,
-        /// The largest weight.
+        /// The maximum weight.
         max: u16,
     },
-    /// Every exact split needs a weight above the largest one.
-    #[error("no weights up to {0} keep the share of the groups that are not the plan's")]
+    /// Every exact split needs a weight above the maximum.
+    #[error("no weights up to {0} keep the share of the target groups that are not in the plan")]
     TooLarge(u16),
-    /// The route would have more members than the balancer takes.
-    #[error("the action would have {0} target groups; an action holds at most {1}")]
+    /// The route would have more members than the balancer allows.
+    #[error("the action would have {0} target groups; the maximum is {1}")]
     TooManyMembers(usize, usize),
-    /// The plan's members carry nothing in the original split, so there is nothing to divide.
+    /// The plan's members carry no weight in the original split, so there is nothing to divide.
     #[error("the plan's target groups carry no weight in this action")]
     NothingManaged,
-    /// The same member stands twice, in the route or for two clusters.
+    /// A member occurs twice, in the route or for two clusters.
     #[error("target group {0} is named twice")]
     Duplicate(String),
-    /// The shares do not name exactly the managed clusters, or do not sum to 100.
-    #[error("the shares do not name every cluster once, or do not sum to 100")]
+    /// The shares do not name exactly the managed clusters, or their sum is not 100.
+    #[error("the shares do not name every cluster once, or their sum is not 100")]
     NotShares,
 }
 
 /// The split that gives each cluster its share, in percent, of the managed part of `original`.
 ///
-/// Members that are not managed keep their share of the whole exactly; their order stays; managed ones that are missing
-/// are appended in the order of `managed`. Among the totals whose weights are all within the limits the one with the smallest largest error is taken; among
-/// equals the original total, else the smallest.
+/// Other members keep their exact share of the total, and members keep their order. Managed members that are missing
+/// are appended in the order of `managed`. Among the totals whose weights are all within the limits, the one with the
+/// smallest maximum error is chosen; among equals the original total, else the smallest total.
 ///
 /// # Errors
-/// [`Imprecise`], also where a share would be off by more than 0.5 percentage points or by more than a tenth of itself.
+/// [`Imprecise`]; also if a share would be off by more than 0.5 percentage points or by more than a tenth of itself.
 pub fn spell(
     original: &Split,
     managed: &[(ClusterName, String)],
@@ -79,8 +81,8 @@ pub fn spell(
     Ok(original.rewrite(managed.iter().map(|(_, arn)| arn.as_str()), &weights))
 }
 
-/// The live shares of the managed part by cluster, in percent; a cluster whose group is not attached has 0. `None` where the managed part carries
-/// nothing.
+/// The live shares of the managed part by cluster, in percent; 0 for a cluster whose group is not attached. `None` if
+/// the managed part carries no weight.
 pub fn read(split: &Split, managed: &[(ClusterName, String)]) -> Option<BTreeMap<ClusterName, f64>> {
     let (_, ours) = totals(split, managed);
     let weights = split.weights();
@@ -89,7 +91,8 @@ pub fn read(split: &Split, managed: &[(ClusterName, String)]) -> Option<BTreeMap
     (ours > 0).then(|| managed.iter().map(|(cluster, arn)| (cluster.clone(), share(arn))).collect())
 }
 
-/// Whether the live shares of `split` are the wanted ones, within the tolerance of [`spell`]. A share of 0 or 100 must be exact.
+/// Whether the live shares of `split` equal `shares` within the tolerance of [`spell`]. A share of 0 or 100 must be
+/// exact.
 pub fn holds(split: &Split, managed: &[(ClusterName, String)], shares: &Shares) -> bool {
     let (_, ours) = totals(split, managed);
     let weights = split.weights();
@@ -130,7 +133,7 @@ fn twice<'a>(mut arns: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     arns.find(|arn| !seen.insert(*arn))
 }
 
-/// The sum of all weights, and of those of the managed groups.
+/// The sum of all weights, and the sum of the managed groups' weights.
 fn totals(split: &Split, managed: &[(ClusterName, String)]) -> (u64, u64) {
     let weights = split.weights();
     (weights.values().sum(), managed.iter().filter_map(|(_, arn)| weights.get(arn.as_str())).sum())
@@ -144,7 +147,8 @@ fn gcd(a: u64, b: u64) -> u64 {
     if b == 0 { a } else { gcd(b, a % b) }
 }
 
-/// The smallest managed total that leaves every other group an integer at its share of the whole; all candidates are multiples of it.
+/// The smallest managed total with which every other group gets an integer weight at its share of the total. All
+/// candidates are multiples of it.
 struct Unit {
     /// That total.
     ours: u64,

@@ -1,4 +1,4 @@
-//! The choice of routes.
+//! Selects the routes of a plan among all routes of its load balancers.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,12 +7,13 @@ use super::{entry, resolve};
 use crate::domain::traffic::RouteId;
 use crate::plan::model::{Plan, Shares};
 
-/// Selects for a run from the first step on: the live shares must be those of `strategy.start`.
+/// Selects for a run from the first step on: the live shares must equal `strategy.start`.
 pub fn select(plan: &Plan, world: &LiveWorld) -> Selection {
     select_at(plan, world, plan.strategy.start.as_ref())
 }
 
-/// Selects for a run that starts elsewhere (`--from-step`): the live shares must be `start`; `None`: whatever they are.
+/// Selects for a run that begins at a later step (`--from-step`): the live shares must equal `start`; with `None` any
+/// shares do.
 pub fn select_at(plan: &Plan, world: &LiveWorld, start: Option<&Shares>) -> Selection {
     let mut selection = Selection::default();
     let mut reasons: BTreeMap<RouteId, Skip> = BTreeMap::new();

@@ -1,4 +1,4 @@
-//! One entry of a plan over one load balancer: which of its actions it selects, and what is wrong with those.
+//! Selects the routes of one entry of a plan on one load balancer, and reports what is wrong with them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +10,7 @@ use crate::domain::elb::balancer::{Listener, LiveRoute};
 use crate::domain::traffic::{RouteId, shares};
 use crate::plan::model::{ListenerRef, Plan, RouteEntry, RuleRef, Shares, StepKind};
 
-/// An entry with its resources, about to select.
+/// An entry of the plan with its resources resolved.
 pub(super) struct Wanted<'a> {
     pub plan: &'a Plan,
     pub start: Option<&'a Shares>,
@@ -20,7 +20,8 @@ pub(super) struct Wanted<'a> {
 }
 
 impl Wanted<'_> {
-    /// Adds this entry's routes and findings; `reasons` collects why others were left, `taken` who has a route already.
+    /// Adds this entry's routes and findings. `reasons` collects why other routes were skipped; `taken` maps each
+    /// selected route to its workload.
     pub fn select(
         &self,
         world: &LiveWorld,
@@ -59,7 +60,7 @@ impl Wanted<'_> {
         self.attachment(&at_start, selection);
     }
 
-    /// Whether the action is to be managed.
+    /// Decides whether the entry selects this route.
     fn verdict(&self, listener: &Listener, route: &LiveRoute, selection: &mut Selection) -> Result<(), Skip> {
         let listed = self.spec.rules.as_ref().map(|rules| rules.iter().any(|r| names_route(r, route)));
         if !self.in_plan(listener) {
@@ -92,17 +93,17 @@ impl Wanted<'_> {
             }
         };
         if listed == Some(true) {
-            let message = format!("{} is named in `rules`, but it {}", route.label(), phrase(&why));
+            let message = format!("{} is listed in `rules`, but it {}", route.label(), phrase(&why));
             selection.findings.push(
                 Finding::new(Code::CUT045, self.workload, message)
-                    .help("take it out of `rules`, or put its traffic where the plan starts from"),
+                    .help("remove it from `rules`, or move its traffic to where the plan starts"),
             );
             return Err(Skip::Refused);
         }
         Err(why)
     }
 
-    /// Whether a group that should carry traffic at the start does.
+    /// Whether one of the groups that should carry traffic at the start does so.
     fn carries(&self, route: &LiveRoute) -> bool {
         let Some(forward) = route.forwards() else { return false };
         self.resolved.groups.iter().any(|(cluster, arn)| {
@@ -119,7 +120,7 @@ impl Wanted<'_> {
             };
             selection.findings.push(
                 Finding::new(Code::CUT047, route.label(), message)
-                    .help("name each entry's `listeners` or `rules`, so that no action belongs to two"),
+                    .help("list `listeners` or `rules` in each entry, so that no route belongs to two workloads"),
             );
             return false;
         }
@@ -137,7 +138,8 @@ impl Wanted<'_> {
         self.spec.listeners.is_empty() || self.spec.listeners.iter().any(|l| names_listener(l, listener))
     }
 
-    /// What could not be read of the plan's listeners, and may be the plan's: a route that cannot be read cannot be written.
+    /// Reports what could not be read of the plan's listeners, if it may concern the plan: a route that cannot be read
+    /// cannot be written.
     fn unread(&self, listeners: &[(Listener, Vec<LiveRoute>)], selection: &mut Selection) {
         for (listener, _) in listeners.iter().filter(|(l, _)| self.in_plan(l)) {
             for route in listener.unread.iter().filter(|u| u.may_concern(self.resolved.groups.values())) {
@@ -165,7 +167,7 @@ impl Wanted<'_> {
                     format!("load balancer {load_balancer} has no listener {name}"),
                 )
                 .help(if ports.is_empty() {
-                    "it has no listeners at all".to_owned()
+                    "it has no listeners".to_owned()
                 } else {
                     format!("it has: {}", ports.join(", "))
                 }),
@@ -186,32 +188,32 @@ impl Wanted<'_> {
             }
             let name = rule_name(rule);
             let finding = if without.len() == inside.len() {
-                let message = format!("no listener of the entry has {name} (looked at {})", without.join(", "));
+                let message = format!("no listener of this entry has {name} (listeners read: {})", without.join(", "));
                 Finding::new(Code::CUT044, self.workload, message)
                     .help("`cutover status --load-balancer` lists the rules with their priorities and ARNs")
             } else {
                 let message = format!("{name} is not on listener {}, only on others of the entry", without.join(", "));
                 Finding::new(Code::CUT044, self.workload, message)
-                    .help("name the rule by ARN if only one is meant")
+                    .help("if only one of these rules is meant, list it by ARN")
                     .lowered(Severity::Warning)
             };
             selection.findings.push(finding);
         }
     }
 
-    /// `expect`, and whether anything is carried at all.
+    /// Checks `expect`, and whether any route carries traffic.
     fn count(&self, found: usize, listeners: &[(Listener, Vec<LiveRoute>)], selection: &mut Selection) {
         if found == 0 && self.spec.rules.is_none() {
             selection.findings.push(self.carries_nothing(listeners));
         }
         if let Some(expect) = self.spec.expect.filter(|e| *e != found) {
             let message = format!(
-                "{found} actions of {} are selected, and `expect` says {expect}",
+                "the plan selects {found} routes of {}, but `expect` is {expect}",
                 self.resolved.load_balancer.name
             );
             selection.findings.push(
                 Finding::new(Code::CUT046, self.workload, message).help(
-                    "look at the skipped actions and their reasons below; someone may have added or removed a rule. Correct the plan, or `expect`",
+                    "read the skipped routes and their reasons below; someone may have added or removed a rule. Then correct the plan or `expect`",
                 ),
             );
         }
@@ -230,24 +232,24 @@ impl Wanted<'_> {
             return Finding::new(
                 Code::CUT048,
                 self.workload,
-                format!("no action of {load_balancer} forwards anything to a group of the plan"),
+                format!("no route of {load_balancer} sends traffic to a target group of the plan"),
             )
             .help("check the names of the load balancer, its listeners and the target groups");
         }
         let message = format!(
-            "cluster {from} ({}) carries nothing on {load_balancer}, and {to} ({}) is in {} actions",
+            "cluster {from} ({}) carries no traffic on {load_balancer}; cluster {to} ({}) carries traffic on {} routes",
             name(from),
             name(to),
             carried(to)
         );
         Finding::new(Code::CUT048, self.workload, message).help(if carried(to) > 0 {
-            format!("are `from` and `to` swapped? the traffic is on {to}: to move it to {from}, say `from: {to}` and `to: {from}`")
+            format!("are `from` and `to` swapped? The traffic is on {to}. To move it to {from}, write `from: {to}` and `to: {from}`")
         } else {
             "check the names of the load balancer, its listeners and the target groups".to_owned()
         })
     }
 
-    /// At the start the managed part must be where the plan begins.
+    /// Checks that the live shares are those with which the plan begins.
     fn start_shares(&self, routes: &[&LiveRoute], selection: &mut Selection) {
         let Some(start) = self.start else { return };
         let managed: Vec<_> = self.resolved.groups.iter().map(|(c, arn)| (c.clone(), arn.clone())).collect();
@@ -262,15 +264,18 @@ impl Wanted<'_> {
         }
         let wanted: Vec<String> = start.iter().filter(|(_, s)| **s > 0).map(|(c, s)| format!("{c} {s} %")).collect();
         for (live, labels) in wrong {
-            let message =
-                format!("the plan starts from {}, and live is {live} on {}", wanted.join(", "), labels.join(", "));
+            let message = format!(
+                "the plan starts with {}, but the live shares are {live} on {}",
+                wanted.join(", "),
+                labels.join(", ")
+            );
             selection.findings.push(Finding::new(Code::CUT049, self.workload, message).help(
-                "if a run of this plan was stopped, `cutover resume` or `cutover rollback` it; to begin in the middle, `cutover run --from-step N`; else put the shares where the plan starts",
+                "if a run of this plan was stopped, continue with `cutover resume` or `cutover rollback`; to begin at a later step, use `cutover run --from-step N`; otherwise restore the shares with which the plan starts",
             ));
         }
     }
 
-    /// Every group that ever gets a share must be attached, or a `bind` step must attach it.
+    /// Checks that every group that ever gets a share is attached, or that a `bind` step attaches it.
     fn attachment(&self, routes: &[&LiveRoute], selection: &mut Selection) {
         let steps = &self.plan.strategy.steps;
         if steps.iter().any(|s| s.kind == StepKind::Bind) {
@@ -310,7 +315,9 @@ impl Wanted<'_> {
 
 fn phrase(skip: &Skip) -> String {
     match skip {
-        Skip::AtZero { groups } => format!("does not carry what the plan starts from ({})", groups.join(", ")),
+        Skip::AtZero { groups } => {
+            format!("carries no traffic of the cluster from which the plan starts ({})", groups.join(", "))
+        }
         other => other.to_string(),
     }
 }

@@ -1,4 +1,5 @@
-//! Which routes a plan moves: the plan's selectors, laid over what is live. Every action is either selected or skipped with a reason.
+//! Decides which routes a plan manages: it applies the plan's selectors to the live resources. Every route is either
+//! selected or skipped with a reason.
 
 mod choose;
 mod entry;

@@ -1,4 +1,4 @@
-//! What is live, and what a plan selects of it.
+//! The input and the result of a selection.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,7 +12,7 @@ use crate::domain::elb::kinds;
 use crate::domain::traffic::{RouteId, Unreadable};
 use crate::plan::model::{ClusterName, Selector};
 
-/// What is live, as far as the plan's selectors reach. What could not be read is kept as such.
+/// The live resources that the plan's selectors name. What could not be read is recorded as [`Unreadable`].
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct LiveWorld {
     /// The load balancers that each selector of the plan matches.
@@ -26,12 +26,12 @@ pub struct LiveWorld {
 /// The listeners of a load balancer, each with its default action first and then its rules.
 pub type Listeners = Result<Vec<(Listener, Vec<LiveRoute>)>, Unreadable>;
 
-/// What a plan moves, and what it leaves alone.
+/// The routes that a plan manages, and those that it skips.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Selection {
     /// The routes to manage, in the plan's order of entries and the load balancer's order of rules.
     pub routes: Vec<SelectedRoute>,
-    /// Every other action of those load balancers.
+    /// Every other route of those load balancers.
     pub skipped: Vec<Skipped>,
     /// The plan's route entries that resolved, in the plan's order.
     pub entries: Vec<SelectedEntry>,
@@ -39,23 +39,23 @@ pub struct Selection {
     pub load_balancers: BTreeMap<String, LoadBalancer>,
     /// The plan's target groups by ARN.
     pub groups: BTreeMap<String, SelectedGroup>,
-    /// What is wrong.
+    /// Problems that were found.
     pub findings: Vec<Finding>,
 }
 
 impl Selection {
-    /// A group's name, or its ARN where the plan does not name it.
+    /// A group's name; if the plan does not name it, the name from its ARN.
     pub fn group_name<'a>(&'a self, arn: &'a str) -> &'a str {
         self.groups.get(arn).map_or_else(|| short_name(arn), |g| &g.group.name)
     }
 }
 
-/// A route to manage.
+/// A route that the plan manages.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SelectedRoute {
-    /// As read.
+    /// The route as read.
     pub route: LiveRoute,
-    /// ARN.
+    /// The load balancer's ARN.
     pub load_balancer: String,
     /// The workload that it belongs to.
     pub workload: String,
@@ -75,16 +75,16 @@ impl SelectedRoute {
 pub struct SelectedEntry {
     /// The workload.
     pub workload: String,
-    /// ARN.
+    /// The load balancer's ARN.
     pub load_balancer: String,
-    /// ARN by cluster.
+    /// The target groups: ARN by cluster.
     pub groups: BTreeMap<ClusterName, String>,
 }
 
 /// A target group of the plan.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SelectedGroup {
-    /// As read.
+    /// The group as read.
     pub group: TargetGroup,
     /// The cluster that it belongs to.
     pub cluster: ClusterName,
@@ -94,20 +94,20 @@ pub struct SelectedGroup {
     pub load_balancer: String,
 }
 
-/// An action that the plan leaves alone.
+/// A route that the plan skips.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Skipped {
     /// The load balancer's name.
     pub load_balancer: String,
-    /// Which; its ARN in JSON.
+    /// The route's id; in JSON its ARN.
     #[serde(serialize_with = "arn")]
     pub id: RouteId,
     /// `443 rule 15`.
     pub route: String,
     /// Its conditions in words.
     pub conditions: String,
-    /// Why.
+    /// Why it is skipped.
     pub reason: Skip,
 }
 
@@ -115,15 +115,15 @@ fn arn<S: Serializer>(id: &RouteId, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(id)
 }
 
-/// Why an action is left alone; the later, the closer it came to being selected.
+/// Why a route is skipped. A later variant is closer to being selected.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(tag = "kind", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Skip {
     /// Its routing action redirects.
     Redirects,
-    /// Its routing action answers by itself.
+    /// Its routing action answers with a fixed response.
     Responds,
-    /// It does nothing that this tool knows.
+    /// It has no forward action, and no other action that this tool knows.
     NoForward,
     /// It forwards to other groups only.
     OtherGroups {
@@ -135,19 +135,19 @@ pub enum Skip {
         /// Its port.
         port: u16,
     },
-    /// The plan lists its rules, and this is none of them.
+    /// The plan lists its rules, and this route is not among them.
     NotListed,
-    /// Of the plan's groups, only such carry it that the plan does not start from.
+    /// Only groups that do not carry traffic at the start of the plan carry its traffic.
     Elsewhere {
         /// Their names.
         groups: Vec<String>,
     },
-    /// The plan's groups sit at weight 0 beside others.
+    /// The plan's groups are at weight 0 beside other groups.
     AtZero {
         /// Their names.
         groups: Vec<String>,
     },
-    /// What is wrong with it is said in a finding.
+    /// A finding says what is wrong with it.
     Refused,
 }
 
@@ -160,16 +160,11 @@ impl fmt::Display for Skip {
             Self::OtherGroups { groups } => write!(f, "forwards to other groups only: {}", groups.join(", ")),
             Self::Listener { port } => write!(f, "listener {port} is not in the plan"),
             Self::NotListed => f.write_str("is not in the plan's `rules`"),
-            Self::Elsewhere { groups } => write!(f, "is on {} already", groups.join(", ")),
+            Self::Elsewhere { groups } => write!(f, "already sends its traffic to {}", groups.join(", ")),
             Self::AtZero { groups } => {
-                write!(
-                    f,
-                    "{} {} at weight 0 beside others",
-                    groups.join(", "),
-                    if groups.len() == 1 { "sits" } else { "sit" }
-                )
+                write!(f, "has {} at weight 0; other groups carry its traffic", groups.join(", "),)
             }
-            Self::Refused => f.write_str("is refused, see the findings"),
+            Self::Refused => f.write_str("is refused; see the findings"),
         }
     }
 }

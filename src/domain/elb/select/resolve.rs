@@ -1,4 +1,4 @@
-//! From a plan's entry to one load balancer and one target group per cluster, or to findings.
+//! Resolves a plan's entry to one load balancer and one target group per cluster, or to findings.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,14 +8,14 @@ use crate::domain::elb::balancer::{LoadBalancer, TargetGroup};
 use crate::domain::traffic::Unreadable;
 use crate::plan::model::{ClusterName, Plan, RouteEntry, Selector, Workload};
 
-/// An entry's resources.
+/// The resources of an entry.
 pub(super) struct Resolved {
     pub load_balancer: LoadBalancer,
     /// ARN by cluster.
     pub groups: BTreeMap<ClusterName, String>,
 }
 
-/// Resolves an entry; what does not resolve becomes findings, all at once.
+/// Resolves an entry. Every selector that does not resolve becomes a finding.
 pub(super) fn entry(
     plan: &Plan,
     world: &LiveWorld,
@@ -55,16 +55,16 @@ pub(super) fn entry(
     load_balancer.filter(|_| complete).map(|load_balancer| Resolved { load_balancer, groups })
 }
 
-/// One target group belongs to one cluster and one workload.
+/// Registers a group. One target group may belong to one cluster of one workload only.
 fn claim(selection: &mut Selection, workload: &Workload, cluster: &str, group: &TargetGroup, load_balancer: String) {
     if let Some(other) = selection.groups.get(&group.arn) {
         if other.cluster != cluster || other.workload != workload.name {
             let message = format!(
-                "target group {} stands for cluster {} of workload {} and for cluster {cluster} of workload {}",
+                "target group {} is used for cluster {} of workload {} and for cluster {cluster} of workload {}",
                 group.name, other.cluster, other.workload, workload.name
             );
             selection.findings.push(Finding::new(Code::CUT051, &group.name, message).help(
-                "give every cluster of every workload a target group of its own; clusters that share one deregister each other's targets",
+                "use a separate target group for each cluster of each workload; clusters that share a target group deregister each other's targets",
             ));
         }
         return;
@@ -89,11 +89,11 @@ impl Problem {
         match self {
             Self::None(selector) | Self::Unreadable(selector, Unreadable::NotFound(_)) => {
                 Finding::new(code, subject, format!("no {what} matches `{selector}` in {region}"))
-                    .help(format!("check the spelling; `cutover status --load-balancer NAME` shows what a load balancer has. A {what} is named by name, ARN or `tag:KEY=VALUE`"))
+                    .help(format!("check the spelling; `cutover status --load-balancer NAME` lists what a load balancer has. A {what} is selected by name, ARN or `tag:KEY=VALUE`"))
             }
             Self::Several(selector, names) => {
                 Finding::new(code, subject, format!("`{selector}` matches {} {what}s: {}", names.len(), names.join(", ")))
-                    .help("name it by ARN, or give more tags: a selector must match exactly one")
+                    .help("use the ARN or add tags: a selector must match exactly one resource")
             }
             Self::Unreadable(selector, why) => unreadable(subject, &format!("{what} `{selector}`"), &why),
         }
@@ -104,14 +104,14 @@ impl Problem {
 pub fn unreadable(subject: &str, what: &str, why: &Unreadable) -> Finding {
     match why {
         Unreadable::Unrepresentable(element) => {
-            Finding::new(Code::CUT053, subject, format!("{what}: {element} is not known to this build"))
-                .help("writing the action back would strip that element, so nothing is touched; use a newer build, or take the element out")
+            Finding::new(Code::CUT053, subject, format!("{what}: this build does not know {element}"))
+                .help("writing the action back would remove that element, so nothing is written. Use a newer version of cutover, or remove the element")
         }
         _ => Finding::new(Code::CUT052, subject, format!("{what} cannot be read: {why}")).help(match why {
-            Unreadable::Credentials(_) => "log in again (`aws sso login`, or renew what AWS_PROFILE names), then repeat",
-            Unreadable::Denied(_) => "give the caller the Describe permissions that the README lists",
-            Unreadable::Throttled => "other callers of the account use up the API's rate; repeat in a minute",
-            _ => "repeat; if it persists, look at the network and at AWS_ENDPOINT_URL",
+            Unreadable::Credentials(_) => "log in again (`aws sso login`, or renew the credentials of AWS_PROFILE), then repeat the command",
+            Unreadable::Denied(_) => "grant the Describe permissions that `cutover permissions PLAN` prints",
+            Unreadable::Throttled => "other callers in the account use up the API's rate limit; repeat the command in a minute",
+            _ => "repeat the command; if it fails again, check the network and AWS_ENDPOINT_URL",
         }),
     }
 }

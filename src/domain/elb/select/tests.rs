@@ -46,8 +46,11 @@ fn what_sits_at_zero_or_is_elsewhere_or_outside_is_skipped_with_that_reason() {
         .map(|s| format!("{} {}", s.route, s.reason))
         .collect();
     assert_eq!(why[0], "80 default listener 80 is not in the plan");
-    assert!(why.contains(&"443 rule 15 webapp-a sits at weight 0 beside others".to_owned()), "{why:?}");
-    assert!(why.contains(&"443 rule 20 is on webapp-b already".to_owned()), "{why:?}");
+    assert!(
+        why.contains(&"443 rule 15 has webapp-a at weight 0; other groups carry its traffic".to_owned()),
+        "{why:?}"
+    );
+    assert!(why.contains(&"443 rule 20 already sends its traffic to webapp-b".to_owned()), "{why:?}");
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! The target health gates, over the samples of one group: `raise` before traffic moves, `guard` while it flows.
+//! The target health gates over the samples of one group: `raise` before a share rises, `guard` while the group carries
+//! traffic. Do not add reading of health here; the caller supplies samples.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -10,10 +11,10 @@ use crate::domain::elb::balancer::{Target, TargetState};
 use crate::domain::health::Counts;
 use crate::plan::model::{GuardGate, RaiseGate};
 
-/// One look at a group's targets.
+/// One reading of a group's targets.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sample {
-    /// When it was asked for.
+    /// When the reading was requested.
     pub at: Timestamp,
     /// All targets.
     pub counts: Counts,
@@ -21,54 +22,55 @@ pub struct Sample {
     pub zones: BTreeMap<String, u32>,
 }
 
-/// Samples of one group, oldest first, without long gaps known to the caller.
+/// Samples of one group, oldest first. The caller removes samples before a long gap.
 pub type Samples = VecDeque<Sample>;
 
-/// What a raise needs of a group.
+/// What a raise requires of a group.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Need {
     /// The group's coming share, in percent.
     pub share: u32,
-    /// Healthy targets that it must have, all told.
+    /// Healthy targets that it must have in total.
     pub healthy: u32,
-    /// Healthy targets that each of these zones must have (cross-zone balancing off); empty: no such need.
+    /// Healthy targets that it must have in each of these zones (cross-zone balancing is off); empty: no requirement
+    /// per zone.
     pub zones: BTreeMap<String, u32>,
-    /// Percent of its registered targets that must be healthy.
+    /// Percentage of its registered targets that must be healthy.
     pub percent: f64,
-    /// How long all this must have held.
+    /// For how long all this must hold.
     pub stable_for: Duration,
 }
 
-/// Whether a raise may happen.
+/// The verdict of the raise gate.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Raise {
-    /// Yes.
+    /// The raise may happen.
     Holds,
-    /// Enough, but not for long enough: until then.
+    /// Healthy enough, but not for long enough: the earliest time at which the gate can hold.
     Since(Timestamp),
-    /// Not enough, and why.
+    /// Not healthy enough, with the reason.
     Short(String),
-    /// Nobody knows: no fresh sample.
+    /// Unknown: there is no fresh sample.
     Unknown,
 }
 
-/// How a group that carries traffic does.
+/// The verdict of the guard.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Guard {
-    /// Well.
+    /// Within its bounds.
     Fine,
-    /// Below its bounds since then, but not for long enough to fail.
+    /// Below its bounds since this time, but not for long enough to fail.
     Failing(Timestamp, String),
-    /// Failed, and why.
+    /// Failed, with the reason.
     Failed(String),
-    /// Nobody knows.
+    /// Unknown: there is no sample.
     Unknown,
 }
 
-/// Samples older than this do not count as fresh, on a clock that is the wall's.
+/// Maximum age of a fresh sample, by the wall clock.
 pub const FRESH: SignedDuration = SignedDuration::from_secs(10);
 
-/// Capacity below this part of what the present share needs fails a guard.
+/// The guard fails below this fraction of the capacity that the present share needs.
 const GUARD_CAPACITY: f64 = 0.7;
 
 impl Sample {
@@ -106,7 +108,7 @@ impl Sample {
         let percent = percentage(healthy, registered);
         if percent < need.percent {
             return Some(format!(
-                "has {healthy} of {registered} targets healthy, {percent:.0} % where {} % are needed",
+                "has {healthy} of {registered} targets healthy ({percent:.0} %); {} % are needed",
                 need.percent
             ));
         }
@@ -119,8 +121,9 @@ impl Sample {
     }
 }
 
-/// What `share` percent needs of a group: the larger of `minHealthy` and share × `capacity` × `total`, where `total` is the larger of the
-/// baseline and today's healthy total. `zones` are those that must each hold their part; empty where cross-zone balancing is on.
+/// What a share of `share` percent requires of a group: the larger of `minHealthy` and share × `capacity` × `total`.
+/// `total` is the larger of the baseline and today's healthy total. `zones` are the zones that must each have their
+/// fraction of it; empty if cross-zone balancing is on.
 pub fn need(gate: &RaiseGate, share: u32, total: u32, zones: &[String], interval: Duration) -> Need {
     let capacity = gate.capacity * f64::from(share) / 100.0 * f64::from(total);
     let per_zone =
@@ -134,7 +137,7 @@ pub fn need(gate: &RaiseGate, share: u32, total: u32, zones: &[String], interval
     }
 }
 
-/// Whether a group may be raised now. Two samples at the least, the last one not older than `fresh`.
+/// Whether the share of a group may rise now. It takes at least two samples, the last one not older than `fresh`.
 pub fn raise(samples: &Samples, need: &Need, fresh: SignedDuration, now: Timestamp) -> Raise {
     let Some(last) = samples.back().filter(|s| now.duration_since(s.at) <= fresh) else { return Raise::Unknown };
     if let Some(short) = last.shortfall(need) {
@@ -146,7 +149,8 @@ pub fn raise(samples: &Samples, need: &Need, fresh: SignedDuration, now: Timesta
     if good.len() >= 2 && until <= now { Raise::Holds } else { Raise::Since(until.max(now)) }
 }
 
-/// How a group with `share` percent of the traffic does. `total` as for [`need`]. `initial` and `unused` targets are neutral.
+/// The guard's verdict on a group that has `share` percent of the traffic. `total` as for [`need`]. Targets in state
+/// `initial` and `unused` do not count.
 pub fn guard(samples: &Samples, gate: &GuardGate, share: u32, total: u32, capacity: f64, now: Timestamp) -> Guard {
     let Some(last) = samples.back() else { return Guard::Unknown };
     if last.counts.healthy == 0 {
@@ -158,13 +162,13 @@ pub fn guard(samples: &Samples, gate: &GuardGate, share: u32, total: u32, capaci
         let percent = percentage(s.counts.healthy, judged);
         if percent < gate.min_healthy_percent {
             return Some(format!(
-                "has {} of {judged} targets healthy, {percent:.0} % where {} % are the least",
+                "has {} of {judged} targets healthy ({percent:.0} %); at least {} % are needed",
                 s.counts.healthy, gate.min_healthy_percent
             ));
         }
         (f64::from(s.counts.healthy) < bound).then(|| {
             format!(
-                "has {} healthy targets; its {share} % of the traffic needs {} at the least",
+                "has {} healthy targets; its {share} % of the traffic needs at least {}",
                 s.counts.healthy,
                 ceil(bound)
             )
@@ -196,7 +200,7 @@ fn percentage(part: u32, whole: u32) -> f64 {
     if whole == 0 { 0.0 } else { f64::from(part) * 100.0 / f64::from(whole) }
 }
 
-/// Rounds up, forgiving the noise of floating point; 0 to `u32::MAX`.
+/// Rounds up, tolerating floating-point noise; 0 to `u32::MAX`.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // saturates, and the value is never negative
 pub fn ceil(value: f64) -> u32 {
     (value - 1e-9).ceil().max(0.0) as u32

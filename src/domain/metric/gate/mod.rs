@@ -1,4 +1,5 @@
-//! Metric gates: what was measured, what is to be measured next, and what one gate's measurements say.
+//! Metric gates: measurements, which one is due next, and the verdict of one gate over its measurements. Do not add
+//! queries of metric sources here.
 
 use std::time::Duration;
 
@@ -14,94 +15,94 @@ use crate::plan::model::metric::{Judge, MetricGate, NoData, Source};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Measurement {
-    /// The beginning of what it is about.
+    /// The beginning of the measured window.
     pub from: Timestamp,
-    /// The end of that.
+    /// The end of the measured window.
     pub to: Timestamp,
-    /// What was seen.
+    /// The result.
     pub seen: Seen,
 }
 
-/// What a measurement saw.
+/// The result of a measurement.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Seen {
-    /// Requests of both sides.
+    /// Requests of both clusters.
     Counts {
-        /// The side that gives traffic away.
+        /// Of the old cluster.
         old: Count,
-        /// The side that takes it.
+        /// Of the new cluster.
         new: Count,
     },
-    /// A quantile of both sides' latencies.
+    /// A quantile of the latencies of both clusters.
     Latencies {
-        /// Of the side that gives traffic away, in seconds.
+        /// Of the old cluster, in seconds.
         old: f64,
-        /// Of the side that takes it, in seconds.
+        /// Of the new cluster, in seconds.
         new: f64,
     },
-    /// A number.
+    /// A single number.
     Value {
         /// The number.
         value: f64,
     },
-    /// Whether all is well, by the source's own word.
+    /// Whether the source itself reports success.
     State {
-        /// Whether it is.
+        /// Whether it does.
         well: bool,
-        /// What it says.
+        /// The source's message.
         message: String,
     },
-    /// An answer without data.
+    /// The source answered without data.
     Nothing {
         /// What is missing.
         message: String,
     },
-    /// No answer.
+    /// The source did not answer.
     Unreadable {
         /// Why.
         message: String,
     },
 }
 
-/// What is to be measured.
+/// A measurement that is due.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Question {
     /// The gate.
     pub gate: MetricGate,
-    /// The beginning of what it is about.
+    /// The beginning of the window to measure.
     pub from: Timestamp,
-    /// The end of that.
+    /// The end of the window.
     pub to: Timestamp,
-    /// Who gives traffic away.
+    /// The old cluster.
     pub old: Side,
-    /// Who takes it.
+    /// The new cluster.
     pub new: Side,
 }
 
-/// One side of a question.
+/// One cluster of a measurement.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Side {
     /// The cluster's name in the plan.
     pub cluster: String,
-    /// Its target groups that the gate is about, each with its load balancer's ARN.
+    /// Its target groups that the gate covers, each with its load balancer's ARN.
     pub groups: Vec<(String, String)>,
 }
 
-/// How the run stands for a gate.
+/// The state of a run as far as a gate needs it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Standing<'a> {
-    /// The sides' names.
+    /// The clusters' names.
     pub sides: Sides<'a>,
-    /// The new side's share as written, in percent; the largest of any route.
+    /// The new cluster's share as written, in percent; the largest of all routes.
     pub written: f64,
-    /// Why the groups' requests say little about the shares, where that is so.
+    /// Why the groups' requests do not follow the shares exactly, if so.
     pub advisory: Option<String>,
 }
 
 impl Question {
-    /// The next measurement of a gate after the last one, for shares that stand since `since`; `None`: not yet. Windows that are older than
-    /// `back` are left out.
+    /// The window of the next measurement of a gate after the last one; `None`: not due yet. `since` is when the
+    /// present shares were written. A process that is late by more than `back` skips the missed windows.
     pub fn span(
         gate: &MetricGate,
         last: Option<&Measurement>,
@@ -109,7 +110,7 @@ impl Question {
         back: Duration,
         now: Timestamp,
     ) -> Option<(Timestamp, Timestamp)> {
-        // What looks back must not look at other shares.
+        // A window that looks back must not include traffic under other shares.
         let settled = if gate.of_traffic() && !gate.compares() { gate.window } else { Duration::ZERO };
         let begun = aligned(gate, later(since, gate.initial_delay.max(settled)));
         if !gate.compares() {
@@ -119,7 +120,7 @@ impl Question {
         let from = last.map_or(begun, |last| last.to.max(begun));
         let to = later(from, gate.interval);
         let ready = later(to, gate.delay);
-        // Whoever was away measures the present, not hours one by one.
+        // After a pause of the process, only the latest window is measured, not the missed hours one by one.
         let behind = now.duration_since(ready) > signed(back.max(gate.interval.saturating_mul(3)));
         if behind {
             let to = aligned(gate, earlier(earlier(now, gate.delay), gate.interval));
@@ -129,7 +130,7 @@ impl Question {
     }
 }
 
-/// CloudWatch counts by whole minutes.
+/// Rounds up to a full minute for CloudWatch, which counts in full minutes.
 fn aligned(gate: &MetricGate, at: Timestamp) -> Timestamp {
     let rest = at.as_second().rem_euclid(60);
     match gate.source {
@@ -140,9 +141,11 @@ fn aligned(gate: &MetricGate, at: Timestamp) -> Timestamp {
     }
 }
 
-/// What a gate says of its measurements since the shares stand, oldest first.
+/// The verdict of a gate over its measurements since the present shares were written, oldest first.
 pub fn verdict(gate: &MetricGate, measured: &[Measurement], standing: &Standing<'_>, now: Timestamp) -> Verdict {
-    let Some(last) = measured.last() else { return Verdict::hold("nothing has been measured since the shares stand") };
+    let Some(last) = measured.last() else {
+        return Verdict::hold("nothing has been measured since the present shares were written");
+    };
     if let Some(failed) = failures(gate, measured) {
         return failed;
     }
@@ -152,14 +155,14 @@ pub fn verdict(gate: &MetricGate, measured: &[Measurement], standing: &Standing<
     );
     match &last.seen {
         _ if stale < now => {
-            return Verdict::hold(format!("the last measurement is of {}", last.to.strftime("%F %T UTC")));
+            return Verdict::hold(format!("the last measurement is too old: {}", last.to.strftime("%F %T UTC")));
         }
-        Seen::Unreadable { message } => return Verdict::hold(format!("it cannot be read: {message}")),
+        Seen::Unreadable { message } => return Verdict::hold(format!("the metric cannot be read: {message}")),
         Seen::Nothing { message } if gate.no_data == NoData::Hold => {
             return Verdict::hold(format!("no data: {message}"));
         }
         Seen::Nothing { message } if gate.no_data == NoData::Pass && !gate.compares() => {
-            return Verdict::pass(format!("no data, which the plan takes for good: {message}"));
+            return Verdict::pass(format!("no data, which the plan accepts (`noData: pass`): {message}"));
         }
         _ => {}
     }
@@ -189,16 +192,16 @@ fn judged(gate: &MetricGate, measured: &[Measurement], standing: &Standing<'_>) 
         ),
         Judge::Condition { .. } | Judge::State => match measured.last().map(|m| (wrong(gate, &m.seen), &m.seen)) {
             Some((Some(why), _)) => {
-                Verdict::hold(format!("{why}; {} of its measurements may fail", gate.failure_limit))
+                Verdict::hold(format!("{why}; failed measurements that the plan allows: {}", gate.failure_limit))
             }
             Some((None, Seen::Value { value })) => Verdict::pass(format!("{value} is {}", bounds(&gate.judge))),
             Some((None, Seen::State { message, .. })) => Verdict::pass(message.clone()),
-            _ => Verdict::hold("the answer is of another kind than the gate's judgement"),
+            _ => Verdict::hold("the metric source's answer does not fit this kind of gate"),
         },
     }
 }
 
-/// More measurements than the plan allows have failed, by themselves.
+/// The verdict if more measurements have failed than the plan allows.
 fn failures(gate: &MetricGate, measured: &[Measurement]) -> Option<Verdict> {
     let failed: Vec<String> = measured.iter().filter_map(|m| wrong(gate, &m.seen)).collect();
     let last = failed.last()?;
@@ -213,7 +216,7 @@ fn failures(gate: &MetricGate, measured: &[Measurement]) -> Option<Verdict> {
     Some(Verdict::fail(format!("{last}{more}")))
 }
 
-/// Why a single measurement has failed, if it has.
+/// Why a single measurement has failed; `None` if it has not.
 fn wrong(gate: &MetricGate, seen: &Seen) -> Option<String> {
     match (seen, &gate.judge) {
         (Seen::Value { value }, Judge::Condition { at_most, at_least }) => {
@@ -223,7 +226,7 @@ fn wrong(gate: &MetricGate, seen: &Seen) -> Option<String> {
         (Seen::State { well: false, message }, _) => Some(message.clone()),
         (Seen::Nothing { message }, _) if gate.no_data == NoData::Fail => Some(format!("no data: {message}")),
         (Seen::Unreadable { message }, _) if gate.no_data == NoData::Fail => {
-            Some(format!("it cannot be read: {message}"))
+            Some(format!("the metric cannot be read: {message}"))
         }
         _ => None,
     }
@@ -234,7 +237,7 @@ fn bounds(judge: &Judge) -> String {
         Judge::Condition { at_most: Some(most), at_least: Some(least) } => format!("from {least} to {most}"),
         Judge::Condition { at_most: Some(most), .. } => format!("at most {most}"),
         Judge::Condition { at_least: Some(least), .. } => format!("at least {least}"),
-        _ => "as it should be".into(),
+        _ => "within its bounds".into(),
     }
 }
 

@@ -62,7 +62,7 @@ fn a_threshold_fails_beyond_its_limit_and_not_before() {
     for (gate, seen, call, why) in [
         (&most(0.5), vec![value(0.5)], Call::Pass, "0.5 is at most 0.5"),
         (&most(0.5), vec![value(0.6)], Call::Fail, "0.6 is not at most 0.5"),
-        (&once, vec![value(0.6)], Call::Hold, "1 of its measurements may fail"),
+        (&once, vec![value(0.6)], Call::Hold, "failed measurements that the plan allows: 1"),
         (&once, vec![value(0.6), value(0.1)], Call::Pass, "0.1"),
         (&once, vec![value(0.6), value(0.1), value(0.7)], Call::Fail, "2 of 3 measurements failed"),
     ] {
@@ -104,7 +104,8 @@ fn a_measurement_that_is_too_old_is_none() {
     assert_eq!(verdict(&most(0.5), &measured, &standing, at(600)).call, Call::Hold);
 }
 
-/// Windows follow each other without gap and overlap, wait for late data, and begin anew where nobody measured for long.
+/// Windows follow each other without gap or overlap, wait for late data, and restart after a long time without
+/// measurements.
 #[test]
 fn windows_tile_the_time() {
     let compare = MetricGate { delay: Duration::from_secs(20), ..gate(Judge::Share { tolerance: 2.0 }) };
@@ -126,7 +127,7 @@ fn windows_tile_the_time() {
     assert!(asked(None, 1000) && !asked(Some(1000), 1059) && asked(Some(1000), 1060));
 }
 
-/// CloudWatch's minutes are whole ones.
+/// CloudWatch counts in full minutes.
 #[test]
 fn cloud_watch_is_asked_for_whole_minutes() {
     let source = Source::CloudWatch(crate::plan::model::metric::CloudWatch::default());

@@ -1,11 +1,11 @@
-//! How much worse the new side may be for all that has been seen: an upper bound of the difference of two error rates.
+//! An upper bound of the difference between two error rates, given what was observed.
 
 use super::Count;
 
 /// Two-sided 95 % of the normal distribution.
 const Z: f64 = 1.96;
 
-/// Wilson's interval of a rate, 0–1. Of nothing: everything is possible.
+/// Wilson's interval of a rate, 0–1. Without requests it is the interval from 0 to 1.
 pub fn wilson(count: Count) -> (f64, f64) {
     if count.requests == 0 {
         return (0.0, 1.0);
@@ -16,7 +16,7 @@ pub fn wilson(count: Count) -> (f64, f64) {
     (((centre - spread) / scale).max(0.0), ((centre + spread) / scale).min(1.0))
 }
 
-/// The most that the new rate may be above the old one, −1 to 1: Newcombe's combination of the two Wilson intervals.
+/// Upper bound of the new rate minus the old one, −1 to 1: Newcombe's combination of the two Wilson intervals.
 pub fn difference(old: Count, new: Count) -> f64 {
     let ((low, _), (_, high)) = (wilson(old), wilson(new));
     let (rate_old, rate_new) = (old.rate(), new.rate());

@@ -1,4 +1,4 @@
-//! From windows to a verdict and a sentence that says why.
+//! Turns windows into a verdict and a sentence that gives the reason.
 
 use std::time::Duration;
 
@@ -8,60 +8,60 @@ use super::rates::Rates;
 use super::{Count, Window, bound, ranks};
 use crate::plan::model::metric::{ErrorRate, Latency};
 
-/// What a gate says.
+/// The result of a gate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Call {
-    /// More traffic may come.
+    /// `pass`: a raise may happen.
     Pass,
-    /// Neither good nor bad, or nobody knows: nothing is raised, nothing goes back.
+    /// `hold`: no verdict yet, or unknown. Nothing is raised, and nothing is rolled back.
     Hold,
-    /// The traffic must not stay.
+    /// `fail`: the new cluster must not keep the traffic.
     Fail,
 }
 
-/// A call, and why in a sentence with the numbers.
+/// A result with its reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdict {
-    /// The call.
+    /// The result.
     pub call: Call,
-    /// Why.
+    /// The reason, a sentence with the numbers.
     pub why: String,
 }
 
 impl Verdict {
-    /// More traffic may come.
+    /// A raise may happen.
     pub fn pass(why: impl Into<String>) -> Self {
         Self { call: Call::Pass, why: why.into() }
     }
 
-    /// Nobody knows, or not yet.
+    /// No verdict yet, or unknown.
     pub fn hold(why: impl Into<String>) -> Self {
         Self { call: Call::Hold, why: why.into() }
     }
 
-    /// It is bad.
+    /// The new cluster must not keep the traffic.
     pub fn fail(why: impl Into<String>) -> Self {
         Self { call: Call::Fail, why: why.into() }
     }
 }
 
-/// Fewer windows than this that were bad put nothing back: one burst is no trend.
+/// A rollback needs at least this many bad windows: one burst is not a trend.
 pub const BAD: u32 = 3;
 
-/// Requests of the new side of which more than half fail put the traffic back at once, from so many on.
+/// Number of the latest requests to the new cluster of which more than half must fail for an immediate rollback.
 pub const FLOOR: u64 = 20;
 
-/// The two sides' names in the plan, for sentences.
+/// The names of the two clusters in the plan, for messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sides<'a> {
-    /// The cluster that gives traffic away.
+    /// The old cluster.
     pub old: &'a str,
-    /// The cluster that takes it.
+    /// The new cluster.
     pub new: &'a str,
 }
 
-/// Judges error rates by the windows since the shares stand, oldest first, each `length` long.
+/// Judges error rates by the windows since the present shares were written, oldest first, each `length` long.
 pub fn errors(rule: &ErrorRate, min_requests: u64, length: Duration, windows: &[Window], sides: Sides<'_>) -> Verdict {
     let mut rates = Rates::new(rule.ratio);
     for window in windows {
@@ -71,7 +71,7 @@ pub fn errors(rule: &ErrorRate, min_requests: u64, length: Duration, windows: &[
     if let Some(worst) = floor(windows) {
         let Window { old, new } = worst;
         let last = format!("{} fails {} of the last {} requests", sides.new, new.errors, new.requests);
-        // Where both are down, there is nothing to go back to.
+        // If both clusters fail, a rollback does not help.
         return if down(old) {
             Verdict::hold(format!("{last}, and so does {}", sides.old))
         } else {
@@ -82,7 +82,7 @@ pub fn errors(rule: &ErrorRate, min_requests: u64, length: Duration, windows: &[
     if evidence >= needed && rates.bad >= BAD {
         let odds = evidence.min(20.0).exp();
         return Verdict::fail(format!(
-            "{told}: {odds:.0} to 1 against at most {} times as many, in {} bad windows",
+            "{told}: more than {} times the old error rate with odds of {odds:.0} to 1, in {} bad windows",
             rule.ratio, rates.bad
         ));
     }
@@ -104,7 +104,7 @@ pub fn errors(rule: &ErrorRate, min_requests: u64, length: Duration, windows: &[
     }
     let most = bound::difference(rates.old, rates.new);
     let bounds = format!(
-        "at most {:.2} percentage points more, by what has been seen; {:.2} are allowed",
+        "the error rate may be up to {:.2} percentage points higher; {:.2} are allowed",
         most * 100.0,
         rule.max_difference * 100.0
     );
@@ -115,7 +115,8 @@ pub fn errors(rule: &ErrorRate, min_requests: u64, length: Duration, windows: &[
     }
 }
 
-/// The latest windows, as many as it takes for [`FLOOR`] requests on the new side, if more than half of those fail.
+/// The latest windows that together have [`FLOOR`] requests to the new cluster, if more than half of those requests
+/// fail.
 fn floor(windows: &[Window]) -> Option<Window> {
     let mut latest = Window::default();
     for window in windows.iter().rev() {
@@ -137,35 +138,37 @@ fn told(rates: &Rates, sides: Sides<'_>) -> String {
     format!("{}, {}", side(sides.new, rates.new), side(sides.old, rates.old))
 }
 
-/// Judges latencies by the quantiles of the windows since the shares stand, oldest first: (old, new), in seconds.
+/// Judges latencies by the quantiles of the windows since the present shares were written, oldest first: (old, new), in
+/// seconds.
 pub fn latencies(rule: &Latency, windows: &[(f64, f64)], sides: Sides<'_>) -> Verdict {
     let differences: Vec<f64> = windows.iter().map(|(old, new)| new - rule.ratio * old).collect();
     let Some(ranked) = ranks::judge(&differences, rule.alpha) else {
-        return Verdict::hold(format!("{} of the {} windows that a verdict needs", windows.len(), ranks::LEAST));
+        return Verdict::hold(format!(
+            "measured {} of the {} windows that a verdict needs",
+            windows.len(),
+            ranks::LEAST
+        ));
     };
-    let allowed = format!("{} times what {} takes", rule.ratio, sides.old);
+    let allowed = format!("{} times the latency of {}", rule.ratio, sides.old);
     let median = ranked.median * 1000.0;
     if ranked.fails() {
         let why = format!(
-            "{} takes {median:.0} ms more than {allowed}, by the median of {} windows (p = {:.1e})",
+            "{} takes {median:.0} ms more than {allowed} (median of {} windows, p = {:.1e})",
             sides.new, ranked.windows, ranked.probability
         );
         return Verdict::fail(why);
     }
     if median <= 0.0 {
-        return Verdict::pass(format!(
-            "{} takes no more than {allowed}, by the median of {} windows",
-            sides.new, ranked.windows
-        ));
+        return Verdict::pass(format!("{} takes at most {allowed} (median of {} windows)", sides.new, ranked.windows));
     }
     Verdict::hold(format!(
-        "{} takes {median:.0} ms more than {allowed}, which may be chance (p = {:.1e})",
+        "{} takes {median:.0} ms more than {allowed}; this may be chance (p = {:.1e})",
         sides.new, ranked.probability
     ))
 }
 
-/// Judges the share of the requests that the new side got against the share that is written, in percent. It never fails: what is wrong with
-/// it is no fault of the new side.
+/// Compares the new cluster's share of the requests with the share as written, in percent. It never fails, because a
+/// wrong share is not a fault of the new cluster.
 pub fn share(
     tolerance: f64,
     min_requests: u64,
@@ -178,17 +181,20 @@ pub fn share(
         windows.iter().fold(Window::default(), |sum, w| Window { old: sum.old.plus(w.old), new: sum.new.plus(w.new) });
     let requests = all.old.requests + all.new.requests;
     if requests < min_requests.max(1) {
-        return Verdict::hold(format!("{requests} of the {} requests that a share is told by", min_requests.max(1)));
+        return Verdict::hold(format!(
+            "measured {requests} of the {} requests that a verdict needs",
+            min_requests.max(1)
+        ));
     }
     let part = Count { requests, errors: all.new.requests };
     let (low, high) = bound::wilson(part);
     let (seen, low, high) = (part.rate() * 100.0, low * 100.0, high * 100.0);
-    let told = format!("{} got {seen:.1} % of {requests} requests, {written:.1} % is written", sides.new);
-    // Chance may take it out of the tolerance where requests are few: only what chance cannot do counts.
+    let told = format!("{} got {seen:.1} % of {requests} requests; the written share is {written:.1} %", sides.new);
+    // With few requests, chance alone may exceed the tolerance: only a deviation that chance does not explain counts.
     let right = low - tolerance <= written && written <= high + tolerance;
     match advisory {
         _ if right => Verdict::pass(told),
-        Some(why) => Verdict::pass(format!("{told}; that proves nothing here: {why}")),
+        Some(why) => Verdict::pass(format!("{told}; this does not count here: {why}")),
         None => Verdict::hold(told),
     }
 }
@@ -221,8 +227,8 @@ mod tests {
         said(&[((540, 5), (60, 0)); 3], Call::Hold, "compared for 180s of the 300s");
         said(&[((0, 0), (600, 6)); 10], Call::Hold, "a has no requests to compare with");
         said(&[((54, 0), (6, 0)); 20], Call::Hold, "are allowed");
-        said(&[((5400, 54), (600, 6)); 10], Call::Pass, "at most 0.30 percentage points more");
-        said(&[((540, 5), (60, 6)); 5], Call::Fail, "to 1 against at most 1.5 times as many, in 5 bad windows");
+        said(&[((5400, 54), (600, 6)); 10], Call::Pass, "up to 0.30 percentage points higher");
+        said(&[((540, 5), (60, 6)); 5], Call::Fail, "to 1, in 5 bad windows");
         said(&[((540, 5), (60, 0)), ((540, 5), (60, 40))], Call::Fail, "b fails 40 of the last 60 requests");
         said(&[((540, 400), (60, 40))], Call::Hold, "and so does a");
         said(&[((540, 5), (19, 19))], Call::Hold, "19 of the 100");
@@ -237,7 +243,7 @@ mod tests {
         assert_eq!(judge(200, 20.0, None).call, Call::Pass);
         assert_eq!(judge(50, 20.0, None).call, Call::Hold);
         assert!(
-            judge(50, 20.0, Some("clients are sticky")).why.ends_with("that proves nothing here: clients are sticky")
+            judge(50, 20.0, Some("clients are sticky")).why.ends_with("this does not count here: clients are sticky")
         );
         assert_eq!(share(2.0, 500, &[], 20.0, None, SIDES).call, Call::Hold, "no data never promotes");
     }

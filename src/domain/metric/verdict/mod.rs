@@ -1,6 +1,7 @@
-//! What measurements of two sides allow to say, pure: error rates by a test that may be looked at at any time, latencies by ranks.
+//! The statistics of metric gates, as pure functions: a sequential test of error rates, a rank test of latencies.
 //!
-//! A window is what was counted between two looks while the shares stood still. With other shares everything begins anew.
+//! A window holds what was counted between two readings while the shares did not change. When the shares change, all
+//! windows are discarded.
 
 pub mod bound;
 pub mod judge;
@@ -9,7 +10,7 @@ pub mod rates;
 
 use serde::{Deserialize, Serialize};
 
-/// Requests of one side within some time, and those of them that failed.
+/// Requests of one cluster in a period, and how many of them failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Count {
@@ -21,7 +22,7 @@ pub struct Count {
 }
 
 impl Count {
-    /// Both together.
+    /// The sum of both.
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
         Self {
@@ -30,7 +31,7 @@ impl Count {
         }
     }
 
-    /// The part that failed, 0–1; 0 of nothing.
+    /// The fraction that failed, 0–1; 0 without requests.
     pub fn rate(self) -> f64 {
         if self.requests == 0 { 0.0 } else { self.failed() / self.all() }
     }
@@ -46,12 +47,12 @@ impl Count {
     }
 }
 
-/// What one window counted on both sides.
+/// The counts of both clusters in one window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Window {
-    /// The side that gives traffic away.
+    /// Of the old cluster.
     pub old: Count,
-    /// The side that takes it.
+    /// Of the new cluster.
     pub new: Count,
 }

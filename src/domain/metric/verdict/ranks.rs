@@ -1,37 +1,39 @@
-//! Latencies, old against new: a signed-rank test over the differences of the windows' quantiles.
+//! Compares latencies of the old and the new cluster with a signed-rank test over the differences of the windows'
+//! quantiles.
 //!
-//! Quantiles of one window are no independent draws of requests, but windows come in pairs: what slows both sides down at once cancels. While
-//! the new side is not slower than allowed, a difference above zero is at most as likely as one below, whatever its size, and the distribution
-//! of the rank sum is known exactly. It may be looked at after every window: look m spends α·6/(π·m)², which sums to α.
+//! The quantiles of one window are not independent draws of requests, but windows come in pairs: a cause that slows
+//! down both clusters at once cancels out. If the new cluster is not slower than allowed, a difference above zero is at
+//! most as likely as one below zero, whatever its size, and the distribution of the rank sum is known exactly. The test
+//! may be evaluated after every window: evaluation m may spend α·6/(π·m)² of the error probability; the sum over all m
+//! is α.
 
-/// Fewer windows than this say nothing.
+/// Minimum number of windows for a verdict.
 pub const LEAST: usize = 10;
 
-/// More windows than this are not ranked: the latest are.
+/// Maximum number of windows that are ranked: the latest ones.
 const MOST: usize = 60;
 
-/// How many windows the sum of ranks of those above zero is judged by, the probability of such a sum or a larger one, and what of α this look
-/// may spend.
+/// The result of the rank test.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Ranked {
-    /// Windows.
+    /// Number of windows.
     pub windows: usize,
-    /// One-sided.
+    /// One-sided probability of this sum of positive ranks or a larger one.
     pub probability: f64,
-    /// The bound that it is held to.
+    /// The probability at or below which this evaluation fails.
     pub bound: f64,
     /// The median difference, in the unit of the differences.
     pub median: f64,
 }
 
 impl Ranked {
-    /// Whether the new side is slower than allowed.
+    /// Whether the new cluster is slower than allowed.
     pub fn fails(&self) -> bool {
         self.windows >= LEAST && self.probability <= self.bound
     }
 }
 
-/// Judges differences, oldest first: new minus what is allowed. `None`: there are fewer than [`LEAST`].
+/// Judges differences, oldest first: new latency minus allowed latency. `None` with fewer than [`LEAST`] of them.
 pub fn judge(differences: &[f64], alpha: f64) -> Option<Ranked> {
     let look = differences.len().checked_sub(LEAST)? + 1;
     let latest = &differences[differences.len().saturating_sub(MOST)..];
@@ -40,7 +42,7 @@ pub fn judge(differences: &[f64], alpha: f64) -> Option<Ranked> {
     Some(Ranked { windows: latest.len(), probability: probability(latest), bound, median: median(latest) })
 }
 
-/// The middle one.
+/// The median.
 fn median(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
@@ -48,10 +50,10 @@ fn median(values: &[f64]) -> f64 {
     if sorted.len() % 2 == 1 { sorted[middle] } else { f64::midpoint(sorted[middle - 1], sorted[middle]) }
 }
 
-/// The probability of such a sum of ranks above zero, or a larger one, where each sign is as likely as the other.
+/// The probability of this sum of positive ranks or a larger one if both signs are equally likely.
 #[allow(clippy::cast_precision_loss)]
 fn probability(differences: &[f64]) -> f64 {
-    // Doubled ranks are whole numbers, ties included; zeros say nothing.
+    // Doubled ranks are integers, even with ties; differences of zero are ignored.
     let mut sizes: Vec<(f64, bool)> = differences.iter().filter(|d| **d != 0.0).map(|d| (d.abs(), *d > 0.0)).collect();
     sizes.sort_by(|a, b| a.0.total_cmp(&b.0));
     let ranks: Vec<(usize, bool)> = (0..sizes.len())

@@ -1,42 +1,44 @@
-//! Error rates, old against new: a test that may be looked at after every window.
+//! Compares error rates of the old and the new cluster with a test that may be evaluated after every window.
 //!
-//! Given how many errors a window had on both sides together, the new side's part of them is binomial; while its error rate is at most `ratio`
-//! times the old one's, that part is at most ratio·n / (ratio·n + N), for n requests on the new side and N on the old. A bet on a larger ratio
-//! is a likelihood ratio: its wealth does not grow on average while the null holds, so a mixture of such bets is an e-process. By Ville's
-//! inequality it ever comes to 1/α with a probability of at most α, however often it is looked at. No bet is on a smaller ratio, so a new side
-//! that is better is never rejected. (Errors are taken for rare, as counts of a Poisson process; where they are not, the true law is narrower.)
+//! Given the number of errors of both clusters in a window, the new cluster's fraction of them is binomial. While its
+//! error rate is at most `ratio` times the old one (the null hypothesis), that fraction is at most ratio·n / (ratio·n +
+//! N), for n requests to the new cluster and N to the old. A bet on a larger ratio is a likelihood ratio: on average,
+//! its wealth does not grow under the null hypothesis, so a mixture of such bets is an e-process. By Ville's inequality
+//! it ever reaches 1/α with a probability of at most α, however often it is evaluated. No bet is placed on a smaller
+//! ratio, so a new cluster that is better is never rejected. (Errors are assumed to be rare, as in a Poisson process;
+//! if they are not, the true distribution is narrower.)
 //!
-//! Errors come in bursts, too, and then are not independent. How much two requests of one window have in common is estimated on each side, with
-//! and without the present window, and the bets are made smaller by the larger of what either says: a likelihood ratio to a power below one
-//! gains no more on average, and of two gains the smaller is taken.
+//! Errors also come in bursts; then they are not independent. The correlation of two requests in one window is
+//! estimated for each cluster, with and without the present window, and the larger estimate reduces the bets: a
+//! likelihood ratio to a power below one gains no more on average. The smaller of the two gains counts.
 
 use super::{Count, Window};
 
-/// How many ratios are bet on.
+/// Number of ratios to bet on.
 const BETS: u32 = 24;
 
-/// Windows before their spread is believed.
+/// Minimum number of windows for an estimate of their spread.
 const CALM: u32 = 3;
 
-/// What the windows since the present shares stand say about error rates.
+/// The error rates over the windows since the present shares were written.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rates {
     ratio: f64,
     /// Logarithm of the wealth of each bet.
     wealth: Vec<f64>,
-    /// Everything on the old side.
+    /// All requests to the old cluster.
     pub old: Count,
-    /// Everything on the new side.
+    /// All requests to the new cluster.
     pub new: Count,
-    /// Windows with requests on both sides.
+    /// Windows with requests to both clusters.
     pub windows: u32,
-    /// Windows that were worse than allowed, and evidence of it.
+    /// Windows that were worse than allowed and added evidence.
     pub bad: u32,
     spread: (Spread, Spread),
 }
 
 impl Rates {
-    /// Nothing seen yet. The new error rate may be `ratio` times the old one, above 0.
+    /// No windows yet. The new error rate may be `ratio` times the old one; `ratio` is above 0.
     pub fn new(ratio: f64) -> Self {
         let wealth = vec![0.0; BETS as usize];
         Self {
@@ -50,7 +52,7 @@ impl Rates {
         }
     }
 
-    /// Takes a window in.
+    /// Adds a window.
     pub fn add(&mut self, window: Window) {
         if window.new.requests > 0 && window.old.requests > 0 {
             self.bet_on(window);
@@ -75,8 +77,8 @@ impl Rates {
         self.bad += u32::from(worse && self.evidence() > before.0);
     }
 
-    /// Logarithm of the evidence that the new side errs more often than allowed. Where it does not, this ever comes to ln(1/α) with a
-    /// probability of at most α.
+    /// Logarithm of the evidence that the new cluster's error rate is higher than allowed. If it is not, this ever
+    /// reaches ln(1/α) with a probability of at most α.
     pub fn evidence(&self) -> f64 {
         let most = self.wealth.iter().copied().fold(f64::MIN, f64::max);
         most + (self.wealth.iter().map(|w| (w - most).exp()).sum::<f64>() / f64::from(BETS)).ln()
@@ -87,7 +89,8 @@ impl Rates {
     }
 }
 
-/// The ratio of a bet, above `allowed`: what the null explains of the errors is spread evenly from 0 to 1, which is a Beta(1, 1) mixture.
+/// The ratio of a bet, above `allowed`. The fractions of errors that the null hypothesis explains are spread evenly
+/// from 0 to 1, which is a Beta(1, 1) mixture.
 fn bet(allowed: f64, index: u32) -> f64 {
     allowed * f64::from(BETS) / (f64::from(index) + 0.5)
 }
@@ -99,19 +102,20 @@ fn gain(allowed: f64, claimed: f64, old: Count, new: Count) -> f64 {
     new.failed() * (claim / null).ln() + old.failed() * ((1.0 - claim) / (1.0 - null)).ln()
 }
 
-/// By how much the variance of the difference between the sides is larger than for independent errors, 1 at the least, in a window with so
-/// many requests on the old and on the new side.
+/// The factor, at least 1, by which the variance of the difference between the clusters exceeds that of independent
+/// errors, in a window with this many requests to the old and the new cluster.
 fn inflation(correlation: f64, old: f64, new: f64) -> f64 {
     let of = |requests: f64| 1.0 + (requests - 1.0).max(0.0) * correlation;
     (of(new) + new / old * of(old)) / (1.0 + new / old)
 }
 
-/// How much a side's errors vary from window to window.
+/// How much a cluster's errors vary from window to window.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 struct Spread {
     windows: u32,
     total: Count,
-    /// Sums over windows of requests², errors², errors × requests: what the squared deviations from any rate are made of.
+    /// Sums over the windows of requests², errors², errors × requests, from which squared deviations from any rate
+    /// follow.
     sums: (f64, f64, f64),
 }
 
@@ -123,14 +127,14 @@ impl Spread {
         self.sums = (self.sums.0 + n * n, self.sums.1 + k * k, self.sums.2 + k * n);
     }
 
-    /// Correlation of two requests' errors within a window, 0–1, by moments.
+    /// Correlation of the errors of two requests within a window, 0–1, by the method of moments.
     fn correlation(&self) -> f64 {
         let (rate, requests, (n2, k2, kn)) = (self.total.rate(), self.total.all(), self.sums);
         let pairs = n2 - requests;
         if self.windows < CALM || rate <= 0.0 || rate >= 1.0 || pairs <= 0.0 {
             return 0.0;
         }
-        // The rate was taken from the same windows, which makes the deviations smaller by those of one window.
+        // The rate comes from the same windows, which makes the deviations smaller by those of one window.
         let deviations =
             (k2 - 2.0 * rate * kn + rate * rate * n2) * f64::from(self.windows) / f64::from(self.windows - 1);
         ((deviations / (rate * (1.0 - rate)) - requests) / pairs).clamp(0.0, 1.0)
@@ -164,8 +168,8 @@ mod tests {
         assert!(after(30, window((0, 0), (60, 60))).evidence().abs() < 1e-9, "there is nothing to compare with");
     }
 
-    /// The wealth of every bet, and so of the mixture, is 1 on average at the edge of the null, and less within it: exactly, over all that
-    /// can happen in one window.
+    /// The wealth of every bet, and so of the mixture, is exactly 1 on average at the edge of the null hypothesis, and
+    /// less within it, over all outcomes of one window.
     #[test]
     fn a_bet_is_fair_at_the_edge_of_the_null_and_unfair_within_it() {
         let (old, new, errors) = (540.0, 60.0, 8);
