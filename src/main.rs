@@ -1,4 +1,5 @@
-//! The binary: parse, run, print the error chain, exit code; nothing else.
+//! The binary: parses the command line, runs the command, prints the error chain and returns the exit code. Do not add
+//! anything else.
 
 use std::process::ExitCode;
 

@@ -1,12 +1,12 @@
-//! Durations as `90s`, `10m`, `1h30m`: hours, minutes and seconds, in this order, each at most once.
+//! Durations in text, such as `90s`, `10m`, `1h30m`: hours, minutes and seconds in this order, each at most once.
 
 use std::time::Duration;
 
 use jiff::SignedDuration;
 
-/// The longest duration of a plan: thirty days.
+/// The maximum duration in a plan: thirty days.
 pub const MAX: Duration = Duration::from_hours(30 * 24);
-/// What a duration looks like, as a regular expression.
+/// The format of a duration, as a regular expression.
 pub const PATTERN: &str = "^([0-9]{1,7}h)?([0-9]{1,7}m)?([0-9]{1,7}s)?$";
 
 const UNITS: [(&str, Duration); 4] = [
@@ -16,10 +16,10 @@ const UNITS: [(&str, Duration); 4] = [
     ("ms", Duration::from_millis(1)),
 ];
 
-/// Reads a duration: positive, at most [`MAX`].
+/// Parses a duration: positive, at most [`MAX`].
 ///
 /// # Errors
-/// In a few words, what is wrong with it.
+/// What is wrong with it, to follow the text in a sentence.
 pub fn parse(text: &str) -> Result<Duration, &'static str> {
     match read(text)? {
         Duration::ZERO => Err("must be longer than zero"),
@@ -28,18 +28,18 @@ pub fn parse(text: &str) -> Result<Duration, &'static str> {
     }
 }
 
-/// Reads a duration of any length.
+/// Parses a duration of any length.
 ///
 /// # Errors
-/// In a few words, what is wrong with it.
+/// What is wrong with it, to follow the text in a sentence.
 pub fn read(text: &str) -> Result<Duration, &'static str> {
     read_in(text, &UNITS[..3])
 }
 
-/// Reads a duration of any length, with milliseconds, too: `500ms`, `1s500ms`.
+/// Parses a duration of any length that may have milliseconds: `500ms`, `1s500ms`.
 ///
 /// # Errors
-/// In a few words, what is wrong with it.
+/// What is wrong with it, to follow the text in a sentence.
 pub fn read_fine(text: &str) -> Result<Duration, &'static str> {
     read_in(text, &UNITS)
 }
@@ -58,13 +58,13 @@ fn read_in(text: &str, units: &[(&str, Duration)]) -> Result<Duration, &'static 
     if rest.is_empty() && !text.is_empty() { Ok(total) } else { Err("is not a duration") }
 }
 
-/// A duration as a plan writes it, in whole seconds: `1h30m`, `90s` as `1m30s`.
+/// Formats a duration as a plan writes it, in whole seconds: `1h30m`, `90s` as `1m30s`.
 pub fn show(duration: Duration) -> String {
     let seconds = duration.as_secs();
     join(&[(seconds / 3600, 'h'), (seconds / 60 % 60, 'm'), (seconds % 60, 's')])
 }
 
-/// A duration that passed, in its two largest units: `45s`, `9m48s`, `1h30m`, `2d3h`; `0s` for a negative one.
+/// Formats an elapsed duration in its two largest units: `45s`, `9m48s`, `1h30m`, `2d3h`; `0s` for a negative one.
 pub fn brief(duration: SignedDuration) -> String {
     let seconds = u64::try_from(duration.as_secs()).unwrap_or_default();
     let parts = [(seconds / 86_400, 'd'), (seconds / 3600 % 24, 'h'), (seconds / 60 % 60, 'm'), (seconds % 60, 's')];

@@ -1,33 +1,34 @@
-//! Findings: what the plan's checks and the preflight say, with stable codes. This table is the only one; documentation is made from it.
+//! Findings of the plan's checks and the preflight, with stable codes. This is the only table of codes; the
+//! documentation is generated from it.
 
 use serde::Serialize;
 
-/// How grave a finding is.
+/// The severity of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// Good to know.
+    /// For information.
     Info,
-    /// Shown; the run goes on.
+    /// Shown; the run is not refused.
     Warning,
-    /// Refuses, unless it is accepted; the exit status follows the [`Source`].
+    /// The run is refused, unless the plan accepts the finding. The [`Source`] determines the exit code.
     Error,
 }
 
-/// Where a finding comes from; the exit status of a refusal follows it.
+/// The origin of a finding; it determines the exit code of a refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Source {
-    /// The plan file itself; errors are exit 2 and cannot be accepted.
+    /// The plan file itself; an error is exit code 2 and cannot be accepted.
     Lint,
-    /// What is live; errors are exit 3.
+    /// The live resources; an error is exit code 3.
     Preflight,
-    /// What two clusters run; errors are exit 3.
+    /// The comparison of two clusters; an error is exit code 3.
     Compare,
 }
 
 impl Source {
-    /// In one word, as it is serialised.
+    /// The name that is also used in JSON.
     pub fn name(self) -> &'static str {
         match self {
             Self::Lint => "lint",
@@ -73,99 +74,99 @@ macro_rules! codes {
 // A code is never reused. New ones: compare CUT100–CUT199, lint CUT200–CUT299, preflight CUT300–CUT399.
 codes! {
     Lint {
-        CUT001 Error "the plan is not readable: size, encoding or YAML syntax";
-        CUT002 Error "a key is given twice";
+        CUT001 Error "the plan cannot be parsed: size, encoding or YAML syntax";
+        CUT002 Error "a key occurs twice";
         CUT003 Error "an unknown field";
         CUT004 Error "a field is missing";
-        CUT005 Error "a value is of the wrong kind";
-        CUT006 Error "the file is no cutover plan, or of another version";
-        CUT007 Error "a name that is not a DNS label";
-        CUT008 Error "two things have one name";
-        CUT009 Error "an account ID or region that cannot be one";
+        CUT005 Error "a value has the wrong type";
+        CUT006 Error "the file is not a cutover plan, or has another version";
+        CUT007 Error "a name is not a DNS label";
+        CUT008 Error "a name is used twice";
+        CUT009 Error "an account ID or region is not valid";
         CUT010 Error "too few or too many clusters";
-        CUT011 Error "a cluster is reached in two ways";
+        CUT011 Error "a cluster has two kinds of access";
         CUT012 Error "an unknown cluster";
-        CUT013 Error "`from` and `to` are one cluster";
-        CUT014 Error "a bad duration";
+        CUT013 Error "`from` and `to` are the same cluster";
+        CUT014 Error "a duration is not valid";
         CUT015 Error "a number is out of range";
-        CUT016 Error "a bad ARN, resource name or tag selector";
+        CUT016 Error "an ARN, resource name or tag selector is not valid";
         CUT017 Error "a route has no target group for a cluster";
-        CUT018 Error "one target group stands in two places";
-        CUT019 Error "a listener or rule is named wrongly or twice";
-        CUT020 Error "a step says nothing, or more than one thing";
-        CUT021 Error "impossible shares";
+        CUT018 Error "one target group is used twice";
+        CUT019 Error "a listener or rule is not valid or listed twice";
+        CUT020 Error "a step has no action, or more than one";
+        CUT021 Error "the shares are not possible";
         CUT022 Error "no step moves a share";
         CUT023 Error "`setWeight` while another cluster carries traffic";
-        CUT024 Error "a field of the binding that this tool sets itself";
-        CUT025 Error "`accept` names a code that does not exist";
-        CUT026 Error "`accept` names an error of the plan itself";
-        CUT027 Error "a workload has a Service in a cluster that cannot be reached";
-        CUT028 Error "a text for people is empty or too long";
-        CUT029 Error "gates that cannot work together";
-        CUT030 Error "a metric gate has no source or judgement, or more than one";
-        CUT031 Error "a metric gate is judged by what its source does not tell";
-        CUT032 Error "an address or a header is wrong";
-        CUT034 Error "a bad time, day, window or time zone";
-        CUT035 Error "a step and its pause fit into no window";
-        CUT036 Error "a time-out where nothing can time out";
-        CUT037 Error "a text has a placeholder that stands for nothing";
-        CUT038 Error "a notification has no destination, more than one, or nothing to tell";
-        CUT039 Error "a hook or a command that says too little, or too much";
+        CUT024 Error "the binding has a field that cutover sets itself";
+        CUT025 Error "`accept` lists a code that does not exist";
+        CUT026 Error "`accept` lists an error of the plan itself";
+        CUT027 Error "a workload has a Service in a cluster that the plan gives no access to";
+        CUT028 Error "a text is empty or too long";
+        CUT029 Error "gates contradict each other";
+        CUT030 Error "a metric gate has no source or condition, or more than one";
+        CUT031 Error "a metric gate needs values that its source does not provide";
+        CUT032 Error "an address or a header is not valid";
+        CUT034 Error "a time, day, window or time zone is not valid";
+        CUT035 Error "a step and its pause do not fit into any window";
+        CUT036 Error "a step has a time-out but nothing that can time out";
+        CUT037 Error "a text has an unknown placeholder";
+        CUT038 Error "a notification has no target, more than one, or no events";
+        CUT039 Error "a hook or a command lacks a field, or has too many";
     }
     Preflight {
-        CUT040 Error "a load balancer is not found, or is not exactly one";
-        CUT041 Error "a target group is not found, or is not exactly one";
-        CUT042 Warning "group stickiness keeps clients where they are after weights change";
+        CUT040 Error "a selector does not match exactly one load balancer";
+        CUT041 Error "a selector does not match exactly one target group";
+        CUT042 Warning "with group stickiness, clients stay on their target group after weights change";
         CUT043 Error "a listener of the plan does not exist";
         CUT044 Error "a rule of the plan does not exist";
-        CUT045 Error "a rule of the plan does not carry the traffic that is to move";
-        CUT046 Error "the number of actions is not what the plan expects";
-        CUT047 Error "an action is selected twice";
-        CUT048 Error "the cluster that is to give traffic away carries none";
-        CUT049 Error "the live shares are not those that the plan starts from";
+        CUT045 Error "a rule of the plan does not carry the traffic that should move";
+        CUT046 Error "the number of selected routes is not what the plan expects";
+        CUT047 Error "a route is selected twice";
+        CUT048 Error "the old cluster carries no traffic";
+        CUT049 Error "the live shares are not those with which the plan starts";
         CUT050 Error "a target group is not attached, and no step attaches it";
-        CUT051 Error "one target group stands for two clusters or workloads";
-        CUT052 Error "something that the checks need cannot be read";
+        CUT051 Error "one target group is used for two clusters or workloads";
+        CUT052 Error "a resource that the checks need cannot be read";
         CUT053 Error "an action has an element that this build cannot represent";
-        CUT054 Error "the credentials are of another account";
+        CUT054 Error "the credentials belong to another account";
         CUT055 Error "a resource is in another region";
-        CUT056 Warning "the credentials end before the plan can";
-        CUT057 Error "two clusters of the plan are one and the same";
+        CUT056 Warning "the credentials expire before the plan can end";
+        CUT057 Error "two clusters of the plan are the same cluster";
         CUT058 Error "a cluster cannot be reached";
         CUT059 Error "the load balancer is not an active Application Load Balancer";
-        CUT060 Error "a cluster's controller owns the load balancer, a listener or a rule";
-        CUT061 Warning "Terraform manages it, and its next apply would put the old weights back";
-        CUT062 Warning "CloudFormation manages it, and its next update would put the old weights back";
+        CUT060 Error "a controller owns the load balancer, a listener, a rule or a target group";
+        CUT061 Warning "Terraform manages the resource; its next apply would restore the old weights";
+        CUT062 Warning "CloudFormation manages the resource; its next update would restore the old weights";
         CUT063 Error "an action would have more than five target groups";
         CUT064 Error "the load balancer would have more than a hundred target groups";
-        CUT065 Warning "DNS failover can take a zone out for the sake of a small group";
+        CUT065 Warning "DNS failover can remove a zone because of one small target group";
         CUT066 Warning "the load balancer's target quota may be reached";
         CUT067 Error "a target group is attached to another load balancer";
-        CUT068 Error "target groups differ in network, or cannot be attached";
-        CUT069 Warning "the two target groups are set up differently";
+        CUT068 Error "a target group has the wrong network or type";
+        CUT069 Warning "the two target groups have different settings";
         CUT070 Error "target stickiness needs group stickiness";
         CUT071 Error "one target group is bound from two clusters";
-        CUT072 Error "a target group has targets that our binding's controller would deregister";
-        CUT073 Error "a binding says otherwise";
-        CUT074 Warning "GitOps owns what the plan creates";
+        CUT072 Error "a target group has targets that the controller would deregister";
+        CUT073 Error "a binding differs from the plan";
+        CUT074 Warning "a GitOps tool owns a binding that the plan creates";
         CUT075 Error "the cluster refuses the binding";
         CUT076 Error "a Service does not exist";
         CUT077 Error "a Service has no such port";
-        CUT078 Info "the cluster binds by EKS Auto Mode's API";
-        CUT079 Error "the cluster serves no TargetGroupBinding API";
-        CUT080 Warning "targets time out: a security group may be closed";
-        CUT081 Warning "pods have no readiness gate of their binding";
+        CUT078 Info "the cluster uses the binding API of EKS Auto Mode";
+        CUT079 Error "the cluster has no TargetGroupBinding API";
+        CUT080 Warning "health checks time out: a security group may block them";
+        CUT081 Warning "pods lack the readiness gate of their binding";
         CUT082 Warning "the new cluster cannot scale to what a step needs";
-        CUT083 Warning "the old cluster may shrink below what the way back needs";
-        CUT084 Warning "the last pause is shorter than stickiness";
+        CUT083 Warning "the old cluster may scale in below what the way back needs";
+        CUT084 Warning "the last pause is shorter than the stickiness duration";
         CUT085 Error "health checks are off";
-        CUT086 Warning "other rules forward to the old cluster, and the plan does not move them";
-        CUT087 Error "a share cannot be spelled in weights";
+        CUT086 Warning "other rules forward to the old cluster, but the plan does not move them";
+        CUT087 Error "a share cannot be expressed in the balancer's weights";
         CUT088 Warning "no marker tag protects the load balancer";
-        CUT089 Error "a finding that cannot be accepted is in `accept`";
-        CUT090 Info "`accept` names a finding that is not there";
-        CUT091 Error "a binding that someone else is to make does not exist";
-        CUT092 Warning "nothing will fill the new cluster's target group";
+        CUT089 Error "`accept` lists a finding that cannot be accepted";
+        CUT090 Info "`accept` lists a finding that does not exist";
+        CUT091 Error "a binding that another tool should create does not exist";
+        CUT092 Warning "nothing will register targets in the new cluster's target group";
         CUT093 Error "the old cluster has no healthy target";
         CUT094 Warning "a metric gate's source cannot be read";
     }
@@ -180,20 +181,20 @@ pub struct Finding {
     pub code: Code,
     /// Its severity (the code's own, unless the rule lowered it).
     pub severity: Severity,
-    /// What is wrong, with the names and numbers.
+    /// What is wrong, with names and numbers.
     pub message: String,
-    /// What to do; may span lines (a snippet to paste).
+    /// What to do; may have several lines (a snippet to paste).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub help: Option<String>,
-    /// What it is about: a route's label, a group's name, a cluster; empty for the whole plan.
+    /// The object concerned: a route's label, a group's name, a cluster; empty for the whole plan.
     pub subject: String,
-    /// The reason with which the plan accepts it, if it does.
+    /// The plan's reason for accepting it, if it does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub accepted: Option<String>,
 }
 
 impl Finding {
-    /// A finding of the code's own severity.
+    /// A finding with the severity of its code.
     pub fn new(code: Code, subject: impl Into<String>, message: impl Into<String>) -> Self {
         Self {
             code,
@@ -205,7 +206,7 @@ impl Finding {
         }
     }
 
-    /// Adds what to do about it.
+    /// Adds what to do.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
@@ -219,7 +220,7 @@ impl Finding {
         self
     }
 
-    /// Whether it refuses a run: an error that the plan does not accept.
+    /// Whether it refuses a run: it is an error that the plan does not accept.
     pub fn refuses(&self) -> bool {
         self.severity == Severity::Error && self.accepted.is_none()
     }

@@ -1,4 +1,4 @@
-//! Small vocabulary that every room may use. It imports nothing of this crate.
+//! Small building blocks that every module may use. They import nothing of this crate; do not add anything that does.
 
 pub mod duration;
 pub mod finding;

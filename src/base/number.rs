@@ -1,6 +1,6 @@
-//! Numbers in text.
+//! Formats numbers for people.
 
-/// A percentage without needless digits: `5`, `0.1`, `33.33`.
+/// A percentage with at most two decimal places and no trailing zeros: `5`, `0.1`, `33.33`.
 pub fn percent(value: f64) -> String {
     let text = format!("{value:.2}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()

@@ -1,9 +1,8 @@
-//! When something that failed is tried again. Every schedule of the program stands here, under the name of what it is for; waiting, and on
-//! which clock, is the caller's business.
+//! All retry schedules of the program, each named by its purpose. Waiting, and the clock for it, are up to the caller.
 
 use std::time::Duration;
 
-/// Pauses between the tries of one thing: a first one, each further one so many times as long, up to a most.
+/// Pauses between tries: the first pause, then each one multiplied by a factor, up to a maximum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Schedule {
     first: Duration,
@@ -12,48 +11,50 @@ pub struct Schedule {
     tries: u32,
 }
 
-/// Reads of a process that looks once (`check`, `init`, the start of a run): about eight seconds in all.
+/// Reads of a process that reads once (`check`, `init`, the start of a run): about eight seconds in total.
 pub const READ: Schedule = Schedule::new(500, 4_000).tries(5);
-/// Reads within one look of the loop: less than half a poll, so that no guard waits for it. Where four of ten calls are refused, hardly
-/// anything would be seen often enough otherwise.
+/// Reads within one observation of the loop: less than half a poll, so that no guard waits for it. With fewer tries,
+/// and four of ten calls refused, observations would often fail.
 pub const LOOK: Schedule = Schedule::new(500, 1_000).tries(3);
-/// Putting the tags that keep the weights: about nine seconds in all.
+/// Adding the tags that record the original weights: about nine seconds in total.
 pub const KEEP: Schedule = Schedule::new(300, 4_800).tries(6);
-/// Removing the marker and the tags that keep the weights: 28 seconds in all.
+/// Removing the marker and the weights' tags: 28 seconds in total.
 pub const UNTAG: Schedule = Schedule::new(250, 1_000).tries(29);
-/// The most that removing them may take, answers included.
+/// Maximum duration of that removal, including answers.
 pub const UNTAG_WITHIN: Duration = Duration::from_secs(30);
-/// A route whose write or read failed, within a batch.
+/// Writing or reading a route within a batch after a failure.
 pub const WRITE: Schedule = Schedule::new(500, 8_000);
-/// A route whose restoring write failed: traffic is being lost.
+/// A restoring write of a route after a failure: traffic is at risk.
 pub const RESTORE: Schedule = Schedule::new(200, 3_200);
 /// Reading a write back.
 pub const READ_BACK: Schedule = Schedule::new(200, 2_000);
 /// Reading a restoring write back.
 pub const READ_BACK_SOON: Schedule = Schedule::new(100, 2_000);
-/// Reads that the AWS SDK repeats by itself: about five seconds in all.
+/// Reads that the AWS SDK repeats itself: about five seconds in total.
 pub const SDK: Schedule = Schedule::new(300, 3_000).tries(5);
-/// Deliveries of notifications and telemetry: 13 seconds in all.
+/// Delivery of notifications and telemetry: 13 seconds in total.
 pub const DELIVER: Schedule = Schedule { factor: 3, ..Schedule::new(1_000, 9_000).tries(4) };
-/// Tries at once against others who change the same object of the store; each means that somebody else came through.
+/// Immediate tries to change an object of the store that others change at the same time; each failure means that
+/// another writer succeeded.
 pub const CONTENDED: u32 = 20;
-/// Tries at once to renew or free a lock of the store.
+/// Immediate tries to renew or release a lock of the store.
 pub const RENEW: u32 = 3;
-/// Tries at once to append to a journal in the store: an answer that was lost, and what the others left.
+/// Immediate tries to append to a journal in the store: one for a lost answer, the others for records of other
+/// processes.
 pub const APPEND: u32 = 4;
 
 impl Schedule {
-    /// Doubling, without end; durations in milliseconds.
+    /// Doubles without a limit on the number of tries; durations in milliseconds.
     const fn new(first: u64, most: u64) -> Self {
         Self { first: Duration::from_millis(first), factor: 2, most: Duration::from_millis(most), tries: u32::MAX }
     }
 
-    /// Limits the number of tries, the first one included.
+    /// Limits the number of tries, including the first.
     const fn tries(self, tries: u32) -> Self {
         Self { tries, ..self }
     }
 
-    /// The pause after so many failures in a row, from 1.
+    /// The pause after this many consecutive failures, from 1.
     pub fn after(self, failures: u32) -> Duration {
         self.first.saturating_mul(self.factor.saturating_pow(failures.saturating_sub(1))).min(self.most)
     }
@@ -63,7 +64,7 @@ impl Schedule {
         (1..self.tries).map(move |failures| self.after(failures))
     }
 
-    /// How many tries there are, the first one included.
+    /// The number of tries, including the first.
     pub const fn count(self) -> u32 {
         self.tries
     }

@@ -1,8 +1,8 @@
-//! Texts for people: cut to a length, listed, and bytes as hexadecimal.
+//! Formats text for people: clipped text, lists, and bytes as hexadecimal digits.
 
 use std::fmt::Write;
 
-/// The first `most` characters of a text, and `…` where it has more.
+/// The first `most` characters of a text, followed by `…` if it has more.
 pub fn clip(text: &str, most: usize) -> String {
     match text.char_indices().nth(most) {
         Some((end, _)) => format!("{}…", &text[..end]),
@@ -15,7 +15,7 @@ pub fn line(text: &str, most: usize) -> String {
     clip(&text.split_whitespace().collect::<Vec<_>>().join(" "), most)
 }
 
-/// The first six of a list, and how many more there are.
+/// The first six items of a list, and how many more there are.
 pub fn list<T: AsRef<str>>(all: &[T]) -> String {
     const SHOWN: usize = 6;
     let shown = all.iter().take(SHOWN).map(AsRef::as_ref).collect::<Vec<_>>().join(", ");

@@ -1,4 +1,4 @@
-//! Arithmetic of time that stops at the ends of time: a duration from a plan never overflows a timestamp.
+//! Saturating arithmetic of time: a duration from a plan never overflows a timestamp.
 
 use std::time::Duration;
 

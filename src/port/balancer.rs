@@ -1,10 +1,10 @@
-//! The three seams of one load balancer API, kept together.
+//! The three traits of one load balancer API, kept together.
 
 use std::sync::Arc;
 
 use super::{Inventory, Marks, Traffic};
 
-/// A load balancer API, by what its callers need of it.
+/// A load balancer API.
 #[derive(Clone)]
 pub struct Balancer {
     /// Routes and target health.
@@ -16,7 +16,7 @@ pub struct Balancer {
 }
 
 impl Balancer {
-    /// All three seams of one API.
+    /// Uses one API for all three traits.
     pub fn new(api: impl Traffic + Inventory + Marks + 'static) -> Self {
         let api = Arc::new(api);
         Self { traffic: Arc::clone(&api) as _, inventory: Arc::clone(&api) as _, marks: api }

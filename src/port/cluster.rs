@@ -11,14 +11,16 @@ use crate::plan::model::ServiceRef;
 /// One Kubernetes cluster: its identity, its workloads, and its TargetGroupBindings.
 #[async_trait]
 pub trait Cluster: Send + Sync {
-    /// Who it is.
+    /// The cluster's identity and version.
     async fn identity(&self) -> Result<Identity, Unreadable>;
-    /// What some workloads have there, in their order. What belongs to a whole namespace is asked for once.
+    /// The objects of some workloads, in the order of `services`. Objects of a namespace are read once.
     async fn workloads(&self, services: &[&ServiceRef]) -> Vec<Result<WorkloadView, Unreadable>>;
     /// Every binding of the cluster, in all namespaces.
     async fn bindings(&self) -> Result<Vec<Binding>, Unreadable>;
-    /// Server-side apply without force, under our own field manager; `dry_run` runs the webhooks and changes nothing.
+    /// Server-side apply without force, with this tool's field manager. `dry_run` runs the webhooks and changes
+    /// nothing.
     async fn apply(&self, binding: &Binding, dry_run: bool) -> Result<(), WriteError>;
-    /// Deletes a binding that was just read, if it is still as it was. It is there until its controller has deregistered its targets.
+    /// Deletes a binding that was just read, if it has not changed since. It stays visible until its controller has
+    /// deregistered its targets.
     async fn delete(&self, found: &Binding) -> Result<(), WriteError>;
 }

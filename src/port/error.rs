@@ -1,24 +1,24 @@
-//! How a write fails.
+//! The failures of a write.
 
-/// Why a write did not happen, or may not have.
+/// Why a write did not happen, or may not have happened.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum WriteError {
-    /// Answered: not now. Nothing was changed.
+    /// The API answered: throttled. Nothing was changed.
     #[error("throttled")]
     Throttled,
-    /// Answered: no. Nothing was changed.
+    /// The API refused. Nothing was changed.
     #[error("{0}")]
     Refused(String),
-    /// Never sent: no connection. Nothing was changed.
+    /// Not sent: no connection. Nothing was changed.
     #[error("not sent: {0}")]
     NotSent(String),
-    /// Answered: no such thing. Nothing was changed.
+    /// The API answered: not found. Nothing was changed.
     #[error("not found: {0}")]
     NotFound(String),
-    /// Answered or found before sending: credentials missing or expired. Nothing was changed.
+    /// Credentials are missing or expired. Nothing was changed.
     #[error("credentials: {0}")]
     Credentials(String),
-    /// Sent, and no answer, or one that does not tell: it may yet be applied, until the deadline.
+    /// Sent, but there was no answer, or an unclear one. The write may still be applied, until its deadline.
     #[error("no answer: {0}")]
     Unknown(String),
 }

@@ -1,12 +1,12 @@
-//! Commands and requests that a plan calls outside.
+//! Hooks: commands and HTTP requests of a plan.
 
 use async_trait::async_trait;
 
 use crate::domain::run::hook::Errand;
 
-/// Carries out hooks. Nothing here decides, and nothing is tried twice.
+/// Runs hooks. Do not add decisions or retries.
 #[async_trait]
 pub trait Hooks: Send + Sync {
-    /// Does it; what it said, or why it did not succeed. Dropped before it has ended, it is ended.
+    /// Runs the hook. Returns its output, or why it failed. Dropping the future ends the hook.
     async fn call(&self, errand: &Errand) -> Result<String, String>;
 }

@@ -1,4 +1,4 @@
-//! Tags on load balancers, listeners and rules: the marker of a run, and the weights that it found.
+//! Tags on load balancers, listeners and rules: the marker of a run, and the original weights.
 
 use std::collections::BTreeMap;
 
@@ -8,13 +8,13 @@ use super::WriteError;
 use crate::domain::elb::balancer::Tags;
 use crate::domain::traffic::Unreadable;
 
-/// Reads and writes tags. A throttled read may be repeated behind it; a write is sent once.
+/// Reads and writes tags. An implementation may repeat a throttled read, but sends a write only once.
 #[async_trait]
 pub trait Marks: Send + Sync {
-    /// The tags of resources, by ARN; one without tags has an empty entry.
+    /// The tags of resources, by ARN; an empty entry for a resource without tags.
     async fn tags(&self, arns: &[String]) -> Result<BTreeMap<String, Tags>, Unreadable>;
-    /// Adds or replaces tags of up to 20 resources at once; after an error any of them may have them.
+    /// Adds or replaces tags of up to 20 resources. After an error, any of them may have the tags.
     async fn put(&self, arns: &[String], tags: &Tags) -> Result<(), WriteError>;
-    /// Removes tags by key of up to 20 resources at once; after an error any of them may still have them.
+    /// Removes tags by key from up to 20 resources. After an error, any of them may still have the tags.
     async fn remove(&self, arns: &[String], keys: &[String]) -> Result<(), WriteError>;
 }

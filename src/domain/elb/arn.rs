@@ -11,7 +11,8 @@ pub struct Arn<'a> {
     pub region: &'a str,
     /// Twelve digits.
     pub account: &'a str,
-    /// Such as `loadbalancer/app/NAME/ID`, `targetgroup/NAME/ID`, `listener/app/NAME/LB/ID`, `listener-rule/app/NAME/LB/LISTENER/ID`.
+    /// Such as `loadbalancer/app/NAME/ID`, `targetgroup/NAME/ID`, `listener/app/NAME/LB/ID`,
+    /// `listener-rule/app/NAME/LB/LISTENER/ID`.
     pub resource: &'a str,
 }
 

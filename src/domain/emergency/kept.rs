@@ -121,7 +121,8 @@ mod tests {
     const B: &str = "arn:aws:elasticloadbalancing:ap-northeast-2:123456789012:targetgroup/webapp-b/00000000000000bb";
     const C: &str = "arn:aws:elasticloadbalancing:ap-northeast-2:123456789012:targetgroup/third/00000000000000cc";
 
-    /// The fixture's load balancer half-way, with tags of a run on every route but those of port 80 from priority 20 on.
+    /// The fixture's load balancer at half of the shares. Every route has tags of a run, except those of port 80 with
+    /// priority 20 and higher.
     fn seen(run: &str) -> Seen {
         let listeners = world().listeners.remove(fixture::LB).and_then(Result::ok).unwrap();
         let mut seen = Seen {

@@ -83,8 +83,8 @@ pub struct Way {
 pub enum EmergencyError {
     /// No pair of groups matches.
     #[error(
-        "no two target groups match --back-to {back_to} and --away-from {away_from}: whatever a `*` matches must be equal in \
-         both. The load balancer has: {there}"
+        "no two target groups match --back-to {back_to} and --away-from {away_from}: whatever a `*` matches must be \
+         equal in both. The load balancer has: {there}"
     )]
     NoPair {
         /// Globs.

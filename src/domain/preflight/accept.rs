@@ -1,13 +1,15 @@
-//! `accept`: what a plan lives with, and what no plan may.
+//! Applies `accept`: the findings with which a plan may run, and those that no plan may accept.
 
 use crate::base::finding::{Code, Finding, Severity, Source};
 use crate::plan::model::Plan;
 
-/// Errors that a plan may accept, because a person can know better than tags, permissions and names do. All others protect traffic.
+/// Errors that a plan may accept, because a person may know more than tags, permissions and names show. All other
+/// errors protect traffic.
 pub const ACCEPTABLE_ERRORS: &[Code] =
     &[Code::CUT058, Code::CUT060, Code::CUT073, Code::CUT075, Code::CUT085, Code::CUT091, Code::CUT093];
 
-/// Marks accepted findings with the plan's reason, refuses to accept what protects traffic, and says which entries accept nothing.
+/// Marks accepted findings with the plan's reason, refuses to accept errors that protect traffic, and reports entries
+/// that match no finding.
 pub(super) fn apply(plan: &Plan, findings: &mut Vec<Finding>) {
     let mut more = Vec::new();
     for accept in &plan.accept {
@@ -23,17 +25,17 @@ pub(super) fn apply(plan: &Plan, findings: &mut Vec<Finding>) {
                         finding.subject.clone(),
                         format!("{} cannot be accepted: {}", accept.code, finding.code.title()),
                     )
-                    .help(format!("mend what it says, and take {} out of `accept`", accept.code)),
+                    .help(format!("correct what the finding reports, and remove {} from `accept`", accept.code)),
                 );
             }
         }
-        // Codes of the plan's own checks are judged where the plan is read.
+        // Codes of the plan's own checks are judged when the plan is read.
         let ours = Code::ALL.iter().any(|c| c.name() == accept.code && c.source() != Source::Lint);
         if !seen && ours {
-            let message = format!("`accept` names {}, and nothing says it", accept.code);
+            let message = format!("`accept` lists {}, but there is no such finding", accept.code);
             more.push(
                 Finding::new(Code::CUT090, accept.code.clone(), message)
-                    .help("take it out, so that it cannot hide a finding of another day"),
+                    .help("remove it, so that it cannot hide a finding in the future"),
             );
         }
     }

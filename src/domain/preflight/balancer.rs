@@ -1,4 +1,4 @@
-//! The load balancer itself: its kind, its quotas, its DNS failover.
+//! Checks the load balancer itself: its type, its quotas, its DNS failover.
 
 use std::collections::BTreeSet;
 
@@ -8,9 +8,9 @@ use crate::base::number;
 use crate::domain::elb::LIMITS;
 use crate::domain::elb::balancer::LoadBalancer;
 
-/// Target groups of an Application Load Balancer; not adjustable.
+/// Maximum number of target groups per Application Load Balancer; not adjustable.
 const MAX_ATTACHED: usize = 100;
-/// Targets of an Application Load Balancer, by default; adjustable.
+/// Default quota of targets per Application Load Balancer; adjustable.
 const TARGET_QUOTA: u32 = 1000;
 
 pub(super) fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
@@ -32,7 +32,7 @@ fn kind(load_balancer: &LoadBalancer, findings: &mut Vec<Finding>) {
             Code::CUT059,
             name,
             message,
-            "only an Application Load Balancer has weighted forward actions",
+            "use an Application Load Balancer: this version supports weights on no other type",
         ));
     } else if !matches!(load_balancer.state.as_str(), "active" | "active_impaired" | "") {
         let message = format!("load balancer {name} is {}", load_balancer.state);
@@ -52,14 +52,14 @@ fn attached(context: &Context<'_>, arn: &str, load_balancer: &LoadBalancer, find
     all.extend(context.groups().filter(|(_, g)| g.load_balancer == arn).map(|(a, _)| a));
     if all.len() > MAX_ATTACHED {
         let message = format!(
-            "{name} has {before} target groups and would have {}; {MAX_ATTACHED} is the most, and not adjustable",
+            "{name} has {before} target groups and would have {}; the maximum is {MAX_ATTACHED} and cannot be raised",
             all.len()
         );
         findings.push(finding(
             Code::CUT064,
             name,
             message,
-            "detach groups that nothing uses any more, or move in several plans",
+            "detach unused target groups, or split the cutover into several plans",
         ));
     }
     let registered: u32 = all.iter().filter_map(|a| context.facts.registered(a)).sum();
@@ -74,16 +74,17 @@ fn attached(context: &Context<'_>, arn: &str, load_balancer: &LoadBalancer, find
         .sum();
     if registered + coming > TARGET_QUOTA {
         let message = format!(
-            "{name} has {registered} targets and would have about {} at parity; {TARGET_QUOTA} is the default quota",
+            "{name} has {registered} targets and would have about {} with both clusters at equal size; the default \
+             quota is {TARGET_QUOTA}",
             registered + coming
         );
-        let help =
-            "look at \"Targets per Application Load Balancer\" in Service Quotas, and ask for more before the cutover";
+        let help = "check \"Targets per Application Load Balancer\" in Service Quotas, and request an increase before \
+            the cutover";
         findings.push(finding(Code::CUT066, name, message, help));
     }
 }
 
-/// How many groups an action has once the plan's groups are attached.
+/// Checks how many groups an action has once the plan's groups are attached.
 fn groups_per_action(context: &Context<'_>, findings: &mut Vec<Finding>) {
     for selected in context.facts.selection.routes.iter().filter(|_| context.binds()) {
         let Some(forward) = selected.route.forwards() else { continue };
@@ -93,7 +94,7 @@ fn groups_per_action(context: &Context<'_>, findings: &mut Vec<Finding>) {
         if arns.len() > LIMITS.max_members {
             let label = selected.route.label();
             let message = format!(
-                "{label} forwards to {} and would have {}; {} is the most, and not adjustable",
+                "{label} forwards to {} and would have {}; the maximum is {} and cannot be raised",
                 number::count(before, "group"),
                 arns.len(),
                 LIMITS.max_members
@@ -102,13 +103,14 @@ fn groups_per_action(context: &Context<'_>, findings: &mut Vec<Finding>) {
                 Code::CUT063,
                 &label,
                 message,
-                "take a group that carries nothing out of the action first",
+                "first remove a target group without traffic from the action",
             ));
         }
     }
 }
 
-/// `target_group_health.dns_failover` looks at each group alone: a new one with few targets can take a zone of the whole load balancer out.
+/// Checks `target_group_health.dns_failover`, which looks at each group alone: a new group with few targets can remove
+/// a zone of the whole load balancer from DNS.
 fn dns_failover(
     context: &Context<'_>,
     selected: &crate::domain::elb::select::SelectedGroup,
@@ -127,7 +129,7 @@ fn dns_failover(
     let wanted = count.saturating_mul(u32::try_from(zones).unwrap_or(u32::MAX));
     let registered = context.facts.registered(&group.arn).unwrap_or(0);
     let few = count > 1 && healthy < wanted;
-    // One sick target of very few is a large part of them.
+    // One unhealthy target of very few is a large percentage of them.
     let steep = percent > 1 && (healthy * 100 < percent * registered || (registered as usize) < 2 * zones);
     if !few && !steep {
         return;
@@ -135,11 +137,12 @@ fn dns_failover(
     let bound =
         if percent > 1 { format!("{percent} % of its targets") } else { number::count(count as usize, "target") };
     let message = format!(
-        "{} has {healthy} healthy targets, and a zone of the whole load balancer leaves DNS where fewer than {bound} of it are healthy there",
+        "{} has {healthy} healthy targets; DNS failover removes a zone of the whole load balancer while fewer than \
+         {bound} of this group are healthy in that zone",
         group.name
     );
     let help = format!(
-        "until the cutover is over: aws elbv2 modify-target-group-attributes --target-group-arn {} --attributes \
+        "for the duration of the cutover: aws elbv2 modify-target-group-attributes --target-group-arn {} --attributes \
          Key=target_group_health.dns_failover.minimum_healthy_targets.count,Value=1 \
          Key=target_group_health.dns_failover.minimum_healthy_targets.percentage,Value=off",
         group.arn

@@ -1,4 +1,4 @@
-//! TargetGroupBindings: one group, one cluster, one binding that says what the plan says.
+//! Checks TargetGroupBindings: each group is bound by one cluster only, with a binding that agrees with the plan.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::domain::kubernetes::binding::Binding;
 use crate::domain::preflight::facts::ClusterFacts;
 use crate::plan::model::{BindingMode, Workload};
 
-/// EKS Auto Mode's own API group for bindings.
+/// EKS Auto Mode's API group for bindings.
 const AUTO_MODE: &str = "eks.amazonaws.com/v1";
 
 pub(super) fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
@@ -32,7 +32,8 @@ pub(super) fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
         }
         if let Some(Err(why)) = cluster.dry_runs.get(arn) {
             let message = format!("cluster {} refuses binding {}: {why}", selected.cluster, wanted.full_name());
-            let help = "a server-side dry-run said so: look at the controller's webhook, at your RBAC for targetgroupbindings, and at `binding.spec`";
+            let help = "the server-side dry-run failed: check the controller's webhook, your RBAC for \
+                targetgroupbindings, and `binding.spec`";
             findings.push(finding(Code::CUT075, &selected.cluster, message, help));
         }
     }
@@ -45,13 +46,13 @@ fn api(context: &Context<'_>, name: &str, cluster: &ClusterFacts, findings: &mut
         Some(AUTO_MODE) => findings.push(finding(
             Code::CUT078,
             name,
-            format!("cluster {name} is in EKS Auto Mode: its bindings are {AUTO_MODE}"),
-            "nothing to do: bindings are made and read in that API group",
+            format!("cluster {name} uses EKS Auto Mode: the API group of its bindings is {AUTO_MODE}"),
+            "nothing to do: bindings are created and read in that API group",
         )),
         None if with_service => {
             let severity = if context.is_raised(name) { Severity::Error } else { Severity::Warning };
             let message =
-                format!("cluster {name} serves no TargetGroupBinding (neither elbv2.k8s.aws/v1beta1 nor {AUTO_MODE})");
+                format!("cluster {name} has no TargetGroupBinding API (neither elbv2.k8s.aws/v1beta1 nor {AUTO_MODE})");
             findings.push(
                 finding(Code::CUT079, name, message, "install the AWS Load Balancer Controller there")
                     .lowered(severity),
@@ -61,7 +62,7 @@ fn api(context: &Context<'_>, name: &str, cluster: &ClusterFacts, findings: &mut
     }
 }
 
-/// Two controllers on one group deregister each other's targets.
+/// Checks that only one cluster binds a group: two controllers on one group deregister each other's targets.
 fn two_clusters(context: &Context<'_>, selected: &SelectedGroup, findings: &mut Vec<Finding>) {
     let mut by_cluster: BTreeMap<&str, &Binding> = BTreeMap::new();
     for (name, cluster) in &context.facts.clusters {
@@ -77,10 +78,15 @@ fn two_clusters(context: &Context<'_>, selected: &SelectedGroup, findings: &mut 
     let group = &selected.group.name;
     let shared = by_cluster.values().all(|b| b.multi_cluster());
     let said: Vec<String> = by_cluster.iter().map(|(c, b)| format!("{c} ({})", b.full_name())).collect();
-    let message = format!("{group} is cluster {}'s, and it is bound from {}", selected.cluster, said.join(" and "));
+    let message = format!(
+        "target group {group} belongs to cluster {}, but it is bound from {}",
+        selected.cluster,
+        said.join(" and ")
+    );
     let severity = if shared { Severity::Warning } else { Severity::Error };
-    let help = "two controllers on one group deregister each other's targets. Delete the binding that is wrong only after you set \
-                `multiClusterTargetGroup: true` on it: deleting an ordinary one deregisters every target of the group";
+    let help = "two controllers on one target group deregister each other's targets. Delete the wrong binding only \
+        after you set `multiClusterTargetGroup: true` on it: deleting an ordinary binding deregisters all targets of \
+        the group";
     findings.push(finding(Code::CUT071, group, message, help).lowered(severity));
 }
 
@@ -96,25 +102,26 @@ fn existing(
     let differences = wanted.differences(found);
     if !differences.is_empty() {
         let severity = if context.is_raised(cluster) { Severity::Error } else { Severity::Warning };
-        let message =
-            format!("binding {name} of cluster {cluster} says otherwise than the plan: {}", differences.join("; "));
-        let help = "correct the plan, or the binding; its targetGroupARN, targetType, ipAddressType and vpcID cannot be changed, and deleting it deregisters its targets";
+        let message = format!("binding {name} of cluster {cluster} differs from the plan: {}", differences.join("; "));
+        let help = "correct the plan or the binding. The fields targetGroupARN, targetType, ipAddressType and vpcID \
+            are immutable, and deleting the binding deregisters its targets";
         findings.push(finding(Code::CUT073, cluster, message, help).lowered(severity));
     }
     if found.made_by_controller() {
         let message = format!(
-            "binding {name} of cluster {cluster} was made by the load balancer controller for an Ingress or Service of its own"
+            "the load balancer controller created binding {name} of cluster {cluster} for an Ingress or Service"
         );
-        let help = "the controller deletes and remakes it as it sees fit; use a target group that no Ingress owns";
+        let help =
+            "the controller may delete and recreate it at any time; use a target group that no Ingress or Service owns";
         findings.push(finding(Code::CUT060, &selected.group.name, message, help));
     } else if let Some(owner) = found.gitops_owner().filter(|_| workload.binding.mode == BindingMode::Create) {
         let message =
-            format!("binding {name} of cluster {cluster} belongs to {owner}, and the plan says `mode: create`");
+            format!("binding {name} of cluster {cluster} belongs to {owner}, but the plan has `mode: create`");
         findings.push(finding(
             Code::CUT074,
             cluster,
             message,
-            "say `binding: {mode: verify}`: then it is read and compared, and never written",
+            "use `binding: {mode: verify}`: the binding is then read and compared, but never written",
         ));
     }
 }
@@ -133,9 +140,9 @@ fn missing(
     }
     if workload.binding.mode == BindingMode::Verify {
         let severity = if context.is_raised(cluster) { Severity::Error } else { Severity::Warning };
-        let message = format!("no binding of cluster {cluster} is for {group}, and `mode: verify` makes none");
+        let message = format!("cluster {cluster} has no binding for {group}, and with `mode: verify` none is created");
         let help = format!(
-            "let its owner make one for service {}/{} port {}, or say `mode: create`",
+            "ask its owner to create one for service {}/{} port {}, or use `mode: create`",
             wanted.namespace, wanted.service, wanted.port
         );
         findings.push(finding(Code::CUT091, cluster, message, help).lowered(severity));
@@ -145,22 +152,25 @@ fn missing(
         return;
     }
     if let Some(other) = bindings.iter().find(|b| b.namespace == wanted.namespace && b.name == wanted.name) {
-        let message = format!("binding {name} of cluster {cluster} exists already, for {}", other.target_group_arn);
+        let message = format!("binding {name} of cluster {cluster} already exists for {}", other.target_group_arn);
         findings.push(finding(
             Code::CUT073,
             cluster,
             message,
-            "its group cannot be changed: rename it, or name the plan's group otherwise",
+            "a binding's target group is immutable: rename the binding, or use another name for the plan's target \
+             group",
         ));
     }
     let registered = context.facts.registered(&selected.group.arn).unwrap_or(0);
     if registered > 0 {
         let message = format!(
-            "{group} has {} that no binding of cluster {cluster} brought: binding {name} would make its controller deregister them",
+            "{group} has {} that no binding of cluster {cluster} registered: with binding {name} its controller would \
+             deregister them",
             count(registered as usize, "target")
         );
-        let help = "find out who registers them (another cluster's binding, Terraform, an Auto Scaling group). Where they are this cluster's own, make the \
-                    binding by hand and watch it; where nothing binds, leave out the workload's `service`";
+        let help = "find out who registers them (another cluster's binding, Terraform, an Auto Scaling group). If \
+            they belong to this cluster, create the binding yourself and watch the targets; if nothing should bind \
+            them, remove the workload's `service`";
         findings.push(finding(Code::CUT072, group, message, help));
     }
 }

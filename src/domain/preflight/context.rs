@@ -1,4 +1,4 @@
-//! What every rule sees, and how it says what it found.
+//! The input of every check, and helpers that build findings.
 
 use std::time::Duration;
 
@@ -12,35 +12,35 @@ use crate::domain::traffic::Unreadable;
 use crate::plan::model::{ClusterAccess, ClusterName, Plan, RouteEntry, Selector, StepKind, Workload};
 use crate::plan::schedule;
 
-/// What every rule sees.
+/// The input of every check.
 pub struct Context<'a> {
     /// The plan.
     pub plan: &'a Plan,
-    /// What was read.
+    /// The facts that were read.
     pub facts: &'a Facts,
-    /// When.
+    /// When they were read.
     pub now: Timestamp,
 }
 
 impl<'a> Context<'a> {
-    /// Clusters whose share rises above what they start with.
+    /// Clusters whose share rises above their share at the start.
     pub fn raised(&self) -> Vec<&'a str> {
         let start = |name: &str| self.plan.strategy.start.as_ref().map_or(0, |s| s.get(name).copied().unwrap_or(0));
         let clusters = self.plan.clusters.iter().map(|c| c.name.as_str());
         clusters.filter(|c| self.plan.strategy.peak(c) > start(c)).collect()
     }
 
-    /// Whether the plan has a `bind` step: without one nothing is attached and no binding is made.
+    /// Whether the plan has a `bind` step. Without one, nothing is attached and no binding is created.
     pub fn binds(&self) -> bool {
         self.plan.strategy.steps.iter().any(|s| s.kind == StepKind::Bind)
     }
 
-    /// Whether a cluster rises above what it starts with.
+    /// Whether a cluster's share rises above its share at the start.
     pub fn is_raised(&self, cluster: &str) -> bool {
         self.raised().contains(&cluster)
     }
 
-    /// The plan's groups with their ARN.
+    /// The plan's groups by ARN.
     pub fn groups(&self) -> impl Iterator<Item = (&'a str, &'a SelectedGroup)> {
         self.facts.selection.groups.iter().map(|(arn, g)| (arn.as_str(), g))
     }
@@ -68,12 +68,12 @@ impl<'a> Context<'a> {
         self.plan.workloads.iter().find(|w| w.name == name)
     }
 
-    /// What was read of a cluster.
+    /// The facts about a cluster.
     pub fn cluster(&self, name: &str) -> Option<&'a ClusterFacts> {
         self.facts.clusters.get(name)
     }
 
-    /// Workloads with a Service, in each cluster that the plan reaches and that says something about them.
+    /// Workloads with a Service, in each cluster of the plan in which they could be read.
     pub fn views(&self) -> impl Iterator<Item = (&'a Workload, &'a str, &'a WorkloadView)> {
         self.plan.workloads.iter().flat_map(move |workload| {
             self.facts.clusters.iter().filter_map(move |(name, cluster)| {
@@ -83,7 +83,7 @@ impl<'a> Context<'a> {
         })
     }
 
-    /// `--context …` for kubectl, as `aws eks update-kubeconfig` names contexts.
+    /// The option ` --context …` for kubectl, with the context name that `aws eks update-kubeconfig` assigns.
     pub fn kubectl_context(&self, cluster: &str) -> String {
         match self.plan.clusters.iter().find(|c| c.name == cluster).map(|c| &c.access) {
             Some(ClusterAccess::Eks(name)) => {
@@ -95,28 +95,29 @@ impl<'a> Context<'a> {
     }
 }
 
-/// The finding for something that the rules needed and that could not be read.
+/// The finding for something that the checks need but that could not be read.
 pub fn unread(subject: &str, what: &str, why: &Unreadable) -> Finding {
     crate::domain::elb::select::unread(subject, what, why)
 }
 
-/// Selectors of an entry that are ARNs.
+/// The selectors of an entry that are ARNs.
 pub fn named_arns(entry: &RouteEntry) -> Vec<&str> {
     let selectors = std::iter::once(&entry.load_balancer).chain(entry.target_groups.iter().map(|(_, s)| s));
     selectors.filter_map(|s| if let Selector::Arn(arn) = s { Some(arn.as_str()) } else { None }).collect()
 }
 
-/// The cluster names of the plan that have a way to be reached.
+/// The names of the plan's clusters that can be accessed.
 pub fn reachable(plan: &Plan) -> impl Iterator<Item = &ClusterName> {
     plan.clusters.iter().filter(|c| c.access != ClusterAccess::None).map(|c| &c.name)
 }
 
-/// A finding with what to do about it.
+/// A finding with its help.
 pub fn finding(code: Code, subject: &str, message: String, help: impl Into<String>) -> Finding {
     Finding::new(code, subject, message).help(help)
 }
 
-/// How long a plan takes at the least: its bakes, and the settling after each of its writes. Approvals and gates come on top.
+/// The minimum duration of a plan: its bakes, and the settle time after each write. Approvals and gates take additional
+/// time.
 pub fn estimate(plan: &Plan) -> Duration {
     plan.strategy.steps.iter().map(|step| schedule::takes(&plan.strategy, step)).sum()
 }

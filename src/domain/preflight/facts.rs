@@ -1,4 +1,5 @@
-//! What the preflight looks at, as plain values: the engine gathers them, the rules judge them. What could not be read stays here as such.
+//! The input of the preflight as plain values: the engine gathers them, the checks judge them. A fact that could not be
+//! read is recorded as [`Unreadable`].
 
 use std::collections::BTreeMap;
 
@@ -11,56 +12,57 @@ use crate::domain::kubernetes::workload::{Identity, WorkloadView};
 use crate::domain::traffic::Unreadable;
 use crate::plan::model::ClusterName;
 
-/// Everything that the rules need to know.
+/// Everything that the checks need.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Facts {
-    /// Who we are to AWS.
+    /// The identity of the caller in AWS.
     pub caller: Result<Caller, Unreadable>,
-    /// What is live, as far as the plan's selectors reach.
+    /// The live resources that the plan's selectors name.
     pub live: LiveWorld,
-    /// The plan laid over it.
+    /// The routes that the plan selects among them.
     pub selection: Selection,
     /// All target groups attached to each of the plan's load balancers, by its ARN.
     pub attached: BTreeMap<String, Result<Vec<TargetGroup>, Unreadable>>,
-    /// Targets and their health of those groups and the plan's own, by ARN.
+    /// Targets of those groups and of the plan's own, with their health, by ARN.
     pub health: BTreeMap<String, Result<Vec<Target>, Unreadable>>,
-    /// What the reachable clusters say. A cluster without access in the plan is not here.
+    /// Facts about the clusters that can be accessed. A cluster without access in the plan is missing here.
     pub clusters: BTreeMap<ClusterName, ClusterFacts>,
-    /// Why the sources of metric gates cannot be read, by the gate's name; those that can be are not here.
+    /// Why the source of a metric gate cannot be read, by the gate's name. Sources that can be read are missing here.
     pub mute: BTreeMap<String, String>,
 }
 
-/// Who we are to AWS.
+/// The identity of the caller in AWS.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
     /// Twelve digits.
     pub account: String,
     /// ARN of the user or assumed role.
     pub arn: String,
-    /// When the credentials end, where they say so.
+    /// When the credentials expire, if known.
     pub expires: Option<Timestamp>,
 }
 
-/// One cluster.
+/// Facts about one cluster.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ClusterFacts {
-    /// Who it is.
+    /// The cluster's identity.
     pub identity: Result<Identity, Unreadable>,
     /// Every binding of the cluster.
     pub bindings: Result<Vec<Binding>, Unreadable>,
-    /// What each workload of the plan that has a Service has there.
+    /// The objects of each workload of the plan that has a Service.
     pub workloads: BTreeMap<String, Result<WorkloadView, Unreadable>>,
-    /// Server-side dry-runs of the bindings that would be made, by the group's ARN: the cluster's refusal, if it refuses.
+    /// Results of server-side dry-runs of the bindings to create, by the group's ARN: an error is the cluster's
+    /// refusal.
     pub dry_runs: BTreeMap<String, Result<(), String>>,
 }
 
 impl Facts {
-    /// Targets of a group that are healthy; `None` where health could not be read.
+    /// Number of healthy targets of a group; `None` if its health could not be read.
     pub fn healthy(&self, group: &str) -> Option<u32> {
         self.count(group, |t| t.state == crate::domain::elb::balancer::TargetState::Healthy)
     }
 
-    /// Registered targets of a group, draining ones left out; `None` where health could not be read.
+    /// Number of registered targets of a group without draining ones; `None` if its health could not be read.
     pub fn registered(&self, group: &str) -> Option<u32> {
         self.count(group, |t| t.state != crate::domain::elb::balancer::TargetState::Draining)
     }

@@ -1,4 +1,5 @@
-//! The target groups: where they are attached, their network, whether the new one is set up like the old one.
+//! Checks the target groups: to what they are attached, their network, and whether the new group has the same settings
+//! as the old one.
 
 use super::context::{Context, finding, unread};
 use crate::base::finding::{Code, Finding};
@@ -15,13 +16,15 @@ pub(super) fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
         if context.is_raised(&selected.cluster) {
             raised(context, selected, findings);
         } else if selected.cluster == context.plan.strategy.from && context.facts.healthy(arn) == Some(0) {
-            let message =
-                format!("{} has no healthy target: there is no way back to {}", selected.group.name, selected.cluster);
+            let message = format!(
+                "{} has no healthy target: a rollback to {} would send traffic to no target",
+                selected.group.name, selected.cluster
+            );
             findings.push(finding(
                 Code::CUT093,
                 &selected.group.name,
                 message,
-                "mend the old cluster first, or accept this if it is dead and the move is the rescue",
+                "repair the old cluster first, or accept this finding if the cutover is the repair",
             ));
         }
     }
@@ -36,7 +39,7 @@ fn elsewhere(selected: &SelectedGroup, findings: &mut Vec<Finding>) {
         group.load_balancers.iter().filter(|lb| **lb != selected.load_balancer && !selected.load_balancer.is_empty())
     {
         let message = format!(
-            "{} is attached to load balancer {}, and the plan's is {}",
+            "{} is attached to load balancer {}, but the plan uses {}",
             group.name,
             short_name(other),
             short_name(&selected.load_balancer)
@@ -45,7 +48,8 @@ fn elsewhere(selected: &SelectedGroup, findings: &mut Vec<Finding>) {
             Code::CUT067,
             &group.name,
             message,
-            "a target group belongs to one load balancer: make another one for this, or correct the plan",
+            "a target group can be attached to one load balancer only: create another target group, or correct the \
+             plan",
         ));
     }
 }
@@ -56,7 +60,7 @@ fn network(context: &Context<'_>, selected: &SelectedGroup, findings: &mut Vec<F
     if !matches!(group.target_type.as_str(), "ip" | "instance") {
         return wrong(
             format!("{} has target type {}", group.name, group.target_type),
-            "this tool moves groups of type ip and instance",
+            "cutover supports target groups of type ip and instance",
         );
     }
     if let Some(load_balancer) = context.facts.selection.load_balancers.get(&selected.load_balancer)
@@ -64,24 +68,24 @@ fn network(context: &Context<'_>, selected: &SelectedGroup, findings: &mut Vec<F
         && group.vpc_id != load_balancer.vpc_id
     {
         let message = format!(
-            "{} is in {}, and load balancer {} is in {}",
+            "{} is in {}, but load balancer {} is in {}",
             group.name, group.vpc_id, load_balancer.name, load_balancer.vpc_id
         );
         wrong(
             message,
-            "a target group must be in its load balancer's VPC: make a new one there (targets of type ip may be in a peered VPC)",
+            "create the target group in the load balancer's VPC (targets of type ip may be in a peered VPC)",
         );
     }
     if let Some(workload) = context.workload(&selected.workload).filter(|w| w.service.is_some())
         && workload.binding.target_type.name() != group.target_type
     {
         let message = format!(
-            "{} has target type {}, and the plan's binding says {}",
+            "{} has target type {}, but the plan's binding has {}",
             group.name,
             group.target_type,
             workload.binding.target_type.name()
         );
-        wrong(message, "correct `binding.targetType`; a target group's type cannot be changed");
+        wrong(message, "correct `binding.targetType`; the type of a target group is immutable");
     }
 }
 
@@ -89,7 +93,7 @@ fn raised(context: &Context<'_>, selected: &SelectedGroup, findings: &mut Vec<Fi
     let group = &selected.group;
     if !group.health_check.enabled {
         let message = format!(
-            "health checks of {} are off: its targets never become healthy, so nothing would ever be raised",
+            "health checks of {} are off: its targets never become healthy, so its share can never rise",
             group.name
         );
         let help = format!("aws elbv2 modify-target-group --target-group-arn {} --health-check-enabled", group.arn);
@@ -99,30 +103,25 @@ fn raised(context: &Context<'_>, selected: &SelectedGroup, findings: &mut Vec<Fi
     let late = targets.iter().filter(|t| t.reason.as_deref() == Some("Target.Timeout")).count();
     if late > 0 {
         let message = format!(
-            "{late} of {} targets of {} do not answer their health checks at all (Target.Timeout)",
+            "{late} of {} targets of {} do not answer their health checks (Target.Timeout)",
             targets.len(),
             group.name
         );
-        let help = "most often a security group: let the load balancer's security group reach the pods' (or nodes') on the target and health check ports, \
-                    or give the binding `networking` in `binding.spec`";
+        let help = "the usual cause is a security group: allow traffic from the load balancer's security group to \
+            that of the pods (or nodes) on the target and health check ports, or set `networking` in `binding.spec`";
         findings.push(finding(Code::CUT080, &group.name, message, help));
     }
     let serviceless = context.workload(&selected.workload).is_some_and(|w| w.service.is_none());
     if serviceless && targets.is_empty() {
         let message = format!(
-            "{} has no targets, and workload {} has no `service` whose binding would bring any",
+            "{} has no targets, and workload {} has no `service` whose binding would register any",
             group.name, selected.workload
         );
-        findings.push(finding(
-            Code::CUT092,
-            &group.name,
-            message,
-            "register targets, or give the workload its `service`",
-        ));
+        findings.push(finding(Code::CUT092, &group.name, message, "register targets, or set the workload's `service`"));
     }
 }
 
-/// What should be alike, by the names that `aws elbv2` uses, with the values of a group.
+/// The settings that should be equal in both groups, by the names that `aws elbv2` uses.
 fn setup(group: &TargetGroup) -> Vec<(&'static str, String)> {
     let check = &group.health_check;
     let attribute = |key: &str, default: &str| group.attributes.get(key).map_or(default, String::as_str).to_owned();
@@ -161,7 +160,8 @@ fn parity(old: &TargetGroup, new: &TargetGroup, findings: &mut Vec<Finding>) {
         .collect();
     if !differences.is_empty() {
         let message = format!("{} and {} differ: {}", old.name, new.name, differences.join("; "));
-        let help = "make them alike (`aws elbv2 modify-target-group`, `modify-target-group-attributes`), or accept this with the reason for the difference";
+        let help = "make them equal (`aws elbv2 modify-target-group`, `modify-target-group-attributes`), or accept \
+            this finding with the reason for the difference";
         findings.push(finding(Code::CUT069, &new.name, message, help));
     }
 }

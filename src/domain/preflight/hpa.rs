@@ -1,4 +1,5 @@
-//! Scale: can the new cluster reach what each step needs, and does the old one stay large enough for the way back?
+//! Checks the scale: can the new cluster reach what each step needs, and does the old cluster stay large enough for the
+//! way back?
 
 use super::context::{Context, finding};
 use crate::base::duration;
@@ -21,7 +22,7 @@ pub(super) fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
     }
 }
 
-/// The largest healthy count of the old groups, and of all managed groups together, over a workload's entries.
+/// Healthy targets of all managed groups of an entry.
 fn total(context: &Context<'_>, entry: &SelectedEntry) -> u32 {
     entry.groups.values().filter_map(|arn| context.facts.healthy(arn)).sum()
 }
@@ -30,7 +31,7 @@ fn entries<'a>(context: &Context<'a>, workload: &Workload) -> impl Iterator<Item
     context.facts.selection.entries.iter().filter(move |e| e.workload == workload.name)
 }
 
-/// The first step whose need is out of reach, with the number that is missing.
+/// Finds the first step that needs more targets than the cluster can have.
 fn ceiling(
     context: &Context<'_>,
     workload: &Workload,
@@ -53,17 +54,18 @@ fn ceiling(
         .owners
         .iter()
         .map(|o| match hpa_of(view, o) {
-            Some(hpa) => format!("HPA {} stops at {}", hpa.name, hpa.max),
+            Some(hpa) => format!("HPA {} allows at most {}", hpa.name, hpa.max),
             None => format!("{} {} has {} replicas and no HPA", o.kind, o.name, o.replicas),
         })
         .collect();
     let message = format!(
-        "step {step} ({share} % to {cluster}) needs {needed} healthy targets of {}, and {}; the whole plan needs {at_peak}",
+        "step {step} ({share} % to {cluster}) needs {needed} healthy targets of {}, but {}; the plan needs up to \
+         {at_peak}",
         workload.name,
         limits.join(", ")
     );
     let help = format!(
-        "the run would wait at step {step} for {}, then freeze. Raise it first:\n{}",
+        "the run would wait at step {step} for {}, then freeze. Raise the limit first:\n{}",
         duration::show(gates.timeout),
         raise_commands(context, workload, cluster, view, at_peak).join("\n")
     );
@@ -88,7 +90,7 @@ fn raise_commands(
     commands.collect()
 }
 
-/// An idle old cluster scales in, and the way back goes with it.
+/// Checks whether the old cluster may scale in while it has no traffic, which would shrink the way back.
 fn floor(context: &Context<'_>, workload: &Workload, cluster: &str, view: &WorkloadView, findings: &mut Vec<Finding>) {
     let baseline = entries(context, workload)
         .filter_map(|e| e.groups.get(cluster))
@@ -101,9 +103,9 @@ fn floor(context: &Context<'_>, workload: &Workload, cluster: &str, view: &Workl
     if least >= baseline || shrinking.is_empty() {
         return;
     }
-    let said: Vec<String> = shrinking.iter().map(|h| format!("HPA {} may go down to {}", h.name, h.min)).collect();
+    let said: Vec<String> = shrinking.iter().map(|h| format!("HPA {} may scale in to {}", h.name, h.min)).collect();
     let message = format!(
-        "{} of cluster {cluster} carries the traffic with {baseline} healthy targets, and {}",
+        "{} of cluster {cluster} carries the traffic with {baseline} healthy targets, but {}",
         workload.name,
         said.join(", ")
     );
@@ -123,7 +125,8 @@ fn floor(context: &Context<'_>, workload: &Workload, cluster: &str, view: &Workl
     let undo: Vec<String> =
         shrinking.iter().map(|h| patch(context, workload, cluster, h, "minReplicas", h.min)).collect();
     let help = format!(
-        "as its traffic goes it scales in, and a rollback would find too little. Hold it until the end:\n{}\nand afterwards:\n{}",
+        "it scales in while its traffic falls, and would lack capacity for a rollback. Raise its minimum until the \
+         cutover is finished:\n{}\nand restore it afterwards:\n{}",
         patches.join("\n"),
         undo.join("\n")
     );

@@ -1,4 +1,4 @@
-//! Who we are, where we are, and that the clusters are who they should be.
+//! Checks the caller, the account, the region, and that each cluster is the one that the plan names.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,7 +27,10 @@ fn account(context: &Context<'_>, findings: &mut Vec<Finding>) {
         Ok(caller) if caller.account != *wanted => findings.push(finding(
             Code::CUT054,
             "aws",
-            format!("the credentials ({}) are of account {}, and the plan is for {wanted}", caller.arn, caller.account),
+            format!(
+                "the credentials ({}) belong to account {}, but the plan is for {wanted}",
+                caller.arn, caller.account
+            ),
             format!(
                 "use credentials of account {wanted} (AWS_PROFILE, `aws sso login`), or correct `spec.aws.accountId`"
             ),
@@ -36,7 +39,7 @@ fn account(context: &Context<'_>, findings: &mut Vec<Finding>) {
     }
 }
 
-/// Account and region of every ARN, the plan's and the found ones.
+/// Checks account and region of every ARN, both of those in the plan and of those that were found.
 fn regions(context: &Context<'_>, findings: &mut Vec<Finding>) {
     let written = context.plan.workloads.iter().flat_map(|w| &w.routes).flat_map(named_arns);
     let selection = &context.facts.selection;
@@ -45,12 +48,14 @@ fn regions(context: &Context<'_>, findings: &mut Vec<Finding>) {
     let (region, account) = (context.plan.region.as_str(), context.plan.account_id.as_str());
     let elsewhere: Vec<&str> = arns.iter().copied().filter(|arn| arn::region(arn) != region).collect();
     if !elsewhere.is_empty() {
-        let message = format!("the plan is for {region}, and these are elsewhere: {}", list(&elsewhere));
+        let message =
+            format!("the plan is for {region}, but these resources are in another region: {}", list(&elsewhere));
         findings.push(finding(Code::CUT055, "aws", message, "correct `spec.aws.region`, or the ARNs"));
     }
     let others: Vec<&str> = arns.into_iter().filter(|arn| arn::account(arn) != account).collect();
     if !others.is_empty() {
-        let message = format!("the plan is for account {account}, and these are another's: {}", list(&others));
+        let message =
+            format!("the plan is for account {account}, but these resources belong to another: {}", list(&others));
         findings.push(finding(Code::CUT054, "aws", message, "correct `spec.aws.accountId`, or the ARNs"));
     }
 }
@@ -62,12 +67,11 @@ fn credentials(context: &Context<'_>, findings: &mut Vec<Finding>) {
     if let (Some(expires), Some(end)) = (caller.expires, end)
         && expires < end
     {
-        let message = format!(
-            "the credentials end at {expires}, and the plan takes {} at the least, until {end}",
-            show(duration)
-        );
-        let help = "log in again just before, take credentials that renew themselves (an instance profile, IRSA), or plan to: \
-                    on expiry the run freezes, and goes on by itself when they are back";
+        let message =
+            format!("the credentials expire at {expires}, but the plan takes at least {}, until {end}", show(duration));
+        let help = "log in again just before the start, or use credentials that renew themselves (an instance profile, \
+                             IRSA). When credentials expire, the run freezes; it continues by itself after you log in \
+                             again";
         findings.push(finding(Code::CUT056, "aws", message, help));
     }
 }
@@ -79,9 +83,12 @@ fn clusters(context: &Context<'_>, findings: &mut Vec<Finding>) {
         let needed = context.is_raised(name) && context.plan.workloads.iter().any(|w| w.service.is_some());
         let severity = if needed { Severity::Error } else { Severity::Warning };
         let help = |why: &Unreadable| match why {
-            Unreadable::Denied(_) => "grant it there, or let the caller's access entry have a group that has it",
+            Unreadable::Denied(_) => {
+                "grant it in the cluster, or add the caller's access entry to a Kubernetes group that has it"
+            }
             _ => {
-                "look at its endpoint, your network and VPN, and whether the caller has an access entry there (`aws eks list-access-entries`)"
+                "check its endpoint, your network and VPN, and whether the caller has an access entry in it (`aws eks \
+                 list-access-entries`)"
             }
         };
         if let Err(why) = &cluster.identity {
@@ -106,7 +113,7 @@ fn clusters(context: &Context<'_>, findings: &mut Vec<Finding>) {
     }
 }
 
-/// Clusters in which `bind` has something to do, and that the plan gives no way to.
+/// Reports clusters in which `bind` has to create bindings but which the plan gives no access to.
 fn unnamed(context: &Context<'_>, findings: &mut Vec<Finding>) {
     if !context.binds() || context.plan.workloads.iter().all(|w| w.service.is_none()) {
         return;
@@ -119,13 +126,14 @@ fn unnamed(context: &Context<'_>, findings: &mut Vec<Finding>) {
     for cluster in unnamed {
         let name = &cluster.name;
         let message = format!(
-            "workloads have a `service`, and cluster {name} has no `eks` or `kubeContext` by which its bindings could be reached"
+            "workloads have a `service`, but cluster {name} has neither `eks` nor `kubeContext`, so its bindings \
+             cannot be accessed"
         );
         findings.push(finding(
             Code::CUT058,
             name,
             message,
-            "say one of them in `spec.clusters`, or leave `service` out of the workloads",
+            "set one of them in `spec.clusters`, or remove `service` from the workloads",
         ));
     }
 }
@@ -139,7 +147,7 @@ fn same_cluster(context: &Context<'_>, findings: &mut Vec<Finding>) {
     }
     for (uid, names) in by_uid.into_iter().filter(|(_, names)| names.len() > 1) {
         let message =
-            format!("clusters {} are one and the same: the UID of kube-system is {uid} in each", names.join(" and "));
+            format!("clusters {} are the same cluster: the UID of kube-system is {uid} in each", names.join(" and "));
         findings.push(finding(Code::CUT057, names[0], message, "correct `eks` or `kubeContext` in `spec.clusters`"));
     }
 }
@@ -149,18 +157,20 @@ fn marker(context: &Context<'_>, findings: &mut Vec<Finding>) {
         return;
     }
     let (keeps, agree) = match &context.plan.state {
-        StatePlace::Local => ("the lock file of this machine's state directory", "agree on one machine"),
+        StatePlace::Local => {
+            ("the lock file of this machine's state directory", "agree to run cutover on one machine only")
+        }
         StatePlace::Kubernetes { .. } => {
-            ("the Lease in the plan's shared state", "agree on plans that keep their runs there")
+            ("the Lease in the plan's shared state", "agree to use only plans with this shared state")
         }
     };
     findings.push(finding(
         Code::CUT088,
         "lock",
-        format!("`marker: none`: only {keeps} keeps a second run away"),
+        format!("`marker: none`: only {keeps} prevents a second run"),
         format!(
-            "a run from elsewhere is not refused; it is noticed only by the drift that it causes, which freezes both. \
-             Allow elasticloadbalancing:AddTags and RemoveTags on the load balancer, or {agree}"
+            "a run with other state is not refused; it is noticed only by the drift that it causes, which freezes \
+             both runs. Allow elasticloadbalancing:AddTags and RemoveTags on the load balancer, or {agree}"
         ),
     ));
 }

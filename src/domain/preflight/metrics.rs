@@ -1,4 +1,4 @@
-//! Metric gates whose source does not answer: a run would hold at its first step for as long as the gates may take.
+//! Reports metric gates whose source does not answer: a run would hold at its first raise until the gates time out.
 
 use super::context::{Context, finding};
 use crate::base::finding::{Code, Finding};
@@ -10,7 +10,7 @@ pub(super) fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
             Code::CUT094,
             &format!("gate {gate}"),
             message,
-            "a gate that cannot be read holds, and a `raise` gate keeps more traffic away",
+            "repair the source or the gate's query. Until the source can be read, its `raise` gate allows no raise",
         )
     }));
 }

@@ -1,4 +1,5 @@
-//! The preflight: everything that would make a cutover go wrong and can be known before. Pure rules over [`Facts`], one small file a theme.
+//! The preflight: finds everything that would make a cutover fail and can be known before it begins. Pure checks over
+//! [`Facts`], one file per topic. Do not read anything here.
 
 mod accept;
 mod balancer;
@@ -24,7 +25,8 @@ use crate::domain::preflight::context::Context;
 use crate::domain::preflight::facts::Facts;
 use crate::plan::model::Plan;
 
-/// All findings, the selection's own included, gravest first, with `accept` applied. `now` is when the facts were gathered.
+/// All findings, including those of the selection, most severe first, with `accept` applied. `now` is when the facts
+/// were read.
 pub fn check(plan: &Plan, facts: &Facts, now: Timestamp) -> Vec<Finding> {
     let context = Context { plan, facts, now };
     let mut findings = facts.selection.findings.clone();

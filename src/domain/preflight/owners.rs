@@ -1,4 +1,5 @@
-//! Who else writes here: controllers, Terraform, CloudFormation, as far as tags tell.
+//! Reports other tools that write to the plan's resources (controllers, Terraform, CloudFormation), as far as tags
+//! tell.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +11,7 @@ use crate::domain::elb::balancer::Tags;
 use crate::domain::elb::owners;
 use crate::domain::traffic::Tool;
 
-/// Something with tags: what it is, and its tags.
+/// A resource's name and its tags.
 type Tagged<'a> = (String, &'a Tags);
 
 pub(super) fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
@@ -47,19 +48,20 @@ fn controllers(things: &[Tagged<'_>], findings: &mut Vec<Finding>) {
     }
     for (tag, owned) in by_tag {
         let message = format!("a load balancer controller owns {} (tag {tag})", list(&owned));
-        let help = "it puts its own weights back and deletes rules that it does not know, at the latest at its next resync. Move the traffic on a load \
-                    balancer that no Ingress, Service or Gateway owns, with TargetGroupBindings; or remove the tag if it is left over from a deleted one";
+        let help = "it restores its own weights and deletes rules that it does not know, at its next resync at the \
+            latest. Use a load balancer that no Ingress, Service or Gateway owns, with TargetGroupBindings; or remove \
+            the tag if it is left over from a deleted owner";
         findings.push(finding(Code::CUT060, owned[0], message, help));
     }
 }
 
-const CLOUDFORMATION: &str = "an update of that stack that touches a listener or rule puts the template's weights back. Hold its updates until the \
-    cutover is over (a stack policy that denies Update:Modify on them does it), write the new weights into the template at the end, and accept this \
-    finding in the plan";
+const CLOUDFORMATION: &str = "an update of that stack that changes a listener or rule restores the weights of the \
+    template. Block its updates until the cutover is finished (for example, with a stack policy that denies \
+    Update:Modify on them), write the new weights into the template at the end, and accept this finding in the plan";
 
 fn terraform() -> String {
     format!(
-        "its next apply puts the weights of the code back. Before the cutover, apply:\n{IGNORE_CHANGES}\n\
+        "its next apply restores the weights in the code. Before the cutover, apply:\n{IGNORE_CHANGES}\n\
          Then accept this finding in the plan, and write the new weights into the code at the end"
     )
 }

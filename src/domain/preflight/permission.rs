@@ -1,6 +1,7 @@
-//! What a refusal asks for: both APIs name the missing permission, and this says what to add, and where it is written down as a whole.
+//! Explains a refusal: AWS and Kubernetes name the missing permission, and this adds what to grant, and where the
+//! complete list is.
 
-/// The refusal's own words, and what to add, if it names what is missing.
+/// The text of the refusal, followed by what to grant, if it names the missing permission.
 pub fn explained(refusal: &str) -> String {
     match missing(refusal) {
         Some(add) => format!("{refusal}; add {add}"),
@@ -54,7 +55,8 @@ mod tests {
                 "the verb `list` on `targetgroupbindings.elbv2.k8s.aws` to a ClusterRole",
             ),
             (
-                "AccessDenied: User: arn:aws:iam::123456789012:user/ci is not authorized to perform: elasticloadbalancing:ModifyRule on resource: arn:x because no identity-based policy allows it",
+                "AccessDenied: User: arn:aws:iam::123456789012:user/ci is not authorized to perform: \
+                 elasticloadbalancing:ModifyRule on resource: arn:x because no identity-based policy allows it",
                 "the action `elasticloadbalancing:ModifyRule` to the caller's policy",
             ),
         ] {

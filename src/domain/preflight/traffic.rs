@@ -1,4 +1,5 @@
-//! What the listeners do with the traffic: stickiness, weights that cannot be spelled, rules that stay behind.
+//! Checks how the listeners handle the traffic: stickiness, shares that weights cannot express, rules that the plan
+//! does not move.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -42,22 +43,27 @@ fn group_stickiness(context: &Context<'_>, findings: &mut Vec<Finding>) {
     );
     let back = match context.plan.strategy.rollback_stickiness {
         RollbackStickiness::Break => {
-            "an automatic rollback drops the new group from those actions, so that cookies stop working"
+            "an automatic rollback detaches the new target group from those routes, so that its cookies lose their \
+             effect"
         }
         RollbackStickiness::Keep => {
-            "a rollback leaves the new group attached, and clients with a cookie stay on it that long"
+            "a rollback leaves the new target group attached, and clients with a cookie stay on it for that time"
         }
     };
     findings.push(finding(
         Code::CUT042,
         "stickiness",
         message,
-        format!("weights move new clients only: real shares lag, and the old group must live that long after 100 %. As planned, {back}. Accept this in the plan, or turn stickiness off first"),
+        format!(
+            "weights apply to new clients only: real shares lag behind, and the old target group must stay for \
+            that time after 100 %. With this plan, {back}. Accept this finding in the plan, or turn off stickiness \
+            first"
+        ),
     ));
     last_pause(context, longest, findings);
 }
 
-/// The pauses after the last share step.
+/// Checks the pauses after the last share step.
 fn last_pause(context: &Context<'_>, longest: Duration, findings: &mut Vec<Finding>) {
     let steps = &context.plan.strategy.steps;
     let after = steps.iter().rev().take_while(|s| !matches!(s.kind, StepKind::Shares(_)));
@@ -71,7 +77,7 @@ fn last_pause(context: &Context<'_>, longest: Duration, findings: &mut Vec<Findi
     }
     if bake < longest {
         let message = format!(
-            "after the last share the plan bakes {}, and clients may stay with the old group for {}",
+            "after the last share step the plan bakes for {}, but clients may stay with the old target group for {}",
             duration::show(bake),
             duration::show(longest)
         );
@@ -99,12 +105,13 @@ fn target_stickiness(context: &Context<'_>, findings: &mut Vec<Finding>) {
     }
     let names: Vec<&str> = sticky.iter().map(|a| context.facts.selection.group_name(a)).collect();
     let message = format!(
-        "{} has target stickiness, and these actions have no group stickiness: {}",
+        "{} has target stickiness, but these routes have no group stickiness: {}",
         names.join(", "),
         list(&labels)
     );
-    let help = "AWS refuses several groups in an action where one has target stickiness and the action has none: turn group stickiness on in those \
-                actions, or target stickiness off in those groups";
+    let help = "AWS refuses several target groups in an action if one of them has target stickiness and the action \
+        has no group stickiness: turn on group stickiness in those actions, or turn off target stickiness in those \
+        groups";
     findings.push(finding(Code::CUT070, names[0], message, help));
 }
 
@@ -120,7 +127,7 @@ fn spelling(context: &Context<'_>, findings: &mut Vec<Finding>) {
         let Some(split) = selected.route.forwards() else { continue };
         for (step, shares) in share_steps(context) {
             match shares::spell(split, &selected.managed(), shares, LIMITS) {
-                // Said by a code of its own.
+                // A separate code reports this.
                 Ok(_) | Err(Imprecise::TooManyMembers(..)) => {}
                 Err(why) => wrong.entry((step, why.to_string())).or_default().push(selected.route.label()),
             }
@@ -128,12 +135,14 @@ fn spelling(context: &Context<'_>, findings: &mut Vec<Finding>) {
     }
     for ((step, why), labels) in wrong {
         let message = format!("step {step} on {}: {why}", list(&labels));
-        let help = "other groups of the action must keep their share of the whole: choose another share, or simplify the weights of the other groups first";
+        let help = "the other target groups of the route must keep their share. Choose another share, or simplify \
+            their weights first";
         findings.push(finding(Code::CUT087, &labels[0], message, help));
     }
 }
 
-/// Rules that forward to groups of the old cluster that the plan does not name: they stay when it goes.
+/// Reports rules that forward to groups of the old cluster that the plan does not name: the plan does not move their
+/// traffic.
 fn left_behind(context: &Context<'_>, findings: &mut Vec<Finding>) {
     let from = context.plan.strategy.from.as_str();
     let mut by_group: BTreeMap<&str, Vec<String>> = BTreeMap::new();
@@ -149,13 +158,17 @@ fn left_behind(context: &Context<'_>, findings: &mut Vec<Finding>) {
     }
     for (arn, labels) in by_group {
         let name = short_name(arn);
-        let message = format!("{} forward to {name}, which is cluster {from}'s too and not in the plan", list(&labels));
-        let help = format!("that traffic stays on {from}: add its workload to the plan, or move it before {from} goes");
+        let message = format!(
+            "these routes forward to {name}, which also belongs to cluster {from} but is not in the plan: {}",
+            list(&labels)
+        );
+        let help =
+            format!("that traffic stays on {from}: add its workload to the plan, or move it before you retire {from}");
         findings.push(finding(Code::CUT086, name, message, help));
     }
 }
 
-/// Whether a binding of that cluster, or a tag that names it, says that a group is its own.
+/// Whether a group belongs to that cluster, by a binding of the cluster or by a tag with its name.
 fn is_of(context: &Context<'_>, cluster: &str, arn: &str) -> bool {
     let group = context.facts.attached.values().flatten().flatten().find(|g| g.arn == arn);
     let bindings = context.cluster(cluster).into_iter().flat_map(|c| c.bindings.iter().flatten());

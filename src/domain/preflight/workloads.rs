@@ -1,4 +1,4 @@
-//! What a workload has in its clusters: the Service, its port, its pods' readiness gates.
+//! Checks the objects of a workload in its clusters: the Service, its port, the readiness gates of its pods.
 
 use super::context::{Context, finding};
 use crate::base::finding::{Code, Finding, Severity};
@@ -7,7 +7,7 @@ use crate::domain::kubernetes::binding::Binding;
 use crate::domain::kubernetes::workload::WorkloadView;
 use crate::plan::model::{PortRef, ServiceRef, TargetType, Workload};
 
-/// Namespaces with this label get readiness gates into their pods.
+/// Label of namespaces whose pods get readiness gates.
 const INJECT: &str = "elbv2.k8s.aws/pod-readiness-gate-inject";
 
 pub(super) fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
@@ -54,7 +54,7 @@ fn exists(
     there
 }
 
-/// Gates are injected when a pod is made, for the bindings that are there then.
+/// Checks readiness gates, which are injected when a pod is created, for the bindings that exist at that time.
 fn readiness(
     context: &Context<'_>,
     workload: &Workload,
@@ -70,7 +70,8 @@ fn readiness(
     let kubectl = format!("kubectl{}", context.kubectl_context(cluster));
     if !labelled {
         let message = format!(
-            "namespace {} of cluster {cluster} injects no readiness gates: a deploy there goes on before its new pods are healthy targets",
+            "namespace {} of cluster {cluster} does not inject readiness gates: a rollout continues before its new \
+             pods are healthy targets",
             service.namespace
         );
         let help = format!("{kubectl} label namespace {} {INJECT}=enabled", service.namespace);
@@ -89,7 +90,7 @@ fn readiness(
             .filter(|p| ours.iter().any(|b| b.created.zip(p.created).is_some_and(|(b, p)| p < b)))
             .count();
         let why = if ours.is_empty() {
-            "their binding is not there yet".to_owned()
+            "their binding does not exist yet".to_owned()
         } else {
             format!("{} older than it", if older == 1 { "1 is".to_owned() } else { format!("{older} are") })
         };
@@ -105,7 +106,8 @@ fn readiness(
             .map(|o| format!("{kubectl} -n {} rollout restart {}/{}", service.namespace, o.kind.to_lowercase(), o.name))
             .collect();
         let help = format!(
-            "their readiness does not wait for the load balancer; after the binding exists, before traffic comes:\n{}",
+            "these pods become ready before the load balancer considers them healthy. After the binding exists and \
+             before traffic moves, run:\n{}",
             restarts.join("\n")
         );
         findings.push(finding(Code::CUT081, cluster, message, help));

@@ -14,8 +14,8 @@ use super::{ClusterName, Limits, Shares, Split};
 pub enum Imprecise {
     /// The closest weights are too far from the share.
     #[error(
-        "{cluster} would get {got} % instead of {wanted} %: no weights up to {max} come closer without changing the share of \
-         the target groups that are not in the plan"
+        "{cluster} would get {got} % instead of {wanted} %: no weights up to {max} come closer without changing the \
+         share of the target groups that are not in the plan"
     )]
     Off {
         /// The cluster whose share is off.
@@ -207,7 +207,8 @@ fn search<'a>(unit: &Unit, shares: &'a Shares, max: u16, fits: impl Fn(u64) -> b
     })
 }
 
-/// The weights of one total: each share's floor, at least 1 where the share is not 0, and the rest to where most is missing.
+/// The weights for one total: each share rounded down, at least 1 if the share is not 0; the remainder goes to the
+/// clusters that lack most.
 fn candidate<'a>(unit: &Unit, factor: u64, shares: &'a Shares, max: u16) -> Option<Candidate<'a>> {
     let total = unit.ours * factor;
     let mut weights: Vec<(&str, u32, u64)> = shares

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// The weight given to a lone member that has none, once others stand beside it.
+/// The weight that a lone member without a weight gets when other members are added.
 const LONE_WEIGHT: u16 = 100;
 
 /// The members of a route, in the order in which they were read. A route without members forwards nowhere.
@@ -19,20 +19,20 @@ pub struct Split {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Member {
-    /// The vendor's id of it.
+    /// The id that its vendor assigned.
     pub id: String,
-    /// In the balancer's own unit; may be absent on a lone member, where it means nothing.
+    /// Weight in the balancer's own unit. May be absent on a lone member, where it has no effect.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub weight: Option<u16>,
 }
 
-/// What a balancer takes.
+/// The limits of a balancer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Limits {
-    /// The largest weight of a member.
+    /// Maximum weight of a member.
     pub max_weight: u16,
-    /// The most members that a route may have.
+    /// Maximum number of members of a route.
     pub max_members: usize,
 }
 
@@ -49,7 +49,7 @@ impl Split {
         self.members.iter().map(|m| &m.id)
     }
 
-    /// The weight of a member, a lone one's being 1 whatever it says; `None` where it is not attached.
+    /// The weight of a member, 1 for a lone member whatever its weight; `None` if it is not attached.
     pub fn weight(&self, id: &str) -> Option<u16> {
         let member = self.members.iter().find(|m| m.id == id)?;
         if self.members.len() == 1 { Some(1) } else { Some(member.weight.unwrap_or(0)) }
@@ -67,14 +67,15 @@ impl Split {
         weights(self) == weights(other)
     }
 
-    /// Adds the members that are missing, at weight 0. A lone member's weight becomes explicit (its own, or 100), so that it goes on
-    /// carrying everything.
+    /// Adds the missing members at weight 0. The weight of a lone member becomes explicit (its own, or 100), so that it
+    /// continues to carry all traffic.
     #[must_use]
     pub fn attach(&self, ids: &[&str]) -> Self {
         self.rewrite(ids.iter().copied(), &self.weights())
     }
 
-    /// Drops members. `None` where what remains would carry nothing: a lone member at weight 0 would suddenly carry everything.
+    /// Removes members. `None` if the remaining members would carry no weight: a lone member at weight 0 would suddenly
+    /// carry all traffic.
     pub fn detach(&self, ids: &[&str]) -> Option<Self> {
         let left: u64 = self.weights().iter().filter(|(id, _)| !ids.contains(id)).map(|(_, w)| w).sum();
         let mut kept = self.clone();
@@ -82,7 +83,7 @@ impl Split {
         (left > 0).then_some(kept)
     }
 
-    /// Weights as they act: a lone member always carries everything, whatever its weight says.
+    /// Effective weights: a lone member always carries all traffic, whatever its weight.
     pub(super) fn weights(&self) -> BTreeMap<&str, u64> {
         let lone = self.members.len() == 1;
         let act = |m: &Member| match m.weight.unwrap_or(0) {
@@ -92,7 +93,7 @@ impl Split {
         self.members.iter().map(|m| (m.id.as_str(), act(m))).collect()
     }
 
-    /// These weights, 0 for those that are not named; members that are missing are appended.
+    /// This split with these weights; 0 for members without a weight here. Missing members are appended.
     pub(super) fn rewrite<'a>(&self, ensure: impl Iterator<Item = &'a str>, weights: &BTreeMap<&str, u64>) -> Self {
         let mut set = self.clone();
         for id in ensure {

@@ -1,4 +1,4 @@
-//! What can go wrong with the store, as values that the engine can tell apart and hold.
+//! Errors of the store, as values that the engine can distinguish and store.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -6,63 +6,64 @@ use std::path::Path;
 use crate::domain::run::journal::Corrupt;
 use crate::port::store::{Holder, emergency};
 
-/// Why the store did not do what was asked.
+/// Why an operation of the store failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
     /// No such run.
     #[error("no run `{run}` in {place}")]
     NoSuchRun {
-        /// What was asked for.
+        /// The run that was asked for.
         run: String,
-        /// Where it was looked for.
+        /// Where it was searched.
         place: String,
     },
-    /// The run exists already.
-    #[error("the run `{0}` exists already")]
+    /// The run already exists.
+    #[error("the run `{0}` already exists")]
     Exists(String),
-    /// The journal must not be believed.
+    /// The journal is damaged and must not be used.
     #[error(
-        "the journal {path} is damaged, line {line}: {why}\nIt is not used. To put the traffic back without it:\n  {emergency}"
+        "the journal {path} is damaged, line {line}: {why}\nIt is not used. To restore the traffic without it:\n  \
+         {emergency}"
     )]
     Corrupt {
-        /// The journal's place.
+        /// The journal's location.
         path: String,
-        /// The first bad line, from 1.
+        /// The first damaged line, from 1.
         line: usize,
-        /// What is wrong there.
+        /// What is wrong with that line.
         why: String,
-        /// The command that puts the traffic back without a journal, with names where the intact part has them.
+        /// The command that restores the traffic without a journal, with the names that the intact part contains.
         emergency: String,
     },
-    /// The disk, or the quota on it, is full.
+    /// The disk is full, or its quota is reached.
     #[error("no space left for {0}")]
     Full(String),
     /// Another process is writing this journal.
     #[error("{0} is being written by another process")]
     Busy(String),
-    /// Neither `--state-dir`, `XDG_STATE_HOME` nor `HOME` says where state lives.
-    #[error("no place for state: set --state-dir, XDG_STATE_HOME or HOME")]
+    /// None of `--state-dir`, `XDG_STATE_HOME` and `HOME` is set.
+    #[error("no location for state: set --state-dir, XDG_STATE_HOME or HOME")]
     NoPlace,
-    /// The shared place cannot be reached, or refuses. A local one never stands in for it.
+    /// The shared store cannot be reached, or refuses. Local state is never used instead.
     #[error("the shared state in {place} cannot be used: {why}")]
     Unusable {
         /// The namespace and the cluster.
         place: String,
-        /// Why.
+        /// The reason.
         why: String,
     },
-    /// Any other trouble with a file.
+    /// Any other failure of a file operation.
     #[error("{path}: {message}")]
     Io {
         /// The file.
         path: String,
-        /// What the system said.
+        /// The system's message.
         message: String,
     },
 }
 
 impl StoreError {
-    /// What the system said about a file; a full disk is told apart.
+    /// Wraps a file error; a full disk has a variant of its own.
     pub fn io(path: &Path, error: &std::io::Error) -> Self {
         let path = path.display().to_string();
         match error.kind() {
@@ -71,19 +72,22 @@ impl StoreError {
         }
     }
 
-    /// A journal that must not be believed, with the emergency command that its intact part allows.
+    /// A damaged journal, with the emergency command that its intact part allows.
     pub fn corrupt(path: String, corrupt: &Corrupt) -> Self {
         Self::Corrupt { path, line: corrupt.line, why: corrupt.why.to_string(), emergency: emergency(&corrupt.prefix) }
     }
 }
 
-/// Why a lock was not taken.
+/// Why a lock was not acquired.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LockError {
-    /// Someone has it.
-    #[error("{} on {} (process {}) holds the lock since {} for the run {}", .0.owner, .0.host, .0.pid, .0.since, .0.run)]
+    /// Another process holds it.
+    #[error(
+        "{} on {} (process {}) holds the lock since {} for the run {}",
+        .0.owner, .0.host, .0.pid, .0.since, .0.run
+    )]
     HeldBy(Box<Holder>),
-    /// The lock file cannot be made or read.
+    /// The lock file cannot be created or read.
     #[error("lock: {0}")]
     Io(StoreError),
 }

@@ -1,6 +1,7 @@
-//! The store: where runs live. A journal for each run, requests to the process that runs it, its sign of life, and the locks.
+//! The store of runs: for each run a journal, requests to the process that drives it, its heartbeat, and the locks.
 //!
-//! What the records mean is none of the store's business; that they are on disk, whole and in order, is.
+//! The store does not interpret records; it guarantees that they are durable, complete and in order. Do not add
+//! decisions about runs.
 
 mod error;
 mod summary;
@@ -19,114 +20,120 @@ pub use self::error::{LockError, StoreError};
 pub use self::summary::{RunSummary, emergency};
 use crate::domain::run::event::{Event, Ramp, Record, RequestKind, ResumeMode};
 
-/// A place for runs. One process at a time writes a run's journal; any process may read it and leave requests.
+/// A store of runs. One process at a time writes a run's journal; any process may read it and leave requests.
 #[async_trait]
 pub trait Store: Send + Sync {
-    /// Where it is, for messages.
+    /// Its location, for messages.
     fn place(&self) -> String;
-    /// Whether what it keeps outlives this process.
+    /// Whether its contents outlive this process.
     fn lasts(&self) -> bool;
-    /// Makes an empty run. [`StoreError::Exists`] if it is there.
+    /// Creates an empty run. [`StoreError::Exists`] if it exists.
     async fn create(&self, run: &str) -> Result<(), StoreError>;
-    /// Adds a record, numbered after the last. It is durable when this returns; after an error it is not part of the journal, or as good as never acted on.
-    /// What a crash left incomplete at the end is cut off first.
+    /// Appends a record, numbered after the last one. It is durable when this returns; after an error it is not part of
+    /// the journal, and nobody acts on it. An incomplete record at the end, from a crash, is removed first.
     async fn append(&self, run: &str, time: Timestamp, event: &Event) -> Result<Record, StoreError>;
-    /// The records, without an incomplete last one. Shared, because there may be ten thousand, and a verb looks at them several times.
+    /// The records, without an incomplete last one. They are shared, because there may be ten thousand and a command
+    /// reads them several times.
     async fn read(&self, run: &str) -> Result<Arc<Vec<Record>>, StoreError>;
-    /// Every run with at least one record, newest first. A damaged journal is listed as such.
+    /// Every run with at least one record, newest first. A damaged journal is listed as damaged.
     async fn runs(&self) -> Result<Vec<RunSummary>, StoreError>;
 
     /// The run with this id, or the runs of the plan with this name, newest first.
     async fn find(&self, reference: &str) -> Result<Vec<RunSummary>, StoreError>;
 
-    /// Leaves a durable request for whoever runs this run.
+    /// Stores a durable request to the process that drives this run.
     async fn put_request(&self, run: &str, request: &Request) -> Result<(), StoreError>;
-    /// The requests in the order in which they were left, each with the name under which [`Store::drop_request`] removes it.
-    /// What cannot be read is set aside and does not hold up the others.
+    /// The requests in the order in which they were stored, each with the name for [`Store::drop_request`]. An
+    /// unreadable request is moved aside and does not block the others.
     async fn requests(&self, run: &str) -> Result<Vec<(String, Request)>, StoreError>;
-    /// Removes a request that was dealt with (journalled, so that a crash neither loses nor repeats it). One that is gone already is no error.
+    /// Removes a request that was handled (and journalled, so that a crash neither loses nor repeats it). No error if
+    /// it is already gone.
     async fn drop_request(&self, run: &str, name: &str) -> Result<(), StoreError>;
 
-    /// Replaces the sign of life of the process that runs this run. Not durable: it means nothing after a crash.
+    /// Replaces the heartbeat of the process that drives this run. Not durable: a heartbeat has no meaning after a
+    /// crash.
     async fn put_look(&self, run: &str, look: &Look) -> Result<(), StoreError>;
-    /// The last sign of life.
+    /// The last heartbeat.
     async fn look(&self, run: &str) -> Option<Look>;
 
-    /// Keeps a run's break-glass script beside its journal, for its owner to run; the command that does, or `None` where nobody could run it from.
+    /// Stores a run's break-glass script beside its journal. Returns the command that runs it, or `None` if it cannot
+    /// be run from there.
     async fn put_script(&self, run: &str, text: &str) -> Result<Option<String>, StoreError>;
 
-    /// Takes the locks of these load balancers (ARNs), all or none, for as long as the returned value lives.
+    /// Acquires the locks of these load balancers (ARNs), all or none. They are held until the returned value is
+    /// dropped.
     async fn lock(&self, load_balancers: &[String], holder: &Holder) -> Result<Held, LockError>;
-    /// The same, from whoever has them: the loser's [`Held::check`] then names us.
+    /// Takes over the locks of these load balancers (ARNs) from their owners. The previous owner's [`Held::check`] then
+    /// names the new one.
     async fn take_over(&self, load_balancers: &[String], holder: &Holder) -> Result<Held, LockError>;
-    /// The live process that holds a lock for this run; a dead process holds none.
+    /// The live process that holds a lock for this run. Locks of dead processes do not count.
     async fn holder(&self, run: &str) -> Option<Holder>;
 }
 
-/// What a person asks of the process that runs a run.
+/// An operator request to the process that drives a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "request", rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
 pub enum Request {
-    /// Raise nothing more.
+    /// Raise no further share.
     Pause {
-        /// By whom.
+        /// Who asks.
         by: String,
         /// Why.
         reason: String,
     },
-    /// Go on.
+    /// Continue.
     Resume {
-        /// By whom.
+        /// Who asks.
         by: String,
-        /// What is done about drift.
+        /// How to handle drift.
         mode: ResumeMode,
     },
-    /// Approve the approval step that is waited for.
+    /// Approve the approval step that the run waits for.
     Approve {
-        /// By whom.
+        /// Who asks.
         by: String,
     },
     /// End the current pause early.
     Promote {
-        /// By whom.
+        /// Who asks.
         by: String,
-        /// Every pause of the run.
+        /// Whether to end all pauses of the run.
         full: bool,
     },
-    /// Put the traffic back and end the run.
+    /// Restore the traffic and end the run.
     Abort {
-        /// By whom.
+        /// Who asks.
         by: String,
-        /// To the shares of this earlier step, from 1; `None`: to the original ones.
+        /// Return to the shares of this earlier step, from 1; `None`: to the original shares.
         to_step: Option<usize>,
     },
-    /// Put the traffic back.
+    /// Restore the traffic.
     Rollback {
-        /// By whom.
+        /// Who asks.
         by: String,
-        /// Even onto a route whose way back has no healthy target.
+        /// Whether to include routes whose way back has no healthy target.
         force: bool,
     },
-    /// Take the old groups out of the actions of a run that is over.
+    /// Detach the old target groups from the routes of a finished run.
     Detach {
-        /// By whom.
+        /// Who asks.
         by: String,
-        /// The old cluster's bindings, too.
+        /// Whether to delete the old cluster's bindings, too.
         bindings: bool,
     },
-    /// Put the traffic back in parts.
+    /// Restore the traffic in stages.
     Ramp {
-        /// By whom.
+        /// Who asks.
         by: String,
-        /// Even onto a route whose way back has no healthy target.
+        /// Whether to include routes whose way back has no healthy target.
         force: bool,
-        /// The parts.
+        /// The stages.
         ramp: Ramp,
     },
 }
 
 impl Request {
-    /// What is asked.
+    /// The kind of the request.
     pub fn kind(&self) -> RequestKind {
         match self {
             Self::Pause { .. } => RequestKind::Pause,
@@ -140,7 +147,7 @@ impl Request {
     }
 }
 
-/// A sign of life.
+/// The heartbeat of the process that drives a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Look {
@@ -150,21 +157,22 @@ pub struct Look {
     pub host: String,
     /// Process id.
     pub pid: u32,
-    /// When it last looked at the traffic.
+    /// When it last observed the traffic.
     pub at: Timestamp,
-    /// Whether it goes on looking; `false`: it left, and the run is unguarded since `at`.
+    /// Whether it continues to observe; `false`: it exited, and the run is unguarded since `at`.
     pub watching: bool,
     /// What it is doing, in words.
     pub message: String,
-    /// When it last saw every route as its journal says, and the marker in place: the ground for a rollback's first writes without a read.
+    /// When it last saw every route as journalled and the marker present. A rollback's first writes may rely on it
+    /// instead of a read.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub seen: Option<Timestamp>,
-    /// Seconds from one of its looks to the next, as AWS lets it.
+    /// Seconds between its observations, as the API's rate allows.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub every: Option<u64>,
 }
 
-/// Who has a lock.
+/// The owner of a lock.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Holder {
@@ -180,36 +188,37 @@ pub struct Holder {
     pub run: String,
 }
 
-/// Locks that are held, as the place where they are keeps them.
+/// The store's side of held locks.
 #[async_trait]
 pub trait Lock: Send + Sync {
-    /// Who took one of them over, as far as is known.
+    /// The process that took over one of them, if known.
     fn usurper(&self) -> Option<Holder>;
-    /// Why they may be somebody else's within `need` from now, though nobody else is known to have one: they could not be renewed for too long.
-    /// A lock of this machine does not lapse.
+    /// Why the locks may expire within `need` from now, although no other owner is known: they could not be renewed for
+    /// too long. Local locks do not expire.
     fn lapsed(&self, need: Duration) -> Option<String>;
-    /// Asks the place whether they are ours, now; whether it said so. Afterwards the other two say what came of it. Bounded.
+    /// Asks the store whether the locks are still held, and returns whether it answered. Afterwards the other two
+    /// methods use the answer. Takes a bounded time.
     async fn confirm(&self) -> bool;
-    /// Frees those that are ours.
+    /// Releases the locks that are still held.
     async fn release(&self);
 }
 
-/// Locks that are held until this is released, or dropped. Where they are somewhere else, dropping them is a best effort: the process may be over before
-/// the place hears of it, and then they lapse.
+/// Locks that are held until released or dropped. For a remote store, dropping is best effort: the process may exit
+/// before the store is informed; then the locks expire.
 pub struct Held(Box<dyn Lock>);
 
 impl Held {
-    /// Over the locks of a place.
+    /// Wraps the locks of a store.
     pub fn new(lock: impl Lock + 'static) -> Self {
         Self(Box::new(lock))
     }
 
-    /// No lock at all, which nobody can take over.
+    /// No lock, for callers that need none; nobody can take it over.
     pub fn nothing() -> Self {
         Self::new(Nothing)
     }
 
-    /// Whether all of them are still ours, as far as is known; the error names who took one over.
+    /// Whether all locks are still held, as far as known. The error names the process that took one over.
     pub fn check(&self) -> Result<(), LockError> {
         self.0.usurper().map_or(Ok(()), |holder| Err(LockError::HeldBy(Box::new(holder))))
     }
@@ -224,7 +233,7 @@ impl Held {
         self.0.confirm().await
     }
 
-    /// Frees them now. [`Held::check`] finds nobody afterwards.
+    /// Releases the locks now. [`Held::check`] succeeds afterwards.
     pub async fn release(&self) {
         self.0.release().await;
     }
@@ -255,23 +264,24 @@ impl Lock for Nothing {
     async fn release(&self) {}
 }
 
-/// Those of these runs that a reference means, in their order: the one with this id, else those of the plan with this name.
+/// The runs that a reference names, in their order: the run with this id, else the runs of the plan with this name.
 pub fn meant(runs: Vec<RunSummary>, reference: &str) -> Vec<RunSummary> {
     let by_id: Vec<_> = runs.iter().filter(|r| r.id == reference).cloned().collect();
     if by_id.is_empty() { runs.into_iter().filter(|r| r.plan == reference).collect() } else { by_id }
 }
 
-/// An id for a new run, such as `alpha-webapp-20261120-210305-k3f9`: sorts by time within a plan, and is safe as a folder's name.
+/// A new run's id, such as `alpha-webapp-20261120-210305-k3f9`. Ids of one plan sort by time and are safe as folder
+/// names.
 pub fn run_id(plan: &str, now: Timestamp, rng: &mut fastrand::Rng) -> String {
     let plan: String =
         plan.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).take(63).collect();
     let time = now.to_zoned(TimeZone::UTC).strftime("%Y%m%d-%H%M%S").to_string();
-    // Without vowels and look-alikes: it is read aloud, and must not spell words.
+    // Without vowels and similar characters: the id is read aloud and must not form words.
     let random: String = (0..4).map(|_| char::from(b"bcdfghjkmnpqrstvwxz23456789"[rng.usize(..27)])).collect();
     format!("{plan}-{time}-{random}")
 }
 
-/// Whether an id is one of a run of this plan, as [`run_id`] makes them.
+/// Whether an id is one that [`run_id`] made for this plan.
 pub fn is_of(id: &str, plan: &str) -> bool {
     let Some((begun, _random)) = id.strip_prefix(plan).and_then(|rest| rest.rsplit_once('-')) else { return false };
     DateTime::strptime("-%Y%m%d-%H%M%S", begun).is_ok()

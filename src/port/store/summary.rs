@@ -1,4 +1,4 @@
-//! What a journal says about its run at a glance: for lists, for finding a run by its plan's name, and for the emergency command.
+//! A short summary of a run's journal: for lists, for finding a run by its plan's name, and for the emergency command.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,30 +8,31 @@ use serde::{Deserialize, Serialize};
 use crate::domain::elb::arn;
 use crate::domain::run::event::{Event, Outcome, Record, Started, Stop};
 
-/// A run at a glance.
+/// A summary of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RunSummary {
     /// Its id.
     pub id: String,
-    /// The plan's name; empty where a damaged journal does not tell.
+    /// The plan's name; empty if a damaged journal does not contain it.
     pub plan: String,
-    /// When it began; `None` where a damaged journal does not tell.
+    /// When it began; `None` if a damaged journal does not contain it.
     pub started: Option<Timestamp>,
     /// When the last record was written.
     pub last: Option<Timestamp>,
-    /// How it ended; `None`: unfinished. A rollback or `finalize --detach` of a finished run makes it unfinished until that ends.
+    /// How it ended; `None`: unfinished. A rollback or `finalize --detach` of a finished run makes it unfinished again
+    /// until that ends.
     pub finished: Option<Outcome>,
-    /// Why the last process left it; `None`: one has it in hand, or died.
+    /// Why the last process stopped driving it; `None`: a process is driving it, or died.
     pub stopped: Option<Stop>,
     /// ARNs of its load balancers.
     pub load_balancers: Vec<String>,
-    /// Why its journal is not to be believed; then the rest is what the intact part says.
+    /// Why its journal is damaged; the other fields then contain what the intact part says.
     pub damaged: Option<String>,
 }
 
 impl RunSummary {
-    /// Folds a journal's records.
+    /// Summarizes a journal's records.
     pub fn of(id: &str, records: &[Record]) -> Self {
         let mut run = Self {
             id: id.to_owned(),
@@ -49,7 +50,7 @@ impl RunSummary {
         run
     }
 
-    /// Folds the record after those that it knows.
+    /// Adds a record that follows those already summarized.
     pub fn add(&mut self, record: &Record) {
         self.started = self.started.or(Some(record.time));
         self.last = Some(record.time);
@@ -73,9 +74,10 @@ impl RunSummary {
     }
 }
 
-/// The command that puts the traffic back without a journal, with the names that the records know.
+/// The command that restores the traffic without a journal, with the names in the records.
 ///
-/// One line for each load balancer; several groups are joined by commas. Placeholders stand where the records do not tell.
+/// One line per load balancer; several groups are joined by commas. Contains placeholders if the records lack the
+/// names.
 pub fn emergency(records: &[Record]) -> String {
     let started = records.iter().find_map(|r| match &r.event {
         Event::Started(started) => Some(started.as_ref()),
@@ -89,7 +91,7 @@ pub fn emergency(records: &[Record]) -> String {
     }
 }
 
-/// Empty where the start does not say which groups had the traffic, or not the same on every route.
+/// Empty if the start does not say which groups had the traffic, or if the routes differ in that.
 fn commands(started: &Started) -> Vec<String> {
     let mut groups: BTreeMap<&str, [BTreeSet<&str>; 2]> = BTreeMap::new();
     for route in &started.routes {

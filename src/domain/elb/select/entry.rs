@@ -211,11 +211,10 @@ impl Wanted<'_> {
                 "the plan selects {found} routes of {}, but `expect` is {expect}",
                 self.resolved.load_balancer.name
             );
-            selection.findings.push(
-                Finding::new(Code::CUT046, self.workload, message).help(
-                    "read the skipped routes and their reasons below; someone may have added or removed a rule. Then correct the plan or `expect`",
-                ),
-            );
+            selection.findings.push(Finding::new(Code::CUT046, self.workload, message).help(
+                "read the skipped routes and their reasons below; someone may have added or removed a rule. Then \
+                     correct the plan or `expect`",
+            ));
         }
     }
 
@@ -243,7 +242,10 @@ impl Wanted<'_> {
             carried(to)
         );
         Finding::new(Code::CUT048, self.workload, message).help(if carried(to) > 0 {
-            format!("are `from` and `to` swapped? The traffic is on {to}. To move it to {from}, write `from: {to}` and `to: {from}`")
+            format!(
+                "are `from` and `to` swapped? The traffic is on {to}. To move it to {from}, write `from: {to}` \
+                and `to: {from}`"
+            )
         } else {
             "check the names of the load balancer, its listeners and the target groups".to_owned()
         })
@@ -270,7 +272,9 @@ impl Wanted<'_> {
                 labels.join(", ")
             );
             selection.findings.push(Finding::new(Code::CUT049, self.workload, message).help(
-                "if a run of this plan was stopped, continue with `cutover resume` or `cutover rollback`; to begin at a later step, use `cutover run --from-step N`; otherwise restore the shares with which the plan starts",
+                "if a run of this plan was stopped, continue with `cutover resume` or `cutover rollback`; to begin at \
+                 a later step, use `cutover run --from-step N`; otherwise restore the shares with which the plan \
+                 starts",
             ));
         }
     }

@@ -64,7 +64,8 @@ fn claim(selection: &mut Selection, workload: &Workload, cluster: &str, group: &
                 group.name, other.cluster, other.workload, workload.name
             );
             selection.findings.push(Finding::new(Code::CUT051, &group.name, message).help(
-                "use a separate target group for each cluster of each workload; clusters that share a target group deregister each other's targets",
+                "use a separate target group for each cluster of each workload; clusters that share a target group \
+                 deregister each other's targets",
             ));
         }
         return;
@@ -88,13 +89,17 @@ impl Problem {
     fn finding(self, code: Code, subject: &str, what: &str, region: &str) -> Finding {
         match self {
             Self::None(selector) | Self::Unreadable(selector, Unreadable::NotFound(_)) => {
-                Finding::new(code, subject, format!("no {what} matches `{selector}` in {region}"))
-                    .help(format!("check the spelling; `cutover status --load-balancer NAME` lists what a load balancer has. A {what} is selected by name, ARN or `tag:KEY=VALUE`"))
+                Finding::new(code, subject, format!("no {what} matches `{selector}` in {region}")).help(format!(
+                    "check the spelling; `cutover status --load-balancer NAME` lists what a load \
+                        balancer has. A {what} is selected by name, ARN or `tag:KEY=VALUE`"
+                ))
             }
-            Self::Several(selector, names) => {
-                Finding::new(code, subject, format!("`{selector}` matches {} {what}s: {}", names.len(), names.join(", ")))
-                    .help("use the ARN or add tags: a selector must match exactly one resource")
-            }
+            Self::Several(selector, names) => Finding::new(
+                code,
+                subject,
+                format!("`{selector}` matches {} {what}s: {}", names.len(), names.join(", ")),
+            )
+            .help("use the ARN or add tags: a selector must match exactly one resource"),
             Self::Unreadable(selector, why) => unreadable(subject, &format!("{what} `{selector}`"), &why),
         }
     }
@@ -104,13 +109,21 @@ impl Problem {
 pub fn unreadable(subject: &str, what: &str, why: &Unreadable) -> Finding {
     match why {
         Unreadable::Unrepresentable(element) => {
-            Finding::new(Code::CUT053, subject, format!("{what}: this build does not know {element}"))
-                .help("writing the action back would remove that element, so nothing is written. Use a newer version of cutover, or remove the element")
+            Finding::new(Code::CUT053, subject, format!("{what}: this build does not know {element}")).help(
+                "writing the action back would remove that element, so nothing is written. Use a newer version \
+                    of cutover, or remove the element",
+            )
         }
         _ => Finding::new(Code::CUT052, subject, format!("{what} cannot be read: {why}")).help(match why {
-            Unreadable::Credentials(_) => "log in again (`aws sso login`, or renew the credentials of AWS_PROFILE), then repeat the command",
+            Unreadable::Credentials(_) => {
+                "log in again (`aws sso login`, or renew the credentials of AWS_PROFILE), \
+                then repeat the command"
+            }
             Unreadable::Denied(_) => "grant the Describe permissions that `cutover permissions PLAN` prints",
-            Unreadable::Throttled => "other callers in the account use up the API's rate limit; repeat the command in a minute",
+            Unreadable::Throttled => {
+                "other callers in the account use up the API's rate limit; repeat the command in \
+                a minute"
+            }
             _ => "repeat the command; if it fails again, check the network and AWS_ENDPOINT_URL",
         }),
     }

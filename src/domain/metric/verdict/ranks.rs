@@ -81,7 +81,8 @@ mod tests {
 
     #[test]
     fn the_distribution_is_exact() {
-        // All of ten above: 1 of 1024 ways. The usual table: a rank sum of 8 or less of ten has a probability of 0.0244.
+        // All of ten above zero: 1 of 1024 ways. Published table: a rank sum of at most 8 of ten has a probability of
+        // 0.0244.
         assert!((probability(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0]) - 1.0 / 1024.0).abs() < 1e-12);
         let eight = [-1.0, 2.0, 3.0, 4.0, 5.0, 6.0, -7.0, 8.0, 9.0, 10.0];
         assert!((probability(&eight) - 0.0244).abs() < 1e-4, "{}", probability(&eight));

@@ -1,4 +1,4 @@
-//! A good world has no findings; one mutation each gives exactly its code.
+//! Correct facts have no findings; each mutation causes exactly its own code.
 
 mod mutations;
 
@@ -124,7 +124,7 @@ fn cluster_of<'a>(facts: &'a mut Facts, cluster: &str) -> &'a mut ClusterFacts {
     facts.clusters.get_mut(cluster).unwrap_or_else(|| panic!("no cluster {cluster}"))
 }
 
-/// Takes the binding of a cluster away.
+/// Removes the binding of a cluster.
 fn unbound(facts: &mut Facts, cluster: &str) {
     cluster_of(facts, cluster).bindings = Ok(Vec::new());
 }
@@ -210,7 +210,7 @@ fn the_hpa_findings_name_the_step_the_numbers_and_the_patch() {
     assert!(
         findings[0]
             .message
-            .starts_with("step 4 (50 % to b) needs 10 healthy targets of webapp, and HPA webapp stops at 8"),
+            .starts_with("step 4 (50 % to b) needs 10 healthy targets of webapp, but HPA webapp allows at most 8"),
         "{findings:#?}"
     );
     let context = "kubectl --context arn:aws:eks:ap-northeast-2:123456789012:cluster/alpha-kr-";

@@ -1,10 +1,10 @@
-//! What can be wrong with a good world, each with the one code that says it.
+//! Everything that can be wrong with correct facts, each with the one code that reports it.
 
 use serde_json::json;
 
 use super::*;
 
-/// Makes one thing wrong.
+/// Breaks one thing.
 pub type Change = fn(&mut Plan, &mut Facts);
 
 pub const IDENTITY: &[(&str, Code, Change)] = &[
