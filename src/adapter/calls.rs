@@ -1,5 +1,6 @@
-//! What this process calls: each call of AWS, of a cluster, of a gate's source, as it was answered. Counted always, kept one by one only for whoever
-//! asked for that. Nothing of a request or an answer but its kind is in here.
+//! Counts the calls that this process makes to AWS, to clusters and to metric sources, by outcome; records them one by
+//! one only
+//! on demand. It stores no content of requests or answers, only their kind.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -20,7 +21,7 @@ use http::{Method, Request, Response};
 use jiff::Timestamp;
 use tower::{Layer, Service};
 
-/// How many calls are kept for whoever asked, at most; older ones go.
+/// Limit of recorded calls; older ones are dropped.
 const KEPT: usize = 4096;
 
 /// A call.
@@ -30,31 +31,31 @@ pub struct Call {
     pub service: String,
     /// `ModifyRule`, `list pods`, …
     pub operation: String,
-    /// How it was answered.
+    /// Its outcome.
     pub outcome: Outcome,
-    /// When it began.
+    /// When it started.
     pub began: Timestamp,
-    /// How long it took.
+    /// Its duration.
     pub took: Duration,
 }
 
-/// How a call was answered.
+/// Outcome of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Outcome {
-    /// With what was asked for.
+    /// A successful answer.
     Ok,
-    /// Not now.
+    /// Throttled.
     Throttled,
-    /// With no (4xx).
+    /// Refused (4xx).
     Refused,
-    /// With a failure of the other side (5xx).
+    /// A server error (5xx).
     Failed,
-    /// Not at all.
+    /// No answer.
     Unanswered,
 }
 
 impl Outcome {
-    /// As metrics and traces spell it.
+    /// The name in metrics and traces.
     pub fn word(self) -> &'static str {
         match self {
             Self::Ok => "ok",
@@ -65,7 +66,7 @@ impl Outcome {
         }
     }
 
-    /// By the status of an answer, if there was one.
+    /// The outcome for an HTTP status; `None`: no answer.
     pub fn of(status: Option<u16>) -> Self {
         match status {
             None => Self::Unanswered,
@@ -78,7 +79,7 @@ impl Outcome {
 }
 
 impl Call {
-    /// Whether it can have changed anything.
+    /// Whether the call is a write.
     pub fn writes(&self) -> bool {
         !["Describe", "Get", "List", "get ", "list ", "query", "probe"]
             .iter()
@@ -86,7 +87,7 @@ impl Call {
     }
 }
 
-/// How many calls there were, and how long they took.
+/// Number and duration of calls.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Counts {
     /// By service, operation and outcome.
@@ -112,29 +113,29 @@ pub fn counts() -> Counts {
     desk().counts.clone()
 }
 
-/// From now on calls are kept one by one.
+/// Starts recording single calls.
 pub fn keep() {
     desk().kept.get_or_insert_default();
 }
 
-/// Those kept since this was last asked.
+/// Returns the calls that were recorded since this function was last called.
 pub fn kept() -> Vec<Call> {
     desk().kept.as_mut().map(|kept| kept.drain(..).collect()).unwrap_or_default()
 }
 
-/// A call that is under way.
+/// A call in progress.
 pub struct Begun {
     at: Timestamp,
     since: Instant,
 }
 
 impl Begun {
-    /// Now.
+    /// Starts now.
     pub fn now() -> Self {
         Self { at: Timestamp::now(), since: Instant::now() }
     }
 
-    /// It is over.
+    /// Ends the call and counts it.
     pub fn over(&self, service: &str, operation: &str, outcome: Outcome) {
         let took = self.since.elapsed();
         let (service, operation) = (service.to_owned(), operation.to_owned());
@@ -151,7 +152,7 @@ impl Begun {
     }
 }
 
-/// Counts the calls of a client of the AWS SDK, each try of each.
+/// Counts the calls of an AWS SDK client, each attempt separately.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct OfAws;
 
@@ -189,7 +190,7 @@ impl Intercept for OfAws {
         if let (Some(begun), Some(what)) = (bag.load::<Begun>(), bag.load::<Metadata>()) {
             let answer = call.response();
             let outcome = match Outcome::of(answer.map(|a| a.status().as_u16())) {
-                // Of most services throttling is a 400, or a 503.
+                // Most services report throttling as 400 or 503.
                 Outcome::Refused | Outcome::Failed if answer.and_then(|a| a.body().bytes()).is_some_and(throttles) => {
                     Outcome::Throttled
                 }
@@ -218,7 +219,7 @@ impl<S> Layer<S> for OfKubernetes {
     }
 }
 
-/// See [`OfKubernetes`].
+/// The service of [`OfKubernetes`].
 #[derive(Debug, Clone)]
 pub struct Counted<S>(S);
 
@@ -252,7 +253,7 @@ where
     }
 }
 
-/// `list pods`, `patch targetgroupbindings`, in the API's own verbs.
+/// The name of a call, such as `list pods` or `patch targetgroupbindings`, with the API's verbs.
 fn operation(method: &Method, path: &str) -> String {
     let parts: Vec<&str> = path.split('/').filter(|p| !p.is_empty()).collect();
     let inside = match parts.first() {
@@ -280,7 +281,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_call_of_kubernetes_is_named_as_its_api_does() {
+    fn a_kubernetes_call_is_named_by_verb_and_resource() {
         let of = |method, path| operation(&method, path);
         assert_eq!(of(Method::GET, "/api/v1/namespaces/shop/pods"), "list pods");
         assert_eq!(of(Method::GET, "/api/v1/namespaces/kube-system"), "get namespaces");
@@ -294,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_told_by_its_status() {
+    fn an_outcome_follows_from_the_status() {
         let all = [Some(200), Some(404), Some(429), Some(503), None].map(Outcome::of).map(Outcome::word);
         assert_eq!(all, ["ok", "refused", "throttled", "failed", "unanswered"]);
         assert!(throttles(b"<Code>Throttling</Code>") && !throttles(b"<Code>AccessDenied</Code>"));

@@ -1,4 +1,4 @@
-//! Clocks: the system's, and the lab's, whose time runs faster or is virtual.
+//! Clocks: the system's, and the lab's, which runs faster or in virtual time.
 
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -10,15 +10,18 @@ use tokio::time::Instant;
 use crate::base::time::later;
 use crate::port::Clock;
 
-/// The machine's own clock, as it was when the process first looked, and from then on as time passes: where someone sets the machine's, or NTP
-/// does, a process does not follow. Set forward it would cut short whatever has to last, such as the settling of a step or the time in which
-/// a write may still take effect; set back, it would leave the traffic unguarded for as long.
+/// The system clock as read at the start of the process, continued by a monotonic clock. The process does not follow
+/// later
+/// changes by a person or NTP: a change forward would shorten what has to last, such as the settling of a step or the
+/// time in
+/// which a write may still take effect; a change back would leave the traffic unguarded for as long.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct System;
 
 static STEADY: LazyLock<Steady> = LazyLock::new(|| Steady::new(Timestamp::now(), booted()));
 
-/// Time since the machine was started, the time in which it slept included: nobody looked then, and a run has to notice that.
+/// Time since the machine started, including the time in which it slept: a run has to notice that nothing was observed
+/// then.
 fn booted() -> Duration {
     #[cfg(target_os = "linux")]
     let clock = rustix::time::ClockId::Boottime;
@@ -42,7 +45,7 @@ impl Clock for System {
     }
 }
 
-/// A clock that nobody sets, made from one that anybody may.
+/// A clock that nobody can set, derived from one that can be set.
 #[derive(Debug, Clone, Copy)]
 pub struct Steady {
     wall: Timestamp,
@@ -50,12 +53,12 @@ pub struct Steady {
 }
 
 impl Steady {
-    /// From now on, where a clock shows `wall` and a monotonic one `passed` since whenever.
+    /// Starts at `wall`, when the monotonic clock shows `passed`.
     pub const fn new(wall: Timestamp, passed: Duration) -> Self {
         Self { wall, passed }
     }
 
-    /// The time, where the monotonic clock shows `passed`.
+    /// Returns the time when the monotonic clock shows `passed`.
     pub fn now(&self, passed: Duration) -> Timestamp {
         later(self.wall, passed.saturating_sub(self.passed))
     }
@@ -70,43 +73,44 @@ pub struct Scaled {
     beat: Option<Arc<Mutex<Beat>>>,
 }
 
-/// How far a clock that needs beats has come, in tokio's time: up to the last beat, and when that was.
+/// Progress of a clock that needs beats, in tokio's time: up to the last beat, and when that was.
 #[derive(Debug)]
 struct Beat {
     gone: Duration,
     at: Instant,
 }
 
-/// A clock that needs beats goes on for this long after each.
+/// Time for which a clock that needs beats runs on after each beat.
 const REACH: Duration = Duration::from_millis(10);
 
 impl Scaled {
-    /// Starts now, inside a tokio runtime. `speed` is greater than 0.
+    /// Starts now; call it in a tokio runtime. `speed` is greater than 0.
     pub fn new(start: Timestamp, speed: f64) -> Self {
         Self { start, origin: Instant::now(), speed, beat: None }
     }
 
-    /// The same, but it stands still a moment after each [`Scaled::beat`]: where whoever beats gets late, because the machine has other
-    /// things to do, time waits for him. At hundreds of times the wall's speed, a busy machine would otherwise look like hours of silence.
+    /// Returns a clock that stops shortly after each [`Scaled::beat`]. If a busy machine delays the beats, the lab's
+    /// time waits: at
+    /// hundreds of times real speed, a delay would otherwise look like hours without a reading.
     #[must_use]
     pub fn beating(self) -> Self {
         let beat = Beat { gone: self.origin.elapsed(), at: Instant::now() };
         Self { beat: Some(Arc::new(Mutex::new(beat))), ..self }
     }
 
-    /// Lets a clock that needs beats go on. To be called much more often than every ten milliseconds of tokio's time.
+    /// Lets a clock that needs beats run on. Call it much more often than every 10 ms of tokio's time.
     pub fn beat(&self) {
         if let Some(beat) = &self.beat {
             lock(beat).go_on();
         }
     }
 
-    /// Time gone since the start, in tokio's time.
+    /// Time since the start, in tokio's time.
     fn gone(&self) -> Duration {
         self.beat.as_ref().map_or_else(|| self.origin.elapsed(), |beat| lock(beat).gone())
     }
 
-    /// How many times faster than tokio's clock it runs.
+    /// Speed relative to tokio's clock.
     pub fn speed(&self) -> f64 {
         self.speed
     }
@@ -158,7 +162,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_machines_clock_goes_on_from_its_own_time() {
+    fn the_system_clock_starts_at_the_machines_time() {
         let (before, now, again) = (Timestamp::now(), System.now(), System.now());
         assert!(
             now.duration_since(before).abs() < SignedDuration::from_mins(1) && again >= now,
@@ -169,7 +173,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_clock_that_needs_beats_waits_for_them_and_never_goes_back() {
+    async fn a_clock_that_needs_beats_stops_without_them_and_never_goes_back() {
         let clock = Scaled::new(Timestamp::UNIX_EPOCH, 100.0).beating();
         let seconds = |clock: &Scaled| clock.now().as_duration().as_secs_f64();
         tokio::time::advance(Duration::from_millis(4)).await;
@@ -183,13 +187,13 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_sleep_lasts_until_the_clock_has_come_so_far() {
+    async fn a_sleep_lasts_until_the_clock_reaches_its_end() {
         let clock = Scaled::new(Timestamp::UNIX_EPOCH, 100.0).beating();
         let beats = tokio::spawn({
             let clock = clock.clone();
             async move {
                 loop {
-                    // A machine so busy that it gets to beat every second.
+                    // A busy machine, which beats only once a second.
                     tokio::time::sleep(Duration::from_secs(1)).await;
                     clock.beat();
                 }

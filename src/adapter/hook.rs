@@ -1,4 +1,4 @@
-//! Commands and hooks, carried out: a program of this machine, or a POST.
+//! Runs commands and hooks: a program of this machine, or an HTTP POST.
 
 use async_trait::async_trait;
 use http::HeaderMap;
@@ -9,7 +9,7 @@ use crate::domain::run::hook::{Errand, Told};
 use crate::plan::model::hook::Action;
 use crate::port::Hooks;
 
-/// This machine and what it reaches.
+/// Runs them for real.
 #[derive(Default)]
 pub struct Outside(Web);
 
@@ -42,9 +42,13 @@ impl Hooks for Outside {
                         timeout: errand.timeout,
                     })
                     .await;
-                // The address may be a secret.
+                // The address may contain a secret.
                 let (status, _) = answer.map_err(|why| clipped(&why.replace(url.as_str(), "the address")))?;
-                if status.is_success() { Ok(String::new()) } else { Err(format!("it answers {}", status.as_u16())) }
+                if status.is_success() {
+                    Ok(String::new())
+                } else {
+                    Err(format!("the server answered {}", status.as_u16()))
+                }
             }
         }
     }
@@ -64,14 +68,14 @@ fn variables(told: &Told) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// Nobody does anything: for worlds in which there is no outside.
+/// Runs nothing and fails: for stores and tests without hooks.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Nobody;
 
 #[async_trait]
 impl Hooks for Nobody {
     async fn call(&self, _: &Errand) -> Result<String, String> {
-        Err("nobody does it here".into())
+        Err("commands and hooks are not available here".into())
     }
 }
 
@@ -107,9 +111,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_command_is_told_what_it_is_about_and_its_exit_code_counts() {
+    async fn a_command_gets_its_context_and_its_exit_code_decides() {
         let told = shell(
-            "grep -q '\"shares\":{\"a\":50,\"b\":50}' && test \"$CUTOVER_HOOK $CUTOVER_STEP $CUTOVER_SHARES\" = 'beforeShift 3 a=50,b=50'",
+            "grep -q '\"shares\":{\"a\":50,\"b\":50}' && \
+             test \"$CUTOVER_HOOK $CUTOVER_STEP $CUTOVER_SHARES\" = 'beforeShift 3 a=50,b=50'",
         );
         assert_eq!(told.await, Ok(String::new()));
         assert_eq!(
@@ -124,16 +129,16 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_command_that_takes_too_long_ends_with_all_that_it_started() {
+    async fn a_command_that_times_out_is_killed_with_all_its_child_processes() {
         let words = ["sh", "-c", "sleep 1000 & sleep 1000"].map(str::to_owned).to_vec();
         let slow = Errand { timeout: Duration::from_millis(50), ..errand(Action::Exec(words)) };
-        // Its children would keep standard output open, and with it this test.
+        // Its child processes would keep standard output open, and so this test would hang.
         let why = Outside::default().call(&slow).await.expect_err("it takes too long");
-        assert!(why.contains("takes longer"), "{why}");
+        assert!(why.contains("took longer"), "{why}");
     }
 
     #[tokio::test]
-    async fn a_command_that_says_too_much_is_not_listened_to_for_ever() {
+    async fn output_beyond_the_limit_is_not_read() {
         let words = vec!["yes".to_owned()];
         let said = Outside::default().call(&errand(Action::Exec(words))).await;
         assert!(
@@ -142,7 +147,7 @@ mod tests {
         );
     }
 
-    /// Answers one request with this status, and returns it.
+    /// Runs an HTTP hook against a server that answers with this status; returns the result and the request.
     async fn ask(status: &'static str) -> (Result<String, String>, String) {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let url = format!("http://{}/secret-path", listener.local_addr().expect("an address"));
@@ -163,7 +168,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_request_posts_what_it_is_about_and_any_success_is_well() {
+    async fn a_hook_posts_its_context_and_any_2xx_status_is_success() {
         let (said, request) = ask("204 No Content").await;
         assert_eq!(said, Ok(String::new()));
         assert!(
@@ -173,6 +178,6 @@ mod tests {
             "{request}"
         );
         let (said, _) = ask("503 Service Unavailable").await;
-        assert_eq!(said, Err("it answers 503".into()));
+        assert_eq!(said, Err("the server answered 503".into()));
     }
 }

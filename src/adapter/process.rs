@@ -1,4 +1,4 @@
-//! A program of this machine: no shell, an end after a time, and what it started ends with it.
+//! Runs a program of this machine without a shell, with a time-out, and ends all processes that it started.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -6,22 +6,22 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
 
-/// The most of its output that is read, in bytes.
+/// Limit of its output, in bytes.
 const MOST: u64 = 1 << 20;
 
-/// What is run.
+/// A command to run.
 pub struct Line<'a> {
     /// The program and its arguments.
     pub words: &'a [String],
-    /// Variables beside those of this process.
+    /// Additional environment variables.
     pub variables: Vec<(&'static str, String)>,
-    /// What it reads; empty: nothing.
+    /// Its standard input; empty: none.
     pub input: String,
-    /// After this, in real time, it is killed.
+    /// After this time, in real time, it is killed.
     pub timeout: Duration,
 }
 
-/// Runs it; its exit code and what it printed on standard output, up to a mebibyte, or why there is none.
+/// Runs it. Returns its exit code and its standard output, up to 1 MiB, or why there is no exit code.
 pub async fn run(line: Line<'_>) -> Result<(i32, Vec<u8>), String> {
     let (program, arguments) = line.words.split_first().ok_or("there is no command")?;
     let mut command = Command::new(program);
@@ -39,7 +39,7 @@ pub async fn run(line: Line<'_>) -> Result<(i32, Vec<u8>), String> {
     let reader = child.stdin.take();
     let read = async {
         if let Some(mut reader) = reader {
-            // Who does not care to read it need not.
+            // The program need not read its input.
             let _ = reader.write_all(line.input.as_bytes()).await;
         }
     };
@@ -47,7 +47,7 @@ pub async fn run(line: Line<'_>) -> Result<(i32, Vec<u8>), String> {
     let said = async {
         let mut said = Vec::new();
         if let Some(writer) = writer {
-            // Who says more finds nobody who listens.
+            // Output beyond the limit is not read.
             let _ = writer.take(MOST).read_to_end(&mut said).await;
         }
         said
@@ -56,17 +56,17 @@ pub async fn run(line: Line<'_>) -> Result<(i32, Vec<u8>), String> {
     let ended = tokio::time::timeout(line.timeout, all).await;
     drop(family);
     let ((), said, status) =
-        ended.map_err(|_| format!("{program} takes longer than {} s", line.timeout.as_secs_f64()))?;
+        ended.map_err(|_| format!("{program} took longer than {} s", line.timeout.as_secs_f64()))?;
     let status = status.map_err(|error| format!("{program}: {error}"))?;
     let code = status.code().ok_or_else(|| format!("{program} was killed"))?;
     Ok((code, said))
 }
 
-/// A command's process group: what it started ends with it.
+/// The process group of a command. Dropping it kills all processes of the group.
 pub struct Family(Option<u32>);
 
 impl Family {
-    /// Of a child that leads a group of its own.
+    /// The group of a child that leads a group of its own.
     pub fn of(child: &Child) -> Self {
         Self(child.id())
     }

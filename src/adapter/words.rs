@@ -1,8 +1,8 @@
-//! What others say, as far as it may be repeated: an answer can quote the request that it answers, credentials included.
+//! Shortens foreign messages. A message can quote the request that caused it, with credentials.
 
 use crate::base::text::line;
 
-/// What a request's text, a credential or a page has and a plain message has not; lower case.
+/// Texts that occur in requests, credentials and HTML pages, not in plain messages; lower case.
 const MARKS: [&str; 9] = [
     "x-amz-",
     "<html",
@@ -15,7 +15,8 @@ const MARKS: [&str; 9] = [
     "private key",
 ];
 
-/// One line, clipped to this many characters; nothing of a text that looks like a signed request, a credential or a page.
+/// Returns one line of at most `longest` characters; empty if the text looks like a signed request, a credential or a
+/// page.
 pub fn short(text: &str, longest: usize) -> String {
     let lower = text.to_ascii_lowercase();
     if MARKS.iter().any(|mark| lower.contains(mark)) {
@@ -29,7 +30,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_message_is_repeated_and_a_quoted_request_is_not() {
+    fn a_message_is_kept_and_a_quoted_request_is_dropped() {
         assert_eq!(short("admission  webhook\ndenied it", 300), "admission webhook denied it");
         assert_eq!(short("ä".repeat(400).as_str(), 300).chars().count(), 301);
         for quoted in [

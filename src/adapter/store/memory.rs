@@ -1,5 +1,6 @@
-//! The store in memory, for rehearsals and simulations: journals are the same bytes as on disk, so that they can be cut and flipped, and it outlives
-//! the "processes" of one program. Its disk can be full.
+//! The store in memory, for rehearsals and simulations. Journals are the same bytes as on disk, so that tests can cut
+//! and
+//! corrupt them. A store outlives the simulated processes of a program. It can simulate a full disk.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,7 +21,7 @@ pub struct Memory(Arc<Mutex<Shelf>>);
 #[derive(Debug, Default)]
 struct Shelf {
     runs: BTreeMap<String, Folder>,
-    /// By load balancer: who has the lock, and the number of the taking.
+    /// By load balancer: number of the acquisition, and the owner.
     locks: HashMap<String, (u64, Holder)>,
     takings: u64,
     requests: u64,
@@ -30,41 +31,43 @@ struct Shelf {
 #[derive(Debug, Default)]
 struct Folder {
     journal: Vec<u8>,
-    /// Number and checksum of the last record; `None`: not read yet. A long rehearsal appends thousands, and must not read them all each time.
+    /// Number and checksum of the last record; `None`: not read yet. A long rehearsal appends thousands of records and
+    /// must not
+    /// parse the journal each time.
     last: Option<(u64, String)>,
     requests: BTreeMap<String, Request>,
     look: Option<Look>,
 }
 
 impl Memory {
-    /// An empty store.
+    /// Creates an empty store.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// From now on every append and request fails as on a full disk, or no longer.
+    /// Makes every append and request fail as on a full disk, or ends that.
     pub fn set_full(&self, full: bool) {
         self.shelf().full = full;
     }
 
-    /// A journal's bytes; empty where there is no such run.
+    /// Returns a journal's bytes; empty if there is no such run.
     pub fn journal(&self, run: &str) -> Vec<u8> {
         self.shelf().runs.get(run).map(|f| f.journal.clone()).unwrap_or_default()
     }
 
-    /// Replaces a journal's bytes: what a crash or a bad disk left. Makes the run where it does not exist.
+    /// Replaces a journal's bytes, as a crash or a bad disk does. Creates the run if it does not exist.
     pub fn set_journal(&self, run: &str, bytes: Vec<u8>) {
         let mut shelf = self.shelf();
         let folder = shelf.runs.entry(run.to_owned()).or_default();
         (folder.journal, folder.last) = (bytes, None);
     }
 
-    /// Forgets a run.
+    /// Removes a run.
     pub fn remove(&self, run: &str) {
         self.shelf().runs.remove(run);
     }
 
-    /// Leaves a request, also from where nothing can be awaited.
+    /// Adds an operator request, synchronously.
     pub fn ask(&self, run: &str, request: &Request) -> Result<(), StoreError> {
         let mut shelf = self.shelf();
         shelf.room()?;
@@ -90,7 +93,7 @@ impl Memory {
     }
 }
 
-/// The locks of one taking.
+/// The locks of one acquisition.
 struct Taken {
     store: Memory,
     load_balancers: Vec<String>,
@@ -138,14 +141,16 @@ impl Folder {
             None => self.catch_up(run)?,
         };
         let record = Record { seq: seq + 1, time, run: run.to_owned(), event: event.clone(), newer: None };
-        let (text, sum) = line(&sum, &record)
-            .map_err(|e| StoreError::Io { path: run.to_owned(), message: format!("a record that is not JSON: {e}") })?;
+        let (text, sum) = line(&sum, &record).map_err(|e| StoreError::Io {
+            path: run.to_owned(),
+            message: format!("the record cannot be written as JSON: {e}"),
+        })?;
         self.journal.extend_from_slice(text.as_bytes());
         self.last = Some((record.seq, sum));
         Ok(record)
     }
 
-    /// Cuts off a torn record, ends an open line, and says where the journal ends.
+    /// Cuts off a torn record, completes an open line, and returns number and checksum of the last record.
     fn catch_up(&mut self, run: &str) -> Result<(u64, String), StoreError> {
         let parsed = parse(&self.journal).map_err(|c| StoreError::corrupt(run.to_owned(), &c))?;
         self.journal.truncate(parsed.kept);
@@ -180,7 +185,7 @@ impl Store for Memory {
         let mut shelf = self.shelf();
         shelf.room()?;
         if !is_run_id(run) {
-            return Err(StoreError::Io { path: self.place(), message: format!("`{run}` cannot name a run") });
+            return Err(StoreError::Io { path: self.place(), message: format!("`{run}` is not a valid run id") });
         }
         if shelf.runs.contains_key(run) {
             return Err(StoreError::Exists(run.to_owned()));

@@ -1,4 +1,4 @@
-//! The places where runs are kept: this machine, a namespace of a cluster, memory.
+//! Implementations of the store: a local folder, a cluster's namespace, memory.
 
 pub mod fs;
 pub mod kubernetes;
@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use crate::domain::elb::arn::Arn;
 
-/// A name for a load balancer's lock, from its ARN: its name and a number, in letters, digits and hyphens.
+/// Name of a load balancer's lock, from its ARN: the balancer's name and a hash, in letters, digits and hyphens.
 fn lock_name(arn: &str) -> String {
     let hash = Sha256::digest(arn).iter().take(8).fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
     let label = Arn::parse(arn).and_then(|arn| arn.name()).unwrap_or("load-balancer");
@@ -18,7 +18,7 @@ fn lock_name(arn: &str) -> String {
     format!("{label}-{hash:016x}")
 }
 
-/// Whether this can be a run's id, and so a folder's name: nothing that leads out of the store.
+/// Whether the text can be a run's id, and so a folder's name that stays inside the store.
 fn is_run_id(text: &str) -> bool {
     !text.is_empty() && text.len() <= 128 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
 }

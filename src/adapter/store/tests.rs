@@ -1,4 +1,6 @@
-//! One suite for all stores: what holds for the one in memory, which rehearsals use, holds for the one on disk and the one in a cluster.
+//! One test suite for all stores, so that what holds for the store in memory, which rehearsals use, holds for the local
+//! and the
+//! shared one too.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -25,7 +27,7 @@ fn time(second: i64) -> Timestamp {
     Timestamp::from_second(1_795_208_585 + second).unwrap()
 }
 
-/// A store of this machine never waits.
+/// The result of a store that never waits.
 fn now<T>(answer: impl Future<Output = T>) -> T {
     futures::FutureExt::now_or_never(answer).expect("an answer at once")
 }
@@ -158,7 +160,7 @@ fn runs_are_found_by_id_and_by_plan_newest_first() {
             (Some(Outcome::Completed), Some(Stop::Waiting))
         );
         assert_eq!(one("beta-1").await.load_balancers, [LB]);
-        // Taken back after its end, it is unfinished until that ends.
+        // Rolled back after its end, the run is unfinished until the rollback ends.
         let back = Event::RollbackStarted {
             cause: "asked".into(),
             by: "bob".into(),
@@ -172,7 +174,7 @@ fn runs_are_found_by_id_and_by_plan_newest_first() {
 }
 
 #[test]
-fn requests_come_in_order_and_once() {
+fn requests_are_delivered_in_order_and_once() {
     each(async |store| {
         store.create(RUN).await.unwrap();
         let all = [
@@ -197,7 +199,7 @@ fn requests_come_in_order_and_once() {
 }
 
 #[test]
-fn the_last_look_is_seen() {
+fn the_last_heartbeat_is_read_back() {
     each(async |store| {
         store.create(RUN).await.unwrap();
         assert_eq!(store.look(RUN).await, None);
@@ -219,7 +221,7 @@ fn the_last_look_is_seen() {
 }
 
 #[test]
-fn a_lock_is_exclusive_named_and_free_when_dropped() {
+fn a_lock_is_exclusive_names_its_owner_and_is_released_when_dropped() {
     each(async |store| {
         let (one, two) = ([LB.to_owned()], ["arn:other".to_owned(), LB.to_owned()]);
         let held = store.lock(&one, &holder("alice")).await.unwrap();
@@ -231,14 +233,14 @@ fn a_lock_is_exclusive_named_and_free_when_dropped() {
         assert_eq!(held.check(), Ok(()));
         held.release().await;
         assert_eq!(store.holder(RUN).await, None);
-        // The refused one holds nothing either: both are free.
+        // The refused acquisition took no lock: both are free.
         let held = store.lock(&two, &holder("bob")).await.unwrap();
         held.release().await;
     });
 }
 
 #[test]
-fn a_take_over_is_seen_by_the_loser() {
+fn a_take_over_is_noticed_by_the_former_owner() {
     each(async |store| {
         let arns = [LB.to_owned()];
         let loser = store.lock(&arns, &holder("alice")).await.unwrap();
@@ -253,23 +255,23 @@ fn a_take_over_is_seen_by_the_loser() {
     });
 }
 
-/// Holds the lock until it is killed.
+/// Owns the lock until it is killed.
 #[test]
-#[ignore = "the child of the next test"]
-fn child_that_holds_a_lock() {
+#[ignore = "child process of the next test"]
+fn child_that_owns_a_lock() {
     let root = std::env::var_os("CUTOVER_TEST_LOCK").unwrap();
     let store = Local::open(Some(root.into())).unwrap();
     let _held = now(store.lock(&[LB.to_owned()], &holder("child"))).unwrap();
     eprintln!("locked");
-    // Ends when the parent does, whatever happens to the parent.
+    // Ends when the parent process does.
     std::io::stdin().read_line(&mut String::new()).unwrap();
 }
 
 #[test]
-fn a_killed_process_holds_nothing() {
+fn a_killed_process_owns_no_lock() {
     let (dir, store, _) = local();
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "--ignored", "--nocapture", "adapter::store::tests::child_that_holds_a_lock"])
+        .args(["--exact", "--ignored", "--nocapture", "adapter::store::tests::child_that_owns_a_lock"])
         .env("CUTOVER_TEST_LOCK", dir.path())
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
@@ -284,7 +286,7 @@ fn a_killed_process_holds_nothing() {
     assert!(said);
     assert_eq!(refused.unwrap_err(), LockError::HeldBy(Box::new(holder("child"))));
     assert_eq!(seen, Some(holder("child")));
-    // What the file says is left over, and not believed.
+    // The file's content remains, and is ignored.
     assert_eq!(now(store.holder(RUN)), None);
     now(store.lock(&[LB.to_owned()], &holder("bob"))).unwrap();
 }
@@ -296,7 +298,7 @@ fn a_torn_record_is_cut_off_before_the_next() {
     now(store.append(RUN, time(1), &Event::Settled { step: 1 })).unwrap();
     let whole = fs::read(&journal).unwrap();
     let first = whole.iter().position(|b| *b == b'\n').unwrap() + 1;
-    // The last byte is the newline: without it the record is whole, and only its line is ended.
+    // The last byte is the newline: without it the record is complete, and only its line has to be completed.
     for cut in first..whole.len() {
         fs::write(&journal, &whole[..cut]).unwrap();
         let store = Local::open(Some(store.root_for_tests())).unwrap();
@@ -312,7 +314,7 @@ fn a_torn_record_is_cut_off_before_the_next() {
 }
 
 #[test]
-fn the_command_to_type_has_names_when_the_run_began_with_what_was_live() {
+fn the_emergency_command_names_groups_when_the_run_started_from_the_live_weights() {
     let Event::Started(mut begun) = started("alpha") else { panic!() };
     begun.start = None;
     let mut command = |[a, b]: [u16; 2]| {
@@ -327,7 +329,7 @@ fn the_command_to_type_has_names_when_the_run_began_with_what_was_live() {
 }
 
 #[test]
-fn a_damaged_journal_is_refused_with_the_command_to_type() {
+fn a_damaged_journal_is_refused_with_the_emergency_command() {
     let (_dir, store, journal) = local();
     now(store.append(RUN, time(0), &started("alpha"))).unwrap();
     now(store.append(RUN, time(1), &Event::Settled { step: 1 })).unwrap();
@@ -349,19 +351,19 @@ fn a_damaged_journal_is_refused_with_the_command_to_type() {
     assert_eq!(fs::read(&journal).unwrap(), bytes, "evidence is left as it is");
     let listed = now(store.find("alpha")).unwrap().remove(0);
     assert_eq!(listed.damaged.as_deref(), Some("line 2: its checksum does not match"));
-    // Nothing is known of a run whose first line is damaged.
+    // If the first line is damaged, the run's data is unknown.
     bytes[3] ^= 1;
     fs::write(&journal, &bytes).unwrap();
     let StoreError::Corrupt { emergency, .. } = now(store.read(RUN)).unwrap_err() else { panic!() };
     assert_eq!(emergency, "cutover rollback --load-balancer LB --back-to GROUPS --away-from GROUPS");
-    // And nothing was done by one that died while it was made.
+    // A run that was interrupted during its creation has changed nothing.
     fs::create_dir(journal.parent().unwrap().with_file_name("half-made")).unwrap();
     let runs = now(store.runs()).unwrap();
     assert!(runs.len() == 1 && runs[0].damaged.is_some(), "{runs:?}");
 }
 
 #[test]
-fn two_processes_that_append_do_not_interleave() {
+fn appends_of_two_processes_do_not_interleave() {
     let (_dir, one, _) = local();
     let two = Local::open(Some(one.root_for_tests())).unwrap();
     for (turn, store) in [&one, &two, &two, &one, &two].into_iter().enumerate() {
@@ -383,7 +385,7 @@ fn an_unreadable_request_is_set_aside() {
 }
 
 #[test]
-fn only_the_owner_can_read_it_and_looking_makes_nothing() {
+fn only_the_owner_can_read_the_store_and_reading_creates_nothing() {
     let dir = TempDir::new().unwrap();
     let root = dir.path().join("state");
     let store = Local::open(Some(root.clone())).unwrap();
@@ -406,7 +408,7 @@ fn only_the_owner_can_read_it_and_looking_makes_nothing() {
 }
 
 #[test]
-fn a_full_disk_is_an_error_of_its_own_and_loses_nothing() {
+fn a_full_disk_is_a_distinct_error_and_loses_no_record() {
     let store = Memory::new();
     now(store.create(RUN)).unwrap();
     now(store.append(RUN, time(0), &started("alpha"))).unwrap();

@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn kube_reads_what_is_written_and_the_folder_goes_away() {
+    fn kube_reads_the_kubeconfig_and_the_folder_is_removed() {
         let contexts =
             ["blue", "green"].map(|n| Context { name: n.into(), server: format!("http://127.0.0.1:{}", n.len()) });
         let config = kube::config::Kubeconfig::from_yaml(&text(&contexts)).expect("a kubeconfig");

@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn it_answers_breaks_and_leaves_nothing_behind() {
+    async fn a_server_answers_resets_and_stops_completely() {
         let server = Server::start(0, |request: Request<Incoming>| async move {
             match request.uri().path() {
                 "/break" => Err(Broken),

@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn a_world_without_routes_has_no_visitors() {
+    fn a_lab_without_routes_has_no_visits() {
         assert!(Clients::new(vec![], 32).visit().is_none());
     }
 }

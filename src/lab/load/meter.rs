@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn shares_are_of_the_managed_part_and_errors_of_everything() {
+    fn shares_count_the_managed_part_and_errors_count_everything() {
         let meter = Meter::default();
         meter.many((0..19).map(|_| seen(Some("a"), false)));
         meter.record(seen(Some("b"), true));
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_from_before_a_window_says_nothing_of_its_shares_but_its_error_is_not_lost() {
+    fn a_request_of_an_earlier_window_counts_only_its_error() {
         let meter = Meter::default();
         let early = meter.opened();
         meter.record(seen(Some("a"), true));
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn a_window_starts_empty_and_the_total_does_not() {
+    fn a_new_window_is_empty_and_the_total_is_kept() {
         let meter = Meter::default();
         meter.record(seen(Some("a"), false));
         assert_eq!(meter.window().total.requests, 1);

@@ -153,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_time_gets_its_requests_and_long_ones_not_many_more() {
+    fn every_step_gets_its_requests_and_long_steps_not_many_more() {
         for seconds in [1, 9, 10, 600, 3600, 86_400, 604_800] {
             let time = Duration::from_secs(seconds);
             let pace = Pace::over(time);

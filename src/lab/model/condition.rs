@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn patterns_match_as_elbv2_says() {
+    fn patterns_match_as_in_elbv2() {
         for (pattern, text, expected) in [
             ("/api*", "/api/v1", true),
             ("/api*", "/ap", false),

@@ -12,7 +12,7 @@ fn pod(name: &str, owner: &str) -> Value {
 }
 
 #[test]
-fn the_server_owns_uid_version_and_generation() {
+fn the_server_sets_uid_version_and_generation() {
     let mut objects = Objects::new(1, false, now());
     let first = objects.put(Kind::Pod, pod("p", ""), now());
     let later = now() + jiff::SignedDuration::from_secs(5);
@@ -35,7 +35,7 @@ fn the_server_owns_uid_version_and_generation() {
 }
 
 #[test]
-fn a_finalizer_holds_a_deletion_until_it_is_gone() {
+fn a_finalizer_delays_a_deletion_until_it_is_removed() {
     let mut objects = Objects::new(1, false, now());
     let binding = json!({"metadata": {"name": "b", "namespace": "prod", "finalizers": ["elbv2.k8s.aws/resources"]}});
     objects.put(Kind::TargetGroupBinding, binding, now());
@@ -48,7 +48,7 @@ fn a_finalizer_holds_a_deletion_until_it_is_gone() {
 }
 
 #[test]
-fn what_is_owned_goes_with_its_owner() {
+fn owned_objects_are_deleted_with_their_owner() {
     let mut objects = Objects::new(1, false, now());
     let deployment = objects.put(Kind::Deployment, json!({"metadata": {"name": "web", "namespace": "prod"}}), now());
     let set = json!({
@@ -76,7 +76,7 @@ fn the_same_seed_makes_the_same_uids() {
 }
 
 #[test]
-fn the_log_forgets_and_says_so() {
+fn a_revision_older_than_the_change_log_is_rejected() {
     let mut objects = Objects::new(1, true, now());
     for n in 0..2 * REMEMBERED {
         objects

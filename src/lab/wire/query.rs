@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_map_is_kept_as_its_entries() {
+    fn a_map_is_parsed_into_its_entries() {
         let query = Query::read("P.entry.1.key=b&P.entry.1.value=2&P.entry.2.key=a&P.entry.2.value=1");
         assert_eq!(query.input, json!({"P": {"entry": [{"key": "a", "value": "1"}, {"key": "b", "value": "2"}]}}));
     }

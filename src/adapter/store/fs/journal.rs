@@ -1,4 +1,6 @@
-//! A journal's file: appended by one writer, synced before an append returns, and cut back to its last whole record after a crash.
+//! The journal file of a run: one writer appends, each append is synced before it returns, and a torn record is cut off
+//! after a
+//! crash.
 
 use std::fs::{File, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -13,18 +15,19 @@ use crate::domain::run::event::{Event, Record};
 use crate::domain::run::journal::{Corrupt, Parsed, line, parse};
 use crate::port::store::StoreError;
 
-/// The file's name in its run's folder.
+/// Name of the file in the run's folder.
 pub(super) const NAME: &str = "journal.jsonl";
 
-/// The journal that was read last. A verb reads its run's journal several times before it does anything, and that may be ten thousand records:
-/// what is there to the byte as it was is not parsed again.
+/// The journal that was read last. A verb reads its run's journal several times before it acts, and a journal can have
+/// ten
+/// thousand records: unchanged bytes are not parsed again.
 #[derive(Debug, Default)]
 pub(super) struct Known {
     path: PathBuf,
     bytes: Vec<u8>,
-    /// The records in it.
+    /// The records of the journal.
     pub(super) records: Arc<Vec<Record>>,
-    /// The checksum of the last.
+    /// Checksum of the last record.
     sum: String,
     torn: bool,
     kept: usize,
@@ -32,13 +35,13 @@ pub(super) struct Known {
 }
 
 impl Known {
-    /// A journal's records.
+    /// Reads a journal's records.
     pub(super) fn read(&mut self, path: &Path) -> Result<&Self, StoreError> {
         let mut file = File::open(path).map_err(|e| StoreError::io(path, &e))?;
         self.read_from(path, &mut file)
     }
 
-    /// The same of a file that is open already.
+    /// Reads a journal from an open file.
     fn read_from(&mut self, path: &Path, file: &mut File) -> Result<&Self, StoreError> {
         let io = |e: std::io::Error| StoreError::io(path, &e);
         if self.path == path && same(file, &self.bytes).map_err(io)? {
@@ -49,7 +52,7 @@ impl Known {
         self.parse(path, bytes).map_err(|c| StoreError::corrupt(path.display().to_string(), &c))
     }
 
-    /// The same of bytes that were read from there.
+    /// Parses the bytes of a journal file, unless they are the known ones.
     pub(super) fn parse(&mut self, path: &Path, bytes: Vec<u8>) -> Result<&Self, Corrupt> {
         if self.path != path || self.bytes != bytes {
             self.forget();
@@ -61,13 +64,13 @@ impl Known {
         Ok(self)
     }
 
-    /// Whoever writes need not read again.
+    /// Discards the cached journal.
     pub(super) fn forget(&mut self) {
         *self = Self::default();
     }
 }
 
-/// Whether a file has these bytes and no others.
+/// Whether a file has exactly these bytes.
 fn same(file: &mut File, bytes: &[u8]) -> std::io::Result<bool> {
     file.seek(SeekFrom::Start(0))?;
     let (mut rest, mut piece) = (bytes, vec![0; 64 * 1024]);
@@ -82,13 +85,13 @@ fn same(file: &mut File, bytes: &[u8]) -> std::io::Result<bool> {
     }
 }
 
-/// The end of a journal, ready for the next record.
+/// Appends records to a journal.
 #[derive(Debug)]
 pub(super) struct Writer {
     path: PathBuf,
     file: File,
     run: String,
-    /// Bytes up to and with the last record that we know; `None`: not read yet.
+    /// Length of the file after the last record that was read or written; `None`: not read yet.
     end: Option<u64>,
     seq: u64,
     sum: String,
@@ -100,7 +103,9 @@ impl Writer {
         Ok(Self { path, file, run: run.to_owned(), end: None, seq: 0, sum: String::new() })
     }
 
-    /// Appends under the file's own lock: after a take-over two processes may each want a last word, and their records must not interleave.
+    /// Appends a record under the file's own lock: after a take-over two processes may each append a last record, and
+    /// their
+    /// records must not interleave.
     pub(super) fn append(&mut self, known: &mut Known, time: Timestamp, event: &Event) -> Result<Record, StoreError> {
         lock(&self.file, &self.path)?;
         let done = self.append_locked(known, time, event);
@@ -114,14 +119,14 @@ impl Writer {
             Some(end) if end == length => end,
             _ => self.catch_up(known)?,
         };
-        known.forget(); // it is outdated now, and may be ten thousand records
+        known.forget(); // outdated now, and possibly ten thousand records
         let record = Record { seq: self.seq + 1, time, run: self.run.clone(), event: event.clone(), newer: None };
         let (text, sum) = line(&self.sum, &record).map_err(|e| StoreError::Io {
             path: self.path.display().to_string(),
-            message: format!("a record that is not JSON: {e}"),
+            message: format!("the record cannot be written as JSON: {e}"),
         })?;
         if let Err(error) = self.write(end, text.as_bytes()) {
-            // Best effort: what remains is a torn record, and the next reader drops it.
+            // Best effort: the rest is a torn record, which the next reader drops.
             let _ = self.file.set_len(end);
             return Err(StoreError::io(&self.path, &error));
         }
@@ -131,7 +136,7 @@ impl Writer {
         Ok(record)
     }
 
-    /// Reads what is there, cuts off a torn record and ends an open line. Returns where the next record goes.
+    /// Reads the file, cuts off a torn record and completes an open line. Returns the offset of the next record.
     fn catch_up(&mut self, known: &mut Known) -> Result<u64, StoreError> {
         let path = self.path.clone();
         let io = |e: std::io::Error| StoreError::io(&path, &e);
@@ -156,7 +161,8 @@ impl Writer {
     }
 }
 
-/// Waits at most a second: an append takes milliseconds, and a process that was stopped in the middle of one must not hold up a rollback.
+/// Waits at most a second: an append takes milliseconds, and a process that was suspended during one must not delay a
+/// rollback.
 fn lock(file: &File, path: &Path) -> Result<(), StoreError> {
     for _ in 0..100 {
         match file.try_lock() {

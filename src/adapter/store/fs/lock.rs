@@ -1,7 +1,9 @@
-//! Lock files, one a load balancer, locked by the operating system: a process that dies holds nothing.
+//! Lock files, one for each load balancer, locked by the operating system, so that a process that dies releases its
+//! locks.
 //!
-//! What the file says (who, where, since when, for which run) is for people. A take-over replaces the file; its former owner sees that
-//! its own is no longer the one with the name.
+//! The content of a lock file (owner, host, since, run) is for messages only. A take-over replaces the file; its former
+//! owner
+//! notices that its file no longer has the name.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
@@ -17,14 +19,14 @@ use super::{make_folder, names, private};
 use crate::adapter::store::lock_name;
 use crate::port::store::{Held, Holder, Lock, LockError, StoreError};
 
-/// A lock that we have.
+/// A lock that this process owns.
 struct Locked {
     path: PathBuf,
     file: File,
 }
 
 impl Locked {
-    /// Whether the file with the name is still the one that we locked.
+    /// Whether the file with this name is still the one that this process locked.
     fn ours(&self) -> bool {
         let identity = |m: fs::Metadata| (m.dev(), m.ino());
         match (self.file.metadata(), fs::metadata(&self.path)) {
@@ -42,7 +44,7 @@ impl Locked {
 
 impl Drop for Locked {
     fn drop(&mut self) {
-        // Best effort: closing the file is what frees it, and what a free lock says is not believed.
+        // Best effort: closing the file releases the lock, and the content of a free lock file is ignored.
         let _ = self.file.set_len(0);
     }
 }
@@ -50,14 +52,14 @@ impl Drop for Locked {
 pub(super) fn take(folder: &Path, load_balancers: &[String], holder: &Holder, over: bool) -> Result<Held, LockError> {
     make_folder(folder).map_err(LockError::Io)?;
     let mut paths: Vec<PathBuf> = load_balancers.iter().map(|arn| folder.join(lock_name(arn) + ".lock")).collect();
-    // In one order everywhere, so that of two processes one gets all.
+    // Always in the same order, so that one of two processes gets all locks.
     paths.sort();
     paths.dedup();
     let locks = paths.iter().map(|path| one(path, holder, over)).collect::<Result<Vec<Locked>, _>>()?;
     Ok(Held::new(Files(Mutex::new(locks))))
 }
 
-/// The lock files of one taking.
+/// The lock files of one acquisition.
 struct Files(Mutex<Vec<Locked>>);
 
 impl Files {
@@ -89,7 +91,7 @@ pub(super) fn holder(folder: &Path, run: &str) -> Option<Holder> {
     names(folder).ok()?.iter().find_map(|name| {
         let path = folder.join(name);
         let holder = said(&path).filter(|h| h.run == run)?;
-        // Shared, so that two who look do not take one another for the holder.
+        // A shared lock, so that two readers do not take each other for the owner.
         let held = matches!(File::open(&path).ok()?.try_lock_shared(), Err(TryLockError::WouldBlock));
         held.then_some(holder)
     })
@@ -97,17 +99,17 @@ pub(super) fn holder(folder: &Path, run: &str) -> Option<Holder> {
 
 fn one(path: &Path, holder: &Holder, over: bool) -> Result<Locked, LockError> {
     let io = |e: std::io::Error| LockError::Io(StoreError::io(path, &e));
-    // Someone who only looks has the file for an instant: a refusal must hold a little longer than that.
+    // A reader locks the file for an instant: retry long enough that it causes no refusal.
     for _ in 0..10 {
         let file = private().create(true).truncate(false).open(path).map_err(io)?;
         match file.try_lock() {
             Ok(()) => {
                 let mut lock = Locked { path: path.to_owned(), file };
-                // Another may have replaced the file between our opening and our locking it: then again.
+                // Another process may have replaced the file between `open` and `try_lock`: try again.
                 if lock.ours() {
-                    // A full disk must not keep a rollback from its lock: then the file says nothing, and holds all the same.
+                    // A full disk must not prevent a rollback from locking: the lock is valid without content.
                     if let Err(error) = lock.say(holder) {
-                        tracing::warn!(path = %path.display(), %error, "the lock is held, but does not say by whom");
+                        tracing::warn!(path = %path.display(), %error, "the lock file does not name its owner");
                     }
                     return Ok(lock);
                 }
@@ -127,14 +129,14 @@ fn remove(path: &Path) -> std::io::Result<()> {
     }
 }
 
-/// What a lock file says, if it says anything.
+/// Reads the owner from a lock file; `None`: the file does not name one.
 fn said(path: &Path) -> Option<Holder> {
     let mut text = String::new();
     File::open(path).ok()?.take(65_536).read_to_string(&mut text).ok()?;
     serde_json::from_str(&text).ok()
 }
 
-/// The holder of a lock that says nothing (yet).
+/// The owner of a lock file without content.
 fn unknown() -> Holder {
     let unknown = || "unknown".to_owned();
     Holder { owner: unknown(), host: unknown(), pid: 0, since: Timestamp::UNIX_EPOCH, run: unknown() }

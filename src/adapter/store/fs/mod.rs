@@ -1,6 +1,10 @@
-//! The store in a folder of this machine: `runs/ID/journal.jsonl`, `runs/ID/requests/`, `runs/ID/look.json`, `runs/ID/break-glass.sh`, `locks/`.
+//! The store in a local folder: `runs/ID/journal.jsonl`, `runs/ID/requests/`, `runs/ID/look.json`,
+//! `runs/ID/break-glass.sh`,
+//! `locks/`.
 //!
-//! Folders are 0700 and files 0600: a journal names load balancers and people. Nothing is made before the first write, so that looking leaves no trace.
+//! Folders have mode 0700 and files 0600, because a journal names load balancers and people. Nothing is created before
+//! the
+//! first write, so that read-only verbs leave no trace.
 
 mod journal;
 mod lock;
@@ -32,7 +36,7 @@ pub struct Local {
 }
 
 impl Local {
-    /// The store in `dir`, else in `$XDG_STATE_HOME/cutover`, else in `~/.local/state/cutover`. Nothing is touched yet.
+    /// Opens the store in `dir`, else in `$XDG_STATE_HOME/cutover`, else in `~/.local/state/cutover`. Creates nothing.
     pub fn open(dir: Option<PathBuf>) -> Result<Self, StoreError> {
         let xdg = || std::env::var_os("XDG_STATE_HOME").map(PathBuf::from).filter(|p| p.is_absolute());
         let home = || std::env::home_dir().filter(|p| p.is_absolute()).map(|p| p.join(".local/state"));
@@ -58,7 +62,7 @@ impl Local {
     fn summary(&self, id: &str) -> Result<RunSummary, StoreError> {
         let path = self.folder(id)?.join(journal::NAME);
         let bytes = match fs::read(&path) {
-            // The process died between making the folder and the journal.
+            // The process died after it created the folder and before the journal.
             Err(e) if e.kind() == ErrorKind::NotFound => vec![],
             read => read.map_err(|e| StoreError::io(&path, &e))?,
         };
@@ -70,12 +74,12 @@ impl Local {
         })
     }
 
-    /// The runs whose ids are wanted, newest first.
+    /// Returns the runs whose ids match, newest first.
     fn list(&self, wanted: impl Fn(&str) -> bool) -> Result<Vec<RunSummary>, StoreError> {
         let mut runs = vec![];
         for id in names(&self.root.join("runs"))?.into_iter().filter(|n| is_run_id(n) && wanted(n)) {
             match self.summary(&id) {
-                // Without a record nothing was done.
+                // A run without a record has changed nothing.
                 Ok(run) if run.started.is_none() && run.damaged.is_none() => {}
                 Ok(run) => runs.push(run),
                 Err(error) => runs.push(RunSummary { damaged: Some(error.to_string()), ..RunSummary::of(&id, &[]) }),
@@ -98,7 +102,7 @@ impl Store for Local {
 
     async fn create(&self, run: &str) -> Result<(), StoreError> {
         if !is_run_id(run) {
-            return Err(StoreError::Io { path: self.place(), message: format!("`{run}` cannot name a run") });
+            return Err(StoreError::Io { path: self.place(), message: format!("`{run}` is not a valid run id") });
         }
         let runs = self.root.join("runs");
         make_folder(&runs)?;
@@ -120,7 +124,7 @@ impl Store for Local {
             Some(writer) => writer,
             None => Writer::open(path, run)?,
         };
-        // A writer that failed is not kept: the next append looks at the file afresh.
+        // A writer that failed is dropped: the next append reads the file again.
         let record = writer.append(&mut self.known(), time, event)?;
         writers.insert(run.to_owned(), writer);
         Ok(record)
@@ -136,7 +140,7 @@ impl Store for Local {
     }
 
     async fn find(&self, reference: &str) -> Result<Vec<RunSummary>, StoreError> {
-        // Whoever is in a hurry names the run; how many others there have been must not matter then.
+        // A run id must be found fast, however many other runs there are: list the others only if there is none.
         let by_id = self.list(|id| id == reference)?;
         Ok(if by_id.is_empty() {
             self.list(|_| true)?.into_iter().filter(|run| run.plan == reference).collect()
@@ -185,7 +189,7 @@ impl Store for Local {
     }
 }
 
-/// Opens for reading and writing; what is created is the owner's alone.
+/// Options to open a file for reading and writing. Only the owner can access a created file.
 fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.read(true).write(true).mode(0o600);
@@ -196,12 +200,12 @@ fn make_folder(path: &Path) -> Result<(), StoreError> {
     DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|e| StoreError::io(path, &e))
 }
 
-/// A new or renamed file is only durable once its folder is.
+/// Syncs a folder: a new or renamed file is durable only after that.
 fn sync_folder(path: &Path) -> Result<(), StoreError> {
     File::open(path).and_then(|f| f.sync_all()).map_err(|e| StoreError::io(path, &e))
 }
 
-/// Makes or replaces a file so that a reader finds the old or the new one, never half of it.
+/// Creates or replaces a file atomically: a reader finds the old or the new content.
 fn replace(path: &Path, bytes: &[u8], durable: bool) -> Result<(), StoreError> {
     let folder = path.parent().unwrap_or(path);
     let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -215,14 +219,14 @@ fn replace(path: &Path, bytes: &[u8], durable: bool) -> Result<(), StoreError> {
         fs::rename(&draft, path)
     };
     write().map_err(|e| {
-        // Best effort: a draft has a name that nobody reads.
+        // Best effort: no reader uses the temporary name.
         let _ = fs::remove_file(&draft);
         StoreError::io(path, &e)
     })?;
     if durable { sync_folder(folder) } else { Ok(()) }
 }
 
-/// The names in a folder, sorted, without dotfiles; none where there is no such folder.
+/// Returns the names in a folder, sorted, without dotfiles; empty if the folder does not exist.
 fn names(folder: &Path) -> Result<Vec<String>, StoreError> {
     let entries = match fs::read_dir(folder) {
         Err(e) if e.kind() == ErrorKind::NotFound => return Ok(vec![]),

@@ -1,4 +1,4 @@
-//! Small files that processes leave for one another in a run's folder: requests, and the sign of life.
+//! Small files in a run's folder through which processes communicate: operator requests and the heartbeat.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -13,12 +13,12 @@ use crate::port::store::{Look, Request, StoreError};
 
 const LOOK: &str = "look.json";
 const REQUESTS: &str = "requests";
-/// How a waiting request's name ends.
+/// Suffix of a pending request's name.
 const WAITING: &str = ".json";
-/// How the name of one that could not be read ends.
+/// Suffix of the name of a request that could not be read.
 const ASIDE: &str = ".unreadable";
 
-/// Tells apart the requests that one process leaves within one tick of the clock.
+/// Makes names unique that one process creates within one tick of the clock.
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
 pub(super) fn put(folder: &Path, request: &Request) -> Result<(), StoreError> {
@@ -36,7 +36,7 @@ pub(super) fn pending(folder: &Path) -> Result<Vec<(String, Request)>, StoreErro
     for name in names(&requests)?.into_iter().filter(|n| n.ends_with(WAITING)) {
         let path = requests.join(&name);
         match fs::read(&path) {
-            // Another process dealt with it meanwhile.
+            // Another process has handled it meanwhile.
             Err(e) if e.kind() == ErrorKind::NotFound => {}
             read => match read.ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()) {
                 Some(request) => found.push((name, request)),
@@ -64,7 +64,7 @@ pub(super) fn look(folder: &Path) -> Option<Look> {
     serde_json::from_slice(&fs::read(folder.join(LOOK)).ok()?).ok()
 }
 
-/// Kept for a person to read. If even that fails it is met again next time, which is harmless.
+/// Renames a request that cannot be read and keeps it for inspection. If that fails, the next read tries again.
 fn set_aside(path: &Path) {
     tracing::warn!(path = %path.display(), "a request that cannot be read is set aside");
     let _ = fs::rename(path, path.with_extension(format!("json{ASIDE}")));

@@ -1,4 +1,4 @@
-//! Leases that we hold: renewed in the background, confirmed before traffic is raised, and given back.
+//! Leases that this process owns: renewed in the background, confirmed before a raise, and released.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -17,18 +17,18 @@ use crate::base::retry;
 use crate::port::Clock;
 use crate::port::store::{Held, Holder, Lock};
 
-/// What we know of a lease of ours.
+/// State of an owned lease.
 #[derive(Debug, Clone)]
 pub struct Known {
     arn: String,
     name: String,
-    /// `None`: somebody deleted it.
+    /// `None`: the lease was deleted.
     version: Option<Version>,
     transitions: i32,
-    /// When the last renewal that succeeded was sent, on the monotonic clock and on the wall.
+    /// When the last successful renewal was sent, on the monotonic and on the wall clock.
     renewed: (Instant, Timestamp),
     usurper: Option<Holder>,
-    /// Why the last renewal failed.
+    /// Error of the last renewal.
     trouble: Option<String>,
     released: bool,
 }
@@ -51,21 +51,21 @@ impl Known {
         self.released || self.usurper.is_some()
     }
 
-    /// How long it has not been renewed, by the clock that says more.
+    /// Time since the last renewal, by the clock that shows more.
     fn age(&self, now: Timestamp) -> Duration {
         let wall = now.duration_since(self.renewed.1).try_into().unwrap_or(Duration::ZERO);
         self.renewed.0.elapsed().max(wall)
     }
 }
 
-/// The leases of one taking.
+/// The leases of one acquisition.
 pub struct Claim {
     pub taking: String,
     reach: Arc<Reach>,
     clock: Arc<dyn Clock>,
     holder: Holder,
     leases: Mutex<Vec<Known>>,
-    /// One renewal at a time: two would be in each other's way.
+    /// Serializes renewals: concurrent ones would conflict with each other.
     turn: tokio::sync::Mutex<()>,
 }
 
@@ -78,7 +78,7 @@ impl Claim {
         self.leases().push(known);
     }
 
-    /// From now on they are renewed in the background.
+    /// Starts the renewal in the background.
     pub fn keep(self) -> Held {
         let claim = Arc::new(self);
         let ours = Arc::clone(&claim);
@@ -95,7 +95,7 @@ impl Claim {
         self.leases.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Renews all that are ours.
+    /// Renews all leases that this process still owns.
     pub async fn renew(&self) {
         let _turn = self.turn.lock().await;
         let all = self.leases().clone();
@@ -128,7 +128,9 @@ impl Claim {
         known
     }
 
-    /// It is not what we wrote last: an answer of ours was lost, somebody took it over, or it was emptied or deleted by hand.
+    /// Reads a lease whose version has changed: an answer was lost, another process took it over, or it was emptied or
+    /// deleted by
+    /// hand.
     async fn read_again(&self, api: &Api<Lease>, known: &mut Known) {
         match self.reach.insist(api.get_opt(&known.name)).await {
             Ok(None) => known.version = None,
@@ -137,7 +139,7 @@ impl Claim {
             {
                 known.version = Version::of(&found);
             }
-            // Also one that is free again by now: what was done meanwhile is not ours to know.
+            // Also if it is free again: another owner may have written meanwhile.
             Ok(Some(found)) => known.usurper = Some(holder_of(&found)),
             Err(trouble) => known.trouble = Some(trouble.to_string()),
         }
@@ -160,7 +162,7 @@ impl Claim {
         ))
     }
 
-    /// Gives back what is ours, so that the next one need not wait.
+    /// Releases the leases, so that the next owner need not wait for their expiry.
     pub async fn free(&self) {
         let _turn = self.turn.lock().await;
         let all = self.leases().clone();
@@ -183,7 +185,7 @@ impl Claim {
                 Err(Trouble::Conflict) => self.read_again(&api, &mut known).await,
                 Err(trouble) => {
                     tracing::warn!(
-                        "the lease {} is not given back and ends by itself in {} s: {trouble}",
+                        "the lease {} was not released and expires in {} s: {trouble}",
                         known.name,
                         DURATION.as_secs()
                     );
@@ -197,7 +199,7 @@ impl Claim {
     }
 }
 
-/// See [`Held`].
+/// The lock of a [`Held`].
 struct Kept {
     claim: Arc<Claim>,
     renewing: JoinHandle<()>,

@@ -1,4 +1,5 @@
-//! What processes leave for one another: requests, the sign of life, the break-glass script. A ConfigMap of a run for each.
+//! Objects through which processes communicate: operator requests, the heartbeat, the break-glass script. Each is one
+//! ConfigMap of the run.
 
 use std::collections::BTreeMap;
 
@@ -12,18 +13,18 @@ use super::reach::{Reach, Trouble};
 use crate::base::retry;
 use crate::port::store::{Look, Request, StoreError};
 
-/// The number of the next request, so that a name is never used twice.
+/// Annotation: number of the next request, so that no name is used twice.
 const NEXT: &str = "cutover.dev/next";
-/// The last requests that were dealt with: whoever lost the answer to leaving one finds it here.
+/// Annotation: the last requests that were handled. A client whose answer was lost finds its request here.
 const DONE: &str = "cutover.dev/done";
-/// So many of them.
+/// Number of requests in [`DONE`].
 const REMEMBERED: usize = 50;
-/// How the key of one ends that could not be read.
+/// Suffix of the key of a request that could not be read.
 const ASIDE: &str = ".unreadable";
-/// The key of the sign of life.
+/// Key of the heartbeat.
 const LOOK: &str = "look.json";
 
-/// An empty object of a run.
+/// A new object of a run, without data.
 fn object(part: Part, run: &str) -> ConfigMap {
     let metadata = ObjectMeta {
         name: Some(name(part, run)),
@@ -34,12 +35,12 @@ fn object(part: Part, run: &str) -> ConfigMap {
     ConfigMap { metadata, ..ConfigMap::default() }
 }
 
-/// An object's name.
+/// Name of an object.
 pub fn name(part: Part, run: &str) -> String {
     format!("cutover-{run}-{}", part.word())
 }
 
-/// Makes the place for a run's requests.
+/// Creates the object for a run's requests.
 pub async fn create(reach: &Reach, run: &str) -> Result<(), StoreError> {
     let api: Api<ConfigMap> = reach.api();
     match reach.insist(api.create(&PostParams::default(), &object(Part::Requests, run))).await {
@@ -48,7 +49,7 @@ pub async fn create(reach: &Reach, run: &str) -> Result<(), StoreError> {
     }
 }
 
-/// Changes a run's requests; `change` says whether there is anything to write.
+/// Changes a run's requests with optimistic concurrency; `change` returns whether there is something to write.
 async fn change(reach: &Reach, run: &str, change: impl Fn(&mut ConfigMap) -> bool) -> Result<(), StoreError> {
     let (api, name): (Api<ConfigMap>, _) = (reach.api(), name(Part::Requests, run));
     let mut last = Trouble::Conflict;
@@ -75,7 +76,7 @@ async fn get(reach: &Reach, api: &Api<ConfigMap>, run: &str) -> Result<ConfigMap
     }
 }
 
-/// Leaves a request, once.
+/// Adds a request exactly once.
 pub async fn put(reach: &Reach, run: &str, request: &Request) -> Result<(), StoreError> {
     let text = serde_json::to_string(request)
         .map_err(|e| StoreError::Io { path: name(Part::Requests, run), message: e.to_string() })?;
@@ -94,7 +95,7 @@ pub async fn put(reach: &Reach, run: &str, request: &Request) -> Result<(), Stor
     .await
 }
 
-/// The requests in order. What cannot be read is set aside for a person.
+/// Returns the requests in order. Those that cannot be read are renamed and kept for inspection.
 pub async fn pending(reach: &Reach, run: &str) -> Result<Vec<(String, Request)>, StoreError> {
     let desk = get(reach, &reach.api(), run).await?;
     let waiting: Vec<_> = desk.data.into_iter().flatten().filter(|(key, _)| !key.ends_with(ASIDE)).collect();
@@ -116,7 +117,7 @@ pub async fn pending(reach: &Reach, run: &str) -> Result<Vec<(String, Request)>,
     Ok(good.into_iter().filter_map(|(key, request)| Some((key, request.ok()?))).collect())
 }
 
-/// Removes a request that was dealt with.
+/// Removes a request that was handled.
 pub async fn remove(reach: &Reach, run: &str, key: &str) -> Result<(), StoreError> {
     change(reach, run, |desk| {
         if desk.data.get_or_insert_default().remove(key).is_none() {
@@ -136,7 +137,7 @@ fn done(desk: &ConfigMap) -> Vec<String> {
     text.split(',').filter(|key| !key.is_empty()).map(str::to_owned).collect()
 }
 
-/// Replaces an object whatever it is, or makes it.
+/// Replaces an object unconditionally, or creates it.
 async fn set(reach: &Reach, part: Part, run: &str, key: &str, text: String) -> Result<(), Trouble> {
     let (api, mut object): (Api<ConfigMap>, _) = (reach.api(), object(part, run));
     object.data = Some(BTreeMap::from([(key.to_owned(), text)]));
@@ -146,20 +147,20 @@ async fn set(reach: &Reach, part: Part, run: &str, key: &str, text: String) -> R
     }
 }
 
-/// Replaces the sign of life.
+/// Replaces the heartbeat.
 pub async fn put_look(reach: &Reach, run: &str, look: &Look) -> Result<(), StoreError> {
     let text = serde_json::to_string(look).unwrap_or_default();
     set(reach, Part::Look, run, LOOK, text).await.map_err(|t| reach.error(&name(Part::Look, run), t))
 }
 
-/// The sign of life.
+/// Reads the heartbeat.
 pub async fn look(reach: &Reach, run: &str) -> Option<Look> {
     let api: Api<ConfigMap> = reach.api();
     let found = reach.call(api.get_opt(&name(Part::Look, run))).await.ok()??;
     serde_json::from_str(found.data?.get(LOOK)?).ok()
 }
 
-/// Keeps the script under its file's name.
+/// Stores the break-glass script under its file name.
 pub async fn put_script(reach: &Reach, run: &str, file: &str, text: &str) -> Result<(), StoreError> {
     set(reach, Part::Script, run, file, text.to_owned()).await.map_err(|t| reach.error(&name(Part::Script, run), t))
 }

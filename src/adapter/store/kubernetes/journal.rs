@@ -1,6 +1,10 @@
-//! A run's journal as ConfigMaps: the bytes of the file, cut into pieces that etcd can hold. A record is added by replacing the last piece with the
-//! resourceVersion that was read, so that two who append never interleave; a piece that is full is closed in the same write, and from then on never
-//! changes. Whoever saw it open must write to it and is refused; whoever sees it closed must create the next, and one of two is refused.
+//! A run's journal as ConfigMaps: the bytes of the journal file, in segments that fit into etcd. An append replaces the
+//! last
+//! segment with the resourceVersion that was read, so that two writers never interleave. The write that fills a segment
+//! also
+//! closes it, and a closed segment never changes. A writer that read it open gets a conflict; of two writers that read
+//! it closed
+//! and create the next segment, one gets a conflict.
 
 use std::collections::BTreeMap;
 
@@ -17,39 +21,39 @@ use crate::domain::run::event::{Event, Record};
 use crate::domain::run::journal::{Corrupt, Parsed, Why, line, parse};
 use crate::port::store::{RunSummary, StoreError};
 
-/// The key of the text.
+/// Key of the journal's text.
 const TEXT: &str = "journal.jsonl";
-/// A piece with this many bytes is closed: etcd keeps every version of it for some minutes.
+/// A segment with this many bytes is closed: etcd keeps every version of it for some minutes.
 const FULL: usize = 64 * 1024;
-/// The most that fits into one: Kubernetes refuses a ConfigMap with more than 1 MiB.
+/// Size limit of a segment: Kubernetes refuses a ConfigMap of more than 1 MiB.
 pub const LARGEST: usize = 1_000_000;
-/// On a piece that is closed.
+/// Annotation of a closed segment.
 const CLOSED: &str = "cutover.dev/closed";
-/// The run as its records up to the end of this piece tell it, so that a list needs no journals.
+/// Annotation: summary of the run up to the end of this segment, so that a list of runs reads no journals.
 const SUMMARY: &str = "cutover.dev/summary";
-/// Objects a page.
+/// Page size of lists.
 const PAGE: u32 = 50;
 
-/// The end of a journal, ready for the next record.
+/// Appends records to a journal.
 pub struct Writer {
     run: String,
-    /// The last piece as it is.
+    /// The last segment.
     piece: ConfigMap,
     number: usize,
     seq: u64,
     sum: String,
     summary: RunSummary,
-    /// The last record, as it was read.
+    /// The last record, as read.
     last: Option<Record>,
 }
 
-/// A journal as it is there.
+/// A journal as read.
 struct Found {
     pieces: Vec<ConfigMap>,
     text: String,
 }
 
-/// Makes an empty one.
+/// Creates an empty journal.
 pub async fn create(reach: &Reach, run: &str) -> Result<(), StoreError> {
     let made = format!("{:016x}", fastrand::u64(..));
     let mut piece = piece(run, 1, "");
@@ -58,7 +62,7 @@ pub async fn create(reach: &Reach, run: &str) -> Result<(), StoreError> {
     let first = reach.insist(api.create(&PostParams::default(), &piece)).await;
     let made_by_us = |found: &ConfigMap| found.annotations().get("cutover.dev/made") == Some(&made);
     let result = match first {
-        // Made, perhaps, by the request whose answer was lost.
+        // The request whose answer was lost may have created it.
         Err(Trouble::Unanswered(why)) => match reach.insist(api.get_opt(&piece.name_any())).await {
             Ok(Some(found)) if made_by_us(&found) => Ok(found),
             Ok(Some(_)) => Err(Trouble::Conflict),
@@ -74,13 +78,13 @@ pub async fn create(reach: &Reach, run: &str) -> Result<(), StoreError> {
     }
 }
 
-/// Its records.
+/// Reads a run's records.
 pub async fn read(reach: &Reach, run: &str) -> Result<Vec<Record>, StoreError> {
     let found = find(reach, run).await?;
     parsed(reach, run, &found.text).map(|p| p.records)
 }
 
-/// Every run, as the last piece of its journal tells it.
+/// Returns a summary of every run, from the last segment of its journal.
 pub async fn runs(reach: &Reach) -> Result<Vec<RunSummary>, StoreError> {
     let api: Api<ConfigMap> = reach.api();
     let mut params = ListParams::default().limit(PAGE).labels(&label::selector(Part::Journal));
@@ -100,7 +104,7 @@ pub async fn runs(reach: &Reach) -> Result<Vec<RunSummary>, StoreError> {
             None => break,
         }
     }
-    // Without a record nothing was done.
+    // A run without a record has changed nothing.
     let summaries = last.into_iter().filter_map(|(run, (_, summary))| Some((run, summary?)));
     let mut runs: Vec<RunSummary> = summaries.map(|(run, text)| summary(&run, &text)).collect();
     runs.sort_by(|a, b| b.started.cmp(&a.started).then_with(|| b.id.cmp(&a.id)));
@@ -110,13 +114,15 @@ pub async fn runs(reach: &Reach) -> Result<Vec<RunSummary>, StoreError> {
 fn summary(run: &str, text: &str) -> RunSummary {
     match serde_json::from_str::<RunSummary>(text) {
         Ok(summary) if summary.id == run => summary,
-        Ok(_) => RunSummary { damaged: Some("its summary is another run's".to_owned()), ..RunSummary::of(run, &[]) },
+        Ok(_) => {
+            RunSummary { damaged: Some("its summary belongs to another run".to_owned()), ..RunSummary::of(run, &[]) }
+        }
         Err(e) => RunSummary { damaged: Some(format!("its summary cannot be read: {e}")), ..RunSummary::of(run, &[]) },
     }
 }
 
 impl Writer {
-    /// Reads what is there.
+    /// Reads the journal.
     pub async fn open(reach: &Reach, run: &str) -> Result<Self, StoreError> {
         let Found { mut pieces, text } = find(reach, run).await?;
         let parsed = parsed(reach, run, &text)?;
@@ -127,23 +133,25 @@ impl Writer {
         Ok(Self { run: run.to_owned(), piece, number, seq, sum, summary, last: parsed.records.into_iter().next_back() })
     }
 
-    /// The record that an event is to become.
+    /// Returns the record for an event.
     pub fn next(&self, time: Timestamp, event: &Event) -> Record {
         Record { seq: self.seq + 1, time, run: self.run.clone(), event: event.clone(), newer: None }
     }
 
-    /// Whether the journal, as it was read, ends with this record.
+    /// Whether the journal, as read, ends with this record.
     pub fn ends_with(&self, record: &Record) -> bool {
         self.last.as_ref() == Some(record)
     }
 
-    /// Adds a record. After an error this writer is to be dropped: what is there must be read again.
+    /// Appends a record. After an error, drop the writer: the journal must be read again.
     pub async fn append(&mut self, reach: &Reach, record: &Record) -> Result<(), StoreError> {
         let wrong = |message: String| StoreError::Io { path: journal(&self.run), message };
-        let (text, sum) = line(&self.sum, record).map_err(|e| wrong(format!("a record that is not JSON: {e}")))?;
+        let (text, sum) =
+            line(&self.sum, record).map_err(|e| wrong(format!("the record cannot be written as JSON: {e}")))?;
         if text.len() > LARGEST {
             return Err(wrong(format!(
-                "a record of {} bytes does not fit into a Kubernetes object ({LARGEST}); split the plan, or keep its state on this machine",
+                "a record of {} bytes does not fit into a Kubernetes object ({LARGEST} bytes); \
+                split the plan, or keep the state on this machine",
                 text.len()
             )));
         }
@@ -172,7 +180,8 @@ impl Writer {
         Ok(())
     }
 
-    /// Writes a piece over the version that it names, or creates it. An answer that was lost is made up for by reading: the piece says this, or it does not.
+    /// Writes a segment over its resourceVersion, or creates it. If the answer is lost, reads whether the write took
+    /// effect.
     async fn put(&self, reach: &Reach, piece: ConfigMap) -> Result<ConfigMap, StoreError> {
         let (api, name): (Api<ConfigMap>, _) = (reach.api(), piece.name_any());
         let error = |trouble| reach.error(&name, trouble);
@@ -196,15 +205,15 @@ impl Writer {
                 Some(found) if found.resource_version() != piece.resource_version() => {
                     return Err(error(Trouble::Conflict));
                 }
-                // Not carried out: again, over the same version, so that it is carried out once at the most.
+                // The write had no effect: repeat it over the same version, so that it takes effect at most once.
                 _ => {}
             }
         }
-        Err(error(Trouble::Unanswered("no answer that tells".to_owned())))
+        Err(error(Trouble::Unanswered("it is unknown whether the write took effect".to_owned())))
     }
 }
 
-/// Whether a piece has the same text and is as open.
+/// Whether two segments have the same text and are both open or both closed.
 fn says(found: &ConfigMap, wanted: &ConfigMap) -> bool {
     contents(found) == contents(wanted) && closed(found) == closed(wanted)
 }
@@ -235,7 +244,7 @@ async fn find(reach: &Reach, run: &str) -> Result<Found, StoreError> {
         Some(number) => {
             let before: String = pieces.iter().filter(|(n, _)| **n < number).map(|(_, p)| contents(p)).collect();
             let prefix = parse(before.as_bytes()).map_or_else(|c| c.prefix, |p| p.records);
-            Err(damaged(reach, run, prefix, format!("its piece {number} is gone")))
+            Err(damaged(reach, run, prefix, format!("its segment {number} is missing")))
         }
     }
 }
@@ -243,9 +252,9 @@ async fn find(reach: &Reach, run: &str) -> Result<Found, StoreError> {
 fn parsed(reach: &Reach, run: &str, text: &str) -> Result<Parsed, StoreError> {
     let parsed = parse(text.as_bytes())
         .map_err(|c| StoreError::corrupt(format!("{} in {}", journal(run), reach.place()), &c))?;
-    // A piece is written whole or not at all: what is cut off was cut off by somebody.
+    // A segment is written completely or not at all: someone else truncated it.
     if parsed.torn || parsed.open {
-        return Err(damaged(reach, run, parsed.records, "it is cut off".to_owned()));
+        return Err(damaged(reach, run, parsed.records, "it is truncated".to_owned()));
     }
     Ok(parsed)
 }
@@ -269,12 +278,12 @@ fn piece(run: &str, number: usize, text: &str) -> ConfigMap {
     ConfigMap { metadata, data: Some([(TEXT.to_owned(), text.to_owned())].into()), ..ConfigMap::default() }
 }
 
-/// What the names of a run's pieces begin with.
+/// Common start of the names of a run's segments.
 fn journal(run: &str) -> String {
     format!("cutover-{run}-journal")
 }
 
-/// The run and the number that a piece's name says.
+/// Run and number from a segment's name.
 fn place(name: &str) -> Option<(&str, usize)> {
     let (rest, number) = name.rsplit_once('-')?;
     Some((rest.strip_prefix("cutover-")?.strip_suffix("-journal")?, number.parse().ok()?))

@@ -1,7 +1,12 @@
-//! The lock: a Lease for each load balancer, created, and then replaced with the resourceVersion that was read, so that of two who take it one is refused.
+//! The lock: a Lease for each load balancer. It is created, then replaced with the resourceVersion that was read, so
+//! that of two
+//! processes one gets a conflict.
 //!
-//! Nobody's wall clock is believed. A holder that is gone is recognised by a lease that nobody renews while we watch, for as long as it lasts on our
-//! own monotonic clock; a holder that cannot renew counts on both of its clocks, since a machine that sleeps stops the monotonic one.
+//! Wall clocks are not trusted. An owner is dead when nobody renews its lease while this process watches for the
+//! lease's
+//! duration, on its own monotonic clock. An owner that cannot renew counts on both of its clocks, because a sleeping
+//! machine
+//! stops the monotonic one.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,24 +27,24 @@ use crate::base::retry;
 use crate::port::Clock;
 use crate::port::store::{Held, Holder, LockError};
 
-/// How long a lease lasts that is not renewed.
+/// Validity of a lease after a renewal.
 pub const DURATION: Duration = Duration::from_secs(30);
-/// How often it is renewed.
+/// Interval of renewals.
 pub const RENEW: Duration = Duration::from_secs(5);
-/// How often a lease that somebody has is looked at, to see whether it is renewed.
+/// Interval at which another owner's lease is read, to see whether it is renewed.
 const WATCH: Duration = Duration::from_secs(1);
-/// The holder in full, as JSON; of a free lease, the last one.
+/// Annotation: the owner as JSON; on a free lease the last owner.
 const HOLDER: &str = "cutover.dev/holder";
-/// Tells apart two takings by one process.
+/// Annotation: id of the acquisition, which differs between two acquisitions by one process.
 const TAKING: &str = "cutover.dev/taking";
-/// The load balancer's ARN.
+/// Annotation: the load balancer's ARN.
 const LOAD_BALANCER: &str = "cutover.dev/load-balancer";
 
 /// The leases of a namespace.
 pub struct Leases {
     reach: Arc<Reach>,
     clock: Arc<dyn Clock>,
-    /// By name: the version that was seen last, and since when.
+    /// By name: the version that was read last, and when it was first read.
     seen: Mutex<HashMap<String, (String, Instant)>>,
 }
 
@@ -48,10 +53,10 @@ impl Leases {
         Self { reach, clock, seen: Mutex::default() }
     }
 
-    /// All or none. `over`: from whoever has them.
+    /// Acquires all or none. `over`: takes them over from other owners.
     pub async fn take(&self, load_balancers: &[String], holder: &Holder, over: bool) -> Result<Held, LockError> {
         let mut arns = load_balancers.to_vec();
-        // In one order everywhere, so that of two processes one gets all.
+        // Always in the same order, so that one of two processes gets all.
         arns.sort();
         arns.dedup();
         let taking = format!("{:016x}", fastrand::u64(..));
@@ -65,7 +70,7 @@ impl Leases {
                 }
             }
         }
-        // Waiting for the last one may have taken longer than the first one lasts.
+        // The wait for the last lease may have taken longer than the first one is valid.
         if arns.len() > 1 {
             claim.renew().await;
             if let Some(other) = claim.usurper() {
@@ -96,7 +101,7 @@ impl Leases {
                 if first.is_none() {
                     let who = holder_of(lease).owner;
                     tracing::warn!(
-                        "{who} has the lock; looking for at most {} s whether that process is alive",
+                        "{who} has the lock; checking for at most {} s whether that process is alive",
                         DURATION.as_secs()
                     );
                 }
@@ -119,7 +124,7 @@ impl Leases {
         put(&self.reach, api, lease).await
     }
 
-    /// Whether nobody has renewed it for as long as it lasts, as far as this process has watched.
+    /// Whether nobody has renewed it for its duration, as far as this process has watched.
     fn silent(&self, lease: &Lease) -> bool {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let version = lease.resource_version().unwrap_or_default();
@@ -130,7 +135,9 @@ impl Leases {
         entry.1.elapsed() >= lasts(lease)
     }
 
-    /// Who holds a lock for this run. Looking once, this must go by the wall clocks, which may differ by half a minute; nothing is taken on its word.
+    /// Returns the owner of a lock for this run. A single read relies on wall clocks, which may differ by half a
+    /// minute; so no
+    /// take-over may rely on it.
     pub async fn holder(&self, run: &str) -> Result<Option<Holder>, Trouble> {
         let (api, ours): (Api<Lease>, _) =
             (self.reach.api(), ListParams::default().labels(&label::selector(Part::Lock)));
@@ -141,7 +148,9 @@ impl Leases {
     }
 }
 
-/// One state of one lease. An API server makes a lease that is not there when it is replaced, even by its version; not where its UID is named too.
+/// A version of a lease. A replace request creates a lease that does not exist, even with a resourceVersion, unless it
+/// also has
+/// the UID.
 #[derive(Debug, Clone)]
 pub struct Version {
     uid: Option<String>,
@@ -149,13 +158,13 @@ pub struct Version {
 }
 
 impl Version {
-    /// As it was read or stored.
+    /// The version of a lease that was read or stored.
     pub fn of(lease: &Lease) -> Option<Self> {
         Some(Self { uid: lease.uid(), resource: lease.resource_version()? })
     }
 }
 
-/// Creates it, or replaces it where it names a version.
+/// Creates a lease, or replaces it if it has a version.
 pub(super) async fn put(reach: &Reach, api: &Api<Lease>, lease: &Lease) -> Result<Lease, Trouble> {
     match lease.resource_version() {
         None => reach.insist(api.create(&PostParams::default(), lease)).await,
@@ -163,7 +172,7 @@ pub(super) async fn put(reach: &Reach, api: &Api<Lease>, lease: &Lease) -> Resul
     }
 }
 
-/// A lease as its holder writes it. `before`: the version that it replaces, and how often it has changed hands.
+/// A lease as its owner writes it. `before`: the version that it replaces, and the number of changes of owner.
 pub(super) fn lease(
     arn: &str,
     holder: &Holder,
@@ -202,7 +211,7 @@ pub(super) fn free(lease: &Lease) -> bool {
     lease.spec.as_ref().and_then(|s| s.holder_identity.as_deref()).is_none_or(str::is_empty)
 }
 
-/// Whether it is held by this taking.
+/// Whether this acquisition owns it.
 pub(super) fn claimed(lease: &Lease, taking: &str) -> bool {
     !free(lease) && lease.annotations().get(TAKING).is_some_and(|t| t == taking)
 }
@@ -211,7 +220,7 @@ pub(super) fn transitions(lease: &Lease) -> i32 {
     lease.spec.as_ref().and_then(|s| s.lease_transitions).unwrap_or_default()
 }
 
-/// Who holds it, or did last.
+/// The owner, or the last one.
 pub(super) fn holder_of(lease: &Lease) -> Holder {
     let said = lease.annotations().get(HOLDER).and_then(|json| serde_json::from_str(json).ok());
     said.unwrap_or_else(|| {

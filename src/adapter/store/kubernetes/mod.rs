@@ -1,7 +1,12 @@
-//! The store in a namespace of a cluster, for machines that do not share a disk: a Lease for each load balancer, and ConfigMaps for the rest.
+//! The store in a namespace of a cluster, for machines without a shared disk: a Lease for each load balancer, and
+//! ConfigMaps
+//! for the rest.
 //!
-//! Everything that must not interleave is written over the version that was read (optimistic concurrency); a lost answer is made up for by reading. What
-//! cannot be reached is an error, and never a reason to use a lock or a journal of this machine instead. Nothing here is ever deleted.
+//! Everything that must not interleave is written over the version that was read (optimistic concurrency); after a lost
+//! answer
+//! the object is read. An unreachable API is an error: the store never falls back to a local lock or journal. Nothing
+//! is ever
+//! deleted.
 
 mod claim;
 mod desk;
@@ -33,22 +38,23 @@ use crate::port::store::{Held, Holder, LockError, Look, Request, RunSummary, Sto
 
 pub use self::lease::{DURATION, RENEW};
 
-/// A sign of life that follows another within this time is left out, unless it says that nobody watches any more.
+/// A heartbeat within this time of the previous one is skipped, unless it says that the process stops guarding.
 const SIGN: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// A store in a namespace.
 pub struct Shared {
     reach: Arc<Reach>,
     leases: Leases,
-    /// How `kubectl` reaches the namespace, for people.
+    /// The `kubectl` command that reaches the namespace, for messages.
     kubectl: String,
     writers: tokio::sync::Mutex<HashMap<String, Writing>>,
     signed: std::sync::Mutex<HashMap<String, Instant>>,
 }
 
 impl Shared {
-    /// Over a client that neither retries nor waits for ever by itself. `place` names the cluster for messages; `kubectl` is how a person reaches the
-    /// namespace, such as `kubectl --context tools -n cutover`. Nothing is asked yet.
+    /// `client` must neither retry nor wait without limit. `place` names the cluster in messages; `kubectl` is the
+    /// command that
+    /// reaches the namespace, such as `kubectl --context tools -n cutover`. Makes no request.
     pub fn new(client: Client, namespace: &str, place: &str, kubectl: &str, clock: Arc<dyn Clock>) -> Self {
         let reach = Arc::new(Reach::new(client, namespace, place.to_owned()));
         let leases = Leases::new(Arc::clone(&reach), clock);
@@ -61,7 +67,7 @@ impl Shared {
         }
     }
 
-    /// Whether it can be reached and read.
+    /// Checks that the namespace can be reached and read.
     ///
     /// # Errors
     /// [`StoreError::Unusable`].
@@ -77,15 +83,15 @@ impl Shared {
     }
 }
 
-/// How a run's journal is being written.
+/// State of the writer of a run's journal.
 enum Writing {
-    /// Its end is known.
+    /// The end of the journal is known.
     Ready(Box<Writer>),
-    /// Nobody knows whether this record is part of it.
+    /// It is unknown whether the journal contains this record.
     Doubtful(Box<Record>),
 }
 
-/// A run's id that can be part of an object's name.
+/// Whether a run's id can be part of an object's name.
 fn is_name(run: &str) -> bool {
     is_run_id(run) && !run.bytes().any(|b| b.is_ascii_uppercase())
 }
@@ -102,7 +108,10 @@ impl Store for Shared {
 
     async fn create(&self, run: &str) -> Result<(), StoreError> {
         if !is_name(run) {
-            return Err(StoreError::Io { path: self.place(), message: format!("`{run}` cannot name a run") });
+            return Err(StoreError::Io {
+                path: self.place(),
+                message: format!("`{run}` is not a valid run id here; use lower case letters, digits and hyphens"),
+            });
         }
         journal::create(&self.reach, run).await?;
         desk::create(&self.reach, run).await
@@ -115,7 +124,7 @@ impl Store for Shared {
             Some(Writing::Ready(writer)) => writer,
             Some(Writing::Doubtful(record)) => {
                 let opened = Writer::open(&self.reach, run).await;
-                // Asked for again, it must not be there twice.
+                // If the caller repeats the append, the record must not appear twice.
                 let again = (record.time, &record.event) == (time, event);
                 match opened {
                     Ok(writer) if again && writer.ends_with(&record) => {
@@ -137,7 +146,7 @@ impl Store for Shared {
                 writers.insert(run.to_owned(), Writing::Ready(writer));
                 Ok(record)
             }
-            // A writer that failed is not kept: the next append looks at the journal afresh.
+            // A writer that failed is dropped: the next append reads the journal again.
             Err(error) => {
                 if matches!(error, StoreError::Unusable { .. }) {
                     writers.insert(run.to_owned(), Writing::Doubtful(Box::new(record)));
@@ -212,7 +221,7 @@ impl Store for Shared {
 
     async fn holder(&self, run: &str) -> Option<Holder> {
         self.leases.holder(run).await.unwrap_or_else(|trouble| {
-            tracing::warn!("nobody knows who holds the lock: {trouble}");
+            tracing::warn!("the owner of the lock cannot be read: {trouble}");
             None
         })
     }

@@ -1,5 +1,6 @@
-//! The way to the API server: every request bounded, nothing tried twice by itself, and a server that does not answer is not asked again for a while.
-//! A rollback must not wait for it at every record.
+//! Access to the API server. Every request has a deadline, nothing is retried implicitly, and a server that does not
+//! answer gets
+//! no further requests for a while, so that a rollback does not wait for it at every record.
 
 use std::fmt;
 use std::future::Future;
@@ -13,27 +14,27 @@ use tokio::time::Instant;
 use crate::adapter::kubernetes::unreadable;
 use crate::port::store::StoreError;
 
-/// How long a request may take. API servers answer in a small part of this.
+/// Deadline of a request. API servers answer much faster.
 pub const DEADLINE: Duration = Duration::from_secs(3);
-/// The same for the first one, which makes a connection and may log in.
+/// Deadline of the first request, which opens a connection and may log in.
 const FIRST: Duration = Duration::from_secs(10);
-/// A server that did not answer is left alone for this long, by all but the lock's renewals.
+/// For this time a server that did not answer gets no requests except the lock's renewals.
 const REST: Duration = Duration::from_secs(10);
 
-/// Why a request came to nothing.
+/// Why a request failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Trouble {
-    /// No such object.
+    /// The object does not exist.
     Missing,
-    /// It is there already, or is not what it was when it was read.
+    /// The object exists already, or has changed since it was read.
     Conflict,
-    /// Answered: no. Nothing was changed.
+    /// The server refused. Nothing was changed.
     Refused(String),
-    /// No answer, or one that does not tell: a write may have been carried out, or may yet be.
+    /// No answer, or an unclear one: a write may have taken effect, or may still do so.
     Unanswered(String),
 }
 
-/// The way to a namespace.
+/// Access to a namespace.
 pub struct Reach {
     client: Client,
     namespace: String,
@@ -41,12 +42,12 @@ pub struct Reach {
     down: Mutex<Down>,
 }
 
-/// What the last requests came to.
+/// Result of the last requests.
 #[derive(Default)]
 struct Down {
-    /// How many in a row had no answer.
+    /// Number of requests in a row without an answer.
     failures: u32,
-    /// Until when the server is left alone, and why.
+    /// Until when no requests are sent, and why.
     until: Option<(Instant, String)>,
 }
 
@@ -55,7 +56,7 @@ impl Reach {
         Self { client, namespace: namespace.to_owned(), place, down: Mutex::default() }
     }
 
-    /// The objects of a kind.
+    /// The API of a kind of objects.
     pub fn api<K: Resource<Scope = NamespaceResourceScope>>(&self) -> Api<K>
     where
         K::DynamicType: Default,
@@ -63,12 +64,12 @@ impl Reach {
         Api::namespaced(self.client.clone(), &self.namespace)
     }
 
-    /// For messages.
+    /// Name of the place, for messages.
     pub fn place(&self) -> &str {
         &self.place
     }
 
-    /// A request, unless the server did not answer a moment ago.
+    /// Sends a request, unless the server did not answer a moment ago.
     pub async fn call<T>(&self, request: impl Future<Output = Result<T, kube::Error>>) -> Result<T, Trouble> {
         let down = self.down().until.clone().filter(|(until, _)| *until > Instant::now());
         match down {
@@ -77,7 +78,7 @@ impl Reach {
         }
     }
 
-    /// A read, tried again where its answer was lost.
+    /// Sends a read, and repeats it if the answer is lost.
     pub async fn read<T, R: Future<Output = Result<T, kube::Error>>>(
         &self,
         request: impl Fn() -> R,
@@ -91,12 +92,12 @@ impl Reach {
         answer
     }
 
-    /// A request in any case.
+    /// Sends a request even if the server did not answer a moment ago.
     pub async fn insist<T>(&self, request: impl Future<Output = Result<T, kube::Error>>) -> Result<T, Trouble> {
         self.within(DEADLINE, request).await
     }
 
-    /// The first request.
+    /// Sends the first request, with a longer deadline.
     pub async fn first<T>(&self, request: impl Future<Output = Result<T, kube::Error>>) -> Result<T, Trouble> {
         self.within(FIRST, request).await
     }
@@ -114,7 +115,7 @@ impl Reach {
         match &result {
             Err(Trouble::Unanswered(why)) => {
                 down.failures += 1;
-                // One connection that was reset says little.
+                // A single connection that was reset says little.
                 if silent || down.failures > 1 {
                     down.until = Some((Instant::now() + REST, why.clone()));
                 }
@@ -128,7 +129,7 @@ impl Reach {
         self.down.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// As the store's error; `what` is the object that the request was about.
+    /// Converts to the store's error; `what` is the object of the request.
     pub fn error(&self, what: &str, trouble: Trouble) -> StoreError {
         match trouble {
             Trouble::Conflict => StoreError::Busy(format!("{what} in {}", self.place)),
@@ -151,7 +152,7 @@ fn trouble(error: &kube::Error) -> Trouble {
     }
 }
 
-/// A namespace that is not there is no missing object: everything in it would look free.
+/// A missing namespace must not count as a missing object: everything in it would look free.
 fn names_an_object(message: &str) -> bool {
     !message.starts_with("namespaces ")
 }
@@ -159,7 +160,7 @@ fn names_an_object(message: &str) -> bool {
 impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Missing => f.write_str("it is not there"),
+            Self::Missing => f.write_str("it does not exist"),
             Self::Conflict => f.write_str("someone else changed it at the same time"),
             Self::Refused(why) | Self::Unanswered(why) => f.write_str(why),
         }

@@ -1,9 +1,9 @@
-//! The lock: who has it, who lost it, and who only cannot be heard.
+//! Tests of the lock: who owns it, who lost it, and who only cannot be reached.
 
 use super::*;
 
 #[tokio::test(start_paused = true)]
-async fn a_live_holder_keeps_its_lease_and_a_dead_one_does_not() {
+async fn a_running_owner_keeps_its_lease_and_a_dead_one_does_not() {
     let cluster = Cluster::new();
     let (alice, bob) = (cluster.machine(), cluster.machine());
     let lbs = [LB.to_owned()];
@@ -14,7 +14,7 @@ async fn a_live_holder_keeps_its_lease_and_a_dead_one_does_not() {
     assert_eq!(bob.store.lock(&lbs, &holder("bob")).await.unwrap_err(), LockError::HeldBy(Box::new(holder("alice"))));
     assert!(begun.elapsed() <= RENEW + Duration::from_secs(2), "{:?}", begun.elapsed());
     assert_eq!((held.check(), held.lapsed(Duration::from_secs(10))), (Ok(()), None));
-    // It dies: nothing of it is heard any more.
+    // Its process dies: it sends no more requests.
     alice.way(|_| Way::Dropped);
     let begun = Instant::now();
     let taken = bob.store.lock(&lbs, &holder("bob")).await.unwrap();
@@ -24,7 +24,7 @@ async fn a_live_holder_keeps_its_lease_and_a_dead_one_does_not() {
         begun.elapsed()
     );
     assert_eq!(bob.store.holder(RUN).await.unwrap().owner, "bob");
-    // It was not dead, only cut off: it sees who has it now, and gives nothing back that is not its own.
+    // It was alive but cut off: it notices the new owner, and releases nothing that it does not own.
     assert_eq!(held.check(), Ok(()), "unreachable is not lost");
     assert!(held.lapsed(Duration::ZERO).unwrap().contains("connection refused"));
     alice.way(|_| Way::Open);
@@ -36,7 +36,7 @@ async fn a_live_holder_keeps_its_lease_and_a_dead_one_does_not() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_cannot_be_renewed_lapses_before_another_can_have_it_and_comes_back() {
+async fn a_lease_that_cannot_be_renewed_lapses_before_another_can_take_it_and_recovers() {
     let cluster = Cluster::new();
     let alice = cluster.machine();
     let held = alice.store.lock(&[LB.to_owned()], &holder("alice")).await.unwrap();
@@ -53,7 +53,7 @@ async fn what_cannot_be_renewed_lapses_before_another_can_have_it_and_comes_back
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_holder_that_slept_through_anothers_whole_turn_has_lost() {
+async fn an_owner_that_slept_while_another_owned_the_lock_has_lost_it() {
     let cluster = Cluster::new();
     let (alice, bob) = (cluster.machine(), cluster.machine());
     let lbs = [LB.to_owned()];
@@ -70,7 +70,7 @@ async fn a_holder_that_slept_through_anothers_whole_turn_has_lost() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lease_that_was_emptied_or_deleted_by_hand_is_taken_again() {
+async fn a_lease_that_was_emptied_or_deleted_by_hand_is_acquired_again() {
     let cluster = Cluster::new();
     let alice = cluster.machine();
     let held = alice.store.lock(&[LB.to_owned()], &holder("alice")).await.unwrap();
@@ -85,7 +85,7 @@ async fn a_lease_that_was_emptied_or_deleted_by_hand_is_taken_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_two_who_begin_at_once_one_has_it_also_when_answers_are_lost() {
+async fn one_of_two_concurrent_acquisitions_succeeds_even_if_answers_are_lost() {
     for way in [Way::Open, Way::Lost, Way::Dropped] {
         let cluster = Cluster::new();
         let (alice, bob) = (cluster.machine(), cluster.machine());
@@ -114,7 +114,7 @@ async fn unreachable_is_an_error_and_a_missing_namespace_is_not_an_empty_one() {
         Err(LockError::Io(StoreError::Unusable { .. }))
     ));
     alice.way(|_| Way::Open);
-    // A server that did not answer is left alone for a while.
+    // A server that did not answer gets no requests for a while.
     seconds(11).await;
     cluster.objects.lock().unwrap().delete(Kind::Namespace, "", NAMESPACE, time(0));
     let refused = alice.store.lock(&[LB.to_owned()], &holder("alice")).await.unwrap_err().to_string();

@@ -1,4 +1,6 @@
-//! The shared store against the lab's API server, in process and in virtual time, with a way between them that loses what a test wants lost.
+//! Tests of the shared store against the lab's API server, without sockets and in virtual time. The connection between
+//! them can
+//! lose requests and answers.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -24,17 +26,17 @@ const RUN: &str = "alpha-20261120-210305-k3f9";
 const LB: &str = "arn:aws:elasticloadbalancing:eu-west-1:1:loadbalancer/app/Web/abc";
 const NAMESPACE: &str = "cutover";
 
-/// What becomes of a request on its way.
+/// What happens to a request.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Way {
     Open,
-    /// It never arrives.
+    /// It does not arrive; the client sees an error.
     Dropped,
-    /// It is carried out, and its answer never arrives.
+    /// It is carried out, and its answer is lost.
     Lost,
-    /// It arrives so much later, and its answer never.
+    /// It arrives this much later, and its answer is lost.
     Late(Duration),
-    /// It never arrives, and nobody says so.
+    /// It does not arrive, and the client sees no error.
     Silent,
 }
 
@@ -47,7 +49,7 @@ pub(in crate::adapter::store) struct Cluster {
     clock: Scaled,
 }
 
-/// A machine's way to it.
+/// A machine with its own connection to the cluster.
 #[derive(Clone)]
 struct Machine {
     store: Arc<Shared>,
@@ -135,7 +137,7 @@ impl Machine {
         *self.fault.lock().unwrap() = Box::new(fault);
     }
 
-    /// The next request that changes something goes this way, all others are open.
+    /// Applies to the next write; all other requests pass.
     fn next_write(&self, way: Way) {
         let left = Mutex::new(Some(way));
         self.way(
@@ -171,7 +173,7 @@ async fn begun() -> (Cluster, Machine) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_append_whose_answer_is_lost_or_that_is_lost_itself_is_there_once() {
+async fn an_append_that_is_lost_or_whose_answer_is_lost_appears_once() {
     for way in
         [Way::Lost, Way::Dropped, Way::Silent, Way::Late(Duration::from_secs(1)), Way::Late(Duration::from_mins(1))]
     {
@@ -179,7 +181,7 @@ async fn an_append_whose_answer_is_lost_or_that_is_lost_itself_is_there_once() {
         alice.next_write(way);
         let record = match alice.store.append(RUN, time(1), &notice(2)).await {
             Ok(record) => record,
-            // Not known: asked for again, it is there once.
+            // Unknown: repeated, it is there once.
             Err(StoreError::Unusable { .. }) => {
                 seconds(20).await;
                 alice.store.append(RUN, time(1), &notice(2)).await.unwrap()
@@ -195,7 +197,7 @@ async fn an_append_whose_answer_is_lost_or_that_is_lost_itself_is_there_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_append_that_was_carried_out_while_nobody_could_see_it_is_not_repeated() {
+async fn an_append_that_took_effect_unnoticed_is_not_repeated() {
     let (_cluster, alice) = begun().await;
     let first = Mutex::new(true);
     alice.way(move |r| {
@@ -210,7 +212,7 @@ async fn an_append_that_was_carried_out_while_nobody_could_see_it_is_not_repeate
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_does_not_answer_holds_up_one_record_and_not_the_next() {
+async fn a_server_that_does_not_answer_delays_one_record_and_not_the_next() {
     let (_cluster, alice) = begun().await;
     alice.way(|_| Way::Silent);
     let begun = Instant::now();
@@ -222,15 +224,16 @@ async fn a_server_that_does_not_answer_holds_up_one_record_and_not_the_next() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn two_who_append_do_not_interleave() {
+async fn two_writers_do_not_interleave() {
     let (cluster, alice) = begun().await;
     let bob = cluster.machine();
     assert_eq!(bob.store.append(RUN, time(1), &notice(2)).await.unwrap().seq, 2);
     let conflict = alice.store.append(RUN, time(2), &notice(3)).await.unwrap_err();
     assert!(matches!(&conflict, StoreError::Busy(what) if what.contains("tools")), "{conflict}");
-    // Having read what the other wrote, it may.
+    // After it has read the other's record, it may append.
     assert_eq!(alice.store.append(RUN, time(2), &notice(3)).await.unwrap().seq, 3);
-    // Both at once, many times, pieces filled and closed in between: one of two is refused, and the journal stays one.
+    // Both at once, many times, with segments that fill and close: one of two gets a conflict, and the journal stays
+    // consistent.
     for turn in 0..120 {
         let event = notice(if turn % 7 == 0 { 40_000 } else { 900 });
         let (one, two) =
@@ -245,7 +248,7 @@ async fn two_who_append_do_not_interleave() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_does_not_fit_is_refused_and_what_just_does_has_a_piece_of_its_own() {
+async fn a_record_that_is_too_large_is_refused_and_one_that_barely_fits_has_its_own_segment() {
     let (cluster, alice) = begun().await;
     assert_eq!(alice.store.append(RUN, time(1), &notice(999_800)).await.unwrap().seq, 2);
     let refused = alice.store.append(RUN, time(1), &notice(1_000_000)).await.unwrap_err().to_string();
@@ -258,11 +261,11 @@ async fn what_does_not_fit_is_refused_and_what_just_does_has_a_piece_of_its_own(
 type Damage = fn(&mut String);
 
 #[tokio::test(start_paused = true)]
-async fn a_journal_that_somebody_edited_is_refused_with_the_command_to_type() {
+async fn an_edited_journal_is_refused_with_the_emergency_command() {
     let first = format!("cutover-{RUN}-journal-00001");
     let damages: [(&str, Damage); 3] = [
         ("its checksum does not match", |text| *text = text.replacen("xx", "xy", 1)),
-        ("it is cut off", |text| text.truncate(text.len() - 9)),
+        ("it is truncated", |text| text.truncate(text.len() - 9)),
         ("its checksum does not match", |text| drop(text.drain(..=text.find('\n').unwrap()))),
     ];
     for (why, damage) in damages {
@@ -289,17 +292,18 @@ async fn a_journal_that_somebody_edited_is_refused_with_the_command_to_type() {
         &format!("cutover-{RUN}-journal-00002"),
         time(0),
     );
-    assert!(alice.store.read(RUN).await.unwrap_err().to_string().contains("its piece 2 is gone"));
+    assert!(alice.store.read(RUN).await.unwrap_err().to_string().contains("its segment 2 is missing"));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_whose_answer_is_lost_is_left_once_even_if_it_was_dealt_with_meanwhile() {
+async fn a_request_whose_answer_is_lost_is_added_once_even_if_it_was_handled_meanwhile() {
     let (cluster, alice) = begun().await;
     let bob = cluster.machine();
     for way in [Way::Lost, Way::Dropped] {
         bob.next_write(way);
         let put = bob.store.put_request(RUN, &Request::Approve { by: "bob".into() }).await;
-        // The server is left alone for a while after it did not answer: then the verb fails, and is typed again.
+        // The server gets no requests for a while after it did not answer: then the verb fails, and the user repeats
+        // it.
         if put.is_err() {
             seconds(11).await;
         }
