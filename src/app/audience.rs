@@ -1,4 +1,4 @@
-//! Several who follow one run.
+//! Several audiences of one run.
 
 use jiff::Timestamp;
 
@@ -7,7 +7,7 @@ use crate::domain::run::state::State;
 use crate::domain::run::watch::Watch;
 use crate::engine::Audience;
 
-/// Several who follow, each of everything, in this order.
+/// Several audiences. Each gets everything, in this order.
 pub struct Company<'a>(pub Vec<&'a mut dyn Audience>);
 
 impl Audience for Company<'_> {

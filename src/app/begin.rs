@@ -1,4 +1,5 @@
-//! Beginning a run: may it, from where, and the first hold on it.
+//! Starts a run: checks that no other run stands in the way, determines where it starts, and acquires its locks and
+//! marker. The preflight is in [`super::prepare`].
 
 use super::drive::{held, often};
 use super::exit::{Exit, Failure};
@@ -12,34 +13,34 @@ use crate::engine::{Ports, Settings};
 use crate::plan::model::{Plan, Shares};
 use crate::port::store::{RunSummary, Store, run_id};
 
-/// Refuses while a run of the plan is unfinished. `runs`: those of the plan.
+/// Refuses while a run of the plan is unfinished. `runs`: the runs of the plan.
 ///
 /// # Errors
-/// Exit 6 where a process drives that run, else 3.
+/// Exit 6 if a process is driving that run, else 3.
 pub async fn none_unfinished(store: &dyn Store, runs: &[RunSummary]) -> Result<(), Failure> {
     let Some(open) = runs.iter().find(|r| r.finished.is_none()) else { return Ok(()) };
     let (exit, who) = match store.holder(&open.id).await {
         Some(h) => (
             Exit::Locked,
             format!(
-                "and {} (process {} on {}) has it in hand since {}",
+                "and {} (process {} on {}) has been driving it since {}",
                 h.owner,
                 h.pid,
                 h.host,
                 h.since.strftime("%F %T UTC")
             ),
         ),
-        None => (Exit::Refused, "and nobody has it in hand".into()),
+        None => (Exit::Refused, "and no process is driving it".into()),
     };
     let failure =
         Failure::new(exit, format!("the run {} of this plan is unfinished, {who}; nothing was touched", open.id));
     Err(failure
-        .next(format!("see it: cutover status {}", open.id))
-        .next(format!("go on: cutover resume {}", open.id))
-        .next(format!("go back: cutover rollback {}", open.id)))
+        .next(format!("show it: cutover status {}", open.id))
+        .next(format!("continue: cutover resume {}", open.id))
+        .next(format!("roll back: cutover rollback {}", open.id)))
 }
 
-/// Refuses where another run's marker is on one of the load balancers.
+/// Refuses if another run's marker is on one of the load balancers.
 ///
 /// # Errors
 /// Exit 6.
@@ -47,16 +48,18 @@ pub async fn unmarked(ports: &Ports, prepared: &Prepared) -> Result<(), Failure>
     match prepared.taken() {
         Some(other) if !marker::abandoned(&*ports.store, other).await => {
             let failure =
-                Failure::new(Exit::Locked, format!("this load balancer is being moved by another run: {other}"));
-            Err(failure.next(format!(
-                "what is live: cutover status --load-balancer NAME; a marker that nobody owns any more is the tag {KEY}"
-            )))
+                Failure::new(Exit::Locked, format!("another run owns this load balancer (run, owner, since): {other}"));
+            Err(failure
+                .next("nothing was touched")
+                .next("show it: cutover status --load-balancer NAME")
+                .next(format!("if that run does not exist any more, remove the tag {KEY} from the load balancer")))
         }
         _ => Ok(()),
     }
 }
 
-/// Where a rollback goes: what each route has now, or for a run that begins in the middle, all on `from` unless said otherwise.
+/// The shares that a rollback restores; `None`: the current shares of each route. A run that starts in the middle
+/// restores all traffic to `from` unless `given` says otherwise.
 ///
 /// # Errors
 /// `given` names a cluster that the plan does not have (exit 2).
@@ -68,7 +71,7 @@ pub fn baseline(plan: &Plan, from_step: usize, given: Option<Shares>) -> Result<
     if let Some(unknown) = shares.keys().find(|name| plan.clusters.iter().all(|c| c.name != **name)) {
         return Err(Failure::new(
             Exit::Usage,
-            format!("--baseline names `{unknown}`, which is no cluster of the plan"),
+            format!("--baseline names `{unknown}`, which is not a cluster of the plan"),
         ));
     }
     for cluster in &plan.clusters {
@@ -77,29 +80,29 @@ pub fn baseline(plan: &Plan, from_step: usize, given: Option<Shares>) -> Result<
     Ok(Some(shares))
 }
 
-/// How a run begins.
+/// How a run starts.
 pub struct Beginning<'a> {
-    /// Its first step, from 1.
+    /// Its first step, counted from 1.
     pub from_step: usize,
-    /// Where a rollback goes, where that is not what each route has now.
+    /// The shares that a rollback restores; `None`: the current shares of each route.
     pub start: Option<Shares>,
-    /// The runs of the plan that there were when it was decided to begin another one.
+    /// The runs of the plan that existed when the caller decided to start another one.
     pub known: &'a [RunSummary],
 }
 
-/// A run that has begun and is held by this process.
+/// A run that has started and that this process owns.
 pub struct Begun {
-    /// How this process runs it.
+    /// How this process drives it.
     pub settings: Settings,
     /// The locks.
     pub hold: Hold,
 }
 
-/// Why a run was not begun.
+/// Why a run was not started.
 pub enum NotBegun {
     /// Before anything was written.
     Refused(Failure),
-    /// It could not be held.
+    /// Its locks or its marker could not be acquired.
     Unheld(HoldError),
 }
 
@@ -112,10 +115,10 @@ impl From<NotBegun> for Failure {
     }
 }
 
-/// Begins the run: its journal, its locks, its marker.
+/// Starts the run: its journal, its locks, its marker.
 ///
 /// # Errors
-/// Something cannot be read before the start, or the run cannot be held.
+/// Something cannot be read before the start, or the locks or the marker cannot be acquired.
 pub async fn begin(
     surface: &dyn Surface,
     plan: &Plan,
@@ -134,7 +137,7 @@ pub async fn begin(
     let hold =
         hold::begin_where(ports, &settings, plan.marker, &run, started, Some(known)).await.map_err(NotBegun::Unheld)?;
     if let Some(script) = hold.script() {
-        surface.say(&format!("without this program, everything goes back with: {script}"));
+        surface.say(&format!("to roll back without this program: {script}"));
     }
     Ok(Begun { settings, hold })
 }

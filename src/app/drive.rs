@@ -1,4 +1,5 @@
-//! Driving a run from here: `^C`, the audience, and what the ending means for the exit code.
+//! Drives a run from this process: handles `^C`, connects the audiences, and turns the ending into a message and an
+//! exit code. Decisions about the run are in `domain::decide`.
 
 use futures::StreamExt;
 use jiff::Timestamp;
@@ -18,24 +19,25 @@ use crate::engine::{Ending, EngineError, Interrupt, Ports, Run, Settings, Subjec
 use crate::plan::model::Plan;
 use crate::port::store::{LockError, Request, StoreError, emergency};
 
-/// Settings for a run that this process drives.
+/// The settings for a run that this process drives.
 pub fn settings(plan: &Plan, state: &State) -> Settings {
     let (owner, host) = owner::owner();
     let calls = Subject::of(plan, state).size();
     Settings::new(owner, host, calls).spending(plan.api_budget, calls)
 }
 
-/// How often a run looks, and what it takes.
+/// How often a run observes, and how many calls that takes, for people.
 pub fn often(settings: &Settings, calls: usize) -> String {
     let seconds = settings.poll.as_secs_f64();
     #[allow(clippy::cast_precision_loss)] // a number of calls
     let rate = calls as f64 / seconds;
     format!(
-        "looks every {seconds:.0}s: {calls} describe calls each time, {rate:.1} a second (spec.aws.apiBudget, --api-budget)"
+        "observes every {seconds:.0}s: {calls} describe calls each time, {rate:.1} a second \
+         (spec.aws.apiBudget, --api-budget)"
     )
 }
 
-/// Drives a run to its ending. `^C` once leaves it paused; twice leaves it at once.
+/// Drives a run to its ending. `^C` once pauses the run; twice exits at once.
 pub async fn drive(
     surface: &dyn Surface,
     plan: &Plan,
@@ -46,8 +48,9 @@ pub async fn drive(
     begin(surface, plan, ports, settings, hold, None, &[]).await
 }
 
-/// The same, beginning with what this process was asked for: a rollback, which must not depend on a request that is left and found again.
-/// `unknown`: routes that are not the run's, of which nobody knows whether they are right, each with why.
+/// Drives a run to its ending, and first carries out the request that this process was started with: a rollback must
+/// not depend on a request in the store. `unknown`: routes outside the run that may need a rollback too, each with the
+/// reason.
 pub async fn begin(
     surface: &dyn Surface,
     plan: &Plan,
@@ -60,7 +63,7 @@ pub async fn begin(
     Box::pin(followed(surface, plan, ports, settings, hold, request, unknown)).await
 }
 
-/// From the first word to the last, with everybody who follows.
+/// Connects all audiences, drives the run, and reports its ending.
 async fn followed(
     surface: &dyn Surface,
     plan: &Plan,
@@ -75,14 +78,14 @@ async fn followed(
     let mut listener = surface.audience(plan);
     let mut bells = Bells::of(plan, surface.words());
     bells.warn();
-    // It names everything that later records are about, and was journalled before there was anybody to tell.
+    // The first records name everything that later records refer to. They were journalled before the audience existed.
     let before = ports.store.read(hold.run()).await.unwrap_or_default();
     before.iter().take_while(|r| !matches!(r.event, Event::Claimed { .. })).for_each(|record| listener.record(record));
     bells.before(&before);
     let mut telemetry = Telemetry::begin(plan, surface.outlets()).await;
     telemetry.before(&before);
     let mut company = Company(vec![&mut *listener, &mut bells, &mut telemetry]);
-    // What only memory keeps is found by no later process.
+    // A later process does not find a run that is only in memory.
     let lost = if ports.store.lasts() { None } else { Some(emergency(&before)) };
     drop(before);
     let mut run =
@@ -101,19 +104,19 @@ async fn followed(
     drop(run);
     drop(listener);
     let Some(ending) = ending else {
-        surface.say(&format!("left at once, as asked\n{}", surface.left(&view).join("\n")));
+        surface.say(&format!("stopped at once, as requested\n{}", surface.left(&view).join("\n")));
         return Ok(Exit::Interrupted);
     };
     let exit = told(surface, ending, moved, &view, unknown);
     tokio::select! {
         _ = async { tokio::join!(bells.finish(), telemetry.finish()) } => {}
-        // Whoever is at the terminal has seen how it ended.
+        // The operator has already seen how the run ended.
         () = again(surface) => {}
     }
     exit
 }
 
-/// What came of a run, said to whoever is at this process.
+/// Reports the ending of a run to the operator of this process.
 fn told(
     surface: &dyn Surface,
     ending: Result<Ending, EngineError>,
@@ -135,16 +138,21 @@ fn written(state: &State) -> bool {
     state.first_write.is_some() || state.step > state.started.from_step || goal::moved(state)
 }
 
-/// What an ending means: on stderr what is live now and what to type next, and the exit code.
+/// Reports an ending (the live shares and what to type next) and returns its exit code.
 pub fn said(surface: &dyn Surface, ending: &Ending, view: &View, unknown: &[String]) -> Exit {
     surface.ended(ending);
     surface.say(&surface.left(view).join("\n"));
     for route in unknown {
-        surface.say(&format!("NOT known to be back: {route}"));
+        surface.say(&format!("NOT known to be rolled back: {route}"));
     }
     if let Ending::Finished { tags, .. } = ending {
         for left in tags {
-            surface.say(&format!("the tag {} may stay ({}); to remove it: {}", left.key, left.why, left.command()));
+            surface.say(&format!(
+                "the tag {} may not be removed ({}); to remove it: {}",
+                left.key,
+                left.why,
+                left.command()
+            ));
         }
     }
     match exit(ending) {
@@ -156,9 +164,9 @@ pub fn said(surface: &dyn Surface, ending: &Ending, view: &View, unknown: &[Stri
 /// The exit code of an ending.
 pub fn exit(ending: &Ending) -> Exit {
     match ending {
-        // A route is not where it should be; the run can do no more about it.
+        // A route does not have its shares, and the run cannot write it any more.
         Ending::Finished { left, .. } if !left.is_empty() => Exit::Stuck,
-        // Weights are back, but cookies still lead to the new cluster: a person must know.
+        // Weights are restored, but sticky clients stay on the new cluster: the operator must know.
         Ending::Finished { outcome: Outcome::RolledBack, remarks, .. } if !remarks.is_empty() => Exit::Stuck,
         Ending::Finished { outcome: Outcome::Completed, .. } => Exit::Done,
         Ending::Finished { outcome: Outcome::RolledBack | Outcome::Aborted, .. } => Exit::RolledBack,
@@ -170,13 +178,13 @@ pub fn exit(ending: &Ending) -> Exit {
     }
 }
 
-/// Returns at the second request to stop; the first raises the flag. `pauses`: the run is left paused then.
+/// Returns at the second request to stop; the first asks the run to stop. `pauses`: the run is then paused.
 pub async fn twice(surface: &dyn Surface, interrupt: &Interrupt, pauses: bool) {
     let mut stops = surface.stops();
     stops.next().await;
-    interrupt.raise(Stop::Interrupted, "interrupted: no new batch was begun");
-    let left = if pauses { "the run is left paused" } else { "the next call goes on" };
-    surface.say(&format!("stopping: no new batch, and {left} (^C again: leave at once)"));
+    interrupt.raise(Stop::Interrupted, "interrupted: no new batch was started");
+    let left = if pauses { "the run is paused" } else { "the next call continues" };
+    surface.say(&format!("stopping: no new batch is started, {left} (^C again: exit at once)"));
     stops.next().await;
 }
 
@@ -185,13 +193,14 @@ async fn again(surface: &dyn Surface) {
     surface.stops().next().await;
 }
 
-/// A run that could not go on: nothing was written, or a person is needed.
+/// The failure of a run that could not continue. `moved`: the run may have written to a route.
 pub fn engine(error: EngineError, moved: bool) -> Failure {
     let exit = if moved { Exit::Stuck } else { Exit::Internal };
     Failure::new(exit, error)
 }
 
-/// A run that was begun before and could not be held: this process wrote nothing, but the traffic is where the run left it.
+/// The failure of an existing run that could not be acquired: this process wrote nothing, but the run may have moved
+/// traffic before.
 pub fn held_again(error: HoldError, state: &State) -> Failure {
     let run = &state.run;
     let failure = unheld(error, &format!("cutover rollback {run} --take-over"));
@@ -199,21 +208,21 @@ pub fn held_again(error: HoldError, state: &State) -> Failure {
         return failure;
     }
     if !goal::moved(state) {
-        return failure.next("the run has moved no traffic yet").next(format!("Go on:   cutover resume {run}"));
+        return failure.next("the run has not moved any traffic yet").next(format!("continue: cutover resume {run}"));
     }
     let failure = Failure { exit: Exit::Stuck, ..failure };
     failure
-        .next("the traffic is where the run left it, and nobody watches it")
-        .next(format!("Go on:   cutover resume {run}"))
-        .next(format!("Go back: cutover rollback {run}"))
+        .next("the traffic stays where the run left it, and no process guards it")
+        .next(format!("continue: cutover resume {run}"))
+        .next(format!("roll back: cutover rollback {run}"))
 }
 
-/// A new run that could not be held.
+/// The failure of a new run that could not be acquired.
 pub fn held(error: HoldError) -> Failure {
     unheld(error, "cutover rollback --take-over")
 }
 
-/// A run that could not be held. `back` is the command that puts the traffic back all the same.
+/// The failure of a run that could not be acquired. `back`: the command that rolls back in spite of it.
 pub fn unheld(error: HoldError, back: &str) -> Failure {
     let exit = match &error {
         HoldError::Lock(LockError::HeldBy(_))
@@ -227,11 +236,12 @@ pub fn unheld(error: HoldError, back: &str) -> Failure {
     let stale = matches!(error, HoldError::Marker(crate::engine::MarkerError::Other(_)));
     let mut failure = Failure::new(exit, error);
     if exit == Exit::Locked {
-        failure = failure.next(format!("to put the traffic back all the same (their process stops): {back}"));
+        failure = failure.next(format!("to roll back anyway (their process stops): {back}"));
     }
     if stale {
         let tag = crate::engine::marker::KEY;
-        failure = failure.next(format!("if nobody runs that any more, remove the tag {tag} from the load balancer"));
+        failure =
+            failure.next(format!("if that run does not exist any more, remove the tag {tag} from the load balancer"));
     }
     failure
 }

@@ -1,6 +1,7 @@
-//! What a scheduler's call does for a plan: begin its run, go on with it, or nothing. Safe to ask at any time, from anywhere, also twice at once.
+//! Determines what a scheduler's call does for a plan: start its run, continue it, or nothing. It is safe to call at
+//! any time, from anywhere, also twice at once.
 //!
-//! It decides nothing of a run: when there is only waiting left, [`decide`](crate::domain::decide) says.
+//! It takes no decisions within a run: [`decide`](crate::domain::decide) says when only waiting is left.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,17 +19,18 @@ use crate::engine::{Ending, Ports};
 use crate::plan::model::{Plan, StepKind};
 use crate::port::store::{Holder, LockError, RunSummary, Store, is_of};
 
-/// What there is to do for a plan.
+/// What a call must do for a plan.
 pub enum Due {
-    /// Its run; those that it had before.
+    /// Start a run. Contains the plan's earlier runs.
     Begin(Vec<RunSummary>),
-    /// The rest of its unfinished run.
+    /// Continue the unfinished run.
     GoOn(Box<Found>),
-    /// Nothing: this run of it is over, and ended like this.
+    /// Nothing: this run is finished, with this exit code.
     Over(String, Exit),
 }
 
-/// A finished run of the same text is not done again, so that a scheduler that goes on calling does not begin a second one by itself.
+/// Determines what is due for a plan. A finished run of the same plan text is not repeated, so that a scheduler that
+/// keeps calling does not start a second run.
 pub async fn due(store: &dyn Store, plan: &Plan) -> Result<Due, Failure> {
     let runs = store.find(&plan.name).await.map_err(unusable)?;
     let Some(newest) = runs.iter().find(|r| r.finished.is_none()).or(runs.first()) else { return Ok(Due::Begin(runs)) };
@@ -41,7 +43,7 @@ pub async fn due(store: &dyn Store, plan: &Plan) -> Result<Due, Failure> {
     }
 }
 
-/// How a run ended, unless it has not, or is being taken back.
+/// The exit code of a finished run; `None` if it is unfinished or is being rolled back.
 pub fn over(records: &[Record]) -> Option<Exit> {
     let last = records.iter().rev().find(|r| {
         matches!(r.event, Event::Finished { .. } | Event::RollbackStarted { .. } | Event::RampStarted { .. })
@@ -57,7 +59,7 @@ pub fn over(records: &[Record]) -> Option<Exit> {
     }
 }
 
-/// Does what is due of an unfinished run, unless another process drives it.
+/// Continues an unfinished run, unless another process is driving it.
 pub async fn go_on(surface: &dyn Surface, found: &Found, store: Arc<dyn Store>, going: Going) -> Result<Exit, Failure> {
     let (plan, state) = (&found.plan, found.state()?);
     let (ports, settings) = taking(found, &state, store, going).await?;
@@ -67,7 +69,7 @@ pub async fn go_on(surface: &dyn Surface, found: &Found, store: Arc<dyn Store>, 
     }
 }
 
-/// The run of the plan that somebody else has begun since `known` was read.
+/// The marker of a run of the plan that another call has started since `known` was read.
 pub async fn just_begun<'a>(
     ports: &Ports,
     plan: &Plan,
@@ -78,10 +80,10 @@ pub async fn just_begun<'a>(
     ports.store.find(&plan.name).await.is_ok_and(|now| now.len() > known.len()).then_some(other)
 }
 
-/// Of two calls of a scheduler one begins the run, and the other has nothing to do.
+/// The result of a call that lost the race to start a run: another call starts it, so there is nothing to do.
 ///
 /// # Errors
-/// Any other reason why the run was not begun.
+/// Any other reason why the run was not started.
 pub fn beaten(surface: &dyn Surface, plan: &Plan, error: NotBegun) -> Result<Exit, Failure> {
     match error {
         NotBegun::Unheld(error) => elsewhere(surface, plan, &error).ok_or_else(|| drive::held(error)),
@@ -89,7 +91,7 @@ pub fn beaten(surface: &dyn Surface, plan: &Plan, error: NotBegun) -> Result<Exi
     }
 }
 
-/// Where another call has this plan's run, or has just begun it, there is nothing to do; `None`: that is not why.
+/// Exit 8 if another call is driving this plan's run or has just started it; `None` for any other error.
 fn elsewhere(surface: &dyn Surface, plan: &Plan, error: &HoldError) -> Option<Exit> {
     match error {
         HoldError::Lock(LockError::HeldBy(holder)) if is_of(&holder.run, &plan.name) => Some(in_hand(surface, holder)),
@@ -101,17 +103,17 @@ fn elsewhere(surface: &dyn Surface, plan: &Plan, error: &HoldError) -> Option<Ex
     }
 }
 
-/// Says who drives a run.
+/// Reports which process is driving a run.
 pub fn in_hand(surface: &dyn Surface, holder: &Holder) -> Exit {
     let Holder { owner, host, pid, since, run } = holder;
     surface.say(&format!(
-        "{owner} (process {pid} on {host}) has the run {run} in hand since {}",
+        "{owner} (process {pid} on {host}) has been driving the run {run} since {}",
         since.strftime("%F %T UTC")
     ));
     Exit::Waiting
 }
 
-/// Without `observeEvery` a pause would only count the time in which a call looks.
+/// Warns if a bake takes longer than a call: without `observeEvery`, only the time during calls counts.
 pub fn hint(surface: &dyn Surface, plan: &Plan, max_wait: Duration) {
     let longest = plan
         .strategy
@@ -121,7 +123,8 @@ pub fn hint(surface: &dyn Surface, plan: &Plan, max_wait: Duration) {
         .max();
     if plan.strategy.observe_every.is_none() && longest.is_some_and(|longest| longest > max_wait) {
         surface.say(
-            "the plan has no `strategy.observeEvery`: its pauses count only the time in which a call looks (--max-wait), not the time between two calls",
+            "the plan has no `strategy.observeEvery`: its pauses count only the time during a call (--max-wait), \
+             not the time between two calls",
         );
     }
 }
@@ -135,7 +138,7 @@ mod tests {
     use crate::domain::fixture;
     use crate::domain::run::event::{Outcome, Started};
 
-    /// A store with a run of the plan that ended like this, and what there is to do.
+    /// What is due in a store with a run of the plan that ended like this.
     async fn then(plan: &Plan, begun: &str, end: Vec<Event>) -> Result<Due, Failure> {
         let store = Memory::new();
         store.create("alpha-1").await.unwrap();
@@ -170,9 +173,10 @@ mod tests {
         let stuck = then(&plan, &text, vec![over(Outcome::RolledBack, &["443 rule 15"])]).await;
         assert!(matches!(stuck, Ok(Due::Over(_, Exit::Stuck))));
         let changed = format!("{text}# once more\n");
-        assert!(
-            matches!(then(&plan, &changed, vec![over(Outcome::Completed, &[])]).await, Ok(Due::Begin(known)) if known.len() == 1)
-        );
+        assert!(matches!(
+            then(&plan, &changed, vec![over(Outcome::Completed, &[])]).await,
+            Ok(Due::Begin(known)) if known.len() == 1
+        ));
     }
 
     #[tokio::test]

@@ -1,4 +1,4 @@
-//! Exit codes, a contract with schedulers and scripts: the one table. How an error or an ending becomes one of them is said where it is known.
+//! The table of exit codes, a contract with schedulers and scripts. Other modules map their errors and endings to it.
 
 use std::error::Error;
 use std::fmt;
@@ -7,11 +7,11 @@ use std::process::ExitCode;
 use crate::base::finding::Source;
 use crate::port::store::StoreError;
 
-/// How the process ends.
+/// The exit code of the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum Exit {
-    /// What was asked is done, and was read back.
+    /// The request is done, and was read back.
     Done = 0,
     /// Internal error; nothing was written.
     Internal = 1,
@@ -21,13 +21,13 @@ pub enum Exit {
     Refused = 3,
     /// A gate failed, or the run was aborted; traffic is back where it started, and was read back.
     RolledBack = 4,
-    /// Traffic is not where it should be: a person is needed.
+    /// Traffic is not where it should be: an operator must act.
     Stuck = 5,
-    /// Someone else holds the lock.
+    /// Someone else owns the lock.
     Locked = 6,
     /// Someone else changed a route; nothing more was raised.
     Drift = 7,
-    /// An approval, a window, a bake, a pause.
+    /// The run waits for an approval, a window, a bake or a pause.
     Waiting = 8,
     /// The run is paused and can be resumed.
     Interrupted = 130,
@@ -53,7 +53,7 @@ impl Exit {
         self as u8
     }
 
-    /// What it means, in one line.
+    /// The meaning of the code, in one line.
     pub fn meaning(self) -> &'static str {
         match self {
             Self::Done => "what was asked is done, and was read back",
@@ -73,13 +73,13 @@ impl Exit {
         }
     }
 
-    /// How `abort` and `rollback` exit: 0 when the traffic is back.
+    /// The exit code of `abort` and `rollback`: 0 when the traffic is rolled back.
     #[must_use]
     pub fn done_if_back(self) -> Self {
         if self == Self::RolledBack { Self::Done } else { self }
     }
 
-    /// The table for these codes, one a line, as help texts show it.
+    /// The table of these codes for help texts, one code a line.
     pub fn table(codes: &[Self]) -> String {
         let rows: Vec<_> = codes.iter().map(|e| format!("  {:>3}  {}", e.code(), e.meaning())).collect();
         rows.join("\n")
@@ -87,7 +87,7 @@ impl Exit {
 }
 
 impl From<Source> for Exit {
-    /// How a finding from there refuses.
+    /// The exit code of a refusal because of a finding from this source.
     fn from(source: Source) -> Self {
         match source {
             Source::Lint => Self::Usage,
@@ -102,24 +102,24 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// Why a verb ended otherwise than asked, with the exit code and what a person can type next.
+/// Why a command failed, with the exit code and what to type next.
 #[derive(Debug)]
 pub struct Failure {
     /// The exit code.
     pub exit: Exit,
-    /// What went wrong; its sources are shown below it.
+    /// The error; its causes are shown below it.
     pub error: Box<dyn Error + Send + Sync>,
-    /// What to do next, a line each: commands to type, or words.
+    /// What to do next, one line each: commands or explanations.
     pub next: Vec<String>,
 }
 
 impl Failure {
-    /// A failure; a plain string is an error too.
+    /// A failure. A plain string is an error, too.
     pub fn new(exit: Exit, error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self { exit, error: error.into(), next: Vec::new() }
     }
 
-    /// The same with another line of what to do next.
+    /// Adds a line to what to do next.
     #[must_use]
     pub fn next(mut self, line: impl Into<String>) -> Self {
         self.next.push(line.into());
@@ -128,7 +128,7 @@ impl Failure {
 }
 
 impl fmt::Display for Failure {
-    /// The error, its chain of causes, then what to do next. A cause that its parent already quotes is not repeated.
+    /// Writes the error, its chain of causes, then what to do next. A cause that its parent already quotes is left out.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut said = self.error.to_string();
         write!(f, "error: {said}")?;
@@ -145,12 +145,12 @@ impl fmt::Display for Failure {
     }
 }
 
-/// Why the store did not do what was asked before anything was touched.
+/// The failure of a store that could not be used before anything was changed.
 pub fn unusable(error: StoreError) -> Failure {
     match error {
         StoreError::Unusable { .. } => Failure::new(Exit::Refused, error)
-            .next("nothing was touched; no other lock or journal stands in for it")
-            .next("to put the traffic back without it: cutover rollback --load-balancer LB --back-to GROUPS --away-from GROUPS"),
+            .next("nothing was touched; cutover does not use another lock or journal instead")
+            .next("to roll back without it: cutover rollback --load-balancer LB --back-to GROUPS --away-from GROUPS"),
         other => Failure::new(Exit::Internal, other),
     }
 }

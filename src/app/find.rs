@@ -1,4 +1,4 @@
-//! Finding what a person means: a plan file, a plan's name, a run's id, or nothing at all.
+//! Finds the run or plan that the operator names: by a plan file, a plan's name, a run's id, or without an argument.
 
 use std::io::Read;
 use std::path::Path;
@@ -13,10 +13,10 @@ use crate::plan::model::skeleton::Skeleton;
 use crate::plan::{self, model::Plan};
 use crate::port::store::{RunSummary, Store};
 
-/// A run of the store, with the plan that its journal froze.
+/// A run of the store, with the plan in its journal.
 #[derive(Debug)]
 pub struct Found {
-    /// The run at a glance.
+    /// The summary of the run.
     pub run: RunSummary,
     /// Its records.
     pub records: Arc<Vec<Record>>,
@@ -25,30 +25,30 @@ pub struct Found {
 }
 
 impl Found {
-    /// The state that its records fold to.
+    /// The state after all its records.
     ///
     /// # Errors
     /// Records that contradict each other, or none (exit 5).
     pub fn state(&self) -> Result<State, Failure> {
         let folded = State::fold(&self.records).map_err(|e| Failure::new(Exit::Stuck, e))?;
-        folded.ok_or_else(|| Failure::new(Exit::Stuck, format!("the run {} has no records", self.run.id)))
+        folded.ok_or_else(|| Failure::new(Exit::Stuck, format!("the journal of the run {} is empty", self.run.id)))
     }
 }
 
-/// Reads a plan file, to begin a run with it; `-` is standard input.
+/// Reads and lints a plan file, to start a run with it; `-` is standard input.
 pub fn plan(path: &str, color: bool) -> Result<Plan, Failure> {
     linted(path, &bytes(path)?, color)
 }
 
-/// Reads the file of a plan whose run may have begun: for its name, its text and where its runs are kept. What is wrong with it counts where that is
-/// all that can be said about it.
+/// Reads the file of a plan that may already have a run, for its name, its text and the place of its runs. Errors in
+/// the plan count only if it has no readable name.
 pub fn file(path: &str, color: bool) -> Result<Plan, Failure> {
     let bytes = bytes(path)?;
     let plan = plan::read(path, &bytes, Skeleton::default().plan());
     if plan.name.is_empty() { linted(path, &bytes, color) } else { Ok(plan) }
 }
 
-/// The plan of a file that was read, to begin a run with it.
+/// Lints a plan that was read before, to start a run with it.
 pub fn begun(file: &Plan, color: bool) -> Result<Plan, Failure> {
     linted(&file.source, file.text.as_bytes(), color)
 }
@@ -60,7 +60,7 @@ fn linted(path: &str, bytes: &[u8], color: bool) -> Result<Plan, Failure> {
 
 fn bytes(path: &str) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
-    // One byte more than a plan may have, so that a longer one is recognised without being read whole.
+    // One byte more than the limit, so that a longer file is recognised without reading all of it.
     let limit = plan::MAX_BYTES as u64 + 1;
     let read = if path == "-" {
         standard_input(limit).map(|text| bytes.extend(text)).map(|()| 0)
@@ -71,7 +71,7 @@ fn bytes(path: &str) -> Result<Vec<u8>, Failure> {
     Ok(bytes)
 }
 
-/// Standard input, which can be read once, and may be asked for twice: for where its runs are kept, and for the plan.
+/// Reads standard input once and caches it: it is needed for the place of the runs, and again for the plan.
 fn standard_input(limit: u64) -> std::io::Result<&'static [u8]> {
     static READ: OnceLock<Vec<u8>> = OnceLock::new();
     if let Some(read) = READ.get() {
@@ -82,8 +82,8 @@ fn standard_input(limit: u64) -> std::io::Result<&'static [u8]> {
     Ok(READ.get_or_init(|| bytes))
 }
 
-/// The run that `target` means: a run's id, a plan's name, or a plan file (the newest run of that plan, which must not have changed since).
-/// With nothing, the only unfinished run.
+/// The run that `target` names: a run's id, a plan's name, or a plan file (the newest run of that plan; the file must
+/// not have changed since). Without a target, the only unfinished run.
 pub async fn run(store: &dyn Store, target: Option<&str>, color: bool) -> Result<Found, Failure> {
     match target {
         None => only(store).await,
@@ -94,7 +94,8 @@ pub async fn run(store: &dyn Store, target: Option<&str>, color: bool) -> Result
     }
 }
 
-/// The same for a rollback: what it puts back is in the journal, and a plan file that has changed since does not matter.
+/// The run that `target` names, for a rollback: the original shares are in the journal, so the plan file may have
+/// changed.
 pub async fn to_go_back(store: &dyn Store, target: Option<&str>, color: bool) -> Result<Found, Failure> {
     match target {
         None => only(store).await,
@@ -102,7 +103,7 @@ pub async fn to_go_back(store: &dyn Store, target: Option<&str>, color: bool) ->
     }
 }
 
-/// The run, and the plan file where `target` names one.
+/// The run, and the plan file if `target` names one.
 async fn of(store: &dyn Store, target: &str, color: bool) -> Result<(Found, Option<Plan>), Failure> {
     let mut runs = store.find(target).await.map_err(unusable)?;
     let mut file = None;
@@ -113,20 +114,20 @@ async fn of(store: &dyn Store, target: &str, color: bool) -> Result<(Found, Opti
     }
     let unfinished = runs.iter().position(|r| r.finished.is_none());
     let Some(run) = (if runs.is_empty() { None } else { Some(runs.swap_remove(unfinished.unwrap_or(0))) }) else {
-        let failure = Failure::new(Exit::Usage, format!("no run of `{target}` in {}", store.place()));
+        let failure = Failure::new(Exit::Usage, format!("no run matches `{target}` in {}", store.place()));
         return Err(listed(store, failure).await);
     };
     Ok((open(store, run).await?, file))
 }
 
-/// Runs of the past and the present, newest first: all of them, those of a plan, or the one with this id.
+/// All runs, the runs of a plan, or the run with this id, newest first.
 pub async fn past(store: &dyn Store, target: Option<&str>, color: bool) -> Result<Vec<RunSummary>, Failure> {
     let Some(target) = target else { return store.runs().await.map_err(unusable) };
     let runs = store.find(target).await.map_err(unusable)?;
     let file = runs.is_empty() && (target == "-" || Path::new(target).exists());
     let runs = if file { store.find(&self::file(target, color)?.name).await.map_err(unusable)? } else { runs };
     if runs.is_empty() {
-        let failure = Failure::new(Exit::Usage, format!("no run of `{target}` in {}", store.place()));
+        let failure = Failure::new(Exit::Usage, format!("no run matches `{target}` in {}", store.place()));
         return Err(listed(store, failure).await);
     }
     Ok(runs)
@@ -140,13 +141,13 @@ async fn only(store: &dyn Store) -> Result<Found, Failure> {
         0 => Err(listed(store, Failure::new(Exit::Usage, format!("no unfinished run in {}", store.place()))).await),
         n => Err(listed(
             store,
-            Failure::new(Exit::Usage, format!("{n} unfinished runs in {}: say which", store.place())),
+            Failure::new(Exit::Usage, format!("{n} unfinished runs in {}: name one of them", store.place())),
         )
         .await),
     }
 }
 
-/// What there is, newest first, and what works without any of it.
+/// Adds the newest runs of the store to a failure, and the command that needs no run.
 async fn listed(store: &dyn Store, failure: Failure) -> Failure {
     let runs = store.runs().await.unwrap_or_default();
     let lines = runs.iter().take(10).map(|r| {
@@ -154,23 +155,26 @@ async fn listed(store: &dyn Store, failure: Failure) -> Failure {
         format!("  {}  {how}", r.id)
     });
     let failure = lines.fold(failure, Failure::next);
-    failure.next("without a journal: cutover rollback --load-balancer LB --back-to GROUPS --away-from GROUPS")
+    failure.next("roll back without a journal: cutover rollback --load-balancer LB --back-to GROUPS --away-from GROUPS")
 }
 
-/// Opens a run: its records, and the plan that they froze.
+/// Opens a run: reads its records and the plan in them.
 pub async fn open(store: &dyn Store, run: RunSummary) -> Result<Found, Failure> {
     let records = store.read(&run.id).await.map_err(|e| Failure::new(Exit::Stuck, e))?;
     let Some(Event::Started(started)) = records.first().map(|r| &r.event) else {
-        return Err(Failure::new(Exit::Stuck, format!("the run {} has no beginning", run.id)));
+        let message = format!("the journal of the run {} does not start with the event `started`", run.id);
+        let failure = Failure::new(Exit::Stuck, message);
+        return Err(failure
+            .next("roll back without it: cutover rollback --load-balancer LB --back-to GROUPS --away-from GROUPS"));
     };
     let plan = frozen::plan(started);
     Ok(Found { run, records, plan })
 }
 
-/// A plan file that is not the one that its run began with.
+/// The failure of a plan file that differs from the one that its run started with.
 pub fn changed(began: &Plan, now: &Plan) -> Failure {
     let diff = similar::TextDiff::from_lines(&began.text, &now.text);
-    let diff = diff.unified_diff().context_radius(2).header("as the run began", &now.source).to_string();
-    Failure::new(Exit::Usage, format!("{} has changed since its run began:\n{diff}", now.source))
-        .next("Put it back, name the run by its id to go on as it began, or roll it back first.")
+    let diff = diff.unified_diff().context_radius(2).header("when the run started", &now.source).to_string();
+    Failure::new(Exit::Usage, format!("{} has changed since its run started:\n{diff}", now.source))
+        .next("Undo the change, or name the run by its id to continue with its own plan, or roll the run back first.")
 }

@@ -1,4 +1,4 @@
-//! Following a run that another process drives.
+//! Follows a run that another process drives, and journals requests for a run that no process drives.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,11 +15,11 @@ use crate::domain::run::state::State;
 use crate::engine::{Audience, Ending, request};
 use crate::port::store::{Holder, Store};
 
-/// Shows a run's new records until its traffic is back; `None` where the process that had it in hand is gone before that.
+/// Shows a run's new records until it is rolled back. Returns `None` if the process that drove it is gone before that.
 pub async fn to_the_end(surface: &dyn Surface, store: &Arc<dyn Store>, found: &Found) -> Result<Option<Exit>, Failure> {
     let mut listener = surface.audience(&found.plan);
     if let Some(first) = found.records.first() {
-        // Names come from the first record; people have seen it long ago.
+        // The names come from the first record.
         listener.record(first);
     }
     let mut seen = found.records.len();
@@ -43,14 +43,14 @@ pub async fn to_the_end(surface: &dyn Surface, store: &Arc<dyn Store>, found: &F
         }
         seen = records.len();
         if gone {
-            surface.say("the process that had the run in hand is gone; this one goes on");
+            surface.say("the process that drove the run is gone; this process continues");
             return Ok(None);
         }
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
 }
 
-/// An ending with the traffic back. One that came before the request was heard is none.
+/// The ending of a rolled-back run. A completed run ended before it received the request.
 fn back(record: &Record) -> Option<Ending> {
     match &record.event {
         Event::Finished { outcome: Outcome::Completed, .. } => None,
@@ -61,10 +61,10 @@ fn back(record: &Record) -> Option<Ending> {
     }
 }
 
-/// Why what was asked for is not done, where the process that heard it says so.
+/// Why the request was not carried out, if the driving process says so.
 fn not_done(record: &Record) -> Option<String> {
     match &record.event {
-        // Somebody else's request may be refused meanwhile.
+        // Other requests may be refused meanwhile.
         Event::Notice { message, refused: Some(RequestKind::Abort | RequestKind::Rollback), request: Some(_) } => {
             Some(message.clone())
         }
@@ -72,22 +72,22 @@ fn not_done(record: &Record) -> Option<String> {
     }
 }
 
-/// How long a live process may take to hear a request: it looks every second.
+/// How long the driving process may take to receive a request; it checks every second.
 const HEARD: Duration = Duration::from_secs(5);
 
-/// Waits until the process that has the run in hand has heard what was just asked of it, and shows what it made of that.
+/// Waits until the driving process has received the request, and shows the result.
 pub async fn heard(
     surface: &dyn Surface,
     store: &Arc<dyn Store>,
     found: &Found,
     holder: &Holder,
 ) -> Result<Exit, Failure> {
-    let who = format!("{} (process {}), who has the run {} in hand", holder.owner, holder.pid, found.run.id);
+    let who = format!("{} (process {}), which is driving the run {}", holder.owner, holder.pid, found.run.id);
     let wrong = |e| Failure::new(Exit::Stuck, e);
     let begun = tokio::time::Instant::now();
     while !store.requests(&found.run.id).await.map_err(wrong)?.is_empty() {
         if begun.elapsed() > HEARD {
-            surface.say(&format!("asked {who}; no answer yet. See: cutover status {}", found.run.id));
+            surface.say(&format!("sent to {who}; no answer yet. Show it: cutover status {}", found.run.id));
             return Ok(Exit::Done);
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -110,11 +110,11 @@ pub async fn heard(
         }
         listener.record(record);
     }
-    surface.say(&format!("heard by {who}"));
+    surface.say(&format!("received by {who}"));
     Ok(Exit::Done)
 }
 
-/// Journals the requests of a run that nobody has in hand, under its lock.
+/// Journals the requests for a run that no process drives, under its lock.
 pub async fn journal_requests(surface: &dyn Surface, store: &Arc<dyn Store>, found: &Found) -> Result<(), Failure> {
     let (owner, host) = owner::owner();
     let now = jiff::Timestamp::now();
@@ -155,7 +155,7 @@ async fn journal_held(
         }
     }
     surface.say(&format!(
-        "noted; nobody has the run in hand, so nothing happens until the next `cutover step`, or: cutover resume {}",
+        "recorded; no process is driving the run: it continues at the next `cutover step`, or with: cutover resume {}",
         found.run.id
     ));
     Ok(())

@@ -1,4 +1,4 @@
-//! Whose credentials these are: of the run's account, before it is gone on with; and of whom, for those who read the journal.
+//! Checks that the credentials belong to the run's account, and names their caller for the journal.
 
 use std::time::Duration;
 
@@ -7,10 +7,11 @@ use super::{owner, world};
 use crate::engine::Ports;
 use crate::plan::model::{Plan, StatePlace};
 
-/// A request does not wait for STS longer than this.
+/// The longest time that a request waits for STS.
 const SOON: Duration = Duration::from_secs(5);
 
-/// Who asks something of a run: the user and the machine, and before them, where others on other machines read it, the caller that STS names.
+/// Who sends a request to a run: the user and the machine. With shared state also the caller that STS names, because
+/// people on other machines read it.
 pub async fn asker(plan: &Plan) -> String {
     let (owner, _) = owner::owner();
     if plan.state == StatePlace::Local {
@@ -23,16 +24,18 @@ pub async fn asker(plan: &Plan) -> String {
     }
 }
 
-/// Refuses credentials of another account. Unknown is no evidence: a rollback must not wait for STS.
+/// Refuses credentials of another account. An unknown account is accepted, because a rollback must not depend on STS.
 pub async fn account(plan: &Plan, ports: &Ports) -> Result<(), Failure> {
     match ports.balancer.inventory.caller().await {
         Ok(caller) if caller.account != plan.account_id => {
             let message = format!(
-                "the credentials ({}) are of account {}, the run is of {}",
+                "the credentials ({}) belong to account {}, but the run belongs to account {}",
                 caller.arn, caller.account, plan.account_id
             );
-            Err(Failure::new(Exit::Refused, message)
-                .next("nothing was touched; use credentials of that account (AWS_PROFILE, `aws sso login`)"))
+            Err(Failure::new(Exit::Refused, message).next(format!(
+                "nothing was touched; use credentials of account {} (AWS_PROFILE, `aws sso login`)",
+                plan.account_id
+            )))
         }
         _ => Ok(()),
     }

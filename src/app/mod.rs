@@ -1,5 +1,6 @@
-//! What the command line, a scheduler's call, a controller and a page share: wiring of the ports, finding and preparing runs, beginning,
-//! following and steering them, their view. What a surface shows and asks comes in through [`surface::Surface`]; no room of a surface is used.
+//! Everything that the command line, a scheduler's call, a controller and a page share: connecting the ports, finding,
+//! preparing, starting, following and steering runs, and their view. A surface shows and asks through
+//! [`surface::Surface`]. Nothing here uses a module of a surface, and nothing here decides what a run does next.
 
 pub mod audience;
 pub mod begin;

@@ -1,4 +1,4 @@
-//! What a run's people call things: labels for routes, names for target groups, shares by cluster instead of weights.
+//! Names for people: labels for routes, names for target groups, shares by cluster instead of weights.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +9,7 @@ use crate::domain::elb::kinds;
 use crate::domain::run::event::{Record, RouteStart, Started};
 use crate::domain::traffic::{ClusterName, Content, RouteId, Split, shares};
 
-/// A record in words, as a surface says it; `None`: nothing that people need to read.
+/// The text of a record for people, as a surface shows it; `None` if people do not need it.
 pub type Words = fn(&Record, &Names) -> Option<String>;
 
 /// The names of a run's routes and groups.
@@ -26,7 +26,7 @@ struct RouteName {
 }
 
 impl Names {
-    /// Takes them from the start of a run. Where it has several load balancers, a route's label names its own.
+    /// The names in the start of a run. With several load balancers, a route's label starts with the name of its own.
     pub fn of(started: &Started) -> Self {
         let balancers: BTreeSet<_> = started.routes.iter().map(|r| &r.load_balancer).collect();
         let routes = started.routes.iter().map(|route| {
@@ -42,33 +42,33 @@ impl Names {
         Self { routes: routes.collect(), groups: groups.collect() }
     }
 
-    /// A rule that was made since the start.
+    /// Adds a rule that was created after the start.
     pub fn learn(&mut self, route: &RouteStart) {
         let managed = route.groups.iter().map(|(c, arn)| (c.clone(), arn.clone())).collect();
         self.routes.insert(route.id.clone(), RouteName { label: route.label.clone(), managed });
     }
 
-    /// How many routes there are.
+    /// The number of routes.
     pub fn routes(&self) -> usize {
         self.routes.len()
     }
 
-    /// `443 rule 15`; the readable part of the ARN where the run does not know it.
+    /// The label of a route, such as `443 rule 15`; the readable end of the ARN if the run does not have it.
     pub fn route(&self, id: &RouteId) -> String {
         self.routes.get(id).map_or_else(|| short(id.id()).to_owned(), |r| r.label.clone())
     }
 
-    /// `alpha-webapp-b (b)`; the name in the ARN where it is not the run's.
+    /// The name of a group, such as `alpha-webapp-b (b)`; the name in the ARN if the run does not have it.
     pub fn group(&self, arn: &str) -> String {
         self.groups.get(arn).map_or_else(|| short(arn).to_owned(), |(name, cluster)| format!("{name} ({cluster})"))
     }
 
-    /// The cluster of a group, if it is the run's.
+    /// The cluster of a group, if the run has the group.
     pub fn cluster(&self, arn: &str) -> Option<&str> {
         self.groups.get(arn).map(|(_, cluster)| cluster.as_str())
     }
 
-    /// `a 95 %, b 5 %`: a route's managed part.
+    /// The shares of a route's managed part, such as `a 95 %, b 5 %`.
     pub fn shares(&self, route: &RouteId, split: &Split) -> String {
         let managed = self.routes.get(route).map_or(&[][..], |r| &r.managed);
         match shares::read(split, managed) {
@@ -77,7 +77,7 @@ impl Names {
         }
     }
 
-    /// What changed from one state of a route to another, both in words; `None` where they mean the same.
+    /// The change from one content of a route to another, in words; `None` if they are equal.
     pub fn change(&self, route: &RouteId, from: &Content, to: &Content) -> Option<String> {
         if from.same(to) {
             return None;
@@ -91,7 +91,7 @@ impl Names {
                 }
             }
             (Some(_), None) => parts.push("it does not forward any more".into()),
-            (None, Some(b)) => parts.push(format!("it forwards now: {}", self.shares(route, b))),
+            (None, Some(b)) => parts.push(format!("it now forwards: {}", self.shares(route, b))),
             (None, None) => {}
         }
         if parts.is_empty() || from.rest != to.rest {
@@ -110,7 +110,8 @@ impl Names {
         if before != after {
             parts.push(format!("from {before} to {after}"));
         }
-        // Where shares do not tell it: groups of others, or a group that was attached or dropped at 0.
+        // Changes that shares do not show: groups outside the plan, or a group that was attached or detached at weight
+        // 0.
         for arn in changed.iter().filter(|arn| before == after || !ours.contains(*arn)) {
             let weight = |split: &Split| split.weight(arn).map_or_else(|| "not attached".into(), |w| w.to_string());
             parts.push(format!("weight of {} from {} to {}", self.group(arn), weight(a), weight(b)));
@@ -119,7 +120,7 @@ impl Names {
     }
 }
 
-/// `a 95 %, b 5 %`.
+/// Shares as text, such as `a 95 %, b 5 %`.
 pub fn shares(read: &BTreeMap<ClusterName, f64>) -> String {
     read.iter().map(|(cluster, share)| format!("{cluster} {} %", percent(*share))).collect::<Vec<_>>().join(", ")
 }

@@ -1,7 +1,8 @@
-//! Who is told what: follows a run's records, and hands what the plan's notifications are about to their couriers. The engine knows nothing of it.
+//! Sends the plan's notifications: follows a run's records and passes messages to each notification target. The engine
+//! does not depend on it.
 //!
-//! Whoever journals an event tells of it, so that it is told once, whichever process that is; what a process told or did not tell when it died
-//! before the next record, nobody knows.
+//! The process that journals an event also notifies, so that each event is sent once. If a process dies right after an
+//! event, its notification may be lost.
 
 use std::time::Duration;
 
@@ -20,10 +21,10 @@ use crate::engine::Audience;
 use crate::plan::model::Plan;
 use crate::plan::model::notify::{Kind, Notification};
 
-/// How long a process waits at its end for what is not delivered yet.
+/// How long a process waits at its end for undelivered messages.
 const DRAIN: Duration = Duration::from_secs(10);
 
-/// What an event is, the narrowest first.
+/// The notification kinds of an event, the most specific first.
 fn kinds(event: &Event) -> &'static [Kind] {
     match event {
         Event::Started(_) => &[Kind::Started],
@@ -39,7 +40,7 @@ fn kinds(event: &Event) -> &'static [Kind] {
         Event::GateFailed { .. } => &[Kind::GateFailed],
         Event::RollbackStarted { .. } | Event::RampStarted { .. } => &[Kind::RollbackStarted],
         Event::Finished { .. } => &[Kind::Finished],
-        // A scheduler's calls leave all the time.
+        // Every call of a scheduler stops like this.
         Event::Stopped { reason: Stop::Waiting, .. } => &[],
         Event::Stopped { .. } => &[Kind::Stopped],
         Event::Notice { .. } | Event::DetachStarted { .. } | Event::HookEnded { result: HookResult::Failed, .. } => {
@@ -66,7 +67,7 @@ fn kinds(event: &Event) -> &'static [Kind] {
     }
 }
 
-/// What there is to tell of a record.
+/// The notification of a record.
 #[derive(Debug, Clone)]
 struct Tale {
     kinds: &'static [Kind],
@@ -74,14 +75,14 @@ struct Tale {
 }
 
 impl Tale {
-    /// For this notification, if it is about that.
+    /// The message for a notification target, if it subscribes to one of the kinds.
     fn to(&self, notification: &Notification) -> Option<Message> {
         let event = self.kinds.iter().copied().find(|kind| notification.on.contains(kind))?;
         Some(Message { event, ..self.message.clone() })
     }
 }
 
-/// Makes messages of records.
+/// Turns records into notifications.
 struct Teller {
     words: Words,
     names: Names,
@@ -89,11 +90,12 @@ struct Teller {
     steps: usize,
     step: Option<(usize, String)>,
     owner: String,
-    /// Changes of routes, which come by the dozen: the first of them, and how many more.
+    /// Drift often concerns many routes at once: the notification of the first, and the number of the others.
     drifted: Option<(Tale, usize)>,
-    /// What the last process said when it left, where nothing has happened since: the next call of a scheduler says the same.
+    /// The last message of the previous process, if nothing has happened since: the next call of a scheduler may stop
+    /// with the same one.
     left: Option<String>,
-    /// Whether verbs typed elsewhere reach the run.
+    /// Whether commands from another terminal reach the run.
     reachable: bool,
 }
 
@@ -113,7 +115,7 @@ impl Teller {
         }
     }
 
-    /// What is due with this record.
+    /// The notifications that are due with this record.
     fn take(&mut self, record: &Record) -> Vec<Tale> {
         self.learn(&record.event);
         let kinds = kinds(&record.event);
@@ -138,7 +140,7 @@ impl Teller {
         before.into_iter().chain((!again).then_some(tale)).collect()
     }
 
-    /// Changes of routes that were not told yet.
+    /// The notification of drift that was not sent yet.
     fn pending(&mut self) -> Option<Tale> {
         let (mut tale, more) = self.drifted.take()?;
         self.left = None;
@@ -183,20 +185,20 @@ impl Teller {
     }
 }
 
-/// Rings for everybody whom a plan names.
+/// Sends the notifications of a run to every target of its plan.
 pub struct Bells {
     teller: Teller,
     outlets: Vec<(Notification, Courier<Message>)>,
 }
 
 impl Bells {
-    /// Those of a plan, in a runtime.
+    /// The targets of a plan. Needs a Tokio runtime.
     pub fn of(plan: &Plan, words: Words) -> Self {
         let outlets = plan.notifications.iter().map(|n| (n.clone(), notify::courier(n, PATIENCE)));
         Self { teller: Teller::new(plan, words, true), outlets: outlets.collect() }
     }
 
-    /// Says at once what is known to be in the way of a delivery, perhaps hours before there is anything to deliver.
+    /// Warns about targets that are known to be unreachable, perhaps hours before the first message.
     pub fn warn(&self) {
         for (notification, _) in &self.outlets {
             if let Some(why) = notify::trouble(&notification.to) {
@@ -205,7 +207,7 @@ impl Bells {
         }
     }
 
-    /// Takes in what the journal had before this process. The beginning of a run is told by whoever takes it in hand first.
+    /// Processes the records before this process. The first process that drives a run also notifies of its start.
     pub fn before(&mut self, records: &[Record]) {
         if records.iter().any(|r| matches!(r.event, Event::Claimed { .. })) {
             self.learn(records);
@@ -216,7 +218,7 @@ impl Bells {
         }
     }
 
-    /// Takes in what others have told, or nobody.
+    /// Processes records without notifying: another process has done that.
     pub fn learn(&mut self, records: &[Record]) {
         for record in records {
             self.teller.take(record);
@@ -234,7 +236,7 @@ impl Bells {
         }
     }
 
-    /// Waits for what is not delivered yet, for a bounded time.
+    /// Waits for undelivered messages, for a limited time.
     pub async fn finish(mut self) {
         let pending = self.teller.pending();
         self.ring(pending);
@@ -255,7 +257,7 @@ impl Audience for Bells {
     }
 }
 
-/// A rehearsal's: shows what would be told, and tells nobody.
+/// The notifications of a rehearsal: shows what would be sent, and sends nothing.
 pub struct Rehearsed<'a> {
     inner: &'a mut dyn Audience,
     teller: Teller,
@@ -263,7 +265,7 @@ pub struct Rehearsed<'a> {
 }
 
 impl<'a> Rehearsed<'a> {
-    /// Before the first record.
+    /// Must be created before the first record.
     pub fn new(inner: &'a mut dyn Audience, plan: &'a Plan, words: Words) -> Self {
         Self { inner, teller: Teller::new(plan, words, false), notifications: &plan.notifications }
     }

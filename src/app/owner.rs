@@ -1,6 +1,6 @@
-//! Who runs this process: `alice@mac`.
+//! The owner of this process: `alice@mac`.
 
-/// The user and the machine's name, as far as the environment and the system tell.
+/// Returns the owner (`user@host`) and the host, from the environment and the system.
 pub fn owner() -> (String, String) {
     let variable = |names: &[&str]| names.iter().find_map(|n| std::env::var(n).ok().filter(|v| !v.is_empty()));
     let user = variable(&["USER", "LOGNAME", "USERNAME"]).unwrap_or_else(|| "someone".into());

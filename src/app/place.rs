@@ -1,4 +1,5 @@
-//! Where runs are kept: what the plan says, else `--state` or `CUTOVER_STATE`, else this machine. One never stands in for another.
+//! Determines and opens the store of the runs: the plan's `spec.state`, else `--state` or `CUTOVER_STATE`, else this
+//! machine. If a store cannot be used, no other one is used instead.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,57 +14,58 @@ use crate::adapter::store::kubernetes::Shared;
 use crate::plan::model::{ClusterAccess, Plan, StatePlace};
 use crate::port::store::{Store, StoreError};
 
-/// What the command line or the environment says of where runs are kept.
+/// The store that the command line or the environment names.
 #[derive(Debug, Clone, Default)]
 pub struct Given {
     /// The directory on this machine; `None`: the user's state directory.
     pub dir: Option<PathBuf>,
-    /// The place of runs whose plan names none.
+    /// The store of runs whose plan does not name one.
     pub state: Option<StatePlace>,
 }
 
-/// A namespace of a cluster in which runs are kept, reached.
+/// A namespace of a connected cluster that stores runs.
 pub struct Namespace {
-    /// The way there.
+    /// The connection to the cluster.
     pub cluster: K8s,
     /// Its name.
     pub name: String,
     /// For messages: `namespace cutover of the EKS cluster tools`.
     pub place: String,
-    /// How a person reaches it: `kubectl -n cutover`.
+    /// The `kubectl` command for people: `kubectl -n cutover`.
     pub kubectl: String,
 }
 
-/// Where a plan's runs are kept.
+/// The store that a plan's runs belong to.
 pub fn said(given: &Given, plan: &Plan) -> Result<StatePlace, Failure> {
     Ok(match (&plan.state, &given.state) {
         (StatePlace::Local, other) => other.clone().unwrap_or_default(),
         (said, Some(other)) if said != other => {
             let message =
-                format!("{} keeps its runs in {said}, and --state (or CUTOVER_STATE) says {other}", plan.source);
+                format!("{} stores its runs in {said}, but --state (or CUTOVER_STATE) says {other}", plan.source);
             return Err(Failure::new(Exit::Usage, message)
-                .next("leave that out: the plan's own place is the one that everybody uses"));
+                .next("remove --state or CUTOVER_STATE: the plan's own `spec.state` applies to everybody"));
         }
         (said, _) => said.clone(),
     })
 }
 
-/// The store of a plan's runs.
+/// Opens the store of a plan's runs.
 pub async fn of(given: &Given, plan: &Plan) -> Result<Arc<dyn Store>, Failure> {
     open(given, &said(given, plan)?, Some(&plan.region)).await
 }
 
-/// The store of what a person names: a plan file says it itself, anything else is looked for where `--state` says.
+/// Opens the store of the named run or plan: the one that a plan file names, otherwise the one of `--state`.
 pub async fn named(given: &Given, target: Option<&str>) -> Result<Arc<dyn Store>, Failure> {
     let file = target.filter(|t| *t == "-" || Path::new(t).is_file());
-    // A file that is no plan may have a run's name; and whoever looks for the run in vain says what is wrong with the file.
+    // A file that is not a plan may have the name of a run. If no run matches, that error names the problem of the
+    // file.
     match file.and_then(|file| find::file(file, false).ok()) {
         Some(plan) => of(given, &plan).await,
         None => open(given, &given.state.clone().unwrap_or_default(), None).await,
     }
 }
 
-/// Opens a place. A shared one is asked at once whether it is there: what cannot be reached now is refused now.
+/// Opens a store. A shared store is probed at once, so that an unreachable one is refused before anything starts.
 async fn open(given: &Given, place: &StatePlace, region: Option<&str>) -> Result<Arc<dyn Store>, Failure> {
     let StatePlace::Kubernetes { access, namespace } = place else {
         let local = Local::open(given.dir.clone()).map_err(|e| Failure::new(Exit::Internal, e))?;
@@ -75,7 +77,7 @@ async fn open(given: &Given, place: &StatePlace, region: Option<&str>) -> Result
     Ok(Arc::new(shared))
 }
 
-/// The way to a namespace. Nothing in it is asked yet.
+/// Connects to the cluster of a namespace. Does not read anything in it yet.
 pub async fn reach(access: &ClusterAccess, namespace: &str, region: Option<&str>) -> Result<Namespace, Failure> {
     let (reached, cluster, kubectl) = match access {
         ClusterAccess::Eks(name) => (
@@ -88,7 +90,7 @@ pub async fn reach(access: &ClusterAccess, namespace: &str, region: Option<&str>
             format!("the cluster of context {name}"),
             format!("kubectl --context {name}"),
         ),
-        ClusterAccess::None => return Err(Failure::new(Exit::Usage, "no cluster for the state")),
+        ClusterAccess::None => return Err(Failure::new(Exit::Usage, "the state names a namespace but no cluster")),
     };
     let place = format!("namespace {namespace} of {cluster}");
     match reached {

@@ -1,4 +1,4 @@
-//! What comes before the first write: facts, preflight, and the start of a run made from them.
+//! Prepares a run before its first write: gathers the facts, runs the preflight, and builds the start of the run.
 
 use super::exit::{Exit, Failure};
 use crate::base::finding::Severity;
@@ -14,7 +14,7 @@ use crate::engine::start::{Beginning, started};
 use crate::engine::{LOOKS, Ports, interval};
 use crate::plan::model::{Plan, Shares};
 
-/// The world before a run, and what the preflight says of it.
+/// The facts before a run and the preflight's report.
 pub struct Prepared {
     /// The facts.
     pub facts: Facts,
@@ -22,7 +22,7 @@ pub struct Prepared {
     pub report: Report,
 }
 
-/// Gathers and judges. `from_step`: where the run begins, from 1.
+/// Gathers the facts and runs the preflight. `from_step`: the first step of the run, counted from 1.
 pub async fn prepare(plan: &Plan, ports: &Ports, from_step: usize) -> Prepared {
     let live = goal::ruling(plan, from_step - 1).map(|(_, shares)| shares).or(plan.strategy.start.as_ref());
     let balancer = patient(&ports.balancer, &ports.clock);
@@ -37,13 +37,13 @@ pub async fn prepare(plan: &Plan, ports: &Ports, from_step: usize) -> Prepared {
     Prepared { facts, report }
 }
 
-/// Describe calls of a look at everything: a group at a time, twenty routes, a load balancer's tags.
+/// The describe calls of one observation: one for each group, for twenty routes, and for each load balancer's tags.
 pub fn calls(groups: usize, routes: usize, load_balancers: usize) -> usize {
     groups + routes.div_ceil(20) + load_balancers
 }
 
 impl Prepared {
-    /// The findings that refuse, as one failure.
+    /// The refusing findings as one failure, if there are any.
     pub fn refusal(&self) -> Option<Failure> {
         let refusing: Vec<_> =
             self.report.findings.iter().filter(|f| f.severity == Severity::Error && f.accepted.is_none()).collect();
@@ -53,8 +53,8 @@ impl Prepared {
             .map(|f| format!("{} {}: {}", f.code.name(), f.subject, f.message))
             .collect::<Vec<_>>()
             .join("\n");
-        let failure = Failure::new(exit, format!("the preflight refuses, nothing was touched\n{text}"));
-        Some(failure.next(format!("all findings, and what to do about each: cutover check {}", self.report.source)))
+        let failure = Failure::new(exit, format!("the preflight refuses to start; nothing was touched\n{text}"));
+        Some(failure.next(format!("show all findings and what to do: cutover check {}", self.report.source)))
     }
 
     /// The marker of another run on one of the load balancers, if there is one.
@@ -62,7 +62,7 @@ impl Prepared {
         self.facts.selection.load_balancers.values().find_map(|lb| lb.tags.get(KEY)).map(String::as_str)
     }
 
-    /// The beginning of a run from here.
+    /// Builds the `started` event of a run from these facts.
     pub fn started(
         &self,
         plan: &Plan,
@@ -85,6 +85,6 @@ impl Prepared {
             start,
         };
         started(plan, &self.facts.selection, beginning)
-            .map_err(|why| Failure::new(Exit::Refused, format!("unreadable before the start: {why}")))
+            .map_err(|why| Failure::new(Exit::Refused, format!("the run did not start; nothing was touched: {why}")))
     }
 }

@@ -1,4 +1,4 @@
-//! Steering a run: a process that drives it is asked; without one, this process takes the lock and acts itself.
+//! Steers a run: sends a request to the process that drives it, or acquires the lock and acts itself if there is none.
 
 use std::sync::Arc;
 
@@ -15,28 +15,28 @@ use crate::domain::run::watch::Marker;
 use crate::engine::{Ports, Settings, Subject, hold, seen};
 use crate::port::store::{Request, Store};
 
-/// How this process goes on with a run.
+/// How this process continues a run.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Going {
-    /// The step after which it stops, from 1.
+    /// The step after which it stops, counted from 1.
     pub until: Option<usize>,
-    /// Leaves from this time on, once there is only waiting left.
+    /// From this time on it stops as soon as only waiting is left.
     pub leave: Option<Timestamp>,
-    /// Describe calls a second to spend on looking.
+    /// The budget for observations, in describe calls a second.
     pub api_budget: Option<f64>,
-    /// Leaves a frozen run.
+    /// Whether to stop instead of guarding a frozen run.
     pub leave_when_frozen: bool,
 }
 
 impl Going {
-    /// The settings of this process, for a run of so many things to look at.
+    /// Applies this to the settings of a run whose observation takes `things` calls.
     pub fn settings(self, settings: Settings, things: usize) -> Settings {
         let orders = Orders { until: self.until, leave: self.leave };
         Settings { orders, leave_when_frozen: self.leave_when_frozen, ..settings.spending(self.api_budget, things) }
     }
 }
 
-/// What a process needs to take an unfinished run.
+/// The ports and settings of a process that continues an unfinished run. Refuses credentials of another account.
 pub async fn taking(
     found: &Found,
     state: &State,
@@ -49,7 +49,8 @@ pub async fn taking(
     Ok((ports, settings))
 }
 
-/// Leaves a request, and waits until it is heard. Where no process drives the run this one journals it, and leaves the run as it is.
+/// Sends a request and waits for the result. If no process drives the run, this process journals the request and does
+/// not continue the run.
 pub async fn ask(
     surface: &dyn Surface,
     store: &Arc<dyn Store>,
@@ -63,7 +64,7 @@ pub async fn ask(
     }
 }
 
-/// Goes on with a run: the process that drives it is asked to, else this one takes it.
+/// Continues a run: through the process that drives it, or in this process if there is none.
 pub async fn resume(
     surface: &dyn Surface,
     store: Arc<dyn Store>,
@@ -89,7 +90,8 @@ pub async fn resume(
     drive::drive(surface, &found.plan, ports, settings, hold).await
 }
 
-/// Puts the traffic of a run back: the process that drives it is asked to, and followed to the end; else this one does it.
+/// Rolls a run back: through the process that drives it, which is followed to the end, or in this process if there is
+/// none.
 pub async fn restore(
     surface: &dyn Surface,
     store: Arc<dyn Store>,
@@ -105,7 +107,7 @@ pub async fn restore(
     restoring(surface, store, found, false, request).await
 }
 
-/// Drives a run whose rollback has been asked for, as an emergency: nothing but another owner stops it. The verb itself exits 0 then.
+/// Rolls a run back in this process, as an emergency: only another owner stops it. A completed rollback exits 0.
 pub async fn restoring(
     surface: &dyn Surface,
     store: Arc<dyn Store>,
@@ -114,7 +116,8 @@ pub async fn restoring(
     request: &Request,
 ) -> Result<Exit, Failure> {
     let state = found.state()?;
-    // Where everything was seen a moment ago, nothing is asked before the first write: what it writes to names account and region itself.
+    // If the routes were read less than a minute ago, the first write needs no other call: its ARN names account and
+    // region.
     let seen = seen(&*store, &found.records, &state, Timestamp::now()).await.is_some();
     let ports = world::balancer_of(&found.plan, store).await;
     if !seen {

@@ -1,4 +1,5 @@
-//! What a surface gives to a run that its process drives: somebody who follows, words for people, a way to stop. It decides nothing.
+//! The interface that a surface implements for a run that its process drives: an audience, texts for people, a way to
+//! stop. It takes no decisions.
 
 use futures::stream::BoxStream;
 
@@ -10,18 +11,19 @@ use crate::plan::model::Plan;
 
 /// A command line, a controller or a page.
 pub trait Surface: Sync {
-    /// Follows the records of a run of this plan.
+    /// An audience for a run of this plan.
     fn audience<'a>(&self, plan: &'a Plan) -> Box<dyn Audience + 'a>;
     /// Shows a message about this process: progress, or what to do next.
     fn say(&self, message: &str);
-    /// Shows how a run ended, where the audience does not.
+    /// Shows how a run ended, if the audience does not.
     fn ended(&self, ending: &Ending);
-    /// How the process leaves a run: what is live, who watches it, how to go on and how to go back, a line each.
+    /// The situation after the process stops: the live shares, who guards them, how to continue and how to roll back,
+    /// one line each.
     fn left(&self, view: &View) -> Vec<String>;
-    /// How notifications describe a record.
+    /// The text of a record for notifications.
     fn words(&self) -> Words;
-    /// An item for each request to stop this process, from now on.
+    /// An item for each request to stop this process, such as `^C`, from now on.
     fn stops(&self) -> BoxStream<'static, ()>;
-    /// Where metrics go.
+    /// Where metrics are published.
     fn outlets(&self) -> &Outlets;
 }

@@ -1,4 +1,5 @@
-//! A run at one moment, as plain values: what the dashboard and `status` show, and what `status --output json` prints.
+//! The view of a run at one moment, as plain values: the dashboard and `status` show it, `status --output json` prints
+//! it.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +17,7 @@ use crate::domain::traffic::{ClusterName, Content, shares};
 use crate::plan::model::Plan;
 use crate::port::store::Look;
 
-/// A sign of life older than this is none.
+/// A heartbeat older than this does not count.
 const ALIVE: SignedDuration = SignedDuration::from_secs(60);
 
 /// A run at one moment.
@@ -27,52 +28,52 @@ pub struct View {
     pub run: String,
     /// The plan's name.
     pub plan: String,
-    /// When this was true.
+    /// The time of this view.
     pub now: Timestamp,
-    /// Where it is.
+    /// Its phase.
     pub phase: Phase,
     /// How it ended, if it did.
     pub outcome: Option<Outcome>,
-    /// The current step, or the next one; from 1.
+    /// The current step, or the next one, counted from 1.
     pub step: usize,
-    /// Every step in the plan's words.
+    /// The labels of all steps.
     pub steps: Vec<String>,
     /// Who paused it, and why.
     pub paused: Option<Paused>,
-    /// Why nothing is raised.
+    /// Why the run is frozen.
     pub frozen: Option<Frozen>,
-    /// Why it goes back, or went.
+    /// Why it is, or was, rolled back.
     pub rollback: Option<String>,
-    /// The old groups are out of the actions, or are being taken out: nothing leads back.
+    /// Whether the old groups are, or are being, detached from the routes: a rollback is not possible any more.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub detached: bool,
-    /// Why the last process left it.
+    /// Why the last process stopped.
     pub stopped: Option<Stop>,
-    /// Routes that share the same shares, the largest set first.
+    /// Routes grouped by equal shares, the largest group first.
     pub traffic: Vec<Split>,
     /// Routes with a write whose effect is not known yet.
     pub open: Vec<String>,
     /// Routes that someone else changed.
     pub drift: Vec<Drift>,
-    /// Rules that someone made since the start and that forward to the old groups; the run does not move them.
+    /// Rules that someone created after the start and that forward to the old groups; the run does not move them.
     pub appeared: Vec<String>,
     /// The plan's target groups.
     pub health: Vec<Health>,
-    /// What it waits for.
+    /// Its wait reasons.
     pub waits: Vec<Wait>,
-    /// Could the clusters of the start take it all again?
+    /// Whether the original clusters could take all traffic again.
     pub way_back: Vec<Back>,
-    /// Who looks after it.
+    /// Who guards it.
     pub guard: Guard,
-    /// Whether verbs typed elsewhere reach it: not so a rehearsal, which lives in memory.
+    /// Whether commands from another terminal reach it; `false` for a rehearsal, which is only in memory.
     #[serde(skip)]
     pub reachable: bool,
-    /// The command that puts the traffic back where no journal is left to find the run by.
+    /// The command that rolls back without a journal, for a run whose journal is only in memory.
     #[serde(skip)]
     pub without_journal: Option<String>,
 }
 
-/// A person's pause.
+/// A pause by an operator.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Paused {
     /// By whom.
@@ -86,7 +87,7 @@ pub struct Paused {
 pub struct Frozen {
     /// Its kind.
     pub reason: Freeze,
-    /// In words.
+    /// The reason as text.
     pub message: String,
     /// Since when.
     pub since: Timestamp,
@@ -95,7 +96,8 @@ pub struct Frozen {
 /// Routes with equal shares.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Split {
-    /// Percent of the managed part, `from` first, then `to`, then the others; empty: the plan's groups carry nothing there.
+    /// Percent of the managed part, `from` first, then `to`, then the others; empty if the plan's groups have no
+    /// weight.
     pub shares: Vec<(ClusterName, f64)>,
     /// The routes' labels.
     pub routes: Vec<String>,
@@ -108,13 +110,13 @@ pub struct Split {
 pub struct Drift {
     /// Its label.
     pub route: String,
-    /// What changed, in words.
+    /// What changed, as text.
     pub change: String,
-    /// Who probably did it, in words.
+    /// Who probably did it, as text.
     pub by: String,
-    /// Whether it takes traffic back to where it was at the start.
+    /// Whether the change restores original shares.
     pub homeward: bool,
-    /// What keeps the tool that did it from doing it again, where a tool probably did.
+    /// How to stop the tool that probably did it from doing it again.
     pub advice: Option<String>,
 }
 
@@ -125,49 +127,49 @@ pub struct Health {
     pub cluster: ClusterName,
     /// Its name.
     pub group: String,
-    /// Its targets when last seen, if they were.
+    /// Its targets at the last reading, if there is one.
     pub targets: Option<Counts>,
-    /// Why it cannot be read at present.
+    /// Why it cannot be read at the moment.
     pub unreadable: Option<String>,
 }
 
-/// The way back to a cluster.
+/// The capacity of a cluster on the way back.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Back {
     /// The cluster.
     pub cluster: ClusterName,
-    /// Healthy targets now; `None`: not known.
+    /// Healthy targets now; `None`: unknown.
     pub healthy: Option<u32>,
     /// Healthy targets at the start.
     pub baseline: u32,
 }
 
-/// Who looks after a run.
+/// Who guards a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "state", rename_all = "camelCase")]
 pub enum Guard {
-    /// A process does.
+    /// A process guards it.
     Watched {
         /// `alice@mac`.
         by: String,
-        /// Its last look.
+        /// Its last observation.
         at: Timestamp,
-        /// Seconds from one of its looks to the next, where it says so.
+        /// Seconds between two observations, if known.
         #[serde(skip_serializing_if = "Option::is_none")]
         every: Option<u64>,
     },
-    /// Nobody does.
+    /// No process guards it.
     Unguarded {
         /// Since when.
         since: Timestamp,
     },
-    /// The run is over, nobody needs to.
+    /// The run is finished and needs no guard.
     Over,
 }
 
 impl View {
-    /// Puts together what is known. Without a watch, shares are those last confirmed, and health is not known. The guard is the run's owner as of
-    /// the watch's last look; [`View::seen_by`] replaces it.
+    /// Builds the view. Without a watch, the shares are the last confirmed ones and health is unknown. The guard is the
+    /// run's owner at the watch's last observation; [`View::seen_by`] replaces it.
     pub fn of(plan: &Plan, state: &State, watch: Option<&Watch>, waits: &[Wait], now: Timestamp) -> Self {
         let names = Names::of(&state.started);
         let label = |r: &Route| names.route(&r.start.id);
@@ -206,7 +208,8 @@ impl View {
         }
     }
 
-    /// Says who guards by the last sign of life in the store: one that is over a minute old, or that said goodbye, guards nothing.
+    /// Sets the guard by the last heartbeat in the store. A heartbeat that is over a minute old, or that says that its
+    /// process stopped, does not count.
     #[must_use]
     pub fn seen_by(mut self, look: Option<&Look>) -> Self {
         if self.guard != Guard::Over {
@@ -221,7 +224,7 @@ impl View {
         self
     }
 
-    /// The current step's number and how many there are; after the last one it is that one.
+    /// The current step's number and the number of steps. After the last step it stays at that step.
     pub fn place(&self) -> (usize, usize) {
         (self.step.min(self.steps.len()), self.steps.len())
     }
@@ -233,7 +236,7 @@ impl From<decide::WayBack> for Back {
     }
 }
 
-/// The word for a phase, as `status --output json` and the metrics spell it.
+/// The name of a phase in `status --output json` and in the metrics.
 pub fn phase(phase: Phase) -> &'static str {
     match phase {
         Phase::Ready => "ready",
@@ -256,7 +259,7 @@ fn guard(state: &State, look: Option<(String, Timestamp)>, now: Timestamp) -> Gu
     }
 }
 
-/// Routes by their shares; deleted rules carry nothing and are under drift.
+/// Routes grouped by their shares, without deleted rules, which are in `drift`.
 fn traffic(plan: &Plan, state: &State, watch: Option<&Watch>, names: &Names) -> Vec<Split> {
     let mut splits: BTreeMap<String, Split> = BTreeMap::new();
     for route in state.routes.values().filter(|r| !r.gone()) {
@@ -273,7 +276,7 @@ fn traffic(plan: &Plan, state: &State, watch: Option<&Watch>, names: &Names) -> 
     splits
 }
 
-/// What is there: as read since the last event about it, else as the drift says, else as last confirmed.
+/// The live content of a route: as read since its last event, else as the drift says, else as last confirmed.
 fn live<'a>(route: &'a Route, watch: Option<&'a Watch>) -> &'a Content {
     let read = watch.and_then(|w| w.routes.get(&route.start.id)).filter(|r| r.at >= route.touched);
     let read = read.and_then(|r| r.value.as_ref().ok());
@@ -289,7 +292,9 @@ fn ordered(plan: &Plan, read: BTreeMap<ClusterName, f64>) -> Vec<(ClusterName, f
 
 fn drift(route: &Route, names: &Names) -> Drift {
     let change = match route.changed() {
-        Some(live) => names.change(&route.start.id, &route.known, live).unwrap_or_else(|| "is again as it was".into()),
+        Some(live) => {
+            names.change(&route.start.id, &route.known, live).unwrap_or_else(|| "it is as before again".into())
+        }
         None => "the rule was deleted".into(),
     };
     let homeward = rival::homeward(route);

@@ -1,4 +1,4 @@
-//! The real world behind a plan: AWS and the clusters, through the adapters.
+//! Connects the ports of a plan to AWS and the clusters, through the adapters.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,12 +13,12 @@ use crate::plan::model::{ClusterAccess, ClusterName, Plan, Selector};
 use crate::port::store::Store;
 use crate::port::{Balancer, Clock, Cluster};
 
-/// AWS as the SDK's standard chain finds it, in this region (`None`: the chain's own).
+/// The AWS configuration from the SDK's standard chain, in this region (`None`: the chain's own).
 pub async fn aws(region: Option<&str>) -> SdkConfig {
     aws::config(&aws::Settings { region: region.map(str::to_owned), ..aws::Settings::default() }).await
 }
 
-/// AWS in the region of this load balancer, where an ARN says which; else in the chain's own.
+/// The AWS configuration in the region of this load balancer if its ARN says it; else in the chain's own.
 pub async fn aws_of(load_balancer: &Selector) -> SdkConfig {
     aws(region(load_balancer)).await
 }
@@ -29,13 +29,13 @@ fn region(selector: &Selector) -> Option<&str> {
     Some(elb::arn::region(arn)).filter(|region| !region.is_empty())
 }
 
-/// The load balancers' API, for looking once.
+/// The load balancer API with retried reads, for commands that read once.
 pub fn patient(config: &SdkConfig) -> Balancer {
     let clock: Arc<dyn Clock> = Arc::new(clock::System);
     retry::patient(&Balancer::new(Alb::new(config)), &clock)
 }
 
-/// Everything that a plan needs to reach.
+/// All ports of a plan.
 pub async fn ports(plan: &Plan, store: Arc<dyn Store>) -> Ports {
     let config = aws(Some(&plan.region)).await;
     let clusters = clusters(plan, &config).await;
@@ -51,7 +51,7 @@ pub async fn ports(plan: &Plan, store: Arc<dyn Store>) -> Ports {
     }
 }
 
-/// The load balancers of a plan, and what takes its commands back: what a rollback needs.
+/// The ports that a rollback needs: the load balancers, and the hooks that undo commands.
 pub async fn balancer_of(plan: &Plan, store: Arc<dyn Store>) -> Ports {
     let config = aws(Some(&plan.region)).await;
     let balancer = Balancer::new(Alb::new(&config));
@@ -59,7 +59,7 @@ pub async fn balancer_of(plan: &Plan, store: Arc<dyn Store>) -> Ports {
     Ports { balancer, clusters: BTreeMap::new(), metrics, hooks, clock: Arc::new(clock::System), store }
 }
 
-/// The clusters of a plan. One that cannot be reached now answers every question with why.
+/// The clusters of a plan. A cluster that cannot be reached returns the reason as the error of every call.
 async fn clusters(plan: &Plan, config: &SdkConfig) -> BTreeMap<ClusterName, Arc<dyn Cluster>> {
     let mut all: BTreeMap<ClusterName, Arc<dyn Cluster>> = BTreeMap::new();
     for cluster in &plan.clusters {
@@ -70,7 +70,7 @@ async fn clusters(plan: &Plan, config: &SdkConfig) -> BTreeMap<ClusterName, Arc<
     all
 }
 
-/// A cluster by its access; `None` for [`ClusterAccess::None`].
+/// Connects to a cluster; `None` for [`ClusterAccess::None`].
 pub async fn reach(access: &ClusterAccess, config: &SdkConfig) -> Option<Arc<dyn Cluster>> {
     let reached: Result<_, Unreadable> = match access {
         ClusterAccess::None => return None,

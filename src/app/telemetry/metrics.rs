@@ -1,5 +1,5 @@
-//! A run and its process as metrics: in OpenMetrics 1.0 for who scrapes it, and in the older text format of Prometheus, which node_exporter reads from
-//! files and which names counters otherwise.
+//! Writes a run and its process as metrics: in OpenMetrics 1.0 for scraping, and in the older text format of Prometheus
+//! for the files of node_exporter, which names counters differently.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -17,33 +17,33 @@ use crate::domain::run::state::{Gate, Phase, State};
 use crate::domain::traffic::{RouteId, Split};
 use crate::plan::model::Plan;
 
-/// What is told.
+/// The values of all metrics.
 #[derive(Debug, Clone)]
 pub struct Gauges {
     /// The plan's name, `from` and `to`, and how many steps it has.
     pub plan: (String, String, String, usize),
     /// The run.
     pub state: State,
-    /// What the run last asked for, by route; elsewhere what it found.
+    /// The splits that the run last wrote, by route; routes that it has not written are missing.
     pub asked: BTreeMap<RouteId, Split>,
-    /// What was last seen there.
+    /// The splits that were last read, by route.
     pub seen: BTreeMap<RouteId, Split>,
     /// Health by target group.
     pub health: BTreeMap<String, Counts>,
-    /// The last look at everything.
+    /// The last complete observation.
     pub look: Option<Timestamp>,
-    /// What is waited for.
+    /// The current wait reasons.
     pub waits: Vec<WaitReason>,
     /// Seconds that this process has waited, by reason.
     pub waited: BTreeMap<WaitReason, f64>,
-    /// Writes of this process, by what became of them.
+    /// Writes of this process, by result.
     pub writes: BTreeMap<&'static str, u64>,
     /// Calls of this process.
     pub calls: calls::Counts,
 }
 
 impl Gauges {
-    /// Of a run that nobody has looked at yet.
+    /// The metrics of a run before its first observation.
     pub fn new(plan: &Plan, state: State) -> Self {
         Self {
             plan: (plan.name.clone(), plan.strategy.from.clone(), plan.strategy.to.clone(), plan.strategy.steps.len()),
@@ -66,7 +66,7 @@ impl Published for Gauges {
     }
 }
 
-/// Kinds of families.
+/// The types of metric families.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Type {
     Info,
@@ -75,7 +75,7 @@ enum Type {
     Summary,
 }
 
-/// A family being written.
+/// The text of the metrics while it is written.
 struct Page {
     dialect: Dialect,
     plan: String,
@@ -85,7 +85,8 @@ struct Page {
 type Labels<'a> = Vec<(&'a str, &'a str)>;
 
 impl Page {
-    /// A family and its samples. `name` without the suffix that its kind asks for; `unit`: the last word of `name`, where that is one.
+    /// Writes a family and its samples. `name` has no suffix for its type; `unit` is the last word of `name` if that is
+    /// a unit, else empty.
     fn family<'a>(
         &mut self,
         name: &str,
@@ -143,7 +144,7 @@ const PHASES: [Phase; 8] = [
     Phase::Detaching,
 ];
 
-/// The whole of it.
+/// The text of all metrics.
 pub fn text(gauges: &Gauges, dialect: Dialect) -> String {
     let (plan, from, to, steps) = &gauges.plan;
     let mut page = Page { dialect, plan: plan.clone(), text: String::new() };
@@ -162,7 +163,7 @@ pub fn text(gauges: &Gauges, dialect: Dialect) -> String {
         "cutover_run_start_timestamp_seconds",
         Type::Gauge,
         "seconds",
-        "When the run began.",
+        "When the run started.",
         one(seconds(state.since)),
     );
     if let Some(look) = gauges.look {
@@ -170,7 +171,7 @@ pub fn text(gauges: &Gauges, dialect: Dialect) -> String {
             "cutover_last_look_timestamp_seconds",
             Type::Gauge,
             "seconds",
-            "When everything was last looked at.",
+            "When the last complete observation was made.",
             one(seconds(look)),
         );
     }
@@ -178,21 +179,15 @@ pub fn text(gauges: &Gauges, dialect: Dialect) -> String {
         "cutover_step",
         Type::Gauge,
         "",
-        "The step that is on, or the next one, from 1.",
+        "The current step, or the next one, counted from 1.",
         one(number(state.step.min(*steps))),
     );
     page.family("cutover_steps", Type::Gauge, "", "Steps of the plan.", one(number(*steps)));
     let phases = PHASES.iter().map(|phase| (vec![("phase", view::phase(*phase))], flag(state.phase == *phase)));
-    page.family("cutover_phase", Type::Gauge, "", "1 for the phase that the run is in.", phases);
+    page.family("cutover_phase", Type::Gauge, "", "1 for the current phase of the run.", phases);
     let held = [("paused", state.paused.is_some()), ("frozen", state.frozen.is_some())];
     let held = held.into_iter().map(|(reason, is)| (vec![("reason", reason)], flag(is)));
-    page.family(
-        "cutover_held",
-        Type::Gauge,
-        "",
-        "1 where nothing is raised: somebody paused the run, or it is frozen.",
-        held,
-    );
+    page.family("cutover_held", Type::Gauge, "", "1 if no share is raised, because the run is paused or frozen.", held);
     traffic(gauges, &mut page);
     verdicts(state, &mut page);
     let waits: Vec<_> =
@@ -202,7 +197,7 @@ pub fn text(gauges: &Gauges, dialect: Dialect) -> String {
         "cutover_waiting",
         Type::Gauge,
         "",
-        "1 for what the run waits for, 0 for what this process waited for before.",
+        "1 for each current wait reason, 0 for earlier wait reasons of this process.",
         waits,
     );
     process(gauges, &mut page);
@@ -217,16 +212,20 @@ fn traffic(gauges: &Gauges, page: &mut Page) {
     for (name, help, source) in [
         (
             "cutover_route_weight_asked",
-            "Weight of a cluster's target group on a route, as the run last asked for it.",
+            "Weight of a cluster's target group on a route, as the run last wrote it.",
             &gauges.asked,
         ),
-        ("cutover_route_weight_seen", "The same, as it was last seen.", &gauges.seen),
+        (
+            "cutover_route_weight_seen",
+            "Weight of a cluster's target group on a route, as it was last read.",
+            &gauges.seen,
+        ),
     ] {
         page.head(name, Type::Gauge, "", help);
         for (id, route) in &state.routes {
             let split = source.get(id).unwrap_or(route.split());
             for (cluster, arn) in &route.start.groups {
-                // One that is not attached has none.
+                // A group that is not attached has no weight.
                 let Some(weight) = split.weight(arn) else { continue };
                 let labels = [
                     ("load_balancer", balancer(&route.start.load_balancer)),
@@ -237,7 +236,7 @@ fn traffic(gauges: &Gauges, page: &mut Page) {
             }
         }
     }
-    page.head("cutover_targets", Type::Gauge, "", "Targets of a target group, by their state.");
+    page.head("cutover_targets", Type::Gauge, "", "Targets of a target group, by health state.");
     for (arn, group) in &state.started.groups {
         let Some(counts) = gauges.health.get(arn) else { continue };
         let Counts { healthy, initial, unhealthy, unused, draining, unavailable } = *counts;
@@ -260,7 +259,7 @@ fn traffic(gauges: &Gauges, page: &mut Page) {
 }
 
 fn verdicts(state: &State, page: &mut Page) {
-    page.head("cutover_gate_verdict", Type::Gauge, "", "1 for what a metric gate says of the present shares.");
+    page.head("cutover_gate_verdict", Type::Gauge, "", "1 for the verdict of a metric gate on the current shares.");
     for (gate, Gate { said, .. }) in &state.gates {
         for (call, word) in [(Call::Pass, "pass"), (Call::Hold, "hold"), (Call::Fail, "fail")] {
             page.sample("cutover_gate_verdict", &[("gate", gate), ("verdict", word)], flag(*said == Some(call)));
@@ -275,23 +274,17 @@ fn process(gauges: &Gauges, page: &mut Page) {
         "cutover_waited_seconds",
         Type::Counter,
         "seconds",
-        "Time in which this process has waited, by reason.",
+        "Time that this process has waited, by reason.",
         waited,
     );
     let writes = gauges.writes.iter().map(|(result, n)| (vec![("result", *result)], count(*n)));
-    page.family(
-        "cutover_writes",
-        Type::Counter,
-        "",
-        "Writes of routes by this process, by what became of them.",
-        writes,
-    );
+    page.family("cutover_writes", Type::Counter, "", "Writes of routes by this process, by result.", writes);
     let calls = gauges.calls.calls.iter().map(|((service, operation, outcome), n)| {
         (vec![("service", service.as_str()), ("operation", operation.as_str()), ("outcome", outcome.word())], count(*n))
     });
-    page.family("cutover_api_calls", Type::Counter, "", "Calls of APIs by this process, each try of each.", calls);
+    page.family("cutover_api_calls", Type::Counter, "", "API calls by this process; each retry counts.", calls);
     let name = "cutover_api_call_duration_seconds";
-    page.head(name, Type::Summary, "seconds", "How long they took.");
+    page.head(name, Type::Summary, "seconds", "Duration of these API calls.");
     for ((service, operation), (n, took)) in &gauges.calls.took {
         let labels = [("service", service.as_str()), ("operation", operation.as_str())];
         page.sample(&format!("{name}_count"), &labels, count(*n));
@@ -299,7 +292,7 @@ fn process(gauges: &Gauges, page: &mut Page) {
     }
 }
 
-/// As records spell it.
+/// A wait reason as records write it.
 fn word(reason: WaitReason) -> String {
     serde_json::to_value(reason).ok().and_then(|word| word.as_str().map(str::to_owned)).unwrap_or_default()
 }

@@ -1,5 +1,5 @@
-//! What a process tells of itself to machines: metrics in a file or at a port, and traces. Off unless asked for, beside the engine, and at nobody's expense:
-//! what cannot be written, served or sent is a line in the log.
+//! Publishes telemetry of a process: metrics in a file or at a port, and traces. It is off by default and independent
+//! of the engine: a failure to write, serve or send is only logged.
 
 pub mod metrics;
 
@@ -23,36 +23,36 @@ use crate::engine::Audience;
 use crate::plan::model::Plan;
 use metrics::Gauges;
 
-/// How often metrics are made anew, at most.
+/// The shortest time between two updates of the metrics.
 const FRESH: Duration = Duration::from_millis(500);
 
-/// How long a process waits at its end for traces that are not sent yet.
+/// How long a process waits at its end for unsent traces.
 const DRAIN: Duration = Duration::from_secs(5);
 
-/// Follows a run for machines.
+/// The audience that publishes a run's metrics and traces.
 pub struct Telemetry {
     meter: Option<Meter>,
     tracer: Option<Tracer>,
 }
 
 impl Telemetry {
-    /// As the surface and the environment say.
+    /// Starts the metrics of the surface and the traces of the environment.
     pub async fn begin(plan: &Plan, outlets: &Outlets) -> Self {
         let collector = Collector::of(|name| std::env::var(name).ok()).unwrap_or_else(|why| {
-            tracing::warn!("no traces: {why}");
+            tracing::warn!("traces are off: {why}");
             None
         });
         Self { tracer: collector.map(Tracer::to), ..Self::metrics(plan, outlets).await }
     }
 
-    /// Metrics only: the times of a rehearsal are no times for a trace.
+    /// Starts metrics only: a rehearsal's accelerated time does not fit into a trace.
     pub async fn metrics(plan: &Plan, outlets: &Outlets) -> Self {
         let meter =
             if *outlets == Outlets::default() { None } else { Some(Meter::new(plan, Publisher::begin(outlets).await)) };
         Self { meter, tracer: None }
     }
 
-    /// Takes in what the journal had before this process.
+    /// Processes the records before this process.
     pub fn before(&mut self, records: &[Record]) {
         for record in records {
             if let Some(meter) = &mut self.meter {
@@ -63,12 +63,12 @@ impl Telemetry {
             }
         }
         if let Some(meter) = &mut self.meter {
-            // Those were another process's.
+            // Those writes belong to another process.
             meter.writes.clear();
         }
     }
 
-    /// Tells the last of it, in a bounded time.
+    /// Publishes the last values, in a limited time.
     pub async fn finish(self) {
         if let Some(meter) = self.meter {
             meter.finish().await;
@@ -99,14 +99,14 @@ impl Audience for Telemetry {
     }
 }
 
-/// Keeps the gauges.
+/// Updates and publishes the metrics.
 struct Meter {
     plan: Plan,
     gauges: Option<Gauges>,
     writes: BTreeMap<&'static str, u64>,
-    /// The last turn, and what was waited for from then on.
+    /// When the last turn ended.
     since: Option<Timestamp>,
-    /// In real time, however fast the clock of a lab runs.
+    /// When the metrics were last published, in real time, even if a lab's clock runs faster.
     told: Option<Instant>,
     publisher: Publisher,
 }
@@ -123,7 +123,7 @@ impl Meter {
                 *none = state.map(|state| Gauges::new(&self.plan, state));
             }
             (Some(gauges), event) => {
-                // A rehearsal's own records are none of a run's.
+                // The records that a rehearsal adds do not belong to the run; the state ignores them.
                 let _ = gauges.state.take(record);
                 match event {
                     Event::Intended { writes, .. } => {
@@ -177,7 +177,7 @@ impl Meter {
 
     async fn finish(mut self) {
         if let Some(gauges) = &mut self.gauges {
-            // The last writes are newer than the last look.
+            // The last writes are newer than the last observation.
             gauges.seen.retain(|id, _| gauges.state.routes.get(id).is_some_and(|r| r.drift.is_some()));
             gauges.waits.clear();
         }
@@ -186,7 +186,7 @@ impl Meter {
     }
 }
 
-/// Sends spans.
+/// Sends the spans of a run.
 struct Tracer {
     trace: Trace,
     courier: Courier<Span>,
@@ -205,7 +205,8 @@ impl Tracer {
         }
     }
 
-    /// The calls since the last time. In a pause, which may take days, only those that change something or go wrong are worth a span.
+    /// Sends spans for the calls since the last time. During a pause, which may take days, only calls that write or
+    /// fail get a span.
     fn calls(&mut self) {
         let Some(parent) = self.trace.parent() else { return };
         for call in calls::kept() {

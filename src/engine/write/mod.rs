@@ -119,7 +119,7 @@ impl Executor {
         let live = match read {
             Ok(live) => live,
             Err(Unreadable::NotFound(_)) => {
-                return Err(Some(outcome(&write.route, WriteResult::Gone, None, Some("the route was deleted".into()))));
+                return Err(Some(outcome(&write.route, WriteResult::Gone, None, Some("AWS does not find it".into()))));
             }
             Err(why) => {
                 let Some(live) = recent(state, watch, &write.route, now).filter(|_| restore) else {
@@ -263,7 +263,7 @@ impl Executor {
             }),
             Some(Ok(live)) => Some(drifted(state, id, live)),
             Some(Err(Unreadable::NotFound(_))) => {
-                Some(outcome(id, WriteResult::Gone, None, Some("the route was deleted".into())))
+                Some(outcome(id, WriteResult::Gone, None, Some("AWS does not find it".into())))
             }
             Some(Err(error)) => {
                 last.then(|| outcome(id, WriteResult::Unknown, None, why(&format!("cannot be read back: {error}"))))

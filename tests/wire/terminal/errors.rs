@@ -98,7 +98,7 @@ fn two_unfinished_runs_are_named_where_one_must_be_said() {
     for verb in ["status", "rollback"] {
         let said = lab.cutover(verb);
         assert_eq!(said.code, 2, "{verb}: {said:?}");
-        assert!(said.err.contains("2 unfinished runs") && said.err.contains("say which"), "{verb}: {said:?}");
+        assert!(said.err.contains("2 unfinished runs") && said.err.contains("name one of them"), "{verb}: {said:?}");
         let named = |plan: &str| {
             said.err.lines().any(|l| l.trim_start().starts_with(&format!("{plan}-")) && l.ends_with("unfinished"))
         };
