@@ -12,7 +12,7 @@ use crate::domain::elb::balancer::Target;
 use crate::domain::health::gate::{FRESH, Sample, Samples};
 use crate::domain::traffic::{Content, Found, Reading, RouteId, Unreadable};
 
-/// The readings of one observation. What was not read is absent.
+/// The readings of one observation. Routes and groups that were not read are absent.
 #[derive(Debug, Clone, Default)]
 pub struct Observation {
     /// Routes.

@@ -134,7 +134,7 @@ async fn a_binding_that_somebody_else_has_made_stays() {
     let mut theatre = completed().await;
     let before = theatre.world();
     let Life::Ended(Ending::Finished { remarks, .. }) = theatre.called(&detach(true)).await else { panic!("it ends") };
-    assert!(remarks.iter().any(|r| r.contains("cluster a was left there")), "{remarks:?}");
+    assert!(remarks.iter().any(|r| r.contains("cluster a was not deleted")), "{remarks:?}");
     assert_detached(&theatre, &before);
     assert_eq!(theatre.ports.clusters["a"].bindings().await.expect("bindings").len(), 1);
 }

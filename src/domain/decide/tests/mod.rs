@@ -193,7 +193,7 @@ fn a_rollback_ends_without_a_deleted_rule_and_names_it() {
         let unseen = watch(2).seen(3, throttled(), [10, 10]);
         assert!(
             matches!(next(&state, &unseen, 3), Decision::Wait(_)),
-            "only a look settles it: {:?}",
+            "only a reading decides it: {:?}",
             next(&state, &unseen, 3)
         );
         let seen = unseen.seen(4, Err(Unreadable::NotFound("RuleNotFound".into())), [10, 10]);
@@ -301,7 +301,7 @@ fn a_rollback_keeps_what_a_third_party_put_into_the_action() {
     assert_eq!(
         weight("webapp-a"),
         weight("webapp-c"),
-        "half of the whole is the third party's, before and after: {back:?}"
+        "half of the total weight is the third party's, before and after: {back:?}"
     );
     assert_eq!(weight("webapp-b"), 0);
     let ours = set(&[("webapp-a", 5), ("webapp-b", 95)]);

@@ -1,4 +1,4 @@
-//! The values that the state of a run consists of, and simple queries on them. What an event changes belongs in `fold`.
+//! The values that the state of a run consists of, and simple queries on them. The effects of events belong in `fold`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
