@@ -167,8 +167,8 @@ fn freshness_is_asked_per_write() {
 fn a_cluster_that_takes_longer_to_answer_than_a_look_is_waited_for_in_words() {
     let mut sim = Sim::at_step(1, 10);
     let binding: Binding = serde_json::from_value(serde_json::json!({
-        "namespace": "shop", "name": "webapp", "service": "webapp", "port": "http", "targetGroupArn": fixture::group_arn("webapp-b"),
-        "targetType": "ip", "extra": {},
+        "namespace": "shop", "name": "webapp", "service": "webapp", "port": "http",
+        "targetGroupArn": fixture::group_arn("webapp-b"), "targetType": "ip", "extra": {},
     }))
     .expect("a binding");
     sim.state.started.bindings =

@@ -261,7 +261,10 @@ mod tests {
     fn a_line_is_flat_and_ends_with_its_checksum() {
         let (records, text) = journal();
         let first = text.lines().next().unwrap();
-        let head = r#"{"v":1,"seq":1,"time":"2026-11-20T21:03:05Z","run":"alpha-1","event":"claimed","owner":"alice@mac","pid":7,"tool":"0.1.0","sum":""#;
+        let head = concat!(
+            r#"{"v":1,"seq":1,"time":"2026-11-20T21:03:05Z","run":"alpha-1","event":"claimed","#,
+            r#""owner":"alice@mac","pid":7,"tool":"0.1.0","sum":""#
+        );
         assert!(first.starts_with(head), "{first}");
         assert_eq!(first.len(), head.len() + SUM + 2);
         assert_eq!(to_json(&records[0]).to_string(), format!("{}}}", &first[..head.len() - BEFORE.len()]));
@@ -291,8 +294,10 @@ mod tests {
     #[test]
     fn every_kind_of_action_survives_the_journal() {
         let actions = serde_json::json!([
-            { "Type": "authenticate-oidc", "Order": 1, "AuthenticateOidcConfig": { "Issuer": "https://id", "SessionTimeout": 604_800, "UseExistingClientSecret": true } },
-            { "Type": "authenticate-cognito", "Order": 2, "AuthenticateCognitoConfig": { "Extra": { "prompt": "login" } } },
+            { "Type": "authenticate-oidc", "Order": 1, "AuthenticateOidcConfig": {
+                "Issuer": "https://id", "SessionTimeout": 604_800, "UseExistingClientSecret": true } },
+            { "Type": "authenticate-cognito", "Order": 2, "AuthenticateCognitoConfig": {
+                "Extra": { "prompt": "login" } } },
             { "Type": "jwt-validation", "Order": 3, "JwtValidationConfig": { "Claims": [{ "Values": ["a", "b"] }] } },
             { "Type": "redirect", "RedirectConfig": { "Port": "#{port}" } },
             { "Type": "fixed-response", "FixedResponseConfig": { "StatusCode": "503" } },
@@ -409,7 +414,10 @@ mod tests {
             what(r#""event":"settled","step":3,"by":"gauge""#),
             "record 1 of the journal, `settled`: the field `by`"
         );
-        let nested = r#""event":"health","groups":{"g":{"healthy":4,"initial":0,"unhealthy":0,"unused":0,"draining":0,"unavailable":0,"limping":1}}"#;
+        let nested = concat!(
+            r#""event":"health","groups":{"g":{"healthy":4,"initial":0,"unhealthy":0,"unused":0,"#,
+            r#""draining":0,"unavailable":0,"limping":1}}"#
+        );
         assert_eq!(what(nested), "record 1 of the journal, `health`: the field `groups.g.limping`");
         assert_eq!(
             only(r#""event":"settled","step":3,"by":"gauge""#).event,
