@@ -74,11 +74,11 @@ fn a_rehearsal_shows_what_would_be_told() {
     let lines: Vec<_> = out.lines().filter_map(|l| l.split_once("would tell ")).map(|(_, rest)| rest).collect();
     assert!(
         lines.contains(
-            &"slack (approvalNeeded): *checkout-told* (5/7) step 5  approval: on-call has read the dashboards"
+            &"slack (approvalNeeded): *checkout-notified* (5/7) step 5  approval: on-call has read the dashboards"
         ),
         "{out}"
     );
-    assert!(lines.contains(&"webhook (stepDone): cutover checkout-told: step 1  done"), "{out}");
+    assert!(lines.contains(&"webhook (stepDone): cutover checkout-notified: step 1  done"), "{out}");
     let of = |to: &str| lines.iter().filter(|l| l.starts_with(to)).count();
     assert_eq!((of("slack"), of("exec")), (3, 1), "started, approvalNeeded, finished; approvalNeeded:\n{out}");
 
