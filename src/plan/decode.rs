@@ -1,9 +1,12 @@
-//! From nodes to the file's types: every error is noted and reading goes on, so that all of them come out at once.
+//! Decodes nodes into the types of the file. Errors are noted and decoding goes on, so that all errors are reported at
+//! once.
 //!
-//! What breaks a rule and can be read all the same is noted and read: [`lint`](super::lint) refuses whatever was noted, [`read`](super::read) only
-//! counts what is [unknown](Diagnostic::unknown), which are unknown fields and everything of which nothing came ([`Noted::none`]).
+//! A value that breaks a rule but can still be read is noted and read. [`lint`](super::lint) refuses a plan with any
+//! note; [`read`](super::read) considers only what is [unknown](Diagnostic::unknown): unknown fields, and values of
+//! which nothing could be read ([`Noted::none`]).
 //!
-//! [`record!`] declares a mapping's fields once; the type, its reading and its JSON Schema come from that one declaration.
+//! [`record!`] declares the fields of a mapping once; its type, its decoder and its JSON Schema are made from that
+//! declaration.
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
@@ -13,22 +16,23 @@ use super::yaml::{Node, Value};
 use crate::base::finding::Code;
 use crate::base::text;
 
-/// A value and where it stands.
+/// A value and its place in the file.
 #[derive(Debug, Clone)]
 pub(crate) struct At<T> {
     pub value: T,
     pub place: Place,
-    /// The key that leads to it, or the value itself where there is none: where a thing that is missing inside is said to be missing.
+    /// The place of the key that leads to the value, or of the value itself if it has no key. Messages about missing
+    /// fields point here.
     pub head: Place,
-    /// Whether all of it could be read.
+    /// Whether all of it could be read without a note.
     pub sound: bool,
 }
 
-/// Reads a node. What is wrong goes to `out`; `None` only where nothing useful is left.
+/// Decodes a node. Errors are noted in `out`; `None` only if nothing useful could be read.
 pub(crate) trait Decode: Sized {
     fn decode(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Self>;
 
-    /// What stands in a list for an item that cannot be read, where the others must keep their numbers.
+    /// Replaces an item of a list that cannot be read, if the other items must keep their numbers.
     fn blank() -> Option<Self> {
         None
     }
@@ -55,7 +59,7 @@ impl<T: Decode> Decode for Vec<At<T>> {
     }
 }
 
-/// A mapping from names to values of one kind, in the order of the file. `None`: the value could not be read.
+/// A mapping from cluster names to values of one type, in the order of the file. `None`: the value could not be read.
 #[derive(Debug, Clone)]
 pub(crate) struct Table<T>(pub Vec<(At<String>, Option<At<T>>)>);
 
@@ -72,7 +76,7 @@ impl<T: Decode> Decode for Table<T> {
     }
 }
 
-/// The diagnostic just noted, to be given help.
+/// The last noted diagnostic, to which help can be added.
 pub(crate) struct Noted<'a>(&'a mut Vec<Diagnostic>);
 
 impl Noted<'_> {
@@ -83,7 +87,7 @@ impl Noted<'_> {
         self
     }
 
-    /// Not a broken rule: this build does not know it, or cannot compute with it.
+    /// Marks it as unknown: this build does not know the value, or cannot compute with it. No rule is broken.
     pub fn unknown(self) -> Self {
         if let Some(last) = self.0.last_mut() {
             last.unknown = true;
@@ -91,7 +95,7 @@ impl Noted<'_> {
         self
     }
 
-    /// Nothing came of it, as the error that was noted says.
+    /// Ends decoding without a value, after the noted error.
     pub fn none<T>(self) -> Option<T> {
         self.unknown();
         None
@@ -105,7 +109,7 @@ pub(crate) fn note(out: &mut Vec<Diagnostic>, code: Code, place: Place, message:
 }
 
 impl Node {
-    /// A value that the file left out, standing where its owner stands.
+    /// The node of a default value, with the place of its owner.
     fn implied(key: &str, value: &serde_json::Value, place: Place) -> Self {
         use serde_json::Value as Json;
         let value = match value {
@@ -119,7 +123,7 @@ impl Node {
         Self { key: Some((key.to_owned(), place)), place, value }
     }
 
-    /// Where a message about the whole of it points.
+    /// The place to which messages about the node as a whole point.
     pub fn head(&self) -> Place {
         self.key.as_ref().map_or(self.place, |(_, place)| *place)
     }
@@ -129,14 +133,14 @@ impl Node {
         self.key.as_ref().map_or("this".to_owned(), |(key, _)| format!("`{key}`"))
     }
 
-    /// Notes that it is of the wrong kind.
+    /// Notes that it has the wrong type.
     pub fn wrong<'a>(&self, expected: &str, out: &'a mut Vec<Diagnostic>) -> Noted<'a> {
-        // Nothing has no place of its own worth showing.
+        // An empty value has no place of its own.
         let place = if self.value == Value::Null { self.head() } else { self.place };
         note(out, Code::CUT005, place, format!("{} must be {expected}, not {}", self.name(), self.value.kind()))
     }
 
-    /// Its text; numbers and the like are told to be quoted.
+    /// Its text. For numbers and similar values, the help asks for quotes.
     pub fn text<'a>(&'a self, expected: &str, out: &mut Vec<Diagnostic>) -> Option<&'a str> {
         match &self.value {
             Value::Text { text, .. } => Some(text),
@@ -145,7 +149,7 @@ impl Node {
         }
     }
 
-    /// Its whole number within a range.
+    /// Its whole number within a range; nothing outside of the range.
     pub fn whole(
         &self,
         expected: &str,
@@ -156,21 +160,23 @@ impl Node {
         match &self.value {
             Value::Int(n) => match u32::try_from(*n).ok().filter(|n| range.contains(n)) {
                 Some(n) => Some(n),
-                None => note(out, Code::CUT015, self.place, format!("{n} is no {expected}")).help(limits).none(),
+                None => {
+                    note(out, Code::CUT015, self.place, format!("{n} is not a valid {expected}")).help(limits).none()
+                }
             },
             Value::Odd(raw) => {
-                note(out, Code::CUT005, self.place, format!("`{raw}` is read differently by different readers of YAML"))
+                note(out, Code::CUT005, self.place, format!("`{raw}` is read differently by different YAML parsers"))
                     .help("write it in plain decimal digits")
                     .none()
             }
             Value::Float(n) => {
-                note(out, Code::CUT015, self.place, format!("{n} is no whole number")).help(limits).none()
+                note(out, Code::CUT015, self.place, format!("{n} is not a whole number")).help(limits).none()
             }
             _ => self.wrong(&format!("a {expected}"), out).help(limits).none(),
         }
     }
 
-    /// Its whole number, whose range is no more than a rule.
+    /// Its whole number. A number outside of the range is noted, but still returned.
     pub fn limited(
         &self,
         expected: &str,
@@ -197,14 +203,14 @@ pub(crate) struct Field {
     pub schema: fn(&mut SchemaGenerator) -> Schema,
 }
 
-/// How many of some fields a record may have.
+/// The number of certain fields that a record may have.
 pub(crate) struct Choice {
     pub exactly: bool,
     pub code: Code,
     pub of: &'static [&'static str],
 }
 
-/// The entries of a mapping, after complaints about fields that are unknown, missing, or too many of a choice.
+/// The entries of a mapping, after notes about fields that are unknown, missing, or too many.
 pub(crate) fn entries<'a>(
     node: &'a Node,
     what: &str,
@@ -246,7 +252,7 @@ fn unknown(key: &str, place: Place, what: &str, fields: &[Field], given: &[&str]
     let noted = note(out, Code::CUT003, place, format!("{what} has no field `{}`", clip(key))).unknown();
     match closest(key, free.iter().copied()) {
         Some(meant) => noted.help(format!("did you mean `{meant}`?")),
-        None if fields.is_empty() => noted.help("nothing stands in it"),
+        None if fields.is_empty() => noted.help("it has no fields"),
         None => noted.help(format!("its fields are {}", list(&fields.iter().map(|f| f.key).collect::<Vec<_>>()))),
     };
 }
@@ -256,20 +262,20 @@ fn choose(node: &Node, what: &str, (entries, fields): (&[Node], &[Field]), choic
         entries.iter().filter(|e| e.key.as_ref().is_some_and(|(k, _)| choice.of.contains(&k.as_str()))).collect();
     let names: Vec<&str> = chosen.iter().filter_map(|e| e.key.as_ref()).map(|(k, _)| k.as_str()).collect();
     if let [_, second, ..] = &chosen[..] {
-        note(out, choice.code, second.head(), format!("{what} has {} at once", list(&names)))
+        note(out, choice.code, second.head(), format!("{what} has {} together", list(&names)))
             .help("keep one of them")
             .unknown();
     } else if chosen.is_empty() && choice.exactly {
-        // An unknown field has been named already, and is most likely the one that is missing here.
+        // An unknown field was already noted, and is most likely the field that is missing here.
         if entries.iter().all(|e| e.key.as_ref().is_some_and(|(k, _)| fields.iter().any(|f| f.key == k))) {
-            note(out, choice.code, node.head(), format!("{what} says nothing"))
-                .help(format!("give it exactly one of {}", list(choice.of)))
+            note(out, choice.code, node.head(), format!("{what} is incomplete"))
+                .help(format!("add exactly one of {}", list(choice.of)))
                 .unknown();
         }
     }
 }
 
-/// A field's value, or its default: where the file leaves it out, and where nothing comes of what it says.
+/// A field's value, or its default if the file does not have the field or its value cannot be read.
 pub(crate) fn field<T: Decode>(
     entries: &[Node],
     field: &Field,
@@ -316,7 +322,11 @@ pub(crate) fn schema(
     }
     let required: Vec<&str> = fields.iter().filter(|f| f.required).map(|f| f.key).collect();
     let mut schema = json_schema!({
-        "type": "object", "description": prose(doc), "properties": Json::Object(properties), "required": required, "additionalProperties": false
+        "type": "object",
+        "description": prose(doc),
+        "properties": Json::Object(properties),
+        "required": required,
+        "additionalProperties": false
     });
     if let Some(Choice { exactly, of, .. }) = choice {
         let mut some: Vec<Json> = of.iter().map(|key| json!({ "required": [key] })).collect();
@@ -328,7 +338,7 @@ pub(crate) fn schema(
     schema
 }
 
-/// Doc lines as one text.
+/// Joins doc lines to one text.
 pub(crate) fn prose(doc: &[&str]) -> String {
     doc.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ")
 }
@@ -353,8 +363,8 @@ impl<T: JsonSchema> JsonSchema for Table<T> {
     }
 }
 
-/// Declares a mapping of the file: `key: required Type` or `key: optional Type = default`, and whether exactly one, or at most one, of some
-/// fields may be there (`; exactly CODE [..]`, `; at_most CODE [..]`).
+/// Declares a mapping of the file: `key: required Type` or `key: optional Type = default`; and optionally that exactly
+/// one, or at most one, of some fields may be present (`; exactly CODE [..]`, `; at_most CODE [..]`).
 macro_rules! record {
     (@required required) => { true };
     (@required optional) => { false };
@@ -371,20 +381,32 @@ macro_rules! record {
             const FIELDS: &'static [$crate::plan::decode::Field] = &[$($crate::plan::decode::Field {
                 key: $key,
                 required: record!(@required $need),
-                default: { #[allow(unused_mut, unused_assignments)] { let mut d: Option<fn() -> serde_json::Value> = None; $(d = Some(|| serde_json::json!($default));)? d } },
+                default: {
+                    #[allow(unused_mut, unused_assignments)]
+                    { let mut d: Option<fn() -> serde_json::Value> = None;
+                    $(d = Some(|| serde_json::json!($default));)?
+                    d }
+                },
                 doc: &[$($fdoc),+],
                 schema: |generator| <$ty as schemars::JsonSchema>::json_schema(generator),
             },)*];
             const CHOICE: Option<$crate::plan::decode::Choice> = {
                 #[allow(unused_mut, unused_assignments)]
                 { let mut c: Option<$crate::plan::decode::Choice> = None;
-                $(c = Some($crate::plan::decode::Choice { exactly: record!(@exactly $rule), code: $crate::base::finding::Code::$code, of: &[$($verb),*] });)?
+                $(c = Some($crate::plan::decode::Choice {
+                    exactly: record!(@exactly $rule),
+                    code: $crate::base::finding::Code::$code,
+                    of: &[$($verb),*],
+                });)?
                 c }
             };
         }
 
         impl $crate::plan::decode::Decode for $name {
-            fn decode(node: &$crate::plan::yaml::Node, out: &mut Vec<$crate::plan::diagnostic::Diagnostic>) -> Option<Self> {
+            fn decode(
+                node: &$crate::plan::yaml::Node,
+                out: &mut Vec<$crate::plan::diagnostic::Diagnostic>,
+            ) -> Option<Self> {
                 #[allow(unused_variables)]
                 let entries = $crate::plan::decode::entries(node, $what, Self::FIELDS, Self::CHOICE.as_ref(), out)?;
                 #[allow(unused_mut, unused_variables)]

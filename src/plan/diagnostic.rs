@@ -1,4 +1,4 @@
-//! What is wrong with a plan's text: code, place, what is wrong and what would be right.
+//! Errors in a plan's text: code, place, what is wrong and what would be correct.
 
 use std::fmt;
 
@@ -13,14 +13,14 @@ pub struct Place {
     pub line: usize,
     /// From 1, in characters.
     pub column: usize,
-    /// Where it begins, in bytes.
+    /// Its beginning, in bytes.
     pub offset: usize,
-    /// How long it is, in bytes; at least 1 except at the end of the text. It never leaves its line.
+    /// Its length in bytes; at least 1 except at the end of the text. A place never spans lines.
     pub len: usize,
 }
 
 impl Place {
-    /// The place of `len` characters from a line and column (from 1); what lies beyond the text is moved to its end.
+    /// The place of `len` characters from a line and column (from 1). A place beyond the text is moved to its end.
     pub fn at(text: &str, line: usize, column: usize, len: usize) -> Self {
         let line = line.max(1);
         let start: usize = text.split_inclusive('\n').take(line - 1).map(str::len).sum();
@@ -35,15 +35,15 @@ impl Place {
 /// One error in the plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
-    /// Its code, CUT001–CUT039.
+    /// Its code (CUT001–CUT039, CUT200–CUT299).
     pub code: Code,
-    /// What is wrong, with the names and numbers; no full stop at the end.
+    /// What is wrong, with names and numbers; without a full stop.
     pub message: String,
-    /// What would be right.
+    /// What would be correct.
     pub help: Option<String>,
-    /// Where.
+    /// The place of the error.
     pub place: Place,
-    /// Whether the text says something that this build does not know or cannot compute, rather than something that a rule forbids.
+    /// Whether this build does not know the value or cannot compute with it; `false`: the value breaks a rule.
     pub unknown: bool,
 }
 
@@ -53,7 +53,7 @@ impl Diagnostic {
         Self { code, message: message.into(), help: None, place, unknown: false }
     }
 
-    /// The same with what would be right.
+    /// Adds what would be correct.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
@@ -78,21 +78,21 @@ impl Serialize for Diagnostic {
     }
 }
 
-/// All that is wrong with a plan, in the order of the text. It is never empty.
+/// All errors in a plan, in the order of the text; never empty.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Diagnostics {
-    /// What the text was read from (`-` for standard input).
+    /// The file that the text was read from (`-` for standard input).
     pub source: String,
-    /// The text that the places point into; empty where it was too large to be read.
+    /// The text of the places; empty if it was too large to be read.
     #[serde(skip)]
     pub text: String,
     /// The errors, the first [`MAX_ERRORS`] of them.
     pub errors: Vec<Diagnostic>,
-    /// How many more there were.
+    /// How many more errors there are.
     pub more: usize,
 }
 
-/// The most errors that are told; whoever has corrected so many looks again.
+/// Maximum number of errors that are reported at once.
 pub const MAX_ERRORS: usize = 100;
 
 impl fmt::Display for Diagnostics {

@@ -1,4 +1,4 @@
-//! `binding`: the one mapping with fields that are passed through, to the `spec` of a TargetGroupBinding.
+//! `binding`: the only mapping whose unknown fields are passed on, to the `spec` of a TargetGroupBinding.
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value as Json, json};
@@ -10,10 +10,10 @@ use super::suggest::closest;
 use super::yaml::{Node, Value};
 use crate::base::finding::Code;
 
-/// Fields of the binding's `spec` that follow from the rest of the plan.
+/// Fields of the binding's `spec` that other parts of the plan determine.
 const OURS: [&str; 3] = ["serviceRef", "targetGroupARN", "targetGroupName"];
 
-/// How a workload's TargetGroupBindings come about.
+/// How TargetGroupBindings of a workload are managed.
 #[derive(Debug, Clone)]
 pub(crate) struct Binding {
     pub mode: Option<At<Mode>>,
@@ -28,7 +28,8 @@ impl Binding {
             required: false,
             default: Some(|| json!("create")),
             doc: &[
-                "`create`: `bind` applies it where it does not exist. `verify`: someone else owns it; it is read and compared, never made.",
+                "`create`: the `bind` step creates missing bindings. `verify`: another tool owns the bindings; they \
+                 are read and compared, never written.",
             ],
             schema: Mode::json_schema,
         },
@@ -58,7 +59,7 @@ impl Decode for Binding {
                     out,
                     Code::CUT024,
                     *place,
-                    format!("`{ours}` is set by this tool, from the workload's `service` and `targetGroups`"),
+                    format!("`{ours}` is set by cutover from the workload's `service` and `targetGroups`"),
                 )
                 .help("remove it");
                 continue;
@@ -80,7 +81,8 @@ impl Decode for Binding {
     }
 }
 
-/// A passed-through value. What readers of YAML disagree about is refused: it would be passed on as something that nobody wrote.
+/// Converts a value that is passed on. A value that YAML parsers disagree about is refused, because the cluster might
+/// read it differently.
 fn json(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Json> {
     let doubtful = |text: &str| ["y", "n", "yes", "no", "on", "off"].iter().any(|w| w.eq_ignore_ascii_case(text));
     match &node.value {
@@ -89,13 +91,13 @@ fn json(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Json> {
         Value::Int(n) => i64::try_from(*n).map(Json::from).ok(),
         Value::Float(n) => Some((*n).into()),
         Value::Text { text, plain: true } if doubtful(text) => {
-            let message = format!("`{text}` is true or false to some readers of YAML and text to others");
+            let message = format!("`{text}` is a boolean for some YAML parsers and text for others");
             note(out, Code::CUT005, node.place, message).help("write `true` or `false`, or put it in quotes");
             Some(text.as_str().into())
         }
         Value::Text { text, .. } => Some(text.as_str().into()),
         Value::Odd(raw) => {
-            let message = format!("`{raw}` is read differently by different readers of YAML");
+            let message = format!("`{raw}` is read differently by different YAML parsers");
             note(out, Code::CUT005, node.place, message)
                 .help("write it in plain decimal digits, or put it in quotes")
                 .none()
@@ -125,7 +127,8 @@ impl JsonSchema for Binding {
         }
         json_schema!({
             "type": "object",
-            "description": "How a workload's TargetGroupBindings come about. Further fields go to the binding's `spec` as they are.",
+            "description": "How the TargetGroupBindings of the workload are managed. Other fields are passed \
+                unchanged to the `spec` of the binding.",
             "properties": properties,
             "additionalProperties": true
         })

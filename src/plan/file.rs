@@ -1,5 +1,6 @@
-//! The fields of the plan file. What is declared here is read, checked for shape and described in the JSON Schema; what the values mean together is
-//! checked elsewhere. The first line of a field's text is what a person is told who left it out.
+//! Declares the fields of the plan file. The declarations give the types, the checks of shape and the JSON Schema;
+//! `check` checks what values mean together. The first line of a field's text appears in the help when the field is
+//! missing, so it must be a complete sentence.
 
 use super::decode::{At, Table, record};
 use super::extra::Binding;
@@ -18,121 +19,127 @@ record! {
         api_version "apiVersion": required ApiVersion,
         /// `Cutover`.
         kind "kind": required Kind,
-        /// What the plan is called.
+        /// The name of the plan.
         metadata "metadata": required Metadata,
-        /// What moves, and how.
+        /// What to move, and how.
         spec "spec": required Spec,
     }
 
-    /// What the plan is called.
+    /// The name of the plan.
     Metadata as "`metadata`" {
         /// The plan's name: lower-case letters, digits and hyphens.
         name "name": required Name,
     }
 
-    /// What moves, and how.
+    /// What to move, and how.
     Spec as "`spec`" {
         /// The AWS account and region of the load balancers.
         aws "aws": required Aws,
-        /// The clusters, two to five, one target group each on every route.
+        /// The clusters, two to five. Every route has one target group per cluster.
         clusters "clusters": required Vec<At<Cluster>>,
-        /// What moves: one Service in each cluster, and the routes that lead to it.
+        /// The workloads to move: one Service in each cluster, and the routes to it.
         workloads "workloads": required Vec<At<Workload>>,
-        /// From where, to where, in which steps, held to which gates.
+        /// From which cluster to which, in which steps, and with which gates.
         strategy "strategy": required Strategy,
-        /// Findings of `check` that this plan lives with.
+        /// Findings of `check` that this plan accepts.
         accept "accept": optional Vec<At<Accept>> = [],
-        /// Whether a tag on the load balancer marks a run in progress, so that a second operator is refused; `none` where permissions do not allow it.
+        /// Whether a marker tag on the load balancer protects a run against a second operator.
+        /// With `none` there is no marker; use it only if your permissions do not allow the tag.
         marker "marker": optional MarkerKind = "tag",
-        /// Where runs are kept, and the lock with them; omitted: on the machine that runs them.
+        /// Where runs and locks are stored. Omitted: on the machine that drives the run.
         state "state": optional State,
-        /// Who is told what happens in a run.
+        /// Notification targets.
         notifications "notifications": optional Vec<At<Notification>> = [],
     }
 
-    /// Somebody who is told. What cannot be delivered holds up no run: it is tried a few times, and becomes a line in the log.
+    /// A notification target. Delivery is tried a few times; a failure is logged and never blocks the run.
     Notification as "a notification" {
-        /// To an incoming webhook of Slack.
+        /// Sends to an incoming webhook of Slack.
         slack "slack": optional Slack,
-        /// By a POST of JSON.
+        /// Sends a POST request with JSON.
         webhook "webhook": optional Webhook,
-        /// To a command, on its standard input.
+        /// Runs a command with the JSON on its standard input.
         exec "exec": optional Exec,
-        /// Of what; omitted: all but `stepStarted`, `stepDone`, `approved` and `notice`.
+        /// The events to send. Omitted: all events except `stepStarted`, `stepDone`, `approved` and `notice`.
         on "on": optional Vec<At<KindName>>,
-        /// The text, with `{{plan}}`, `{{run}}`, `{{event}}`, `{{message}}`, `{{time}}`, `{{step}}`, `{{steps}}`, `{{label}}` and `{{owner}}`; omitted: `cutover {{plan}}: {{message}}`.
+        /// The text of the message. Omitted: `cutover {{plan}}: {{message}}`.
+        /// Placeholders: `{{plan}}`, `{{run}}`, `{{event}}`, `{{message}}`, `{{time}}`, `{{step}}`, `{{steps}}`,
+        /// `{{label}}`, `{{owner}}`.
         template "template": optional Prose,
     }; exactly CUT038 ["slack", "webhook", "exec"]
 
     /// An incoming webhook of Slack.
     Slack as "`slack`" {
-        /// Where its URL is, which is the secret.
+        /// Where the URL of the webhook is stored. The URL is a secret.
         url_from "urlFrom": required UrlFrom,
     }
 
-    /// A POST of JSON.
+    /// A POST request with JSON.
     Webhook as "`webhook`" {
-        /// Where it goes, where that is no secret.
+        /// The URL, if it is not a secret.
         url "url": optional Url,
-        /// Where the URL is, where it is a secret.
+        /// Where the URL is stored, if it is a secret.
         url_from "urlFrom": optional UrlFrom,
         /// Headers of the request.
         headers "headers": optional Vec<At<Header>> = [],
     }; exactly CUT038 ["url", "urlFrom"]
 
-    /// Where a URL is that must be written nowhere.
+    /// Where a secret URL is stored. The URL itself is never written to the journal or to logs.
     UrlFrom as "`urlFrom`" {
-        /// The environment variable that holds it.
+        /// The environment variable that contains it.
         env "env": optional Line,
-        /// The file that holds it, read again for each notification.
+        /// The file that contains it. It is read again for each notification.
         file "file": optional Line,
     }; exactly CUT038 ["env", "file"]
 
-    /// Where runs are kept, for machines that do not share a disk.
+    /// Where runs and locks are stored, for machines that do not share a disk.
     State as "`state`" {
-        /// In a namespace of a cluster, best of one that is neither side.
+        /// In a namespace of a cluster; best of a cluster that is neither the old nor the new one.
         kubernetes "kubernetes": required StateCluster,
     }
 
-    /// A namespace of a cluster: Leases as locks, ConfigMaps for the rest. While it cannot be reached, nothing is raised; a local lock never stands in for it.
+    /// A namespace of a cluster: Leases are the locks, ConfigMaps contain the runs.
+    /// While it cannot be reached, no share rises. A local lock is never used instead.
     StateCluster as "`kubernetes`" {
         /// Name of an EKS cluster in the plan's region.
         eks "eks": optional EksName,
         /// A context of the kubeconfig.
         kube_context "kubeContext": optional Line,
-        /// The namespace, which must exist.
+        /// The namespace; it must exist.
         namespace "namespace": required Name,
     }; at_most CUT011 ["eks", "kubeContext"]
 
     /// The AWS account and region of the load balancers.
     Aws as "`aws`" {
-        /// The account's twelve digits, in quotes; credentials of any other account are refused before the first write.
+        /// The account's twelve digits, in quotes.
+        /// Credentials of any other account are refused before the first write.
         account_id "accountId": required Account,
-        /// For example `ap-northeast-2`.
+        /// The region of the load balancers, such as `ap-northeast-2`.
         region "region": required Region,
-        /// Describe calls a second that looking may take of the account's, which its controllers live on too; what there is to look at is looked at as often as that allows. Omitted: 10.
+        /// Describe calls per second that observations may use. Omitted: 10.
+        /// Other controllers in the account share the same rate limit. Observations are as frequent as this allows.
         api_budget "apiBudget": optional CallRate,
     }
 
-    /// A cluster. Its name means nothing outside the plan.
+    /// A cluster. Its name has no meaning outside of the plan.
     Cluster as "a cluster" {
-        /// What the plan calls it.
+        /// The name of the cluster in this plan.
         name "name": required Name,
-        /// Name of an EKS cluster: endpoint, CA and bearer token come from AWS; no kubeconfig is needed.
+        /// Name of an EKS cluster. Endpoint, CA and bearer token come from AWS; no kubeconfig is needed.
         eks "eks": optional EksName,
         /// A context of the kubeconfig.
         kube_context "kubeContext": optional Line,
     }; at_most CUT011 ["eks", "kubeContext"]
 
-    /// One Service in each cluster, or no Kubernetes side at all.
+    /// One Service in each cluster, or only target groups.
     Workload as "a workload" {
-        /// What the plan calls it.
+        /// The name of the workload in this plan.
         name "name": required Name,
-        /// The Service, equal in every cluster; without it, `bind` only attaches target groups.
+        /// The Service, equal in every cluster. Without it, the `bind` step only attaches target groups.
         service "service": optional Service,
-        /// How its TargetGroupBindings come about.
+        /// How its TargetGroupBindings are managed.
         binding "binding": optional Binding,
-        /// The load balancers that lead to it, an entry each.
+        /// The load balancers that route traffic to it, one entry each.
         routes "routes": required Vec<At<Route>>,
         /// Metric gates of this workload, over its own target groups.
         gates "gates": optional Vec<At<MetricGate>> = [],
@@ -140,31 +147,31 @@ record! {
 
     /// A Service.
     Service as "`service`" {
-        /// Its namespace.
+        /// The namespace of the Service.
         namespace "namespace": required Name,
-        /// Its name.
+        /// The name of the Service.
         name "name": required Name,
-        /// The number of its port, or the port's name.
+        /// The number or the name of the Service's port.
         port "port": required Port,
     }
 
-    /// A load balancer of one kind.
+    /// A load balancer.
     Route as "a route" {
         /// An AWS Application Load Balancer.
         alb "alb": required Alb,
     }
 
-    /// An Application Load Balancer, and one target group per cluster on it.
+    /// An Application Load Balancer, and one target group per cluster.
     Alb as "`alb`" {
-        /// Name, ARN, or `tag:KEY=VALUE,…` that selects exactly one.
+        /// Selects the load balancer: name, ARN, or `tag:KEY=VALUE,…` that matches exactly one.
         load_balancer "loadBalancer": required Resource,
-        /// Ports or ARNs of listeners; omitted: all.
+        /// Ports or ARNs of the listeners. Omitted: all listeners.
         listeners "listeners": optional Vec<At<ListenerName>> = [],
-        /// One target group for each cluster: name, ARN or `tag:…`.
+        /// One target group per cluster: name, ARN or `tag:…`.
         target_groups "targetGroups": required Table<Resource>,
-        /// Which default actions and rules; omitted: all in which `from` has weight.
+        /// The default actions and rules. Omitted: all in which the target group of `from` has weight.
         rules "rules": optional Vec<At<Rule>> = [],
-        /// How many actions that must be; another number is refused.
+        /// The number of routes that must be selected; with any other number the run is refused.
         expect "expect": optional Actions,
     }
 
@@ -172,306 +179,320 @@ record! {
     Rule as "a rule" {
         /// The listener's default action: `{default: {}}`.
         default "default": optional Empty,
-        /// The rule of this priority.
+        /// The priority of the rule.
         priority "priority": optional Priority,
-        /// The rule, or the listener whose default action is meant.
+        /// The ARN of the rule, or of the listener whose default action you mean.
         arn "arn": optional Arn,
     }; exactly CUT019 ["default", "priority", "arn"]
 
-    /// Nothing more to say: `{}`.
+    /// No fields: `{}`.
     Empty as "`{}`" {}
 
-    /// From where, to where, in which steps, held to which gates.
+    /// From which cluster to which, in which steps, and with which gates.
     Strategy as "`strategy`" {
         /// The cluster that carries the traffic at the start.
         from "from": required ClusterRef,
-        /// The cluster that is to carry it.
+        /// The cluster that carries the traffic at the end.
         to "to": required ClusterRef,
-        /// The time between a write that reads back right and believing that it carries traffic.
+        /// Time between a read-back of the new weights and the assumption that traffic follows them.
         settle "settle": optional Period = "15s",
-        /// What a failed guard does: `rollback`, or `pause` (freeze, keep guarding, call a person).
+        /// What happens when a guard fails: `rollback`, or `pause` (freeze, continue to guard, notify).
         on_failure "onFailure": optional Reaction = "rollback",
-        /// How far apart two looks may be for a pause to count the time between them, for a scheduler's `step`; omitted: three polls of one process.
+        /// Maximum time between two observations that a pause counts. Omitted: three polls.
+        /// Set it if a scheduler calls `cutover step`.
         observe_every "observeEvery": optional Period,
-        /// No step begins before this time: RFC 3339, with an offset, as `2026-12-01T09:00:00+01:00`.
+        /// No step begins before this time. RFC 3339 with an offset, such as `2026-12-01T09:00:00+01:00`.
         not_before "notBefore": optional Moment,
-        /// A step that raises begins only if it, and the pauses after it, can end within one of these; omitted: at any time.
+        /// A step that raises a share begins only if it and the pauses after it can end within one of these windows.
+        /// Omitted: at any time.
         windows "windows": optional Vec<At<Window>> = [],
-        /// Times in which no step raises, and no pause after one is left over.
+        /// Periods without raises. A step that raises a share, and the pauses after it, must end before the next one.
         blackouts "blackouts": optional Vec<At<Blackout>> = [],
-        /// How traffic goes back.
+        /// How a rollback treats sticky clients.
         rollback "rollback": optional Rollback = {},
-        /// What must be true before traffic moves, and while it flows.
+        /// What must hold before a share rises, and while traffic flows.
         gates "gates": optional Gates = {},
-        /// Commands and requests before and after what a run does.
+        /// Commands and HTTP requests before and after events of the run.
         hooks "hooks": optional Vec<At<Hook>> = [],
-        /// What is done, in order.
+        /// The steps, in order.
         steps "steps": required Vec<At<Step>>,
     }
 
-    /// A time of the week: while the clock on the wall of its zone is in it. Rollbacks and guards do not wait for it.
+    /// A weekly period by the wall clock of its time zone. Rollbacks and guards do not wait for it.
     Window as "a window" {
-        /// On which days it opens: `mon` to `sun`; omitted: every day.
+        /// The days on which it opens: `mon` to `sun`. Omitted: every day.
         days "days": optional Vec<At<Day>> = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"],
         /// When it opens, such as `09:00`.
         from "from": required Clock,
-        /// When it closes, such as `17:00`, at the latest `24:00`; on the next day where that is not later than `from`.
+        /// When it closes, such as `17:00`; at the latest `24:00`.
+        /// If it is not later than `from`, the window closes on the next day.
         to "to": required Clock,
-        /// Whose clock: an IANA name such as `Europe/Berlin`.
+        /// The time zone of the window: an IANA name such as `Europe/Berlin`.
         zone "zone": required Zone,
     }
 
-    /// A time in which nothing is raised.
+    /// A period without raises.
     Blackout as "a blackout" {
-        /// Its beginning: RFC 3339 (`2026-12-24T12:00:00+01:00`), or without an offset (`2026-12-24`, `2026-12-24T12:00`), with `zone`.
+        /// The beginning: RFC 3339 such as `2026-12-24T12:00:00+01:00`, or `2026-12-24T12:00` or `2026-12-24` with
+        /// `zone`.
         from "from": required Moment,
-        /// Its end, in the same way.
+        /// The end, in the same format as `from`.
         to "to": required Moment,
-        /// Whose clock, where `from` or `to` has no offset.
+        /// The time zone of `from` and `to`, if they have no offset.
         zone "zone": optional Zone,
-        /// Why, for those who wait.
+        /// The reason, which is shown while the run waits.
         reason "reason": optional Line,
     }
 
-    /// How traffic goes back.
+    /// How a rollback treats sticky clients.
     Rollback as "`rollback`" {
-        /// `break` drops the new group from actions with group stickiness, so that cookies stop working; `keep` leaves it at weight 0.
+        /// What a rollback does on routes with group stickiness. `keep` leaves the new target group attached at weight
+        /// 0.
+        /// `break` detaches it from these routes, so that its cookies lose their effect.
         stickiness "stickiness": optional Stickiness = "break",
     }
 
-    /// What must be true before traffic moves, and while it flows.
+    /// What must hold before a share rises, and while traffic flows.
     Gates as "`gates`" {
-        /// Health of the targets.
+        /// Gates on the health of targets.
         target_health "targetHealth": optional TargetHealth = {},
-        /// What metrics, probes and commands say.
+        /// Gates on metrics, probes and commands.
         metrics "metrics": optional Vec<At<MetricGate>> = [],
     }
 
-    /// A metric gate: a source of numbers, and how they are judged. Measurements begin anew with each share.
+    /// A metric gate: a source of values, and a condition for them. When the shares change, its measurements begin
+    /// again.
     MetricGate as "a gate" {
-        /// What it is called; unique within the plan.
+        /// The name of the gate; unique in the plan.
         name "name": required Name,
-        /// Whether it must pass before traffic moves.
+        /// Whether the gate must pass before a share rises.
         raise "raise": optional Flag = true,
-        /// Whether the traffic goes back when it fails.
+        /// Whether a failure while traffic flows has the effect of `onFailure`.
         guard "guard": optional Flag = true,
-        /// The time between two measurements; sides are compared over windows of this length.
+        /// Time between two measurements. Clusters are compared over windows of this length.
         interval "interval": optional Period = "1m",
-        /// Between the settling of the shares and the first measurement; omitted: none.
+        /// Time between the settling of the shares and the first measurement. Omitted: none.
         initial_delay "initialDelay": optional Period,
-        /// How far back a measurement looks; omitted: one interval.
+        /// The period that a measurement covers. Omitted: one `interval`.
         window "window": optional Period,
-        /// How late the data is complete; omitted: 3m for `cloudWatch`, else none.
+        /// How late the data of the source is complete. Omitted: 3m for `cloudWatch`, otherwise none.
         delay "delay": optional Period,
-        /// What no data means: `hold` (nothing is raised), `fail`, or `pass`.
+        /// The result without data: `hold` (no share rises), `fail`, or `pass`.
         no_data "noData": optional Missing = "hold",
-        /// Requests of the new cluster before sides that are compared pass.
+        /// Minimum number of requests to the new cluster before a comparison can pass.
         min_requests "minRequests": optional Requests = 100,
-        /// How many measurements may fail while the same shares stand.
+        /// Number of measurements that may fail while the shares do not change.
         failure_limit "failureLimit": optional Failures = 0,
-        /// `true`: what it says is recorded, and nothing follows from it.
+        /// If `true`, the gate's results are recorded but have no effect.
         dry_run "dryRun": optional Flag = false,
-        /// Queries to a Prometheus.
+        /// Queries to Prometheus.
         prometheus "prometheus": optional Prometheus,
-        /// A probe with an expected answer.
+        /// An HTTP probe with an expected answer.
         http "http": optional Http,
         /// A command.
         exec "exec": optional Exec,
-        /// Names of CloudWatch alarms, each of which must be OK.
+        /// Names of CloudWatch alarms. Each must be in state OK.
         cloud_watch_alarms "cloudWatchAlarms": optional Vec<At<Line>>,
-        /// CloudWatch's metrics of the target groups, or one of your own.
+        /// CloudWatch metrics of the target groups, or a metric of your own.
         cloud_watch "cloudWatch": optional CloudWatch,
-        /// The workload in the new cluster: rolled out, its pods ready.
+        /// The workload in the new cluster: its rollouts are complete and its pods are ready.
         kubernetes "kubernetes": optional Kubernetes,
-        /// Judged by error rates, old against new.
+        /// Compares the error rates of the old and the new cluster.
         error_rate "errorRate": optional ErrorRate,
-        /// Judged by latencies, old against new.
+        /// Compares the latencies of the old and the new cluster.
         latency "latency": optional Latency,
-        /// Judged by the share of requests that the new cluster got, against the share written.
+        /// Compares the new cluster's share of the requests with the share as written.
         share "share": optional Share,
-        /// Judged by a threshold.
+        /// A threshold for a single value.
         success_condition "successCondition": optional Condition,
     }; exactly CUT030 ["prometheus", "http", "exec", "cloudWatchAlarms", "cloudWatch", "kubernetes"]
 
-    /// Queries to a Prometheus. In address and queries, `{{cluster}}` is the side that is asked about, `{{workload}}` the gate's workload, and `{{window}}` such as `60s`.
+    /// Queries to Prometheus. Placeholders in `address` and in queries: `{{cluster}}` is the queried cluster,
+    /// `{{workload}}` the gate's workload, `{{window}}` a duration such as `60s`.
     Prometheus as "`prometheus`" {
-        /// Such as `https://prometheus.example.com`, up to before `/api/v1`.
+        /// The base URL without `/api/v1`, such as `https://prometheus.example.com`.
         address "address": required Url,
         /// Headers of every request.
         headers "headers": optional Vec<At<Header>> = [],
-        /// How long an answer may take.
+        /// Maximum time until an answer is complete.
         timeout "timeout": optional Period = "10s",
-        /// PromQL for one value, with `successCondition`.
+        /// PromQL for a single value, with `successCondition`.
         query "query": optional Query,
-        /// PromQL for a side's requests within the window.
+        /// PromQL for the number of requests to a cluster within the window.
         requests "requests": optional Query,
-        /// PromQL for a side's failed requests within the window.
+        /// PromQL for the number of failed requests to a cluster within the window.
         errors "errors": optional Query,
-        /// PromQL for a quantile of a side's latency within the window, in seconds.
+        /// PromQL for a quantile of a cluster's latency within the window, in seconds.
         latency "latency": optional Query,
     }
 
-    /// A header of a request. Values from the environment or from files are never written anywhere.
+    /// A header of a request. Values from environment variables and files are never written to the journal or to logs.
     Header as "a header" {
-        /// Its name.
+        /// The name of the header.
         name "name": required HeaderName,
-        /// Its value, where that is no secret.
+        /// The value, if it is not a secret.
         value "value": optional Line,
-        /// The environment variable that holds its value.
+        /// The environment variable that contains the value.
         from_env "fromEnv": optional Line,
-        /// The file that holds its value, read again for each request.
+        /// The file that contains the value. It is read again for each request.
         from_file "fromFile": optional Line,
     }; exactly CUT032 ["value", "fromEnv", "fromFile"]
 
-    /// A probe with an expected answer.
+    /// An HTTP probe with an expected answer.
     Http as "`http`" {
-        /// What is asked with GET; `{{cluster}}` is the new cluster.
+        /// The URL for a GET request. The placeholder `{{cluster}}` is the new cluster.
         url "url": required Url,
-        /// Headers of the request, such as `Host`, or one that a test rule of the load balancer matches.
+        /// Headers of the request, such as `Host`, or a header that a test rule of the load balancer matches.
         headers "headers": optional Vec<At<Header>> = [],
-        /// The status that is expected.
+        /// The expected status.
         status "status": optional Status = 200,
         /// A text that the body must contain.
         body "body": optional Line,
-        /// How long the answer may take.
+        /// Maximum time until the answer is complete.
         timeout "timeout": optional Period = "5s",
     }
 
-    /// A command. Exit code 0 is well; a JSON object on stdout may say more: `message`, `value`, or `old` and `new` with `requests` and `errors`, or `latency`.
+    /// A command. Exit code 0 means success. Standard output may be a JSON object with `message`, and with `value`, or
+    /// with `old` and `new`: objects with `requests` and `errors`, or with `latency`.
     Exec as "`exec`" {
-        /// Program and arguments; there is no shell unless you name one.
+        /// Program and arguments. No shell is involved unless you call one.
         command "command": required Vec<At<Query>>,
-        /// After this it is killed.
+        /// The command is killed after this time.
         timeout "timeout": optional Period = "30s",
     }
 
-    /// CloudWatch's metrics of the plan's target groups; or with `namespace`, `metricName` and `statistic` one of your own, with `successCondition`.
+    /// CloudWatch metrics of the plan's target groups. With `namespace`, `metricName` and `statistic`: a metric of your
+    /// own, with `successCondition`.
     CloudWatch as "`cloudWatch`" {
-        /// Such as `MyApp`.
+        /// The namespace of your metric, such as `MyApp`.
         namespace "namespace": optional Line,
-        /// Such as `CheckoutFailures`.
+        /// The name of your metric, such as `CheckoutFailures`.
         metric_name "metricName": optional Line,
-        /// All of the metric's dimensions.
+        /// All dimensions of your metric.
         dimensions "dimensions": optional Vec<At<Dimension>> = [],
-        /// Such as `Average`, `Sum` or `p99`; of the latency where sides are compared.
+        /// The statistic of your metric, or of the latency: `Average`, `Sum`, `p99` and so on.
         statistic "statistic": optional Line = "p99",
     }
 
     /// A dimension of a CloudWatch metric.
     Dimension as "a dimension" {
-        /// Its name.
+        /// The name of the dimension.
         name "name": required Line,
-        /// Its value.
+        /// The value of the dimension.
         value "value": required Line,
     }
 
-    /// The workload in the new cluster: every Deployment and StatefulSet behind its Service rolled out, every pod ready.
+    /// The workload in the new cluster: the rollout of every Deployment and StatefulSet behind its Service is complete,
+    /// and every pod is ready.
     Kubernetes as "`kubernetes`" {
-        /// Container restarts within the window, at most; omitted: not looked at.
+        /// Maximum number of container restarts within the window. Omitted: restarts do not count.
         max_restarts "maxRestarts": optional Failures,
     }
 
-    /// Error rates, old against new, by a test that may be looked at at any time.
+    /// Compares error rates with a test that stays valid although it is evaluated after every measurement.
     ErrorRate as "`errorRate`" {
-        /// How many times the old error rate the new one may be.
+        /// The new error rate may be this many times the old one.
         ratio "ratio": optional Times = 1.5,
-        /// The probability of a false alarm while the same shares stand.
+        /// The probability of a false alarm while the shares do not change.
         alpha "alpha": optional Chance = 0.01,
-        /// Percentage points by which the new error rate may be above the old one, by its upper bound, for more traffic to be let in.
+        /// How much higher the new error rate may be for a raise, in percentage points, by its upper bound.
         max_difference "maxDifference": optional Ratio = 1,
-        /// Compared time before more traffic is let in.
+        /// Compared time before a raise.
         min_bake "minBake": optional Period = "5m",
     }
 
-    /// Latencies, old against new, by a rank test over ten windows and more.
+    /// Compares latencies with a rank test over at least ten windows.
     Latency as "`latency`" {
-        /// How many times the old latency the new one may be.
+        /// The new latency may be this many times the old one.
         ratio "ratio": optional Times = 1.2,
-        /// The probability of a false alarm while the same shares stand.
+        /// The probability of a false alarm while the shares do not change.
         alpha "alpha": optional Chance = 0.01,
     }
 
-    /// The share of requests that the new cluster got.
+    /// Compares the new cluster's share of the requests with the share as written.
     Share as "`share`" {
-        /// Percentage points by which it may differ from the share written.
+        /// How far the share may differ, in percentage points.
         tolerance "tolerance": optional Ratio = 2,
     }
 
     /// A threshold.
     Condition as "`successCondition`" {
-        /// The value may be this or less.
+        /// Maximum value.
         at_most "atMost": optional Amount,
-        /// The value may be this or more.
+        /// Minimum value.
         at_least "atLeast": optional Amount,
     }
 
-    /// Health of the targets.
+    /// Gates on the health of targets.
     TargetHealth as "`targetHealth`" {
-        /// Before traffic moves to a group.
+        /// Checked before the share of a target group rises.
         raise "raise": optional Raise = {},
-        /// While a group carries traffic.
+        /// Checked while a target group carries traffic.
         guard "guard": optional Guard = {},
-        /// How long a raise gate may take.
+        /// Maximum time that a raise may wait for its gate.
         timeout "timeout": optional Period = "20m",
-        /// What happens then.
+        /// What happens after that time.
         on_timeout "onTimeout": optional Reaction = "pause",
     }
 
-    /// Before traffic moves to a group.
+    /// Checked before the share of a target group rises.
     Raise as "`raise`" {
-        /// At least so many healthy targets.
+        /// Minimum number of healthy targets.
         min_healthy "minHealthy": optional Targets = 1,
-        /// Of the group's registered targets.
+        /// Minimum percentage of the group's registered targets that must be healthy.
         min_healthy_percent "minHealthyPercent": optional Ratio = 95,
-        /// Times the group's coming share of what the old cluster had at the start, or has today; 1.0 is parity.
+        /// Factor on the target group's coming share of the old cluster's targets (at the start or today). With 1.0,
+        /// the new cluster needs as many targets as the old one.
         capacity "capacity": optional Factor = 1.0,
-        /// How long it must hold; omitted: three health check intervals of the group.
+        /// For how long all this must hold. Omitted: three health check intervals of the group.
         stable_for "stableFor": optional Period,
     }
 
-    /// While a group carries traffic.
+    /// Checked while a target group carries traffic.
     Guard as "`guard`" {
-        /// Of the group's targets.
+        /// Minimum percentage of the group's targets that must be healthy.
         min_healthy_percent "minHealthyPercent": optional Ratio = 70,
-        /// How long it may be below.
+        /// For how long the group may be below it.
         for_ "for": optional Period = "90s",
     }
 
     /// One step.
     Step as "a step" {
-        /// What it is called, for `--to-step` and the like.
+        /// The name of the step, for options such as `--to-step`.
         name "name": optional StepName,
-        /// Attach the target groups of `to` at weight 0, bind, wait for the raise gate: `bind: {}`.
+        /// Attaches the target groups of `to` at weight 0, creates bindings, waits for the raise gate: `bind: {}`.
         bind "bind": optional Empty,
-        /// So many percent of the managed part to `to`, the rest to `from`.
+        /// The share of `to`, in percent of the managed part. `from` gets the rest.
         set_weight "setWeight": optional Percent,
-        /// Percentages by cluster: every cluster is named, and they sum to 100.
+        /// The shares of all clusters, in percent of the managed part. Their sum is 100.
         set_shares "setShares": optional Table<Percent>,
-        /// Wait under guard: for a duration, or until approved.
+        /// Waits under guard, for a duration or for an approval.
         pause "pause": optional Pause,
-        /// Run a command, with another one that takes it back.
+        /// Runs a command; `undo` is the command that reverses it.
         exec "exec": optional ExecStep,
-        /// Metric gates of this step: before its writes, or until its pause may end; as guards for as long as its shares stand.
+        /// Metric gates of this step: before its writes, or before its pause ends. As guards they stay active until the
+        /// shares change.
         gates "gates": optional Vec<At<MetricGate>> = [],
     }; exactly CUT020 ["bind", "setWeight", "setShares", "pause", "exec"]
 
-    /// Wait under guard: `{duration: 10m}`, or until approved: `{}`, `{approval: TEXT}`.
+    /// Waits under guard: `{duration: 10m}`; or for an approval: `{}`, `{approval: TEXT}`.
     Pause as "`pause`" {
-        /// Bake for so long.
+        /// How long to bake.
         duration "duration": optional Period,
-        /// What the person who approves has to know.
+        /// What the approver needs to know.
         approval "approval": optional Line,
-        /// How long an approval is waited for; omitted: for ever.
+        /// Maximum time to wait for an approval. Omitted: unlimited.
         timeout "timeout": optional Period,
-        /// What happens then: `rollback`, `pause` (go on only once a person has approved and resumed), or `proceed`.
+        /// What happens after that time: `rollback`, `pause` (the run continues after an approval and a resume), or
+        /// `proceed`.
         on_timeout "onTimeout": optional ApprovalReaction,
     }; at_most CUT020 ["duration", "approval"]
 
-    /// A finding that this plan lives with.
+    /// A finding that this plan accepts.
     Accept as "an entry of `accept`" {
-        /// The finding's code, such as `CUT042`.
+        /// The code of the finding, such as `CUT042`.
         code "code": required CodeName,
-        /// Why this plan lives with it.
+        /// Why this plan accepts the finding.
         reason "reason": required Line,
     }
 }

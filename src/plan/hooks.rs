@@ -1,4 +1,4 @@
-//! The fields of commands and hooks: what a plan has done outside of itself.
+//! The fields of hooks and `exec` steps: commands and HTTP requests of a plan.
 
 use schemars::json_schema;
 
@@ -10,54 +10,59 @@ use super::yaml::Node;
 use crate::base::finding::Code;
 
 word! {
-    /// What a hook comes before or after.
+    /// The event of a hook.
     HookOccasion CUT039 { Bind "bind", Shift "shift", Rollback "rollback", Finish "finish" }
-    /// What a failed hook does.
+    /// What happens when a hook fails.
     HookReaction CUT005 { Fail "fail", Ignore "ignore" }
 }
 
 record! {
-    /// A command or a request before or after something that a run does.
+    /// A command or an HTTP request before or after an event of the run.
     Hook as "a hook" {
-        /// What it is called, in the journal and in scenarios.
+        /// The name of the hook in the journal and in scenarios.
         name "name": optional StepName,
-        /// Before each `bind` or `shift` step begins (its gates come after it), while a `rollback` is under way, or before the `finish`.
+        /// Runs before each `bind` or `shift` step begins (before its gates), while a `rollback` is under way, or
+        /// before the `finish` of the run.
         before "before": optional HookOccasion,
-        /// After each `bind` or `shift` step has settled, once a `rollback` has everything back, or after the `finish`.
+        /// Runs after each `bind` or `shift` step has settled, after a `rollback` has restored the traffic, or after
+        /// the `finish` of the run.
         after "after": optional HookOccasion,
-        /// A command.
+        /// Runs a command.
         exec "exec": optional HookCommand,
-        /// A request.
+        /// Sends an HTTP request.
         http "http": optional HookRequest,
-        /// What its failure does: `fail` is as a failed guard (`strategy.onFailure`), and the default before `bind`, `shift` and `finish`; elsewhere it is always `ignore`.
+        /// What happens when the hook fails: `fail` has the effect of a failed guard (`strategy.onFailure`) and is the
+        /// default before `bind`, `shift` and `finish`; elsewhere a failure is always ignored (`ignore`).
         on_failure "onFailure": optional HookReaction,
     }; exactly CUT039 ["before", "after"]
 
-    /// A command. Exit code 0 is well; `message` of a JSON object on stdout is journalled, and nothing else of what it prints. What it is about is on stdin, as JSON.
+    /// A command. It receives a JSON object about the event on standard input. Exit code 0 means success. If standard
+    /// output is a JSON object, its field `message` is written to the journal; all other output is discarded.
     HookCommand as "`exec`" {
-        /// Program and arguments; there is no shell unless you name one.
+        /// Program and arguments. No shell is involved unless you call one.
         command "command": required Vec<At<Query>>,
-        /// After this it is killed.
+        /// The command is killed after this time.
         timeout "timeout": optional Period = "1m",
     }
 
-    /// A POST of JSON that says what it is about; any answer of 2xx is well.
+    /// A POST request with a JSON object about the event. A 2xx status means success.
     HookRequest as "`http`" {
-        /// Where to.
+        /// The URL of the request.
         url "url": required Url,
         /// Headers of the request.
         headers "headers": optional Vec<At<Header>> = [],
-        /// How long the answer may take.
+        /// Maximum time until the response is complete.
         timeout "timeout": optional Period = "10s",
     }
 
-    /// A command as a step. It may be run more than once: again after a crash in its middle.
+    /// A command as a step. After a crash it may run a second time.
     ExecStep as "`exec`" {
-        /// Program and arguments; there is no shell unless you name one.
+        /// Program and arguments. No shell is involved unless you call one.
         command "command": required Vec<At<Query>>,
-        /// What takes it back, in a rollback; in the reverse order of the steps, and once the traffic is back.
+        /// The command that reverses it in a rollback. Undo commands run in the reverse order of the steps, after the
+        /// traffic is restored.
         undo "undo": optional Vec<At<Query>>,
-        /// After this each of them is killed, and has failed.
+        /// Each command is killed after this time, and has failed.
         timeout "timeout": optional Period = "10m",
     }
 }

@@ -1,9 +1,9 @@
-//! The plan file: from bytes to a checked [`model::Plan`], or all that is wrong with it, each with its place ([`lint`], to begin a run); or to what
-//! can be made of it ([`read`], for runs that were begun).
+//! The plan file. [`lint`] turns bytes into a checked [`model::Plan`] to begin a run, or reports all errors with their
+//! places. [`read`] turns the text of a run that has begun into what can be understood of it.
 //!
-//! The way goes from bytes to a tree of nodes that know their places (`yaml`), from there to the file's fields (`file`, with `decode` and `scalar`),
-//! and from those to the model (`check`). Every stage notes what is wrong and goes on; only a text that is no YAML stops at its first error.
-//! Nothing here reads a file or asks the world.
+//! The stages: bytes, a tree of nodes that know their places (`yaml`), the fields of the file (`file`, with `decode`
+//! and `scalar`), the model (`check`). Every stage notes what is wrong and goes on; only text that is not valid YAML
+//! ends at its first error. Do not read files or live resources here.
 
 mod check;
 mod decode;
@@ -35,15 +35,15 @@ use decode::Decode;
 use model::skeleton::Skeleton;
 use model::{Plan, StepKind};
 
-/// Reads and checks a plan file, to begin a run. `source` is what the bytes were read from (`-` for standard input). Time and memory are bounded
-/// whatever the bytes.
+/// Parses and checks a plan file to begin a run. `source` is the name of the file (`-` for standard input). Time and
+/// memory are bounded for any input.
 ///
 /// # Errors
-/// Everything that is wrong, in the order of the text.
+/// All errors, in the order of the text.
 pub fn lint(source: &str, bytes: &[u8]) -> Result<Plan, Diagnostics> {
     let mut errors = Vec::new();
     if bytes.len() > MAX_BYTES {
-        let message = format!("the plan has more than {MAX_BYTES} bytes, the most that is read");
+        let message = format!("the plan has more than {MAX_BYTES} bytes, which is the limit");
         let error = Diagnostic::new(Code::CUT001, Place::at("", 1, 1, 1), message);
         errors.push(error.help("a plan over a hundred routes has about 20 KB: is this the right file?"));
         return Err(Diagnostics { source: source.to_owned(), text: String::new(), errors, more: 0 });
@@ -58,8 +58,8 @@ pub fn lint(source: &str, bytes: &[u8]) -> Result<Plan, Diagnostics> {
     Err(Diagnostics { source: source.to_owned(), text: plan.text, errors, more })
 }
 
-/// Reads a plan for what it says, to go on with a run that was begun with it, whatever today's rules forbid. [`Plan::newer`] says what this build
-/// does not know in it; that, and what is missing, is as in `instead`. Without a text it is `instead`.
+/// Reads the plan of a run that has begun, without today's rules. [`Plan::newer`] lists what this build does not know
+/// in it. Unknown and missing values are taken from `instead`. For an empty text the result is `instead`.
 pub fn read(source: &str, bytes: &[u8], instead: Plan) -> Plan {
     if bytes.is_empty() {
         return instead;
@@ -71,12 +71,12 @@ pub fn read(source: &str, bytes: &[u8], instead: Plan) -> Plan {
     let mut newer: Vec<_> =
         found.into_iter().map(|error| format!("line {} of the plan: {}", error.place.line, error.message)).collect();
     if let Some(step) = plan.strategy.steps.iter().find(|step| newer.is_empty() && step.kind == StepKind::Unknown) {
-        newer.push(format!("step {} of the plan is of no kind that this build knows", step.number));
+        newer.push(format!("this build does not know the kind of step {} of the plan", step.number));
     }
     Plan { newer, ..plan }
 }
 
-/// What the bytes say, and all that is wrong with them.
+/// The plan of the bytes, and all errors in it.
 fn understood(source: &str, bytes: &[u8], instead: Plan, errors: &mut Vec<Diagnostic>) -> Plan {
     let text = String::from_utf8_lossy(bytes).into_owned();
     let origin = check::Origin { source, text: &text, hash: hash(bytes) };

@@ -1,4 +1,4 @@
-//! Diagnostics as a person reads them: file, line, column, the source line, what is wrong, what would be right.
+//! Renders errors in a plan for people: file, line, column, the source line, what is wrong, what would be correct.
 
 use std::fmt;
 
@@ -7,7 +7,8 @@ use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, S
 use super::diagnostic::{Diagnostics, Place};
 use crate::base::number;
 
-/// All errors, one report after the other, and how many they are. With `color`, drawn for a terminal; without, in plain characters.
+/// Renders all errors, one after the other, and their number. With `color`, for a terminal; otherwise in plain
+/// characters.
 pub fn render(diagnostics: &Diagnostics, color: bool) -> String {
     let text = crop(&diagnostics.text);
     let source = NamedSource::new(clean(&diagnostics.source), text.clone());
@@ -24,7 +25,7 @@ pub fn render(diagnostics: &Diagnostics, color: bool) -> String {
             place: Place::at(&text, line, column, chars),
             source: (!text.is_empty()).then_some(&source),
         };
-        // What cannot be drawn is still said in words.
+        // An error that cannot be drawn is written as plain text.
         if text.is_empty() || handler.render_report(&mut out, &report).is_err() {
             let help = report.help.map(|h| format!("\n  help: {h}")).unwrap_or_default();
             let words = format!(
@@ -39,21 +40,21 @@ pub fn render(diagnostics: &Diagnostics, color: bool) -> String {
     }
     let count = diagnostics.errors.len() + diagnostics.more;
     if diagnostics.more > 0 {
-        out.push_str("(the first of them)\n");
+        out.push_str("(only the first errors are shown)\n");
     }
-    out + &format!("{}: {}; nothing was touched\n", diagnostics.source, number::count(count, "error"))
+    out + &format!("{}: {}; nothing was changed\n", diagnostics.source, number::count(count, "error"))
 }
 
-/// The most characters of a line that are shown.
+/// Maximum number of characters of a source line that are shown.
 const LINE: usize = 300;
 
-/// The text with long lines cut, so that no line takes the terminal over; places keep their line and column.
+/// The text with long lines cut, so that no line fills the terminal. Places keep their line and column.
 fn crop(text: &str) -> String {
     let cut = |line: &str| clean(&line.chars().take(LINE).collect::<String>());
     text.split('\n').map(cut).collect::<Vec<_>>().join("\n")
 }
 
-/// A text without characters that steer a terminal: the file may be anyone's.
+/// Replaces characters that control a terminal: the file may come from anybody.
 fn clean(text: &str) -> String {
     let harmless = |c: char| match c {
         '\r' => ' ',
@@ -66,7 +67,7 @@ fn clean(text: &str) -> String {
     text.chars().map(harmless).collect()
 }
 
-/// A diagnostic with the text that it points into.
+/// A diagnostic with its source text.
 struct Report<'a> {
     message: String,
     help: Option<String>,

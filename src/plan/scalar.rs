@@ -1,4 +1,4 @@
-//! The single values of the file: what each looks like, how it is read, and its schema.
+//! The scalar values of the plan file: format, decoder and schema.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use super::yaml::{Node, Value};
 use crate::base::duration;
 use crate::base::finding::Code;
 
-/// Declares a value with its reading and its schema.
+/// Declares a scalar with its decoder and its schema.
 macro_rules! scalar {
     ($($(#[doc = $doc:literal])+ $name:ident($inner:ty) = $schema:tt, $read:expr;)+) => { $(
         $(#[doc = $doc])+
@@ -40,7 +40,7 @@ macro_rules! scalar {
     )+ };
 }
 
-/// Declares a value that is one of a few words.
+/// Declares a scalar that is one of a few words.
 macro_rules! word {
     ($($(#[doc = $doc:literal])+ $name:ident $code:ident { $($variant:ident $word:literal),+ })+) => { $(
         $(#[doc = $doc])+
@@ -95,7 +95,7 @@ word! {
     Mode CUT005 { Create "create", Verify "verify" }
     /// `binding.targetType`.
     TargetKind CUT005 { Ip "ip", Instance "instance" }
-    /// What a failure does.
+    /// What happens after a failure.
     Reaction CUT005 { Rollback "rollback", Pause "pause" }
     /// `rollback.stickiness`.
     Stickiness CUT005 { Break "break", Keep "keep" }
@@ -114,18 +114,18 @@ fn is_label(text: &str) -> bool {
 fn label(node: &Node, out: &mut Vec<Diagnostic>) -> Option<String> {
     let text = node.text("a name", out)?;
     if !is_label(text) {
-        note(out, Code::CUT007, node.place, format!("`{}` is no name", clip(text)))
+        note(out, Code::CUT007, node.place, format!("`{}` is not a valid name", clip(text)))
             .help("a name has 1 to 63 lower-case letters, digits and hyphens, with a letter or digit at both ends");
     }
     Some(text.to_owned())
 }
 
-/// A label that cannot be taken for a step's number.
+/// A label that cannot be confused with a step's number.
 fn step_name(node: &Node, out: &mut Vec<Diagnostic>) -> Option<String> {
     let name = label(node, out)?;
     if !name.is_empty() && name.bytes().all(|b| b.is_ascii_digit()) {
-        note(out, Code::CUT007, node.place, format!("`{name}` would be taken for the number of a step"))
-            .help("put a letter into it");
+        note(out, Code::CUT007, node.place, format!("`{name}` looks like the number of a step"))
+            .help("add a letter to it");
     }
     Some(name)
 }
@@ -133,7 +133,7 @@ fn step_name(node: &Node, out: &mut Vec<Diagnostic>) -> Option<String> {
 fn account(node: &Node, out: &mut Vec<Diagnostic>) -> Option<String> {
     let text = node.text("an AWS account ID in quotes", out)?;
     if text.len() != 12 || !text.bytes().all(|b| b.is_ascii_digit()) {
-        note(out, Code::CUT009, node.place, format!("`{}` is no AWS account ID", clip(text)))
+        note(out, Code::CUT009, node.place, format!("`{}` is not a valid AWS account ID", clip(text)))
             .help("write its twelve digits in quotes, without hyphens: \"123456789012\"");
     }
     Some(text.to_owned())
@@ -151,14 +151,12 @@ fn region(node: &Node, out: &mut Vec<Diagnostic>) -> Option<String> {
     {
         return Some(text.to_owned());
     }
-    let noted = note(out, Code::CUT009, node.place, format!("`{}` is no AWS region", clip(text)));
+    let noted = note(out, Code::CUT009, node.place, format!("`{}` is not a valid AWS region", clip(text)));
     let zone =
         text.strip_suffix(|c: char| c.is_ascii_lowercase()).filter(|t| t.ends_with(|c: char| c.is_ascii_digit()));
-    noted.help(
-        zone.map_or("a region looks like `ap-northeast-2`".to_owned(), |r| {
-            format!("that is a zone; its region is `{r}`")
-        }),
-    );
+    noted.help(zone.map_or("a region looks like `ap-northeast-2`".to_owned(), |r| {
+        format!("that is an availability zone; its region is `{r}`")
+    }));
     Some(text.to_owned())
 }
 
@@ -196,16 +194,14 @@ fn number(node: &Node, low: f64, high: f64, out: &mut Vec<Diagnostic>) -> Option
     Some(found)
 }
 
-/// Text that people read: not empty, at most `most` characters.
+/// Text for people: not empty, at most `most` characters.
 fn line(node: &Node, most: usize, out: &mut Vec<Diagnostic>) -> Option<String> {
     let text = node.text("text", out)?.trim();
     match text.chars().count() {
-        0 => {
-            drop(note(out, Code::CUT028, node.place, format!("{} is empty", node.name())).help("say it in a few words"))
-        }
+        0 => drop(note(out, Code::CUT028, node.place, format!("{} is empty", node.name())).help("write a short text")),
         n if n > most => {
             note(out, Code::CUT028, node.place, format!("{} has {n} characters", node.name()))
-                .help(format!("at most {most}"));
+                .help(format!("write at most {most}"));
         }
         _ => {}
     }
@@ -216,7 +212,8 @@ fn eks(node: &Node, out: &mut Vec<Diagnostic>) -> Option<String> {
     let text = node.text("the name of an EKS cluster", out)?;
     let inside = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
     if !(1..=100).contains(&text.len()) || !text.bytes().all(inside) || text.starts_with(['-', '_']) {
-        let noted = note(out, Code::CUT016, node.place, format!("`{}` is no name of an EKS cluster", clip(text)));
+        let noted =
+            note(out, Code::CUT016, node.place, format!("`{}` is not a valid name of an EKS cluster", clip(text)));
         noted.help("write its name, not its ARN: letters, digits, hyphens and underscores");
     }
     Some(text.to_owned())
@@ -235,7 +232,9 @@ fn port(node: &Node, out: &mut Vec<Diagnostic>) -> Option<PortRef> {
                     note(out, Code::CUT005, node.place, format!("\"{text}\" in quotes is a name, not a number"))
                         .help(format!("write {text} without quotes"));
                 }
-                _ => drop(note(out, Code::CUT005, node.place, format!("`{}` is no port", clip(text))).help(help)),
+                _ => drop(
+                    note(out, Code::CUT005, node.place, format!("`{}` is not a valid port", clip(text))).help(help),
+                ),
             }
             Some(PortRef::Name(text.clone()))
         }
@@ -271,17 +270,21 @@ fn tags(text: &str) -> Result<BTreeMap<String, String>, String> {
         };
         let (key, value) = (key.trim(), value.trim());
         if key.is_empty() || key.chars().count() > 128 || value.chars().count() > 256 {
-            return Err(format!("`{}` is no tag: a key has 1 to 128 characters, a value at most 256", clip(pair)));
+            return Err(format!(
+                "`{}` is not a valid tag: a key has 1 to 128 characters, a value at most 256",
+                clip(pair)
+            ));
         }
         if tags.insert(key.to_owned(), value.to_owned()).is_some() {
-            return Err(format!("the tag key `{}` stands twice", clip(key)));
+            return Err(format!("the tag key `{}` occurs twice", clip(key)));
         }
     }
     Ok(tags)
 }
 
 fn selector(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Selector> {
-    let help = "write a name (at most 32 letters, digits and hyphens), an ARN, or `tag:KEY=VALUE`, several with commas between";
+    let help = "write a name (at most 32 letters, digits and hyphens), an ARN, or `tag:KEY=VALUE` (several tags: \
+        `tag:A=1,B=2`)";
     let text = node.text("a name, an ARN or a tag selector", out)?;
     match selected(text) {
         Ok(selector) => Some(selector),
@@ -293,7 +296,8 @@ fn selector(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Selector> {
     }
 }
 
-/// A load balancer or target group by name, ARN or tags, as plans and the command line spell it; else what is wrong with that.
+/// Parses a load balancer or target group by name, ARN or tags, as in plans and on the command line. The error says
+/// what is wrong.
 pub fn selected(text: &str) -> Result<Selector, String> {
     if let Some(pairs) = text.strip_prefix("tag:") {
         return tags(pairs).map(Selector::Tags);
@@ -305,7 +309,7 @@ pub fn selected(text: &str) -> Result<Selector, String> {
     if (1..=32).contains(&text.len()) && text.bytes().all(inside) && !text.starts_with('-') && !text.ends_with('-') {
         return Ok(Selector::Name(text.to_owned()));
     }
-    Err(format!("`{}` is no name of a load balancer or target group", clip(text)))
+    Err(format!("`{}` is not a valid name of a load balancer or target group", clip(text)))
 }
 
 fn flag(node: &Node, out: &mut Vec<Diagnostic>) -> Option<bool> {
@@ -321,13 +325,19 @@ fn url(node: &Node, out: &mut Vec<Diagnostic>) -> Option<String> {
     let host = rest.map(|r| r.split(['/', '?', '#']).next().unwrap_or_default());
     match host {
         Some(host) if host.contains('@') => {
-            note(out, Code::CUT032, node.place, "a URL with a user or a password in it would be kept with the run")
-                .help("put credentials into a header with `fromEnv` or `fromFile`");
+            note(
+                out,
+                Code::CUT032,
+                node.place,
+                "the URL contains a user or a password, which would be stored with \
+                the run",
+            )
+            .help("put credentials into a header with `fromEnv` or `fromFile`");
         }
         Some(host) if !host.is_empty() && text.len() <= 2000 && !text.contains(char::is_whitespace) => {}
         _ => {
-            note(out, Code::CUT032, node.place, format!("`{}` is no URL", clip(text)))
-                .help("it begins with `http://` or `https://`");
+            note(out, Code::CUT032, node.place, format!("`{}` is not a valid URL", clip(text)))
+                .help("a URL begins with `http://` or `https://`");
         }
     }
     Some(text.to_owned())
@@ -336,7 +346,7 @@ fn url(node: &Node, out: &mut Vec<Diagnostic>) -> Option<String> {
 fn header_name(node: &Node, out: &mut Vec<Diagnostic>) -> Option<String> {
     let text = node.text("the name of a header", out)?;
     if http::HeaderName::from_bytes(text.as_bytes()).is_err() {
-        note(out, Code::CUT032, node.place, format!("`{}` is no name of a header", clip(text)));
+        note(out, Code::CUT032, node.place, format!("`{}` is not a valid header name", clip(text)));
     }
     Some(text.to_owned())
 }
@@ -344,7 +354,7 @@ fn header_name(node: &Node, out: &mut Vec<Diagnostic>) -> Option<String> {
 fn arn(node: &Node, out: &mut Vec<Diagnostic>) -> Option<String> {
     let text = node.text("an ARN", out)?;
     if !text.starts_with("arn:") {
-        note(out, Code::CUT016, node.place, format!("`{}` is no ARN", clip(text)))
+        note(out, Code::CUT016, node.place, format!("`{}` is not a valid ARN", clip(text)))
             .help("an ARN begins with `arn:aws:`");
     }
     Some(text.to_owned())
@@ -354,7 +364,12 @@ scalar! {
     /// A DNS-1123 label.
     Name(String) = { "type": "string", "pattern": "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", "maxLength": 63 }, label;
     /// A step's name: a label that is not a number.
-    StepName(String) = { "type": "string", "pattern": "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", "not": { "pattern": "^[0-9]+$" }, "maxLength": 63 }, step_name;
+    StepName(String) = {
+        "type": "string",
+        "pattern": "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
+        "not": { "pattern": "^[0-9]+$" },
+        "maxLength": 63
+    }, step_name;
     /// Twelve digits.
     Account(String) = { "type": "string", "pattern": "^[0-9]{12}$" }, account;
     /// An AWS region.
@@ -364,26 +379,38 @@ scalar! {
     /// Text for people.
     Line(String) = { "type": "string", "minLength": 1, "maxLength": 500 }, |n, out| line(n, 500, out);
     /// The name of a cluster of the plan.
-    ClusterRef(String) = { "type": "string", "minLength": 1, "maxLength": 63 }, |n, out| n.text("the name of a cluster", out).map(str::to_owned);
+    ClusterRef(String) = { "type": "string", "minLength": 1, "maxLength": 63 },
+        |n, out| n.text("the name of a cluster", out).map(str::to_owned);
     /// A duration.
-    Period(Duration) = { "type": "string", "pattern": (duration::PATTERN), "minLength": 2, "examples": ["90s", "10m", "1h30m"] }, period;
+    Period(Duration) = {
+        "type": "string",
+        "pattern": (duration::PATTERN),
+        "minLength": 2,
+        "examples": ["90s", "10m", "1h30m"]
+    }, period;
     /// A whole percentage.
     Percent(u32) = { "type": "integer", "minimum": 0, "maximum": 100 }, |n, out| n.whole("percentage", 0..=100, out);
     /// A percentage that may have a fraction.
     Ratio(f64) = { "type": "number", "minimum": 0, "maximum": 100 }, |n, out| number(n, 0.0, 100.0, out);
-    /// A factor on needed capacity.
+    /// A factor on the required capacity.
     Factor(f64) = { "type": "number", "minimum": 0, "maximum": 10 }, |n, out| number(n, 0.0, 10.0, out);
     /// Calls a second.
     CallRate(f64) = { "type": "number", "minimum": 0.1, "maximum": 1000 }, |n, out| number(n, 0.1, 1000.0, out);
     /// A number of targets; a target group holds at most a thousand.
-    Targets(u32) = { "type": "integer", "minimum": 1, "maximum": 1000 }, |n, out| n.limited("number of targets", 1..=1000, out);
-    /// A number of actions.
-    Actions(u32) = { "type": "integer", "minimum": 1, "maximum": 10000 }, |n, out| n.limited("number of actions", 1..=10_000, out);
+    Targets(u32) = { "type": "integer", "minimum": 1, "maximum": 1000 },
+        |n, out| n.limited("number of targets", 1..=1000, out);
+    /// A number of routes.
+    Actions(u32) = { "type": "integer", "minimum": 1, "maximum": 10000 },
+        |n, out| n.limited("number of routes", 1..=10_000, out);
     /// A rule's priority.
-    Priority(u32) = { "type": "integer", "minimum": 1, "maximum": 50000 }, |n, out| n.limited("priority of a rule", 1..=50_000, out);
+    Priority(u32) = { "type": "integer", "minimum": 1, "maximum": 50000 },
+        |n, out| n.limited("priority of a rule", 1..=50_000, out);
     /// A Service's port.
     Port(PortRef) = {
-        "oneOf": [{ "type": "integer", "minimum": 1, "maximum": 65535 }, { "type": "string", "pattern": "^[-a-z0-9]*[a-z][-a-z0-9]*$", "maxLength": 15 }]
+        "oneOf": [
+            { "type": "integer", "minimum": 1, "maximum": 65535 },
+            { "type": "string", "pattern": "^[-a-z0-9]*[a-z][-a-z0-9]*$", "maxLength": 15 }
+        ]
     }, port;
     /// A listener, by port or ARN.
     ListenerName(ListenerRef) = {
@@ -391,39 +418,44 @@ scalar! {
     }, listener;
     /// A load balancer or target group: name, ARN, or `tag:KEY=VALUE,…`.
     Resource(Selector) = {
-        "type": "string", "pattern": "^(arn:.+|tag:[^=,]+=[^,]*(,[^=,]+=[^,]*)*|[0-9A-Za-z]([-0-9A-Za-z]{0,30}[0-9A-Za-z])?)$"
+        "type": "string",
+        "pattern": "^(arn:.+|tag:[^=,]+=[^,]*(,[^=,]+=[^,]*)*|[0-9A-Za-z]([-0-9A-Za-z]{0,30}[0-9A-Za-z])?)$"
     }, selector;
     /// An ARN.
     Arn(String) = { "type": "string", "pattern": "^arn:" }, arn;
-    /// Yes or no.
+    /// A boolean.
     Flag(bool) = { "type": "boolean" }, flag;
-    /// An address on the web, without credentials.
+    /// An HTTP URL without credentials.
     Url(String) = { "type": "string", "pattern": "^https?://[^/?#@\\s]+([/?#]\\S*)?$", "maxLength": 2000 }, url;
     /// The name of an HTTP header.
     HeaderName(String) = { "type": "string", "pattern": "^[-!#$%&'*+.^_`|~0-9A-Za-z]+$" }, header_name;
-    /// A query, or a part of a command.
+    /// A query, or a word of a command.
     Query(String) = { "type": "string", "minLength": 1, "maxLength": 4000 }, |n, out| line(n, 4000, out);
-    /// How many times something.
+    /// A factor of at least 1.
     Times(f64) = { "type": "number", "minimum": 1, "maximum": 100 }, |n, out| number(n, 1.0, 100.0, out);
     /// A probability.
     Chance(f64) = { "type": "number", "minimum": 0.0001, "maximum": 0.5 }, |n, out| number(n, 0.0001, 0.5, out);
     /// Any number.
     Amount(f64) = { "type": "number", "minimum": -1e15, "maximum": 1e15 }, |n, out| number(n, -1e15, 1e15, out);
     /// A number of requests.
-    Requests(u32) = { "type": "integer", "minimum": 1, "maximum": 1_000_000_000 }, |n, out| n.limited("number of requests", 1..=1_000_000_000, out);
+    Requests(u32) = { "type": "integer", "minimum": 1, "maximum": 1_000_000_000 },
+        |n, out| n.limited("number of requests", 1..=1_000_000_000, out);
     /// A number of failures.
-    Failures(u32) = { "type": "integer", "minimum": 0, "maximum": 10000 }, |n, out| n.limited("number", 0..=10_000, out);
+    Failures(u32) = { "type": "integer", "minimum": 0, "maximum": 10000 },
+        |n, out| n.limited("number", 0..=10_000, out);
     /// An HTTP status.
-    Status(u32) = { "type": "integer", "minimum": 100, "maximum": 599 }, |n, out| n.whole("HTTP status", 100..=599, out);
-    /// A text of several lines, perhaps.
+    Status(u32) = { "type": "integer", "minimum": 100, "maximum": 599 },
+        |n, out| n.whole("HTTP status", 100..=599, out);
+    /// A text that may have several lines.
     Prose(String) = { "type": "string", "minLength": 1, "maxLength": 4000 }, |n, out| line(n, 4000, out);
-    /// What a notification is about.
+    /// The event of a notification.
     KindName(TellKind) = { "type": "string", "enum": (TellKind::WORDS) }, |n, out| {
         let word = one_of(n, Code::CUT005, TellKind::WORDS, out)?;
         TellKind::ALL.iter().copied().find(|kind| kind.word() == word)
     };
     /// A finding's code.
-    CodeName(String) = { "type": "string", "pattern": "^CUT[0-9]{3}$" }, |n, out| n.text("the code of a finding", out).map(str::to_owned);
+    CodeName(String) = { "type": "string", "pattern": "^CUT[0-9]{3}$" },
+        |n, out| n.text("the code of a finding", out).map(str::to_owned);
 }
 
 pub(super) use {scalar, word};

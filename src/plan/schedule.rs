@@ -1,4 +1,5 @@
-//! How long a plan's steps take, which of them raise a share, and when each may begin at the earliest. Pure, over the checked plan.
+//! Computes how long a plan's steps take, which of them raise a share, and when each may begin. Pure functions over the
+//! checked plan.
 
 use std::time::Duration;
 
@@ -8,13 +9,14 @@ use super::model::{Plan, Shares, Step, StepKind, Strategy};
 use crate::base::hours::fits;
 use crate::base::time::later;
 
-/// How long a step and the pauses after it take at the least, up to the next step that moves a share. A person's approval and a command take no time.
+/// The minimum duration of a step and the pauses after it, up to the next step that moves a share. Approvals and
+/// commands count as zero.
 pub fn need(strategy: &Strategy, number: usize) -> Duration {
     let after = strategy.steps.iter().skip(number).take_while(|s| !matches!(s.kind, StepKind::Shares(_)));
     strategy.settle + after.map(|s| takes(strategy, s)).sum::<Duration>()
 }
 
-/// How long a step takes at the least.
+/// The minimum duration of a step.
 pub fn takes(strategy: &Strategy, step: &Step) -> Duration {
     match step.kind {
         StepKind::Bind | StepKind::Shares(_) => strategy.settle,
@@ -23,7 +25,8 @@ pub fn takes(strategy: &Strategy, step: &Step) -> Duration {
     }
 }
 
-/// Whether a step gives a cluster more than it has, and more than it had at the start: what only goes back waits for no window.
+/// Whether a step gives a cluster a larger share than it has and than it had at the start. Steps that only return
+/// traffic wait for no window.
 pub fn raises(strategy: &Strategy, number: usize) -> bool {
     let shares = |step: &Step| if let StepKind::Shares(shares) = &step.kind { Some(shares.clone()) } else { None };
     let Some(then) = strategy.steps.get(number.wrapping_sub(1)).and_then(shares) else { return false };
@@ -32,7 +35,8 @@ pub fn raises(strategy: &Strategy, number: usize) -> bool {
     then.iter().any(|(cluster, share)| *share > of(&before, cluster).max(of(&strategy.start, cluster)))
 }
 
-/// The earliest start of each step of a plan that begins at `at`, and last its end; shorter where something fits nowhere.
+/// The earliest start of each step of a plan that begins at `at`, followed by its end; shorter if a step fits into no
+/// window.
 pub fn starts(plan: &Plan, at: Timestamp) -> Vec<Timestamp> {
     let strategy = &plan.strategy;
     let mut time = strategy.hours.not_before.map_or(at, |first| first.max(at));

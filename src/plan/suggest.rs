@@ -1,11 +1,11 @@
-//! Which of the known words was meant.
+//! Suggests the known word that was probably meant.
 
 use strsim::osa_distance;
 
-/// The known word closest to `word`, if it is close: equal but for case, or at most two edits away (one for short words,
-/// none for the shortest).
+/// The known word closest to `word`: equal except for case, or at most two edits away (one for short words, none for
+/// the shortest). `None` if none is close.
 pub(crate) fn closest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    // Cap: nobody types a field's name of this length, and the distance is quadratic.
+    // A limit, because the cost is quadratic and no field has a name of this length.
     if word.len() > 64 {
         return None;
     }

@@ -1,14 +1,15 @@
-//! Texts with `{{…}}` in them, of metric gates and of notifications: which placeholders stand there, and the text with what they stand for.
+//! Texts with placeholders `{{…}}`, of metric gates and notifications: finds and replaces the placeholders.
 
 /// A part of a text.
 #[derive(Debug, PartialEq)]
 enum Part<'a> {
     Text(&'a str),
-    /// As it stands, and the name in it.
+    /// The placeholder as written, and its name.
     Placeholder(&'a str, &'a str),
 }
 
-/// A name between double braces is a placeholder. What else may stand there, such as `{{.items}}` of another tool's templates, is text.
+/// Splits a text. A name between double braces is a placeholder; anything else between braces, such as `{{.items}}` of
+/// other template languages, is text.
 fn parts(mut rest: &str) -> Vec<Part<'_>> {
     let mut all = Vec::new();
     while let Some(start) = rest.find("{{") {
@@ -31,12 +32,12 @@ fn is_name(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_alphabetic()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 
-/// The names of a text's placeholders, in its order.
+/// The names of a text's placeholders, in order.
 pub fn names(text: &str) -> impl Iterator<Item = &str> {
     parts(text).into_iter().filter_map(|part| if let Part::Placeholder(_, name) = part { Some(name) } else { None })
 }
 
-/// The text with every placeholder replaced by what `value` says it stands for; where that is nothing, it stays as it is.
+/// Replaces every placeholder by its `value`; a placeholder without a value stays unchanged.
 pub fn fill(text: &str, value: impl Fn(&str) -> Option<String>) -> String {
     let filled = |part: Part<'_>| match part {
         Part::Text(text) => text.to_owned(),

@@ -1,4 +1,4 @@
-//! The values of the file that are about time: days, times of day, zones, moments.
+//! The scalar values of the plan file about time: days, times of day, time zones, moments.
 
 use jiff::Timestamp;
 use jiff::civil::{DateTime, Time, Weekday};
@@ -16,12 +16,12 @@ use crate::base::hours::{zone, zones};
 word! {
     /// A day of the week.
     Day CUT034 { Mon "mon", Tue "tue", Wed "wed", Thu "thu", Fri "fri", Sat "sat", Sun "sun" }
-    /// What an approval's time-out does.
+    /// What happens when an approval times out.
     ApprovalReaction CUT005 { Rollback "rollback", Pause "pause", Proceed "proceed" }
 }
 
 impl Day {
-    /// As the calendar has it.
+    /// The day as jiff's type.
     pub fn weekday(self) -> Weekday {
         match self {
             Self::Mon => Weekday::Monday,
@@ -35,12 +35,12 @@ impl Day {
     }
 }
 
-/// A moment as the file has it.
+/// A moment as written in the file.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum When {
-    /// With an offset.
+    /// A moment with an offset.
     At(Timestamp),
-    /// By somebody's clock.
+    /// A moment without an offset, by a clock in some time zone.
     Wall(DateTime),
 }
 
@@ -49,13 +49,14 @@ scalar! {
     Clock(Option<Time>) = { "type": "string", "pattern": "^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$" }, clock;
     /// An IANA time zone.
     Zone(TimeZone) = { "type": "string", "minLength": 1, "examples": ["Europe/Berlin", "Asia/Seoul", "UTC"] }, zone_of;
-    /// RFC 3339, or a date, with or without a time of day, by some clock.
+    /// A moment: RFC 3339, or a date with or without a time of day and without an offset.
     Moment(When) = {
-        "type": "string", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2})?([zZ]|[+-][0-9]{2}:[0-9]{2})?)?$"
+        "type": "string", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}([T \
+            ][0-9]{2}:[0-9]{2}(:[0-9]{2})?([zZ]|[+-][0-9]{2}:[0-9]{2})?)?$"
     }, moment;
 }
 
-#[allow(clippy::option_option)] // it may be unreadable, and 24:00 is no time of a clock
+#[allow(clippy::option_option)] // `None`: unreadable; `Some(None)`: 24:00, which `Time` cannot express
 fn clock(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Option<Time>> {
     let text = node.text("a time of day such as `09:00`", out)?;
     if text == "24:00" {
@@ -65,7 +66,7 @@ fn clock(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Option<Time>> {
         |part: &str| (part.len() == 2 && part.bytes().all(|b| b.is_ascii_digit())).then(|| part.parse().ok()).flatten();
     let time = text.split_once(':').and_then(|(hour, minute)| Time::new(number(hour)?, number(minute)?, 0, 0).ok());
     if time.is_none() {
-        let message = format!("`{}` is no time of day", clip(text));
+        let message = format!("`{}` is not a valid time of day", clip(text));
         let help = "write two digits for the hour and two for the minute: `09:00`; the day ends at `24:00`";
         return note(out, Code::CUT034, node.place, message).help(help).none();
     }
@@ -76,7 +77,7 @@ fn zone_of(node: &Node, out: &mut Vec<Diagnostic>) -> Option<TimeZone> {
     let text = node.text("an IANA time zone", out)?;
     let found = zone(text);
     if found.is_none() {
-        let noted = note(out, Code::CUT034, node.place, format!("`{}` is no time zone", clip(text))).unknown();
+        let noted = note(out, Code::CUT034, node.place, format!("`{}` is not a known time zone", clip(text))).unknown();
         match closest(text, zones()) {
             Some(meant) => noted.help(format!("did you mean `{meant}`?")),
             None => {
@@ -92,7 +93,8 @@ fn moment(node: &Node, out: &mut Vec<Diagnostic>) -> Option<When> {
     let wall = || text.parse::<DateTime>().ok().filter(|_| text.len() <= 19);
     let read = text.parse().ok().map(When::At).or_else(|| wall().map(When::Wall));
     if read.is_none() {
-        let noted = note(out, Code::CUT034, node.place, format!("`{}` is no date and time", clip(text))).unknown();
+        let noted =
+            note(out, Code::CUT034, node.place, format!("`{}` is not a valid date and time", clip(text))).unknown();
         noted.help("write it as `2026-12-24T12:00:00+01:00`, or `2026-12-24` with a `zone` beside it");
     }
     read

@@ -1,6 +1,6 @@
-//! YAML into a tree of nodes that know their places, within budgets that no input gets around.
+//! Parses YAML into a tree of nodes that know their places, within fixed limits of depth and size.
 //!
-//! The tree exists so that everything that is wrong can be reported at once; a deserialiser stops at its first error.
+//! The tree exists so that all errors can be reported at once; a deserializer stops at the first one.
 
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::{Spanned, options::MergeKeyPolicy};
@@ -8,7 +8,7 @@ use serde_saphyr::{Spanned, options::MergeKeyPolicy};
 use super::diagnostic::{Diagnostic, Place};
 use crate::base::finding::Code;
 
-/// The largest plan, in bytes. A plan over a hundred routes is a tenth of it.
+/// Maximum size of a plan in bytes. A plan with a hundred routes has a tenth of it.
 pub const MAX_BYTES: usize = 256 * 1024;
 const MAX_DEPTH: usize = 32;
 const MAX_NODES: usize = 20_000;
@@ -16,9 +16,9 @@ const MAX_NODES: usize = 20_000;
 /// A value of the file.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Node {
-    /// The key that leads to it, in a mapping.
+    /// The key that leads to it, if it is in a mapping.
     pub key: Option<(String, Place)>,
-    /// Where it begins.
+    /// Its place in the text.
     pub place: Place,
     pub value: Value,
 }
@@ -29,9 +29,9 @@ pub(crate) enum Value {
     Bool(bool),
     Int(i128),
     Float(f64),
-    /// A number in octal, hexadecimal, with leading zeros and the like: YAML's versions disagree about what it is.
+    /// A number in octal, hexadecimal, with leading zeros and similar: versions of YAML disagree about its value.
     Odd(String),
-    /// Whether it was written without quotes.
+    /// Text; `plain`: written without quotes.
     Text {
         text: String,
         plain: bool,
@@ -42,7 +42,7 @@ pub(crate) enum Value {
 }
 
 impl Value {
-    /// What it is, for messages.
+    /// The type of the value, for messages.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Null => "nothing",
@@ -56,7 +56,7 @@ impl Value {
     }
 }
 
-/// The tree of a text.
+/// Parses a text into a tree.
 pub(crate) fn read(text: &str) -> Result<Node, Diagnostic> {
     let options = serde_saphyr::options! {
         budget: serde_saphyr::budget! {
@@ -79,7 +79,7 @@ pub(crate) fn read(text: &str) -> Result<Node, Diagnostic> {
     Ok(finish(text, None, raw))
 }
 
-/// A parser's error in our words where the place alone does not explain it.
+/// Explains a parser error in the terms of a plan if its place alone does not.
 fn refused(text: &str, error: &serde_saphyr::Error) -> Diagnostic {
     use serde_saphyr::Error as E;
     use serde_saphyr::budget::BudgetBreach as B;
@@ -87,13 +87,13 @@ fn refused(text: &str, error: &serde_saphyr::Error) -> Diagnostic {
     let place = error.location().map_or_else(|| Place::at(text, 1, 1, 1), |l| place(text, l));
     if let E::DuplicateMappingKey { key, .. } = error {
         let key = key.as_deref().unwrap_or("this key");
-        return Diagnostic::new(Code::CUT002, place, format!("`{key}` is given twice in one mapping"))
+        return Diagnostic::new(Code::CUT002, place, format!("`{key}` occurs twice in one mapping"))
             .help("keep one of the two");
     }
     let whole = error.to_string();
     let end = whole.find(" at line ").unwrap_or(whole.len());
     let message = whole[..end].trim_end_matches([',', ':', ' ']).to_owned();
-    let found = |message: &str| Diagnostic::new(Code::CUT001, place, format!("not readable as a plan: {message}"));
+    let found = |message: &str| Diagnostic::new(Code::CUT001, place, format!("the plan cannot be parsed: {message}"));
     let plain = "write the fields out: a plan has no anchors, aliases or merge keys";
     match error {
         E::Budget { breach: B::Anchors { .. }, .. } => found("it has an anchor (`&name`)").help(plain),
@@ -104,22 +104,23 @@ fn refused(text: &str, error: &serde_saphyr::Error) -> Diagnostic {
             found("it has a merge key (`<<`)").help(plain)
         }
         E::MultipleDocuments { .. } | E::Budget { breach: B::Documents { .. }, .. } => {
-            found("it has more than one document").help("one plan a file: remove what follows `---`")
+            found("it has more than one document").help("a file has one plan: remove everything after `---`")
         }
         E::Budget { breach: B::Depth { .. }, .. } => {
-            found("it is nested too deep").help(format!("a plan has at most {MAX_DEPTH} levels"))
+            found("it is nested too deeply").help(format!("a plan has at most {MAX_DEPTH} levels"))
         }
-        E::Budget { .. } => {
-            found("it holds too much").help(format!("a plan has at most {MAX_NODES} values: is this the right file?"))
-        }
-        _ => found(&message).help("look at the quotes, brackets and indentation here and on the line before"),
+        E::Budget { .. } => found("it has too many values").help(format!(
+            "a plan has at most {MAX_NODES} values: is this the right \
+                file?"
+        )),
+        _ => found(&message).help("check the quotes, brackets and indentation here and on the line before"),
     }
 }
 
 fn place(text: &str, location: serde_saphyr::Location) -> Place {
     let at = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
     let span = location.span();
-    // The parser's own offsets spare a search from the beginning of the text for every value.
+    // The parser's own offsets avoid a search from the beginning of the text for every value.
     if let (Some(offset), Some(len)) = (span.byte_offset().map(at), span.byte_len().map(at))
         && let Some(found) = text.get(offset..offset.saturating_add(len).min(text.len()))
     {
@@ -134,7 +135,7 @@ fn place(text: &str, location: serde_saphyr::Location) -> Place {
     Place::at(text, at(location.line()), at(location.column()), at(location.span().len()))
 }
 
-/// A value as the parser gives it.
+/// A value from the parser.
 enum Raw {
     Null,
     Bool(bool),
@@ -167,7 +168,7 @@ fn finish(text: &str, key: Option<(String, Place)>, raw: Spanned<Raw>) -> Node {
     Node { key, place, value }
 }
 
-/// `12`, `-3`, `0.5`: what every version of YAML and JSON reads alike.
+/// Whether a number is written such that all versions of YAML and JSON read the same value: `12`, `-3`, `0.5`.
 fn is_plain_decimal(written: &str) -> bool {
     let digits = |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_digit());
     let unsigned = written.strip_prefix('-').unwrap_or(written);

@@ -1,10 +1,10 @@
-//! ARNs of Elastic Load Balancing: of the right resource, account and region.
+//! Checks ARNs of Elastic Load Balancing: kind of resource, account and region.
 
 use super::{Diagnostic, Place, Scope, note};
 use crate::base::finding::Code;
 use crate::plan::decode::clip;
 
-/// What an ARN has to name: what it is, and how its resource begins and how many parts it has.
+/// A kind of ARN: its name in messages, the prefix of its resource, and the number of segments of the resource.
 pub(super) struct Kind(&'static str, &'static str, usize);
 
 pub(super) const LOAD_BALANCER: Kind = Kind("an Application Load Balancer", "loadbalancer/app/", 4);
@@ -12,13 +12,13 @@ pub(super) const TARGET_GROUP: Kind = Kind("a target group", "targetgroup/", 3);
 pub(super) const LISTENER: Kind = Kind("a listener of an Application Load Balancer", "listener/app/", 5);
 pub(super) const RULE: Kind = Kind("a rule of an Application Load Balancer", "listener-rule/app/", 6);
 
-/// Notes what is wrong with an ARN that has to be of one of `kinds`.
+/// Notes what is wrong with an ARN that must be one of `kinds`.
 pub(super) fn check(arn: &str, kinds: &[Kind], place: Place, scope: &Scope, out: &mut Vec<Diagnostic>) {
     let parts: Vec<&str> = arn.splitn(6, ':').collect();
     let [_, partition, "elasticloadbalancing", region, account, resource] = parts[..] else {
         let what = kinds.first().map_or("", |k| k.0);
-        let help = "an ARN here looks like `arn:aws:elasticloadbalancing:REGION:ACCOUNT:…`";
-        note(out, Code::CUT016, place, format!("`{}` is no ARN of {what}", clip(arn))).help(help);
+        let help = "write an ARN such as `arn:aws:elasticloadbalancing:REGION:ACCOUNT:…`";
+        note(out, Code::CUT016, place, format!("`{}` is not a valid ARN of {what}", clip(arn))).help(help);
         return;
     };
     let segments = |r: &str| r.split('/').count();
@@ -28,12 +28,17 @@ pub(super) fn check(arn: &str, kinds: &[Kind], place: Place, scope: &Scope, out:
         let wanted: Vec<&str> = kinds.iter().map(|k| k.0).collect();
         let shapes: Vec<String> = kinds.iter().map(|k| format!("…:{}…", k.1)).collect();
         let message = format!("the ARN of `{}` is not that of {}", clip(resource), wanted.join(" or "));
-        note(out, Code::CUT016, place, message).help(format!("it ends like {}", shapes.join(" or ")));
+        note(out, Code::CUT016, place, message).help(format!("it must have the form {}", shapes.join(" or ")));
     }
     for (what, found, wanted) in [("account", account, &scope.account), ("region", region, &scope.region)] {
         if let Some(wanted) = wanted.as_deref().filter(|w| *w != found) {
-            note(out, Code::CUT016, place, format!("the ARN is of {what} `{}`, the plan of `{wanted}`", clip(found)))
-                .help(format!("correct the ARN, or `spec.aws`: a plan has one {what}"));
+            note(
+                out,
+                Code::CUT016,
+                place,
+                format!("the ARN has {what} `{}`, but the plan has `{wanted}`", clip(found)),
+            )
+            .help(format!("correct the ARN, or `spec.aws`: a plan has one {what}"));
         }
     }
 }

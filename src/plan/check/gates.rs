@@ -1,4 +1,4 @@
-//! Metric gates: the plan's, the workloads' and the steps'.
+//! Checks the metric gates of the plan, the workloads and the steps, and converts them to the model.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::plan::model::metric::{
 };
 use crate::plan::scalar::Missing;
 
-/// CloudWatch's own data comes by the minute, and up to three of them late.
+/// CloudWatch reports its metrics per minute, up to three minutes late.
 const MINUTE: Duration = Duration::from_mins(1);
 const LATE: Duration = Duration::from_mins(3);
 
@@ -73,7 +73,7 @@ fn gate(scope: Scope, at: &At<file::MetricGate>, services: bool, out: &mut Vec<D
     Some(checked)
 }
 
-/// What the parts of a gate mean together.
+/// Notes settings of a gate that contradict each other.
 fn fits(at: &At<file::MetricGate>, gate: &MetricGate, services: bool, out: &mut Vec<Diagnostic>) {
     let mut wrong = |place, message: &str, help: &str| {
         note(out, Code::CUT031, place, message).help(help);
@@ -81,31 +81,31 @@ fn fits(at: &At<file::MetricGate>, gate: &MetricGate, services: bool, out: &mut 
     if let Some(window) = at.value.window.as_ref().filter(|w| gate.compares() && w.value.0 != gate.interval) {
         wrong(
             window.place,
-            "sides are compared over windows of one `interval`",
-            "leave `window` out, and make `interval` as long",
+            "the clusters are compared over windows of one `interval`",
+            "remove `window`, and set `interval` to its value",
         );
     }
     if matches!(gate.source, Source::CloudWatch(_)) && !gate.interval.as_secs().is_multiple_of(MINUTE.as_secs()) {
         let place = at.value.interval.as_ref().map_or(at.head, |i| i.place);
-        wrong(place, "CloudWatch counts by whole minutes", "write `1m`, `2m`, …");
+        wrong(place, "CloudWatch counts in full minutes", "write `1m`, `2m`, …");
     }
     if !gate.raise && !gate.guard {
         wrong(
             at.head,
-            "a gate that neither raises nor guards does nothing",
-            "to watch without acting, write `dryRun: true`",
+            "a gate with `raise: false` and `guard: false` has no effect",
+            "to record its results without acting on them, write `dryRun: true`",
         );
     }
     if matches!(gate.source, Source::Kubernetes { .. }) && !services {
         wrong(
             at.head,
-            "no workload has a `service`, so there is nothing to look at",
+            "no workload has a `service`, so there is nothing to observe",
             "add `service` to a workload, or remove the gate",
         );
     }
 }
 
-/// What stands in double braces in a gate's texts.
+/// Notes unknown placeholders in a gate's texts.
 fn placeholders(gate: &file::MetricGate, scope: &Scope, out: &mut Vec<Diagnostic>) {
     let names: &[&str] =
         if let Scope::Workload(_) = scope { &["cluster", "workload", "window"] } else { &["cluster", "window"] };
@@ -192,7 +192,7 @@ fn cloud_watch(at: &file::CloudWatch) -> Option<CloudWatch> {
     Some(CloudWatch { metric, latency: statistic })
 }
 
-/// The judgement, which the source must be able to feed.
+/// The condition of a gate, if its source provides the values for it.
 fn judge(at: &At<file::MetricGate>, source: &Source, out: &mut Vec<Diagnostic>) -> Option<Judge> {
     let gate = &at.value;
     let given = [
@@ -207,21 +207,20 @@ fn judge(at: &At<file::MetricGate>, source: &Source, out: &mut Vec<Diagnostic>) 
         [] if able.contains("") => return Some(Judge::State),
         [] => {
             let names: Vec<_> = able.iter().copied().filter(|a| !a.is_empty()).collect();
-            let message = format!("nothing says how the gate's `{}` is judged", source.kind());
-            let help =
-                if names.is_empty() { wants(source).to_owned() } else { format!("give it one of {}", list(&names)) };
+            let message = format!("the gate does not say how to judge its `{}`", source.kind());
+            let help = if names.is_empty() { wants(source).to_owned() } else { format!("add one of {}", list(&names)) };
             return note(out, Code::CUT030, at.head, message).help(help).none();
         }
         [(key, place)] if !able.contains(key) => {
-            let message = format!("`{key}` cannot be told from what `{}` gives here", source.kind());
+            let message = format!("`{key}` needs values that this `{}` source does not provide", source.kind());
             note(out, Code::CUT031, place, message).help(wants(source));
         }
         [_] => {}
         [_, (_, second), ..] => {
             let keys: Vec<_> = chosen.iter().map(|(key, _)| *key).collect();
-            let message = format!("a gate is judged by {} at once", list(&keys));
+            let message = format!("a gate has only one condition, not {} together", list(&keys));
             return note(out, Code::CUT030, second, message)
-                .help("keep one of them, and make another gate of the other")
+                .help("keep one of them, and move the other to another gate")
                 .none();
         }
     }
@@ -256,7 +255,7 @@ fn chosen_judge(gate: &file::MetricGate, out: &mut Vec<Diagnostic>) -> Option<Ju
     Some(Judge::Condition { at_most: most, at_least: least })
 }
 
-/// The judgements that a source can feed; an empty one: it says by itself whether all is well.
+/// The conditions for which a source provides values. An empty name: the source itself reports success or failure.
 fn able(source: &Source) -> BTreeSet<&'static str> {
     let when = |key: &'static str, can: bool| can.then_some(key);
     match source {
@@ -279,11 +278,12 @@ fn able(source: &Source) -> BTreeSet<&'static str> {
 fn wants(source: &Source) -> &'static str {
     match source {
         Source::Prometheus(_) => {
-            "`errorRate` wants `requests` and `errors`, `share` wants `requests`, `latency` wants `latency`, `successCondition` wants `query`"
+            "`errorRate` needs `requests` and `errors`, `share` needs `requests`, `latency` needs `latency`, \
+             `successCondition` needs `query`"
         }
         Source::CloudWatch(_) => {
-            "`successCondition` wants `namespace` and `metricName`; without them it is `errorRate`, `latency` or `share`"
+            "`successCondition` needs `namespace` and `metricName`; without them, use `errorRate`, `latency` or `share`"
         }
-        _ => "it says by itself whether all is well: remove the judgement",
+        _ => "the source itself reports success or failure: remove the condition",
     }
 }

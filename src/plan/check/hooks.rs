@@ -1,4 +1,4 @@
-//! Commands and hooks: that each says when and what, and nothing that could not be.
+//! Checks commands and hooks, and converts them to the model.
 
 use super::gates::headers;
 use super::{At, Diagnostic, note};
@@ -28,16 +28,16 @@ fn hook(at: &At<Hook>, out: &mut Vec<Diagnostic>) -> Option<hook::Hook> {
             let message = if exec.is_some() {
                 "a hook is an `exec` or an `http`, not both"
             } else {
-                "nothing says what this hook does"
+                "the hook has neither `exec` nor `http`"
             };
-            return note(out, Code::CUT039, at.head, message).help("give it one of `exec` and `http`").none();
+            return note(out, Code::CUT039, at.head, message).help("add one of `exec` and `http`").none();
         }
     };
-    // What goes back is held up by nothing, and what is done is done.
+    // A hook cannot stop a rollback, nor something that has already happened.
     let may = before.is_some() && occasion != Occasion::Rollback;
     if let Some(reaction) = on_failure.as_ref().filter(|r| r.value == HookReaction::Fail && !may) {
-        let message = "the failure of a hook that comes after something, or in a rollback, holds up nothing";
-        note(out, Code::CUT039, reaction.head, message).help("write `ignore`, or leave it out");
+        let message = "a hook after an event, or before a rollback, cannot stop the run when it fails";
+        note(out, Code::CUT039, reaction.head, message).help("write `ignore`, or remove it");
     }
     let must = may && on_failure.as_ref().is_none_or(|reaction| reaction.value == HookReaction::Fail);
     Some(hook::Hook {
@@ -59,7 +59,7 @@ fn occasion(occasion: HookOccasion) -> Occasion {
     }
 }
 
-/// An `exec` step.
+/// Converts an `exec` step.
 pub(super) fn exec(at: &At<ExecStep>, out: &mut Vec<Diagnostic>) -> Option<hook::Exec> {
     let command = words(at.value.command.as_ref()?, out);
     let undo = at.value.undo.as_ref().map(|undo| words(undo, out));
@@ -75,7 +75,7 @@ pub(super) fn exec(at: &At<ExecStep>, out: &mut Vec<Diagnostic>) -> Option<hook:
 
 fn words(command: &At<Vec<At<Query>>>, out: &mut Vec<Diagnostic>) -> Option<Vec<String>> {
     if command.value.is_empty() && command.sound {
-        return note(out, Code::CUT039, command.head, "a command has at least a program")
+        return note(out, Code::CUT039, command.head, "the command is empty")
             .help("write `[./program, argument]`")
             .none();
     }

@@ -1,4 +1,4 @@
-//! Windows, blackouts and the like: whether they make sense, and whether every step fits into them.
+//! Checks `notBefore`, windows and blackouts, and that every step fits into a window.
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -12,7 +12,7 @@ use crate::plan::model;
 use crate::plan::schedule::{need, raises};
 use crate::plan::time::{Moment, When};
 
-/// Some Monday: which one does not matter to what comes back every week.
+/// A Monday. Which one does not matter, because windows repeat every week.
 const SOME_WEEK: Timestamp = Timestamp::constant(1_767_571_200, 0);
 
 pub(super) fn hours(strategy: &Strategy, out: &mut Vec<Diagnostic>) -> Hours {
@@ -28,16 +28,16 @@ fn window(at: &At<Window>, out: &mut Vec<Diagnostic>) -> Option<hours::Window> {
     let days = days.as_ref()?;
     if days.value.is_empty() && days.sound {
         note(out, Code::CUT034, days.head, "a window without a day never opens")
-            .help("name its days, or leave `days` out: every day");
+            .help("list its days, or remove `days` for every day");
     }
     let (from, to) = (from.as_ref()?, to.as_ref()?);
     if from.value.0 == to.value.0 {
-        note(out, Code::CUT034, to.place, "a window that closes when it opens")
-            .help("for whole days write `from: \"00:00\"` and `to: \"24:00\"`");
+        note(out, Code::CUT034, to.place, "the window closes at the time at which it opens")
+            .help("for full days write `from: \"00:00\"` and `to: \"24:00\"`");
     }
     let Some(opens) = from.value.0 else {
         let noted = note(out, Code::CUT034, from.place, "a window cannot open at 24:00");
-        return noted.help("write `00:00`, on the next day").none();
+        return noted.help("write `00:00` of the next day").none();
     };
     let days = days.value.iter().map(|d| d.value.weekday()).collect();
     Some(hours::Window { days, from: opens, to: to.value.0, zone: zone.as_ref()?.value.0.clone() })
@@ -47,12 +47,11 @@ fn blackout(at: &At<Blackout>, out: &mut Vec<Diagnostic>) -> Option<hours::Black
     let Blackout { from, to, zone, reason } = &at.value;
     let (begin, end) = (from.as_ref()?, to.as_ref()?);
     let zone = zone.as_ref().map(|z| &z.value.0);
-    let help = ", or name the `zone` whose clock is meant";
+    let help = ", or add `zone`";
     let (from, to) = (instant(begin, zone, help, out), instant(end, zone, help, out));
     let (from, to) = (from?, to?);
     if to <= from {
-        note(out, Code::CUT034, end.place, "a blackout that ends before it begins")
-            .help("`to` must be later than `from`");
+        note(out, Code::CUT034, end.place, "the blackout ends before it begins").help("`to` must be later than `from`");
     }
     Some(hours::Blackout { from, to, reason: reason.as_ref().map(|r| r.value.0.clone()) })
 }
@@ -61,18 +60,18 @@ fn instant(moment: &At<Moment>, zone: Option<&TimeZone>, help: &str, out: &mut V
     match (moment.value.0, zone) {
         (When::At(at), _) => Some(at),
         (When::Wall(wall), Some(zone)) => zone.to_timestamp(wall).ok().or_else(|| {
-            note(out, Code::CUT034, moment.place, format!("{wall} is beyond every calendar"))
-                .help("write a year that will come")
+            note(out, Code::CUT034, moment.place, format!("{wall} is outside of the supported dates"))
+                .help("write a date in the next years")
                 .none()
         }),
         (When::Wall(wall), None) => {
-            let noted = note(out, Code::CUT034, moment.place, format!("{wall} is another time in every zone"));
+            let noted = note(out, Code::CUT034, moment.place, format!("{wall} has no time zone"));
             noted.help(format!("write its offset, as in `2026-12-24T12:00:00+01:00`{help}")).none()
         }
     }
 }
 
-/// Notes steps that, with their pauses, are longer than any window.
+/// Notes steps that, with the pauses after them, are longer than any window.
 pub(super) fn fitting(strategy: &Strategy, checked: &model::Strategy, out: &mut Vec<Diagnostic>) {
     let weekly = Hours { windows: checked.hours.windows.clone(), ..Hours::default() };
     let places = strategy.steps.iter().flat_map(|s| &s.value);
@@ -90,11 +89,11 @@ pub(super) fn fitting(strategy: &Strategy, checked: &model::Strategy, out: &mut 
         let place =
             longest.and_then(|(_, at)| at.value.pause.as_ref()?.value.duration.as_ref()).map_or(at.head, |d| d.place);
         let message = format!(
-            "step {} and the pauses after it take {}, and no window is that long",
+            "step {} and the pauses after it take {}, but no window is that long",
             step.number,
             duration::show(long)
         );
         note(out, Code::CUT035, place, message)
-            .help("shorten the pause, divide it by a further step, or open a longer window");
+            .help("shorten the pause, split it with another step, or use a longer window");
     }
 }

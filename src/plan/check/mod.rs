@@ -1,4 +1,5 @@
-//! What the values of a plan mean together, and the model that comes of them. Each check notes what is wrong and lets the others go on.
+//! Checks what the values of a plan mean together, and builds the model from them. Each check notes what is wrong, and
+//! the other checks go on. Do not add checks against live resources.
 
 mod arn;
 mod gates;
@@ -19,7 +20,7 @@ use super::suggest::closest;
 use crate::base::finding::{Code, Source};
 use crate::base::number;
 
-/// Where a plan came from.
+/// The origin of a plan.
 pub(super) struct Origin<'a> {
     pub source: &'a str,
     pub text: &'a str,
@@ -27,17 +28,18 @@ pub(super) struct Origin<'a> {
     pub hash: String,
 }
 
-/// What the checks know about the rest of the plan.
+/// What a check needs to know about the rest of the plan.
 struct Scope {
     /// In the order of the file.
     clusters: Vec<String>,
-    /// Whether that is all of them: an unreadable one must not make others look unknown.
+    /// Whether this is all of them. If a cluster could not be read, the check for unknown names is off.
     complete: bool,
     account: Option<String>,
     region: Option<String>,
 }
 
-/// The plan that a document is, and all that is wrong with it. What cannot be read, which is noted, is as in `instead`.
+/// Builds the plan of a document, and notes all that is wrong with it. What could not be read (and was noted) is taken
+/// from `instead`.
 pub(super) fn plan(document: &Document, origin: &Origin, instead: Plan, out: &mut Vec<Diagnostic>) -> Plan {
     let name = document
         .metadata
@@ -48,7 +50,7 @@ pub(super) fn plan(document: &Document, origin: &Origin, instead: Plan, out: &mu
     let Some(spec) = document.spec.as_ref().map(|s| &s.value) else {
         return Plan { name, source, text, hash, ..instead };
     };
-    // Right, or noted by the decoder.
+    // Either correct, or noted by the decoder.
     let _ = (&document.api_version, &document.kind);
     let scope = scope(spec);
     let clusters = clusters(spec, out);
@@ -91,7 +93,7 @@ fn scope(spec: &Spec) -> Scope {
     let all = spec.clusters.as_ref().map(|clusters| clusters.value.len());
     let aws = |of: fn(&Aws) -> Option<String>| spec.aws.as_ref().and_then(|aws| of(&aws.value));
     Scope {
-        // A name that stands twice is most likely not the one that was meant.
+        // One of two clusters with the same name probably should have another name.
         complete: all.is_some() && names.as_ref().map(|n| n.iter().collect::<BTreeSet<_>>().len()) == all,
         clusters: names.unwrap_or_default(),
         account: aws(|a| Some(a.account_id.as_ref()?.value.0.clone())),
@@ -100,7 +102,7 @@ fn scope(spec: &Spec) -> Scope {
 }
 
 impl Scope {
-    /// Whether a cluster of this name exists; notes it where it does not.
+    /// Whether there is a cluster with this name; notes an error if not.
     fn knows(&self, name: &str, place: Place, out: &mut Vec<Diagnostic>) -> bool {
         if self.clusters.iter().any(|c| c == name) {
             return true;
@@ -116,9 +118,9 @@ impl Scope {
     }
 }
 
-/// Notes every value that has been seen before.
+/// Notes every value that occurs a second time.
 struct Unique {
-    /// Such as `clusters are called`.
+    /// Begins the message after `two`, such as `clusters are called`.
     what: &'static str,
     code: Code,
     seen: BTreeMap<String, Place>,
@@ -144,7 +146,7 @@ fn clusters(spec: &Spec, out: &mut Vec<Diagnostic>) -> Option<Vec<model::Cluster
     let count = clusters.value.len();
     if !(2..=5).contains(&count) {
         let message = format!("the plan has {}", number::count(count, "cluster"));
-        let help = "two to five: one that gives traffic away, one that takes it, and an action holds at most five target groups";
+        let help = "a plan has two to five clusters, because an action can have at most five target groups";
         note(out, Code::CUT010, clusters.head, message).help(help);
     }
     let mut names = Unique::new("clusters are called", Code::CUT008);
@@ -220,7 +222,7 @@ fn workload(
     })
 }
 
-/// Every cluster that ever carries traffic is reachable, where a workload has a Service.
+/// Notes clusters that carry traffic and have a Service of a workload, but to which the plan gives no access.
 fn reachable(spec: &Spec, clusters: &[model::Cluster], strategy: &model::Strategy, out: &mut Vec<Diagnostic>) {
     let with_service = |w: &&At<Workload>| w.value.service.is_some();
     let Some(workload) = spec.workloads.as_ref().and_then(|w| w.value.iter().find(with_service)) else { return };
@@ -228,11 +230,12 @@ fn reachable(spec: &Spec, clusters: &[model::Cluster], strategy: &model::Strateg
     let places = spec.clusters.iter().flat_map(|c| &c.value);
     for (cluster, at) in clusters.iter().zip(places) {
         let carries = [&strategy.from, &strategy.to].contains(&&cluster.name) || strategy.peak(&cluster.name) > 0;
-        // Where something in it could not be read, that may be its access.
+        // If a field of it could not be read, that may be its access.
         if carries && at.sound && cluster.access == ClusterAccess::None {
-            let message = format!("cluster `{}` cannot be reached, and {name} has a `service` in it", cluster.name);
+            let message =
+                format!("the plan gives no access to cluster `{}`, but {name} has a `service` in it", cluster.name);
             note(out, Code::CUT027, at.head, message).help(
-                "add `eks: NAME` or `kubeContext: NAME`; or remove `service`, and only target groups are attached",
+                "add `eks: NAME` or `kubeContext: NAME`; or remove `service`: then only target groups are attached",
             );
         }
     }
@@ -246,11 +249,16 @@ fn state(spec: &Spec, out: &mut Vec<Diagnostic>) -> Option<StatePlace> {
         (Some(eks), _) => ClusterAccess::Eks(eks.value.0.clone()),
         (None, Some(context)) => ClusterAccess::KubeContext(context.value.0.clone()),
         (None, None) => {
-            // Where something in it could not be read, that may be its access.
+            // If a field of it could not be read, that may be its access.
             if at.sound {
                 let noted =
                     note(out, Code::CUT004, at.head, "the cluster of `state` has neither `eks` nor `kubeContext`");
-                noted.help("add `eks: NAME`, or `kubeContext: NAME`; best is a cluster that is neither side").unknown();
+                noted
+                    .help(
+                        "add `eks: NAME`, or `kubeContext: NAME`; best is a cluster that is neither the old nor \
+                    the new one",
+                    )
+                    .unknown();
             }
             return None;
         }
@@ -283,13 +291,13 @@ fn known_code(name: &str, place: Place, out: &mut Vec<Diagnostic>) {
         Some(code) if code.source() == Source::Lint => {
             let message = format!("{name} ({}) is an error of the plan itself and cannot be accepted", code.title());
             note(out, Code::CUT026, place, message)
-                .help("remove the entry; only what `check` and `compare` find can be accepted");
+                .help("remove the entry; only findings of `check` and `compare` can be accepted");
         }
         Some(_) => {}
     }
 }
 
-/// A step's kind, for those who only count.
+/// Whether a step moves shares.
 fn is_shares(kind: &StepKind) -> bool {
     matches!(kind, StepKind::Shares(_))
 }

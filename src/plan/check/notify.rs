@@ -1,4 +1,4 @@
-//! Notifications: where they go, what they tell, and what stands in their texts.
+//! Checks notifications (targets, events, placeholders), and converts them to the model.
 
 use super::{At, Diagnostic, Place, note};
 use crate::base::finding::Code;
@@ -19,8 +19,8 @@ fn notification(at: &At<file::Notification>, out: &mut Vec<Diagnostic>) -> Optio
     let on = match &at.value.on {
         None => Kind::ALL.iter().copied().filter(|k| k.usual()).collect(),
         Some(on) if on.value.is_empty() && on.sound => {
-            return note(out, Code::CUT038, on.head, "a notification of nothing")
-                .help(format!("leave `on` out, or name some of {}", list(Kind::WORDS)))
+            return note(out, Code::CUT038, on.head, "the notification has no event")
+                .help(format!("remove `on`, or list some of {}", list(Kind::WORDS)))
                 .none();
         }
         Some(on) => kinds(&on.value),
@@ -50,7 +50,7 @@ fn destination(at: &file::Notification, out: &mut Vec<Diagnostic>) -> Option<Des
     let exec = at.exec.as_ref()?;
     let command = exec.value.command.as_ref()?;
     if command.value.is_empty() && command.sound {
-        return note(out, Code::CUT038, command.head, "a command of no words")
+        return note(out, Code::CUT038, command.head, "the command is empty")
             .help("write `command: [PROGRAM, ARGUMENT, …]`")
             .none();
     }
@@ -65,13 +65,13 @@ fn secret(at: &file::UrlFrom) -> Option<Secret> {
     }
 }
 
-/// Notes every placeholder that stands for nothing here.
+/// Notes every unknown placeholder.
 pub(super) fn known(text: &str, place: Place, names: &[&str], out: &mut Vec<Diagnostic>) {
     for name in template::names(text).filter(|name| !names.contains(name)) {
-        let noted = note(out, Code::CUT037, place, format!("nothing here is called `{{{{{}}}}}`", clip(name)));
+        let noted = note(out, Code::CUT037, place, format!("there is no placeholder `{{{{{}}}}}` here", clip(name)));
         match closest(name, names.iter().copied()) {
             Some(meant) => noted.help(format!("did you mean `{{{{{meant}}}}}`?")),
-            None => noted.help(format!("what may stand in double braces here: {}", list(names))),
+            None => noted.help(format!("the placeholders here are {}", list(names))),
         };
     }
 }

@@ -1,4 +1,4 @@
-//! Routes: load balancers, listeners, rules, and one target group per cluster.
+//! Checks routes (load balancers, listeners, rules, one target group per cluster), and converts them to the model.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::plan::file::{Alb, Route, Rule};
 use crate::plan::model::{BindingMode, BindingSpec, ListenerRef, RouteEntry, RuleRef, Selector, TargetType};
 use crate::plan::scalar::{ListenerName, Mode, Resource, TargetKind};
 
-/// The target groups of the plan so far: for each, its cluster and where it stands.
+/// The target groups of the plan so far: for each, its cluster and its place in the file.
 #[derive(Default)]
 pub(super) struct Groups(BTreeMap<String, (String, Place)>);
 
@@ -100,7 +100,7 @@ fn rules(list: &[At<Rule>], scope: &Scope, out: &mut Vec<Diagnostic>) -> Vec<Rul
     checked
 }
 
-/// One target group for each cluster, in the clusters' order.
+/// One target group per cluster, in the order of the clusters.
 fn target_groups(
     table: &At<Table<Resource>>,
     scope: &Scope,
@@ -134,11 +134,11 @@ impl Groups {
             self.0.insert(name, (cluster.to_owned(), group.place));
             return;
         };
-        let message = format!("target group `{name}` is already that of cluster `{owner}` on line {}", first.line);
+        let message = format!("target group `{name}` already belongs to cluster `{owner}` on line {}", first.line);
         let help = if owner == cluster {
             "a target group belongs to one route entry: put all its listeners and rules there"
         } else {
-            "a target group belongs to one cluster: two would deregister each other's pods"
+            "use one target group per cluster: two clusters on one target group deregister each other's targets"
         };
         note(out, Code::CUT018, group.place, message).help(help);
     }

@@ -1,4 +1,4 @@
-//! The strategy: from, to, gates and steps.
+//! Checks the strategy (`from`, `to`, gates and steps), and converts it to the model.
 
 use super::{At, Diagnostic, Scope, Unique, hooks, hours, is_shares, note};
 use crate::base::duration;
@@ -61,7 +61,7 @@ fn reaction(reaction: Reaction) -> OnFailure {
 struct Ends {
     from: String,
     to: String,
-    /// Whether both are clusters of the plan and not one.
+    /// Whether both are clusters of the plan, and different ones.
     right: bool,
 }
 
@@ -83,12 +83,12 @@ fn ends(strategy: &Strategy, scope: &Scope, out: &mut Vec<Diagnostic>) -> Option
     Some(Ends { from, to, right })
 }
 
-/// Whether `from` must be whole at the start: not where the plan has only `setShares` steps.
+/// Whether `from` must have a share of 100 at the start. It must not if the plan has only `setShares` steps.
 fn weighted(strategy: &Strategy) -> bool {
     strategy.steps.iter().flat_map(|s| &s.value).any(|s| s.value.set_weight.is_some())
 }
 
-/// `percent` to `to`, the rest to `from`, nothing to the others.
+/// The shares with `percent` for `to`, the rest for `from`, and 0 for the others.
 fn toward(scope: &Scope, Ends { from, to, .. }: &Ends, percent: u32) -> Shares {
     let share = |c: &String| match c {
         c if c == to => percent,
@@ -104,9 +104,11 @@ fn gates(health: &TargetHealth, out: &mut Vec<Diagnostic>) -> Option<TargetHealt
     let timeout = health.timeout.as_ref()?;
     if low.value.0 > high.value.0 && low.sound && high.sound {
         let message =
-            format!("the guard asks for {} % healthy targets, the raise gate for only {} %", low.value.0, high.value.0);
-        note(out, Code::CUT029, low.place, message)
-            .help("a group would fail as soon as it got traffic: guard at most what raise asks for");
+            format!("the guard requires {} % healthy targets, but the raise gate only {} %", low.value.0, high.value.0);
+        note(out, Code::CUT029, low.place, message).help(
+            "a group could pass the raise gate and fail the guard at once: give `guard` at most the \
+                `minHealthyPercent` of `raise`",
+        );
     }
     if let Some(stable) = raise.stable_for.as_ref().filter(|s| s.value.0 >= timeout.value.0 && timeout.sound) {
         let (stable_for, limit) = (duration::show(stable.value.0), duration::show(timeout.value.0));
@@ -154,7 +156,7 @@ fn steps(
         let limit = limit(&step.value, out);
         checked.push(model::Step { number: i + 1, name, kind: kind.unwrap_or(StepKind::Unknown), limit });
     }
-    // A step that could not be read may be the one that moves a share, and none can where `from` or `to` is wrong.
+    // A step that could not be read may be the one that moves a share; and no step can if `from` or `to` is wrong.
     if out.len() == before && ends.is_some() && steps.sound && !checked.iter().any(|s| is_shares(&s.kind)) {
         note(out, Code::CUT022, steps.head, "no step moves a share").help("add a `setWeight: N` or a `setShares: {…}`");
     }
@@ -192,17 +194,17 @@ fn kind(
     bind.as_ref().map(|_| StepKind::Bind)
 }
 
-/// How long an approval is waited for, and what then.
+/// The time limit of an approval, and what happens after it.
 fn limit(step: &Step, out: &mut Vec<Diagnostic>) -> Option<Limit> {
     let Pause { duration, timeout, on_timeout, .. } = &step.pause.as_ref()?.value;
     match (timeout, on_timeout, duration) {
         (Some(timeout), _, Some(_)) => {
-            let message = "a pause with a `duration` waits for nobody, so it has no `timeout`";
+            let message = "a pause with a `duration` needs no approval, so it cannot have a `timeout`";
             note(out, Code::CUT036, timeout.head, message).help("remove one of the two");
             None
         }
         (None, Some(reaction), _) => {
-            let noted = note(out, Code::CUT036, reaction.head, "`onTimeout` without a `timeout` never happens");
+            let noted = note(out, Code::CUT036, reaction.head, "`onTimeout` has no effect without a `timeout`");
             noted.help("add `timeout: 4h`, or remove it");
             None
         }
@@ -217,7 +219,7 @@ fn limit(step: &Step, out: &mut Vec<Diagnostic>) -> Option<Limit> {
     }
 }
 
-/// `setWeight` speaks of two clusters only: the others must be at 0 by then.
+/// `setWeight` divides the traffic between two clusters: notes other clusters that have a share at this step.
 fn alone(
     weight: &At<Percent>,
     scope: &Scope,
@@ -232,11 +234,11 @@ fn alone(
             "`setWeight` divides between `{from}` and `{to}`, but {} still carries traffic here",
             list(&others)
         );
-        note(out, Code::CUT023, weight.head, message).help("say what every cluster gets: `setShares: {…}`");
+        note(out, Code::CUT023, weight.head, message).help("set the share of every cluster: `setShares: {…}`");
     }
 }
 
-/// Every cluster named, in sum 100.
+/// The shares of a `setShares` step: every cluster, with a sum of 100.
 fn shares(table: &At<Table<Percent>>, scope: &Scope, out: &mut Vec<Diagnostic>) -> Option<Shares> {
     let before = out.len();
     let mut read = Shares::new();
@@ -247,14 +249,14 @@ fn shares(table: &At<Table<Percent>>, scope: &Scope, out: &mut Vec<Diagnostic>) 
     let missing: Vec<&String> = scope.clusters.iter().filter(|c| !read.contains_key(*c)).collect();
     let (sum, certain) = (read.values().sum::<u32>(), out.len() == before && scope.complete);
     if sum != 100 && certain {
-        let message = format!("the shares sum to {sum}, not 100");
+        let message = format!("the sum of the shares is {sum}, not 100");
         return note(out, Code::CUT021, table.head, message)
-            .help(format!("name {}, and let the sum be 100", list(&scope.clusters)))
+            .help(format!("give shares with a sum of 100 to {}", list(&scope.clusters)))
             .none();
     }
     if !missing.is_empty() && certain {
         let zeros: Vec<String> = missing.iter().map(|c| format!("{c}: 0")).collect();
-        note(out, Code::CUT021, table.head, format!("{} has no share", list(&missing)))
+        note(out, Code::CUT021, table.head, format!("the step gives no share to {}", list(&missing)))
             .help(format!("name every cluster: add `{}`", zeros.join(", ")));
     }
     let zeros: Shares = missing.into_iter().map(|c| (c.clone(), 0)).collect();

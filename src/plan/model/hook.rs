@@ -1,4 +1,4 @@
-//! Commands and hooks, as the rest of the crate sees them.
+//! Commands and hooks in the checked plan.
 
 use std::time::Duration;
 
@@ -7,21 +7,21 @@ use super::metric::Header;
 /// `strategy.hooks[]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Hook {
-    /// Its name, where it has one.
+    /// Its name, if it has one.
     pub name: Option<String>,
-    /// Before or after it.
+    /// Whether it runs before the event; `false`: after it.
     pub before: bool,
-    /// What it is about.
+    /// The event.
     pub occasion: Occasion,
-    /// What is done.
+    /// The command or the request.
     pub action: Action,
-    /// For one try, in real time.
+    /// Maximum duration of one try, in real time.
     pub timeout: Duration,
-    /// Whether its failure is the run's.
+    /// Whether its failure is a failure of the run.
     pub must: bool,
 }
 
-/// What a hook comes before or after.
+/// The event that a hook runs before or after.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Occasion {
     /// Each `bind`.
@@ -34,16 +34,16 @@ pub enum Occasion {
     Finish,
 }
 
-/// What is done outside.
+/// A command or a request.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Action {
     /// A program with its arguments.
     Exec(Vec<String>),
-    /// A POST.
+    /// A POST request.
     Http {
-        /// Where to.
+        /// The URL.
         url: String,
-        /// With these headers, whose values enter no journal.
+        /// Headers; their values are never journalled.
         headers: Vec<Header>,
     },
 }
@@ -53,8 +53,8 @@ pub enum Action {
 pub struct Exec {
     /// A program with its arguments.
     pub command: Vec<String>,
-    /// What takes it back.
+    /// The command that reverses it.
     pub undo: Option<Vec<String>>,
-    /// For one try of either, in real time.
+    /// Maximum duration of one try of either command, in real time.
     pub timeout: Duration,
 }

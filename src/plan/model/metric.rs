@@ -1,4 +1,4 @@
-//! Metric gates, as the rest of the crate sees them.
+//! Metric gates in the checked plan.
 
 use std::time::Duration;
 
@@ -7,105 +7,106 @@ use std::time::Duration;
 pub struct MetricGate {
     /// Unique within the plan.
     pub name: String,
-    /// Whose gate it is.
+    /// What the gate applies to.
     pub scope: Scope,
     /// Whether it must pass before traffic moves.
     pub raise: bool,
-    /// Whether it puts traffic back when it fails.
+    /// Whether its failure causes a rollback (or `onFailure`).
     pub guard: bool,
-    /// Between two measurements; what compares two sides measures windows of just this length.
+    /// Time between two measurements. A gate that compares clusters measures windows of exactly this length.
     pub interval: Duration,
-    /// Between the settling of the shares and the first measurement.
+    /// Time between the settling of the shares and the first measurement.
     pub initial_delay: Duration,
-    /// How far back a measurement looks.
+    /// The period that a measurement covers.
     pub window: Duration,
-    /// How late the data is complete.
+    /// How late the source's data is complete.
     pub delay: Duration,
-    /// What no data means.
+    /// How a measurement without data counts.
     pub no_data: NoData,
-    /// Requests on the new side before anything is let through.
+    /// Minimum number of requests to the new cluster before a comparison can pass.
     pub min_requests: u64,
-    /// Measurements that may fail while the same shares stand.
+    /// Number of measurements that may fail while the shares do not change.
     pub failure_limit: u32,
-    /// Recorded, and never acted upon.
+    /// Whether its results are only recorded.
     pub dry_run: bool,
-    /// Where the numbers come from.
+    /// The source of the values.
     pub source: Source,
-    /// How they are judged.
+    /// How the values are judged.
     pub judge: Judge,
 }
 
-/// Whose gate it is.
+/// What a metric gate applies to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Scope {
-    /// The plan's: in force from the first to the last step.
+    /// The plan: active from the first to the last step.
     Plan,
-    /// A workload's: as the plan's, over the target groups of that workload.
+    /// A workload: active as the plan's gates, over the target groups of the workload.
     Workload(String),
-    /// A step's, by its number: in force while that step is on, as a guard until other shares come.
+    /// A step, by its number: active during the step; as a guard, until the shares change.
     Step(usize),
 }
 
 /// `noData`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NoData {
-    /// As if the measurement had passed; never enough by itself where sides are compared.
+    /// The measurement passes; not enough by itself when clusters are compared.
     Pass,
-    /// Nothing is raised until there is some.
+    /// Nothing is raised until there is data.
     Hold,
-    /// As if the measurement had failed.
+    /// The measurement fails.
     Fail,
 }
 
-/// How a gate's numbers are judged.
+/// How the values of a gate are judged.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Judge {
-    /// Old against new.
+    /// Compares the error rates of the old and the new cluster.
     ErrorRate(ErrorRate),
-    /// Old against new.
+    /// Compares the latencies of the old and the new cluster.
     Latency(Latency),
-    /// The share that requests show, against the share written.
+    /// Compares the share of the requests with the share as written.
     Share {
         /// In percentage points.
         tolerance: f64,
     },
-    /// A plain threshold.
+    /// A threshold.
     Condition {
         /// The value must not be above.
         at_most: Option<f64>,
         /// The value must not be below.
         at_least: Option<f64>,
     },
-    /// The source itself says whether all is well.
+    /// The source itself reports success or failure.
     State,
 }
 
 /// `errorRate`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ErrorRate {
-    /// How many times the old error rate the new one may be.
+    /// The new error rate may be this many times the old one.
     pub ratio: f64,
-    /// The probability of a false alarm while the same shares stand, 0–1.
+    /// The probability of a false alarm while the shares do not change, 0–1.
     pub alpha: f64,
-    /// The most that the new error rate may be above the old one for more traffic to be let in, 0–1.
+    /// How much higher the new error rate may be for a raise, 0–1.
     pub max_difference: f64,
-    /// Observed time before more traffic is let in.
+    /// Observed time before a raise.
     pub min_bake: Duration,
 }
 
 /// `latency`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Latency {
-    /// How many times the old latency the new one may be.
+    /// The new latency may be this many times the old one.
     pub ratio: f64,
-    /// The probability of a false alarm while the same shares stand, 0–1.
+    /// The probability of a false alarm while the shares do not change, 0–1.
     pub alpha: f64,
 }
 
-/// Where a gate's numbers come from. Texts may hold `{{cluster}}` and the like, which are filled in for each question.
+/// The source of a gate's values. Texts may contain placeholders such as `{{cluster}}`, which are replaced for each
+/// measurement.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Source {
-    /// A Prometheus, or what speaks its HTTP API.
+    /// Prometheus, or another server with its HTTP API.
     Prometheus(Prometheus),
     /// An HTTP probe.
     Http(Http),
@@ -117,7 +118,7 @@ pub enum Source {
     CloudWatch(CloudWatch),
     /// The workload's pods in the new cluster.
     Kubernetes {
-        /// Container restarts within the window, at most.
+        /// Maximum number of container restarts within the window.
         max_restarts: Option<u32>,
     },
 }
@@ -127,21 +128,21 @@ pub enum Source {
 pub struct Prometheus {
     /// `http://…` or `https://…`, up to before `/api/v1`.
     pub address: String,
-    /// For every question.
+    /// Headers of every query.
     pub headers: Vec<Header>,
-    /// For every question, in real time.
+    /// Maximum duration of a query, in real time.
     pub timeout: Duration,
-    /// One value, for a condition.
+    /// A query for one value, for a condition.
     pub query: Option<String>,
-    /// A side's requests in the window.
+    /// A query for the requests to a cluster in the window.
     pub requests: Option<String>,
-    /// A side's failed requests in the window.
+    /// A query for the failed requests to a cluster in the window.
     pub errors: Option<String>,
-    /// A quantile of a side's latency in the window, in seconds.
+    /// A query for a quantile of a cluster's latency in the window, in seconds.
     pub latency: Option<String>,
 }
 
-/// A header of a request; its value never enters a journal or a log.
+/// A header of a request. Its value is never journalled or logged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Header {
     /// Its name.
@@ -150,29 +151,29 @@ pub struct Header {
     pub value: HeaderValue,
 }
 
-/// Where a header's value comes from.
+/// The source of a header's value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HeaderValue {
-    /// From the plan: not a secret.
+    /// The plan: the value is not a secret.
     Plain(String),
-    /// From an environment variable.
+    /// An environment variable.
     Env(String),
-    /// From a file, read anew for every question.
+    /// A file, read again for every request.
     File(String),
 }
 
 /// `http`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Http {
-    /// What is asked.
+    /// The URL to request.
     pub url: String,
-    /// With these headers.
+    /// Headers of the request.
     pub headers: Vec<Header>,
-    /// The only status that is well.
+    /// The only status that counts as success.
     pub status: u16,
-    /// What the body must contain.
+    /// A text that the body must contain.
     pub body: Option<String>,
-    /// How long the answer may take; at the same time the end of waiting for it.
+    /// Maximum time until the answer is complete.
     pub timeout: Duration,
 }
 
@@ -181,14 +182,14 @@ pub struct Http {
 pub struct Exec {
     /// Program and arguments.
     pub command: Vec<String>,
-    /// Killed after this, which counts as unreadable.
+    /// The command is killed after this time, and the gate is unreadable.
     pub timeout: Duration,
 }
 
 /// `cloudWatch`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct CloudWatch {
-    /// A metric of one's own; `None`: those of the plan's target groups.
+    /// A metric of the user; `None`: the metrics of the plan's target groups.
     pub metric: Option<CloudWatchMetric>,
     /// Statistic of the latency, such as `p99`.
     pub latency: String,
@@ -208,7 +209,7 @@ pub struct CloudWatchMetric {
 }
 
 impl Source {
-    /// Its key in the plan.
+    /// The source's key in the plan.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Prometheus(_) => "prometheus",
@@ -222,13 +223,13 @@ impl Source {
 }
 
 impl MetricGate {
-    /// Whether it says anything only while the new cluster carries traffic.
+    /// Whether it is meaningful only while the new cluster carries traffic.
     pub fn of_traffic(&self) -> bool {
         matches!(self.source, Source::Prometheus(_) | Source::CloudWatch(_))
             || matches!(self.judge, Judge::ErrorRate(_) | Judge::Latency(_) | Judge::Share { .. })
     }
 
-    /// Whether it compares the two sides.
+    /// Whether it compares the old and the new cluster.
     pub fn compares(&self) -> bool {
         matches!(self.judge, Judge::ErrorRate(_) | Judge::Latency(_) | Judge::Share { .. })
     }

@@ -1,4 +1,5 @@
-//! The plan as the rest of the crate sees it: checked, defaulted, durations as [`Duration`], shares as percentages by cluster.
+//! The checked plan, as the rest of the crate uses it: with defaults, durations as [`Duration`], shares as percentages
+//! by cluster. Do not add parsing or checks.
 
 pub mod hook;
 pub mod metric;
@@ -12,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::hours::Hours;
 
-/// A cluster's name in the plan. It means nothing outside the plan.
+/// A cluster's name in the plan. It has no meaning outside of the plan.
 pub type ClusterName = String;
 
 /// A plan: linted, or read leniently from a journal ([`Plan::newer`]).
@@ -20,19 +21,20 @@ pub type ClusterName = String;
 pub struct Plan {
     /// `metadata.name`, a DNS-1123 label.
     pub name: String,
-    /// What the text was read from (`-` for standard input), for messages.
+    /// The file that the text was read from (`-` for standard input), for messages.
     pub source: String,
     /// The text itself, frozen into the journal.
     pub text: String,
     /// Lower-case hexadecimal SHA-256 of [`Plan::text`].
     pub hash: String,
-    /// What this build does not know in the text, or cannot compute; empty in a linted plan. Such a run is guarded and rolled back, never raised.
+    /// What this build does not know in the text or cannot compute; empty in a linted plan. A run with such a plan is
+    /// guarded and rolled back, never raised.
     pub newer: Vec<String>,
     /// Twelve digits; credentials of any other account are refused.
     pub account_id: String,
     /// For example `ap-northeast-2`.
     pub region: String,
-    /// Describe calls a second that looking may take, 0.1 to 1000, where the plan says so.
+    /// Describe calls per second for observations, 0.1 to 1000, if the plan sets it.
     pub api_budget: Option<f64>,
     /// In the order of the file, at least two.
     pub clusters: Vec<Cluster>,
@@ -40,25 +42,25 @@ pub struct Plan {
     pub workloads: Vec<Workload>,
     /// How the traffic moves.
     pub strategy: Strategy,
-    /// Findings that this plan lives with.
+    /// Findings that the plan accepts.
     pub accept: Vec<Accept>,
-    /// Whether a marker tag is put on the load balancers (`spec.marker`).
+    /// Whether a marker tag protects the load balancers (`spec.marker`).
     pub marker: Marker,
-    /// Where its runs are kept (`spec.state`).
+    /// Where runs and locks are stored (`spec.state`).
     pub state: StatePlace,
-    /// Who is told what (`spec.notifications`).
+    /// Notification targets (`spec.notifications`).
     pub notifications: Vec<notify::Notification>,
 }
 
-/// `spec.state`: where runs are kept, and the lock with them.
+/// `spec.state`: where runs and locks are stored.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum StatePlace {
-    /// On the machine that runs them.
+    /// On the machine that drives the run.
     #[default]
     Local,
     /// In a namespace of a cluster.
     Kubernetes {
-        /// How the cluster is reached; never [`ClusterAccess::None`].
+        /// Access to the cluster; never [`ClusterAccess::None`].
         access: ClusterAccess,
         /// The namespace, which must exist.
         namespace: String,
@@ -66,7 +68,7 @@ pub enum StatePlace {
 }
 
 impl std::fmt::Display for StatePlace {
-    /// As `--state` takes it.
+    /// In the format of `--state`.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Local | Self::Kubernetes { access: ClusterAccess::None, .. } => f.write_str("local"),
@@ -83,35 +85,35 @@ impl std::fmt::Display for StatePlace {
 pub struct Cluster {
     /// Its name in the plan.
     pub name: ClusterName,
-    /// How to reach its API server.
+    /// Access to its API server.
     pub access: ClusterAccess,
 }
 
-/// How a cluster's API server is reached.
+/// Access to a cluster's API server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ClusterAccess {
     /// An EKS cluster's name: endpoint, CA and bearer token come from AWS.
     Eks(String),
     /// A context of the kubeconfig.
     KubeContext(String),
-    /// Nothing in the plan needs this cluster's API.
+    /// No access: nothing in the plan needs this cluster's API.
     None,
 }
 
-/// `spec.workloads[]`: one Service in each cluster, or no Kubernetes side at all.
+/// `spec.workloads[]`: one Service in each cluster, or no Service.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Workload {
     /// Unique within the plan.
     pub name: String,
-    /// The Service, where the workload has one.
+    /// The Service, if the workload has one.
     pub service: Option<ServiceRef>,
-    /// What is done about its TargetGroupBindings. Meaningless without a service.
+    /// How its TargetGroupBindings are managed; not used without a Service.
     pub binding: BindingSpec,
     /// At least one.
     pub routes: Vec<RouteEntry>,
 }
 
-/// A Service's place, equal in every cluster.
+/// A Service; namespace, name and port are equal in every cluster.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ServiceRef {
     /// Namespace.
@@ -135,7 +137,7 @@ pub enum PortRef {
 /// `binding`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BindingSpec {
-    /// Who makes it.
+    /// Who creates the binding.
     pub mode: BindingMode,
     /// `ip` or `instance`.
     pub target_type: TargetType,
@@ -146,17 +148,17 @@ pub struct BindingSpec {
 /// `binding.mode`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BindingMode {
-    /// `bind` applies it where it does not exist.
+    /// The `bind` step creates missing bindings.
     Create,
-    /// Someone else owns it: read and compared, never made.
+    /// Another tool owns the bindings: they are read and compared, never written.
     Verify,
 }
 
-/// A target group's kind of target.
+/// The target type of a target group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TargetType {
-    /// Pods, by their addresses.
+    /// Pods, by their IP addresses.
     Ip,
     /// Nodes.
     Instance,
@@ -167,28 +169,28 @@ pub enum TargetType {
 pub struct RouteEntry {
     /// The load balancer.
     pub load_balancer: Selector,
-    /// Which listeners; empty: all.
+    /// The listeners; empty: all.
     pub listeners: Vec<ListenerRef>,
     /// One per cluster of the plan, in the plan's order of clusters.
     pub target_groups: Vec<(ClusterName, Selector)>,
-    /// Which rules; `None`: every action in which the plan's starting groups carry weight.
+    /// The rules; `None`: every default action and rule in which the starting clusters' groups carry weight.
     pub rules: Option<Vec<RuleRef>>,
-    /// How many actions that must be.
+    /// The required number of selected routes.
     pub expect: Option<usize>,
 }
 
-/// How a load balancer or target group is named.
+/// Selects a load balancer or target group.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Selector {
     /// By name.
     Name(String),
     /// By ARN.
     Arn(String),
-    /// `tag:KEY=VALUE,…`: all must match, and exactly one resource.
+    /// `tag:KEY=VALUE,…`: all tags must match, and exactly one resource must have them.
     Tags(BTreeMap<String, String>),
 }
 
-/// How a listener is named.
+/// Selects a listener.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ListenerRef {
     /// By port.
@@ -197,7 +199,7 @@ pub enum ListenerRef {
     Arn(String),
 }
 
-/// How a rule is named.
+/// Selects a rule or a default action.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RuleRef {
     /// A listener's default action.
@@ -213,15 +215,15 @@ pub enum RuleRef {
 pub struct Strategy {
     /// The cluster that carries the traffic at the start.
     pub from: ClusterName,
-    /// The cluster that is to carry it.
+    /// The cluster that carries the traffic at the end.
     pub to: ClusterName,
-    /// Between a write that reads back right and believing that it carries traffic.
+    /// Time between a read-back and the assumption that traffic follows the weights.
     pub settle: Duration,
-    /// What a failed guard does.
+    /// What happens when a guard fails.
     pub on_failure: OnFailure,
-    /// What a rollback does to sticky clients.
+    /// How a rollback treats sticky clients.
     pub rollback_stickiness: RollbackStickiness,
-    /// How far apart two looks may be for a bake to count the time between them; `None`: three polls of one process.
+    /// Maximum time between two observations that a bake counts; `None`: three polls of one process.
     pub observe_every: Option<Duration>,
     /// When steps may begin.
     pub hours: Hours,
@@ -229,16 +231,17 @@ pub struct Strategy {
     pub gates: TargetHealthGates,
     /// The metric gates: the plan's, the workloads' and the steps', in the order of the file.
     pub metrics: Vec<metric::MetricGate>,
-    /// Commands and requests before and after what a run does, in the order of the file.
+    /// Hooks, in the order of the file.
     pub hooks: Vec<hook::Hook>,
-    /// The shares that must be live at the start: `from` whole, unless the plan has only `setShares` steps (then `None`: whatever is live).
+    /// The shares that must be live at the start: 100 for `from`; `None` if the plan has only `setShares` steps: any
+    /// shares.
     pub start: Option<Shares>,
-    /// The steps, numbered from 1 by their place.
+    /// The steps, numbered from 1.
     pub steps: Vec<Step>,
 }
 
 impl Strategy {
-    /// The largest share that `cluster` ever has in this plan's steps, in percent.
+    /// The largest share of `cluster` in any step of this plan, in percent.
     pub fn peak(&self, cluster: &str) -> u32 {
         self.steps
             .iter()
@@ -254,16 +257,16 @@ impl Strategy {
 /// `strategy.onFailure`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnFailure {
-    /// Put the traffic back.
+    /// Roll back.
     Rollback,
-    /// Freeze, keep guarding, call a person.
+    /// Freeze, continue to guard, notify.
     Pause,
 }
 
 /// `strategy.rollback.stickiness`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RollbackStickiness {
-    /// Drop the new group from actions with group stickiness, so that cookies stop working.
+    /// Detach the new group from actions with group stickiness, so that its cookies lose their effect.
     Break,
     /// Leave it attached at weight 0.
     Keep,
@@ -272,57 +275,58 @@ pub enum RollbackStickiness {
 /// `strategy.gates.targetHealth`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TargetHealthGates {
-    /// Before traffic moves.
+    /// Checked before a share rises.
     pub raise: RaiseGate,
-    /// While it flows.
+    /// Checked while a group carries traffic.
     pub guard: GuardGate,
-    /// How long a raise gate may take.
+    /// Maximum time that a raise may wait for its gate.
     pub timeout: Duration,
-    /// What happens then.
+    /// What happens after that time.
     pub on_timeout: OnFailure,
 }
 
 /// `raise`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RaiseGate {
-    /// Healthy targets, at least.
+    /// Minimum number of healthy targets.
     pub min_healthy: u32,
-    /// Of the registered targets that are not draining, 0–100.
+    /// Minimum percentage of the registered targets that are not draining, 0–100.
     pub min_healthy_percent: f64,
-    /// Of share × the larger of baseline and today's healthy total; 1.0 is parity.
+    /// Factor on share × the larger of baseline and today's healthy total; with 1.0 the new cluster needs as many
+    /// targets as the old one.
     pub capacity: f64,
-    /// How long it must hold; `None`: three health check intervals of the group.
+    /// For how long the gate must hold; `None`: three health check intervals of the group.
     pub stable_for: Option<Duration>,
 }
 
 /// `guard`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct GuardGate {
-    /// 0–100.
+    /// Minimum percentage of healthy targets, 0–100.
     pub min_healthy_percent: f64,
-    /// How long it may be below.
+    /// For how long the group may be below it.
     pub for_: Duration,
 }
 
 /// One entry of `strategy.steps`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Step {
-    /// From 1.
+    /// Number of the step, from 1.
     pub number: usize,
-    /// Optional and unique.
+    /// Name of the step, unique, if it has one.
     pub name: Option<String>,
     /// What it does.
     pub kind: StepKind,
-    /// How long an approval is waited for; `None`: for ever. Only with [`StepKind::Approval`].
+    /// Time limit of an approval; `None`: unlimited. Only with [`StepKind::Approval`].
     pub limit: Option<Limit>,
 }
 
 /// `pause.timeout` and `pause.onTimeout`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limit {
-    /// From the beginning of the step.
+    /// Time from the beginning of the step.
     pub after: Duration,
-    /// What happens then.
+    /// What happens after that time.
     pub then: OnTimeout,
 }
 
@@ -330,16 +334,16 @@ pub struct Limit {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum OnTimeout {
-    /// Put the traffic back.
+    /// Roll back.
     Rollback,
-    /// Pause the run, and call a person.
+    /// Pause the run, and notify.
     Pause,
-    /// Go on as if it had been approved.
+    /// Continue as if the step had been approved.
     Proceed,
 }
 
 impl OnTimeout {
-    /// The word of the plan file.
+    /// The value in the plan file.
     pub fn word(self) -> &'static str {
         match self {
             Self::Rollback => "rollback",
@@ -352,7 +356,7 @@ impl OnTimeout {
 /// What a step does.
 #[derive(Debug, Clone, PartialEq)]
 pub enum StepKind {
-    /// Attach the groups at weight 0, bind, wait for the raise gate.
+    /// Attach the groups at weight 0, create bindings, wait for the raise gate.
     Bind,
     /// Move to these shares (`setWeight` and `setShares`).
     Shares(Shares),
@@ -360,13 +364,13 @@ pub enum StepKind {
     Bake(Duration),
     /// Run a command, under guard.
     Exec(hook::Exec),
-    /// Something that this build does not know; only in a plan that is newer than it, whose run is never raised.
+    /// A step that this build does not know. Its plan is newer than the build, and the run is never raised.
     Unknown,
-    /// Until approved, under guard; the text says what is to be approved.
+    /// Wait for approval, under guard; the text says what to approve.
     Approval(Option<String>),
 }
 
-/// Percentages of the managed part by cluster: every cluster of the plan is named, and they sum to 100.
+/// Percentages of the managed part by cluster: all clusters of the plan, with a sum of 100.
 pub type Shares = BTreeMap<ClusterName, u32>;
 
 /// `spec.accept[]`.
@@ -374,7 +378,7 @@ pub type Shares = BTreeMap<ClusterName, u32>;
 pub struct Accept {
     /// A finding's code, `CUTnnn`.
     pub code: String,
-    /// Why this plan lives with it.
+    /// Why the plan accepts it.
     pub reason: String,
 }
 
@@ -383,7 +387,7 @@ pub struct Accept {
 pub enum Marker {
     /// A tag on the load balancer (default).
     Tag,
-    /// None: permissions do not allow it.
+    /// No marker: permissions do not allow the tag.
     None,
 }
 

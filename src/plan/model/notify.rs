@@ -1,4 +1,4 @@
-//! Notifications, as the rest of the crate sees them.
+//! Notifications in the checked plan.
 
 use std::time::Duration;
 
@@ -7,46 +7,46 @@ use super::metric::Header;
 /// `spec.notifications[]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Notification {
-    /// Where it goes.
+    /// The target.
     pub to: Destination,
-    /// What is told, in the order of [`Kind::ALL`].
+    /// The events, in the order of [`Kind::ALL`].
     pub on: Vec<Kind>,
-    /// The text, with `{{…}}`; `None`: [`TEXT`].
+    /// The text with placeholders `{{…}}`; `None`: [`TEXT`].
     pub template: Option<String>,
 }
 
-/// The text of a notification where the plan has none.
+/// The text of a notification if the plan has none.
 pub const TEXT: &str = "cutover {{plan}}: {{message}}";
 
-/// What may stand in a template.
+/// The placeholders of a template.
 pub const PLACEHOLDERS: [&str; 9] = ["plan", "run", "event", "message", "time", "step", "steps", "label", "owner"];
 
-/// Where a notification goes.
+/// A notification target.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Destination {
-    /// An incoming webhook of Slack, or of what takes the same JSON.
+    /// An incoming webhook of Slack, or of a service that takes the same JSON.
     Slack {
-        /// Its URL, which is the secret.
+        /// Its URL, which is a secret.
         url: Secret,
     },
-    /// A POST of JSON.
+    /// A POST request with JSON.
     Webhook {
-        /// Where.
+        /// The URL.
         url: Address,
-        /// With these headers.
+        /// Headers of the request.
         headers: Vec<Header>,
     },
-    /// A command, with the JSON as its standard input.
+    /// A command that reads the JSON from standard input.
     Exec {
         /// Program and arguments.
         command: Vec<String>,
-        /// Killed after this.
+        /// The command is killed after this time.
         timeout: Duration,
     },
 }
 
 impl Destination {
-    /// Its key in the plan.
+    /// The target's key in the plan.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Slack { .. } => "slack",
@@ -59,24 +59,24 @@ impl Destination {
 /// A webhook's URL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Address {
-    /// In the plan: not a secret.
+    /// In the plan: it is not a secret.
     Plain(String),
     /// A secret.
     Secret(Secret),
 }
 
-/// Where a secret is. It never enters a journal or a log.
+/// The location of a secret. The secret is never journalled or logged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Secret {
     /// In an environment variable.
     Env(String),
-    /// In a file, read anew each time.
+    /// In a file, read again for each notification.
     File(String),
 }
 
 macro_rules! kinds {
     ($($(#[doc = $doc:literal])+ $kind:ident $word:literal $default:literal;)+) => {
-        /// What a notification may be about.
+        /// The event of a notification.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
         #[serde(rename_all = "camelCase")]
         pub enum Kind { $($(#[doc = $doc])+ $kind,)+ }
@@ -84,15 +84,15 @@ macro_rules! kinds {
         impl Kind {
             /// All of them.
             pub const ALL: &[Self] = &[$(Self::$kind,)+];
-            /// Their words in the plan.
+            /// The events' names in the plan.
             pub const WORDS: &[&str] = &[$($word,)+];
 
-            /// Its word in the plan.
+            /// The event's name in the plan.
             pub fn word(self) -> &'static str {
                 match self { $(Self::$kind => $word,)+ }
             }
 
-            /// Whether it is told where the plan does not say what is.
+            /// Whether it is notified if the plan does not list events.
             pub fn usual(self) -> bool {
                 match self { $(Self::$kind => $default,)+ }
             }
@@ -107,27 +107,27 @@ kinds! {
     StepStarted "stepStarted" false;
     /// A step is done.
     StepDone "stepDone" false;
-    /// A person must approve, or nobody did in time.
+    /// An approval is needed, or was not given in time.
     ApprovalNeeded "approvalNeeded" true;
-    /// Somebody approved a step, or ended a pause early.
+    /// An operator approved a step, or ended a pause early.
     Approved "approved" false;
-    /// Somebody paused the run.
+    /// An operator paused the run.
     Paused "paused" true;
-    /// It goes on after a pause or a freeze.
+    /// The run continues after a pause or a freeze.
     Resumed "resumed" true;
-    /// Nothing is raised any more, for a reason of its own.
+    /// No share rises any more.
     Frozen "frozen" true;
-    /// Somebody else changed a route, or made a rule that the plan does not move.
+    /// Another writer changed a route, or created a rule that the plan does not move.
     Drifted "drifted" true;
     /// A gate failed.
     GateFailed "gateFailed" true;
-    /// The traffic goes back.
+    /// The traffic is being restored.
     RollbackStarted "rollbackStarted" true;
-    /// The run is over.
+    /// The run has ended.
     Finished "finished" true;
-    /// A process left the run unfinished, and not because there is only waiting left.
+    /// A process stopped driving the run before its end, other than to wait.
     Stopped "stopped" true;
-    /// Something else that a person should read.
+    /// Another message for operators.
     Notice "notice" false;
 }
 

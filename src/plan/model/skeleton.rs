@@ -1,4 +1,4 @@
-//! A plan without a text: for a rollback that begins without a plan, and for a run whose text cannot be read.
+//! A plan without a text: for a rollback without a plan, and for a run whose plan text cannot be read.
 
 use std::time::Duration;
 
@@ -8,20 +8,21 @@ use super::{
 };
 use crate::base::hours::Hours;
 
-/// The least that a plan consists of: enough to look at the routes, to guard them and to roll back. All else has the defaults of the plan file.
+/// The minimum of a plan: enough to observe, guard and roll back its routes. Everything else has the defaults of the
+/// plan file.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Skeleton {
     /// The plan's name.
     pub name: String,
-    /// The account of the load balancers; empty where it is unknown.
+    /// The account of the load balancers; empty if unknown.
     pub account_id: String,
-    /// Their region; empty where it is unknown.
+    /// The region of the load balancers; empty if unknown.
     pub region: String,
     /// The clusters.
     pub clusters: Vec<ClusterName>,
     /// The cluster that carries the traffic at the start.
     pub from: ClusterName,
-    /// The cluster that is to carry it.
+    /// The cluster that carries the traffic at the end.
     pub to: ClusterName,
     /// The workloads by name, with their routes.
     pub workloads: Vec<(String, Vec<RouteEntry>)>,
@@ -30,7 +31,7 @@ pub struct Skeleton {
 }
 
 impl Skeleton {
-    /// The plan.
+    /// Builds the plan.
     pub fn plan(self) -> Plan {
         let Self { name, account_id, region, clusters, from, to, workloads, steps } = self;
         Plan {
@@ -99,9 +100,10 @@ mod tests {
 
     #[test]
     fn a_skeleton_has_the_defaults_of_the_plan_file() {
-        let text = "{apiVersion: cutover.dev/v1alpha1, kind: Cutover, metadata: {name: x}, spec: {aws: {accountId: '123456789012', region: eu-west-1}, \
-                    clusters: [{name: a}, {name: b}], strategy: {from: a, to: b, steps: [setShares: {a: 0, b: 100}]}, \
-                    workloads: [{name: w, routes: [{alb: {loadBalancer: lb, targetGroups: {a: ga, b: gb}}}]}]}}";
+        let text = "{apiVersion: cutover.dev/v1alpha1, kind: Cutover, metadata: {name: x}, spec: {aws: {accountId: \
+            '123456789012', region: eu-west-1}, clusters: [{name: a}, {name: b}], strategy: {from: a, to: b, steps: \
+            [setShares: {a: 0, b: 100}]}, workloads: [{name: w, routes: [{alb: {loadBalancer: lb, targetGroups: {a: \
+            ga, b: gb}}}]}]}}";
         let plan = crate::plan::lint("x", text.as_bytes()).unwrap();
         let skeleton = Skeleton {
             name: plan.name.clone(),

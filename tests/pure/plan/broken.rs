@@ -87,21 +87,21 @@ fn hostile_bytes_are_refused_before_they_cost_anything() {
         ("an alias bomb", bomb.as_bytes().to_vec(), 1, "anchor"),
         ("an alias of nothing", b"a: *x\n".to_vec(), 1, "alias"),
         ("a merge key", b"a:\n  <<: {b: 1}\n".to_vec(), 2, "merge"),
-        ("brackets", vec![b'['; 200 * 1024], 1, "not readable"),
-        ("braces", b"{a: ".repeat(50 * 1024), 1, "not readable"),
-        ("nested lists", b"- ".repeat(100 * 1024), 1, "not readable"),
+        ("brackets", vec![b'['; 200 * 1024], 1, "cannot be parsed"),
+        ("braces", b"{a: ".repeat(50 * 1024), 1, "cannot be parsed"),
+        ("nested lists", b"- ".repeat(100 * 1024), 1, "cannot be parsed"),
         (
             "nested mappings",
             (0..400).map(|i| format!("{}a:\n", " ".repeat(i))).collect::<Vec<_>>().concat().into_bytes(),
             33,
-            "not readable",
+            "cannot be parsed",
         ),
-        ("many values", format!("[{}]", "1,".repeat(100_000)).into_bytes(), 1, "not readable"),
+        ("many values", format!("[{}]", "1,".repeat(100_000)).into_bytes(), 1, "cannot be parsed"),
         (
             "many keys",
             (0..15_000).map(|i| format!("k{i}: 1\n")).collect::<Vec<_>>().concat().into_bytes(),
             10_000,
-            "not readable",
+            "cannot be parsed",
         ),
         ("one long key", [vec![b'k'; 200 * 1024], b": 1\n".to_vec()].concat(), 1, ""),
         ("one long value", [b"apiVersion: ".to_vec(), vec![b'v'; 200 * 1024]].concat(), 1, ""),
@@ -143,7 +143,7 @@ fn of_very_many_errors_the_first_are_told() {
     well_formed("many", &found);
     // Nine thousand unknown fields, and four that are missing.
     assert_eq!((found.errors.len(), found.more), (100, 8_904));
-    assert!(render(&found, false).ends_with("many: 9004 errors; nothing was touched\n"));
+    assert!(render(&found, false).ends_with("many: 9004 errors; nothing was changed\n"));
     // All on one line, which is the worst place for looking things up.
     let line = format!("{{{}}}", (0..9_000).map(|i| format!("k{i}: 1, ")).collect::<Vec<_>>().concat());
     well_formed("one line", &errors("one line", line.as_bytes()));

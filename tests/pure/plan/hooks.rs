@@ -48,12 +48,12 @@ fn every_wrong_one_is_named_with_its_place_and_what_would_be_right() {
     said("{before: bind}", STEP, "CUT039", "`exec` and `http`");
     said("{before: bind, exec: {command: [x]}, http: {url: \"https://x\"}}", STEP, "CUT039", "not both");
     said("{before: tomorrow, exec: {command: [x]}}", STEP, "CUT039", "shift");
-    said("{before: bind, exec: {command: []}}", STEP, "CUT039", "at least a program");
+    said("{before: bind, exec: {command: []}}", STEP, "CUT039", "the command is empty");
     for late in ["after: shift", "before: rollback", "after: rollback"] {
         said(&format!("{{{late}, onFailure: fail, exec: {{command: [x]}}}}"), STEP, "CUT039", "ignore");
     }
     said("", "{exec: {undo: [x]}}", "CUT004", "command");
-    said("", "{exec: {command: [x], undo: []}}", "CUT039", "at least a program");
+    said("", "{exec: {command: [x], undo: []}}", "CUT039", "the command is empty");
     said("", "{exec: {command: [x]}, setWeight: 5}", "CUT020", "exec");
     said("", "{exec: {command: [x], timeout: 5}}", "CUT014", "");
 }

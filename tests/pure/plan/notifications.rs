@@ -38,14 +38,14 @@ fn every_wrong_notification_is_named_with_its_place_and_what_would_be_right() {
     let said = |notification: &str, code: &str, words: &str| assert_said(with(notification), code, words, 9);
     let slack = "slack: {urlFrom: {env: S}}";
     said("{on: [finished]}", "CUT038", "exactly one of");
-    said("{slack: {urlFrom: {env: S}}, exec: {command: [x]}}", "CUT038", "at once");
+    said("{slack: {urlFrom: {env: S}}, exec: {command: [x]}}", "CUT038", "together");
     said("{slack: {url: \"https://hooks.example.com/T0\"}}", "CUT003", "urlFrom");
-    said("{slack: {urlFrom: {env: S, file: F}}}", "CUT038", "at once");
-    said("{slack: {urlFrom: {}}}", "CUT038", "says nothing");
+    said("{slack: {urlFrom: {env: S, file: F}}}", "CUT038", "together");
+    said("{slack: {urlFrom: {}}}", "CUT038", "is incomplete");
     said("{webhook: {headers: []}}", "CUT038", "exactly one of `url` and `urlFrom`");
     said("{webhook: {url: \"https://me:secret@x\"}}", "CUT032", "fromEnv");
     said("{exec: {command: []}}", "CUT038", "command: [PROGRAM");
-    said(&format!("{{{slack}, on: []}}"), "CUT038", "a notification of nothing");
+    said(&format!("{{{slack}, on: []}}"), "CUT038", "the notification has no event");
     said(&format!("{{{slack}, on: [finish]}}"), "CUT005", "did you mean `finished`");
     said(&format!("{{{slack}, template: \"{{{{mesage}}}}\"}}"), "CUT037", "did you mean `{{message}}`");
     said(&format!("{{{slack}, template: \"{{{{password}}}}\"}}"), "CUT037", "`owner`");

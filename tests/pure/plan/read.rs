@@ -82,7 +82,7 @@ fn what_this_build_does_not_know_is_listed_and_the_rest_is_read() {
         ("steps: [{pause: {duration: 10m, jitter: 1m}}, {setWeight: 100}]", "`pause` has no field `jitter`"),
         ("steps: [hop, {setWeight: 100}]", "this must be a mapping"),
         ("steps: [{setWeight: {percent: 5}}, {setWeight: 100}]", "`setWeight` must be"),
-        ("steps: [{setShares: {a: 50, b: 40}}, {setWeight: 100}]", "the shares sum to 90"),
+        ("steps: [{setShares: {a: 50, b: 40}}, {setWeight: 100}]", "the sum of the shares is 90"),
         ("gates: {targetHealth: {guard: {for: {seconds: 3}}}}, steps: [{setWeight: 100}]", "`for` must be"),
     ];
     for (strategy, said) in cases {

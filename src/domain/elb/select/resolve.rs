@@ -119,7 +119,9 @@ pub fn unreadable(subject: &str, what: &str, why: &Unreadable) -> Finding {
                 "log in again (`aws sso login`, or renew the credentials of AWS_PROFILE), \
                 then repeat the command"
             }
-            Unreadable::Denied(_) => "grant the Describe permissions that `cutover permissions PLAN` prints",
+            Unreadable::Denied(_) => {
+                "grant the missing Describe permission (examples/iam-policy.json lists all of them)"
+            }
             Unreadable::Throttled => {
                 "other callers in the account use up the API's rate limit; repeat the command in \
                 a minute"
