@@ -59,7 +59,7 @@ fn a_shortfall_names_the_numbers() {
         Raise::Short("has 0 of the 1 healthy targets that 1 % needs".into())
     );
     // 18 of 20 healthy is 90 %; `initial` is not healthy, `draining` does not count at all.
-    let percent = Raise::Short("has 18 of 20 targets healthy, (90 %); 95 % are needed".into());
+    let percent = Raise::Short("has 18 of 20 targets healthy (90 %); 95 % are needed".into());
     assert_eq!(short(counts(18, 2), &needs(10, 20)), percent);
     assert_eq!(short(Counts { initial: 2, ..counts(18, 0) }, &needs(10, 20)), percent);
     assert_eq!(short(Counts { unused: 2, ..counts(18, 0) }, &needs(10, 20)), percent);
@@ -102,7 +102,7 @@ fn the_guard_fails_at_once_without_a_healthy_target_and_else_after_a_while() {
     assert_eq!(guarded(&[(0, counts(0, 3))], 5, 10, 0), Guard::Failed("has no healthy target (3 unhealthy)".into()));
     assert_eq!(guarded(&[(0, Counts::default())], 5, 10, 0), Guard::Failed("has no healthy target".into()));
     assert_eq!(guarded(&[], 5, 10, 0), Guard::Unknown);
-    let why = "has 6 of 10 targets healthy, (60 %); at least 70 % are needed";
+    let why = "has 6 of 10 targets healthy (60 %); at least 70 % are needed";
     let weak = counts(6, 4);
     assert_eq!(guarded(&[(0, weak)], 5, 10, 100), Guard::Failing(at(0), why.into()), "one sample is no time");
     assert_eq!(guarded(&[(0, weak), (89, weak)], 5, 10, 89), Guard::Failing(at(0), why.into()));
