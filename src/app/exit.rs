@@ -56,18 +56,14 @@ impl Exit {
     /// The meaning of the code, in one line.
     pub fn meaning(self) -> &'static str {
         match self {
-            Self::Done => "what was asked is done, and was read back",
+            Self::Done => "the command did what was asked; writes were read back",
             Self::Internal => "internal error; nothing was written",
             Self::Usage => "the command line or the plan is wrong; nothing was touched",
             Self::Refused => "preflight refused; nothing was touched",
-            Self::RolledBack => {
-                "a gate failed, or the run was aborted; traffic is back where it started, and was read back"
-            }
-            Self::Stuck => {
-                "traffic is NOT where it should be: a person is needed, and the message says exactly what is where"
-            }
-            Self::Locked => "someone else holds the lock",
-            Self::Drift => "drift: someone else changed a route; nothing more was raised",
+            Self::RolledBack => "gate failed or run aborted; traffic is restored and was read back",
+            Self::Stuck => "traffic is NOT where it should be: a person must act; see the message",
+            Self::Locked => "someone else owns the lock",
+            Self::Drift => "drift: someone else changed a route; no more shares are raised",
             Self::Waiting => "waiting: an approval, a window, a bake, a pause",
             Self::Interrupted => "interrupted; the run is paused and can be resumed",
         }

@@ -73,7 +73,7 @@ impl Names {
         let managed = self.routes.get(route).map_or(&[][..], |r| &r.managed);
         match shares::read(split, managed) {
             Some(read) => shares(&read),
-            None => "nothing to the plan's groups".into(),
+            None => "no traffic to the plan's groups".into(),
         }
     }
 

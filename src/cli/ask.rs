@@ -1,4 +1,4 @@
-//! What a verb shows and asks before it writes.
+//! Shows what a command will do, and asks before it writes.
 
 use super::args::Global;
 use super::{render, term};
@@ -7,10 +7,10 @@ use crate::app::exit::{Exit, Failure};
 use crate::app::prepare::Prepared;
 use crate::engine::Ports;
 
-/// Asks, unless `yes`.
+/// Asks the question, unless `yes`.
 ///
 /// # Errors
-/// Declined, or there is no terminal to ask on (exit 2).
+/// The operator declines, or there is no terminal (exit 2).
 pub fn confirm(yes: bool, question: &str, declined: &str) -> Result<(), Failure> {
     if yes || term::confirm(question).map_err(|e| Failure::new(Exit::Usage, e))? {
         return Ok(());
@@ -18,12 +18,15 @@ pub fn confirm(yes: bool, question: &str, declined: &str) -> Result<(), Failure>
     Err(Failure::new(Exit::Usage, declined))
 }
 
-/// Shows what a new run would do; refuses where the preflight or another run does, or a person who is asked.
+/// Shows what a new run would do, and asks.
+///
+/// # Errors
+/// The preflight or another run refuses, or the operator declines.
 pub async fn may_begin(global: &Global, ports: &Ports, prepared: &Prepared, yes: bool) -> Result<(), Failure> {
     unmarked(ports, prepared).await?;
     term::complain(&render::check::text(&prepared.report, &term::style_err(global.color)));
     if let Some(refusal) = prepared.refusal() {
         return Err(refusal);
     }
-    confirm(yes, "Begin?", "not begun; nothing was touched")
+    confirm(yes, "Start the run?", "not started; nothing was touched")
 }

@@ -1,4 +1,4 @@
-//! The command line as a [`Surface`]: standard output as JSON, or a person at a terminal or in a log.
+//! The command line as a [`Surface`]: JSON on standard output, or text for a terminal or a log.
 
 use std::time::{Duration, Instant};
 
@@ -33,13 +33,13 @@ impl Surface for Global {
     }
 
     fn ended(&self, ending: &Ending) {
-        // A terminal has seen its record as a line.
+        // On a terminal the record was already shown as a line.
         if self.output == Output::Text && term::stdout() {
             return;
         }
         match ending {
             Ending::Finished { remarks, left, .. } => {
-                let left = left.iter().map(|route| format!("NOT back: {route}"));
+                let left = left.iter().map(|route| format!("NOT restored: {route}"));
                 for line in remarks.iter().cloned().chain(left) {
                     term::complain(&line);
                 }
@@ -70,7 +70,8 @@ impl Surface for Global {
     }
 }
 
-/// Follows a run as `--output` and the terminal say. `reachable`: verbs typed elsewhere reach the run, unlike a rehearsal.
+/// The audience for `--output` and the terminal. `reachable`: commands from other terminals reach the run, which is not
+/// so for a rehearsal.
 pub fn audience<'a>(global: &Global, plan: &'a Plan, reachable: bool) -> Box<dyn Audience + 'a> {
     match global.output {
         Output::Json => Box::new(Json),
@@ -78,7 +79,7 @@ pub fn audience<'a>(global: &Global, plan: &'a Plan, reachable: bool) -> Box<dyn
     }
 }
 
-/// One JSON object a line.
+/// Prints one JSON object a line.
 struct Json;
 
 impl Audience for Json {
@@ -89,13 +90,13 @@ impl Audience for Json {
     fn turn(&mut self, _: &State, _: &Watch, _: &[Wait], _: Timestamp) {}
 }
 
-/// A line for each event, and on a terminal the picture below.
+/// Prints a line for each event, with the dashboard below on a terminal.
 struct Person<'a> {
     plan: &'a Plan,
     lines: Lines,
     picture: Option<Picture>,
     reachable: bool,
-    /// What was told last: when, and the waits. `None`: something has happened since.
+    /// The last update of the dashboard: its time and its waits. `None`: an event has happened since.
     told: Option<(Instant, Vec<Wait>)>,
 }
 
@@ -118,7 +119,7 @@ impl Audience for Person<'_> {
 
     fn turn(&mut self, state: &State, watch: &Watch, waits: &[Wait], now: Timestamp) {
         let Some(picture) = &self.picture else { return };
-        // A lab's clock may turn hundreds of times a second, and each picture is some work.
+        // A lab's loop may turn hundreds of times a second, and each dashboard takes some work.
         if self.told.as_ref().is_some_and(|(at, told)| at.elapsed() < Duration::from_millis(100) && told == waits) {
             return;
         }

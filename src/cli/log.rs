@@ -1,4 +1,4 @@
-//! The log, on standard error, above the bars.
+//! The log on standard error, above the dashboard.
 
 use std::io::{self, Write};
 
@@ -7,8 +7,8 @@ use tracing_subscriber::EnvFilter;
 use super::args::LogLevel;
 use super::term;
 
-/// Starts logging, once a process. Only this crate's own words follow `level`: below warnings the libraries would print requests, and with
-/// them credentials.
+/// Starts logging, once a process. `level` applies only to this crate: libraries log errors only, because their more
+/// detailed levels print requests with credentials.
 pub fn start(level: LogLevel, ansi: bool) {
     let name = match level {
         LogLevel::Off => return,
@@ -28,7 +28,7 @@ pub fn start(level: LogLevel, ansi: bool) {
         .try_init();
 }
 
-/// Standard error, with the bars out of the way.
+/// Standard error; the dashboard is suspended while it writes.
 struct Above;
 
 impl Write for Above {

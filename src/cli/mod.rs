@@ -1,4 +1,5 @@
-//! The command line: one small file a verb; rendering is pure.
+//! The command line: one small file for each command; rendering is pure. Code that another surface would need belongs
+//! to `app`.
 
 pub mod args;
 pub mod ask;
@@ -19,12 +20,12 @@ use tokio::runtime::Runtime;
 
 use crate::app::exit::{Exit, Failure};
 
-/// Reads the command line, does what it says, and tells standard error what went wrong.
+/// Parses the command line, runs the command, and prints a failure on standard error.
 pub fn run(argv: impl IntoIterator<Item = OsString>) -> Exit {
     let args = match Cutover::read(argv) {
         Ok(args) => args,
         Err(error) => {
-            // Help and version come this way too; a closed pipe is nobody's failure.
+            // Help and version are errors here, too. A closed pipe is not a failure.
             let _ = error.print();
             return if error.use_stderr() { Exit::Usage } else { Exit::Done };
         }
@@ -61,7 +62,7 @@ fn block_on(
 ) -> Result<Exit, Failure> {
     let runtime = runtime.map_err(|e| Failure::new(Exit::Internal, e))?;
     let result = runtime.block_on(verb);
-    // A blocked read of standard input, or of a name, must not hold up the end.
+    // A blocked read of standard input, or a blocked name resolution, must not delay the exit.
     runtime.shutdown_background();
     result
 }

@@ -1,5 +1,5 @@
-//! The dashboard of a run, kept up to date by a thread of its own: the run tells what is new as often as it likes, and between two looks the
-//! remaining times still count down.
+//! Draws the dashboard of a run in a separate thread: the run can update it at any time, and between two observations
+//! the remaining times still count down. Its content is in [`super::render::dashboard`].
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -11,12 +11,12 @@ use super::term;
 use crate::app::view::View;
 use crate::base::time::later;
 
-/// Nobody reads faster than this.
+/// The shortest time between two drawings.
 const FASTEST: Duration = Duration::from_millis(100);
-/// How often the clock on the screen moves when nothing else does.
+/// The longest time between two drawings: the remaining times count down.
 const SLOWEST: Duration = Duration::from_secs(1);
 
-/// A dashboard on the terminal of this process; dropping it leaves nothing on the screen.
+/// The dashboard on the terminal of this process. It is removed from the screen on drop.
 pub struct Picture {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
@@ -42,7 +42,7 @@ impl Shared {
 }
 
 impl Picture {
-    /// Begins with nothing to show.
+    /// Starts the thread; nothing is shown yet.
     pub fn new(style: Style) -> Self {
         let shared = Arc::new(Shared::default());
         let theirs = Arc::clone(&shared);
@@ -50,7 +50,7 @@ impl Picture {
         Self { shared, thread: Some(thread) }
     }
 
-    /// Shows this, soon.
+    /// Shows this view at the next drawing.
     pub fn show(&self, view: View) {
         let mut latest = self.shared.lock();
         latest.view = Some((view, Instant::now()));
@@ -70,7 +70,7 @@ impl Drop for Picture {
 fn draw(shared: &Shared, style: &Style) {
     let mut dashboard = Dashboard::new(term::bars().clone());
     while let Some((mut view, at)) = next(shared) {
-        // Between two looks the clock goes on.
+        // The time since the last observation.
         view.now = later(view.now, at.elapsed());
         term::picture(true);
         dashboard.show(&screen(&view, term::width(), style));
@@ -80,7 +80,7 @@ fn draw(shared: &Shared, style: &Style) {
     term::picture(false);
 }
 
-/// What is to be drawn next, and since when it is true; `None`: nothing any more.
+/// Waits for the next view to draw, and the time it was made; `None` at the end.
 fn next(shared: &Shared) -> Option<(View, Instant)> {
     loop {
         let mut latest = wait(shared, shared.lock(), SLOWEST, |latest| !latest.over && !latest.fresh);

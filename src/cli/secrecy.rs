@@ -1,9 +1,10 @@
-//! What a process leaves behind when it dies: no core dump, and no panic message that could hold a credential.
+//! Keeps credentials out of what a crashed process leaves behind: no core dump, and no panic message that may contain
+//! one.
 
 use std::any::Any;
 use std::panic::{self, PanicHookInfo};
 
-/// To be called once, before any credential is read. What the system does not allow is let be.
+/// Must be called once, before any credential is read. Best effort: unsupported calls are ignored.
 pub fn keep() {
     no_core_dump();
     panic::set_hook(Box::new(|info: &PanicHookInfo<'_>| {
@@ -12,8 +13,8 @@ pub fn keep() {
     }));
 }
 
-/// No core file for this process or what it starts, and on Linux none for a collector that takes them through a pipe either; nor does another
-/// process of this user get at its memory.
+/// Disables core dumps of this process and its children; on Linux also those that a collector reads through a pipe, and
+/// access of other processes of this user to its memory.
 fn no_core_dump() {
     use rustix::process::{Resource, Rlimit, setrlimit};
     let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
@@ -21,12 +22,13 @@ fn no_core_dump() {
     let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
 }
 
-/// A fixed text is repeated. One that was put together may hold what an error quoted, and is not.
+/// The panic message. A constant text is repeated; a formatted text is left out, because it may quote a credential.
 fn message(place: &str, payload: &(dyn Any + Send)) -> String {
     let text = payload.downcast_ref::<&'static str>().copied();
     let why = text.unwrap_or("(the message is left out: it may hold a credential)");
     format!(
-        "internal error at {place}: {why}\nThe journal is intact. What is live: cutover status. Go on: cutover resume. Go back: cutover rollback."
+        "internal error at {place}: {why}\n\
+         The journal is intact. Show the run: cutover status. Continue: cutover resume. Roll back: cutover rollback."
     )
 }
 

@@ -1,10 +1,10 @@
-//! The signals that ask a process to end: `^C`, a polite end from whoever started it, and a terminal that was closed.
+//! The signals that ask a process to stop: SIGINT (`^C`), SIGTERM, and SIGHUP (a closed terminal).
 
 use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Listens from when it was made.
+/// A listener for these signals.
 pub struct Signals {
     interrupt: Signal,
     terminate: Signal,
@@ -12,17 +12,17 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Begins to listen; from now on these signals do not end the process by themselves.
+    /// Starts to listen. From now on these signals do not end the process by themselves.
     ///
     /// # Errors
-    /// The system refuses.
+    /// The operating system refuses.
     pub fn listen() -> io::Result<Self> {
         let [interrupt, terminate, hangup] =
             [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()].map(signal);
         Ok(Self { interrupt: interrupt?, terminate: terminate?, hangup: hangup? })
     }
 
-    /// The next one of them.
+    /// Waits for the next signal.
     pub async fn next(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => super::term::unecho(),

@@ -1,4 +1,5 @@
-//! The terminal, as far as the process has one: what it can show, asking a person, printing without dying of a closed pipe.
+//! The terminal of this process, if there is one: its capabilities, questions, and printing that tolerates a closed
+//! pipe.
 
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::sync::OnceLock;
@@ -9,27 +10,27 @@ use jiff::tz::TimeZone;
 
 use super::render::style::{Color, Style};
 
-/// Nobody can be asked.
+/// There is no terminal for a question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("this asks before it writes, and there is no terminal to ask on: add --yes")]
+#[error("this command asks before it writes, but there is no terminal: add --yes")]
 pub struct NoTerminal;
 
-/// Whether a person reads standard output as it comes.
+/// Whether standard output is a terminal.
 pub fn stdout() -> bool {
     io::stdout().is_terminal()
 }
 
-/// Whether a person reads standard error as it comes: where progress and questions go.
+/// Whether standard error is a terminal; progress and questions are written there.
 pub fn stderr() -> bool {
     io::stderr().is_terminal()
 }
 
-/// How to write on standard output, by `--color`, `NO_COLOR` and `TERM`; times are in the machine's zone.
+/// The style of standard output, by `--color`, `NO_COLOR` and `TERM`; times are in the machine's zone.
 pub fn style(color: Color) -> Style {
     style_for(color, stdout())
 }
 
-/// The same for standard error.
+/// The style of standard error, by `--color`, `NO_COLOR` and `TERM`; times are in the machine's zone.
 pub fn style_err(color: Color) -> Style {
     style_for(color, stderr())
 }
@@ -40,47 +41,47 @@ fn style_for(color: Color, terminal: bool) -> Style {
     Style { zone: TimeZone::system(), ..Style::of(color, terminal, no_color.is_some(), term.as_deref()) }
 }
 
-/// Columns of the terminal on standard error; 100 where there is none.
+/// Columns of the terminal on standard error; 100 without a terminal.
 pub fn width() -> usize {
     console::Term::stderr().size_checked().map_or(100, |(_, columns)| usize::from(columns).max(40))
 }
 
-/// The bars of this process, drawn on standard error and hidden where that is no terminal.
+/// The progress bars of this process, drawn on standard error; hidden if that is not a terminal.
 pub fn bars() -> &'static MultiProgress {
     static BARS: OnceLock<MultiProgress> = OnceLock::new();
     BARS.get_or_init(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr()))
 }
 
-/// Whether a picture that changes can be shown: both streams are the same person's terminal, and it can move its cursor.
+/// Whether a dashboard can be shown: both streams are terminals, and the terminal can move its cursor.
 pub fn pictures() -> bool {
     stdout() && stderr() && std::env::var("TERM").is_ok_and(|term| !term.is_empty() && term != "dumb")
 }
 
-/// Whether such a picture is on the screen now, its last line filled to the edge.
+/// Whether the dashboard is on the screen now, its last line filled to the edge.
 static PICTURE: AtomicBool = AtomicBool::new(false);
 
-/// Says whether a picture is on the screen.
+/// Records whether the dashboard is on the screen.
 pub fn picture(shown: bool) {
     PICTURE.store(shown, Ordering::Relaxed);
 }
 
-/// Takes back the `^C` that the terminal itself has written behind the picture, on a line of its own: the picture would be a line lower than
-/// it is thought to be, and leave its first one behind.
+/// Erases the `^C` that the terminal writes on a new line below the dashboard: otherwise the dashboard would be one
+/// line lower than expected, and its first line would stay on the screen.
 pub fn unecho() {
     if PICTURE.load(Ordering::Relaxed) && io::stdin().is_terminal() {
         let _ = write!(io::stderr().lock(), "\r\x1b[2K\x1b[1A");
     }
 }
 
-/// Prints a text and a newline on standard output, above the bars if there are any. A reader that went away is no failure.
+/// Prints a text and a newline on standard output, above the dashboard. A closed pipe is not a failure.
 ///
 /// # Errors
-/// Where standard output cannot be written for another reason (a full disk).
+/// Standard output cannot be written for another reason, such as a full disk.
 pub fn print(text: &str) -> io::Result<()> {
     bars().suspend(|| tolerate(writeln!(io::stdout().lock(), "{text}")))
 }
 
-/// Prints a text and a newline on standard error, above the bars. There is nobody left to tell where that fails.
+/// Prints a text and a newline on standard error, above the dashboard. Failures are ignored.
 pub fn complain(text: &str) {
     let _ = bars().suspend(|| writeln!(io::stderr().lock(), "{text}"));
 }
@@ -92,10 +93,11 @@ fn tolerate(written: io::Result<()>) -> io::Result<()> {
     }
 }
 
-/// Asks on standard error and reads standard input, which must both be terminals; only `y` or `yes` is a yes.
+/// Asks on standard error and reads the answer from standard input; both must be terminals. Only `y` or `yes` means
+/// yes.
 ///
 /// # Errors
-/// [`NoTerminal`]; then nothing was asked.
+/// [`NoTerminal`]; then the question was not asked.
 pub fn confirm(question: &str) -> Result<bool, NoTerminal> {
     if !(io::stdin().is_terminal() && stderr()) {
         return Err(NoTerminal);

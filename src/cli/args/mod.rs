@@ -1,4 +1,5 @@
-//! Options of every verb, options that several have, and how values on the command line are read.
+//! The options of every command, options that several commands share, and the parsers of option values. What a command
+//! does is in [`super::verbs`].
 
 mod options;
 pub mod value;
@@ -15,11 +16,11 @@ use crate::app::place::Given;
 use crate::cli::render::style::Color;
 use crate::plan::model::StatePlace;
 
-/// Options that every verb has.
+/// Options of every command.
 #[derive(Debug, Clone, PartialEq, Args)]
 #[command(next_help_heading = "Everywhere")]
 pub struct Global {
-    /// Print for people, or JSON for programs
+    /// Text for people, or JSON for programs
     #[arg(
         long,
         short,
@@ -30,7 +31,7 @@ pub struct Global {
         value_name = "text|json"
     )]
     pub output: Output,
-    /// Colour
+    /// Colors
     #[arg(
         long,
         global = true,
@@ -40,22 +41,29 @@ pub struct Global {
         value_name = "auto|always|never"
     )]
     pub color: Color,
-    /// What to log on stderr: off, error, warn, info, debug, trace
+    /// Log on stderr: off, error, warn, info, debug, trace
     #[arg(long, global = true, value_enum, default_value_t, hide_possible_values = true, value_name = "LEVEL")]
     pub log_level: LogLevel,
-    /// Where runs are kept [default: $XDG_STATE_HOME/cutover]
+    /// Directory of the runs [default: $XDG_STATE_HOME/cutover]
     #[arg(long, global = true, value_name = "DIR", env = "CUTOVER_STATE_DIR", hide_env = true)]
     pub state_dir: Option<PathBuf>,
-    /// In a cluster instead, if no plan says so: kubernetes:CONTEXT/NAMESPACE, eks:NAME/NAMESPACE, or local
-    #[arg(long, global = true, value_name = "PLACE", value_parser = value::state, env = "CUTOVER_STATE", hide_env = true)]
+    /// Store of the runs if the plan names none: kubernetes:CONTEXT/NAMESPACE, eks:NAME/NAMESPACE, or local
+    #[arg(
+        long,
+        global = true,
+        value_name = "PLACE",
+        value_parser = value::state,
+        env = "CUTOVER_STATE",
+        hide_env = true
+    )]
     pub state: Option<StatePlace>,
-    /// What the verb says of metrics, for whoever drives a run.
+    /// The command's options for metrics.
     #[arg(skip)]
     pub outlets: Outlets,
 }
 
 impl Global {
-    /// Where runs are kept, as far as the command line says.
+    /// The store of the runs that the command line names.
     pub fn kept(&self) -> Given {
         Given { dir: self.state_dir.clone(), state: self.state.clone() }
     }
@@ -64,10 +72,10 @@ impl Global {
 /// `--output`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum Output {
-    /// For people.
+    /// Text for people.
     #[default]
     Text,
-    /// One JSON object a line on stdout, nothing else there.
+    /// One JSON object a line on stdout, and nothing else.
     Json,
     /// For a pull request or a ticket; only `check` and `report`.
     #[value(hide = true)]
@@ -77,16 +85,16 @@ pub enum Output {
 /// `--log-level`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum LogLevel {
-    /// Nothing.
+    /// No messages.
     Off,
     /// Errors.
     Error,
-    /// And warnings.
+    /// Also warnings.
     #[default]
     Warn,
-    /// And what happens.
+    /// Also what happens.
     Info,
-    /// And how.
+    /// Also details.
     Debug,
     /// Everything.
     Trace,

@@ -1,4 +1,4 @@
-//! Values on the command line: steps, shares, services, speeds.
+//! Parsers of option values: steps, shares, services, speeds. An error says how to write the value.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -9,17 +9,17 @@ use crate::app::exit::{Exit, Failure};
 use crate::base::duration;
 use crate::plan::model::{ClusterAccess, Plan, PortRef, ServiceRef, Shares, StatePlace, Step};
 
-/// A step, by its number (from 1) or its name.
+/// A step, by its number (counted from 1) or its name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StepRef {
-    /// From 1.
+    /// Counted from 1.
     Number(usize),
-    /// As `name:` in the plan.
+    /// The step's `name:` in the plan.
     Name(String),
 }
 
 impl StepRef {
-    /// The step's number, if the plan has such a step. A name that looks like a number is found too.
+    /// The step's number, if the plan has that step. A name that looks like a number is found, too.
     pub fn find(&self, steps: &[Step]) -> Option<usize> {
         let by_name = |name: &str| steps.iter().find(|s| s.name.as_deref() == Some(name)).map(|s| s.number);
         match self {
@@ -31,10 +31,10 @@ impl StepRef {
     }
 }
 
-/// The number of a step that the command line names.
+/// The number of the step that the command line names.
 ///
 /// # Errors
-/// The plan has no such step (exit 2).
+/// The plan does not have that step (exit 2).
 pub fn number(plan: &Plan, reference: Option<&StepRef>) -> Result<Option<usize>, Failure> {
     let Some(reference) = reference else { return Ok(None) };
     let steps = &plan.strategy.steps;
@@ -42,7 +42,7 @@ pub fn number(plan: &Plan, reference: Option<&StepRef>) -> Result<Option<usize>,
     reference.find(steps).map(Some).ok_or_else(|| {
         Failure::new(
             Exit::Usage,
-            format!("no step {reference}: the plan has 1 to {}, and the names {}", steps.len(), names()),
+            format!("the plan has no step {reference}; it has the steps 1 to {}, named {}", steps.len(), names()),
         )
     })
 }
@@ -70,17 +70,19 @@ pub fn shares(text: &str) -> Result<Shares, String> {
     for part in text.split(',') {
         let (cluster, percent) =
             part.split_once('=').ok_or_else(|| format!("`{part}` is not CLUSTER=PERCENT, such as `a=100`"))?;
-        let percent: u32 =
-            percent.trim_end_matches('%').parse().map_err(|_| format!("`{percent}` is not a whole percentage"))?;
+        let percent: u32 = percent
+            .trim_end_matches('%')
+            .parse()
+            .map_err(|_| format!("`{percent}` is not a whole number of percent"))?;
         if shares.insert(cluster.trim().to_owned(), percent).is_some() {
-            return Err(format!("`{cluster}` is named twice"));
+            return Err(format!("cluster `{cluster}` occurs twice"));
         }
     }
     let sum: u64 = shares.values().copied().map(u64::from).sum();
-    if sum == 100 { Ok(shares) } else { Err(format!("the shares sum to {sum}, not to 100")) }
+    if sum == 100 { Ok(shares) } else { Err(format!("the shares sum to {sum}; they must sum to 100")) }
 }
 
-/// `NAMESPACE/NAME:PORT`, the port a number or a name.
+/// `NAMESPACE/NAME:PORT`; the port is a number or a name.
 pub fn service(text: &str) -> Result<ServiceRef, String> {
     let wrong = || format!("`{text}` is not NAMESPACE/NAME:PORT, such as `webapp/webapp:http`");
     let (namespace, rest) = text.split_once('/').ok_or_else(wrong)?;
@@ -92,7 +94,7 @@ pub fn service(text: &str) -> Result<ServiceRef, String> {
     Ok(ServiceRef { namespace: namespace.into(), name: name.into(), port })
 }
 
-/// A duration as plans spell it, or none: `0s`.
+/// A duration as in plans, or `0s`.
 pub fn span(text: &str) -> Result<Duration, String> {
     if text == "0s" { Ok(Duration::ZERO) } else { duration::parse(text).map_err(|why| format!("`{text}` {why}")) }
 }
@@ -103,18 +105,18 @@ pub fn speed(text: &str) -> Result<f64, String> {
     if number.is_finite() && number > 0.0 { Ok(number) } else { Err("it must be greater than 0".into()) }
 }
 
-/// Percentages that rise to 100: the parts of a way back.
+/// The stages of a rollback: percentages that rise to 100.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Parts(pub Vec<u32>);
 
 /// `25,50,100`.
 pub fn parts(text: &str) -> Result<Parts, String> {
     let percent = |part: &str| {
-        part.trim().trim_end_matches('%').parse().map_err(|_| format!("`{part}` is not a whole percentage"))
+        part.trim().trim_end_matches('%').parse().map_err(|_| format!("`{part}` is not a whole number of percent"))
     };
     let all = text.split(',').map(percent).collect::<Result<Vec<u32>, _>>()?;
     if !all.is_sorted_by(|a, b| a < b) || all.first() == Some(&0) || all.last() != Some(&100) {
-        return Err("the percentages must rise, from 1 at the least to 100 at the end".into());
+        return Err("the percentages must rise and end with 100, such as `25,50,100`".into());
     }
     Ok(Parts(all))
 }
@@ -124,9 +126,10 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     duration::parse(text).map_err(|why| format!("`{text}` {why}"))
 }
 
-/// `kubernetes:CONTEXT/NAMESPACE`, `eks:NAME/NAMESPACE` or `local`. A context may itself have slashes and colons, as ARNs do.
+/// `kubernetes:CONTEXT/NAMESPACE`, `eks:NAME/NAMESPACE` or `local`. A context may itself have slashes and colons, as
+/// ARNs do.
 pub fn state(text: &str) -> Result<StatePlace, String> {
-    let wrong = || format!("`{text}` is neither `kubernetes:CONTEXT/NAMESPACE`, nor `eks:NAME/NAMESPACE`, nor `local`");
+    let wrong = || format!("`{text}` must be `kubernetes:CONTEXT/NAMESPACE`, `eks:NAME/NAMESPACE` or `local`");
     if text == "local" {
         return Ok(StatePlace::Local);
     }

@@ -1,4 +1,5 @@
-//! The command line as types. Help is written for someone who never saw the tool and is in a hurry: a line an option.
+//! The command line as types. The help texts are for someone who never saw the tool and is in a hurry: one line for
+//! each option, at most 80 columns for each example.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -21,56 +22,56 @@ use crate::cli::verbs::status::Status;
 use crate::cli::verbs::steer::{Abort, Promote, Resume};
 use crate::cli::verbs::step::Step;
 
-/// Moves production traffic from one Kubernetes cluster to the next, step by step, at an AWS Application Load Balancer.
+/// Moves production traffic from one Kubernetes cluster to another, step by step, at an AWS Application Load Balancer.
 #[derive(Debug, Clone, PartialEq, Parser)]
 #[command(name = "cutover", version, propagate_version = false, disable_help_subcommand = true, max_term_width = 120)]
-#[command(after_help = "In an emergency, put the traffic back:
-  cutover rollback                                    of the only unfinished run
+#[command(after_help = "In an emergency, restore the traffic:
+  cutover rollback                      roll back the only unfinished run
   cutover rollback --load-balancer LB --back-to '*-a' --away-from '*-b'
-                                                      without run or plan: all from *-b to *-a")]
+                                        without a run or plan: all from *-b to *-a")]
 pub struct Cutover {
-    /// Options that every verb has.
+    /// Options of every command.
     #[command(flatten)]
     pub global: Global,
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub verb: Verb,
 }
 
-/// The verbs.
+/// The commands.
 #[derive(Debug, Clone, PartialEq, Subcommand)]
 pub enum Verb {
     /// Write a plan from a live load balancer
     Init(Init),
-    /// Show what is live: routes, shares, health, stickiness, way back, who guards
+    /// Show the live routes, shares, health and stickiness, the way back, the guard
     Status(Status),
-    /// Say what a run would do, and what is in its way; changes nothing
+    /// Show what a run would do and what would stop it; changes nothing
     Check(Check),
-    /// Run the plan in the embedded lab, faults included
+    /// Run the plan in the embedded lab, also with faults
     Rehearse(Rehearse),
-    /// Serve that lab to other terminals (AWS, the clusters, the load balancer) until ^C
+    /// Serve the lab (AWS, clusters, load balancer) to other terminals until ^C
     Lab(Lab),
-    /// Run the staged cutover, in the foreground
+    /// Run the plan in the foreground
     Run(Run),
-    /// Do what is due now, then leave: for schedulers, safe to call at any time
+    /// Do what is due now, then exit: for schedulers, safe to call at any time
     Step(Step),
     /// End the current pause early
     Promote(Promote),
-    /// Move no more traffic to the new cluster; the guard goes on
+    /// Stop raising shares; the guard continues
     Pause(Named),
-    /// Go on after a pause, a freeze or a crash
+    /// Continue after a pause, a freeze or a crash
     Resume(Resume),
-    /// Approve the step that waits for a person
+    /// Approve the step that waits for an approval
     Approve(Named),
-    /// Stop the run and put the traffic back
+    /// Stop the run and roll it back
     Abort(Abort),
-    /// The emergency command: put the traffic back
+    /// The emergency command: restore the original shares
     Rollback(Rollback),
-    /// Say whether the old cluster can go, and if asked let it go
+    /// Check whether the old cluster can be retired, and retire it on request
     Finalize(Finalize),
-    /// List the runs, or tell one of them event by event
+    /// List the runs, or show one run event by event
     History(History),
-    /// Write a page that tells a run to whoever was not there
+    /// Write a report of a run as an HTML page
     Report(Report),
     /// Print the JSON Schema of the plan file
     Schema,
@@ -81,7 +82,7 @@ pub enum Verb {
 }
 
 impl Verb {
-    /// What it says of metrics, where it runs a run.
+    /// The options for metrics, if the command drives a run.
     fn outlets(&self) -> Outlets {
         match self {
             Self::Rehearse(args) => args.metrics.outlets(),
@@ -95,7 +96,7 @@ impl Verb {
 }
 
 impl Cutover {
-    /// The command as clap knows it, named as it was called: `cutover`, or `kubectl cutover` when kubectl found it as a plugin.
+    /// The command's definition, named as it was called: `cutover`, or `kubectl cutover` as a plugin of kubectl.
     pub fn definition(argv0: &Path) -> clap::Command {
         let command = Self::command();
         match argv0.file_stem().and_then(|n| n.to_str()) {
@@ -104,10 +105,10 @@ impl Cutover {
         }
     }
 
-    /// Reads a command line, its first word the program's name.
+    /// Parses a command line; its first word is the program's name.
     ///
     /// # Errors
-    /// clap's own, which is also how `--help` and `--version` come; its exit code is 2 for mistakes and 0 for those.
+    /// clap's errors. `--help` and `--version` are errors, too; their exit code is 0, otherwise it is 2.
     pub fn read(argv: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
         let argv: Vec<_> = argv.into_iter().collect();
         let mut command = Self::definition(Path::new(argv.first().map_or("cutover".as_ref(), OsString::as_os_str)));

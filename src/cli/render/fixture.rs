@@ -1,4 +1,4 @@
-//! A run over the small world of the rules' own tests, as records.
+//! A run over the fixture of `domain`, as records, for tests.
 
 use std::time::Duration;
 
@@ -118,7 +118,7 @@ pub fn state(events: Vec<(i64, Event)>) -> State {
     State::fold(&records(events)).unwrap().unwrap()
 }
 
-/// A look at both groups: targets of a (healthy, unhealthy) and of b.
+/// An observation of both groups: targets (healthy, unhealthy) of a and of b.
 pub fn watch(seconds: i64, a: (usize, usize), b: (usize, usize)) -> Watch {
     let mut watch = Watch::new(at(seconds - 60), Duration::from_secs(5), Duration::from_mins(5));
     let targets = |(healthy, unhealthy): (usize, usize)| {

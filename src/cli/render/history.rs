@@ -1,4 +1,4 @@
-//! How `history` looks: a line a run, or a line an event.
+//! Renders `history`: one line for each run, or one line for each event.
 
 use jiff::Timestamp;
 
@@ -12,7 +12,7 @@ use crate::port::store::RunSummary;
 /// The runs as a table, without a last newline.
 pub fn list(runs: &[RunSummary], style: &Style) -> String {
     let rows: Vec<_> = runs.iter().map(|run| row(run, style)).collect();
-    let head = ["RUN", "BEGAN", "TOOK", "ENDED AS", "LOAD BALANCERS"].map(str::to_owned);
+    let head = ["RUN", "STARTED", "DURATION", "RESULT", "LOAD BALANCERS"].map(str::to_owned);
     let width = |column: usize| {
         rows.iter().map(|(r, _)| r[column].chars().count()).chain([head[column].len()]).max().unwrap_or(0)
     };
@@ -47,7 +47,7 @@ pub fn json(runs: &[RunSummary]) -> String {
     runs.iter().filter_map(|run| serde_json::to_string(run).ok()).collect::<Vec<_>>().join("\n")
 }
 
-/// A run's records, as the terminal showed them, each day under its date.
+/// A run's records as the terminal showed them, with the date before each day.
 pub fn story(records: &[Record], style: &Style) -> String {
     let mut lines = Lines::new(style.clone());
     let mut day = None;

@@ -1,4 +1,4 @@
-//! How `status --load-balancer` looks: as text, and as JSON lines. Pure, from a [`Live`].
+//! Renders `status --load-balancer` as text or as JSON lines. Pure, from a [`Live`].
 
 use std::fmt::Write;
 
@@ -10,16 +10,16 @@ use crate::base::number::percent;
 use crate::domain::health::Counts;
 use crate::domain::view::live::{Group, Line, Live};
 
-/// The whole view; ends with a newline.
+/// The view as text; ends with a newline.
 pub fn text(live: &Live, style: &Style) -> String {
     let mut out = String::new();
     let name = style.paint(Tone::Strong, &live.name);
     put(&mut out, &format!("{name} ({}) at {}, {}", live.state, style.time(live.at), live.dns_name));
     if live.marker.is_empty() {
-        put(&mut out, "no run has marked it");
+        put(&mut out, "no run owns it (no marker tag)");
     }
     for (key, value) in &live.marker {
-        put(&mut out, &style.paint(Tone::Warn, &format!("marked by a run: {key} = {value}")));
+        put(&mut out, &style.paint(Tone::Warn, &format!("owned by a run: {key} = {value}")));
     }
     for owner in &live.owners {
         put(&mut out, &style.paint(Tone::Warn, &format!("owner tag {owner}")));
@@ -66,7 +66,7 @@ fn group(group: &Group, width: usize, style: &Style) -> String {
     let health = match (&group.targets, &group.unreadable) {
         (Some(counts), _) => targets(counts, style),
         (None, why) => {
-            style.paint(Tone::Bad, &format!("health cannot be read: {}", why.as_deref().unwrap_or("not asked for")))
+            style.paint(Tone::Bad, &format!("health cannot be read: {}", why.as_deref().unwrap_or("no answer")))
         }
     };
     let reasons: Vec<String> = group.reasons.iter().map(|(reason, count)| format!("{count} × {reason}")).collect();
@@ -97,7 +97,7 @@ fn targets(counts: &Counts, style: &Style) -> String {
     said.join(", ")
 }
 
-/// One JSON object a line: `loadBalancer`, then a `liveRoute` and a `targetGroup` each.
+/// One JSON object a line: `loadBalancer`, then each `liveRoute`, then each `targetGroup`.
 pub fn json(live: &Live) -> String {
     let mut fields = object(live);
     fields.shift_remove("routes");

@@ -1,4 +1,4 @@
-//! What a person sees, as text made from values. Nothing here reads a clock, a terminal or the environment.
+//! Renders values as text for people. Nothing here reads a clock, a terminal or the environment.
 
 pub mod check;
 pub mod dashboard;

@@ -1,4 +1,4 @@
-//! The parts of a run's picture that the dashboard and `status` have in common: a heading and its lines.
+//! The sections that the dashboard and `status` share: a heading and its lines.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,18 +11,18 @@ use crate::domain::health::Counts;
 use crate::domain::run::event::{Freeze, Outcome, Stop, Wait, WaitReason};
 use crate::domain::run::state::Phase;
 
-/// Groups beyond this many are summed up by cluster.
+/// More groups than this are summed up by cluster.
 const GROUPS: usize = 8;
-/// Drifted routes beyond this many are only counted in the dashboard.
+/// The dashboard names this many drifted routes and counts the others.
 const DRIFTED: usize = 6;
 
-/// The heading of what a run waits for.
+/// The heading of the wait reasons.
 pub(super) const WAITS: &str = "waits";
 
-/// A heading, and its lines.
+/// A heading and its lines.
 pub(super) type Part = (&'static str, Vec<String>);
 
-/// Everything below the headline; empty parts are left out. `all`: name every drifted route.
+/// All sections below the headline, without empty ones. `all`: name every drifted route.
 pub(super) fn parts(view: &View, style: &Style, all: bool) -> Vec<Part> {
     let parts = [
         ("traffic", traffic(view, style)),
@@ -36,7 +36,7 @@ pub(super) fn parts(view: &View, style: &Style, all: bool) -> Vec<Part> {
     parts.into_iter().filter(|(_, lines): &Part| !lines.is_empty()).collect()
 }
 
-/// Headings in a column, lines beside them.
+/// Lays out headings in a column, with their lines beside them.
 pub(super) fn lay_out(parts: &[Part], style: &Style) -> Vec<String> {
     let rows = parts.iter().flat_map(|(heading, lines)| {
         let heads = std::iter::once(*heading).chain(std::iter::repeat(""));
@@ -45,11 +45,11 @@ pub(super) fn lay_out(parts: &[Part], style: &Style) -> Vec<String> {
     rows.collect()
 }
 
-/// Where the run stands, in one line, and how grave that is.
+/// The state of the run in one line, and its severity.
 pub fn standing(view: &View, style: &Style) -> (Tone, String) {
     if let Some(outcome) = view.outcome {
         return match outcome {
-            Outcome::Completed if view.detached => (Tone::Good, "completed, and the old cluster is let go".into()),
+            Outcome::Completed if view.detached => (Tone::Good, "completed, the old cluster is retired".into()),
             Outcome::Completed => (Tone::Good, "completed".into()),
             Outcome::RolledBack => (Tone::Warn, with_cause("rolled back", view)),
             Outcome::Aborted => (Tone::Warn, with_cause("aborted", view)),
@@ -72,9 +72,9 @@ pub fn standing(view: &View, style: &Style) -> (Tone, String) {
     let words = match view.phase {
         Phase::Moving => "moving",
         Phase::Baking => "baking",
-        Phase::Awaiting => "waiting for a person's approval",
+        Phase::Awaiting => "waiting for an approval",
         Phase::Working => "running a command",
-        Phase::Detaching => "taking the old groups out of the actions",
+        Phase::Detaching => "detaching the old target groups",
         Phase::Ready | Phase::RollingBack | Phase::Finished => "between two steps",
     };
     (Tone::Strong, words.into())
@@ -91,7 +91,7 @@ fn kind(freeze: Freeze) -> &'static str {
         Freeze::GateTimeout => "not ready in time",
         Freeze::GuardFailed => "guard failed",
         Freeze::HookFailed => "a command failed",
-        Freeze::FromInTrouble => "the old side is in trouble",
+        Freeze::FromInTrouble => "the old cluster is unhealthy",
         Freeze::WriteFailed => "a write failed",
         Freeze::NoWayBack => "no way back",
         Freeze::LockLost => "lock lost",
@@ -100,20 +100,20 @@ fn kind(freeze: Freeze) -> &'static str {
 
 fn left(stop: Stop) -> &'static str {
     match stop {
-        Stop::Waiting => "left waiting",
+        Stop::Waiting => "waiting, no process is driving the run",
         Stop::Interrupted => "interrupted",
-        Stop::Drift => "left: someone else changed a route",
-        Stop::Lock => "left: someone else took the lock",
+        Stop::Drift => "stopped: someone else changed a route",
+        Stop::Lock => "stopped: someone else took over the lock",
         Stop::Stuck => "STUCK: traffic is not where it should be",
     }
 }
 
-/// What each set of routes carries, and how many of them are being written.
+/// The shares of each set of routes, and the number of routes with an unconfirmed write.
 pub(super) fn traffic(view: &View, style: &Style) -> Vec<String> {
     view.traffic.iter().map(|s| split(s, style)).chain(open(view, style)).collect()
 }
 
-/// A run that is over waits for nothing, and a pause or freeze is said where the run stands.
+/// The wait reasons of an unfinished run, without pause and freeze, which are in the state.
 fn waits(view: &View, style: &Style) -> Vec<String> {
     let waits = view
         .waits
@@ -122,12 +122,12 @@ fn waits(view: &View, style: &Style) -> Vec<String> {
     waits.map(|w| with_rest(view, w, style)).collect()
 }
 
-/// `36 routes  a 95 % ▕███████░▏ b 5 %`.
+/// Routes with equal shares: `36 routes  a 95 % ▕███████░▏ b 5 %`.
 fn split(split: &Split, style: &Style) -> String {
     let who = if split.routes.len() <= 2 { split.routes.join(", ") } else { count(split.routes.len(), "route") };
     let share = |(cluster, share): &(String, f64)| format!("{cluster} {} %", percent(*share));
     let shares = match split.shares.as_slice() {
-        [] => style.paint(Tone::Warn, "nothing to the plan's groups"),
+        [] => style.paint(Tone::Warn, "no traffic to the plan's groups"),
         [from, to] => format!("{} {} {}", share(from), style.bar(from.1, 20), share(to)),
         many => many.iter().map(share).collect::<Vec<_>>().join(", "),
     };
@@ -140,13 +140,13 @@ fn split(split: &Split, style: &Style) -> String {
 }
 
 fn open(view: &View, style: &Style) -> Option<String> {
-    let text = format!("{} being written, or not answered", count(view.open.len(), "route"));
+    let text = format!("{} with an unconfirmed write", count(view.open.len(), "route"));
     (!view.open.is_empty()).then(|| style.paint(Tone::Warn, &text))
 }
 
 pub(super) fn drift(view: &View, style: &Style, all: bool) -> Vec<String> {
     let shown = if all { view.drift.len() } else { DRIFTED };
-    // The dashboard has no room for who did it and what to do about it; whoever reads `status`, or why a run was left, needs both.
+    // Only `status` and the last lines of a process have room for who did it and what to do.
     let by = |d: &Drift| if all { format!("; {}", d.by) } else { String::new() };
     let line = |d: &Drift| style.paint(Tone::Bad, &format!("{}: {}{}", d.route, d.change, by(d)));
     let mut lines: Vec<_> = view.drift.iter().take(shown).map(line).collect();
@@ -160,7 +160,7 @@ pub(super) fn drift(view: &View, style: &Style, all: bool) -> Vec<String> {
 
 fn appeared(view: &View, style: &Style) -> Vec<String> {
     let line = |route: &String| {
-        style.paint(Tone::Warn, &format!("{route}: made since the start, and it forwards to the old groups"))
+        style.paint(Tone::Warn, &format!("{route}: created after the start, forwards to the old groups"))
     };
     view.appeared.iter().map(line).collect()
 }
@@ -181,7 +181,7 @@ fn health(groups: &[Health], style: &Style) -> Vec<String> {
                 .unreadable
                 .as_ref()
                 .map_or_else(String::new, |why| style.paint(Tone::Warn, &format!("  unreadable: {why}")));
-            let targets = h.targets.map_or_else(|| "not seen".into(), |c| dressed(c, style));
+            let targets = h.targets.map_or_else(|| "unknown".into(), |c| dressed(c, style));
             format!("{}  {}: {targets}{blind}", h.cluster, h.group)
         })
         .collect()
@@ -218,7 +218,7 @@ fn with_rest(view: &View, w: &Wait, style: &Style) -> String {
     format!("{}{}", wait(w, style), rest.unwrap_or_default())
 }
 
-/// `a: 31 of 40 healthy targets of the start`.
+/// The way back to a cluster: `a: 31 of 40 healthy targets of the start`.
 fn way_back(back: &Back, style: &Style) -> String {
     let healthy = back.healthy.map_or_else(|| "unknown".into(), |n| n.to_string());
     let text = format!("{}: {healthy} of {} healthy targets of the start", back.cluster, back.baseline);
@@ -233,12 +233,12 @@ fn way_back(back: &Back, style: &Style) -> String {
 fn guard(view: &View, style: &Style) -> String {
     match &view.guard {
         Guard::Watched { by, at, every } => {
-            let every = every.map_or_else(String::new, |seconds| format!(", looks every {seconds}s"));
-            format!("{by}, last look {} ago{every}", brief(view.now.duration_since(*at)))
+            let every = every.map_or_else(String::new, |seconds| format!(", observes every {seconds}s"));
+            format!("{by}, last observation {} ago{every}", brief(view.now.duration_since(*at)))
         }
         Guard::Unguarded { since } => {
             style.paint(Tone::Bad, &format!("UNGUARDED since {}", style.since(*since, view.now)))
         }
-        Guard::Over => "nobody, the run is over".into(),
+        Guard::Over => "none, the run is finished".into(),
     }
 }

@@ -1,4 +1,5 @@
-//! How text is dressed: colour, sparingly, where it can be shown; bars of letters where it cannot; times of day in one zone.
+//! Styles of text: colors if the terminal has them, ASCII if it has nothing else, times of day in one zone. A color
+//! never is the only sign: a word or a mark says the same.
 
 use clap::ValueEnum;
 use jiff::Timestamp;
@@ -7,50 +8,50 @@ use jiff::tz::TimeZone;
 /// `--color`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum Color {
-    /// On a terminal that can, unless `NO_COLOR` is set.
+    /// Colors on a capable terminal, unless `NO_COLOR` is set.
     #[default]
     Auto,
-    /// Even into a pipe.
+    /// Colors also into a pipe.
     Always,
-    /// Never.
+    /// No colors.
     Never,
 }
 
-/// What the reader's end can show.
+/// What the output can show.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Style {
-    /// Colour, bold, dim.
+    /// Colors, bold and dim text.
     pub color: bool,
-    /// More than ASCII.
+    /// Characters beyond ASCII.
     pub unicode: bool,
-    /// The zone of the times shown.
+    /// The time zone.
     pub zone: TimeZone,
 }
 
-/// What a text means, from which its colour follows.
+/// The meaning of a text, which determines its color.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tone {
-    /// As it is.
+    /// Without emphasis.
     Plain,
     /// Done, healthy.
     Good,
-    /// Someone should look.
+    /// Needs attention.
     Warn,
-    /// Failed, or not where it should be.
+    /// Failed, or not as it should be.
     Bad,
-    /// Here and now.
+    /// The current item.
     Strong,
-    /// Beside the point.
+    /// Less important.
     Faint,
 }
 
 impl Style {
-    /// No colour, all letters, UTC.
+    /// No colors, all characters, UTC.
     pub fn plain() -> Self {
         Self { color: false, unicode: true, zone: TimeZone::UTC }
     }
 
-    /// By what the user asked for, whether a terminal reads, whether `NO_COLOR` is set, and `TERM`. UTC.
+    /// The style for the user's choice, whether the output is a terminal, whether `NO_COLOR` is set, and `TERM`. UTC.
     pub fn of(choice: Color, terminal: bool, no_color: bool, term: Option<&str>) -> Self {
         let dumb = term == Some("dumb");
         let color = match choice {
@@ -61,7 +62,7 @@ impl Style {
         Self { color, unicode: !(terminal && dumb), zone: TimeZone::UTC }
     }
 
-    /// Dresses a text; without colour it stays as it is.
+    /// Applies the color of a tone; without colors the text stays as it is.
     pub fn paint(&self, tone: Tone, text: &str) -> String {
         let style = console::Style::new().force_styling(self.color);
         let style = match tone {
@@ -75,7 +76,7 @@ impl Style {
         style.apply_to(text).to_string()
     }
 
-    /// `14:02:11`.
+    /// The time of day: `14:02:11`.
     pub fn time(&self, at: Timestamp) -> String {
         at.to_zoned(self.zone.clone()).strftime("%H:%M:%S").to_string()
     }
@@ -86,7 +87,7 @@ impl Style {
         at.strftime(if at.date() == now.date() { "%H:%M" } else { "%Y-%m-%d %H:%M" }).to_string()
     }
 
-    /// A character, or what stands for it where only ASCII can be shown.
+    /// A character, or its ASCII replacement if only ASCII can be shown.
     pub fn mark(&self, unicode: &'static str, ascii: &'static str) -> &'static str {
         if self.unicode { unicode } else { ascii }
     }
@@ -99,7 +100,8 @@ impl Style {
     }
 }
 
-/// Only 0 is empty and only 100 is full: a bar must not say that all has moved when it has not.
+/// The filled cells of a bar. Only 0 % is empty and only 100 % is full: a bar must not show that all traffic has moved
+/// when it has not.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)] // a few cells
 fn cells(percent: f64, width: usize) -> usize {
     let cells = (percent.clamp(0.0, 100.0) / 100.0 * width as f64).round() as usize;

@@ -1,4 +1,4 @@
-//! `cutover check`: lint, preflight, every route × step with its weights. Changes nothing.
+//! `cutover check`: lint, preflight, and the weights of every route after every step. Changes nothing.
 
 use clap::Args;
 
@@ -15,23 +15,23 @@ use crate::domain::view::report::Report;
 #[derive(Debug, Clone, PartialEq, Args)]
 #[command(after_help = help("Examples:
   cutover check plan.yaml
-  cutover check plan.yaml --output markdown           for a pull request",
+  cutover check plan.yaml --output markdown     for a pull request",
     &[Exit::Done, Exit::Internal, Exit::Usage, Exit::Refused]))]
 pub struct Check {
     /// Plan file, `-` for stdin
     pub plan: String,
-    /// Only what the file itself tells: no AWS, no clusters
+    /// Check only the file: no AWS, no clusters
     #[arg(long)]
     pub offline: bool,
 }
 
-/// `--offline`: the plan alone.
+/// Runs `check --offline`: checks the plan alone.
 pub fn offline(global: &Global, args: &Check) -> Result<Exit, Failure> {
     let plan = find::plan(&args.plan, term::style_err(global.color).color)?;
     Ok(shown(global, &Report::offline(&plan, Vec::new()).begun(&plan, jiff::Timestamp::now())))
 }
 
-/// Runs the verb.
+/// Runs the command.
 pub async fn run(global: &Global, args: &Check) -> Result<Exit, Failure> {
     let plan = find::plan(&args.plan, term::style_err(global.color).color)?;
     let ports = world::ports(&plan, std::sync::Arc::new(Memory::new())).await;

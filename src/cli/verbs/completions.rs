@@ -1,4 +1,4 @@
-//! `cutover completions`: a completion script on standard output.
+//! `cutover completions`: prints a completion script on standard output.
 
 use clap::Args;
 
@@ -8,14 +8,14 @@ use crate::cli::term;
 /// `completions`.
 #[derive(Debug, Clone, PartialEq, Args)]
 pub struct Completions {
-    /// For which shell
+    /// The shell
     pub shell: clap_complete::Shell,
 }
 
 /// Prints the script for a shell.
 ///
 /// # Errors
-/// Where standard output cannot be written.
+/// Standard output cannot be written.
 pub fn run(args: &Completions, mut definition: clap::Command) -> Result<Exit, Failure> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut definition, "cutover", &mut script);

@@ -1,4 +1,5 @@
-//! `cutover run --detach`: begins a run here, with a person looking at the preflight, and hands it to a Job that goes on with it.
+//! `cutover run --detach`: starts a run here, where an operator sees the preflight, and hands it over to a Job that
+//! continues it.
 
 use clap::Args;
 
@@ -11,21 +12,21 @@ use crate::engine::hold::Hold;
 use crate::plan::model::{ClusterAccess, Plan, StatePlace};
 use crate::port::WriteError;
 
-/// Who goes on with a run that was begun here.
+/// Options for a run that a Job continues.
 #[derive(Debug, Clone, PartialEq, Args)]
 pub struct Detach {
-    /// Begin the run, and hand it to a Job in the namespace that keeps it (`spec.state`); exits with 8
+    /// Start the run and hand it over to a Job in the namespace of its state (`spec.state`); exits with 8
     #[arg(long, requires = "image", conflicts_with = "until")]
     pub detach: bool,
-    /// The Job's image, with `cutover` on its PATH
+    /// Image of the Job, with `cutover` on its PATH
     #[arg(long, requires = "detach")]
     pub image: Option<String>,
-    /// The Job's service account, whose role is the one that the run needs
+    /// Service account of the Job; its role must have the run's permissions
     #[arg(long, default_value = "cutover", value_name = "NAME")]
     pub service_account: String,
 }
 
-/// The way to the namespace that takes a run over.
+/// Hands a run over to a Job in a namespace.
 pub struct Taker<'a> {
     args: &'a Detach,
     api_budget: Option<f64>,
@@ -34,7 +35,7 @@ pub struct Taker<'a> {
     namespace: Namespace,
 }
 
-/// The taker that a person asks for, who may make Jobs there; `None`: nobody asks.
+/// The handover that the options ask for, after a check that the Job may be created; `None` without `--detach`.
 pub async fn taker<'a>(
     global: &Global,
     args: &'a Detach,
@@ -48,7 +49,9 @@ pub async fn taker<'a>(
     let wrong = |why: String| Failure::new(Exit::Usage, why);
     let StatePlace::Kubernetes { access, namespace } = &state else {
         return Err(wrong(
-            "--detach needs a run that is kept in a cluster: `spec.state` in the plan, or --state eks:CLUSTER/NAMESPACE".into(),
+            "--detach needs runs that are stored in a cluster: set `spec.state` in the plan, or \
+             --state eks:CLUSTER/NAMESPACE"
+                .into(),
         ));
     };
     let context =
@@ -59,9 +62,9 @@ pub async fn taker<'a>(
     }
     let namespace = place::reach(access, namespace, Some(&plan.region)).await?;
     let taker = Taker { args, api_budget, region: &plan.region, state, namespace };
-    // Asked before the run begins, so that none is begun that nobody can take.
+    // Checked before the run starts, so that no run starts that cannot be handed over.
     let refused = |e: WriteError| {
-        Failure::new(Exit::Refused, format!("no Job can be made in {}: {e}", taker.namespace.place))
+        Failure::new(Exit::Refused, format!("a Job cannot be created in {}: {e}", taker.namespace.place))
             .next("nothing was touched")
     };
     taker.make(&format!("{}-00000000-000000-xxxx", plan.name.to_ascii_lowercase()), true).await.map_err(refused)?;
@@ -84,7 +87,7 @@ impl Taker<'_> {
         create(&self.namespace.cluster, &self.namespace.name, &handed, dry).await.map(|()| handed.name())
     }
 
-    /// Gives the locks back, and makes the Job.
+    /// Releases the locks and creates the Job.
     pub async fn take(&self, global: &Global, hold: Hold) -> Result<Exit, Failure> {
         let run = hold.run().to_owned();
         hold.leave().await;
@@ -92,10 +95,10 @@ impl Taker<'_> {
         let job = self.make(&run, false).await.map_err(|e| {
             Failure::new(
                 Exit::Refused,
-                format!("the run {run} is begun and has moved nothing, but no Job was made in {place}: {e}"),
+                format!("the run {run} has started and moved no traffic, but its Job was not created in {place}: {e}"),
             )
-            .next(format!("go on here: cutover resume {run} --state {}", self.state))
-            .next(format!("end it: cutover abort {run} --state {}", self.state))
+            .next(format!("continue here: cutover resume {run} --state {}", self.state))
+            .next(format!("end the run: cutover abort {run} --state {}", self.state))
         })?;
         if global.output == Output::Json {
             let _ = term::print(
@@ -103,11 +106,12 @@ impl Taker<'_> {
                     .to_string(),
             );
         } else {
-            let _ = term::print(&format!("{run} is handed to job.batch/{job} in {place}"));
+            let _ = term::print(&format!("{run} is handed over to job.batch/{job} in {place}"));
         }
         let state = &self.state;
         term::complain(&format!(
-            "  Watch:   cutover status {run} --state {state} --watch\n  Its log: {kubectl} logs -f job/{job}\n  Go back: cutover rollback {run} --state {state}"
+            "  status:    cutover status {run} --state {state} --watch\n  log:       {kubectl} logs -f job/{job}\n  \
+             roll back: cutover rollback {run} --state {state}"
         ));
         Ok(Exit::Waiting)
     }

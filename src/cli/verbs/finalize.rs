@@ -1,4 +1,5 @@
-//! `cutover finalize`: may the old cluster go? And if asked, letting it go.
+//! `cutover finalize`: checks whether the old cluster can be retired, and with `--detach` retires it. The conditions
+//! are in `domain::decide::finalize`.
 
 use std::time::Duration;
 
@@ -18,28 +19,39 @@ use crate::port::store::Request;
 
 /// `finalize`.
 #[derive(Debug, Clone, PartialEq, Args)]
-#[command(after_help = help("Without --detach it changes nothing: exit 0 says that the old cluster can go, 8 not yet, 3 no, 7 drift.
-After --detach, nothing leads back: `cutover rollback` of the run refuses.
+#[command(after_help = help("Without --detach it changes nothing and exits with 0 if the old cluster can be
+retired, 8 if not yet, 3 if not, 7 on drift.
+After --detach the run cannot be rolled back any more.
 
 Examples:
-  cutover finalize alpha-webapp                       may the old cluster go?
-  cutover finalize alpha-webapp --detach              take its groups out of the actions
-  cutover finalize alpha-webapp --detach --bindings   and then delete its bindings",
-    &[Exit::Done, Exit::Internal, Exit::Usage, Exit::Refused, Exit::Stuck, Exit::Locked, Exit::Drift, Exit::Waiting, Exit::Interrupted]))]
+  cutover finalize alpha-webapp                      check only
+  cutover finalize alpha-webapp --detach             detach its target groups
+  cutover finalize alpha-webapp --detach --bindings  also delete its bindings",
+    &[
+        Exit::Done,
+        Exit::Internal,
+        Exit::Usage,
+        Exit::Refused,
+        Exit::Stuck,
+        Exit::Locked,
+        Exit::Drift,
+        Exit::Waiting,
+        Exit::Interrupted,
+    ]))]
 pub struct Finalize {
-    /// Run id, plan name or plan file: its newest run
+    /// Run id, plan name or plan file (its newest run)
     #[arg(value_name = "RUN|PLAN")]
     pub target: String,
-    /// Let it go: take the old groups out of the actions
+    /// Retire the old cluster: detach its target groups from the routes
     #[arg(long)]
     pub detach: bool,
-    /// And delete the old cluster's bindings that this tool made, and nobody else has touched
+    /// Also delete the old cluster's bindings that only cutover created and changed
     #[arg(long, requires = "detach")]
     pub bindings: bool,
-    /// For how long the old groups must have been asked nothing
+    /// How long the old target groups must have had no requests
     #[arg(long, value_parser = value::duration, default_value = "15m", value_name = "TIME")]
     pub quiet_for: Duration,
-    /// Also where something of that is not known
+    /// Also if a condition is unknown
     #[arg(long, requires = "detach")]
     pub force: bool,
     /// Do not ask
@@ -47,7 +59,7 @@ pub struct Finalize {
     pub yes: bool,
 }
 
-/// Runs the verb.
+/// Runs the command.
 pub async fn run(global: &Global, args: &Finalize) -> Result<Exit, Failure> {
     let store = place::named(&global.kept(), Some(&args.target)).await?;
     let found = find::run(&*store, Some(&args.target), term::style_err(global.color).color).await?;
@@ -65,7 +77,7 @@ pub async fn run(global: &Global, args: &Finalize) -> Result<Exit, Failure> {
         return Err(refusal);
     }
     if !args.yes && !term::confirm(&question(args, &found, &state)).map_err(|e| Failure::new(Exit::Usage, e))? {
-        return Err(Failure::new(Exit::Usage, "not let go; nothing was touched"));
+        return Err(Failure::new(Exit::Usage, "the old cluster is not retired; nothing was touched"));
     }
     let settings = drive::settings(&found.plan, &state);
     let hold = hold::take(&ports, &settings, found.plan.marker, &found.run.id, &found.run.load_balancers, false).await;
@@ -85,7 +97,7 @@ async fn look(args: &Finalize, found: &Found, state: &State, ports: &Ports) -> V
 
 fn under_way(state: &State) -> Item {
     let message =
-        format!("letting the old cluster go has begun and is not finished: cutover finalize {} --detach", state.run);
+        format!("retiring the old cluster has started and is not finished: cutover finalize {} --detach", state.run);
     Item { what: "run", stands: Stands::Wait, message, until: None }
 }
 
@@ -93,8 +105,14 @@ fn show(global: &Global, found: &Found, items: &[Item]) {
     let shown = match global.output {
         Output::Json => {
             let last = worst(items);
-            json!({"run": found.run.id, "plan": found.plan.name, "cluster": found.plan.strategy.from, "canGo": last == Stands::Yes, "items": items})
-                .to_string()
+            json!({
+                "run": found.run.id,
+                "plan": found.plan.name,
+                "cluster": found.plan.strategy.from,
+                "canGo": last == Stands::Yes,
+                "items": items,
+            })
+            .to_string()
         }
         _ => text(found, items, &term::style(global.color)),
     };
@@ -114,10 +132,10 @@ fn text(found: &Found, items: &[Item], style: &Style) -> String {
     };
     let from = &found.plan.strategy.from;
     let sum = match worst(items) {
-        Stands::Yes => format!("{from} can go"),
-        Stands::Unknown => format!("whether {from} can go is not known"),
-        Stands::Wait => format!("{from} cannot go yet"),
-        Stands::No | Stands::Drift => format!("{from} cannot go"),
+        Stands::Yes => format!("cluster {from} can be retired"),
+        Stands::Unknown => format!("unknown whether cluster {from} can be retired"),
+        Stands::Wait => format!("cluster {from} cannot be retired yet"),
+        Stands::No | Stands::Drift => format!("cluster {from} cannot be retired"),
     };
     items.iter().map(line).chain([sum]).collect::<Vec<_>>().join("\n")
 }
@@ -136,12 +154,16 @@ fn refusal(items: &[Item], force: bool) -> Option<Failure> {
     if worst == Stands::Yes || (force && worst == Stands::Unknown) {
         return None;
     }
-    let failure = Failure::new(exit(worst), "not let go; nothing was touched");
-    Some(if worst == Stands::Unknown { failure.next("if you know it better: --force") } else { failure })
+    let failure = Failure::new(exit(worst), "the old cluster is not retired; nothing was touched");
+    Some(if worst == Stands::Unknown {
+        failure.next("if you know that the unknown conditions hold: add --force")
+    } else {
+        failure
+    })
 }
 
 fn question(args: &Finalize, found: &Found, state: &State) -> String {
     let (from, routes) = (&found.plan.strategy.from, state.routes.len());
     let also = if args.bindings { ", and delete its bindings" } else { "" };
-    format!("Take the groups of {from} out of {routes} routes{also}? Nothing leads back then.")
+    format!("Detach the target groups of {from} from {routes} routes{also}? A rollback is not possible after that.")
 }

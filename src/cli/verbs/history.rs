@@ -1,4 +1,4 @@
-//! `cutover history`: the runs that are kept, or one of them, event by event.
+//! `cutover history`: lists the stored runs, or shows one of them event by event.
 
 use clap::Args;
 
@@ -12,16 +12,16 @@ use crate::domain::run::journal;
 /// `history`.
 #[derive(Debug, Clone, PartialEq, Args)]
 #[command(after_help = "Examples:
-  cutover history                                       every run, newest first
-  cutover history alpha-webapp                          those of a plan
-  cutover history alpha-webapp-20261120-210305-k3f9     one of them, event by event")]
+  cutover history                                    all runs, newest first
+  cutover history alpha-webapp                       the runs of a plan
+  cutover history alpha-webapp-20261120-210305-k3f9  one run, event by event")]
 pub struct History {
-    /// Run id, plan name or plan file [default: every run]
+    /// Run id, plan name or plan file [default: all runs]
     #[arg(value_name = "RUN|PLAN")]
     pub target: Option<String>,
 }
 
-/// Runs the verb.
+/// Runs the command.
 pub async fn run(global: &Global, args: &History) -> Result<Exit, Failure> {
     let style = term::style(global.color);
     let target = args.target.as_deref();

@@ -1,4 +1,4 @@
-//! `cutover init`: writes a plan from a live load balancer, on standard output.
+//! `cutover init`: prints a plan for a live load balancer on standard output.
 
 use clap::Args;
 
@@ -20,30 +20,30 @@ use crate::port::Cluster;
     --from-cluster alpha-kr-a --to-cluster alpha-kr-b \\
     --service webapp/webapp:http > plan.yaml")]
 pub struct Init {
-    /// The load balancer: name, ARN, or `tag:KEY=VALUE`
+    /// Load balancer: name, ARN, or `tag:KEY=VALUE`
     #[arg(long, value_name = "LB")]
     pub load_balancer: String,
     /// Target groups that carry the traffic now (globs, in quotes)
     #[arg(long, value_name = "GROUPS", required = true, value_delimiter = ',')]
     pub from: Vec<String>,
-    /// Target groups that are to carry it (globs, in quotes)
+    /// Target groups that will carry it (globs, in quotes)
     #[arg(long, value_name = "GROUPS", required = true, value_delimiter = ',')]
     pub to: Vec<String>,
-    /// Cluster behind --from: its EKS name, or `context:NAME` of the kubeconfig
+    /// Cluster of --from: its EKS name, or `context:NAME` of the kubeconfig
     #[arg(long, value_name = "CLUSTER")]
     pub from_cluster: Option<String>,
-    /// Cluster behind --to, in the same way
+    /// Cluster of --to: its EKS name, or `context:NAME` of the kubeconfig
     #[arg(long, value_name = "CLUSTER")]
     pub to_cluster: Option<String>,
-    /// The Service in both clusters, as NAMESPACE/NAME:PORT
+    /// Service in both clusters, as NAMESPACE/NAME:PORT
     #[arg(long, value_parser = value::service, value_name = "SERVICE")]
     pub service: Option<ServiceRef>,
-    /// The plan's name [default: the load balancer's]
+    /// Name of the plan [default: the load balancer's name]
     #[arg(long)]
     pub name: Option<String>,
 }
 
-/// Runs the verb.
+/// Runs the command.
 pub async fn run(_: &Global, args: &Init) -> Result<Exit, Failure> {
     let load_balancer =
         selector(&args.load_balancer).map_err(|e| Failure::new(Exit::Usage, format!("--load-balancer: {e}")))?;
@@ -62,17 +62,17 @@ pub async fn run(_: &Global, args: &Init) -> Result<Exit, Failure> {
     let (from, to) = (from.as_deref().map(|c| c as &dyn Cluster), to.as_deref().map(|c| c as &dyn Cluster));
     let text = init(&request, &*world::patient(&config).inventory, from, to).await.map_err(failed)?;
     let _ = term::print(text.trim_end());
-    term::complain("written; look it over, then: cutover check PLAN");
+    term::complain("plan written; review it, then: cutover check PLAN");
     Ok(Exit::Done)
 }
 
-/// Nothing is wrong with the command line where AWS does not answer.
+/// The failure of an `init`. An unreadable resource is not an error of the command line.
 fn failed(error: InitError) -> Failure {
     let exit = if matches!(error, InitError::Unreadable { .. }) { Exit::Internal } else { Exit::Usage };
     Failure::new(exit, error)
 }
 
-/// `context:NAME` is a kubeconfig context; anything else (or `eks:NAME`) an EKS cluster.
+/// Parses a cluster: `context:NAME` is a kubeconfig context; `eks:NAME` or any other name is an EKS cluster.
 fn access(text: Option<&str>) -> ClusterAccess {
     match text {
         None | Some("none") => ClusterAccess::None,

@@ -1,4 +1,4 @@
-//! `cutover lab`: serves the embedded world until `^C`, and prints what to export to reach it.
+//! `cutover lab`: serves the embedded lab until `^C`, and prints the environment variables that lead to it.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -20,24 +20,24 @@ use crate::port::store::Store;
 /// `lab`.
 #[derive(Debug, Clone, PartialEq, Args)]
 #[command(after_help = "Examples:
-  cutover lab plans/alpha-webapp.yaml                 prints what to export in another terminal
+  cutover lab plans/alpha-webapp.yaml   prints `export` lines for another terminal
   cutover lab plans/alpha-webapp.yaml --speed 20 \\
     --scenario examples/scenarios/foreign-write.yaml")]
 pub struct Lab {
     /// Plan file, `-` for stdin
     pub plan: String,
-    /// The lab's inhabitants and faults [default: all healthy, nothing happens]
+    /// Resources and faults of the lab [default: all healthy, no faults]
     #[arg(long, value_name = "FILE")]
     pub scenario: Option<PathBuf>,
-    /// How many times faster than life
+    /// How many times faster than real time
     #[arg(long, default_value = "1", value_parser = value::speed, value_name = "N")]
     pub speed: f64,
-    /// Seed of everything that is random
+    /// Seed of all random values
     #[arg(long, default_value_t = 1, value_name = "N")]
     pub seed: u64,
 }
 
-/// Runs the verb.
+/// Runs the command.
 pub async fn run(global: &Global, args: &Lab) -> Result<Exit, Failure> {
     let color = term::style_err(global.color).color;
     let plan = find::plan(&args.plan, color)?;
@@ -45,20 +45,20 @@ pub async fn run(global: &Global, args: &Lab) -> Result<Exit, Failure> {
     let start = jiff::Timestamp::now();
     let clock = Scaled::new(start, args.speed);
     let world = World::new(&plan, &scenario, args.seed, start).map_err(|e| Failure::new(Exit::Usage, e))?;
-    // Before anything is there that must not be left behind.
+    // Before the lab creates anything that must be cleaned up.
     let mut signals = Signals::listen().map_err(|e| Failure::new(Exit::Internal, e))?;
     let lab = live::Lab::start(world, clock).await.map_err(|e| Failure::new(Exit::Internal, e))?;
     let runs = std::env::temp_dir().join(format!("cutover-lab-{}-{:08x}-runs", std::process::id(), fastrand::u32(..)));
     let mut environment = lab.environment().to_vec();
-    // Runs in a lab must never be mistaken for real ones, least of all by a `rollback` that takes the only unfinished one.
+    // Runs in a lab must never be confused with real runs, above all by a `rollback` of the only unfinished run.
     environment.push(("CUTOVER_STATE_DIR".into(), runs.display().to_string()));
     let _ = term::print(&text(global, &environment));
     let plan = &args.plan;
     term::complain(&format!(
-        "\nThe lab is up, its time {} as fast as life. Paste these lines into another terminal, then for example:\n  \
+        "\nThe lab is running at {} speed. Paste these lines into another terminal, then for example:\n  \
          cutover check {plan}\n  cutover run {plan}\n  cutover status --watch\n\
-         ^C here ends the lab, and with it the runs that were made in it.",
-        if args.speed.to_bits() == 1f64.to_bits() { "just".to_owned() } else { format!("{} times", args.speed) }
+         ^C here ends the lab and deletes its runs.",
+        if args.speed.to_bits() == 1f64.to_bits() { "real".to_owned() } else { format!("{} times real", args.speed) }
     ));
     signals.next().await;
     lab.stop().await;
@@ -66,7 +66,7 @@ pub async fn run(global: &Global, args: &Lab) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// Removes the runs that were made in this lab, but not from under a process that still has one in hand.
+/// Deletes the runs of this lab, unless a process is still driving one of them.
 async fn forget(runs: &Path) {
     let Ok(store) = Local::open(Some(runs.to_owned())) else { return };
     let mut held = None;
@@ -75,7 +75,7 @@ async fn forget(runs: &Path) {
     }
     match held {
         Some((run, holder)) => term::complain(&format!(
-            "the lab is gone, but process {} still has the run {run} in hand: end it with ^C; its journal stays in {}",
+            "the lab has ended, but process {} is still driving the run {run}: end it with ^C; its journal stays in {}",
             holder.pid,
             runs.display()
         )),
@@ -91,7 +91,7 @@ fn text(global: &Global, environment: &[(String, String)]) -> String {
     environment.iter().map(|(name, value)| format!("export {name}={}", quoted(value))).collect::<Vec<_>>().join("\n")
 }
 
-/// As a shell reads it.
+/// Quotes a value for a shell.
 fn quoted(value: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+=,".contains(c);
     if value.chars().all(plain) { value.to_owned() } else { format!("'{}'", value.replace('\'', r"'\''")) }

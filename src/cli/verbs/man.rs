@@ -1,4 +1,4 @@
-//! `cutover man`: a manual page, in roff, on standard output.
+//! `cutover man`: prints a manual page in roff on standard output.
 
 use clap::Args;
 use clap_mangen::Man as Page;
@@ -12,14 +12,14 @@ use crate::cli::term;
   cutover man | man -l -
   cutover man rollback > cutover-rollback.1")]
 pub struct Man {
-    /// The page of this verb [default: the tool's own]
+    /// The page of this command [default: of `cutover`]
     pub verb: Option<String>,
 }
 
-/// Prints the tool's page, or a verb's.
+/// Prints the page of `cutover` or of a command.
 ///
 /// # Errors
-/// An unknown verb (exit 2); standard output that cannot be written.
+/// The command is unknown (exit 2), or standard output cannot be written.
 pub fn run(args: &Man, definition: clap::Command) -> Result<Exit, Failure> {
     let roff = page(args.verb.as_deref(), definition)?;
     term::print(roff.trim_end()).map_err(|e| Failure::new(Exit::Internal, e))?;
@@ -30,8 +30,9 @@ fn page(verb: Option<&str>, mut command: clap::Command) -> Result<String, Failur
     command.build();
     if let Some(verb) = verb {
         let verbs: Vec<_> = command.get_subcommands().map(|c| c.get_name().to_owned()).collect();
-        let unknown =
-            || Failure::new(Exit::Usage, format!("no verb `{verb}`")).next(format!("there are: {}", verbs.join(", ")));
+        let unknown = || {
+            Failure::new(Exit::Usage, format!("no command `{verb}`")).next(format!("there are: {}", verbs.join(", ")))
+        };
         command = command.find_subcommand(verb).cloned().ok_or_else(unknown)?;
     }
     let mut roff = Vec::new();

@@ -1,4 +1,5 @@
-//! The verbs, one small file each: from arguments to an exit code.
+//! The commands, one small file each: from arguments to an exit code. Code that another surface would need belongs to
+//! `app`.
 
 pub mod check;
 pub mod completions;

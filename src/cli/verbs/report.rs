@@ -1,4 +1,4 @@
-//! `cutover report`: a run told to whoever was not there, as a page or as Markdown.
+//! `cutover report`: writes a report of a run as a page or as Markdown, for people who did not follow it.
 
 use std::path::{Path, PathBuf};
 
@@ -18,19 +18,19 @@ use crate::plan::model::Plan;
 /// `report`.
 #[derive(Debug, Clone, PartialEq, Args)]
 #[command(after_help = "Examples:
-  cutover report                                        of the newest run, into cutover-report-RUN.html
-  cutover report alpha-webapp --file -                  the page on standard output
-  cutover report alpha-webapp --output markdown         for a ticket")]
+  cutover report                                 newest run, into a file
+  cutover report alpha-webapp --file -           the page on standard output
+  cutover report alpha-webapp --output markdown  for a ticket")]
 pub struct Report {
-    /// Run id, plan name or plan file: its newest run [default: the newest run of all]
+    /// Run id, plan name or plan file (its newest run) [default: the newest run]
     #[arg(value_name = "RUN|PLAN")]
     pub target: Option<String>,
-    /// Where the page goes, `-` for stdout [default: cutover-report-RUN.html]
+    /// File of the page, `-` for stdout [default: cutover-report-RUN.html]
     #[arg(long, short, value_name = "FILE")]
     pub file: Option<PathBuf>,
 }
 
-/// Runs the verb.
+/// Runs the command.
 pub async fn run(global: &Global, args: &Report) -> Result<Exit, Failure> {
     let style = term::style(global.color);
     let target = args.target.as_deref();
@@ -58,7 +58,7 @@ pub async fn run(global: &Global, args: &Report) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// Writes the page of a run, and returns the file; `None` where it went to standard output.
+/// Writes the page of a run and returns its file; `None` for standard output.
 pub fn page(plan: &Plan, records: &[Record], style: &Style, file: Option<&Path>) -> Result<Option<PathBuf>, Failure> {
     let text = told(plan, records, style, html)?;
     let run = records.first().map_or("", |r| r.run.as_str());
@@ -71,7 +71,7 @@ pub fn page(plan: &Plan, records: &[Record], style: &Style, file: Option<&Path>)
     Ok(Some(file))
 }
 
-/// What a report says of a run.
+/// Renders the report of a run.
 pub fn told(
     plan: &Plan,
     records: &[Record],
@@ -79,6 +79,6 @@ pub fn told(
     render: impl FnOnce(&Told) -> String,
 ) -> Result<String, Failure> {
     let history = History::of(plan, records).map_err(|e| Failure::new(Exit::Internal, e))?;
-    let history = history.ok_or_else(|| Failure::new(Exit::Usage, "the run has no records"))?;
+    let history = history.ok_or_else(|| Failure::new(Exit::Usage, "the journal of the run is empty"))?;
     Ok(render(&Told::new(plan, records, &history, style)))
 }

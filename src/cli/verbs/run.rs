@@ -1,4 +1,4 @@
-//! `cutover run`: the staged cutover, in the foreground.
+//! `cutover run`: starts a run of a plan and drives it in the foreground.
 
 use clap::Args;
 
@@ -16,37 +16,37 @@ use crate::plan::model::Shares;
 #[derive(Debug, Clone, PartialEq, Args)]
 #[command(after_help = help("Examples:
   cutover run plan.yaml
-  cutover run plan.yaml --yes --until first-traffic   unattended, as far as that step", &Exit::ALL))]
+  cutover run plan.yaml --yes --until first-traffic   unattended, up to that step", &Exit::ALL))]
 pub struct Run {
     /// Plan file, `-` for stdin
     pub plan: String,
-    /// Do not ask; needed where there is no terminal
+    /// Do not ask; needed without a terminal
     #[arg(long, short)]
     pub yes: bool,
-    /// Stop after this step, and leave the run to be resumed: number or name
+    /// Stop after this step (number or name); the run can be resumed
     #[arg(long, value_name = "STEP")]
     pub until: Option<StepRef>,
-    /// Begin with this step, if the live shares fit: number or name
+    /// Start with this step (number or name), if the live shares match
     #[arg(long, value_name = "STEP")]
     pub from_step: Option<StepRef>,
-    /// Where a rollback goes, such as `a=100` [default: all on `from`]
+    /// Shares that a rollback restores, such as `a=100` [default: all on `from`]
     #[arg(long, value_parser = value::shares, value_name = "SHARES", requires = "from_step")]
     pub baseline: Option<Shares>,
-    /// Describe calls a second to spend on looking; more routes and groups are looked at less often [default: 10]
+    /// Describe calls a second for observations; fewer calls mean fewer observations [default: 10]
     #[arg(long, value_parser = value::speed, value_name = "N")]
     pub api_budget: Option<f64>,
-    /// When frozen by drift (exit 7) or a failure (exit 5): leave, or keep guarding [default: wait on a terminal]
+    /// If frozen by drift (exit 7) or a failure (exit 5): exit, or stay and guard [default: wait on a terminal]
     #[arg(long, value_enum, hide_possible_values = true, value_name = "exit|wait", conflicts_with = "detach")]
     pub on_freeze: Option<OnFreeze>,
-    /// Who goes on with it, where not this process.
+    /// Options for a run that a Job continues.
     #[command(flatten)]
     pub detach: Detach,
-    /// What is told to machines.
+    /// Options for metrics.
     #[command(flatten)]
     pub metrics: Metrics,
 }
 
-/// Runs the verb.
+/// Runs the command.
 pub async fn run(global: &Global, args: &Run) -> Result<Exit, Failure> {
     let style = term::style_err(global.color);
     let file = find::file(&args.plan, style.color)?;

@@ -1,9 +1,9 @@
-//! `cutover schema`: the JSON Schema of plans, made from the types that read them.
+//! `cutover schema`: prints the JSON Schema of plans, generated from the types that parse them.
 
 use crate::app::exit::{Exit, Failure};
 use crate::cli::term;
 
-/// Runs the verb.
+/// Runs the command.
 pub fn run() -> Result<Exit, Failure> {
     let text = serde_json::to_string_pretty(&crate::plan::schema()).map_err(|e| Failure::new(Exit::Internal, e))?;
     let _ = term::print(&text);

@@ -1,4 +1,4 @@
-//! `cutover status`: a run, or a load balancer without any plan.
+//! `cutover status`: shows a run, or a load balancer without a plan. Changes nothing.
 
 use std::time::Duration;
 
@@ -24,24 +24,24 @@ use crate::plan::selector;
 /// `status`.
 #[derive(Debug, Clone, PartialEq, Args)]
 #[command(after_help = "Examples:
-  cutover status                                        the only unfinished run
-  cutover status --load-balancer alpha-webapp --watch   no plan needed, read-only")]
+  cutover status                                       the only unfinished run
+  cutover status --load-balancer alpha-webapp --watch  no plan needed")]
 pub struct Status {
     /// Run id, plan name or plan file [default: the only unfinished run]
     #[arg(value_name = "RUN|PLAN", conflicts_with = "load_balancer")]
     pub target: Option<String>,
-    /// Look at a load balancer, no plan needed: name, ARN, or `tag:KEY=VALUE`
+    /// Load balancer to show without a plan: name, ARN, or `tag:KEY=VALUE`
     #[arg(long, value_name = "LB")]
     pub load_balancer: Option<String>,
-    /// Look again and again until ^C
+    /// Repeat every two seconds until ^C
     #[arg(long, short)]
     pub watch: bool,
 }
 
-/// How often `--watch` looks.
+/// The interval of `--watch`.
 const WATCH: Duration = Duration::from_secs(2);
 
-/// Runs the verb.
+/// Runs the command.
 pub async fn run(global: &Global, args: &Status) -> Result<Exit, Failure> {
     let style = term::style(global.color);
     if !args.watch {
@@ -49,7 +49,7 @@ pub async fn run(global: &Global, args: &Status) -> Result<Exit, Failure> {
         let _ = term::print(shown.trim_end());
         return Ok(Exit::Done);
     }
-    // The run that was meant stays the one that is watched, whatever begins or ends meanwhile.
+    // The same run is shown all the time, even if another one starts meanwhile.
     let target = match &args.load_balancer {
         Some(_) => None,
         None => Some(
@@ -70,10 +70,10 @@ pub async fn run(global: &Global, args: &Status) -> Result<Exit, Failure> {
                 show(global, &shown);
                 over
             }
-            // What cannot be seen now may be seen in two seconds.
+            // A failed read is repeated in two seconds.
             Err(failure) => {
                 show(global, "");
-                term::complain(&format!("{failure}\nlooking again; ^C ends this"));
+                term::complain(&format!("{failure}\ntrying again; ^C ends this"));
                 false
             }
         };
@@ -87,7 +87,7 @@ pub async fn run(global: &Global, args: &Status) -> Result<Exit, Failure> {
     }
 }
 
-/// What is there now, and whether it will not change any more.
+/// Returns the current status as text, and whether it is final.
 async fn look(global: &Global, args: &Status, target: Option<&str>, style: &Style) -> Result<(String, bool), Failure> {
     match &args.load_balancer {
         Some(load_balancer) => Ok((of_load_balancer(global, load_balancer, style).await?, false)),
@@ -95,7 +95,7 @@ async fn look(global: &Global, args: &Status, target: Option<&str>, style: &Styl
     }
 }
 
-/// On a terminal in place of what was shown before, without the flicker of an empty screen in between.
+/// Prints the status. On a terminal it replaces the previous one without flicker.
 fn show(global: &Global, text: &str) {
     let text = text.trim_end();
     if global.output == Output::Text && term::pictures() {
@@ -111,7 +111,7 @@ async fn of_load_balancer(global: &Global, load_balancer: &str, style: &Style) -
     let balancer = world::patient(&world::aws_of(&selector).await);
     let live = crate::engine::live::look(&selector, &balancer, jiff::Timestamp::now()).await.map_err(|e| match e {
         LookError::NotOne { .. } => Failure::new(Exit::Usage, e)
-            .next("see: aws elbv2 describe-load-balancers --query 'LoadBalancers[].LoadBalancerName'"),
+            .next("list them: aws elbv2 describe-load-balancers --query 'LoadBalancers[].LoadBalancerName'"),
         LookError::Unreadable { .. } => Failure::new(Exit::Internal, e),
     })?;
     Ok(rendered(global, &live, style))
@@ -130,7 +130,7 @@ async fn of_run(global: &Global, target: Option<&str>, style: &Style) -> Result<
     Ok((shown, view.outcome.is_some()))
 }
 
-/// The run as its journal and one look at the world tell it.
+/// The view of a run from its journal and one observation.
 async fn view(found: &Found, ports: &Ports) -> Result<View, Failure> {
     let state = found.state()?;
     let subject = Subject::of(&found.plan, &state);
@@ -138,7 +138,7 @@ async fn view(found: &Found, ports: &Ports) -> Result<View, Failure> {
     let seen = world_look::whole(&subject, &ports.balancer, &ports.clusters, &*ports.clock).await;
     let now = ports.clock.now();
     watch.absorb(now, seen, true);
-    // What was waited for before the last thing that was done is waited for no longer.
+    // Waits before the last progress are over.
     let waits = found.records.iter().rev().find_map(|r| match &r.event {
         Event::Waiting { waits } => Some(waits.clone()),
         Event::Settled { .. } | Event::StepStarted { .. } | Event::StepDone { .. } | Event::Finished { .. } => {

@@ -1,4 +1,5 @@
-//! `promote`, `pause`, `resume`, `approve`, `abort`: steering a run. A live process is asked; without one, the verb takes the lock and acts itself.
+//! `promote`, `pause`, `resume`, `approve`, `abort`: steer a run. The process that drives it carries out the request;
+//! without one, the command acquires the lock and acts itself.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,50 +27,50 @@ use crate::port::store::{Request, Store};
 #[derive(Debug, Clone, PartialEq, Args)]
 #[command(after_help = help("Examples:
   cutover abort alpha-webapp
-  cutover abort alpha-webapp --to-step first-traffic  back to that step's shares only",
+  cutover abort alpha-webapp --to-step first-traffic  to that step's shares only",
     &[Exit::Done, Exit::Internal, Exit::Usage, Exit::Stuck, Exit::Locked]))]
 pub struct Abort {
-    /// Which run.
+    /// The run.
     #[command(flatten)]
     pub steer: Steer,
-    /// Back to the shares of this earlier step, not to the start: number or name
+    /// Roll back only to the shares of this earlier step (number or name)
     #[arg(long, value_name = "STEP")]
     pub to_step: Option<StepRef>,
 }
 
 /// `resume`.
 #[derive(Debug, Clone, PartialEq, Args)]
-#[command(after_help = help("Where another process has the run in hand, that one is told to go on, and this one returns.
+#[command(after_help = help("If another process is driving the run, that process continues and this command returns.
 
 Examples:
   cutover resume alpha-webapp
-  cutover resume alpha-webapp --keep-live             someone changed a route on purpose", &Exit::ALL))]
+  cutover resume alpha-webapp --keep-live     someone changed a route on purpose", &Exit::ALL))]
 pub struct Resume {
-    /// Which run.
+    /// The run.
     #[command(flatten)]
     pub steer: Steer,
-    /// Someone changed a route: keep what is live now, and go on from there
+    /// Someone changed a route: accept the live shares and continue from there
     #[arg(long, conflicts_with_all = ["reassert", "include_new"])]
     pub keep_live: bool,
-    /// Someone made a rule that forwards to the old groups: move it along with the others from now on
+    /// Someone created a rule that forwards to the old groups: move it, too
     #[arg(long, conflicts_with = "reassert")]
     pub include_new: bool,
-    /// Someone changed a route: write our shares over it
+    /// Someone changed a route: write our shares again
     #[arg(long)]
     pub reassert: bool,
-    /// Stop after this step: number or name
+    /// Stop after this step (number or name)
     #[arg(long, value_name = "STEP")]
     pub until: Option<StepRef>,
-    /// Leave the rest to a scheduler's `step`, once this long has passed and nothing is in the middle: 0s, 10m
+    /// Exit after this time, once only waiting is left, such as 0s or 10m; `step` can continue
     #[arg(long, value_parser = value::span, value_name = "TIME")]
     pub max_wait: Option<Duration>,
-    /// Describe calls a second to spend on looking; more routes and groups are looked at less often [default: 10]
+    /// Describe calls a second for observations; fewer calls mean fewer observations [default: 10]
     #[arg(long, value_parser = value::speed, value_name = "N")]
     pub api_budget: Option<f64>,
-    /// When frozen by drift (exit 7) or a failure (exit 5): leave, or keep guarding [default: wait on a terminal]
+    /// If frozen by drift (exit 7) or a failure (exit 5): exit, or stay and guard [default: wait on a terminal]
     #[arg(long, value_enum, hide_possible_values = true, value_name = "exit|wait")]
     pub on_freeze: Option<OnFreeze>,
-    /// What is told to machines.
+    /// Options for metrics.
     #[command(flatten)]
     pub metrics: Metrics,
 }
@@ -77,15 +78,15 @@ pub struct Resume {
 /// `promote`.
 #[derive(Debug, Clone, PartialEq, Args)]
 pub struct Promote {
-    /// Which run.
+    /// The run.
     #[command(flatten)]
     pub named: Named,
-    /// End this pause and all that are still to come
+    /// End this pause and skip all later ones
     #[arg(long)]
     pub full: bool,
 }
 
-/// What a declined question says.
+/// The message of a declined question.
 const UNCHANGED: &str = "nothing was changed";
 
 /// `cutover promote`.
@@ -111,14 +112,14 @@ pub async fn abort(global: &Global, args: &Abort) -> Result<Exit, Failure> {
     let request = Request::Abort { by, to_step };
     if let Some(why) = request::refusal(&found.plan, &found.state()?, &request) {
         return Err(
-            Failure::new(Exit::Usage, why).next(format!("to put all of it back: cutover abort {}", found.run.id))
+            Failure::new(Exit::Usage, why).next(format!("to roll back to the start: cutover abort {}", found.run.id))
         );
     }
-    confirm(args.steer.yes, &format!("Abort the run {} and put the traffic back?", found.run.id), UNCHANGED)?;
+    confirm(args.steer.yes, &format!("Abort the run {} and roll it back?", found.run.id), UNCHANGED)?;
     steer::restore(global, store, &found, &request).await
 }
 
-/// `cutover resume`: takes the run in hand and goes on, in the foreground; or lets the process that has it go on.
+/// `cutover resume`: continues the run in the foreground, or through the process that drives it.
 pub async fn resume(global: &Global, args: &Resume) -> Result<Exit, Failure> {
     let (store, found) = target(global, &args.steer.named).await?;
     let mode = match (args.keep_live, args.reassert, args.include_new) {
@@ -128,10 +129,10 @@ pub async fn resume(global: &Global, args: &Resume) -> Result<Exit, Failure> {
         _ => ResumeMode::Plain,
     };
     let question = match mode {
-        ResumeMode::Plain => "Go on with",
-        ResumeMode::KeepLive => "Take what is live as the new truth, and go on with",
-        ResumeMode::IncludeNew => "Move the rules that appeared along with the others, and go on with",
-        ResumeMode::Reassert => "Write our shares over someone else's, and go on with",
+        ResumeMode::Plain => "Continue",
+        ResumeMode::KeepLive => "Accept the live shares and continue",
+        ResumeMode::IncludeNew => "Move the new rules, too, and continue",
+        ResumeMode::Reassert => "Overwrite the changes of others with our shares and continue",
     };
     confirm(args.steer.yes, &format!("{question} the run {}?", found.run.id), UNCHANGED)?;
     let going = Going {
@@ -143,7 +144,7 @@ pub async fn resume(global: &Global, args: &Resume) -> Result<Exit, Failure> {
     steer::resume(global, store, &found, mode, going).await
 }
 
-/// Leaves a request; typing the verb is all the confirmation that one needs.
+/// Sends a request. The command itself is the confirmation; it does not ask.
 async fn ask(
     global: &Global,
     named: &Named,
@@ -159,29 +160,29 @@ async fn ask(
     steer::ask(global, &store, &found, &request).await
 }
 
-/// A request that means nothing where the run stands.
+/// The failure of a request that does not apply to the run's current state.
 fn nothing_to(verb: &str, found: &Found, state: &State) -> Failure {
     let view = View::of(&found.plan, state, None, &[], Timestamp::now());
     let (step, of) = view.place();
     let (_, stands) = standing(&view, &Style::plain());
     let label = view.steps.get(step.saturating_sub(1)).map_or("", String::as_str);
     let failure =
-        Failure::new(Exit::Usage, format!("there is nothing to {verb} in the run {}: nothing was asked for", view.run));
+        Failure::new(Exit::Usage, format!("there is nothing to {verb} in the run {}: no request was sent", view.run));
     failure
-        .next(format!("it stands at step {step} of {of}, {label}: {stands}"))
-        .next(format!("see: cutover status {}", view.run))
+        .next(format!("it is at step {step} of {of}, {label}: {stands}"))
+        .next(format!("show it: cutover status {}", view.run))
 }
 
 async fn target(global: &Global, named: &Named) -> Result<(Arc<dyn Store>, Found), Failure> {
     let store = place::named(&global.kept(), Some(&named.target)).await?;
     let found = find::run(&*store, Some(&named.target), term::style_err(global.color).color).await?;
     if found.run.finished.is_some() {
-        let failure = Failure::new(Exit::Usage, format!("the run {} is over", found.run.id));
+        let failure = Failure::new(Exit::Usage, format!("the run {} is finished", found.run.id));
         let last = found.state().is_ok_and(|state| state.detach.is_some());
         return Err(if last {
             failure
         } else {
-            failure.next(format!("to take it back: cutover rollback {}", found.run.id))
+            failure.next(format!("to roll it back: cutover rollback {}", found.run.id))
         });
     }
     Ok((store, found))

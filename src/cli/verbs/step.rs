@@ -1,4 +1,5 @@
-//! `cutover step`: do what is due now, then leave. For schedulers: safe to call at any time, from anywhere, also twice at once.
+//! `cutover step`: does what is due now, then exits. For schedulers: safe to call at any time, from anywhere, also
+//! twice at once.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -23,31 +24,33 @@ use crate::port::store::{RunSummary, Store, is_of};
 
 /// `step`.
 #[derive(Debug, Clone, PartialEq, Args)]
-#[command(after_help = help("Begins the plan's run, or takes the unfinished one in hand, or does nothing where it is over or somebody has it.
-It stays while a write, a settling step, a failing guard, a gate that must hold, or a rollback is in the middle.
+#[command(after_help = help("Starts the plan's run, or continues its unfinished run, or does nothing if the run
+is finished or another process drives it. It does not exit while a write, a
+settling step, a failing guard, a raise gate or a rollback is under way.
 
 Examples:
-  cutover step plan.yaml --yes                        from cron, a systemd timer, a CI job or a CronJob
-  cutover step plan.yaml --yes --max-wait 4m          every five minutes, guarding in between", &Exit::ALL))]
+  cutover step plan.yaml --yes                 from cron, a CI job or a CronJob
+  cutover step plan.yaml --yes --max-wait 4m   every five minutes, guarding
+                                               in between", &Exit::ALL))]
 pub struct Step {
-    /// Plan file, `-` for stdin; or a run's id, to go on with that one only
+    /// Plan file, `-` for stdin; or a run id, to continue only that run
     #[arg(value_name = "PLAN|RUN")]
     pub plan: String,
-    /// Do not ask; needed where there is no terminal
+    /// Do not ask; needed without a terminal
     #[arg(long, short)]
     pub yes: bool,
-    /// Guard for this long while there is only waiting left, such as 4m
+    /// Guard for this time while only waiting is left, such as 4m
     #[arg(long, value_parser = value::span, default_value = "0s", value_name = "TIME")]
     pub max_wait: Duration,
-    /// Describe calls a second to spend on looking; more routes and groups are looked at less often [default: 10]
+    /// Describe calls a second for observations; fewer calls mean fewer observations [default: 10]
     #[arg(long, value_parser = value::speed, value_name = "N")]
     pub api_budget: Option<f64>,
-    /// What is told to machines.
+    /// Options for metrics.
     #[command(flatten)]
     pub metrics: Metrics,
 }
 
-/// Runs the verb.
+/// Runs the command.
 pub async fn run(global: &Global, args: &Step) -> Result<Exit, Failure> {
     if is_run(&args.plan) && !Path::new(&args.plan).exists() {
         return of_run(global, args).await;
@@ -60,7 +63,7 @@ pub async fn run(global: &Global, args: &Step) -> Result<Exit, Failure> {
             let plan = find::begun(&file, color)?;
             if let Some(last) = known.first() {
                 term::complain(&format!(
-                    "{} has changed since the run {} of it, which is over: a new one begins",
+                    "{} has changed since its last run {}, which is finished: starting a new run",
                     plan.source, last.id
                 ));
             }
@@ -69,36 +72,34 @@ pub async fn run(global: &Global, args: &Step) -> Result<Exit, Failure> {
         }
         Due::GoOn(found) => go_on(global, args, &found, store).await,
         Due::Over(run, exit) => {
-            term::complain(&format!("the run {run} of this plan is over: {}; nothing to do", exit.meaning()));
-            term::complain(
-                "to do the plan once more: cutover run; or change the file, its text is what tells two plans apart",
-            );
+            term::complain(&format!("the run {run} of this plan is finished: {}; nothing to do", exit.meaning()));
+            term::complain("to run the plan again: cutover run, or change the text of the plan file");
             Ok(exit)
         }
     }
 }
 
-/// The same for a run that was begun: a call of this never begins one.
+/// Continues the named run; never starts one.
 async fn of_run(global: &Global, args: &Step) -> Result<Exit, Failure> {
     let store = place::named(&global.kept(), Some(&args.plan)).await?;
     let found = find::run(&*store, Some(&args.plan), term::style_err(global.color).color).await?;
     let Some(exit) = due::over(&found.records) else { return go_on(global, args, &found, store).await };
-    term::complain(&format!("the run {} is over: {}; nothing to do", found.run.id, exit.meaning()));
+    term::complain(&format!("the run {} is finished: {}; nothing to do", found.run.id, exit.meaning()));
     Ok(exit)
 }
 
-/// Whether this is a run's id rather than a file's name.
+/// Whether a text is a run's id and not a file name.
 fn is_run(text: &str) -> bool {
     let plan = text.rsplitn(4, '-').nth(3);
     plan.is_some_and(|plan| is_of(text, plan))
 }
 
-/// Begins the plan's run, and does what is due of it.
+/// Starts the plan's run and does what is due.
 async fn first(global: &Global, args: &Step, plan: &Plan, ports: Ports, known: &[RunSummary]) -> Result<Exit, Failure> {
     let going = going(args);
     let prepared = prepare(plan, &ports, 1).await;
     if let Some(other) = due::just_begun(&ports, plan, &prepared, known).await {
-        term::complain(&format!("a run of this plan was begun by somebody else a moment ago: {other}"));
+        term::complain(&format!("another process has just started a run of this plan: {other}"));
         return Ok(Exit::Waiting);
     }
     ask::may_begin(global, &ports, &prepared, args.yes).await?;
@@ -110,12 +111,12 @@ async fn first(global: &Global, args: &Step, plan: &Plan, ports: Ports, known: &
     }
 }
 
-/// Takes the unfinished run in hand, and does what is due of it.
+/// Continues the unfinished run and does what is due.
 async fn go_on(global: &Global, args: &Step, found: &Found, store: Arc<dyn Store>) -> Result<Exit, Failure> {
     if let Some(holder) = store.holder(&found.run.id).await {
         return Ok(due::in_hand(global, &holder));
     }
-    ask::confirm(args.yes, &format!("Go on with the run {}?", found.run.id), "nothing was changed")?;
+    ask::confirm(args.yes, &format!("Continue the run {}?", found.run.id), "nothing was changed")?;
     due::go_on(global, found, store, going(args)).await
 }
 

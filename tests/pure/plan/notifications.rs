@@ -71,7 +71,7 @@ fn a_rehearsal_shows_what_would_be_told() {
     };
     let (code, out, err) = rehearse(&[]);
     assert_eq!((code, err.contains("deliver")), (Some(0), false), "{err}");
-    let lines: Vec<_> = out.lines().filter_map(|l| l.split_once("would tell ")).map(|(_, rest)| rest).collect();
+    let lines: Vec<_> = out.lines().filter_map(|l| l.split_once("would notify ")).map(|(_, rest)| rest).collect();
     assert!(
         lines.contains(
             &"slack (approvalNeeded): *checkout-notified* (5/7) step 5  approval: on-call has read the dashboards"

@@ -62,7 +62,7 @@ async fn what_is_only_watched_moves_nothing() {
     let end = theatre.run().await;
     assert_eq!(word(&end), "completed", "{}", theatre.lines());
     assert!(calls(&theatre, "errors").contains(&Call::Fail));
-    assert!(theatre.lines().contains("gate errors (only watched) fails"));
+    assert!(theatre.lines().contains("gate errors (dry run) fails"));
 }
 
 /// Too few requests to tell: the run waits, says for what, and after the time-out waits for a person. Nothing was raised.

@@ -93,7 +93,7 @@ fn a_run_that_is_handed_to_a_job_is_gone_on_with_by_what_the_job_says() {
     pod.until_event("finished");
     assert_eq!(pod.end().0, 0);
     let over = lab.cutover(&words);
-    assert_eq!((over.code, over.err.contains("is over")), (0, true), "{over:?}");
+    assert_eq!((over.code, over.err.contains("is finished")), (0, true), "{over:?}");
 }
 
 #[test]

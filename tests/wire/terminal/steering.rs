@@ -91,9 +91,12 @@ fn an_interrupted_run_says_what_is_live_and_is_aborted_from_another_terminal() {
     let id = run.run.clone();
     let (code, said) = run.end();
     assert_eq!(code, 130, "{said}");
-    for part in
-        ["b 5 %", "nobody watches this traffic now", &format!("cutover resume {id}"), &format!("cutover rollback {id}")]
-    {
+    for part in [
+        "b 5 %",
+        "no process guards this traffic now",
+        &format!("cutover resume {id}"),
+        &format!("cutover rollback {id}"),
+    ] {
         assert!(said.contains(part), "{part}: {said}");
     }
     let status = lab.cutover("status --output json").json();
@@ -122,7 +125,7 @@ fn a_terminal_that_closes_leaves_the_run_as_control_c_does() {
 
     let until = lab.cutover("resume two-terminals --yes --until first-traffic");
     assert_eq!(until.code, 8, "{until:?}");
-    assert!(until.err.contains("nobody watches this traffic now"), "{until:?}");
+    assert!(until.err.contains("no process guards this traffic now"), "{until:?}");
     let back = lab.cutover_with(&[
         "rollback",
         "--load-balancer",

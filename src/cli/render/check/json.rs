@@ -1,11 +1,12 @@
-//! `check` for programs: one JSON object a line, each with an `event`.
+//! Writes the report of `check` as JSON: one object a line, each with an `event`.
 
 use serde_json::{Map, Value, json as object};
 
 use crate::base::finding::Severity;
 use crate::domain::view::report::{Report, RouteLine, StepLine};
 
-/// The whole report; every line ends with a newline. Events: `step`, `hook`, `finding`, `route`, `skipped`, and last `summary`.
+/// The report; every line ends with a newline. Events: `step`, `hook`, `finding`, `route`, `skipped`, and last
+/// `summary`.
 pub fn json(report: &Report) -> String {
     let mut lines: Vec<Value> = report.steps.iter().map(step).collect();
     lines.extend(report.hooks.iter().map(|h| event("hook", h)));
@@ -21,7 +22,7 @@ pub fn json(report: &Report) -> String {
     lines.join("\n") + "\n"
 }
 
-/// A value's own fields after its event's name.
+/// The event's name, then the fields of the value.
 fn event(name: &str, value: &impl serde::Serialize) -> Value {
     let mut fields = Map::from_iter([("event".to_owned(), Value::from(name))]);
     if let Ok(Value::Object(own)) = serde_json::to_value(value) {
@@ -31,7 +32,15 @@ fn event(name: &str, value: &impl serde::Serialize) -> Value {
 }
 
 fn step(step: &StepLine) -> Value {
-    object!({"event": "step", "step": step.number, "name": step.name, "does": step.does, "beginsAfterSeconds": step.begins.as_secs(), "earliest": step.earliest, "clock": step.clock})
+    object!({
+        "event": "step",
+        "step": step.number,
+        "name": step.name,
+        "does": step.does,
+        "beginsAfterSeconds": step.begins.as_secs(),
+        "earliest": step.earliest,
+        "clock": step.clock,
+    })
 }
 
 fn route(line: &RouteLine) -> Value {
@@ -40,7 +49,8 @@ fn route(line: &RouteLine) -> Value {
         .iter()
         .map(|w| match &w.groups {
             Ok(groups) => {
-                object!({"step": w.step, "groups": groups.iter().map(|(n, w)| (n.clone(), Value::from(*w))).collect::<Map<_, _>>()})
+                let groups = groups.iter().map(|(n, w)| (n.clone(), Value::from(*w))).collect::<Map<_, _>>();
+                object!({"step": w.step, "groups": groups})
             }
             Err(why) => object!({"step": w.step, "error": why}),
         })

@@ -1,4 +1,4 @@
-//! `check` for a pull request.
+//! Writes the report of `check` as Markdown, for a pull request.
 
 use std::fmt::Write;
 
@@ -6,12 +6,12 @@ use super::{cell, columns, grade, heading, looks, tally, verdict};
 use crate::base::duration::show;
 use crate::domain::view::report::{Report, RouteLine};
 
-/// The whole report; ends with a newline.
+/// The report; ends with a newline.
 pub fn markdown(report: &Report) -> String {
     let (from, to) = &report.clusters;
     let mut out = String::new();
     put(&mut out, &format!("## cutover: {} (`{from}` → `{to}`)\n", escape(&report.plan)));
-    let ends = report.ends.map(|t| format!(", until {t} if begun when this was checked")).unwrap_or_default();
+    let ends = report.ends.map(|t| format!(", until {t} if started at the time of this check")).unwrap_or_default();
     put(
         &mut out,
         &format!("**{}** · {} · takes at least {}{ends}\n", tally(report), verdict(report), show(report.estimate)),
@@ -34,7 +34,7 @@ fn put(out: &mut String, line: &str) {
     let _ = writeln!(out, "{line}");
 }
 
-/// Text for a table's cell.
+/// Escapes text for a cell of a table.
 fn escape(text: &str) -> String {
     text.replace('|', "\\|").replace('*', "\\*").replace('<', "&lt;").replace('\n', " ")
 }
@@ -47,7 +47,7 @@ fn findings(report: &Report, out: &mut String) {
     if report.findings.is_empty() {
         return;
     }
-    put(out, "### Findings\n\n| | code | what |\n|---|---|---|");
+    put(out, "### Findings\n\n| | code | finding |\n|---|---|---|");
     for finding in &report.findings {
         let reason = finding.accepted.as_ref().map(|r| format!(" (accepted: {})", escape(r))).unwrap_or_default();
         row(
@@ -75,8 +75,8 @@ fn findings(report: &Report, out: &mut String) {
 
 fn steps(report: &Report, out: &mut String) {
     let timed = report.steps.iter().any(|s| s.clock.is_some());
-    let when = if timed { "earliest start" } else { "begins after" };
-    put(out, &format!("### Steps\n\n| step | name | what | {when} |\n|--:|---|---|--:|"));
+    let when = if timed { "earliest start" } else { "starts after" };
+    put(out, &format!("### Steps\n\n| step | name | action | {when} |\n|--:|---|---|--:|"));
     for step in &report.steps {
         let name = step.name.as_deref().map(escape).unwrap_or_default();
         let when = step.clock.clone().unwrap_or_else(|| if timed { "never".into() } else { show(step.begins) });
@@ -89,9 +89,9 @@ fn hooks(report: &Report, out: &mut String) {
     if report.hooks.is_empty() {
         return;
     }
-    put(out, "### Hooks\n\n| when | name | what | its failure |\n|---|---|---|---|");
+    put(out, "### Hooks\n\n| when | name | action | a failure |\n|---|---|---|---|");
     for hook in &report.hooks {
-        let failure = if hook.must { "is the run's" } else { "changes nothing" };
+        let failure = if hook.must { "fails the run" } else { "is ignored" };
         row(
             out,
             &[
@@ -138,7 +138,7 @@ fn skipped(report: &Report, out: &mut String) {
     if report.skipped.is_empty() {
         return;
     }
-    put(out, "### Left alone\n\n| load balancer | action | conditions | why |\n|---|---|---|---|");
+    put(out, "### Not selected\n\n| load balancer | route | conditions | reason |\n|---|---|---|---|");
     for skipped in &report.skipped {
         let why = escape(&skipped.reason.to_string());
         row(out, &[escape(&skipped.load_balancer), skipped.route.clone(), escape(&skipped.conditions), why]);

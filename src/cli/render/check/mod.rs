@@ -1,4 +1,4 @@
-//! How `check` looks: as text, as Markdown for a pull request, as JSON lines. Pure, from a [`Report`].
+//! Renders the report of `check` as text, as Markdown for a pull request, or as JSON lines. Pure, from a [`Report`].
 
 mod json;
 mod markdown;
@@ -12,7 +12,7 @@ use crate::base::finding::Severity;
 use crate::base::number::count;
 use crate::domain::view::report::{Report, RouteLine, Weights};
 
-/// `3 errors, 1 warning`, or `no findings`.
+/// The number of findings: `3 errors, 1 warning`, or `no findings`.
 fn tally(report: &Report) -> String {
     let kinds = [(Severity::Error, "error"), (Severity::Warning, "warning"), (Severity::Info, "note")];
     let mut said: Vec<String> = kinds
@@ -28,7 +28,7 @@ fn tally(report: &Report) -> String {
     if said.is_empty() { "no findings".to_owned() } else { said.join(", ") }
 }
 
-/// `error`, `warning`, `note`, and `accepted` whatever it was.
+/// `error`, `warning` or `note`; `accepted` for every accepted finding.
 fn grade(finding: &crate::base::finding::Finding) -> &'static str {
     match (finding.accepted.is_some(), finding.severity) {
         (true, _) => "accepted",
@@ -38,7 +38,7 @@ fn grade(finding: &crate::base::finding::Finding) -> &'static str {
     }
 }
 
-/// `36 routes of alpha-webapp, workload webapp`.
+/// The heading of some routes: `36 routes on alpha-webapp, workload webapp`.
 fn heading(lines: &[&RouteLine]) -> String {
     let first = lines.first();
     let (load_balancer, workload) = first.map_or(("", ""), |l| (&l.load_balancer, &l.workload));
@@ -56,7 +56,7 @@ fn columns(weights: &[Weights]) -> Vec<&str> {
     names
 }
 
-/// One weight, `–` where the group is not attached.
+/// One weight; `–` if the group is not attached.
 fn cell(weights: &[(String, u16)], name: &str) -> String {
     weights.iter().find(|(n, _)| n == name).map_or_else(|| "–".to_owned(), |(_, w)| w.to_string())
 }
@@ -64,22 +64,22 @@ fn cell(weights: &[(String, u16)], name: &str) -> String {
 /// The verdict, and what to type next.
 fn verdict(report: &Report) -> String {
     if report.refuses() {
-        "a run would be refused: mend the errors first".to_owned()
+        "a run would be refused: fix the errors first".to_owned()
     } else if report.at.is_none() {
-        format!("the plan reads well; `cutover check {}` looks at what is live", report.source)
+        format!("the plan is valid; next: `cutover check {}`, which also checks AWS and the clusters", report.source)
     } else {
         format!("ready: `cutover rehearse {0}`, then `cutover run {0}`", report.source)
     }
 }
 
-/// How often a run would look at what there is, and what it takes.
+/// How often a run would observe, and how many calls that takes.
 fn looks(report: &Report) -> Option<String> {
     let (calls, every) = report.looks?;
     let seconds = every.as_secs_f64();
     #[allow(clippy::cast_precision_loss)] // a number of calls
     let rate = calls as f64 / seconds;
     Some(format!(
-        "looks every {seconds:.0}s: {calls} describe calls each time, {rate:.1} a second (spec.aws.apiBudget)"
+        "observes every {seconds:.0}s: {calls} describe calls each time, {rate:.1} a second (spec.aws.apiBudget)"
     ))
 }
 

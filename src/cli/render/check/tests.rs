@@ -70,9 +70,9 @@ fn hooks_are_said_and_what_their_failure_is_without_what_may_be_secret() {
     ];
     let report = Report { hooks, ..Report::offline(&plan(), Vec::new()) };
     let text = text(&report, &Style::plain());
-    assert!(text.contains("hooks\n  before shift    ./scale-up.sh 10  (its failure is the run's)\n"), "{text}");
+    assert!(text.contains("hooks\n  before shift    ./scale-up.sh 10  (a failure fails the run)\n"), "{text}");
     assert!(text.contains("  after rollback  notes: POST https://example.com/…\n"), "{text}");
-    assert!(markdown(&report).contains("| after rollback | notes | POST https://example.com/… | changes nothing |"));
+    assert!(markdown(&report).contains("| after rollback | notes | POST https://example.com/… | is ignored |"));
     assert!(
         json(&report)
             .contains(r#"{"event":"hook","when":"before shift","name":null,"does":"./scale-up.sh 10","must":true}"#)

@@ -1,4 +1,4 @@
-//! `check` for a terminal.
+//! Writes the report of `check` as text for a terminal.
 
 use std::fmt::Write;
 
@@ -10,7 +10,7 @@ use crate::base::text::clip;
 use crate::cli::render::style::{Style, Tone};
 use crate::domain::view::report::{Report, RouteLine};
 
-/// The whole report; ends with a newline.
+/// The report; ends with a newline.
 pub fn text(report: &Report, style: &Style) -> String {
     let mut out = head(report, style);
     findings(report, style, &mut out);
@@ -44,7 +44,7 @@ fn head(report: &Report, style: &Style) -> String {
     );
     let ends = report
         .ends
-        .map(|t| format!(", until {} if begun now", t.to_zoned(style.zone.clone()).strftime("%Y-%m-%d %H:%M %Z")));
+        .map(|t| format!(", until {} if started now", t.to_zoned(style.zone.clone()).strftime("%Y-%m-%d %H:%M %Z")));
     put(&mut out, &format!("takes at least {}{}", show(report.estimate), ends.unwrap_or_default()));
     if let Some(looks) = looks(report) {
         put(&mut out, &looks);
@@ -103,7 +103,7 @@ fn hooks(report: &Report, style: &Style, out: &mut String) {
     let width = report.hooks.iter().map(|h| h.when.len()).max().unwrap_or(0);
     for hook in &report.hooks {
         let name = hook.name.as_ref().map(|n| format!("{n}: ")).unwrap_or_default();
-        let must = if hook.must { style.paint(Tone::Faint, "  (its failure is the run's)") } else { String::new() };
+        let must = if hook.must { style.paint(Tone::Faint, "  (a failure fails the run)") } else { String::new() };
         put(out, &format!("  {:width$}  {name}{}{must}", hook.when, hook.does));
     }
 }
@@ -143,7 +143,7 @@ fn skipped(report: &Report, style: &Style, out: &mut String) {
     }
     put(
         out,
-        &format!("\n{}", style.paint(Tone::Strong, &format!("{} left alone", count(report.skipped.len(), "action")))),
+        &format!("\n{}", style.paint(Tone::Strong, &format!("{} not selected", count(report.skipped.len(), "route")))),
     );
     for skipped in &report.skipped {
         put(out, &format!("  {} {}: {}", skipped.load_balancer, skipped.route, skipped.reason));

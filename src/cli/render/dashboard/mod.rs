@@ -1,4 +1,5 @@
-//! What a terminal shows while a run goes on: a pure picture, and a thin shell that keeps it at the bottom of the screen.
+//! The dashboard that a terminal shows during a run: its text as a pure function, and a thin shell that keeps it at the
+//! bottom of the screen.
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
@@ -8,10 +9,10 @@ use super::style::{Style, Tone};
 use crate::app::view::View;
 use crate::domain::run::state::Phase;
 
-/// Steps shown at once; of longer plans those around the current one.
+/// The most steps that are shown; of longer plans those around the current step.
 const STEPS: usize = 9;
 
-/// The picture, no line wider than `width` columns.
+/// The lines of the dashboard, none wider than `width` columns.
 pub fn screen(view: &View, width: usize, style: &Style) -> Vec<String> {
     let (step, of) = view.place();
     let (tone, words) = standing(view, style);
@@ -21,20 +22,20 @@ pub fn screen(view: &View, width: usize, style: &Style) -> Vec<String> {
     );
     lines.extend(steps(view, style));
     let mut below = parts(view, style, false);
-    // Why it waits and until when must be readable whole.
+    // Wait reasons are wrapped, not cut.
     for (_, lines) in below.iter_mut().filter(|(heading, _)| *heading == WAITS) {
         *lines = lines.iter().flat_map(|line| wrap(line, width.saturating_sub(12))).collect();
     }
-    // What only a person can end comes with the words to type.
+    // If only an operator can end the wait, the command is shown.
     if view.reachable && (view.phase == Phase::Awaiting || view.frozen.is_some() || view.paused.is_some()) {
-        below.push(("go on", on(view)));
+        below.push(("continue", on(view)));
     }
     lines.extend(lay_out(&below, style));
     let dots = style.mark("…", "...");
     lines.iter().map(|l| console::truncate_str(l, width, dots).into_owned()).collect()
 }
 
-/// A text in lines of at most `width` columns, broken at spaces where it can be: why a run is frozen must be readable whole.
+/// Wraps a text at spaces into lines of at most `width` columns; a longer word is not broken.
 fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split_whitespace() {
@@ -66,7 +67,8 @@ fn steps(view: &View, style: &Style) -> Vec<String> {
     shown.chain(more).collect()
 }
 
-/// The picture at the bottom of the terminal; nothing at all where there is none. It is one bar of several lines, so that it is drawn at once.
+/// The dashboard at the bottom of the terminal; nothing without a terminal. It is one progress bar of several lines, so
+/// that it is drawn at once.
 #[derive(Debug)]
 pub struct Dashboard {
     bars: MultiProgress,
@@ -74,12 +76,12 @@ pub struct Dashboard {
 }
 
 impl Dashboard {
-    /// Over these bars (`cli::term::bars`, or hidden ones). Print above them through `cli::term::print` only.
+    /// A dashboard in these bars (`cli::term::bars`, or hidden ones). Print above it only with `cli::term::print`.
     pub fn new(bars: MultiProgress) -> Self {
         Self { bars, bar: None }
     }
 
-    /// Shows these lines in place of those before; none: nothing is left.
+    /// Replaces the dashboard by these lines; removes it if there are none.
     pub fn show(&mut self, lines: &[String]) {
         if lines.is_empty() {
             if let Some(bar) = self.bar.take() {

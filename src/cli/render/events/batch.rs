@@ -1,4 +1,4 @@
-//! Writes, summed up: a step over a hundred routes is one line, a route that went wrong is a line of its own.
+//! Sums up writes: a step over a hundred routes is one line; each route whose write failed has its own line.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,19 +11,19 @@ use crate::cli::render::style::Tone;
 use crate::domain::run::event::{Event, Record, Write, WriteResult};
 use crate::domain::traffic::{RouteId, Split};
 
-/// A batch that goes on for longer says so this often.
+/// How often a long batch shows its progress.
 const PROGRESS: SignedDuration = SignedDuration::from_secs(5);
 
-/// What became of the writes since the step or the rollback began.
+/// The outcomes of the writes since the start of the step or the rollback.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Tally {
     restore: bool,
     open: BTreeMap<RouteId, Write>,
     done: BTreeMap<RouteId, String>,
-    /// Changed since the last line about it.
+    /// Whether something has changed since the last line.
     fresh: bool,
     told: Option<Timestamp>,
-    /// What was said of a route is said once.
+    /// The messages shown so far: the same message about a route is shown once.
     said: BTreeSet<(Option<RouteId>, String)>,
 }
 
@@ -86,10 +86,10 @@ impl Tally {
                 Vec::new()
             };
         }
-        // A hundred routes that wait for AWS's rate are one line, and no failure.
+        // A hundred throttled routes are one line, and not a failure.
         let throttled = self.restore && result == WriteResult::Failed && detail == Some("throttled");
         let text = if throttled {
-            Text::new(Tone::Warn, "!", "AWS throttles: what it refuses is sent again until it is taken")
+            Text::new(Tone::Warn, "!", "AWS throttles the writes: they are sent again until AWS accepts them")
         } else {
             outcome(route, result, live, detail, names)
         };
@@ -97,7 +97,7 @@ impl Tally {
         if self.said.insert((route, text.words.clone())) { vec![text] } else { Vec::new() }
     }
 
-    /// `36 of 36 routes written, read back: a 95 %, b 5 %`.
+    /// The summary line: `36 of 36 routes written, read back: a 95 %, b 5 %`.
     fn tell(&mut self, time: Timestamp, names: &Names) -> Option<Text> {
         if !std::mem::take(&mut self.fresh) {
             return None;
@@ -117,7 +117,7 @@ impl Tally {
     }
 }
 
-/// One outcome in words.
+/// One outcome as text.
 pub(super) fn outcome(
     route: &RouteId,
     result: WriteResult,
@@ -128,7 +128,7 @@ pub(super) fn outcome(
     let label = names.route(route);
     let shares = live.map(|f| names.shares(route, f));
     let detail = detail.map_or_else(String::new, |d| format!(": {d}"));
-    let is = shares.as_ref().map_or_else(String::new, |s| format!(", it is {s} now"));
+    let is = shares.as_ref().map_or_else(String::new, |s| format!(", it has {s} now"));
     match result {
         WriteResult::Applied => Text::new(
             Tone::Good,
@@ -138,12 +138,12 @@ pub(super) fn outcome(
         WriteResult::Already => Text::new(
             Tone::Good,
             "✓",
-            format!("{label} was right already{}", shares.map_or_else(String::new, |s| format!(": {s}"))),
+            format!("{label} needed no write{}", shares.map_or_else(String::new, |s| format!(": {s}"))),
         ),
         WriteResult::Unknown => {
-            Text::new(Tone::Warn, "!", format!("{label}: no answer, or not read back yet{is}{detail}"))
+            Text::new(Tone::Warn, "!", format!("{label}: the write is not confirmed yet{is}{detail}"))
         }
         WriteResult::Failed | WriteResult::Unread => Text::new(Tone::Warn, "!", format!("{label} not written{detail}")),
-        WriteResult::Gone => Text::new(Tone::Bad, "✗", format!("{label} not written: the rule is gone{detail}")),
+        WriteResult::Gone => Text::new(Tone::Bad, "✗", format!("{label} not written: the rule was deleted{detail}")),
     }
 }

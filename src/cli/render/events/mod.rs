@@ -1,4 +1,4 @@
-//! A line for each event, for people: what `run` and `rehearse` print where there is no dashboard, and above it where there is one.
+//! Renders each event as a line for people: `run` and `rehearse` print them, above the dashboard if there is one.
 
 mod batch;
 
@@ -16,7 +16,7 @@ use crate::domain::traffic::{Content, RouteId};
 use batch::Tally;
 use jiff::SignedDuration;
 
-/// Turns a run's records, one after the other, into lines. Writes are summed up; what went wrong with one of them is named.
+/// Turns a run's records, one after the other, into lines. Writes are summed up; failed writes are named.
 #[derive(Debug, Clone)]
 pub struct Lines {
     style: Style,
@@ -28,7 +28,7 @@ pub struct Lines {
 }
 
 impl Lines {
-    /// For a run whose `started` record is still to come.
+    /// Must be created before the record `started`.
     pub fn new(style: Style) -> Self {
         Self {
             style,
@@ -40,13 +40,13 @@ impl Lines {
         }
     }
 
-    /// With the command to type where a person is waited for: of a run that other terminals can reach.
+    /// Adds the command to a wait for an operator, for a run that other terminals can reach.
     #[must_use]
     pub fn with_commands(self) -> Self {
         Self { commands: true, ..self }
     }
 
-    /// The names learnt from `started`.
+    /// The names from the record `started`.
     pub fn names(&self) -> &Names {
         &self.names
     }
@@ -70,7 +70,7 @@ impl Lines {
     }
 
     fn waiting(&mut self, waits: &[Wait], run: &str) -> Option<Text> {
-        // The pause, the freeze or the command itself has just been said.
+        // The pause, the freeze or the command has its own line.
         let said = |w: &Wait| {
             matches!(w.reason, WaitReason::Paused | WaitReason::Frozen | WaitReason::Hook) || self.waits.contains(w)
         };
@@ -91,17 +91,18 @@ impl Lines {
     }
 }
 
-/// One event as one line (a message may span several), `None` where it says nothing to people. Health and waits are shown whole.
+/// One event as a line (its message may have several); `None` if people do not need it. Health and waits are complete,
+/// not only their changes.
 pub fn line(record: &Record, names: &Names, style: &Style) -> Option<String> {
     text(&record.event, &record.run, names, style).map(|t| t.line(record, style))
 }
 
-/// The same without time and mark.
+/// The text of one event, without time and mark.
 pub fn words(record: &Record, names: &Names, style: &Style) -> Option<String> {
     text(&record.event, &record.run, names, style).map(|t| t.words)
 }
 
-/// A line before it is dressed.
+/// A line before it gets its time and colors.
 #[derive(Debug)]
 struct Text {
     tone: Tone,
@@ -138,7 +139,7 @@ fn text(event: &Event, run: &str, names: &Names, style: &Style) -> Option<Text> 
     Some(match event {
         Event::Started(s) => Text::new(Tone::Strong, "▸", started(s, run)),
         Event::Claimed { owner, pid, tool, .. } => {
-            Text::new(Tone::Faint, "·", format!("{owner} has the run in hand (process {pid}, cutover {tool})"))
+            Text::new(Tone::Faint, "·", format!("{owner} is driving the run (process {pid}, cutover {tool})"))
         }
         Event::StepStarted { step, label, .. } => Text::new(Tone::Strong, "▸", format!("step {step}  {label}")),
         Event::Bound { cluster, binding, result } => {
@@ -156,7 +157,7 @@ fn text(event: &Event, run: &str, names: &Names, style: &Style) -> Option<Text> 
         Event::Baked { gap, .. } => Text::new(
             Tone::Warn,
             "!",
-            format!("nobody looked for {}: the bake is that much longer", brief(millis(*gap))),
+            format!("no observation for {}: the bake takes that much longer", brief(millis(*gap))),
         ),
         Event::Approved { step, by, .. } => Text::new(Tone::Good, "✓", format!("step {step}  approved by {by}")),
         Event::TimedOut { step, after, then } => {
@@ -164,19 +165,19 @@ fn text(event: &Event, run: &str, names: &Names, style: &Style) -> Option<Text> 
             Text::new(Tone::Warn, "!", what)
         }
         Event::Promoted { step, full: false, by, .. } => {
-            Text::new(Tone::Good, "✓", format!("step {step}  promoted by {by}: this pause is over"))
+            Text::new(Tone::Good, "✓", format!("step {step}  promoted by {by}: this pause ends"))
         }
         Event::Promoted { by, .. } => {
-            Text::new(Tone::Good, "✓", format!("promoted by {by}: no more pauses in this run"))
+            Text::new(Tone::Good, "✓", format!("promoted by {by}: the run skips all its pauses"))
         }
         Event::Paused { by, reason, .. } => Text::new(Tone::Warn, "⏸", paused(by, reason)),
         Event::Resumed { by, mode, .. } => Text::new(Tone::Strong, "▸", resumed(by, *mode)),
-        Event::Frozen { message, .. } => Text::new(Tone::Warn, "⏸", format!("frozen, nothing is raised: {message}")),
-        Event::Thawed {} => Text::new(Tone::Strong, "▸", "the reason is gone: going on"),
+        Event::Frozen { message, .. } => Text::new(Tone::Warn, "⏸", format!("frozen, no share is raised: {message}")),
+        Event::Thawed {} => Text::new(Tone::Strong, "▸", "no longer frozen: the run continues"),
         Event::Drifted { route, expected, live } => drifted(route, expected, live.as_deref(), names),
         Event::Appeared { route } => Text::new(Tone::Warn, "!", appeared(route)),
         Event::Judged { gate, call, why, dry_run } => judged(gate, *call, why, *dry_run),
-        // A metric gate is about more than one group.
+        // A metric gate concerns more than one group.
         Event::GateFailed { gate, group, message } if group.is_empty() => {
             Text::new(Tone::Bad, "✗", format!("{} gate failed: {message}", gate.word()))
         }
@@ -190,31 +191,29 @@ fn text(event: &Event, run: &str, names: &Names, style: &Style) -> Option<Text> 
             let parts = ramp.percents.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
             let every = brief(millis(ramp.every.saturating_mul(1000)));
             let whole = rollback(cause, by, None, *force);
-            Text::new(
-                Tone::Bad,
-                "↩",
-                format!("{whole}; in parts, {parts} % of the way, each {every} after the one before"),
-            )
+            Text::new(Tone::Bad, "↩", format!("{whole}; in stages: {parts} %, one every {every}"))
         }
-        Event::Ramped { percent, early: None } => Text::new(Tone::Strong, "↩", format!("{percent} % of the way back")),
+        Event::Ramped { percent, early: None } => {
+            Text::new(Tone::Strong, "↩", format!("rolling back {percent} % of the shares"))
+        }
         Event::Ramped { early: Some(why), .. } => {
-            Text::new(Tone::Bad, "↩", format!("all of the way back at once: {why}"))
+            Text::new(Tone::Bad, "↩", format!("rolling back all shares at once: {why}"))
         }
         Event::HookStarted { what, .. } => Text::new(Tone::Faint, "·", what),
         Event::HookEnded { hook, result, message } => ended(*hook, *result, message),
         Event::DetachStarted { by, bindings, .. } => {
-            let also = if *bindings { ", and its bindings are deleted" } else { "" };
+            let also = if *bindings { ", its bindings are deleted" } else { "" };
             Text::new(
                 Tone::Strong,
                 "▸",
-                format!("the old cluster is let go, by {by}: its groups are taken out of the actions{also}"),
+                format!("retiring the old cluster, by {by}: its target groups are detached from the routes{also}"),
             )
         }
         Event::Unbound { cluster, binding, gone: true, .. } => {
-            Text::new(Tone::Good, "✓", format!("binding {binding} in {cluster}: gone"))
+            Text::new(Tone::Good, "✓", format!("binding {binding} in {cluster}: deleted"))
         }
         Event::Unbound { cluster, binding, why, .. } => {
-            Text::new(Tone::Warn, "!", format!("binding {binding} in {cluster}: left there, {why}"))
+            Text::new(Tone::Warn, "!", format!("binding {binding} in {cluster}: not deleted, {why}"))
         }
         Event::Waiting { waits } if waits.is_empty() => return None,
         Event::Waiting { waits } => {
@@ -231,26 +230,25 @@ fn text(event: &Event, run: &str, names: &Names, style: &Style) -> Option<Text> 
                 Tone::Warn,
                 "!",
                 format!(
-                    "the original weights are not in the tags of {routes}; the journal and the script have them ({why})"
+                    "the original weights cannot be put in the tags of {routes} ({why}); \
+                     the journal and the break-glass script have them"
                 ),
             )
         }
         Event::Stopped { message, .. } => Text::new(Tone::Warn, "⏸", message),
-        Event::Unknown { kind } => Text::new(
-            Tone::Warn,
-            "!",
-            format!("`{kind}`: an event of a newer version, which this cutover does not know"),
-        ),
+        Event::Unknown { kind } => {
+            Text::new(Tone::Warn, "!", format!("`{kind}`: an event of a newer cutover; this version does not know it"))
+        }
         Event::Measured(m) => measured(m),
         Event::Notified { to, about, text } => {
-            Text::new(Tone::Faint, "·", format!("would tell {to} ({about}): {text}"))
+            Text::new(Tone::Faint, "·", format!("would notify {to} ({about}): {text}"))
         }
     })
 }
 
 fn started(s: &Started, run: &str) -> String {
     let whole = s.start.as_ref().map(|s| {
-        format!("; a rollback goes to {}", shares(&s.iter().map(|(c, p)| (c.clone(), f64::from(*p))).collect()))
+        format!("; a rollback restores {}", shares(&s.iter().map(|(c, p)| (c.clone(), f64::from(*p))).collect()))
     });
     format!(
         "run {run} of plan {}, by {}: {}{}",
@@ -268,16 +266,16 @@ fn ended(hook: HookId, result: HookResult, message: &str) -> Text {
         at => format!("hook {} ({})", hook.number, at.name()),
     };
     let (tone, mark, words) = match result {
-        HookResult::Well => (Tone::Good, "✓", "well"),
+        HookResult::Well => (Tone::Good, "✓", "succeeded"),
         HookResult::Failed => (Tone::Bad, "✗", "FAILED"),
-        HookResult::Ended => (Tone::Warn, "!", "ended before it was over"),
+        HookResult::Ended => (Tone::Warn, "!", "stopped before its end"),
     };
     let message = if message.is_empty() { String::new() } else { format!(": {message}") };
     Text::new(tone, mark, format!("{place} {words}{message}"))
 }
 
 fn judged(gate: &str, call: Call, why: &str, dry_run: bool) -> Text {
-    let watched = if dry_run { " (only watched)" } else { "" };
+    let watched = if dry_run { " (dry run)" } else { "" };
     let (tone, mark, verb) = match call {
         Call::Pass => (Tone::Good, "✓", "passes"),
         Call::Hold => (Tone::Faint, "·", "holds"),
@@ -294,9 +292,9 @@ fn paused(by: &str, reason: &str) -> String {
 fn resumed(by: &str, mode: ResumeMode) -> String {
     let drift = match mode {
         ResumeMode::Plain => "",
-        ResumeMode::KeepLive => "; what is live now is the new truth",
-        ResumeMode::IncludeNew => "; rules that were made since the start are moved along",
-        ResumeMode::Reassert => "; what others changed is written again as it was",
+        ResumeMode::KeepLive => "; the live shares are accepted as they are",
+        ResumeMode::IncludeNew => "; rules created after the start are moved, too",
+        ResumeMode::Reassert => "; routes that others changed are written again",
     };
     format!("resumed by {by}{drift}")
 }
@@ -304,7 +302,8 @@ fn resumed(by: &str, mode: ResumeMode) -> String {
 fn appeared(route: &RouteStart) -> String {
     let conditions = if route.conditions.is_empty() { String::new() } else { format!(" ({})", route.conditions) };
     format!(
-        "{}{conditions}: someone made this rule, and it forwards to the old groups; to move it too: cutover resume --include-new",
+        "{}{conditions}: someone created this rule, which forwards to the old groups; \
+         to move it, too: cutover resume --include-new",
         route.label
     )
 }
@@ -314,29 +313,31 @@ fn drifted(route: &RouteId, expected: &Content, live: Option<&Content>, names: &
     let Some(live) = live else { return Text::new(Tone::Bad, "✗", format!("{label}: someone deleted the rule")) };
     match names.change(route, expected, live) {
         Some(change) => Text::new(Tone::Bad, "✗", format!("{label}: someone else changed it: {change}")),
-        None => Text::new(Tone::Good, "✓", format!("{label}: is again as we last saw it")),
+        None => Text::new(Tone::Good, "✓", format!("{label}: it is as before the change again")),
     }
 }
 
 fn rollback(cause: &str, by: &str, to_step: Option<usize>, force: bool) -> String {
     let goal = to_step.map_or_else(|| "to where it started".into(), |s| format!("to the shares of step {s}"));
-    let force = if force { ", whatever the way back looks like" } else { "" };
+    let force = if force { ", even if the way back is not healthy" } else { "" };
     format!("rolling back {goal}{force}, by {by}: {cause}")
 }
 
 fn finished(outcome: Outcome, remarks: &[String], left: &[String]) -> Text {
     let (tone, mark, words) = match outcome {
         Outcome::Completed if !left.is_empty() => {
-            (Tone::Bad, "✗", "over, and a person is needed: these are not as they were to be")
+            (Tone::Bad, "✗", "finished, but a person must act: these routes are NOT as planned")
         }
-        _ if !left.is_empty() => {
-            (Tone::Bad, "✗", "over, and a person is needed: every other route is back and was read back, these are NOT")
-        }
+        _ if !left.is_empty() => (
+            Tone::Bad,
+            "✗",
+            "finished, but a person must act: these routes are NOT restored; every other route is, and was read back",
+        ),
         Outcome::Completed => (Tone::Good, "✓", "completed: every step done, every route read back"),
         Outcome::RolledBack => {
             (Tone::Warn, "↩", "rolled back: traffic is back where it started, every route read back")
         }
-        Outcome::Aborted => (Tone::Warn, "↩", "aborted: traffic is back as asked, every route read back"),
+        Outcome::Aborted => (Tone::Warn, "↩", "aborted: traffic is back as requested, every route read back"),
     };
     Text::new(
         tone,
@@ -363,7 +364,7 @@ fn measured(m: &Measured) -> Text {
     )
 }
 
-/// Up to four groups by name, more by cluster.
+/// The health of up to four groups by name, of more groups by cluster.
 fn health(groups: &BTreeMap<String, Counts>, names: &Names) -> Text {
     let parts: Vec<_> = if groups.len() <= 4 {
         groups.iter().map(|(arn, c)| format!("{}: {}", names.group(arn), counts(*c))).collect()
@@ -387,7 +388,7 @@ fn by_cluster<'a>(groups: &'a BTreeMap<String, Counts>, names: &'a Names) -> BTr
     sums
 }
 
-/// The targets of two groups together.
+/// The sum of two counts.
 pub fn add(a: Counts, b: Counts) -> Counts {
     Counts {
         healthy: a.healthy + b.healthy,
@@ -399,7 +400,7 @@ pub fn add(a: Counts, b: Counts) -> Counts {
     }
 }
 
-/// `18 healthy, 2 initial`; states without targets are left out, healthy is always there.
+/// Counts as text: `18 healthy, 2 initial`. States without targets are left out, except healthy.
 pub fn counts(c: Counts) -> String {
     let others = [
         (c.initial, "initial"),
@@ -412,9 +413,9 @@ pub fn counts(c: Counts) -> String {
     format!("{} healthy{}", c.healthy, others.collect::<String>())
 }
 
-/// `baking for 10m, until 14:12:11`.
+/// A wait as text: `baking for 10m, until 14:12:11`.
 pub fn wait(wait: &Wait, style: &Style) -> String {
-    // A window may be days away, and its message says so.
+    // A window may be days away; its message has the date.
     match wait.until.filter(|_| wait.reason != WaitReason::Window) {
         Some(until) => format!("{}, until {}", wait.message, style.time(until)),
         None => wait.message.clone(),

@@ -1,5 +1,5 @@
-//! The run as a picture: the shares over time, the health below them, and marks for steps and for what happened. Shapes are stretched to the page's
-//! width, so words stand beside them and never within.
+//! The chart of a report: the shares over time, the health below them, and marks for steps and events. The shapes are
+//! stretched to the width of the page, so texts are beside them, not inside.
 
 use jiff::Timestamp;
 use maud::{Markup, html};
@@ -7,16 +7,16 @@ use maud::{Markup, html};
 use super::{Kind, Told};
 use crate::base::number::percent;
 
-/// The picture's own units from left to right.
+/// The width of the chart in its own units.
 const WIDTH: f64 = 1000.0;
-/// And from top to bottom, of one row.
+/// The height of a row in its own units.
 const HEIGHT: f64 = 100.0;
-/// Two changes closer than this are one on any screen.
+/// Changes closer than this are drawn as one.
 const CLOSE: f64 = 0.5;
-/// More clusters than this look alike.
+/// The number of colors; further clusters share the last one.
 const COLOURS: usize = 4;
 
-/// A part of a row: from where to where, from how high to how high, its colour, and what it says when pointed at.
+/// A rectangle of a row: its horizontal and vertical extent, its CSS class, and its tooltip.
 struct Block {
     x: (f64, f64),
     y: (f64, f64),
@@ -24,7 +24,7 @@ struct Block {
     title: String,
 }
 
-/// The whole picture.
+/// The chart.
 pub fn chart(told: &Told) -> Markup {
     let clusters = &told.history.clusters;
     let health: Vec<_> = clusters.iter().filter(|c| most(told, c) > 0).collect();
@@ -43,9 +43,11 @@ pub fn chart(told: &Told) -> Markup {
             }
             div.times { (times(told)) }
             p.legend {
-                @for (n, cluster) in clusters.iter().enumerate() { span.key { i class={ "fill c" (n.min(COLOURS)) } {} (cluster) } }
+                @for (n, cluster) in clusters.iter().enumerate() {
+                    span.key { i class={ "fill c" (n.min(COLOURS)) } {} (cluster) }
+                }
                 span.key { i.fill.well {} "healthy" } span.key { i.fill.ill {} "not healthy" }
-                span.key { i.fill.trouble {} "trouble" } span.key { i.fill.person {} "a person" }
+                span.key { i.fill.trouble {} "problem" } span.key { i.fill.person {} "operator" }
             }
         }
     }
@@ -55,7 +57,13 @@ fn row(blocks: &[Block]) -> Markup {
     html! {
         svg viewBox={ "0 0 " (WIDTH) " " (HEIGHT) } preserveAspectRatio="none" role="img" {
             @for b in blocks {
-                rect class=(b.class) x=(round(b.x.0)) y=(round(HEIGHT - b.y.1)) width=(round(b.x.1 - b.x.0)) height=(round(b.y.1 - b.y.0)) {
+                rect
+                    class=(b.class)
+                    x=(round(b.x.0))
+                    y=(round(HEIGHT - b.y.1))
+                    width=(round(b.x.1 - b.x.0))
+                    height=(round(b.y.1 - b.y.0))
+                {
                     title { (b.title) }
                 }
             }
@@ -63,7 +71,7 @@ fn row(blocks: &[Block]) -> Markup {
     }
 }
 
-/// The clusters' mean shares over all routes, one above the other: the new cluster rises from the ground.
+/// The clusters' mean shares over all routes, stacked: the new cluster is at the bottom.
 fn shares(told: &Told) -> Vec<Block> {
     let points = thin(told, told.history.traffic.iter().map(|t| (t.at, t)));
     let mut blocks = Vec::new();
@@ -96,7 +104,7 @@ fn shares(told: &Told) -> Vec<Block> {
     blocks
 }
 
-/// Healthy targets from the ground, the others above them.
+/// The targets of a cluster, stacked: the healthy ones are at the bottom.
 fn targets(told: &Told, cluster: &str) -> Vec<Block> {
     let most = f64::from(most(told, cluster).max(1));
     let points = thin(told, told.history.health.iter().filter_map(|h| Some((h.at, *h.targets.get(cluster)?))));
@@ -111,12 +119,12 @@ fn targets(told: &Told, cluster: &str) -> Vec<Block> {
     spans(told, &points).into_iter().flat_map(block).filter(|b| b.y.1 > b.y.0).collect()
 }
 
-/// The most targets that a cluster's groups ever had.
+/// The highest number of targets that a cluster's groups had.
 fn most(told: &Told, cluster: &str) -> u32 {
     told.history.health.iter().filter_map(|h| h.targets.get(cluster)).map(|(_, all)| *all).max().unwrap_or(0)
 }
 
-/// Leaves out what is over before anybody could see it.
+/// Drops points that are too close to be visible.
 fn thin<T>(told: &Told, points: impl Iterator<Item = (Timestamp, T)>) -> Vec<(Timestamp, T)> {
     let mut kept: Vec<(Timestamp, T)> = Vec::new();
     for (at, point) in points {
@@ -128,19 +136,22 @@ fn thin<T>(told: &Told, points: impl Iterator<Item = (Timestamp, T)>) -> Vec<(Ti
     kept
 }
 
-/// Each point with the time until the next one, the last one until the end.
+/// Each point with its time span: until the next point, or until the end.
 fn spans<T: Clone>(told: &Told, points: &[(Timestamp, T)]) -> Vec<(Timestamp, Timestamp, T)> {
     let ends = points.iter().skip(1).map(|(at, _)| *at).chain([told.history.time.1]);
     points.iter().zip(ends).map(|((from, point), to)| (*from, to, point.clone())).collect()
 }
 
-/// Where steps began, and where something happened.
+/// Marks for the start of steps, for problems and for operator actions.
 fn marks(told: &Told) -> Markup {
     let steps = told.history.steps.iter().filter_map(|s| Some((s.time.0?, s)));
     let moments = told.moments().into_iter().filter(|(_, kind, _)| matches!(kind, Kind::Trouble | Kind::Person));
     html! {
         @for (at, step) in steps {
-            span.step style=(left(told, at)) title={ (told.time(at)) ": step " (step.number) ", " (step.label) } { (step.number) }
+            span.step
+                style=(left(told, at))
+                title={ (told.time(at)) ": step " (step.number) ", " (step.label) }
+            { (step.number) }
         }
         @for (at, kind, text) in moments {
             span class={ "mark " (kind.name()) } style=(left(told, at)) title={ (told.time(at)) ": " (text) } {}
@@ -148,7 +159,7 @@ fn marks(told: &Told) -> Markup {
     }
 }
 
-/// Four times, evenly.
+/// Four times at equal distances.
 #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss)] // milliseconds of a run
 fn times(told: &Told) -> Markup {
     let at = |part: i64| {
@@ -172,7 +183,7 @@ fn x(told: &Told, at: Timestamp) -> f64 {
     (at.as_millisecond() - began.as_millisecond()) as f64 / length as f64 * WIDTH
 }
 
-/// As few digits as a screen needs.
+/// Rounds to two digits.
 fn round(value: f64) -> f64 {
     (value * 100.0).round() / 100.0
 }

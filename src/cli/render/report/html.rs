@@ -1,4 +1,4 @@
-//! The report as one page that needs nothing else: no script, no font, no picture from anywhere.
+//! The report as one HTML page without external resources: no script, no font, no image.
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
@@ -7,7 +7,7 @@ use super::chart::chart;
 use crate::base::number::count;
 use crate::cli::render::events::Lines;
 
-/// The whole page.
+/// The page.
 pub fn html(told: &Told) -> String {
     let state = &told.history.state;
     let (badge, kind) = told.badge();
@@ -17,7 +17,7 @@ pub fn html(told: &Told) -> String {
             head {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
-                // It holds text of other people: nothing of it may load or run anything.
+                // The page contains foreign text, which must not load or run anything.
                 meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'";
                 meta name="color-scheme" content="light dark";
                 title { "cutover: " (state.started.plan) ", " (badge.to_lowercase()) }
@@ -34,10 +34,15 @@ pub fn html(told: &Told) -> String {
                     section { h2 { "Steps" } (steps(told)) }
                     @if !told.history.gates.is_empty() { section { h2 { "Metric gates" } (gates(told)) } }
                     section { h2 { "What was changed" } (changes(told)) }
-                    section { h2 { "The run" } dl { @for (name, value) in told.facts() { dt { (name) } dd { (value) } } } }
+                    section {
+                        h2 { "The run" }
+                        dl { @for (name, value) in told.facts() { dt { (name) } dd { (value) } } }
+                    }
                     section { (everything(told)) }
                 }
-                footer { "Made by cutover " (env!("CARGO_PKG_VERSION")) " from the journal of the run " (state.run) "." }
+                footer {
+                    "Made by cutover " (env!("CARGO_PKG_VERSION")) " from the journal of the run " (state.run) "."
+                }
             }
         }
     };
@@ -58,7 +63,12 @@ fn steps(told: &Told) -> Markup {
     html! {
         div.wide {
             table {
-                thead { tr { th { "" } th { "step" } th { "began" } th { "took" } th { "result" } th { "waited for, and who" } } }
+                thead {
+                    tr {
+                        th { "" } th { "step" } th { "started" } th { "duration" } th { "result" }
+                        th { "waits and operators" }
+                    }
+                }
                 tbody {
                     @for step in &told.history.steps {
                         @let (began, took) = told.took(step);
@@ -96,7 +106,7 @@ fn changes(told: &Told) -> Markup {
     }
 }
 
-/// Every record that says something, as the terminal showed it.
+/// All lines of the run, as the terminal showed them.
 fn everything(told: &Told) -> Markup {
     let mut lines = Lines::new(told.style.clone());
     let all: Vec<_> = told.records.iter().flat_map(|r| lines.take(r)).collect();

@@ -3,7 +3,7 @@
 use super::{Step, Told};
 use crate::base::number::count;
 
-/// The whole report; ends with a newline.
+/// The report; ends with a newline.
 pub fn markdown(told: &Told) -> String {
     let mut out =
         vec![format!("## cutover: {} – {}", escape(&told.history.state.started.plan), told.badge().0), String::new()];
@@ -13,7 +13,7 @@ pub fn markdown(told: &Told) -> String {
         String::new(),
         "### Steps".into(),
         String::new(),
-        "| step | what | began | took | result | waited for, and who |".into(),
+        "| step | action | started | duration | result | waits and operators |".into(),
     ]);
     out.push("|--:|---|---|--:|---|---|".into());
     out.extend(told.history.steps.iter().map(|step| row(told, step)));
@@ -26,7 +26,7 @@ pub fn markdown(told: &Told) -> String {
     out.extend([String::new(), "### What was changed".into(), String::new()]);
     for (change, routes) in told.changes() {
         out.push(format!("- {}: {}", count(routes.len(), "route"), escape(&change)));
-        out.push(format!("  <details><summary>which</summary>{}</details>", escape(&routes.join(", "))));
+        out.push(format!("  <details><summary>routes</summary>{}</details>", escape(&routes.join(", "))));
     }
     out.join("\n") + "\n"
 }
@@ -37,7 +37,7 @@ fn row(told: &Told, step: &Step) -> String {
     format!("| {} | {} | {began} | {took} | {} | {notes} |", step.number, escape(&step.label), told.result(step).0)
 }
 
-/// Text that is not to be taken for Markdown or HTML.
+/// Escapes text so that it is not read as Markdown or HTML.
 fn escape(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")

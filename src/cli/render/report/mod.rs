@@ -1,4 +1,5 @@
-//! How `report` tells a run to whoever was not there: what is common to the page and to the Markdown for a ticket. Pure, from a journal's records.
+//! Renders `report`, for people who did not follow the run: the parts that the page and the Markdown for a ticket
+//! share. Pure, from a journal's records.
 
 mod chart;
 mod html;
@@ -27,7 +28,7 @@ use crate::domain::run::state::{Drift, Phase};
 use crate::domain::view::history::{Gate, History, Step};
 use crate::plan::model::Plan;
 
-/// A run, and what it takes to speak of it.
+/// A run and everything that the report needs.
 pub struct Told<'a> {
     plan: &'a Plan,
     records: &'a [Record],
@@ -37,7 +38,7 @@ pub struct Told<'a> {
     style: Style,
 }
 
-/// What kind of thing happened, by which it is marked.
+/// The kind of an event; it determines its mark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Good,
@@ -58,7 +59,7 @@ impl Kind {
 }
 
 impl<'a> Told<'a> {
-    /// Times are shown in the style's zone; colour and marks are the page's own.
+    /// Times are in the style's zone; the report has its own colors and marks.
     pub fn new(plan: &'a Plan, records: &'a [Record], history: &'a History, style: &Style) -> Self {
         let mut names = Names::of(&history.state.started);
         for record in records {
@@ -71,7 +72,7 @@ impl<'a> Told<'a> {
         Self { plan, records, history, names, view, style }
     }
 
-    /// `Rolled back`, `Completed`, `Aborted`, `Unfinished`, and whether that is good, bad or neither.
+    /// The result in one or two words, and its kind.
     fn badge(&self) -> (&'static str, Kind) {
         match self.history.state.finished {
             Some(Outcome::Completed) => ("Completed", Kind::Good),
@@ -82,7 +83,7 @@ impl<'a> Told<'a> {
         }
     }
 
-    /// What came of it and why, in a sentence or two.
+    /// The result and its reason, in one or two sentences.
     fn verdict(&self) -> String {
         let state = &self.history.state;
         let at = self.history.turned.and_then(|n| self.history.steps.iter().find(|s| s.number == n));
@@ -91,15 +92,10 @@ impl<'a> Told<'a> {
         let began = match (state.finished, &state.rollback) {
             (Some(Outcome::Completed), _) => format!("All {} steps are done, after {took}.", self.history.steps.len()),
             (_, Some(back)) if back.automatic => {
-                format!("It went back by itself{at}, {took} in all: {}.", sentence(&back.cause))
+                format!("Rolled back automatically{at}, after {took}: {}.", sentence(&back.cause))
             }
-            (_, Some(back)) => format!("{} took it back{at}, {took} in all: {}.", back.by, sentence(&back.cause)),
-            _ => format!(
-                "It stands at step {} of {} after {took}: {}.",
-                self.view.place().0,
-                self.view.place().1,
-                self.stands()
-            ),
+            (_, Some(back)) => format!("{} rolled it back{at}, after {took}: {}.", back.by, sentence(&back.cause)),
+            _ => format!("At step {} of {} after {took}: {}.", self.view.place().0, self.view.place().1, self.stands()),
         };
         format!("{began} {}", self.live())
     }
@@ -108,7 +104,7 @@ impl<'a> Told<'a> {
         sentence(&standing(&self.view, &self.style).1)
     }
 
-    /// What the routes carry after the last record.
+    /// The shares of the routes after the last record.
     fn live(&self) -> String {
         let plain = Style { unicode: false, ..self.style.clone() };
         let share = |(cluster, share): &(String, f64)| format!("{cluster} {} %", percent(*share));
@@ -116,15 +112,15 @@ impl<'a> Told<'a> {
             let shares = split.shares.iter().map(share).collect::<Vec<_>>().join(", ");
             let routes = count(split.routes.len(), "route");
             if shares.is_empty() {
-                format!("{routes} give the plan's groups nothing")
+                format!("{routes} without traffic to the plan's groups")
             } else {
                 format!("{routes} at {shares}")
             }
         };
         let splits: Vec<_> = self.view.traffic.iter().map(split).collect();
         let open = traffic(&self.view, &plain).len() > splits.len();
-        let open = if open { " (some with a write that was not answered)" } else { "" };
-        format!("Last seen: {}{open}.", splits.join("; "))
+        let open = if open { " (some with an unconfirmed write)" } else { "" };
+        format!("Last read: {}{open}.", splits.join("; "))
     }
 
     /// Names and values for the head of the report.
@@ -139,17 +135,17 @@ impl<'a> Told<'a> {
         vec![
             ("run", state.run.clone()),
             ("plan", format!("{} ({from} → {to})", state.started.plan)),
-            ("begun by", state.started.owner.clone()),
-            ("began", self.stamp(self.history.time.0)),
-            (if state.finished.is_some() { "ended" } else { "last record" }, self.stamp(self.history.time.1)),
-            ("took", brief(self.history.length())),
+            ("started by", state.started.owner.clone()),
+            ("started", self.stamp(self.history.time.0)),
+            (if state.finished.is_some() { "finished" } else { "last record" }, self.stamp(self.history.time.1)),
+            ("duration", brief(self.history.length())),
             ("load balancer", balancers.join(", ")),
             ("routes", state.routes.len().to_string()),
             ("writes", format!("{} sent, {} read back right{already}{open}{failed}", w.intended, w.applied)),
         ]
     }
 
-    /// What a person would want to be told, in order; steps and their writes have a table of their own.
+    /// The important events in order; steps and their writes have their own table.
     fn moments(&self) -> Vec<(Timestamp, Kind, String)> {
         let told = |record: &Record| {
             let kind = notable(&record.event)?;
@@ -158,7 +154,7 @@ impl<'a> Told<'a> {
         self.records.iter().filter_map(told).collect()
     }
 
-    /// Routes that changed alike, and how, from the start of the run to its last record.
+    /// The changes of routes from the start of the run to its last record, each with the routes that have it.
     fn changes(&self) -> Vec<(String, Vec<String>)> {
         let mut all: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for route in self.history.state.routes.values() {
@@ -168,7 +164,7 @@ impl<'a> Told<'a> {
                 Some(Drift::Changed(live)) => self.names.change(&route.start.id, before, live),
                 None => self.names.change(&route.start.id, before, &route.known),
             };
-            let change = change.unwrap_or_else(|| "as it was".to_owned());
+            let change = change.unwrap_or_else(|| "unchanged".to_owned());
             all.entry(change).or_default().push(self.names.route(&route.start.id));
         }
         let mut all: Vec<_> = all.into_iter().collect();
@@ -181,25 +177,25 @@ impl<'a> Told<'a> {
         at.to_zoned(self.style.zone.clone()).strftime("%Y-%m-%d %H:%M:%S %Z").to_string()
     }
 
-    /// The time of day, with the date where the run saw more than one.
+    /// The time of day, with the date if the run has more than one.
     fn time(&self, at: Timestamp) -> String {
         let local = |at: Timestamp| at.to_zoned(self.style.zone.clone());
         let days = local(self.history.time.0).date() != local(self.history.time.1).date();
         local(at).strftime(if days { "%m-%d %H:%M:%S" } else { "%H:%M:%S" }).to_string()
     }
 
-    /// How a step went, in words.
+    /// The result of a step.
     fn result(&self, step: &Step) -> (&'static str, Kind) {
         match step.time {
             (_, Some(_)) => ("done", Kind::Good),
-            (Some(_), None) if self.history.turned == Some(step.number) => ("went back here", Kind::Trouble),
-            (Some(_), None) => ("begun", Kind::Plain),
+            (Some(_), None) if self.history.turned == Some(step.number) => ("rolled back here", Kind::Trouble),
+            (Some(_), None) => ("started", Kind::Plain),
             (None, None) if step.number < self.history.state.started.from_step => ("before this run", Kind::Plain),
-            (None, None) => ("not begun", Kind::Plain),
+            (None, None) => ("not started", Kind::Plain),
         }
     }
 
-    /// What a step waited for that a person would ask about: its gates, and whoever had to approve.
+    /// The waits of a step, without settle and bake, and the operator actions during it.
     fn notes(step: &Step) -> Vec<String> {
         let asked = |reason: &WaitReason| !matches!(reason, WaitReason::Settle | WaitReason::Bake);
         let waited = step.waited.iter().filter(|(reason, _, time)| asked(reason) && *time > SignedDuration::ZERO);
@@ -209,10 +205,10 @@ impl<'a> Told<'a> {
             .collect()
     }
 
-    /// What the metric gates saw: each one's name, and in words how often it was measured, what it said last and how often it failed.
+    /// The metric gates: the name, the number of measurements and failures with the last verdict as text, and its kind.
     fn gates(&self) -> Vec<(String, String, Kind)> {
         let told = |(name, gate): (&String, &Gate)| {
-            let watched = if gate.dry_run { ", only watched" } else { "" };
+            let watched = if gate.dry_run { ", dry run" } else { "" };
             let fails = gate.verdicts.iter().filter(|(_, call, _)| *call == Call::Fail).count();
             let failed = if fails > 0 { format!(", failed {}", count(fails, "time")) } else { String::new() };
             let (kind, last) = match gate.verdicts.last() {
@@ -224,7 +220,7 @@ impl<'a> Told<'a> {
         self.history.gates.iter().map(told).collect()
     }
 
-    /// When a step began and how long it took.
+    /// The start of a step and its duration.
     fn took(&self, step: &Step) -> (String, String) {
         let began = step.time.0.map_or_else(String::new, |at| self.time(at));
         let end = |began: Timestamp| step.time.1.map_or_else(String::new, |end| brief(end.duration_since(began)));
@@ -240,33 +236,39 @@ fn kind(call: Call) -> Kind {
     }
 }
 
-/// A message as part of a sentence: without its own full stop.
+/// A message as part of a sentence, without its full stop.
 fn sentence(text: &str) -> String {
     text.trim_end_matches(['.', '\n']).replace('\n', "; ")
 }
 
-/// Whether an event is worth a line in the story, and its kind.
+/// The kind of an important event; `None` for other events.
 fn notable(event: &Event) -> Option<Kind> {
     Some(match event {
         Event::Finished { left, outcome: Outcome::Completed, .. } if left.is_empty() => Kind::Good,
         Event::Finished { left, .. } if left.is_empty() => Kind::Plain,
-        Event::HookEnded { result: HookResult::Well, hook, .. } if !matches!(hook.at, Occasion::Command | Occasion::Undo) => return None,
+        Event::HookEnded { result: HookResult::Well, hook, .. }
+            if !matches!(hook.at, Occasion::Command | Occasion::Undo) =>
+        {
+            return None;
+        }
         Event::Started(_)
         | Event::Thawed {}
         | Event::Notice { .. }
         | Event::Ramped { early: None, .. }
         | Event::HookEnded { result: HookResult::Well, .. }
         | Event::Unbound { gone: true, .. } => Kind::Plain,
-        Event::Approved { .. } | Event::Promoted { .. } | Event::Paused { .. } | Event::Resumed { .. } | Event::DetachStarted { .. } => {
-            Kind::Person
-        }
+        Event::Approved { .. }
+        | Event::Promoted { .. }
+        | Event::Paused { .. }
+        | Event::Resumed { .. }
+        | Event::DetachStarted { .. } => Kind::Person,
         Event::Baked { gap, .. } if *gap == 0 => return None,
         Event::Baked { .. }
         | Event::Frozen { .. }
         | Event::Drifted { .. }
         | Event::Appeared { .. }
         | Event::GateFailed { .. }
-        // A gate that is only watched is told by nothing else; what follows from any other verdict is told when it does.
+        // A dry-run gate has no other event; the consequences of other verdicts have their own events.
         | Event::Judged { call: Call::Fail, dry_run: true, .. }
         | Event::TimedOut { .. }
         | Event::HookEnded { .. }

@@ -6,7 +6,7 @@ use crate::domain::run::event::GateKind;
 use crate::domain::run::event::{Freeze, Wait};
 use crate::domain::traffic::RouteId;
 
-/// bind and 1 % done, a bake that two people and a time without anybody interrupt, a guard that fails, and all of it back.
+/// bind and 1 % done, a bake with a pause and an unobserved time, a failed guard, and the rollback.
 fn rolled_back(reason: &str) -> Vec<Record> {
     let mut events = until_bake();
     let health = |b: Counts| Event::Health {
@@ -117,6 +117,7 @@ fn a_run_that_goes_on_says_where_it_stands() {
     assert_eq!(badge, "Unfinished");
     assert_eq!(
         verdict,
-        "It stands at step 3 of 7 after 1m10s: FROZEN since 14:03 (drift): 443 default was changed. Last seen: 4 routes at a 99 %, b 1 %."
+        "At step 3 of 7 after 1m10s: FROZEN since 14:03 (drift): 443 default was changed. \
+         Last read: 4 routes at a 99 %, b 1 %."
     );
 }

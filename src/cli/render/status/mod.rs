@@ -1,4 +1,4 @@
-//! `cutover status RUN`: where a run stands, for a person and as JSON, and what to type to go on or back.
+//! Renders `cutover status RUN` as text and as JSON: the state of a run, and the commands to continue or to roll back.
 
 use super::parts::{Part, drift, lay_out, parts, standing, traffic};
 use super::style::{Style, Tone};
@@ -13,35 +13,36 @@ pub fn text(view: &View, style: &Style) -> String {
     let label = view.steps.get(step.saturating_sub(1)).map_or("", String::as_str);
     let mut all: Vec<Part> = vec![
         ("run", vec![format!("{} of plan {}", style.paint(Tone::Strong, &view.run), view.plan)]),
-        ("stands", vec![style.paint(tone, &words)]),
+        ("state", vec![style.paint(tone, &words)]),
         ("step", vec![format!("{step} of {of}  {label}")]),
     ];
     all.extend(parts(view, style, true));
-    all.push(("go on", on(view)));
-    all.push(("go back", back(view)));
+    all.push(("continue", on(view)));
+    all.push(("roll back", back(view)));
     all.retain(|(_, lines)| !lines.is_empty());
     lay_out(&all, style).join("\n")
 }
 
-/// Lines for whoever leaves a run: what is live, that nobody looks after it any more, how to go on and how to go back.
+/// The last lines of a process that drove a run: the live shares, that no process guards them any more, how to continue
+/// and how to roll back.
 pub fn left(view: &View, style: &Style) -> Vec<String> {
     let guard = match view.guard {
         Guard::Over => Vec::new(),
-        _ if view.detached => vec!["the old cluster is not let go yet".to_owned()],
-        _ => vec![style.paint(Tone::Bad, "nobody watches this traffic now")],
+        _ if view.detached => vec!["the old cluster is not retired yet".to_owned()],
+        _ => vec![style.paint(Tone::Bad, "UNGUARDED: no process guards this traffic now")],
     };
     let mut all: Vec<Part> = vec![
         ("live", traffic(view, style)),
         ("drift", drift(view, style, true)),
         ("guard", guard),
-        ("go on", on(view)),
-        ("go back", back(view)),
+        ("continue", on(view)),
+        ("roll back", back(view)),
     ];
     all.retain(|(_, lines)| !lines.is_empty());
     lay_out(&all, style)
 }
 
-/// One object: the [`View`]'s fields, and `goOn` and `goBack`, the commands.
+/// One JSON object: the fields of the [`View`], and the commands `goOn` and `goBack`.
 pub fn json(view: &View) -> serde_json::Value {
     let mut value = serde_json::to_value(view).unwrap_or_default();
     value["goOn"] = on(view).into();
@@ -49,7 +50,7 @@ pub fn json(view: &View) -> serde_json::Value {
     value
 }
 
-/// The commands that go on, each with what it means where there is a choice.
+/// The commands that continue the run, each with its meaning if there is a choice.
 pub(super) fn on(view: &View) -> Vec<String> {
     let command = |verb: &str, options: &str, why: &str| {
         let line = format!("cutover {verb} {}{options}", view.run);
@@ -66,11 +67,11 @@ pub(super) fn on(view: &View) -> Vec<String> {
     }
     if !view.drift.is_empty() || view.frozen.as_ref().is_some_and(|f| f.reason == Freeze::Drift) {
         let mut commands = vec![
-            command("resume", " --keep-live", "what is live now is right"),
-            command("resume", " --reassert", "what was there before is right"),
+            command("resume", " --keep-live", "accept the change"),
+            command("resume", " --reassert", "undo the change"),
         ];
         if view.drift.iter().any(|d| d.homeward) {
-            commands.insert(0, command("rollback", "", "take the rest back as well"));
+            commands.insert(0, command("rollback", "", "roll back the others, too"));
         }
         return commands;
     }
@@ -86,7 +87,7 @@ pub(super) fn on(view: &View) -> Vec<String> {
         commands.insert(0, command("resume", "", ""));
     }
     if !view.appeared.is_empty() {
-        commands.push(command("resume", " --include-new", "move the rules that were made since the start, too"));
+        commands.push(command("resume", " --include-new", "move the new rules, too"));
     }
     commands
 }

@@ -1,4 +1,5 @@
-//! The rehearsal's own place in the audience: it tells the lab where the run is, measures what clients saw, and plays the people of the scenario.
+//! The rehearsal's audience: it informs the lab of the run's progress, measures what clients saw, and acts as the
+//! scenario's operators.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -12,10 +13,10 @@ use crate::lab::model::{OperatorRequest, World};
 use crate::lab::rehearsal::{APPROVAL, Stage};
 use crate::port::store::Request;
 
-/// Frozen for this long: nothing in the scenario will change that any more.
+/// A rehearsal that is frozen for this long ends: nothing in the scenario will change that.
 const STALL: SignedDuration = SignedDuration::from_mins(45);
 
-/// See the module.
+/// The audience of a rehearsal.
 pub struct Rehearsal<'a> {
     inner: &'a mut dyn Audience,
     stage: &'a Stage,
@@ -26,12 +27,12 @@ pub struct Rehearsal<'a> {
 }
 
 impl<'a> Rehearsal<'a> {
-    /// Before the first record.
+    /// Must be created before the first record.
     pub fn new(inner: &'a mut dyn Audience, stage: &'a Stage, store: Memory, run: &str) -> Self {
         Self { inner, stage, store, run: run.into(), interrupt: Interrupt::default(), approved: 0 }
     }
 
-    /// A new process takes the run in hand.
+    /// A new process drives the run.
     pub fn reborn(&mut self, interrupt: Interrupt) {
         self.interrupt = interrupt;
     }
@@ -39,12 +40,12 @@ impl<'a> Rehearsal<'a> {
     fn approve(&mut self, state: &State, now: Timestamp) {
         if state.phase == Phase::Awaiting && self.approved != state.step && now >= later(state.step_since, APPROVAL) {
             self.approved = state.step;
-            // `pause: {}` takes either; in memory this cannot fail.
+            // `pause: {}` accepts an approval, too. In memory this cannot fail.
             let _ = self.store.ask(&self.run, &Request::Approve { by: "rehearsal@lab".into() });
         }
     }
 
-    /// What the scenario's people ask for.
+    /// Sends the requests of the scenario's operators.
     fn people(&mut self) {
         for asked in self.stage.shell().change(World::operator_requests) {
             let _ = self.store.ask(&self.run, &request(asked));
@@ -67,7 +68,7 @@ impl Audience for Rehearsal<'_> {
         if let Some(Frozen { message, since, .. }) = &state.frozen
             && now.duration_since(*since) >= STALL
         {
-            self.interrupt.raise(Stop::Waiting, format!("the rehearsal ends here, frozen: {message}"));
+            self.interrupt.raise(Stop::Waiting, format!("the rehearsal ends, because the run stays frozen: {message}"));
         }
         self.inner.turn(state, watch, waits, now);
     }

@@ -1,4 +1,4 @@
-//! `cutover rehearse`: the plan in the embedded lab, through the same engine and the same adapters as in production.
+//! `cutover rehearse`: runs the plan in the embedded lab, through the same engine and adapters as in production.
 
 mod audience;
 
@@ -33,55 +33,64 @@ use crate::port::store::{Store, run_id};
 
 /// `rehearse`.
 #[derive(Debug, Clone, PartialEq, Args)]
-#[command(after_help = help("Nothing real is touched: no AWS, no cluster, no file.
+#[command(after_help = help("It touches nothing real: no AWS, no cluster, no file.
 
 Examples:
   cutover rehearse plan.yaml
   cutover rehearse plan.yaml --virtual \\
     --scenario examples/scenarios/green-dies-at-50.yaml",
-    &[Exit::Done, Exit::Usage, Exit::Refused, Exit::RolledBack, Exit::Stuck, Exit::Drift, Exit::Waiting, Exit::Interrupted]))]
+    &[
+        Exit::Done,
+        Exit::Usage,
+        Exit::Refused,
+        Exit::RolledBack,
+        Exit::Stuck,
+        Exit::Drift,
+        Exit::Waiting,
+        Exit::Interrupted,
+    ]))]
 pub struct Rehearse {
     /// Plan file, `-` for stdin
     pub plan: String,
-    /// The lab's inhabitants and faults [default: all healthy, nothing happens]
+    /// Resources and faults of the lab [default: all healthy, no faults]
     #[arg(long, value_name = "FILE")]
     pub scenario: Option<PathBuf>,
-    /// In virtual time: at once, and the same for every run of a seed
+    /// Use virtual time: instant, and the same result for the same seed
     #[arg(long = "virtual", conflicts_with = "speed")]
     pub virtual_time: bool,
-    /// Seed of everything that is random
+    /// Seed of all random values
     #[arg(long, default_value_t = 1, value_name = "N")]
     pub seed: u64,
-    /// How many times faster than life [default: the whole in about half a minute]
+    /// How many times faster than real time [default: about half a minute in all]
     #[arg(long, value_parser = value::speed, value_name = "N")]
     pub speed: Option<f64>,
-    /// Requests a second of the lab's time, from its clients
+    /// Client requests per second of lab time
     #[arg(long, value_parser = value::speed, value_name = "N")]
     pub rate: Option<f64>,
-    /// Really run the plan's commands and call its hooks; without it they are only said
+    /// Really run the plan's commands and hooks; otherwise they are only shown
     #[arg(long, conflicts_with = "virtual_time")]
     pub exec: bool,
-    /// Write the page of `cutover report` about it, `-` for stdout
+    /// Write the report (see `cutover report`), `-` for stdout
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
-    /// What is told to machines.
+    /// Options for metrics.
     #[command(flatten)]
     pub metrics: Metrics,
 }
 
-/// Who runs a rehearsal, in its journal.
+/// The owner of a rehearsal, in its journal.
 const OWNER: &str = "rehearsal@lab";
 
-/// A look takes real time, which a fast clock stretches: looks are not planned more often than this.
+/// The shortest real time between two observations: an observation takes real time, which is long on a fast clock.
 const BREATH: Duration = Duration::from_millis(40);
 
-/// A machine that has other things to do may take this long for a look, in real time, without its counting as an interruption.
+/// The longest real time that an observation may take on a busy machine without counting as a gap.
 const HICCUP: Duration = Duration::from_millis(500);
 
-/// Looks in a rehearsal, about: a plan of days needs no more of them than one of hours.
+/// About how many observations a rehearsal has: a plan of days needs no more than a plan of hours.
 const LOOKS: u32 = 500;
 
-/// Runs the verb; the runtime's clock must be paused for `--virtual`.
+/// Runs the command. With `--virtual` the runtime's clock must be paused.
 pub async fn run(global: &Global, args: &Rehearse) -> Result<Exit, Failure> {
     let color = term::style_err(global.color).color;
     let plan = find::plan(&args.plan, color)?;
@@ -98,7 +107,7 @@ pub async fn run(global: &Global, args: &Rehearse) -> Result<Exit, Failure> {
     result
 }
 
-/// The scenario of a file; without one, a healthy world.
+/// Reads a scenario file; without a file, a lab without faults.
 pub fn scenario(path: Option<&Path>, _color: bool) -> Result<Scenario, Failure> {
     let Some(path) = path else { return Ok(Scenario::default()) };
     let name = path.display().to_string();
@@ -148,7 +157,7 @@ async fn rehearse(global: &Global, plan: &Plan, stage: &Stage, args: &Rehearse) 
     };
     global.ended(&ending);
     if matches!(ending, Ending::Stopped(..)) {
-        term::complain("A real run would stay like this until somebody resumes it or rolls it back.");
+        term::complain("A real run would stay like this until an operator resumes it or rolls it back.");
     }
     if let Some(file) = &args.report {
         let records = ports.store.read(&run).await.map_err(|e| Failure::new(Exit::Internal, e))?;
@@ -160,20 +169,20 @@ async fn rehearse(global: &Global, plan: &Plan, stage: &Stage, args: &Rehearse) 
 
 fn settings(plan: &Plan, ports: &Ports, things: usize) -> Settings {
     let settings = Settings::new(OWNER.into(), "lab".into(), things);
-    // Never so seldom that a guard would not be judged by several looks.
+    // Often enough that several observations decide about a guard.
     let seldom = (length(plan) / LOOKS).min(plan.strategy.gates.guard.for_ / 4);
     let poll = settings.poll.max(seldom).max(ports.clock.of_real(BREATH).min(BREATH * 1000));
     let gap = (poll * 3).max(ports.clock.of_real(HICCUP));
     let fresh = settings.fresh.max(ports.clock.of_real(HICCUP));
-    // A lab that is not real time has no reason to wait long for an answer that does not come.
+    // A lab faster than real time needs no long deadline for a missing answer.
     let deadline = if ports.clock.of_real(BREATH) > BREATH { Duration::from_secs(2) } else { settings.deadline };
     Settings { pid: 0, leave_when_frozen: true, poll, gap, fresh, deadline, ..settings }
 }
 
-/// How a process of the rehearsal came to its end.
+/// How a process of the rehearsal ended.
 enum Life {
     Ended(Ending),
-    /// The scenario kills it; it comes back after so long.
+    /// The scenario killed it; it restarts after this time.
     Crashed(Duration),
 }
 
@@ -193,7 +202,10 @@ async fn life(
         biased;
         pause = crash(stage) => Ok(Life::Crashed(pause)),
         ending = run.drive() => ending.map(Life::Ended),
-        () = drive::twice(global, &interrupt, true) => Ok(Life::Ended(Ending::Stopped(crate::domain::run::event::Stop::Interrupted, "left at once".into()))),
+        () = drive::twice(global, &interrupt, true) => {
+            let stop = crate::domain::run::event::Stop::Interrupted;
+            Ok(Life::Ended(Ending::Stopped(stop, "stopped at once".into())))
+        }
     }
 }
 

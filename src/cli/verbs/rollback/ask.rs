@@ -1,4 +1,4 @@
-//! What a person sees before a rollback, and the one question.
+//! The preview of a rollback and its only question.
 
 use std::collections::BTreeMap;
 
@@ -10,13 +10,13 @@ use crate::cli::term;
 use crate::domain::run::event::{GroupStart, RouteStart};
 use crate::plan::model::ClusterName;
 
-/// Routes that are shown.
+/// The most routes that the preview shows.
 const SHOWN: usize = 8;
 
-/// Shares in percent.
+/// Shares by cluster, in percent.
 type ByCluster = BTreeMap<ClusterName, f64>;
 
-/// A route's shares by target group, in percent, as they are and as they will be.
+/// A route's shares by target group, in percent, before and after the rollback.
 pub struct Row {
     label: String,
     now: BTreeMap<String, f64>,
@@ -24,7 +24,7 @@ pub struct Row {
 }
 
 impl Row {
-    /// From a route's shares by cluster, in percent; empty where its groups get nothing.
+    /// A row from a route's shares by cluster, in percent; empty shares if its groups get no traffic.
     pub fn of(route: &RouteStart, groups: &BTreeMap<String, GroupStart>, now: &ByCluster, then: &ByCluster) -> Self {
         let name = |cluster: &String| {
             route.groups.get(cluster).and_then(|arn| groups.get(arn)).map_or(cluster, |g| &g.name).clone()
@@ -35,23 +35,23 @@ impl Row {
 
     fn line(&self) -> String {
         let words = |all: &BTreeMap<String, f64>| {
-            if all.is_empty() { "nothing to these groups".to_owned() } else { shares(all) }
+            if all.is_empty() { "no traffic to these groups".to_owned() } else { shares(all) }
         };
         format!("  {}: {} → {}", self.label, words(&self.now), words(&self.then))
     }
 }
 
-/// What is about to be written.
+/// A rollback that is proposed to the operator.
 pub struct Proposal<'a> {
-    /// What it is made from, such as `shop-edge: where shop-1 began, by its tags`.
+    /// Its source, such as `shop-edge: the shares before run shop-1, from its tags`.
     pub source: String,
     /// Every route.
     pub rows: Vec<Row>,
-    /// More lines for the person who decides.
+    /// More lines for the operator.
     pub remarks: Vec<String>,
-    /// What the routes belong to, such as `shop-edge`.
+    /// The load balancers of the routes, such as `shop-edge`.
     pub place: String,
-    /// The marker of an owner who may still be at work.
+    /// The marker of another owner whose process may still run.
     pub other: Option<&'a str>,
 }
 
@@ -66,7 +66,7 @@ impl Proposal<'_> {
         lines.join("\n")
     }
 
-    /// The direction in words, with the shares before and after.
+    /// The question: it names the direction, with the shares before and after.
     fn question(&self) -> String {
         let (gain, lose) = (moved(&self.rows, |now, then| then > now), moved(&self.rows, |now, then| then < now));
         let routes = match self.rows.len() {
@@ -74,19 +74,19 @@ impl Proposal<'_> {
             n => format!("{n} routes"),
         };
         let what = match (gain.is_empty(), lose.is_empty()) {
-            (true, true) => format!("Verify {routes} of {}, which need no change, and end the run", self.place),
+            (true, true) => format!("Verify {routes} of {} (no change needed) and end the run", self.place),
             (false, true) => format!("Put {routes} of {} back to {gain}", self.place),
             (true, false) => format!("Put {routes} of {} away from {lose}", self.place),
             (false, false) => format!("Put {routes} of {} back to {gain} and away from {lose}", self.place),
         };
         match self.other {
-            Some(owner) => format!("{what}, and take over from {owner}, whose process stops?"),
+            Some(owner) => format!("{what}, and take over from {owner} (that process stops)?"),
             None => format!("{what}?"),
         }
     }
 }
 
-/// `shop-old (0 % → 100 %)`: the groups whose share changes in one direction.
+/// The groups whose share changes in one direction: `shop-old (0 % → 100 %)`.
 fn moved(rows: &[Row], which: impl Fn(f64, f64) -> bool) -> String {
     let mut groups: BTreeMap<&str, Vec<(f64, f64)>> = BTreeMap::new();
     for row in rows {
@@ -103,32 +103,32 @@ fn moved(rows: &[Row], which: impl Fn(f64, f64) -> bool) -> String {
     words.collect::<Vec<_>>().join(", ")
 }
 
-/// `0 %`, or `0 to 50 %` where routes differ.
+/// The range of shares: `0 %`, or `0 to 50 %` if routes differ.
 fn range(values: &[f64]) -> String {
     let (least, most) = values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), v| (a.min(*v), b.max(*v)));
     let [least, most] = [percent(least), percent(most)];
     if least == most { format!("{most} %") } else { format!("{least} to {most} %") }
 }
 
-/// Shows it and asks, where `--yes` has not answered before. Whether it is taken over from another owner.
+/// Shows the proposal and asks, unless `--yes`. Returns whether to take over from another owner.
 ///
 /// # Errors
-/// Where nothing may be written: the person says no, cannot be asked, or `--yes` does not cover another owner.
+/// Nothing may be written: the operator declines, there is no terminal, or `--yes` does not cover another owner.
 pub fn ask(args: &Rollback, proposal: &Proposal<'_>) -> Result<bool, Failure> {
     term::complain(&proposal.lines());
     let over = proposal.other.filter(|_| !args.take_over);
     let said = if args.yes { Ok(true) } else { term::confirm(&proposal.question()) };
     match (said, over) {
         (Ok(true), Some(owner)) if args.yes => {
-            let why = format!("this load balancer is being moved by another run: {owner}; nothing was written");
+            let why = format!("another run owns this load balancer (run, owner, since): {owner}; nothing was written");
             Err(Failure::new(Exit::Locked, why)
-                .next("to put the traffic back all the same (their process stops): the same command with --take-over"))
+                .next("to roll back anyway (their process stops): repeat the command with --take-over"))
         }
         (Ok(true), over) => Ok(args.take_over || over.is_some()),
         (Ok(false), _) => Err(Failure::new(Exit::Usage, "nothing was written")),
         (Err(_), over) => {
             let flags = if over.is_some() { "--yes --take-over" } else { "--yes" };
-            Err(Failure::new(Exit::Usage, "nothing was written: there is no terminal to ask on")
+            Err(Failure::new(Exit::Usage, "nothing was written: there is no terminal for the question")
                 .next(format!("to do what is shown above, add {flags}")))
         }
     }

@@ -1,4 +1,4 @@
-//! A rollback by the journal of a run.
+//! A rollback from the journal of a run.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,14 +19,14 @@ use crate::engine::marker;
 use crate::engine::request::DETACHED;
 use crate::port::store::{Holder, Request, Store};
 
-/// Runs it.
+/// Runs the rollback.
 pub async fn run(global: &Global, args: &Rollback, store: Arc<dyn Store>, found: Found) -> Result<Exit, Failure> {
     let state = found.state()?;
     if state.detach.is_some() {
         return Err(detached(&found));
     }
     let holder = store.holder(&found.run.id).await.filter(|_| !args.take_over);
-    // Nobody waits for a preview where nobody is asked.
+    // Without a question there is no preview to wait for.
     let live = if args.yes { Live::default() } else { Live::read(&*store, &found, &state).await };
     let take_over = ask(args, &proposal(&found, &state, &live, holder.as_ref()))?;
     let (by, _) = owner::owner();
@@ -36,8 +36,8 @@ pub async fn run(global: &Global, args: &Rollback, store: Arc<dyn Store>, found:
     };
     if let Some(holder) = holder.filter(|_| !take_over) {
         let asked = store.put_request(&found.run.id, &request).await;
-        asked.map_err(|e| Failure::new(Exit::Internal, e).next("--take-over takes the run from that process"))?;
-        term::complain(&format!("asked {} (process {}), who is driving the run", holder.owner, holder.pid));
+        asked.map_err(|e| Failure::new(Exit::Internal, e).next("to roll back from here instead: add --take-over"))?;
+        term::complain(&format!("sent to {} (process {}), which is driving the run", holder.owner, holder.pid));
         if let Some(exit) = follow::to_the_end(global, &store, &found).await? {
             return Ok(exit);
         }
@@ -45,13 +45,13 @@ pub async fn run(global: &Global, args: &Rollback, store: Arc<dyn Store>, found:
     steer::restoring(global, store, &found, take_over, &request).await
 }
 
-/// What is live, as far as it was read.
+/// The live state, as far as it could be read.
 #[derive(Default)]
 struct Live {
     routes: BTreeMap<RouteId, Split>,
     /// Another owner's marker.
     other: Option<String>,
-    /// What could not be read, and why.
+    /// Messages about unreadable parts.
     skipped: Vec<String>,
 }
 
@@ -63,17 +63,14 @@ impl Live {
         let (read, mark) = futures::join!(balancer.traffic.routes(&ids), mark);
         let mut live = Self::default();
         let failed = read.values().find_map(|r| r.as_ref().err().cloned());
-        live.skipped.extend(
-            failed.map(|why| format!("not every route can be read, so the last known weights are shown: {why}")),
-        );
+        live.skipped
+            .extend(failed.map(|why| format!("some routes cannot be read; their last known shares are shown: {why}")));
         let forwards = read.into_iter().filter_map(|(id, route)| Some((id, route.ok()?.forwards()?.clone())));
         live.routes = forwards.collect();
         match mark {
             Ok(Marker::Other(value)) if !marker::deserted(store, &value).await => live.other = Some(value),
             Ok(_) => {}
-            Err(why) => {
-                live.skipped.push(format!("whether somebody else has marked the load balancer is not known: {why}"))
-            }
+            Err(why) => live.skipped.push(format!("unknown whether another run owns the load balancer: {why}")),
         }
         live
     }
@@ -84,7 +81,7 @@ fn proposal<'a>(found: &Found, state: &State, live: &'a Live, holder: Option<&Ho
         let now = goal::shares_of(route, live.routes.get(id).unwrap_or(route.split()));
         Row::of(&route.start, &state.started.groups, &now, &goal::origin(state, route))
     };
-    let driving = holder.map(|h| format!("{} (process {}) is driving the run, and is asked to do it", h.owner, h.pid));
+    let driving = holder.map(|h| format!("{} (process {}) is driving the run and will do this", h.owner, h.pid));
     Proposal {
         source: format!("run {}, {} routes", found.run.id, state.routes.len()),
         rows: state.routes.iter().map(row).collect(),
@@ -94,14 +91,14 @@ fn proposal<'a>(found: &Found, state: &State, live: &'a Live, holder: Option<&Ho
     }
 }
 
-/// What has been let go is not half put back.
+/// The failure of a run whose old cluster is retired, or is being retired.
 fn detached(found: &Found) -> Failure {
     let (from, to) = (&found.plan.strategy.from, &found.plan.strategy.to);
     let failure = Failure::new(
         Exit::Refused,
-        format!("the run {} cannot be taken back: {DETACHED}; nothing was touched", found.run.id),
+        format!("the run {} cannot be rolled back: {DETACHED}; nothing was touched", found.run.id),
     );
     failure.next(format!(
-        "to move traffic to {from} again: a plan with `from: {to}`, `to: {from}` and `bind: {{}}` as its first step"
+        "to move traffic to {from} again: run a plan with `from: {to}`, `to: {from}` and `bind: {{}}` as its first step"
     ))
 }

@@ -1,4 +1,5 @@
-//! A rollback without a journal: from the tags that a run left, or to the groups that the command line names. It begins a run of its own.
+//! A rollback without a journal: from the tags of a run, or to the groups that the command line names. It starts a run
+//! of its own.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -28,10 +29,10 @@ use crate::plan::model::Selector;
 use crate::port::store::{Look, Store, StoreError, run_id};
 use crate::port::{Balancer, Clock};
 
-/// From the weights that tags keep.
+/// Rolls back to the weights in tags.
 ///
 /// # Errors
-/// Where no tag says anything, nothing is written.
+/// No tag has weights; then nothing is written.
 pub async fn by_tags(global: &Global, args: &Rollback, tagged: Tagged) -> Result<Exit, Failure> {
     let Tagged { load_balancers, store, otherwise } = tagged;
     let Some(first) = load_balancers.first() else { return Err(otherwise.unwrap_or_else(no_tags)) };
@@ -45,13 +46,13 @@ pub async fn by_tags(global: &Global, args: &Rollback, tagged: Tagged) -> Result
         Ok(told) => told,
         Err(error) => return Err(by_hand(otherwise, error, &seen)),
     };
-    let source = format!("{}: where {} began, by its tags", places(&seen), told.run);
+    let source = format!("{}: the shares before run {}, from its tags", places(&seen), told.run);
     let cause = format!("rollback from the tags of {}", told.run);
     let back = Back { config, way: told.way, seen, store, markers, deserted: false };
     go(global, args, back, source, cause).await
 }
 
-/// By the groups that the command line names.
+/// Rolls back to the groups that the command line names.
 pub async fn by_groups(
     global: &Global,
     args: &Rollback,
@@ -70,10 +71,10 @@ pub async fn by_groups(
     );
     let seen = vec![seen];
     let back = Back { config, way, markers: markers_of(&seen), seen, store, deserted: false };
-    go(global, args, back, source, "rollback to groups that were named".to_owned()).await
+    go(global, args, back, source, "rollback to named groups".to_owned()).await
 }
 
-/// AWS in the region of a load balancer; without one no call can be made.
+/// The AWS configuration in the region of a load balancer; an error without a region.
 async fn aws_of(selector: &Selector) -> Result<SdkConfig, Failure> {
     let config = world::aws_of(selector).await;
     if config.region().is_none() {
@@ -82,7 +83,7 @@ async fn aws_of(selector: &Selector) -> Result<SdkConfig, Failure> {
     Ok(config)
 }
 
-/// The markers that are there.
+/// The markers on the load balancers.
 fn markers_of(seen: &[Seen]) -> Vec<String> {
     seen.iter().filter_map(|s| s.load_balancer.tags.get(KEY)).cloned().collect()
 }
@@ -92,10 +93,10 @@ fn places(seen: &[Seen]) -> String {
 }
 
 fn no_tags() -> Failure {
-    Failure::new(Exit::Usage, "no load balancer is named")
+    Failure::new(Exit::Usage, "no load balancer was found").next("name one: cutover rollback --load-balancer LB")
 }
 
-/// Nothing says where the traffic was: what a person can say instead.
+/// The failure if no source knows the original shares, with the commands that name the groups instead.
 fn by_hand(otherwise: Option<Failure>, error: EmergencyError, seen: &[Seen]) -> Failure {
     let failure = match otherwise {
         Some(failure) => failure.next(error.to_string()),
@@ -109,7 +110,7 @@ fn by_hand(otherwise: Option<Failure>, error: EmergencyError, seen: &[Seen]) -> 
             s.load_balancer.name
         )
     };
-    let failure = failure.next("say which groups are to get the traffic, and which are to lose it:");
+    let failure = failure.next("name the groups that get the traffic, and the groups that lose it:");
     seen.iter().map(line).fold(failure, Failure::next)
 }
 
@@ -124,21 +125,21 @@ fn unseen(error: LookError) -> Failure {
     }
 }
 
-/// What a person can do about something that cannot be read.
+/// What to do about an unreadable resource.
 pub fn fix(why: &Unreadable) -> Option<&'static str> {
     match why {
         Unreadable::Credentials(_) => {
-            Some("log in (such as `aws sso login`) or set AWS_PROFILE, then type the same command again")
+            Some("log in (such as `aws sso login`) or set AWS_PROFILE, then repeat the command")
         }
         Unreadable::Denied(_) => {
-            Some("these credentials may not do that: take others (AWS_PROFILE), then type the same command again")
+            Some("these credentials lack the permission: use others (AWS_PROFILE), then repeat the command")
         }
-        Unreadable::Throttled | Unreadable::Unavailable(_) => Some("type the same command again"),
+        Unreadable::Throttled | Unreadable::Unavailable(_) => Some("repeat the command"),
         Unreadable::NotFound(_) | Unreadable::Unrepresentable(_) => None,
     }
 }
 
-/// A rollback that is about to be proposed.
+/// A rollback before it is proposed.
 struct Back {
     config: SdkConfig,
     way: Way,
@@ -146,12 +147,12 @@ struct Back {
     store: Option<Arc<dyn Store>>,
     /// Other runs' markers, as they were read.
     markers: Vec<String>,
-    /// None of their owners is at work any more.
+    /// Whether no process drives their runs any more.
     deserted: bool,
 }
 
 impl Back {
-    /// Routes of which nobody will know whether they are right, and why. A route of other groups is none of ours.
+    /// Routes that may need a rollback but that stay as they are, each with the reason.
     fn unknown(&self) -> Vec<String> {
         let groups = &self.way.started.groups;
         let unread = self.seen.iter().flat_map(|s| s.listeners.iter().flat_map(|(l, _)| &l.unread));
@@ -168,7 +169,7 @@ impl Back {
             if self.seen.iter().any(|s| s.health.get(arn).is_some_and(Result::is_ok)) {
                 format!("way back: {} has {} healthy targets", g.name, g.healthy)
             } else {
-                format!("way back: the health of {} is not known", g.name)
+                format!("way back: the health of {} is unknown", g.name)
             }
         });
         let stays = unknown.iter().map(|route| format!("stays as it is: {route}"));
@@ -186,10 +187,10 @@ impl Back {
     }
 }
 
-/// Proposes it, and on a yes begins a run with its rollback, which needs no more reading than was done for it.
+/// Proposes the rollback. On a yes, starts a run for it, which uses the readings of the proposal.
 async fn go(global: &Global, args: &Rollback, mut back: Back, source: String, cause: String) -> Result<Exit, Failure> {
     let unknown = back.unknown();
-    // An owner who is known to be gone holds nobody up.
+    // An owner whose process is known to be gone does not block a rollback.
     let mut other = None;
     for value in back.markers.clone() {
         let gone = match &back.store {
@@ -235,8 +236,8 @@ async fn begin(
         Some(ramp) => Event::RampStarted { cause, by, ramp, force, request },
         None => Event::RollbackStarted { cause, by, to_step: None, force, request },
     };
-    // Held first: one that is refused must not look like a run that somebody has to finish.
-    // Without a place for runs it could not be told again that nobody is at work behind the marker.
+    // The locks come first: a refused rollback must not leave an unfinished run behind.
+    // Without a store, a second check could not find out again that no process drives the marker's run.
     let take_over = take_over || (deserted && !ports.store.lasts());
     let there = Some(markers.into_iter().next().map_or(There::Missing, There::Other));
     let hold =
@@ -253,7 +254,7 @@ async fn begin(
         made.map_err(|e| Failure::new(Exit::Internal, e))?;
     }
     let at = seen.iter().map(|s| s.at).min();
-    // From here on the journal says all of it.
+    // From here on the journal has all of it.
     drop((seen, events));
     let look = Look {
         owner,
@@ -265,16 +266,16 @@ async fn begin(
         seen: at,
         every: None,
     };
-    // Without it everything is read once more.
+    // If this fails, everything is only read once more.
     let _ = ports.store.put_look(&run, &look).await;
     drive::begin(global, &plan, ports, settings, hold, None, unknown).await.map(Exit::done_if_back)
 }
 
-/// The store with a place for the run; where that cannot be had (a full disk, no home), memory does.
+/// The store with the new run; in memory if that fails (a full disk, no home directory).
 async fn place(store: Option<Arc<dyn Store>>, run: &str) -> Arc<dyn Store> {
     let made = match store {
         Some(store) => store.create(run).await.map(|()| store),
-        None => Err(StoreError::Unusable { place: "the place of the runs".into(), why: "it cannot be reached".into() }),
+        None => Err(StoreError::Unusable { place: "the store of the runs".into(), why: "it cannot be reached".into() }),
     };
     match made {
         Ok(store) => store,
@@ -287,7 +288,7 @@ async fn place(store: Option<Arc<dyn Store>>, run: &str) -> Arc<dyn Store> {
 }
 
 fn nowhere(why: &dyn std::fmt::Display) -> Arc<dyn Store> {
-    term::complain(&format!("{why}\nthe rollback goes on without a journal"));
+    term::complain(&format!("{why}\nthe rollback continues without a journal"));
     Arc::new(Memory::new())
 }
 

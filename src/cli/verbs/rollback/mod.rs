@@ -1,5 +1,5 @@
-//! `cutover rollback`: the emergency command. One source says where the traffic was; a person sees what is live and what will be, and is asked
-//! once. No source follows another one after that question.
+//! `cutover rollback`: the emergency command. One source has the original shares; the operator sees the live and the
+//! coming shares and is asked once. After that question no other source is tried.
 
 mod ask;
 mod journal;
@@ -13,10 +13,10 @@ use crate::app::exit::{Exit, Failure};
 use crate::cli::args::{Global, Rollback};
 use crate::domain::run::event::Ramp;
 
-/// Between two parts of a way back, where nothing else is said.
+/// The default time between two stages of a rollback.
 const EVERY: Duration = Duration::from_mins(2);
 
-/// Runs the verb.
+/// Runs the command.
 pub async fn run(global: &Global, args: &Rollback) -> Result<Exit, Failure> {
     if args.from.is_some() || args.to.is_some() {
         return Err(ambiguous(args));
@@ -28,16 +28,16 @@ pub async fn run(global: &Global, args: &Rollback) -> Result<Exit, Failure> {
     }
 }
 
-/// `rollback --from X --to Y` reads as "move from X to Y", and once meant the opposite.
+/// The failure of `rollback --from X --to Y`: many people read it as "move from X to Y", others as the opposite.
 fn ambiguous(args: &Rollback) -> Failure {
-    let why = "`rollback` has no --from and --to, because people read them in both directions; nothing was written";
+    let why = "`rollback` has no --from and --to, because they can be read in both directions; nothing was written";
     let load_balancer = args.load_balancer.as_deref().unwrap_or("LB");
     Failure::new(Exit::Usage, why)
-        .next("--back-to names the target groups that get the traffic, --away-from those that lose it:")
+        .next("--back-to names the target groups that get the traffic, --away-from the groups that lose it:")
         .next(format!("cutover rollback --load-balancer {load_balancer} --back-to GROUPS --away-from GROUPS"))
 }
 
-/// The parts that were asked for.
+/// The stages of `--ramp`.
 fn ramp(args: &Rollback) -> Option<Ramp> {
     let percents = args.ramp.as_ref()?.0.clone();
     Some(Ramp { percents, every: args.every.unwrap_or(EVERY).as_secs() })

@@ -1,5 +1,6 @@
-//! Which source says where the traffic was, in the order of the contract: what is named; the only unfinished run of this state; the only load
-//! balancer with a marker; the only one with weights in tags. Else the person is shown what there is.
+//! Finds the source of a rollback, in this order: the named run, plan or load balancer; the only unfinished run of this
+//! store; the only load balancer with a marker; the only one with weights in tags. Otherwise it lists all candidates.
+//! Nothing here writes or asks.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -21,30 +22,30 @@ use crate::plan::selector;
 use crate::port::Detail;
 use crate::port::store::{RunSummary, Store, is_of};
 
-/// What says where the traffic was.
+/// The source of a rollback.
 pub enum Source {
     /// The journal of a run.
     Journal(Arc<dyn Store>, Box<Found>),
-    /// The tags that a run left.
+    /// The tags of a run.
     Tags(Tagged),
     /// The groups that the command line names.
     Groups(Selector, Option<Arc<dyn Store>>),
 }
 
-/// Load balancers whose tags are to say it.
+/// Load balancers whose tags are the source.
 pub struct Tagged {
-    /// Which.
+    /// The load balancers.
     pub load_balancers: Vec<Selector>,
-    /// Where runs are kept, where that can be reached.
+    /// The store of the runs, if it can be reached.
     pub store: Option<Arc<dyn Store>>,
-    /// What is wrong if the tags say nothing.
+    /// The failure if the tags have no weights.
     pub otherwise: Option<Failure>,
 }
 
-/// Finds it. Nothing is written and nobody is asked.
+/// Finds the source.
 ///
 /// # Errors
-/// Where there is none, or more than one: all of them are named, each with the command for it.
+/// There is no source, or more than one: the failure names all of them, each with its command.
 pub async fn find(global: &Global, args: &Rollback) -> Result<Source, Failure> {
     match &args.load_balancer {
         Some(load_balancer) => of_load_balancer(global, args, load_balancer).await,
@@ -66,7 +67,7 @@ async fn of_load_balancer(global: &Global, args: &Rollback, load_balancer: &str)
     if !finished.is_empty() {
         let failure = Failure::new(
             Exit::Usage,
-            format!("no unfinished run and no tag says where the traffic of {load_balancer} was"),
+            format!("no unfinished run and no tag has the original shares of {load_balancer}"),
         );
         tagged.otherwise = Some(finished.iter().map(offered).fold(failure, Failure::next));
     }
@@ -77,7 +78,7 @@ async fn of_load_balancer(global: &Global, args: &Rollback, load_balancer: &str)
             match find::open(&*store, run).await {
                 Ok(found) => Ok(Source::Journal(store, Box::new(found))),
                 Err(failure) => {
-                    term::complain(&format!("{failure}\nasking the load balancer's tags instead"));
+                    term::complain(&format!("{failure}\nreading the load balancer's tags instead"));
                     Ok(Source::Tags(Tagged { otherwise: Some(failure), ..tagged }))
                 }
             }
@@ -85,7 +86,7 @@ async fn of_load_balancer(global: &Global, args: &Rollback, load_balancer: &str)
         n => {
             let failure = Failure::new(
                 Exit::Usage,
-                format!("{n} unfinished runs move the traffic of {load_balancer}: say which"),
+                format!("{n} unfinished runs move the traffic of {load_balancer}: name one of them"),
             );
             Err(runs.iter().map(offered).fold(failure, Failure::next))
         }
@@ -101,7 +102,7 @@ fn on(run: &RunSummary, selector: &Selector) -> bool {
     })
 }
 
-/// The command that takes a run back.
+/// The command that rolls a run back.
 fn offered(run: &RunSummary) -> String {
     let how = run.finished.map_or_else(|| "unfinished".to_owned(), |outcome| format!("{outcome:?}").to_lowercase());
     format!("cutover rollback {}    # {how}", run.id)
@@ -113,7 +114,7 @@ async fn of_target(global: &Global, target: Option<&str>) -> Result<Source, Fail
             Ok(found) => return Ok(Source::Journal(store, Box::new(found))),
             Err(failure) => (Some(store), failure),
         },
-        // Where the runs are kept cannot be reached; what the load balancer's tags say can.
+        // The store cannot be reached; the load balancer's tags may be.
         Err(failure) => (None, failure),
     };
     let runs = match &store {
@@ -125,9 +126,9 @@ async fn of_target(global: &Global, target: Option<&str>) -> Result<Source, Fail
     let meant = |r: &&RunSummary| r.finished.is_none() && name.is_none_or(|n| r.plan == n || r.id == n);
     let tagged = |load_balancers, otherwise| Source::Tags(Tagged { load_balancers, store: store.clone(), otherwise });
     match runs.iter().filter(meant).collect::<Vec<_>>().as_slice() {
-        // Its journal cannot be opened, or it would have been found.
+        // Its journal cannot be opened, otherwise it would have been found.
         [run] if !run.load_balancers.is_empty() => {
-            term::complain(&format!("{failure}\nasking the load balancer's tags instead"));
+            term::complain(&format!("{failure}\nreading the load balancer's tags instead"));
             let selectors = run.load_balancers.iter().cloned().map(Selector::Arn).collect();
             Ok(tagged(selectors, Some(failure)))
         }
@@ -149,25 +150,25 @@ async fn of_target(global: &Global, target: Option<&str>) -> Result<Source, Fail
     }
 }
 
-/// Why no load balancer is the only one with tags of a run.
+/// Why there is no single run with tags on load balancers.
 enum Left {
-    /// There are several, each with the command for it.
+    /// There are several runs, each with its command.
     Several(Failure),
-    /// There is none, or nobody can tell: lines that say why.
+    /// There is none, or that is unknown: lines with the reason.
     Unknown(Vec<String>),
 }
 
-/// The load balancers of the region that one run, or one of the named plan, has marked; else those on which it left its weights.
+/// The load balancers of the region with the marker of a single run (of the named plan); else those with its weights.
 async fn left_tags(plan: Option<&str>) -> Result<Vec<Selector>, Left> {
     let config = world::aws(None).await;
     let Some(region) = config.region() else {
-        return Err(Left::Unknown(vec![format!("load balancers with tags of a run were not looked for: {NO_REGION}")]));
+        return Err(Left::Unknown(vec![format!("cannot search for load balancers with tags of a run: {NO_REGION}")]));
     };
     let found =
         world::patient(&config).inventory.load_balancers(&Selector::Tags(BTreeMap::new()), Detail::Listed).await;
     let found = found.map_err(|why| {
         let fix = live::fix(&why).map_or_else(String::new, |fix| format!("; {fix}"));
-        Left::Unknown(vec![format!("load balancers with tags of a run cannot be looked for in {region}: {why}{fix}")])
+        Left::Unknown(vec![format!("cannot search for load balancers with tags of a run in {region}: {why}{fix}")])
     })?;
     for key in [marker::KEY, weights::KEY] {
         let run_of = if key == marker::KEY { marker::run_of } else { whole::run_of };
@@ -179,10 +180,8 @@ async fn left_tags(plan: Option<&str>) -> Result<Vec<Selector>, Left> {
         }
         runs.retain(|run, _| meant(run));
         if runs.len() > 1 {
-            let failure = Failure::new(
-                Exit::Usage,
-                format!("{} runs have left their tags on load balancers: say which", runs.len()),
-            );
+            let failure =
+                Failure::new(Exit::Usage, format!("{} runs have tags on load balancers: name one of them", runs.len()));
             let line =
                 |lb: &LoadBalancer| format!("cutover rollback --load-balancer {}    # {}", lb.name, lb.tags[key]);
             return Err(Left::Several(runs.into_values().flatten().map(line).fold(failure, Failure::next)));
@@ -200,5 +199,5 @@ async fn left_tags(plan: Option<&str>) -> Result<Vec<Selector>, Left> {
     Err(Left::Unknown(vec![none]))
 }
 
-/// What is said where nobody says in which region to look.
+/// The message if the region is unknown.
 pub const NO_REGION: &str = "no AWS region is set: set AWS_REGION, or name the load balancer by its ARN";

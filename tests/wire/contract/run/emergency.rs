@@ -165,7 +165,7 @@ fn moto_from_a_corrupt_journal_to_the_tags() {
     let (world, was, before) = halfway("corrupt");
     damage(&world);
     let said = ends(&world, &["rollback", "--yes"], 0);
-    assert!(said.err.contains("asking the load balancer's tags instead"), "{}", said.err);
+    assert!(said.err.contains("reading the load balancer's tags instead"), "{}", said.err);
     back(&world, &was, &before);
 }
 
@@ -219,7 +219,7 @@ async fn moto_listeners_and_rules_are_all_that_an_emergency_needs() {
     for skipped in [
         "the target groups cannot be listed",
         "the tags of the load balancer cannot be read",
-        "the health of bare-a is not known",
+        "the health of bare-a is unknown",
     ] {
         assert_eq!(said.err.matches(skipped).count(), 1, "{skipped}: {}", said.err);
     }
