@@ -1,4 +1,4 @@
-//! A `cutover` process: what it said and how it ended.
+//! Runs `cutover` as a child process and returns its output and exit code.
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-/// A process that ended.
+/// The result of a process.
 pub struct Ended {
     /// Exit code.
     pub code: i32,
@@ -23,7 +23,7 @@ impl Ended {
         self.out.lines().map(record).collect()
     }
 
-    /// Asserts the exit code, showing what was said otherwise.
+    /// Asserts the exit code; on failure shows the output.
     pub fn exits(self, code: i32) -> Self {
         assert_eq!(self.code, code, "stdout:\n{}\nstderr:\n{}", self.out, self.err);
         self
@@ -34,12 +34,12 @@ fn record(line: &str) -> Value {
     serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"))
 }
 
-/// Runs it to its end.
+/// Runs a command to its end.
 pub fn run(mut command: Command) -> Ended {
     follow(&mut command, |_| {})
 }
 
-/// Runs it to its end, and shows each line of its standard output as it comes.
+/// Runs a command to its end and passes each line of its standard output to `seen`.
 pub fn follow(command: &mut Command, mut seen: impl FnMut(&str)) -> Ended {
     let mut child = command.spawn().expect("cutover starts");
     let alive = watch(&child);
@@ -61,7 +61,7 @@ pub fn follow(command: &mut Command, mut seen: impl FnMut(&str)) -> Ended {
     Ended { code, out, err }
 }
 
-/// Kills a process that hangs, so that a broken build fails rather than waits.
+/// Kills a process that hangs, so that a defect fails the test instead of blocking it.
 fn watch(child: &Child) -> mpsc::Sender<()> {
     let (alive, ended) = mpsc::channel();
     let id = child.id().to_string();

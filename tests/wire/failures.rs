@@ -1,4 +1,4 @@
-//! Answers that are none, or not what was hoped for: told apart by what they say about the world, without quoting them.
+//! Failed calls of the AWS adapter: each kind of failure gets its own error, which quotes nothing of the answer.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ macro_rules! error {
     };
 }
 
-/// The adapter, with hardly a pause before a read is tried again.
+/// The adapter, with almost no pause before it retries a read.
 async fn alb(url: &str) -> Alb {
     hurried_alb(url, 300.0).await
 }
@@ -40,7 +40,7 @@ fn forward() -> Content {
     content(json!([{"Type": "forward", "ForwardConfig": {"TargetGroups": [{"TargetGroupArn": GROUP}]}}]))
 }
 
-/// What a read and a write make of the same answer, and how often they asked.
+/// The errors of a read and of a write for the same answer, and the number of attempts.
 async fn both(reply: fn() -> Reply) -> (Unreadable, WriteError) {
     let proxy = Proxy::start("http://127.0.0.1:1", move |_| reply()).await;
     let alb = alb(&proxy.url).await;
@@ -50,14 +50,14 @@ async fn both(reply: fn() -> Reply) -> (Unreadable, WriteError) {
     let tries = if matches!(read, Unreadable::Throttled | Unreadable::Unavailable(_)) { 1..=5 } else { 1..=1 };
     assert!(
         tries.contains(&proxy.asked().len()),
-        "only what may pass is read again: {} tries, {read:?}",
+        "only transient errors are retried: {} tries, {read:?}",
         proxy.asked().len()
     );
     (read, write)
 }
 
 #[tokio::test]
-async fn answers_are_told_apart() {
+async fn each_answer_maps_to_its_error() {
     let text = |t: &str| t.to_owned();
     assert_eq!(
         both(|| Reply::Answer(400, error!("Throttling", "Rate exceeded"))).await,
@@ -93,7 +93,7 @@ async fn answers_are_told_apart() {
 }
 
 #[tokio::test]
-async fn what_may_have_been_applied_is_unknown() {
+async fn a_write_that_may_have_been_applied_is_unknown() {
     for reply in [
         || Reply::Answer(503, "<html><body>S3CRET</body></html>"),
         || Reply::Answer(403, "<html><body>S3CRET</body></html>"),
@@ -106,9 +106,9 @@ async fn what_may_have_been_applied_is_unknown() {
     }
 }
 
-/// A write brings its own deadline; a read's is longer than a test should take.
+/// A write has its own deadline; a read's deadline is too long for a test.
 #[tokio::test]
-async fn a_write_that_nobody_answers_is_unknown_after_its_deadline() {
+async fn a_write_without_an_answer_is_unknown_after_its_deadline() {
     let proxy = Proxy::start("http://127.0.0.1:1", |_| Reply::Hang).await;
     let write = alb(&proxy.url).await.set(&RouteId::rule(RULE), &forward(), Duration::from_millis(200)).await;
     assert!(matches!(write, Err(WriteError::Unknown(_))), "{write:?}");
@@ -116,7 +116,7 @@ async fn a_write_that_nobody_answers_is_unknown_after_its_deadline() {
 }
 
 #[tokio::test]
-async fn what_was_certainly_not_sent_is_refused() {
+async fn a_write_that_was_certainly_not_sent_is_refused() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port");
     let alb = alb(&format!("http://{free}")).await;
     let redirect = content(json!([{"Type": "redirect", "RedirectConfig": {"StatusCode": "HTTP_301"}}]));

@@ -1,14 +1,17 @@
-//! What needs real sockets and processes.
+//! Tests that need real sockets and processes.
 //!
-//! Four of its modules are tiers of `tests/run`, by their names: each test in them needs a program that is not Rust's, says so as
-//! `#[ignore = "tier NAME"]`, and takes the program from the variable that the tier sets ([`programs`]). All others need nothing but Rust.
+//! Four modules are tiers of `tests/run` with the same names. Each of their tests needs a program that is not written
+//! in Rust,
+//! is marked `#[ignore = "tier NAME"]`, and finds the program through the variable that the tier sets ([`programs`]).
+//! All other
+//! tests need only Rust.
 //!
-//! - `contract`: moto, boto3 and the `aws` CLI, of the virtual environment of `tests/requirements.txt`
+//! - `contract`: moto, boto3 and the `aws` CLI, from the virtual environment of `tests/requirements.txt`
 //! - `kubectl`: kubectl
 //! - `prometheus`: Prometheus, with promtool beside it
 //! - `stack`: two real API servers with two real load balancer controllers
 
-#![allow(clippy::large_futures)] // a test's one future may be as large as it likes
+#![allow(clippy::large_futures)] // the size of a test's future does not matter
 
 mod child;
 mod contract;

@@ -1,10 +1,10 @@
-//! Programs of others, where the tier of `tests/run` that needs them says they are. A test that is run without its variable fails.
+//! Paths of external programs, from the variables that the tiers of `tests/run` set. Without its variable a test fails.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// What `tests/run` sets in its tier, and `cargo test -- --ignored` needs.
+/// Returns the path in a variable that `tests/run` sets; `cargo test -- --ignored` needs it too.
 pub fn variable(name: &str) -> PathBuf {
     let found = std::env::var_os(name).filter(|value| !value.is_empty());
     found
@@ -12,24 +12,24 @@ pub fn variable(name: &str) -> PathBuf {
         .into()
 }
 
-/// A program of the virtual environment with `tests/requirements.txt`.
+/// Returns a program of the virtual environment of `tests/requirements.txt`.
 pub fn of_venv(name: &str) -> PathBuf {
     let program = variable("CUTOVER_VENV").join("bin").join(name);
-    assert!(program.exists(), "there is no {}: `./tests/run contract` makes it", program.display());
+    assert!(program.exists(), "{} does not exist: `./tests/run contract` creates it", program.display());
     program
 }
 
-/// The virtual environment's Python.
+/// Returns the Python of the virtual environment.
 pub fn python() -> PathBuf {
     of_venv("python3")
 }
 
-/// What a script with these arguments prints for this input.
+/// Runs a Python script with these arguments and this input, and returns its output.
 pub fn script(python: &Path, name: &str, args: &[&str], input: &str) -> Vec<u8> {
     let mut command = Command::new(python);
     command.arg(name).args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
     let mut child = command.spawn().expect("python runs");
-    // One that takes no input may have ended before it is given none.
+    // A script that reads no input may have ended already.
     let written = child.stdin.take().expect("its stdin").write_all(input.as_bytes());
     let out = child.wait_with_output().expect("it ends");
     assert!(out.status.success(), "{name} {args:?} {input} {written:?}");

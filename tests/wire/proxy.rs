@@ -1,4 +1,4 @@
-//! A proxy before an endpoint that writes down what was asked, and can answer something else.
+//! A proxy in front of an endpoint that records requests and can replace answers.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -13,18 +13,18 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpListener;
 use tokio::task::{AbortHandle, JoinHandle};
 
-/// A query request: `Action` and all other parameters, decoded.
+/// A request of the query protocol: `Action` and all other parameters, decoded.
 pub type Asked = BTreeMap<String, String>;
 
-/// What the proxy does with a request.
+/// How the proxy handles a request.
 pub enum Reply {
-    /// Asks the endpoint.
+    /// Forwards it.
     Pass,
-    /// Asks the endpoint, and changes the body of its answer.
+    /// Forwards it and changes the body of the answer.
     Change(fn(String) -> String),
-    /// Answers by itself.
+    /// Answers itself.
     Answer(u16, &'static str),
-    /// Reads the request and never answers.
+    /// Reads the request and does not answer.
     Hang,
     /// Reads the request and closes the connection.
     Close,
@@ -32,16 +32,16 @@ pub enum Reply {
 
 type Rule = Arc<dyn Fn(&Asked) -> Reply + Send + Sync>;
 
-/// Stops when dropped.
+/// A proxy, which stops when dropped.
 pub struct Proxy {
-    /// Where it listens.
+    /// Its URL.
     pub url: String,
     asked: Arc<Mutex<Vec<Asked>>>,
     serving: AbortHandle,
 }
 
 impl Proxy {
-    /// Before `upstream`; `rule` says what to do with each request.
+    /// Starts one in front of `upstream`; `rule` decides about each request.
     pub async fn start(upstream: &str, rule: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
@@ -51,7 +51,7 @@ impl Proxy {
         Self { url, asked, serving: serving.abort_handle() }
     }
 
-    /// What was asked since the last time.
+    /// Returns the requests since the last call.
     pub fn asked(&self) -> Vec<Asked> {
         std::mem::take(&mut self.asked.lock().expect("not poisoned"))
     }
@@ -71,7 +71,7 @@ async fn serve(listener: TcpListener, upstream: String, rule: Rule, log: Arc<Mut
     }
 }
 
-/// An error closes the connection.
+/// Answers one request; an error closes the connection.
 async fn answer(
     request: Request<Incoming>,
     upstream: String,
@@ -107,7 +107,7 @@ async fn answer(
     Ok(response)
 }
 
-/// The parameters of a form.
+/// Decodes the parameters of a form.
 pub fn decode(body: &[u8]) -> Asked {
     let text = String::from_utf8_lossy(body).into_owned();
     text.split('&').filter_map(|pair| pair.split_once('=')).map(|(k, v)| (percent(k), percent(v))).collect()

@@ -1,4 +1,4 @@
-//! Metrics and traces: the page, word by word. What the parsers of others make of it is in their tiers.
+//! Metrics and traces, compared with a recorded page. The tiers test them with the parsers of other tools.
 
 use std::time::Duration;
 
@@ -11,12 +11,12 @@ use cutover::domain::run::event::{Record, WaitReason};
 use cutover::domain::run::journal;
 use cutover::domain::run::state::{Gate, State};
 
-/// Those of a recorded journal.
+/// The records of the recorded journal.
 pub fn records() -> Vec<Record> {
     journal::parse(&std::fs::read("tests/journals/v1.jsonl").expect("a recorded journal")).expect("it parses").records
 }
 
-/// A run in the middle, with something in every family.
+/// A run in progress, with a value in every metric family.
 pub fn gauges() -> Gauges {
     let records = records();
     let state = State::fold(&records[..records.len() / 2]).expect("legal").expect("a state");

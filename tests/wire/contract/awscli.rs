@@ -1,4 +1,4 @@
-//! The public `aws` CLI against a lab, with its environment exactly as printed.
+//! The public `aws` CLI against a lab, with the environment that the lab prints.
 
 use std::path::Path;
 
@@ -19,7 +19,7 @@ fn json(lab: &Lab, aws: &Path, words: &str) -> Value {
 
 #[test]
 #[ignore = "tier contract"]
-fn awscli_reads_what_the_tool_reads_and_writes_what_the_tool_writes() {
+fn awscli_reads_and_writes_like_cutover() {
     let aws = of_venv("aws");
     let lab = Lab::start();
     let balancers = json(&lab, &aws, "elbv2 describe-load-balancers --names alpha-webapp");
@@ -67,7 +67,7 @@ fn awscli_reads_what_the_tool_reads_and_writes_what_the_tool_writes() {
     assert_eq!(after["Rules"][0]["Conditions"], rule["Conditions"], "conditions stay");
     let mut shares = lab.shares();
     shares.sort_by(f64::total_cmp);
-    assert_eq!(shares, [0.0, 0.0, 0.0, 0.0, 40.0, 40.0], "the tool sees the same");
+    assert_eq!(shares, [0.0, 0.0, 0.0, 0.0, 40.0, 40.0], "`status` reads the same shares");
 
     let missing = run(&lab, &aws, &["elbv2", "describe-rules", "--rule-arns", &format!("{rule_arn}0")]);
     assert!(missing.code != 0 && missing.err.contains("RuleNotFound"), "{missing:?}");
@@ -75,7 +75,7 @@ fn awscli_reads_what_the_tool_reads_and_writes_what_the_tool_writes() {
 
 #[test]
 #[ignore = "tier contract"]
-fn awscli_describes_the_clusters_and_says_who_it_is() {
+fn awscli_describes_the_clusters_and_the_caller() {
     let aws = of_venv("aws");
     let lab = Lab::start();
     let cluster = json(&lab, &aws, "eks describe-cluster --name alpha-kr-b");

@@ -29,8 +29,16 @@ async fn moto_boto3_reads_the_labs_cloudwatch() {
         {"Name": "LoadBalancer", "Value": tail(&balancer.arn, ":loadbalancer/")},
         {"Name": "TargetGroup", "Value": format!("targetgroup/{}", tail(&group.arn, ":targetgroup/"))},
     ]);
-    let metric = |name: &str| serde_json::json!({"Metric": {"Namespace": "AWS/ApplicationELB", "MetricName": name, "Dimensions": dimensions}, "Period": 60, "Stat": "Sum"});
-    let queries = serde_json::json!([{"Id": "requests", "MetricStat": metric("RequestCount")}, {"Id": "errors", "MetricStat": metric("HTTPCode_Target_5XX_Count")}]);
+    let metric = |name: &str| {
+        serde_json::json!({
+            "Metric": {"Namespace": "AWS/ApplicationELB", "MetricName": name, "Dimensions": dimensions}, "Period": 60,
+            "Stat": "Sum",
+        })
+    };
+    let queries = serde_json::json!([
+        {"Id": "requests", "MetricStat": metric("RequestCount")},
+        {"Id": "errors", "MetricStat": metric("HTTPCode_Target_5XX_Count")},
+    ]);
     let calls = serde_json::json!([
         ["cloudwatch", "get_metric_data", {"MetricDataQueries": queries, "StartTime": now.as_second() - 600, "EndTime": now.as_second()}],
         ["cloudwatch", "describe_alarms", {"AlarmNames": ["shop-5xx"]}],
@@ -45,7 +53,7 @@ async fn moto_boto3_reads_the_labs_cloudwatch() {
     let requests: f64 =
         results[0]["Values"].as_array().expect("values").iter().filter_map(serde_json::Value::as_f64).sum();
     assert!(requests > 0.0 && results[0]["StatusCode"] == "Complete", "{told}");
-    assert_eq!(results[1]["Values"], serde_json::json!([]), "no errors are no data, not zero");
+    assert_eq!(results[1]["Values"], serde_json::json!([]), "no errors means no data, not zero");
     assert_eq!(told[1]["MetricAlarms"][0]["StateValue"], "OK");
     stage.stop().await;
 }

@@ -1,4 +1,5 @@
-//! Tier `contract`: moto, boto3, the `aws` CLI and the parsers of others, in the virtual environment of `tests/requirements.txt`, which is `$CUTOVER_VENV`.
+//! Tier `contract`: moto, boto3, the `aws` CLI and foreign parsers, in the virtual environment `$CUTOVER_VENV` of
+//! `tests/requirements.txt`.
 
 pub mod aws;
 mod awscli;

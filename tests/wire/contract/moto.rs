@@ -1,22 +1,22 @@
-//! A moto in the virtual environment.
+//! moto in the virtual environment.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-/// Makes, furnishes and shows load balancers.
+/// Creates, prepares and reads load balancers.
 pub const ELBV2: &str = "tests/support/elbv2.py";
 
-/// A moto, stopped when dropped.
+/// A moto process, stopped when dropped.
 pub struct Moto {
-    /// Its endpoint.
+    /// Its URL.
     pub url: String,
     child: Child,
 }
 
 impl Moto {
-    /// One for all tests that run at a time: the one that runs, or a new one.
+    /// Returns the running moto that concurrent tests share, or starts one.
     pub fn shared(python: &Path) -> Arc<Self> {
         static RUNNING: Mutex<Weak<Moto>> = Mutex::new(Weak::new());
         let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
@@ -28,13 +28,13 @@ impl Moto {
         moto
     }
 
-    /// A new one.
+    /// Starts a new one.
     pub fn start(python: &Path) -> Self {
         let mut command = Command::new(python);
         command.arg("tests/support/serve_moto.py").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().expect("moto starts");
         let mut url = String::new();
-        BufReader::new(child.stdout.take().expect("its stdout")).read_line(&mut url).expect("moto says its URL");
+        BufReader::new(child.stdout.take().expect("its stdout")).read_line(&mut url).expect("moto prints its URL");
         assert!(url.starts_with("http://127.0.0.1:"), "moto did not start");
         Self { url: url.trim().to_owned(), child }
     }

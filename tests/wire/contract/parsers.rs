@@ -1,4 +1,4 @@
-//! What the parsers of Prometheus and OpenTelemetry make of metrics and traces.
+//! Metrics and traces, read by the parsers of Prometheus and OpenTelemetry.
 
 use cutover::adapter::telemetry::Dialect;
 use cutover::adapter::telemetry::otlp::Collector;

@@ -1,4 +1,6 @@
-//! A journal cut at every byte and flipped at every bit: recovered to what was written up to there, or refused with the emergency command.
+//! A journal cut at every byte and flipped at every bit: it is recovered up to that point, or refused with the
+//! emergency
+//! command.
 
 use cutover::adapter::store::fs::Local;
 use cutover::domain::run::event::Record;
@@ -6,7 +8,7 @@ use cutover::domain::run::journal::{Parsed, Why, parse};
 use cutover::port::store::{Store, StoreError};
 use tempfile::TempDir;
 
-/// What was tried.
+/// Number of tried cases.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Tried {
     pub cuts: usize,
@@ -14,16 +16,17 @@ pub struct Tried {
     refused: usize,
 }
 
-/// A journal that was damaged on purpose.
+/// A journal to be damaged.
 struct Victim<'a> {
     bytes: &'a [u8],
     records: Vec<Record>,
-    /// Where each line begins, and where the last one ends.
+    /// Offset of each line, and of the end of the last one.
     bounds: Vec<usize>,
 }
 
-/// Cuts `bytes` before every byte and flips bits of every byte: all eight, or one, each time another. What was read of the lines before the
-/// damaged one is the same in every case and is read once; [`samples`] goes the whole way.
+/// Cuts `bytes` before every byte and flips bits of every byte: all eight, or one, a different one each time. The lines
+/// before
+/// the damaged one are the same in all cases and are parsed once; [`samples`] parses everything.
 pub fn damage(bytes: &[u8], every_bit: bool) -> Tried {
     let bounds: Vec<_> =
         [0].into_iter().chain(bytes.iter().enumerate().filter(|(_, b)| **b == b'\n').map(|(at, _)| at + 1)).collect();
@@ -32,7 +35,7 @@ pub fn damage(bytes: &[u8], every_bit: bool) -> Tried {
     let mut tried = Tried::default();
     let mut before = Parsed::default();
     for line in 0..victim.records.len() {
-        assert_eq!(before.records, victim.records[..line], "what stands before the damage is believed");
+        assert_eq!(before.records, victim.records[..line], "records before the damage are valid");
         for at in victim.bounds[line]..victim.bounds[line + 1] {
             victim.cut(&before, at);
             tried.cuts += 1;
@@ -43,18 +46,18 @@ pub fn damage(bytes: &[u8], every_bit: bool) -> Tried {
         }
         before.read_on(&bytes[victim.bounds[line]..victim.bounds[line + 1]]).expect("an intact line");
     }
-    // Without the last newline the last record is torn; nothing else goes without a refusal.
+    // Without the last newline the last record is torn; any other change is refused.
     assert_eq!(tried.refused, if every_bit { tried.flips - 8 } else { tried.flips - 1 });
     tried
 }
 
 impl Victim<'_> {
-    /// The records up to there; the one in the middle is dropped, unless it lacks only its newline.
+    /// Asserts the records up to a cut: a partial record is dropped, unless it lacks only its newline.
     fn cut(&self, before: &Parsed, at: usize) {
         let line = before.records.len();
         let begun = &self.bytes[self.bounds[line]..at];
         let mut parsed = Parsed { sums: before.sums.clone(), ..Parsed::default() };
-        // One record stands for all: its number and its run are what the next is held against.
+        // One record stands for all before it: the next one is checked against its number and run.
         parsed.records.extend(before.records.last().cloned());
         let held = parsed.records.len();
         parsed.read_on(begun).unwrap_or_else(|why| panic!("cut at {at}: {why}"));
@@ -63,17 +66,19 @@ impl Victim<'_> {
         assert_eq!((parsed.torn, parsed.open), (!begun.is_empty() && !whole, whole), "cut at {at}");
     }
 
-    /// Whether it was refused; the records before the damaged line are all that is ever believed.
+    /// Whether a flipped bit is refused. Only records before the damaged line may be accepted.
     fn flipped(&self, before: &mut Parsed, line: usize, at: usize, bit: usize) -> bool {
-        // The line after it too: a newline that is none any more joins them.
+        // Include the next line, because a damaged newline joins them.
         let end = self.bounds.get(line + 2).or(self.bounds.last()).copied().unwrap_or_default();
         let mut bytes = self.bytes[self.bounds[line]..end].to_vec();
         bytes[at - self.bounds[line]] ^= 1 << bit;
         let read = before.read_on(&bytes);
-        assert_eq!(before.records.len(), line, "byte {at} bit {bit}: a damaged record was believed");
+        assert_eq!(before.records.len(), line, "byte {at} bit {bit}: a damaged record was accepted");
         let torn = std::mem::take(&mut before.torn);
         match read {
-            Ok(()) => assert!(torn && at + 1 == self.bytes.len(), "byte {at} bit {bit}: it was taken for a torn one"),
+            Ok(()) => {
+                assert!(torn && at + 1 == self.bytes.len(), "byte {at} bit {bit}: it was taken for a torn record")
+            }
             Err(Why::Newer(version)) => assert_ne!(version, 1, "byte {at} bit {bit}"),
             Err(_) => {}
         }
@@ -81,7 +86,7 @@ impl Victim<'_> {
     }
 }
 
-/// One flip a line through the store, as every verb reads it: refused, with the command that needs no journal.
+/// Reads one damaged journal per line through the store: each is refused, with the command that needs no journal.
 pub async fn samples(bytes: &[u8], emergency: &str) -> usize {
     let records = parse(bytes).expect("a journal").records;
     let (folder, store) =

@@ -1,5 +1,6 @@
-//! The program, killed at every request that it makes: `resume` goes on to the goal, `rollback` back to the beginning, exactly, and nothing is
-//! written twice.
+//! The program, killed at every request that it makes: `resume` then reaches exactly the goal, `rollback` exactly the
+//! start, and
+//! nothing is written twice.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +13,7 @@ use crate::crash::wire::Moment;
 
 const MOMENTS: [Moment; 3] = [Moment::Sent, Moment::Applied, Moment::Answered];
 
-/// Every point: each request, and each moment of it, with the two endings in turn; the sample takes every so many.
+/// All cases: each request, at each moment of it, with the two endings in turn; a sample takes every `every`-th.
 fn cases(requests: usize, every: usize) -> Vec<Case> {
     let points = (0..requests).flat_map(|n| MOMENTS.map(|moment| (n, moment))).step_by(every);
     let endings = [Ending::Resume, Ending::Rollback].into_iter().cycle();
@@ -20,7 +21,7 @@ fn cases(requests: usize, every: usize) -> Vec<Case> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_killed_run_goes_on_or_goes_back() {
+async fn a_killed_run_can_be_resumed_and_rolled_back() {
     let lanes = if crate::crash::whole() { 96 } else { 8 };
     let lab = Lab::start(lanes);
     let mut all = join_all((0..lanes).map(|number| Lane::open(&lab, number))).await;
@@ -30,11 +31,11 @@ async fn a_killed_run_goes_on_or_goes_back() {
     let mut cases = cases(requests.len(), if crate::crash::whole() { 1 } else { 29 });
     let (count, all_lanes) = (cases.len(), lanes);
     let mut turns: Vec<Vec<Case>> = vec![Vec::new(); lanes];
-    // Dealt out, so that every lane has some of each part of the run.
+    // Distributed so that every lane has cases from each part of the run.
     for (i, case) in cases.drain(..).enumerate() {
         turns[i % lanes].push(case);
     }
-    // Whatever the last kill of a lane left behind, the next run is not held up by it.
+    // The next run must not be blocked by what the lane's last kill left.
     for turn in &mut turns {
         turn.push(Case { strike: None, ending: Ending::Rollback });
     }

@@ -1,11 +1,13 @@
-//! `cutover lab` as a process of its own, which outlives every run that is killed: a load balancer of two routes and a workload for each lane.
+//! `cutover lab` as a process of its own, which outlives the killed runs: a load balancer with two routes and a
+//! workload for
+//! each lane.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-/// A lab, killed when it is dropped.
+/// A lab process, killed when dropped.
 pub struct Lab {
     child: Child,
     environment: BTreeMap<String, String>,
@@ -19,7 +21,7 @@ impl Drop for Lab {
     }
 }
 
-/// The program under test: what was built with the tests, or `CUTOVER_CRASH_PROGRAM`.
+/// The program under test: the one that was built with the tests, or `CUTOVER_CRASH_PROGRAM`.
 pub fn program() -> PathBuf {
     std::env::var_os("CUTOVER_CRASH_PROGRAM").map_or_else(|| env!("CARGO_BIN_EXE_cutover").into(), PathBuf::from)
 }
@@ -30,7 +32,7 @@ pub fn plan(lane: usize) -> String {
 }
 
 impl Lab {
-    /// Starts one with this many lanes.
+    /// Starts a lab with this many lanes.
     pub fn start(lanes: usize) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let all: String = (0..lanes).map(workload).collect();
@@ -48,19 +50,19 @@ impl Lab {
         Self { child, environment, folder }
     }
 
-    /// What it prints for the environment of its clients.
+    /// Returns an environment variable that the lab prints for its clients.
     pub fn variable(&self, name: &str) -> &str {
         &self.environment[name]
     }
 
-    /// The API server of a cluster, as its kubeconfig says.
+    /// URL of a cluster's API server, from the kubeconfig.
     pub fn cluster(&self, name: &str) -> String {
         let text = std::fs::read_to_string(self.variable("KUBECONFIG")).expect("a kubeconfig");
         let after = text.split(&format!("name: {name}\n")).nth(1).expect("the cluster");
         after.lines().find_map(|line| line.trim().strip_prefix("server: ")).expect("its server").to_owned()
     }
 
-    /// For what the test itself writes.
+    /// Folder for files of the test.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
@@ -107,7 +109,7 @@ spec:
     )
 }
 
-/// The new groups are not attached yet, and there is room for every lane's calls.
+/// The new groups are not attached at the start, and the rate limits permit the calls of all lanes.
 const SCENARIO: &str = "apiVersion: cutover.dev/v1alpha1
 kind: Scenario
 metadata: {name: crash}

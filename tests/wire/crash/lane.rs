@@ -1,4 +1,4 @@
-//! A lane: a load balancer, its plan, and one case after another on it, each from the same beginning.
+//! A lane: a load balancer with its plan, on which cases run one after another, each from the same start.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -30,22 +30,22 @@ use crate::crash::wire::{Moment, Wire, Written, name};
 /// How a case ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
-    /// The run goes on to its goal.
+    /// The run is resumed and completes.
     Resume,
-    /// The traffic goes back.
+    /// The run is rolled back.
     Rollback,
 }
 
-/// Where a killed run stood.
+/// State of a run after its process was killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Found {
-    /// It came to its end before the request at which it was to die.
+    /// It ended before the request at which it was to be killed.
     Unhurt,
-    /// Dead before there was a run.
+    /// Killed before the run existed.
     Nothing,
-    /// Dead in the middle.
+    /// Killed during the run.
     Unfinished,
-    /// Dead after its last record.
+    /// Killed after its last record.
     Finished,
 }
 
@@ -58,22 +58,22 @@ pub struct Case {
 
 pub struct Lane {
     number: usize,
-    /// Its plan, its kubeconfig, and the places of its runs.
+    /// Folder with its plan, its kubeconfig and its runs.
     pub folder: PathBuf,
-    /// What the program finds in its environment.
+    /// Environment of the program.
     pub environment: Vec<(String, String)>,
-    /// What it is on.
+    /// Its connection.
     pub wire: Arc<Wire>,
     /// The lab's own endpoint.
     aws: String,
     balancer: Alb,
     binding: String,
     load_balancer: String,
-    /// What stood on each route at the beginning.
+    /// Original content of each route.
     original: BTreeMap<RouteId, Content>,
 }
 
-/// What a process that ended has said; `None`: killed.
+/// Result of a process; exit code `None`: killed.
 pub struct Said {
     pub code: Option<i32>,
     pub out: String,
@@ -126,14 +126,15 @@ impl Lane {
         lane
     }
 
-    /// What is live on the two routes.
+    /// Present content of the two routes.
     async fn live(&self) -> BTreeMap<RouteId, Content> {
         let listeners = self.balancer.listeners(&self.load_balancer, Detail::Listed).await.expect("the listeners");
         let routes = listeners.into_iter().flat_map(|(_, routes)| routes);
         routes.filter(|r| matches!(r.priority, None | Some(11))).map(|r| (r.id, r.content)).collect()
     }
 
-    /// From now on the second route asks an OIDC provider first, and every answer that describes it tells the client secret, as no AWS does.
+    /// Adds an OIDC action to the second route, and makes every answer that describes it reveal the client secret,
+    /// unlike AWS.
     pub async fn authenticate(&mut self, secret: &str) {
         let (route, content) = self.original.iter().find(|(id, _)| id.kind() == RouteKind::Rule).expect("a rule");
         let oidc = "Actions.member.1.AuthenticateOidcConfig";
@@ -162,7 +163,7 @@ impl Lane {
         );
     }
 
-    /// A new case: the routes as they were, and no binding in the new cluster.
+    /// Prepares a new case: original routes, and no binding in the new cluster.
     pub async fn reset(&mut self) {
         for (route, content) in &self.original {
             self.balancer.set(route, content, Duration::from_secs(10)).await.expect("the route is reset");
@@ -173,18 +174,18 @@ impl Lane {
         self.wire.written();
     }
 
-    /// Where its runs are, those of all its cases.
+    /// Folder of all its runs.
     fn state(&self) -> PathBuf {
         self.folder.join("state")
     }
 
-    /// The journal of this case.
+    /// The journal of the newest run.
     pub async fn journal(&self) -> Vec<u8> {
         let runs = self.store().runs().await.expect("the runs");
         std::fs::read(self.state().join("runs").join(&runs[0].id).join("journal.jsonl")).expect("a journal")
     }
 
-    /// What the last program asked for.
+    /// Requests of the last program.
     pub fn requests(&self) -> Vec<String> {
         self.wire.requests()
     }
@@ -193,7 +194,7 @@ impl Lane {
         Local::open(Some(self.state())).expect("a store")
     }
 
-    /// Runs the program to its end, or to its death at this request.
+    /// Runs the program until it ends or is killed at this request.
     pub async fn cutover(&self, words: &str, strike: Option<(usize, Moment)>) -> (Said, Option<String>) {
         let mut command = Command::new(lab::program());
         command.env_clear().envs(self.environment.iter().cloned()).env("CUTOVER_STATE_DIR", self.state());
@@ -217,7 +218,7 @@ impl Lane {
         (Said { code, out, text }, struck)
     }
 
-    /// One case from beginning to end. What was found after the kill, and at which request it died.
+    /// Plays one case. Returns the state after the kill, and the request at which the program was killed.
     pub async fn try_case(&mut self, case: Case) -> (Found, Option<String>) {
         self.reset().await;
         let before = self.store().runs().await.expect("the runs").len();
@@ -232,7 +233,7 @@ impl Lane {
             (Some(code), _) => panic!("exit {code}: {label}"),
         };
         let mut next = match (found, case.ending) {
-            // Whoever sees that there is no run begins it again.
+            // No run exists: the operator starts it again.
             (Found::Nothing, Ending::Resume) => vec!["run plan.yaml --yes"],
             (Found::Nothing, Ending::Rollback) => vec!["run plan.yaml --yes", "rollback plan.yaml --yes"],
             (Found::Unfinished, Ending::Resume) => vec!["resume plan.yaml --yes"],
@@ -249,7 +250,7 @@ impl Lane {
         (found, struck)
     }
 
-    /// No double writes, the final weights exact, no run left unfinished, no marker left behind.
+    /// Asserts that there are no double writes, exact final weights, no unfinished run and no marker.
     async fn judge(&self, ending: Ending, label: &str) {
         let written = self.wire.written();
         let runs = self.store().runs().await.expect("the runs");
@@ -258,7 +259,7 @@ impl Lane {
         let live = self.live().await;
         let tags = self.balancer.tags(std::slice::from_ref(&self.load_balancer)).await.expect("its tags");
         if let Some(left) = tags[&self.load_balancer].get(marker::KEY) {
-            // Dead after its last record: the next run finds the marker, and goes on.
+            // Killed after its last record: the next run finds the marker and continues.
             assert!(marker::abandoned(&self.store(), left).await, "a marker was left: {label}");
         }
         for (route, content) in &self.original {
@@ -276,7 +277,9 @@ impl Lane {
     }
 }
 
-/// The writes that a route may have seen: each step's once and in order, and at the end the goal, or what stood there with the new group at 0.
+/// The writes that a route may get: each step once and in order, and at the end the goal, or the original weights with
+/// the new
+/// group at 0.
 fn expected(ending: Ending, before: &[(String, u16)], story: &[Vec<(String, u16)>]) -> Vec<Vec<(String, u16)>> {
     let with = |a: u16, b: u16| {
         let mut weights: BTreeMap<String, u16> = before.iter().cloned().collect();
@@ -289,7 +292,7 @@ fn expected(ending: Ending, before: &[(String, u16)], story: &[Vec<(String, u16)
         Ending::Rollback => {
             let reached = story.iter().zip(&steps).take_while(|(seen, step)| seen == step).count();
             let back = if reached > 1 { &steps[..1] } else { &[] };
-            // A route that was never written may have been given the group, so that its health stays visible.
+            // A route that was never written may have got the group, so that its health stays visible.
             let attached = if reached == 0 && story.is_empty() { &[] } else { &steps[..reached] };
             [attached, back].concat()
         }

@@ -1,6 +1,7 @@
-//! Real crashes: the program killed in the middle of a run, and what it wrote, damaged.
+//! Crash tests: the program is killed during a run, and its journal is damaged.
 //!
-//! `cargo test` runs a sample; with `CUTOVER_CRASH=full` (`tests/run crash`) it is the whole, and the numbers are printed.
+//! `cargo test` runs a sample. With `CUTOVER_CRASH=full` (`tests/run crash`) all cases run, and the numbers are
+//! printed.
 
 mod journal;
 mod killed;
@@ -11,7 +12,7 @@ mod wire;
 
 use crate::support::asked;
 
-/// Whether this is the whole and not the sample.
+/// Whether all cases run, not a sample.
 fn whole() -> bool {
     asked::<String>("CUTOVER_CRASH").is_some_and(|value| value == "full")
 }

@@ -1,4 +1,4 @@
-//! Credentials that would be known anywhere: through runs with refusals that quote them, none is in what the program says or leaves behind.
+//! Canary credentials: no output and no file of a run contains them, even when refusals quote them.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -12,7 +12,7 @@ const TOKEN: &str = "Canary2KubeconfigToken2eyJhbGciOiJSUzI1NiJ92222";
 const CLIENT: &str = "Canary3ClientSecret3OfAnOidcAction3333";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_credential_is_said_written_or_left_behind() {
+async fn no_credential_is_printed_written_or_left() {
     let lab = Lab::start(1);
     let mut lane = Lane::open(&lab, 0).await;
     for (name, value) in &mut lane.environment {
@@ -31,7 +31,7 @@ async fn no_credential_is_said_written_or_left_behind() {
     lane.authenticate(CLIENT).await;
 
     let mut said = Vec::new();
-    // One request in so many is refused: some runs end in the middle, some go through.
+    // Some requests are refused, so that some runs end early and others complete.
     for one_in in [2, 3, 7, 11, 29] {
         lane.reset().await;
         lane.wire.quote(Some(one_in));
@@ -52,7 +52,10 @@ async fn no_credential_is_said_written_or_left_behind() {
     said.extend([ended.out, ended.text]);
 
     let mut credentials = lane.wire.credentials();
-    assert!(credentials.len() > 50 && credentials.contains(SESSION) && credentials.contains(TOKEN), "they were in use");
+    assert!(
+        credentials.len() > 50 && credentials.contains(SESSION) && credentials.contains(TOKEN),
+        "the credentials were used"
+    );
     credentials.extend([SECRET.to_owned(), CLIENT.to_owned()]);
     let places = [("what was said".to_owned(), said.concat())].into_iter().chain(files(&lane.folder));
     let mut looked = 0;
@@ -63,10 +66,10 @@ async fn no_credential_is_said_written_or_left_behind() {
         looked += 1;
     }
     println!("crash: {} credentials looked for in {looked} texts", credentials.len());
-    assert!(looked > 5, "journals and break-glass scripts are among them");
+    assert!(looked > 5, "it must have checked journals and break-glass scripts");
 }
 
-/// Every file below a folder.
+/// Returns every file below a folder.
 fn files(folder: &Path) -> Vec<(String, String)> {
     let mut all = Vec::new();
     for entry in std::fs::read_dir(folder).expect("a folder").map(|e| e.expect("an entry").path()) {
@@ -82,8 +85,9 @@ fn files(folder: &Path) -> Vec<(String, String)> {
     all
 }
 
-/// On Linux: no core file, by limit, and none through a pipe either: the process is not dumpable, so that even its own user cannot read its
-/// environment, where the credentials are.
+/// On Linux there is no core dump: the core limit is 0, and the process is not dumpable, so that no pipe handler gets
+/// one and
+/// even its own user cannot read its environment, where the credentials are.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_process_leaves_no_core_dump() {
@@ -109,5 +113,5 @@ fn a_process_leaves_no_core_dump() {
         .split_whitespace()
         .collect::<Vec<_>>();
     assert_eq!(core[4..6], ["0", "0"], "{limits}");
-    assert_eq!(owner, 0, "what is not dumpable belongs to root");
+    assert_eq!(owner, 0, "a process that is not dumpable belongs to root");
 }

@@ -1,4 +1,4 @@
-//! A wire that a lane's program is on: it counts the requests, writes down what was applied, and kills the program at one of them.
+//! The connection of a lane's program: counts requests, records writes, and kills the program at one of the requests.
 
 use std::collections::BTreeSet;
 use std::process::Child;
@@ -18,29 +18,29 @@ use tokio::sync::{OwnedRwLockReadGuard, RwLock};
 
 use crate::proxy::decode;
 
-/// When, about its request, the program is killed.
+/// When the program is killed, relative to a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Moment {
-    /// It was sent and never arrived.
+    /// The request was sent and does not arrive.
     Sent,
-    /// It was carried out, and its answer never came.
+    /// The request is carried out, and its answer does not arrive.
     Applied,
-    /// Its answer is on the way; what the program did of it is a race.
+    /// The answer is on its way; whether the program acts on it is a race.
     Answered,
 }
 
-/// Weights by group, as one write set them on one route.
+/// One write to one route: weights by group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Written {
     pub route: String,
     pub weights: Vec<(String, u16)>,
 }
 
-/// The wire of one lane.
+/// The connection of one lane.
 #[derive(Default)]
 pub struct Wire {
     inside: Mutex<Inside>,
-    /// Shared by every connection, and by every request that is being carried out.
+    /// Shared by all connections and requests in progress.
     busy: Arc<RwLock<()>>,
 }
 
@@ -51,31 +51,31 @@ struct Inside {
     struck: Option<String>,
     program: Option<Child>,
     written: Vec<Written>,
-    /// Every credential that came by: signatures, session tokens, bearer tokens.
+    /// Every credential in the requests: signatures, session tokens, bearer tokens.
     credentials: BTreeSet<String>,
-    /// One request in so many is refused with an answer that quotes it.
+    /// Every n-th request is refused with an answer that quotes it.
     quote: Option<usize>,
-    /// What stands in answers, and what is put in its place.
+    /// Replacements in answers.
     tell: Option<(String, String)>,
 }
 
 impl Wire {
-    /// From now on one request in so many (`None`: none) is refused with an answer that quotes all its headers.
+    /// Refuses every n-th request (`None`: none) with an answer that quotes all its headers.
     pub fn quote(&self, one_in: Option<usize>) {
         self.inside().quote = one_in;
     }
 
-    /// From now on answers say `instead` where they would say `what`.
+    /// Replaces `what` by `instead` in answers.
     pub fn tell(&self, what: &str, instead: &str) {
         self.inside().tell = Some((what.to_owned(), instead.to_owned()));
     }
 
-    /// Every credential that came by so far.
+    /// Every credential so far.
     pub fn credentials(&self) -> BTreeSet<String> {
         self.inside().credentials.clone()
     }
 
-    /// What goes to `upstream` goes over this wire first; the URL to give to the program.
+    /// Opens a proxy in front of `upstream` and returns its URL for the program.
     pub async fn lay(self: &Arc<Self>, upstream: &str) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
@@ -94,26 +94,28 @@ impl Wire {
         url
     }
 
-    /// The next program on this wire, and at which of its requests (from 0) it is killed.
+    /// Sets the next program, and the request (from 0) at which it is killed.
     pub fn hold(&self, program: Child, strike: Option<(usize, Moment)>) {
         let mut inside = self.inside();
         (inside.program, inside.strike, inside.struck) = (Some(program), strike, None);
         inside.requests.clear();
     }
 
-    /// The program, once it has closed its output and all that it had sent is carried out, and the request at which it was killed.
+    /// Waits until the program has closed its output and all its requests are done. Returns it, and the request at
+    /// which it was
+    /// killed.
     pub async fn release(&self) -> (Child, Option<String>) {
         drop(self.busy.write().await);
         let mut inside = self.inside();
         (inside.program.take().expect("a program"), inside.struck.take())
     }
 
-    /// What it asked for, in order.
+    /// Its requests, in order.
     pub fn requests(&self) -> Vec<String> {
         self.inside().requests.clone()
     }
 
-    /// Every write that was carried out since this was last asked, in order.
+    /// Every write since the last call, in order.
     pub fn written(&self) -> Vec<Written> {
         std::mem::take(&mut self.inside().written)
     }
@@ -122,7 +124,7 @@ impl Wire {
         self.inside.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts a request; whether the program dies of it, and when.
+    /// Counts a request; returns whether and when the program is to be killed.
     fn hear(&self, what: &str) -> Option<Moment> {
         let mut inside = self.inside();
         inside.requests.push(what.to_owned());
@@ -130,7 +132,7 @@ impl Wire {
         (inside.requests.len() == number + 1).then_some(moment)
     }
 
-    /// Takes down the credentials of a request, and refuses it where its turn has come.
+    /// Records the credentials of a request, and refuses it if it is its turn.
     fn refuse(&self, parts: &Parts) -> Option<Response<Full<Bytes>>> {
         let mut inside = self.inside();
         let all: Vec<_> =
@@ -154,8 +156,11 @@ impl Wire {
             )
         } else {
             let message = format!("you sent {quoted}");
-            serde_json::json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": message, "reason": "Odd", "code": status})
-                .to_string()
+            serde_json::json!({
+                "kind": "Status", "apiVersion": "v1", "status": "Failure", "message": message, "reason": "Odd",
+                "code": status,
+            })
+            .to_string()
         };
         let mut response = Response::new(Full::from(body));
         *response.status_mut() = StatusCode::from_u16(status).unwrap_or_default();
@@ -171,7 +176,7 @@ impl Wire {
     }
 }
 
-/// An error closes the connection.
+/// Passes a request on; an error closes the connection.
 async fn pass(
     wire: Arc<Wire>,
     upstream: String,
@@ -181,7 +186,7 @@ async fn pass(
 ) -> Result<Response<Full<Bytes>>, &'static str> {
     let (parts, body) = request.into_parts();
     let body = body.collect().await.map_err(|_| "torn")?.to_bytes();
-    // A client that dies takes its connection's task with it, and what it had sent is carried out and written down all the same.
+    // The connection's task ends with its client; the request is carried out and recorded all the same.
     let carried = async move {
         let _busy = busy;
         carry(wire, upstream, onward, parts, body).await
@@ -241,7 +246,7 @@ async fn carry(
     Ok(response)
 }
 
-/// A ModifyListener's or ModifyRule's form.
+/// Parses the form of a ModifyListener or ModifyRule.
 fn written(form: &str) -> Written {
     let form = decode(form.as_bytes());
     let value = |wanted: &str| form.get(wanted).cloned();

@@ -1,4 +1,4 @@
-//! The lab's Kubernetes API over a socket, as people use it.
+//! The lab's Kubernetes API over a socket, used with kubectl.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Output, Stdio};
@@ -66,7 +66,9 @@ async fn start() -> (Arc<Lab>, Kubectl) {
 
 fn deployment(image: &str, replicas: u32) -> Value {
     let labels = json!({"app": "web"});
-    let containers = json!([{"name": "web", "image": image, "ports": [{"containerPort": 8080}], "env": [{"name": "A", "value": "1"}]}]);
+    let containers = json!([
+        {"name": "web", "image": image, "ports": [{"containerPort": 8080}], "env": [{"name": "A", "value": "1"}]},
+    ]);
     let template = json!({"metadata": {"labels": labels}, "spec": {"containers": containers}});
     json!({
         "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web", "namespace": "prod"},
@@ -76,12 +78,15 @@ fn deployment(image: &str, replicas: u32) -> Value {
 
 fn binding(port: u16) -> Value {
     let spec = json!({"serviceRef": {"name": "web", "port": port}, "targetGroupARN": "arn:g", "targetType": "ip"});
-    json!({"apiVersion": "elbv2.k8s.aws/v1beta1", "kind": "TargetGroupBinding", "metadata": {"name": "web", "namespace": "prod"}, "spec": spec})
+    json!({
+        "apiVersion": "elbv2.k8s.aws/v1beta1", "kind": "TargetGroupBinding",
+        "metadata": {"name": "web", "namespace": "prod"}, "spec": spec,
+    })
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "tier kubectl"]
-async fn apply_get_change_and_delete_as_people_do() {
+async fn kubectl_applies_gets_changes_and_deletes() {
     let (lab, kubectl) = start().await;
     let file = kubectl.file("deployment.json", &deployment("web:1", 2));
     assert_eq!(kubectl.run(&["apply", "-f", &file]).await.trim(), "deployment.apps/web created");
@@ -105,7 +110,10 @@ async fn apply_get_change_and_delete_as_people_do() {
     assert!(kubectl.run(&["get", "svc", "-n", "prod", "-o", "yaml"]).await.contains("targetPort: 8080"));
     let misspelt = kubectl.file(
         "misspelt.json",
-        &json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "x", "namespace": "prod"}, "spec": {"prots": [{"port": 80}]}}),
+        &json!({
+            "apiVersion": "v1", "kind": "Service", "metadata": {"name": "x", "namespace": "prod"},
+            "spec": {"prots": [{"port": 80}]},
+        }),
     );
     assert!(kubectl.fails(&["apply", "-f", &misspelt]).await.contains("unknown field \"spec.prots\""));
     assert!(kubectl.fails(&["get", "pods", "nobody"]).await.contains("pods \"nobody\" not found"));
@@ -166,13 +174,13 @@ async fn a_client_side_apply_becomes_a_server_side_one() {
     assert_eq!(
         (&container["image"], &container["env"]),
         (&json!("web:2"), &Value::Null),
-        "what is no longer applied goes away"
+        "a field that is no longer applied is removed"
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "tier kubectl"]
-async fn a_watch_sees_what_comes_and_ends_with_the_deletion() {
+async fn a_watch_reports_changes_and_ends_with_the_deletion() {
     let (lab, kubectl) = start().await;
     let file = kubectl.file("binding.json", &binding(80));
     kubectl.run(&["apply", "-f", &file]).await;

@@ -1,4 +1,4 @@
-//! `kubectl` against a lab's clusters, with `KUBECONFIG` exactly as printed.
+//! `kubectl` against a lab's clusters, with the `KUBECONFIG` that the lab prints.
 
 use serde_json::json;
 
@@ -11,7 +11,7 @@ fn run(lab: &Lab, kubectl: &str, words: &str) -> Said {
 
 #[test]
 #[ignore = "tier kubectl"]
-fn kubectl_gets_applies_and_deletes_what_the_tool_uses() {
+fn kubectl_gets_applies_and_deletes_the_kinds_that_cutover_uses() {
     let kubectl = program();
     let lab = Lab::start();
     let ok = |words: &str| {
@@ -22,10 +22,7 @@ fn kubectl_gets_applies_and_deletes_what_the_tool_uses() {
     let contexts = ok("config get-contexts -o name").out;
     assert!(contexts.lines().any(|c| c == "alpha-kr-a") && contexts.lines().any(|c| c == "alpha-kr-b"), "{contexts}");
     let arn = "arn:aws:eks:ap-northeast-2:123456789012:cluster/alpha-kr-b";
-    assert!(
-        ok(&format!("--context {arn} get services -A")).out.contains("webapp"),
-        "the names that printed commands use"
-    );
+    assert!(ok(&format!("--context {arn} get services -A")).out.contains("webapp"), "printed commands use these names");
 
     assert!(ok("--context alpha-kr-b -n webapp get service webapp").out.contains("webapp"));
     let deployments = ok("--context alpha-kr-b -n webapp get deployments -o json").json();
@@ -49,13 +46,17 @@ fn kubectl_gets_applies_and_deletes_what_the_tool_uses() {
             "deployment",
             json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "by-hand", "namespace": "webapp"},
             "spec": {"replicas": 1, "selector": {"matchLabels": {"app": "by-hand"}},
-                "template": {"metadata": {"labels": {"app": "by-hand"}}, "spec": {"containers": [{"name": "x", "image": "x:1"}]}}}}),
+                "template": {"metadata": {"labels": {"app": "by-hand"}},
+                "spec": {"containers": [{"name": "x", "image": "x:1"}]}}}}),
         ),
     ] {
         std::fs::write(lab.folder().join(name), value.to_string()).expect("a manifest");
         ok(&format!("--context alpha-kr-b apply --dry-run=server -f {name}"));
         assert!(ok(&format!("--context alpha-kr-b apply -f {name}")).out.contains("created"));
-        assert!(ok(&format!("--context alpha-kr-b apply -f {name}")).out.contains("unchanged"), "twice is once");
+        assert!(
+            ok(&format!("--context alpha-kr-b apply -f {name}")).out.contains("unchanged"),
+            "a second apply changes nothing"
+        );
         ok(&format!("--context alpha-kr-b get -f {name}"));
         ok(&format!("--context alpha-kr-b delete --wait=false -f {name}"));
     }

@@ -30,7 +30,7 @@ fn world(auto_mode: bool) -> World {
     Arc::new(Mutex::new(objects))
 }
 
-/// A client whose requests first go through `before`, which may answer in place of the API.
+/// A client whose requests first go through `before`, which may answer instead of the API.
 fn client(
     world: &World,
     before: impl Fn(&Request<hyper::body::Bytes>) -> Option<Response<Body>> + Send + Sync + 'static,
@@ -120,14 +120,23 @@ async fn a_workload_is_its_service_pods_owners_and_scalers() {
     let owner = deployment("web", "web", 700);
     deployment("resting", "web", 0);
     deployment("other", "other", 1);
-    let reference = |kind: &str, name: &str, uid: &str| json!([{"apiVersion": "apps/v1", "kind": kind, "name": name, "uid": uid, "controller": true}]);
+    let reference = |kind: &str, name: &str, uid: &str| {
+        json!([
+            {"apiVersion": "apps/v1", "kind": kind, "name": name, "uid": uid, "controller": true},
+        ])
+    };
     let meta = json!({"name": "web-1", "namespace": "prod", "ownerReferences": reference("Deployment", "web", &owner)});
     let set =
         put(&world, Kind::ReplicaSet, json!({"metadata": meta, "spec": {"selector": {"matchLabels": {"app": "web"}}}}));
     for n in 0..700 {
-        let meta = json!({"name": format!("web-1-{n:03}"), "namespace": "prod", "labels": {"app": "web"}, "ownerReferences": reference("ReplicaSet", "web-1", &set)});
+        let meta = json!({
+            "name": format!("web-1-{n:03}"), "namespace": "prod", "labels": {"app": "web"},
+            "ownerReferences": reference("ReplicaSet", "web-1", &set),
+        });
         let ready = if n == 7 { "False" } else { "True" };
-        let status = json!({"podIP": format!("10.0.{}.{}", n / 250, n % 250), "conditions": [{"type": "Ready", "status": ready}]});
+        let status = json!({
+            "podIP": format!("10.0.{}.{}", n / 250, n % 250), "conditions": [{"type": "Ready", "status": ready}],
+        });
         let spec =
             json!({"containers": [], "readinessGates": [{"conditionType": "target-health.elbv2.k8s.aws/web-b"}]});
         put(&world, Kind::Pod, json!({"metadata": meta, "spec": spec, "status": status}));
@@ -135,10 +144,14 @@ async fn a_workload_is_its_service_pods_owners_and_scalers() {
     put(
         &world,
         Kind::Pod,
-        json!({"metadata": {"name": "stray", "namespace": "prod", "labels": {"app": "other"}}, "spec": {"containers": []}}),
+        json!({
+            "metadata": {"name": "stray", "namespace": "prod", "labels": {"app": "other"}}, "spec": {"containers": []},
+        }),
     );
     for (name, target) in [("web", "web"), ("other", "other")] {
-        let spec = json!({"scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": target}, "maxReplicas": 900});
+        let spec = json!({
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": target}, "maxReplicas": 900,
+        });
         let status = json!({"currentReplicas": 700, "desiredReplicas": 710});
         put(
             &world,
@@ -163,18 +176,18 @@ async fn a_workload_is_its_service_pods_owners_and_scalers() {
 }
 
 #[tokio::test]
-async fn what_does_not_exist_is_empty_and_not_an_error() {
+async fn a_missing_object_is_empty_and_not_an_error() {
     let view = straight(&world(false)).workloads(&[&service()]).await.remove(0).unwrap();
     assert_eq!((view.service, view.pods.len(), view.owners.len()), (None, 0, 0));
 }
 
 #[tokio::test]
-async fn a_binding_is_applied_once_and_read_back_as_it_was_meant() {
+async fn a_binding_is_applied_once_and_read_back_as_applied() {
     for auto_mode in [false, true] {
         let world = world(auto_mode);
         let cluster = straight(&world);
         cluster.apply(&wanted(), true).await.unwrap();
-        assert_eq!(found(&world), None, "a dry run changes nothing");
+        assert_eq!(found(&world), None, "a dry run stores nothing");
         cluster.apply(&wanted(), false).await.unwrap();
         let first = found(&world).unwrap();
         assert_eq!(first["metadata"]["managedFields"][0]["manager"], "cutover");
@@ -191,7 +204,10 @@ async fn a_field_that_someone_else_owns_is_refused_by_name() {
     let world = world(false);
     let fields =
         json!({"f:spec": {"f:serviceRef": {"f:name": {}, "f:port": {}}, "f:targetGroupARN": {}, "f:targetType": {}}});
-    let managed = json!([{"manager": "argocd-controller", "operation": "Apply", "apiVersion": "elbv2.k8s.aws/v1beta1", "fieldsType": "FieldsV1", "fieldsV1": fields}]);
+    let managed = json!([
+        {"manager": "argocd-controller", "operation": "Apply", "apiVersion": "elbv2.k8s.aws/v1beta1",
+        "fieldsType": "FieldsV1", "fieldsV1": fields},
+    ]);
     let spec = json!({"serviceRef": {"name": "web", "port": 8080}, "targetGroupARN": GROUP, "targetType": "ip"});
     put(
         &world,
@@ -206,7 +222,7 @@ async fn a_field_that_someone_else_owns_is_refused_by_name() {
 }
 
 #[tokio::test]
-async fn the_webhook_and_strict_validation_are_heard_in_a_dry_run() {
+async fn a_dry_run_reports_the_webhook_and_strict_validation() {
     let world = world(false);
     let cluster = straight(&world);
     let mut unknown = wanted();
@@ -230,7 +246,10 @@ async fn the_webhook_and_strict_validation_are_heard_in_a_dry_run() {
 }
 
 fn status(code: u16, message: &str) -> Response<Body> {
-    let status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": message, "reason": "", "code": code});
+    let status = json!({
+        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": message, "reason": "",
+        "code": code,
+    });
     Response::builder().status(code).body(Body::from(status.to_string().into_bytes())).unwrap()
 }
 
@@ -250,7 +269,7 @@ async fn every_refusal_has_its_own_kind() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_silent_server_is_not_waited_for_and_an_apply_without_answer_is_open() {
+async fn a_silent_server_times_out_and_an_apply_without_answer_is_unknown() {
     let world = world(false);
     let silent = client(&world, |r| (r.method() == "PATCH" || r.uri().path() == "/version").then(|| status(444, "")));
     assert!(matches!(silent.identity().await, Err(Unreadable::Unavailable(_))));

@@ -13,7 +13,7 @@ use tower::{BoxError, service_fn};
 
 use super::cases::{self, Subject};
 
-/// A client of these objects' API.
+/// A client for the API of these objects.
 pub fn client(objects: Objects) -> kube::Client {
     let (world, server) = (Arc::new(Mutex::new(objects)), Arc::new(Server::open("v1.36.3")));
     let service = service_fn(move |request: Request<Body>| {
@@ -51,28 +51,28 @@ macro_rules! column {
 column! {
     lab_a_missing_object_is_named = a_missing_object_is_named;
     lab_a_group_that_is_not_served_is_plain_text = a_group_that_is_not_served_is_plain_text;
-    lab_a_namespace_that_is_not_there_is_empty_to_read_and_missing_to_write = a_namespace_that_is_not_there_is_empty_to_read_and_missing_to_write;
-    lab_what_is_there_already_is_not_made_again = what_is_there_already_is_not_made_again;
+    lab_reads_in_a_missing_namespace_are_empty_and_writes_are_refused = reads_in_a_missing_namespace_are_empty_and_writes_are_refused;
+    lab_an_existing_object_is_not_created_again = an_existing_object_is_not_created_again;
     lab_a_new_object_with_a_version_is_refused = a_new_object_with_a_version_is_refused;
     lab_names_are_checked = names_are_checked;
     lab_body_and_path_must_agree = body_and_path_must_agree;
     lab_strict_validation_names_an_unknown_field = strict_validation_names_an_unknown_field;
     lab_a_stale_version_is_refused = a_stale_version_is_refused;
-    lab_replacing_by_the_same_changes_nothing = replacing_by_the_same_changes_nothing;
+    lab_replacing_by_an_equal_object_changes_nothing = replacing_by_an_equal_object_changes_nothing;
     lab_a_lease_is_not_replaced_without_its_version = a_lease_is_not_replaced_without_its_version;
-    lab_a_lease_that_is_gone_is_made_by_replacing_it = a_lease_that_is_gone_is_made_by_replacing_it;
-    lab_a_lease_that_is_gone_is_not_made_by_replacing_that_very_one = a_lease_that_is_gone_is_not_made_by_replacing_that_very_one;
+    lab_replacing_a_deleted_lease_creates_it = replacing_a_deleted_lease_creates_it;
+    lab_replacing_a_deleted_lease_by_its_uid_is_refused = replacing_a_deleted_lease_by_its_uid_is_refused;
     lab_a_lease_lasts_at_least_a_second = a_lease_lasts_at_least_a_second;
-    lab_pages_hold_every_object_once = pages_hold_every_object_once;
+    lab_pages_contain_every_object_once = pages_contain_every_object_once;
     lab_items_of_a_list_do_not_repeat_their_kind = items_of_a_list_do_not_repeat_their_kind;
-    lab_a_page_that_cannot_be_is_refused = a_page_that_cannot_be_is_refused;
-    lab_a_dry_run_makes_nothing = a_dry_run_makes_nothing;
-    lab_applying_twice_is_applying_once = applying_twice_is_applying_once;
+    lab_an_invalid_page_is_refused = an_invalid_page_is_refused;
+    lab_a_dry_run_stores_nothing = a_dry_run_stores_nothing;
+    lab_a_second_apply_changes_nothing = a_second_apply_changes_nothing;
     lab_a_field_of_another_owner_is_a_conflict = a_field_of_another_owner_is_a_conflict;
     lab_a_field_that_the_schema_does_not_have_is_refused = a_field_that_the_schema_does_not_have_is_refused;
     lab_a_value_that_the_schema_does_not_have_is_refused = a_value_that_the_schema_does_not_have_is_refused;
     lab_an_apply_needs_a_manager = an_apply_needs_a_manager;
-    lab_the_webhook_keeps_what_a_binding_is_for = the_webhook_keeps_what_a_binding_is_for;
+    lab_the_webhook_refuses_a_change_of_group_or_target_type = the_webhook_refuses_a_change_of_group_or_target_type;
     lab_the_webhook_refuses_a_second_binding_of_a_group = the_webhook_refuses_a_second_binding_of_a_group;
-    lab_the_webhook_fills_in_the_kind_of_addresses = the_webhook_fills_in_the_kind_of_addresses;
+    lab_the_webhook_sets_the_ip_address_type = the_webhook_sets_the_ip_address_type;
 }

@@ -1,4 +1,6 @@
-//! The Kubernetes adapter and the lab's API, with sockets and without; and the cases that the lab and a real API server answer alike.
+//! The Kubernetes adapter and the lab's API, with and without sockets, and the cases that the lab and a real API server
+//! must
+//! answer alike.
 
 mod adapter;
 pub mod cases;

@@ -1,4 +1,4 @@
-//! The lab's Kubernetes API over a socket, under our own adapter.
+//! The lab's Kubernetes API over a socket, used by the adapter.
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
@@ -20,7 +20,7 @@ use tokio::net::TcpListener;
 
 type Body = http_body_util::combinators::BoxBody<Bytes, Infallible>;
 
-/// Objects, and the API in front of them.
+/// Objects and their API.
 pub struct Lab {
     pub objects: Arc<Mutex<Objects>>,
     pub server: Server,
@@ -47,7 +47,7 @@ async fn answer(lab: Arc<Lab>, request: Request<Incoming>) -> Result<Response<Bo
     })
 }
 
-/// Serves until the runtime ends.
+/// Serves until the runtime ends; returns the URL.
 pub async fn serve(lab: Arc<Lab>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -65,14 +65,15 @@ fn kubeconfig(url: &str, token: &str) -> kube::config::Kubeconfig {
     let named = |kind: &str, value: Value| json!([{"name": "x", kind: value}]);
     let context = json!({"cluster": "x", "user": "x"});
     let config = json!({
-        "apiVersion": "v1", "kind": "Config", "current-context": "x", "clusters": named("cluster", json!({"server": url})),
+        "apiVersion": "v1", "kind": "Config", "current-context": "x",
+        "clusters": named("cluster", json!({"server": url})),
         "users": named("user", json!({"token": token})), "contexts": named("context", context),
     });
     serde_json::from_value(config).unwrap()
 }
 
 #[tokio::test]
-async fn the_adapter_says_who_it_is_asks_once_and_keeps_its_token_to_itself() {
+async fn the_adapter_authenticates_calls_once_and_never_shows_its_token() {
     let asked = Arc::new(Mutex::new(0));
     let count = Arc::clone(&asked);
     let authorize = move |header: Option<&str>, _| {
@@ -89,7 +90,7 @@ async fn the_adapter_says_who_it_is_asks_once_and_keeps_its_token_to_itself() {
     let bad = from_kubeconfig(kubeconfig(&url, "bad-token"), None).await.unwrap();
     let why = bad.identity().await.unwrap_err();
     assert!(matches!(why, Unreadable::Credentials(_)), "{why}");
-    assert_eq!(*asked.lock().unwrap() - before, 1, "a refusal is not tried again");
+    assert_eq!(*asked.lock().unwrap() - before, 1, "a refusal is not retried");
     let nobody = from_kubeconfig(kubeconfig("http://127.0.0.1:1", "bad-token"), None)
         .await
         .unwrap()

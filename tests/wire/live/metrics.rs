@@ -1,4 +1,4 @@
-//! Metric gates over real sockets, under whole runs.
+//! Metric gates over real sockets, in complete runs.
 
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use cutover::port::Metrics;
 use cutover::port::store::{Store, run_id};
 use jiff::Timestamp;
 
-/// A green side that fails a quarter of what it serves once it has half of the traffic.
+/// A new cluster that fails a quarter of its requests once it has half of the traffic.
 pub const FAULTY: &str = "apiVersion: cutover.dev/v1alpha1
 kind: Scenario
 metadata: {name: faulty}
@@ -29,7 +29,7 @@ spec:
   faults: [{at: {share: {cluster: to, atLeast: 50}}, error: {cluster: to, requests: 25, clientsOnly: true}}]
 ";
 
-/// Binds, gives `b` 50 %, pauses, and gives it all, with these gates.
+/// A plan that binds, gives `b` 50 %, pauses, and gives it 100 %, with these gates.
 pub fn plan(gates: &str, pause: &str) -> Plan {
     let text = format!(
         "apiVersion: cutover.dev/v1alpha1
@@ -66,7 +66,7 @@ impl Audience for Follower<'_> {
     fn turn(&mut self, _: &State, _: &Watch, _: &[Wait], _: Timestamp) {}
 }
 
-/// Runs a plan over a live lab, with the sources of production; what was journalled.
+/// Runs a plan on a live lab with the production metric sources, and returns the journal.
 pub async fn run(plan: &Plan, stage: &Stage) -> (Ending, Vec<Record>) {
     let config = aws::config(&stage.live_lab().expect("a live one").aws_settings()).await;
     let metrics: Arc<dyn Metrics> = Arc::new(Sources::new(plan, &config, &stage.clusters));
@@ -102,7 +102,8 @@ pub async fn run(plan: &Plan, stage: &Stage) -> (Ending, Vec<Record>) {
     (ending, follower.1)
 }
 
-/// The run went back by itself because the gate `errors` failed on what the source counted, not on anything else.
+/// Asserts that the run rolled back by itself because the gate `errors` failed on the source's counts, and for no other
+/// reason.
 pub fn assert_put_back(ending: &Ending, records: &[Record]) {
     let events = || records.iter().map(|r| &r.event);
     assert!(matches!(ending, Ending::Finished { outcome: Outcome::RolledBack, .. }), "{ending:?} {records:#?}");
@@ -115,7 +116,7 @@ pub fn assert_put_back(ending: &Ending, records: &[Record]) {
     assert!(failed && said && counted.count() >= 3, "{records:#?}");
 }
 
-/// Answers what a probe expects this often, and then with 503.
+/// Starts a server that answers a probe this many times as expected, and then with 503.
 fn probed(well: usize) -> String {
     use std::io::{Read, Write};
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
@@ -134,7 +135,7 @@ fn probed(well: usize) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_command_a_probe_and_a_rollout_are_asked() {
+async fn gates_read_a_command_a_probe_and_a_rollout() {
     let gates = format!(
         "{{name: smoke, interval: 5s, exec: {{command: [sh, -c, 'echo \"{{\\\"value\\\": $0}}\"', '3']}}, successCondition: {{atMost: 5}}}},          {{name: rollout, interval: 5s, kubernetes: {{maxRestarts: 0}}}},          {{name: front, interval: 5s, http: {{url: \"{}\", body: fine}}, failureLimit: 1}}",
         probed(3)
@@ -165,7 +166,7 @@ async fn a_command_a_probe_and_a_rollout_are_asked() {
     stage.stop().await;
 }
 
-/// The gates of CloudWatch.
+/// The CloudWatch gates.
 pub const CLOUDWATCH: &str =
     "{name: errors, delay: 1m, cloudWatch: {}, errorRate: {}}, {name: trusted, cloudWatchAlarms: [shop-5xx]}";
 

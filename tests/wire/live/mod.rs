@@ -1,4 +1,4 @@
-//! The lab and what surrounds a run over real sockets, and the same in virtual time.
+//! The lab, and a run in it, over real sockets and in virtual time.
 
 pub mod metrics;
 mod shells;

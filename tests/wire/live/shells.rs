@@ -1,4 +1,4 @@
-//! The lab's two shells under the adapters of production: over sockets, and in virtual time.
+//! The lab's live and virtual servers under the production adapters.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,7 +42,7 @@ async fn routes(stage: &Stage) -> Vec<LiveRoute> {
     listeners.into_iter().flat_map(|(_, routes)| routes).filter(|r| r.forwards().is_some()).collect()
 }
 
-/// The plan's groups by name.
+/// ARNs of the plan's groups.
 async fn groups(stage: &Stage) -> [String; 2] {
     let mut arns = [String::new(), String::new()];
     for (arn, name) in arns.iter_mut().zip(["shop-a", "shop-b"]) {
@@ -141,7 +141,7 @@ fn virtual_time_repeats_to_the_byte() {
             let measured = shift(&stage).await;
             let calls = stage.shell().call(|world, _| format!("{:#?}", world.calls()));
             stage.stop().await;
-            // Once more round, for the clients' own tasks to see that their clients are gone.
+            // Yield once more, so that the server tasks notice that their clients are gone.
             tokio::time::sleep(Duration::from_millis(1)).await;
             assert_eq!(tokio::runtime::Handle::current().metrics().num_alive_tasks(), 0);
             (measured, calls)
@@ -154,7 +154,7 @@ fn virtual_time_repeats_to_the_byte() {
 }
 
 #[test]
-fn a_lost_answer_is_an_unknown_outcome_and_the_write_is_there() {
+fn a_lost_answer_is_an_unknown_outcome_and_the_write_took_effect() {
     in_virtual_time(async || {
         let scenario = scenario("spec: {faults: [{at: {time: 1s}, late-write: {by: 0s}}]}");
         let stage = Stage::paused(plan(), &scenario, 7, Options::default()).await.expect("a stage");
@@ -171,7 +171,7 @@ fn a_lost_answer_is_an_unknown_outcome_and_the_write_is_there() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn over_sockets_the_clients_see_the_shares_and_nothing_is_left_behind() {
+async fn over_sockets_clients_get_the_shares_and_every_server_stops() {
     let options = Options { speed: Some(240.0), rate: Some(1.25) };
     let stage = Stage::live(plan(), &Scenario::default(), 7, options).await.expect("a stage");
     let lab = stage.live_lab().expect("a live lab");
@@ -179,7 +179,7 @@ async fn over_sockets_the_clients_see_the_shares_and_nothing_is_left_behind() {
     let variable = |name: &str| environment.iter().find(|(n, _)| n == name).map(|(_, v)| v.clone()).expect(name);
     let kubeconfig = std::path::PathBuf::from(variable("KUBECONFIG"));
     let contexts = kube::config::Kubeconfig::read_from(&kubeconfig).expect("a kubeconfig").contexts;
-    // By the EKS name and, as the tools of AWS call it, by its ARN; by the plan's own context.
+    // The EKS name, the ARN (as the AWS tools name it), and the plan's own context.
     let arn = "arn:aws:eks:eu-central-1:123456789012:cluster/shop-blue";
     assert_eq!(contexts.iter().map(|c| c.name.as_str()).collect::<Vec<_>>(), ["shop-blue", arn, "green"]);
     let mut urls: Vec<String> = lab.doors().iter().map(|d| d.url.clone()).collect();
@@ -196,7 +196,7 @@ async fn over_sockets_the_clients_see_the_shares_and_nothing_is_left_behind() {
     }
 }
 
-/// What a fault does to the old cluster, as its health checks and its clients see it over HTTP.
+/// The effect of a fault on the old cluster, as its health checks and its clients see it over HTTP.
 async fn troubled(fault: &str, reason: &str) {
     let scenario = scenario(&format!("spec: {{faults: [{{at: {{time: 10m}}, {fault}}}]}}"));
     let options = Options { speed: Some(240.0), rate: Some(0.2) };
@@ -209,7 +209,7 @@ async fn troubled(fault: &str, reason: &str) {
     let targets = health[&blue].as_ref().expect("health");
     assert!(!targets.is_empty() && targets.iter().all(|t| t.reason.as_deref() == Some(reason)), "{targets:?}");
     let seen = Arc::clone(&stage.meter).window();
-    assert!(seen.total.errors > 0, "clients see it: {seen:?}");
+    assert!(seen.total.errors > 0, "clients get errors: {seen:?}");
     stage.stop().await;
 }
 

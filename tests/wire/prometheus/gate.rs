@@ -1,4 +1,4 @@
-//! A real Prometheus that scrapes the lab, under a whole run.
+//! A real Prometheus that scrapes the lab, in a complete run.
 
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};

@@ -1,4 +1,4 @@
-//! Tier `prometheus`: the real one, which is `$CUTOVER_PROMETHEUS`, and promtool beside it.
+//! Tier `prometheus`: the real Prometheus, `$CUTOVER_PROMETHEUS`, and the promtool beside it.
 
 mod gate;
 mod promtool;

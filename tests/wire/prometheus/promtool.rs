@@ -1,4 +1,4 @@
-//! promtool reads the page of metrics.
+//! promtool checks the metrics page.
 
 use std::io::Write;
 use std::process::{Command, Stdio};

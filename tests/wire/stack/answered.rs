@@ -1,4 +1,4 @@
-//! The lab's API server against the real one: the same requests, the same answers, as far as the tool can tell them apart.
+//! The lab's API server against a real one: the same requests must get the same answers, as far as the program notices.
 
 use cutover::lab::objects::{Kind, Objects};
 use jiff::Timestamp;
@@ -10,7 +10,7 @@ use crate::stack::world::World;
 
 const BINDINGS: &str = "/apis/elbv2.k8s.aws/v1beta1/namespaces/contract/targetgroupbindings";
 
-/// Server-side apply under our name; strict, as the tool does it.
+/// A server-side apply as the program sends it: own field manager, strict validation.
 fn apply(name: &str, more: &str) -> String {
     format!("{BINDINGS}/{name}?fieldManager=cutover&fieldValidation=Strict{more}")
 }
@@ -20,12 +20,14 @@ fn lab(real: &Api) -> Api {
     let mut objects = Objects::new(3, false, Timestamp::now());
     objects.put(Kind::Namespace, json!({"metadata": {"name": "contract"}}), Timestamp::now());
     let ports = json!([{"name": "http", "port": 80, "targetPort": 8080}]);
-    let service = json!({"metadata": {"name": "web", "namespace": "contract"}, "spec": {"selector": {"app": "web"}, "ports": ports}});
+    let service = json!({
+        "metadata": {"name": "web", "namespace": "contract"}, "spec": {"selector": {"app": "web"}, "ports": ports},
+    });
     objects.put(Kind::Service, service, Timestamp::now());
     real.over(|| client(objects))
 }
 
-/// A request, and what is compared of its answer: of a refusal all, of an object these parts.
+/// A request, and what is compared of the answer: everything of a refusal, these fields of an object.
 struct Case(&'static str, &'static str, String, Option<Value>, &'static [&'static str]);
 
 impl Case {
@@ -33,7 +35,7 @@ impl Case {
         let Self(_, method, path, body, parts) = self;
         match api.call(method, path, body.as_ref()) {
             Ok(value) => parts.iter().map(|p| json!([p, value.pointer(p)])).collect(),
-            // The real one answers in plain text.
+            // The real server answers in plain text.
             Err(Refused(404, status)) if status["message"].as_str().is_none_or(|m| !m.contains('"')) => json!(404),
             Err(Refused(code, status)) => json!({"code": code, "status": status}),
         }
@@ -71,9 +73,12 @@ fn reads() -> Vec<Case> {
     ]
 }
 
-/// Server-side apply of bindings, under our name and others', and what the controller's webhooks say to them.
+/// Server-side apply of bindings by several field managers, and the answers of the controller's webhooks.
 fn bindings(group: &str) -> Vec<Case> {
-    let spec = json!({"serviceRef": {"name": "web", "port": "http"}, "targetGroupARN": group, "targetType": "ip", "ipAddressType": "ipv4"});
+    let spec = json!({
+        "serviceRef": {"name": "web", "port": "http"}, "targetGroupARN": group, "targetType": "ip",
+        "ipAddressType": "ipv4",
+    });
     let with = |key: &str, value: Value| {
         let mut spec = spec.clone();
         spec[key] = value;
@@ -112,7 +117,7 @@ const KEPT: &[&str] = &[
     "/metadata/managedFields/0/operation",
 ];
 
-/// What the store in a cluster rests on.
+/// Behaviour on which the shared store depends.
 fn versions() -> Vec<Case> {
     let lease = |name: &str, version: Option<&str>| {
         let meta = json!({"name": name, "namespace": "contract", "resourceVersion": version});
@@ -132,7 +137,7 @@ fn versions() -> Vec<Case> {
         Case("a lease that is there", "POST", leases.to_owned(), lease("lock", None), &[]),
         Case("a lease over an old version", "PUT", format!("{leases}/lock"), lease("lock", Some("1")), &[]),
         Case(
-            "a lease that is not there is made by replacing it",
+            "replacing a lease that does not exist creates it",
             "PUT",
             format!("{leases}/none"),
             lease("none", Some("1")),

@@ -1,4 +1,4 @@
-//! The API server's column of `tests/wire/kubernetes/cases`: the same cases as on the lab, on a real API server with the real load balancer controller's webhooks.
+//! The real API server's column of `tests/wire/kubernetes/cases`, with the real load balancer controller's webhooks.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -18,7 +18,7 @@ async fn client(stack: &Stack) -> kube::Client {
     kube::Client::try_from(config).expect("a client")
 }
 
-/// A namespace of the case's own in cluster `b`, with a Service; and two target groups.
+/// Creates a namespace for the case in cluster `b`, with a Service, and two target groups.
 fn furnish(stack: &Stack, case: &str) -> (String, [String; 2]) {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
@@ -34,7 +34,10 @@ fn furnish(stack: &Stack, case: &str) -> (String, [String; 2]) {
     let vpc = &vpcs["Vpcs"][0]["VpcId"];
     let group = |letter: &str| {
         let name = format!("case-{number}-{letter}");
-        json!(["elbv2", "create_target_group", {"Name": name, "Protocol": "HTTP", "Port": 80, "VpcId": vpc, "TargetType": "ip"}])
+        json!([
+            "elbv2", "create_target_group",
+            {"Name": name, "Protocol": "HTTP", "Port": 80, "VpcId": vpc, "TargetType": "ip"},
+        ])
     };
     let made = stack.boto(&json!([group("one"), group("two")]));
     let arn = |n: usize| made[n]["TargetGroups"][0]["TargetGroupArn"].as_str().expect("an ARN").to_owned();
@@ -60,28 +63,28 @@ macro_rules! column {
 column! {
     stack_a_missing_object_is_named = a_missing_object_is_named;
     stack_a_group_that_is_not_served_is_plain_text = a_group_that_is_not_served_is_plain_text;
-    stack_a_namespace_that_is_not_there_is_empty_to_read_and_missing_to_write = a_namespace_that_is_not_there_is_empty_to_read_and_missing_to_write;
-    stack_what_is_there_already_is_not_made_again = what_is_there_already_is_not_made_again;
+    stack_reads_in_a_missing_namespace_are_empty_and_writes_are_refused = reads_in_a_missing_namespace_are_empty_and_writes_are_refused;
+    stack_an_existing_object_is_not_created_again = an_existing_object_is_not_created_again;
     stack_a_new_object_with_a_version_is_refused = a_new_object_with_a_version_is_refused;
     stack_names_are_checked = names_are_checked;
     stack_body_and_path_must_agree = body_and_path_must_agree;
     stack_strict_validation_names_an_unknown_field = strict_validation_names_an_unknown_field;
     stack_a_stale_version_is_refused = a_stale_version_is_refused;
-    stack_replacing_by_the_same_changes_nothing = replacing_by_the_same_changes_nothing;
+    stack_replacing_by_an_equal_object_changes_nothing = replacing_by_an_equal_object_changes_nothing;
     stack_a_lease_is_not_replaced_without_its_version = a_lease_is_not_replaced_without_its_version;
-    stack_a_lease_that_is_gone_is_made_by_replacing_it = a_lease_that_is_gone_is_made_by_replacing_it;
-    stack_a_lease_that_is_gone_is_not_made_by_replacing_that_very_one = a_lease_that_is_gone_is_not_made_by_replacing_that_very_one;
+    stack_replacing_a_deleted_lease_creates_it = replacing_a_deleted_lease_creates_it;
+    stack_replacing_a_deleted_lease_by_its_uid_is_refused = replacing_a_deleted_lease_by_its_uid_is_refused;
     stack_a_lease_lasts_at_least_a_second = a_lease_lasts_at_least_a_second;
-    stack_pages_hold_every_object_once = pages_hold_every_object_once;
+    stack_pages_contain_every_object_once = pages_contain_every_object_once;
     stack_items_of_a_list_do_not_repeat_their_kind = items_of_a_list_do_not_repeat_their_kind;
-    stack_a_page_that_cannot_be_is_refused = a_page_that_cannot_be_is_refused;
-    stack_a_dry_run_makes_nothing = a_dry_run_makes_nothing;
-    stack_applying_twice_is_applying_once = applying_twice_is_applying_once;
+    stack_an_invalid_page_is_refused = an_invalid_page_is_refused;
+    stack_a_dry_run_stores_nothing = a_dry_run_stores_nothing;
+    stack_a_second_apply_changes_nothing = a_second_apply_changes_nothing;
     stack_a_field_of_another_owner_is_a_conflict = a_field_of_another_owner_is_a_conflict;
     stack_a_field_that_the_schema_does_not_have_is_refused = a_field_that_the_schema_does_not_have_is_refused;
     stack_a_value_that_the_schema_does_not_have_is_refused = a_value_that_the_schema_does_not_have_is_refused;
     stack_an_apply_needs_a_manager = an_apply_needs_a_manager;
-    stack_the_webhook_keeps_what_a_binding_is_for = the_webhook_keeps_what_a_binding_is_for;
+    stack_the_webhook_refuses_a_change_of_group_or_target_type = the_webhook_refuses_a_change_of_group_or_target_type;
     stack_the_webhook_refuses_a_second_binding_of_a_group = the_webhook_refuses_a_second_binding_of_a_group;
-    stack_the_webhook_fills_in_the_kind_of_addresses = the_webhook_fills_in_the_kind_of_addresses;
+    stack_the_webhook_sets_the_ip_address_type = the_webhook_sets_the_ip_address_type;
 }

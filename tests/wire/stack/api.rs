@@ -1,4 +1,4 @@
-//! One cluster's API, in JSON, by path: for making and looking at what a test is about, as the cluster's administrator.
+//! An administrator's access to one cluster's API, in JSON and by path, to create and read objects for tests.
 
 use std::time::Duration;
 
@@ -7,11 +7,11 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde_json::Value;
 use tokio::runtime::Handle;
 
-/// What an API server said instead of what was asked: HTTP status (0: nobody answered) and its `Status`, or why there is none.
+/// A refusal: HTTP status (0: no answer), and the `Status` or another reason.
 #[derive(Debug)]
 pub struct Refused(pub u16, pub Value);
 
-/// An administrator's view. Its calls block; not for use inside the runtime.
+/// An administrator's client. Its calls block; do not use it inside the runtime.
 #[derive(Clone)]
 pub struct Api {
     client: kube::Client,
@@ -19,7 +19,7 @@ pub struct Api {
 }
 
 impl Api {
-    /// For a context of this kubeconfig, without retries.
+    /// Creates one for a context of this kubeconfig, without retries.
     pub fn new(kubeconfig: &str, context: &str, runtime: Handle) -> Self {
         let kubeconfig = Kubeconfig::from_yaml(kubeconfig).expect("a kubeconfig");
         let options = KubeConfigOptions { context: Some(context.to_owned()), ..KubeConfigOptions::default() };
@@ -32,7 +32,7 @@ impl Api {
         Self { client, runtime }
     }
 
-    /// The same calls to another server.
+    /// Creates one that uses another client.
     pub fn over(&self, client: impl FnOnce() -> kube::Client) -> Self {
         let client = self.runtime.block_on(async { client() });
         Self { client, runtime: self.runtime.clone() }
@@ -43,7 +43,7 @@ impl Api {
         self.call("GET", path, None).unwrap_or_else(|e| panic!("GET {path}: {e:?}"))
     }
 
-    /// `GET`; `None` for what is not there.
+    /// `GET`; `None`: the object does not exist.
     pub fn find(&self, path: &str) -> Option<Value> {
         match self.call("GET", path, None) {
             Err(Refused(404, _)) => None,
@@ -66,18 +66,19 @@ impl Api {
         self.call("DELETE", path, None).unwrap_or_else(|e| panic!("DELETE {path}: {e:?}"))
     }
 
-    /// Whether the API server says that it is.
+    /// Whether the API server reports that it is ready.
     pub fn ready(&self) -> bool {
         let request = Request::get("/readyz").body(Vec::new()).expect("a request");
         self.runtime.block_on(self.client.request_text(request)).is_ok()
     }
 
-    /// Any of these, with what was said instead. A `PATCH` is a merge patch, or server-side apply where the path has a `fieldManager`.
+    /// Any request; `Err`: the refusal. A `PATCH` is a merge patch, or a server-side apply if the path has a
+    /// `fieldManager`.
     pub fn call(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value, Refused> {
         self.runtime.block_on(self.ask(method, path, body))
     }
 
-    /// The same, inside the runtime.
+    /// Any request, inside the runtime.
     pub async fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value, Refused> {
         let kind = match method {
             "PATCH" if path.contains("fieldManager=") => "application/apply-patch+yaml",

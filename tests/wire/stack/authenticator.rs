@@ -1,7 +1,8 @@
-//! What EKS has beside each API server: it is given a bearer token, and says whose it is.
+//! A token webhook, as EKS runs beside each API server: it gets a bearer token and returns the user.
 //!
-//! Shape and age are judged as EKS judges them, by the lab's own reading of tokens. Signatures are not (STS would, moto does not): the user has the name
-//! of the access key. A test may end a user's tokens.
+//! It checks a token's shape and age as EKS does, with the lab's parser. It does not check signatures (STS would, moto
+//! does
+//! not): the user's name is the access key. A test can end a user's tokens.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,10 +19,10 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 
-/// When a user's tokens ended.
+/// By user: tokens that were signed before this time are refused.
 type Ended = Arc<Mutex<BTreeMap<String, Timestamp>>>;
 
-/// For all clusters.
+/// The token webhook of all clusters.
 #[derive(Clone)]
 pub struct Authenticator {
     /// `http://127.0.0.1:PORT`.
@@ -30,7 +31,7 @@ pub struct Authenticator {
 }
 
 impl Authenticator {
-    /// On a free port.
+    /// Starts on a free port.
     pub fn start(runtime: &Handle) -> Self {
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
@@ -46,7 +47,7 @@ impl Authenticator {
         Self { url, ended }
     }
 
-    /// From now on, tokens that this user signed before are not taken any more.
+    /// Refuses, from now on, all tokens that this user signed before now.
     pub fn end_tokens(&self, user: &str) {
         self.ended.lock().unwrap_or_else(PoisonError::into_inner).insert(user.to_owned(), Timestamp::now());
     }

@@ -1,10 +1,10 @@
-"""boto3, for as long as standard input is open: importing it takes longer than a call. A JSON object a line, and a line for each: {"answers": [...]}, or
-{"error": TEXT}.
+"""Calls boto3 until standard input is closed, because importing it takes longer than a call. Reads one JSON object a line,
+and answers each with one line: {"answers": [...]} or {"error": TEXT}.
 
     boto.py
 
     {"url": URL, "calls": [[SERVICE, METHOD, PARAMETERS], ...]}
-    {"url": URL, "create": PREFIX}                              what tests/support/elbv2.py makes
+    {"url": URL, "create": PREFIX}                              creates what tests/support/elbv2.py creates
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Makes an authority, certificates of it for servers on loopback, and a key for service account tokens.
+"""Creates a CA, its certificates for servers on loopback, and a key for service account tokens.
 
     certificates.py FOLDER NAME...     FOLDER/ca.crt, FOLDER/tokens.key, and for each name FOLDER/NAME/tls.crt and tls.key
 """

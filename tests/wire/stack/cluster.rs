@@ -1,5 +1,6 @@
-//! One Kubernetes cluster: etcd, an API server, a controller manager and the AWS Load Balancer Controller. Its nodes and pods are objects only;
-//! `kubelet.rs` says of them what a kubelet would.
+//! One Kubernetes cluster: etcd, an API server, a controller manager and the AWS Load Balancer Controller. Its nodes
+//! and pods
+//! are only objects; `kubelet.rs` writes their status as a kubelet would.
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -21,13 +22,13 @@ pub enum Part {
     Etcd,
     /// The API server.
     ApiServer,
-    /// Deployments, ReplicaSets, EndpointSlices, garbage.
+    /// Deployments, ReplicaSets, EndpointSlices, garbage collection.
     Manager,
     /// The AWS Load Balancer Controller: reconciler and webhooks.
     Controller,
 }
 
-/// All, with the names of their programs.
+/// All processes, with the names of their programs.
 pub const PARTS: [(Part, &str); 4] = [
     (Part::Etcd, "etcd"),
     (Part::ApiServer, "kube-apiserver"),
@@ -37,9 +38,9 @@ pub const PARTS: [(Part, &str); 4] = [
 
 /// A running cluster.
 pub struct Cluster {
-    /// Also its context in the kubeconfig.
+    /// Name of the cluster and of its context in the kubeconfig.
     pub name: &'static str,
-    /// As an administrator.
+    /// Administrator's client.
     pub api: Api,
     /// `https://127.0.0.1:PORT`.
     pub url: String,
@@ -47,28 +48,28 @@ pub struct Cluster {
     webhooks: u16,
     aws_key: String,
     keeper: Arc<Keeper>,
-    /// Its API was away: who follows it waits longer and longer before it asks again.
+    /// The API was down: its clients retry with growing delays.
     shaken: AtomicBool,
 }
 
-/// What a cluster needs to know of its surroundings.
+/// Surroundings of a cluster.
 pub struct Site<'a> {
-    /// Where the programs and the controller's files are.
+    /// Folder of the programs and the controller's files.
     pub stack: &'a Path,
     /// The AWS endpoint.
     pub aws: &'a str,
-    /// Of the pods.
+    /// VPC of the pods.
     pub vpc: &'a str,
-    /// Says whose an EKS token is.
+    /// URL of the token webhook.
     pub authenticator: &'a str,
-    /// For the API's clients.
+    /// Runtime of the API clients.
     pub runtime: &'a Handle,
-    /// Starts the processes.
+    /// Starts and kills the processes.
     pub keeper: &'a Arc<Keeper>,
 }
 
 impl Cluster {
-    /// Starts everything; returns once the controller's webhooks answer.
+    /// Starts everything and waits until the controller's webhooks answer.
     pub fn start(name: &'static str, site: &Site<'_>) -> Self {
         let [etcd, peer, secure, manager, webhooks, health] = ports();
         let folder = site.keeper.folder.join(name);
@@ -106,15 +107,19 @@ impl Cluster {
         cluster
     }
 
-    /// `kill -9`.
+    /// Kills a process (`kill -9`).
     pub fn kill(&self, part: Part) {
         self.shaken.fetch_or(matches!(part, Part::Etcd | Part::ApiServer), Ordering::Relaxed);
         self.keeper.kill(&self.process(part));
     }
 
-    /// Makes it what it was before anything was killed. Revives what a test that failed has left; and after an API that was away, starts anew who follows
-    /// it: a follower tries again after 30 to 60 seconds then, each of its kinds of objects by itself, and the manager's slices wait longer still.
-    /// In a cluster in use both lose their leadership in such an absence, end, and are started anew as well; here nobody else could lead.
+    /// Restores the cluster after processes were killed. It revives what a failed test left dead, and restarts the
+    /// clients of an API
+    /// that was down: each of them would retry only after 30 to 60 seconds, for each kind of object separately, and the
+    /// manager's
+    /// slices even later. In a real cluster both lose their leader election in such an outage, exit, and are restarted
+    /// as well; here
+    /// no other instance could become the leader.
     pub fn mend(&self) {
         if self.shaken.swap(false, Ordering::Relaxed) {
             self.kill(Part::Manager);
@@ -131,18 +136,18 @@ impl Cluster {
         }
     }
 
-    /// SIGSTOP: it is there and answers nothing.
+    /// Sends SIGSTOP: the process exists and does not answer.
     pub fn freeze(&self, part: Part) {
         self.shaken.fetch_or(matches!(part, Part::Etcd | Part::ApiServer), Ordering::Relaxed);
         self.keeper.freeze(&self.process(part));
     }
 
-    /// SIGCONT.
+    /// Sends SIGCONT.
     pub fn thaw(&self, part: Part) {
         self.keeper.thaw(&self.process(part));
     }
 
-    /// Starts what was killed, as it was, and waits until it answers.
+    /// Starts a killed process with the same arguments, and waits until it answers.
     pub fn revive(&self, part: Part) {
         let (_, argv) = self.programs.iter().find(|(p, _)| *p == part).expect("all parts");
         let mut env = vec![("PATH", "/usr/bin:/bin".to_owned()), ("HOME", "/nonexistent".to_owned())];
@@ -172,17 +177,17 @@ impl Cluster {
         }
     }
 
-    /// What a part said, at its end.
+    /// The log of a process.
     pub fn log(&self, part: Part) -> String {
         self.keeper.tail(&self.process(part))
     }
 
-    /// The exit code of a part that ended; it was killed, if that is negative.
+    /// The exit code of a process that ended; negative if it was killed.
     pub fn ended(&self, part: Part) -> Option<i64> {
         self.keeper.ended(&self.process(part))
     }
 
-    /// What the API server wrote down, in order: events of `audit.k8s.io/v1`, without bodies, of this user.
+    /// The API server's audit events of this user, in order, without bodies.
     pub fn audit(&self, user: &str) -> Vec<Value> {
         let text = std::fs::read_to_string(self.keeper.folder.join(self.name).join("audit.log")).unwrap_or_default();
         let events = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
@@ -194,7 +199,7 @@ impl Cluster {
         format!("{name}-{}", self.name)
     }
 
-    /// A dry run of a Service goes through one of them.
+    /// Whether the webhooks answer: a dry run of a Service passes one of them.
     fn webhooks_answer(&self) -> bool {
         if std::net::TcpStream::connect(("127.0.0.1", self.webhooks)).is_err() {
             return false;
@@ -204,7 +209,7 @@ impl Cluster {
     }
 }
 
-/// Free, and below those that systems give to outgoing connections, so that a part which is killed finds its own free again.
+/// Free ports below the range of outgoing connections, so that a killed process finds its port free again.
 fn ports<const N: usize>() -> [u16; N] {
     let mut held = Vec::new();
     while held.len() < N {
@@ -226,7 +231,7 @@ fn etcd_arguments(bin: &Path, folder: &Path, client: &str, peer: &str) -> Vec<St
         ("listen-peer-urls", peer.to_owned()),
         ("initial-advertise-peer-urls", peer.to_owned()),
         ("initial-cluster", format!("default={peer}")),
-        // What a killed process wrote, the system keeps.
+        // The operating system keeps what a killed process wrote.
         ("unsafe-no-fsync", "true".to_owned()),
     ];
     arguments(bin.join("etcd"), &flags)
@@ -251,7 +256,7 @@ fn server_arguments(bin: &Path, folder: &Path, etcd: &str, port: u16) -> Vec<Str
         ("service-account-issuer", "https://kubernetes.default.svc".to_owned()),
         ("service-account-key-file", file("../tokens.key")),
         ("service-account-signing-key-file", file("../tokens.key")),
-        // Pods are objects only: none needs an account.
+        // Pods are only objects: none needs a service account.
         ("disable-admission-plugins", "ServiceAccount".to_owned()),
         ("audit-policy-file", file("audit.yaml")),
         ("audit-log-path", file("audit.log")),
@@ -259,7 +264,7 @@ fn server_arguments(bin: &Path, folder: &Path, etcd: &str, port: u16) -> Vec<Str
     arguments(bin.join("kube-apiserver"), &flags)
 }
 
-/// Only controllers that need no kubelet: the others would evict the pods of nodes that say nothing.
+/// Only controllers that need no kubelet: others would evict the pods of silent nodes.
 fn manager_arguments(bin: &Path, folder: &Path, port: u16) -> Vec<String> {
     let controllers = "deployment-controller,replicaset-controller,statefulset-controller,endpointslice-controller,endpoints-controller,\
                        namespace-controller,serviceaccount-controller,garbage-collector-controller,disruption-controller";
@@ -309,7 +314,7 @@ fn controller_arguments(
         ("enable-shield", "false".to_owned()),
         ("enable-waf", "false".to_owned()),
         ("enable-wafv2", "false".to_owned()),
-        // How often it looks whether gated pods have become healthy, and how long it waits after a failure.
+        // Interval at which it checks gated pods, and its delay after a failure.
         ("targetgroupbinding-requeue-duration", "2s".to_owned()),
         ("targetgroupbinding-max-exponential-backoff-delay", "5s".to_owned()),
     ];

@@ -1,4 +1,5 @@
-//! What runs: two clusters, `a` and `b`, and one AWS. There are two of it: one that all tests share, and one that they break.
+//! The stacks: two clusters, `a` and `b`, and one AWS each. One stack serves most tests, another one those that kill
+//! parts of it.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -16,17 +17,19 @@ use super::{kubelet, setup};
 use crate::contract::moto::Moto;
 use crate::programs::{python, variable};
 
-/// Never dropped: its processes end when this process does.
+/// A stack. It is never dropped: its processes end with this process.
 pub struct Stack {
-    /// AWS, for every program.
+    /// AWS, for all programs.
     pub endpoint: Endpoint,
-    /// EKS's tokens.
+    /// The token webhook.
     pub authenticator: Authenticator,
-    /// Traffic comes from here.
+    /// The old cluster.
     pub a: Cluster,
-    /// And goes there.
+    /// The new cluster.
     pub b: Cluster,
-    /// For `KUBECONFIG`, where a plan does not name the clusters by EKS (they are `stack-a` and `stack-b` there): contexts `a` and `b`, as the user `cutover` (see `setup.rs` for what it may).
+    /// Kubeconfig for plans that do not use EKS names (`stack-a` and `stack-b`): contexts `a` and `b`, as the user
+    /// `cutover`,
+    /// whose permissions are in `setup.rs`.
     pub kubeconfig: PathBuf,
     moto: Moto,
     boto: Boto,
@@ -34,13 +37,13 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// For all tests at a time.
+    /// The stack that concurrent tests share.
     pub fn shared() -> &'static Self {
         static RUNNING: OnceLock<Stack> = OnceLock::new();
         RUNNING.get_or_init(Self::start)
     }
 
-    /// Another one, for one test at a time, which kills parts of it.
+    /// The stack for one test at a time, which may kill parts of it.
     pub fn fragile() -> &'static Self {
         static RUNNING: OnceLock<Stack> = OnceLock::new();
         RUNNING.get_or_init(Self::start)
@@ -99,17 +102,17 @@ impl Stack {
         Self { endpoint, authenticator, a, b, kubeconfig, moto, boto, _runtime: runtime }
     }
 
-    /// What boto3 answers to `[[service, method, parameters], ...]`, straight from moto.
+    /// Returns boto3's answers to `[[service, method, parameters], ...]`, directly from moto.
     pub fn boto(&self, calls: &Value) -> Vec<Value> {
         self.boto.call(&self.moto.url, calls)
     }
 
-    /// The same through the endpoint, which learns what is attached, and refuses what it is told to.
+    /// Returns boto3's answers through the endpoint, which records attached groups and may refuse calls.
     pub fn aws(&self, calls: &Value) -> Vec<Value> {
         self.boto.call(&self.endpoint.url, calls)
     }
 
-    /// The load balancer and the groups of a test.
+    /// Creates the load balancer and the groups of a test.
     pub fn furnish(&self, prefix: &str) {
         self.boto.create(&self.moto.url, prefix);
     }

@@ -1,4 +1,6 @@
-//! Pods with the controller's readiness gate: not ready before the load balancer calls them healthy, which it does not before their group is attached.
+//! Pods with the controller's readiness gate: they become ready only when their targets are healthy, which needs an
+//! attached
+//! group.
 
 use serde_json::{Value, json};
 
@@ -20,7 +22,7 @@ fn stack_gated_pods_become_ready_because_the_group_is_attached_first() {
     let all = || b.api.get(pods)["items"].as_array().cloned().unwrap_or_default();
     until("there are gated pods in place of the others", || all().len() == REPLICAS && all().iter().all(gated));
     until("the controller has registered them", || world.targets("b").len() == REPLICAS);
-    assert!(world.pods(b).is_empty(), "nothing forwards to their group");
+    assert!(world.pods(b).is_empty(), "their group is not attached");
 
     let plan = world.plan("{bind: {}}, {setWeight: 100}");
     watch::run(&world, &plan, |_| {}).exits(0);

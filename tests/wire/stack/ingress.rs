@@ -1,4 +1,5 @@
-//! A load balancer that the real controller made for an Ingress, and would put right again whatever we write: refused.
+//! A load balancer that the real controller manages for an Ingress is refused: the controller would overwrite the
+//! weights.
 
 use serde_json::json;
 
@@ -23,7 +24,10 @@ fn stack_a_load_balancer_of_an_ingress_is_refused() {
         "alb.ingress.kubernetes.io/target-type": "ip",
         "alb.ingress.kubernetes.io/load-balancer-name": "ingress-made",
     });
-    let ingress = json!({"metadata": {"name": "web", "annotations": annotations}, "spec": {"ingressClassName": "alb", "defaultBackend": backend}});
+    let ingress = json!({
+        "metadata": {"name": "web", "annotations": annotations},
+        "spec": {"ingressClassName": "alb", "defaultBackend": backend},
+    });
     api.create("/apis/networking.k8s.io/v1/namespaces/ingress/ingresses", &ingress);
     let made = || {
         let found = world.stack.boto(&json!([["elbv2", "describe_load_balancers", {}]])).remove(0);

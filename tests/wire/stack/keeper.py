@@ -1,11 +1,11 @@
-"""Starts and kills processes as told, a JSON object a line, and answers each line with one. When standard input ends, however that happened, everything
-that it started is killed and its folder removed: nothing outlives the test that asked for it.
+"""Starts and kills processes. Reads one JSON object a line, and answers each with one line. When standard input ends, for any
+reason, it kills all processes and removes its folder: nothing outlives the test.
 
     keeper.py FOLDER
 
     {"start": NAME, "argv": [...], "env": {...}}   its output goes to FOLDER/NAME.log; answers {"pid": N}
     {"kill": NAME}                                 with SIGKILL, and waits for its end
-    {"stop": NAME} / {"continue": NAME}            SIGSTOP and SIGCONT: there, and answering nothing
+    {"stop": NAME} / {"continue": NAME}            SIGSTOP and SIGCONT: the process exists and does not answer
     {"ended": NAME}                                answers {"code": N}, or null while it runs
 """
 
@@ -25,7 +25,7 @@ folder = sys.argv[1]
 
 
 def alone():
-    """In the child: it hears signals again, and dies with this process even if that is killed."""
+    """In the child: enables signals again, and makes it die with this process even if that is killed."""
     for number in ASKED_TO_END:
         signal.signal(number, signal.SIG_DFL)
     ctypes.CDLL(None).prctl(DEATH_SIGNAL, signal.SIGKILL)
@@ -59,7 +59,7 @@ def answer(asked):
     return {"code": running[asked["ended"]].poll()}
 
 
-# An interrupted test ends by itself, and then so does this; ending first would leave the others behind.
+# An interrupted test closes the pipe, which ends this process. Ending earlier would leave the other processes running.
 for number in ASKED_TO_END:
     signal.signal(number, signal.SIG_IGN)
 try:

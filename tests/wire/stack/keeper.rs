@@ -1,4 +1,4 @@
-//! Processes that cannot outlive this one: `keeper.py` starts them, and kills them when its pipe from here is closed, however that came about.
+//! Processes that end with this one: `keeper.py` starts them, and kills them when its pipe is closed for any reason.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -7,16 +7,16 @@ use std::sync::{Mutex, PoisonError};
 
 use serde_json::{Value, json};
 
-/// Starts and kills by name. What a process says is in `FOLDER/NAME.log`.
+/// Starts and kills processes by name. A process's output is in `FOLDER/NAME.log`.
 pub struct Keeper {
-    /// Removed at the end.
+    /// Folder, removed at the end.
     pub folder: PathBuf,
     pipes: Mutex<(ChildStdin, BufReader<ChildStdout>)>,
     _child: Child,
 }
 
 impl Keeper {
-    /// With a new folder.
+    /// Starts with a new folder.
     pub fn new(python: &Path) -> Self {
         let folder = tempfile::Builder::new().prefix("cutover-stack-").tempdir().expect("a folder").keep();
         let mut command = Command::new(python);
@@ -32,40 +32,40 @@ impl Keeper {
         self.ask(&json!({"start": name, "argv": argv, "env": env}));
     }
 
-    /// `kill -9`; returns when it is gone.
+    /// Kills a process (`kill -9`) and waits for its end.
     pub fn kill(&self, name: &str) {
         self.ask(&json!({"kill": name}));
     }
 
-    /// It is there and answers nothing, until [`Self::thaw`].
+    /// Stops a process until [`Self::thaw`]: it exists and does not answer.
     pub fn freeze(&self, name: &str) {
         self.ask(&json!({"stop": name}));
     }
 
-    /// After [`Self::freeze`].
+    /// Continues a process after [`Self::freeze`].
     pub fn thaw(&self, name: &str) {
         self.ask(&json!({"continue": name}));
     }
 
-    /// Panics with the end of its log if the process ended by itself.
+    /// Panics with the end of the log if the process has ended.
     pub fn must_live(&self, name: &str) {
         let ended = self.ended(name);
         assert!(ended.is_none(), "{name} ended with {ended:?}:\n{}", self.tail(name));
     }
 
-    /// The exit code of a process that ended, by itself or not; a signal is negative.
+    /// The exit code of a process that ended; negative for a signal.
     pub fn ended(&self, name: &str) -> Option<i64> {
         self.ask(&json!({"ended": name}))["code"].as_i64()
     }
 
-    /// The last lines that it said.
+    /// The last lines of its log.
     pub fn tail(&self, name: &str) -> String {
         let said = self.log(name);
         let lines: Vec<_> = said.lines().collect();
         lines[lines.len().saturating_sub(30)..].join("\n")
     }
 
-    /// All that it said, over all its lives.
+    /// Its complete log, including earlier starts.
     pub fn log(&self, name: &str) -> String {
         String::from_utf8_lossy(&std::fs::read(self.folder.join(format!("{name}.log"))).unwrap_or_default())
             .into_owned()

@@ -1,4 +1,5 @@
-//! `kill -9` of what a cluster is made of, and SIGSTOP, in the middle of a run. The run waits for what it needs of it, and goes on when it is back.
+//! `kill -9` and SIGSTOP of a cluster's processes during a run. The run waits for what it needs, and goes on when it is
+//! back.
 
 use serde_json::json;
 
@@ -6,7 +7,7 @@ use crate::stack::cluster::Part;
 use crate::stack::watch;
 use crate::stack::world::{REPLICAS, World, until};
 
-/// Killed in the new cluster when `bind` begins; revived once the run has said that it waits for the cluster.
+/// Kills a process of the new cluster when `bind` starts, and revives it after the run has reported that it waits.
 fn killed_at_bind(name: &str, part: Part) {
     let world = World::alone(name);
     let plan = world.plan("{bind: {}}, {setWeight: 50}, {pause: {duration: 1s}}, {setWeight: 100}");
@@ -22,7 +23,7 @@ fn killed_at_bind(name: &str, part: Part) {
         }
     });
     ended.exits(0);
-    assert!(waited, "the run said that it waits");
+    assert!(waited, "the run reports that it waits");
     world.share_is(100);
     assert_eq!(world.targets("b"), world.pods(&world.stack.b));
 }
@@ -62,7 +63,7 @@ fn stack_an_api_server_frozen_at_bind() {
         }
     });
     ended.exits(0);
-    assert!(waited, "the run said that it waits");
+    assert!(waited, "the run reports that it waits");
     world.share_is(100);
 }
 
@@ -94,7 +95,7 @@ fn stack_a_controller_killed_before_it_registered_the_targets() {
 
 #[test]
 #[ignore = "tier stack"]
-fn stack_traffic_moves_and_comes_back_without_any_api_server() {
+fn stack_traffic_moves_and_is_rolled_back_without_any_api_server() {
     let world = World::alone("headless");
     let plan =
         world.plan("{bind: {}}, {setWeight: 10}, {pause: {duration: 1s}}, {setWeight: 50}, {pause: {duration: 10m}}");

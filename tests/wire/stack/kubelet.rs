@@ -1,4 +1,5 @@
-//! What a kubelet would say: pods of a node get an address of the VPC and become ready, and go when they are asked to. Containers there are none.
+//! Acts as the kubelets: gives pods addresses of the VPC, makes them ready, and removes deleted ones. There are no
+//! containers.
 
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use super::api::Api;
 /// A pod with this annotation set to `false` is not ready.
 pub const READY: &str = "cutover.dev/ready";
 
-/// For ever. Pods get `172.31.NET.n`; with an API server that does not answer, it waits.
+/// Runs without end. Pods get `172.31.NET.n`. It waits while the API server does not answer.
 pub async fn run(api: Api, net: u8) {
     let mut next = 9_u8;
     loop {
@@ -47,11 +48,13 @@ async fn tend(api: &Api, pod: &Value, net: u8, next: &mut u8) {
     {
         return;
     }
-    let status = json!({"phase": "Running", "podIP": ip, "podIPs": [{"ip": ip}], "hostIP": "172.31.0.250", "conditions": wanted});
+    let status = json!({
+        "phase": "Running", "podIP": ip, "podIPs": [{"ip": ip}], "hostIP": "172.31.0.250", "conditions": wanted,
+    });
     let _ = api.ask("PATCH", &format!("{path}/status"), Some(&json!({"status": status}))).await;
 }
 
-/// A gated pod is ready when its containers are and every gate says so.
+/// A gated pod is ready when its containers are ready and every gate is true.
 fn conditions(pod: &Value) -> Vec<Value> {
     let containers = pod["metadata"]["annotations"][READY] != "false";
     let gates = pod["spec"]["readinessGates"].as_array().map_or(&[][..], Vec::as_slice);

@@ -1,29 +1,47 @@
-//! Tier `stack`: whole cutovers on what nobody here wrote: two real Kubernetes API servers, two real AWS Load Balancer Controllers, moto for AWS. No containers.
+//! Tier `stack`: complete cutovers with two real Kubernetes API servers and two real AWS Load Balancer Controllers;
+//! moto for AWS.
+//! No containers.
 //!
-//! All of them, from nothing: `tests/run stack`. One of them, once that has built the programs:
+//! `tests/run stack` builds everything and runs all tests. One test, after that:
 //!
 //! ```sh
-//! CUTOVER_VENV=~/.cache/cutover/venv CUTOVER_STACK=$(tests/stack/programs/build ~/.cache/cutover) cargo test --test wire stack_name_of_the_test -- --ignored --nocapture
+//! export CUTOVER_VENV=~/.cache/cutover/venv CUTOVER_STACK=$(tests/stack/programs/build ~/.cache/cutover)
+//! cargo test --test wire stack_name_of_the_test -- --ignored --nocapture
 //! ```
 //!
-//! One [`stack::Stack`] serves all tests of a process, and another one those that kill parts of it, one after the other: a stack takes some fifteen
-//! seconds to start, and nothing of it outlives the process. A test begins with [`world::World::new`] (a namespace, a load balancer, target groups and a
-//! plan of its own), or with [`world::World::alone`] if it kills something. Mostly they wait: many at a time take no longer than few.
+//! One [`environment::Stack`] serves most tests of a process, and another one those that kill parts of it, one after
+//! the other. A
+//! stack takes about fifteen seconds to start, and ends with the process. A test begins with [`world::World::new`] (its
+//! own
+//! namespace, load balancer, target groups and plan), or with [`world::World::alone`] if it kills something. Tests
+//! mostly wait, so
+//! many at a time take no longer than few.
 //!
-//! - `stack.rs` what runs · `cluster.rs`, `setup.rs` a cluster, its processes and its audit log · `kubelet.rs` what is said of pods
-//! - `api.rs` a cluster's objects in JSON · `endpoint.rs` AWS: who asked for what, and faults · `authenticator.rs` EKS tokens · `world.rs` what a test has · `boto.rs` what it asks of AWS
-//! - `report.rs` what there is when a world does not come to be · `keeper.rs` processes that die with the test
+//! - `environment.rs` the stacks · `cluster.rs`, `setup.rs` a cluster, its processes and its audit log · `kubelet.rs`
+//!   the pods'
+//!   status
+//! - `api.rs` a cluster's objects in JSON · `endpoint` AWS: recorded requests, and faults · `authenticator.rs` EKS
+//!   tokens ·
+//!   `world.rs` a test's resources · `boto.rs` its calls of AWS
+//! - `report.rs` the state when a wait fails · `keeper.rs` processes that end with the test
 //!
-//! What the real thing did otherwise than the lab, and what was changed for it (`answered.rs` asks both the same):
-//! - A server-side apply of a field that the kind does not have is a 500, `failed to create typed patch object`, whatever validation was asked for; the
-//!   lab said 400. The adapter took a 500 for an unanswered write and would have tried for ever: it is a refusal now.
-//! - A Lease is created by replacing one that is not there, whatever version that names; a ConfigMap is not. The lab refused both.
-//! - The controller's webhooks refuse a node selector with targets by IP, and name all bindings of a group that is bound already; the lab's now too.
-//! - A `Status` has no `reason` for a 500 and no empty `details`; of an unsupported value it repeats the value.
-//! - A token that is refused was kept for the rest of its 14 minutes: it is signed anew now.
+//! Differences between the real servers and the lab, and what was changed (`answered.rs` compares both):
+//! - A server-side apply of a field that the kind does not have is a 500, `failed to create typed patch object`, with
+//!   any
+//!   validation; the lab answered 400. The adapter took a 500 for an unanswered write and retried without end: now it
+//!   is a refusal.
+//! - Replacing a Lease that does not exist creates it, with any version; a ConfigMap is not created. The lab refused
+//!   both.
+//! - The controller's webhooks refuse a node selector with targets by IP, and name all bindings of a group that is
+//!   already bound;
+//!   now the lab's do too.
+//! - A `Status` has no `reason` for a 500 and no empty `details`; for an unsupported value it repeats the value.
+//! - A refused token was used for the rest of its 14 minutes: now it is replaced.
 //!
-//! Left as they are: the real one answers a path that it does not have in plain text, a kind that was just defined with 429 for a moment, and a selector
-//! that does not parse with 400; its webhooks ask AWS for a group's IP type, VPC and protocol, for which the lab's have nobody to ask.
+//! Differences that remain: the real server answers an unknown path in plain text, a newly defined kind with 429 for a
+//! moment, and
+//! an invalid selector with 400; its webhooks read a group's IP type, VPC and protocol from AWS, which the lab's do
+//! not.
 
 mod answered;
 mod answers;

@@ -1,4 +1,4 @@
-//! `kubectl cutover …`: the binary as a plugin of a real kubectl, on real API servers.
+//! `kubectl cutover …`: the program as a plugin of a real kubectl, with real API servers.
 
 use std::process::Command;
 
@@ -6,14 +6,14 @@ use crate::child::run;
 use crate::programs::variable;
 use crate::stack::world::World;
 
-/// kubectl with a folder on its PATH in which the binary is `kubectl-cutover`.
+/// kubectl, with a folder on its PATH in which the program is `kubectl-cutover`.
 fn kubectl(world: &World) -> impl Fn(&[&str]) -> Command {
     let program = variable("CUTOVER_KUBECTL");
     let plugins = world.folder.path().join("plugins");
     std::fs::create_dir(&plugins).expect("a folder");
     std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_cutover"), plugins.join("kubectl-cutover")).expect("a link");
     move |args: &[&str]| {
-        // Everything that the binary has, and kubectl in its place.
+        // The program's environment, with kubectl in its place.
         let like = world.cutover(&[]);
         let mut command = Command::new(&program);
         command.args(args).env_clear().envs(like.get_envs().filter_map(|(k, v)| Some((k, v?))));
@@ -35,7 +35,7 @@ fn stack_kubectl_runs_it_as_a_plugin() {
     let listed = run(kubectl(&["plugin", "list"]));
     assert!(listed.out.contains("kubectl-cutover"), "{}{}", listed.out, listed.err);
     let help = run(kubectl(&["cutover", "--help"])).exits(0).out;
-    assert!(help.contains("kubectl cutover"), "it names itself as it was called: {help}");
+    assert!(help.contains("kubectl cutover"), "it shows the command as it was called: {help}");
     run(kubectl(&["cutover", "check", &plan])).exits(0);
     world.share_is(0);
     let ended = run(kubectl(&["cutover", "run", &plan, "--yes"])).exits(0);
@@ -43,9 +43,9 @@ fn stack_kubectl_runs_it_as_a_plugin() {
     world.share_is(100);
     let status = run(kubectl(&["cutover", "status", "plugin"])).exits(0).out;
     assert!(status.contains("b 100 %"), "{status}");
-    // Refusals come through with their exit codes.
+    // Refusals keep their exit codes.
     run(kubectl(&["cutover", "status", "nobody"])).exits(run(world.cutover(&["status", "nobody"])).code);
-    // And the same kubectl sees what the run made.
+    // The same kubectl reads what the run created.
     let admin = world.stack.kubeconfig.with_file_name("b").join("admin.kubeconfig");
     let mut get = kubectl(&["get", "targetgroupbindings", "-n", "plugin", "-o", "name"]);
     get.env("KUBECONFIG", admin);

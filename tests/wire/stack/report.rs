@@ -1,11 +1,11 @@
-//! What there is of a test's world when it does not become what it should: objects, targets, and the processes that were to make them so.
+//! Reports the state of a test when a wait fails: objects, targets and processes.
 
 use serde_json::{Value, json};
 
 use super::cluster::{Cluster, PARTS};
 use super::world::World;
 
-/// As text. It asks only, and says so where nobody answers.
+/// Returns the report as text. It only reads, and says which parts do not answer.
 pub fn report(world: &World) -> String {
     let mut lines = Vec::new();
     for letter in ["a", "b"] {

@@ -1,4 +1,6 @@
-//! Schedulers before a real API server: what `examples/schedulers` makes there, and calls of `step` that find their run in a namespace of it.
+//! Schedulers with a real API server: the objects of `examples/schedulers`, and calls of `step` that find their run in
+//! its
+//! namespace.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -31,7 +33,7 @@ fn stack_the_schedulers_objects_are_accepted_by_a_real_api_server() {
     assert_eq!(kinds, ["ServiceAccount", "CronJob", "Job"]);
 }
 
-/// `examples/shared-state-role.yaml`, here and for the user of these tests.
+/// `examples/shared-state-role.yaml`, in this namespace and for the user of these tests.
 fn allowed(world: &World) {
     let text = std::fs::read_to_string("examples/shared-state-role.yaml").expect("the example");
     for document in serde_yaml::Deserializer::from_str(&text) {
@@ -50,7 +52,7 @@ fn allowed(world: &World) {
     }
 }
 
-/// The Job of `run --detach` on a real API server, and a process that does what its pod would.
+/// The Job of `run --detach` on a real API server, and a process that does what its pod would do.
 #[test]
 #[ignore = "tier stack"]
 fn stack_a_run_is_handed_to_a_job() {
@@ -94,10 +96,10 @@ fn stack_a_run_is_handed_to_a_job() {
     world.share_is(100);
 }
 
-/// Two at a time, from two machines that share a namespace: one does what is due, and the other does nothing.
+/// Two calls at a time, from two machines that share a namespace: one continues the run, and the other does nothing.
 #[test]
 #[ignore = "tier stack"]
-fn stack_calls_of_a_scheduler_bring_a_plan_to_its_end() {
+fn stack_calls_of_a_scheduler_complete_a_plan() {
     let world = World::new("called");
     allowed(&world);
     let plan = world
@@ -116,5 +118,5 @@ fn stack_calls_of_a_scheduler_bring_a_plan_to_its_end() {
             return world.share_is(100);
         }
     }
-    panic!("it never comes to its end");
+    panic!("it did not complete");
 }

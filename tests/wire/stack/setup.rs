@@ -1,4 +1,4 @@
-//! What is put into a new cluster, and the files of its processes.
+//! Installs objects into a new cluster, and writes the files of its processes.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,11 +9,13 @@ use serde_json::{Value, json};
 
 use super::api::Api;
 
-/// The static users: token and name are the same; and their groups. `cutover` may do what README's table says, and no more.
+/// The static users, whose tokens equal their names, and their groups. `cutover` has the permissions of the
+/// documentation's
+/// table and no more.
 const USERS: [(&str, &str); 4] =
     [("admin", "system:masters"), ("manager", "system:masters"), ("controller", ""), ("cutover", "")];
 
-/// What README says that `cutover` asks of Kubernetes.
+/// The permissions on Kubernetes that the documentation lists.
 const ASKS: [(&str, &[&str], &[&str]); 5] = [
     ("", &["namespaces", "services"], &["get"]),
     ("", &["pods"], &["list"]),
@@ -22,7 +24,7 @@ const ASKS: [(&str, &[&str], &[&str]); 5] = [
     ("elbv2.k8s.aws", &["targetgroupbindings"], &["list", "create", "patch"]),
 ];
 
-/// Contexts named like the clusters, all as this user.
+/// A kubeconfig with one context for each cluster, for this user.
 pub fn kubeconfig(clusters: &[(&str, &str)], user: &str, authority: Option<&Path>) -> String {
     let named = |f: &dyn Fn(&(&str, &str)) -> Value| clusters.iter().map(f).collect::<Vec<_>>();
     let cluster = |url: &str| match authority {
@@ -38,7 +40,7 @@ pub fn kubeconfig(clusters: &[(&str, &str)], user: &str, authority: Option<&Path
     serde_yaml::to_string(&value).expect("YAML")
 }
 
-/// Users, who judges EKS tokens, and the audit policy; the certificate is there already.
+/// Writes the users, the token webhook's configuration and the audit policy; the certificate exists already.
 pub fn server_files(folder: &Path, authenticator: &str) {
     let users: Vec<_> = USERS.iter().map(|(user, groups)| format!("{user},{user},{user},\"{groups}\"")).collect();
     let policy =
@@ -51,7 +53,7 @@ pub fn server_files(folder: &Path, authenticator: &str) {
     }
 }
 
-/// The controller's own definitions, roles and webhooks; the roles of the users; a node.
+/// Installs the controller's definitions, roles and webhooks, the roles of the users, and a node.
 pub fn install(api: &Api, stack: &Path, folder: &Path, webhooks: u16) {
     let files = stack.join("controller");
     for definition in documents(&files.join("crd")) {
@@ -68,11 +70,11 @@ pub fn install(api: &Api, stack: &Path, folder: &Path, webhooks: u16) {
     bind(api, "controller", "controller-role");
     bind(api, "cutover", "cutover");
     node(api);
-    // Not there at first, and then 429: "storage is (re)initializing".
+    // A new kind answers 404 at first, then 429: "storage is (re)initializing".
     while api.call("GET", "/apis/elbv2.k8s.aws/v1beta1/targetgroupbindings", None).is_err() {
         std::thread::sleep(Duration::from_millis(100));
     }
-    // Last: from now on Services and bindings need the controller.
+    // Last, because Services and bindings need the controller from then on.
     let authority = std::fs::read(folder.join("ca.crt")).expect("an authority");
     for configuration in webhook_configurations(&files.join("webhook"), webhooks, &authority) {
         api.create(&format!("/apis/admissionregistration.k8s.io/v1/{}", collection(&configuration)), &configuration);
@@ -94,7 +96,10 @@ fn node(api: &Api) {
     let labels = json!({"topology.kubernetes.io/zone": "us-east-1a", "topology.kubernetes.io/region": "us-east-1"});
     let spec = json!({"providerID": "aws:///us-east-1a/i-0123456789abcdef0"});
     api.create("/api/v1/nodes", &json!({"metadata": {"name": "node-1", "labels": labels}, "spec": spec}));
-    let status = json!({"conditions": [{"type": "Ready", "status": "True"}], "addresses": [{"type": "InternalIP", "address": "172.31.0.250"}]});
+    let status = json!({
+        "conditions": [{"type": "Ready", "status": "True"}],
+        "addresses": [{"type": "InternalIP", "address": "172.31.0.250"}],
+    });
     api.merge("/api/v1/nodes/node-1/status", &json!({"status": status}));
 }
 
@@ -117,7 +122,7 @@ fn read(path: &Path) -> Vec<Value> {
     parsed.filter(|v| !v.is_null()).collect()
 }
 
-/// The controller's webhooks with its own selectors, at a port of loopback instead of a Service.
+/// The controller's webhooks with its own selectors, at a loopback port instead of a Service.
 fn webhook_configurations(folder: &Path, port: u16, authority: &[u8]) -> Vec<Value> {
     use base64::Engine as _;
     let authority = base64::engine::general_purpose::STANDARD.encode(authority);

@@ -1,4 +1,4 @@
-//! A whole cutover and all of it back, and one that puts itself back.
+//! A complete cutover with its rollback, and an automatic rollback.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -10,7 +10,7 @@ use crate::stack::world::World;
 
 #[test]
 #[ignore = "tier stack"]
-fn stack_a_whole_cutover_and_all_of_it_back() {
+fn stack_a_complete_cutover_and_its_rollback() {
     let world = World::new("staged");
     let before = world.weights();
     assert!(world.targets("b").is_empty());
@@ -20,7 +20,7 @@ fn stack_a_whole_cutover_and_all_of_it_back() {
         if record["event"] != "stepStarted" || record["kind"] != "approval" {
             return;
         }
-        // It was the controller of b, and not cutover, that registered these.
+        // The controller of b, not cutover, registered these.
         assert_eq!(world.targets("b"), world.pods(&world.stack.b));
         let share = [10, 100][looked.len()];
         world.share_is(share);
@@ -34,19 +34,19 @@ fn stack_a_whole_cutover_and_all_of_it_back() {
     world.share_is(0);
     let strangers = |all: &[BTreeMap<String, u64>]| all.iter().map(|w| w.contains_key("c")).collect::<Vec<_>>();
     assert_eq!(strangers(&before), strangers(&world.weights()));
-    assert_eq!(world.targets("a"), world.pods(&world.stack.a), "the old cluster's targets were there all the time");
-    assert_eq!(world.targets("b"), world.pods(&world.stack.b), "and the new one's stay");
+    assert_eq!(world.targets("a"), world.pods(&world.stack.a), "the old cluster's targets stayed registered");
+    assert_eq!(world.targets("b"), world.pods(&world.stack.b), "and the new cluster's are still registered");
 }
 
 #[test]
 #[ignore = "tier stack"]
-fn stack_unhealthy_targets_put_the_traffic_back() {
+fn stack_unhealthy_targets_cause_a_rollback() {
     let world = World::new("sick");
     let plan = world.plan("{bind: {}}, {setWeight: 50}, {pause: {duration: 10m}}");
     let ended = watch::run(&world, &plan, |record| {
         if watch::begins(record, 3) {
             world.share_is(50);
-            // moto knows no unhealthy target: the endpoint says so.
+            // moto has no unhealthy targets: the endpoint reports them.
             world.stack.endpoint.health(&world.groups["b"], "unhealthy", "Target.FailedHealthChecks");
         }
     });
@@ -57,12 +57,12 @@ fn stack_unhealthy_targets_put_the_traffic_back() {
 
 #[test]
 #[ignore = "tier stack"]
-fn stack_throttled_calls_are_made_again_until_they_come_through() {
+fn stack_throttled_calls_are_retried_until_they_succeed() {
     let world = World::new("throttled");
     let plan = world.plan("{bind: {}}, {setWeight: 50}, {setWeight: 100}");
     let (refused, mut calls) = (Arc::new(Mutex::new(BTreeMap::<&str, u32>::new())), [0_u32; 2]);
     let counted = Arc::clone(&refused);
-    // Of the reads of this run every third, of the writes every other one; moto throttles nothing.
+    // Every third read and every second write of this run; moto itself throttles nothing.
     world.stack.endpoint.refuse(move |asked| {
         let (kind, nth, every) = match &asked.action {
             action if asked.key == "throttled" && action.starts_with("Modify") => ("writes", 0, 2),

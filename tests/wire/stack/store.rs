@@ -1,4 +1,4 @@
-//! Runs that are kept in a namespace of a real API server, for machines that do not share a disk.
+//! Runs in a namespace of a real API server, for machines without a shared disk.
 
 use std::process::Command;
 
@@ -10,7 +10,7 @@ use crate::stack::world::World;
 
 const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1/namespaces/kept";
 
-/// Lets `cutover` keep its runs in the namespace.
+/// Grants `cutover` what it needs to store its runs in the namespace.
 fn grant(world: &World) {
     let verbs = ["get", "list", "create", "update", "delete"];
     let rules = json!([
@@ -27,7 +27,7 @@ fn grant(world: &World) {
     world.stack.a.api.create(&format!("{RBAC}/rolebindings"), &binding);
 }
 
-/// The binary on another machine, with nothing of the first one's disk.
+/// The program on another machine, without the first machine's disk.
 fn elsewhere(world: &World, args: &[&str]) -> Command {
     let mut command = world.cutover(args);
     command.env("CUTOVER_STATE_DIR", world.folder.path().join("elsewhere")).env("USER", "bob");
@@ -36,7 +36,7 @@ fn elsewhere(world: &World, args: &[&str]) -> Command {
 
 #[test]
 #[ignore = "tier stack"]
-fn stack_a_run_that_is_kept_in_a_cluster_is_followed_and_led_from_elsewhere() {
+fn stack_a_run_in_shared_state_is_read_and_steered_from_another_machine() {
     let world = World::new("kept");
     grant(&world);
     let plan = world.plan("{pause: {}}, {bind: {}}, {setWeight: 100}");
@@ -52,7 +52,7 @@ fn stack_a_run_that_is_kept_in_a_cluster_is_followed_and_led_from_elsewhere() {
         }
         led = true;
         let refused = run(elsewhere(&world, &["run", other.to_str().expect("UTF-8"), "--yes"])).exits(6);
-        assert!((refused.out + &refused.err).contains("alice"), "it names who has it");
+        assert!((refused.out + &refused.err).contains("alice"), "it names the owner");
         let status = run(elsewhere(&world, &["status", "kept", "--state", "kubernetes:a/kept"])).exits(0).out;
         assert!(status.contains("alice"), "{status}");
         run(elsewhere(&world, &["promote", &plan])).exits(0);
@@ -66,7 +66,7 @@ fn stack_a_run_that_is_kept_in_a_cluster_is_followed_and_led_from_elsewhere() {
     let held = |lease: &serde_json::Value| lease["spec"]["holderIdentity"].as_str().is_some_and(|h| !h.is_empty());
     assert!(
         leases["items"].as_array().is_some_and(|all| !all.is_empty() && !all.iter().any(held)),
-        "given back: {leases}"
+        "released: {leases}"
     );
     run(elsewhere(&world, &["rollback", &plan, "--yes"])).exits(0);
     world.share_is(0);

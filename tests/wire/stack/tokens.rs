@@ -1,11 +1,11 @@
-//! Clusters that are reached by their EKS name: endpoint and authority from AWS, and tokens that end.
+//! Clusters by EKS name: endpoint and CA from AWS, and tokens that expire.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::stack::watch;
 use crate::stack::world::World;
 
-/// All sign as the same user, whose tokens one of them ends: those of everybody, were they under way at once.
+/// Serializes these tests: all sign as the same user, and one of them ends that user's tokens.
 pub fn alone() -> MutexGuard<'static, ()> {
     static USER: Mutex<()> = Mutex::new(());
     USER.lock().unwrap_or_else(PoisonError::into_inner)
@@ -26,7 +26,7 @@ fn stack_clusters_by_their_eks_names() {
 
 #[test]
 #[ignore = "tier stack"]
-fn stack_tokens_that_end_in_the_middle_are_signed_anew() {
+fn stack_tokens_that_expire_during_a_run_are_replaced() {
     let _alone = alone();
     let world = World::new("ended");
     let plan = world.plan("{pause: {duration: 12s}}, {bind: {}}, {setWeight: 100}");
@@ -34,7 +34,7 @@ fn stack_tokens_that_end_in_the_middle_are_signed_anew() {
     std::fs::write(&plan, text).expect("the plan");
     let ended = watch::run(&world, &plan, |record| {
         if watch::begins(record, 1) {
-            // The API server remembers for ten seconds whose a token was.
+            // The API server caches a token's user for ten seconds.
             world.stack.authenticator.end_tokens("cutover");
         }
     });

@@ -1,4 +1,4 @@
-//! What people do to a cluster while, or before, its traffic moves; and what its real controller makes of it.
+//! Changes that people make to a cluster before or during a run, with the real controller's reaction.
 
 use crate::child::run;
 use crate::stack::watch;
@@ -6,7 +6,7 @@ use crate::stack::world::{World, until};
 
 #[test]
 #[ignore = "tier stack"]
-fn stack_a_service_deleted_in_the_middle_takes_its_targets_along_and_the_traffic_goes_back() {
+fn stack_a_service_deleted_during_a_run_removes_its_targets_and_causes_a_rollback() {
     let world = World::new("deleted");
     let b = &world.stack.b;
     let plan = world.plan("{bind: {}}, {setWeight: 50}, {pause: {duration: 10m}}");
@@ -17,7 +17,7 @@ fn stack_a_service_deleted_in_the_middle_takes_its_targets_along_and_the_traffic
     });
     ended.exits(4);
     world.share_is(0);
-    assert!(world.targets("b").is_empty(), "the controller took them all out");
+    assert!(world.targets("b").is_empty(), "the controller deregistered all targets");
     let events = b.api.get("/api/v1/namespaces/deleted/events");
     assert!(
         events["items"].as_array().is_some_and(|all| all.iter().any(|e| e["reason"] == "BackendNotFound")),
@@ -28,11 +28,11 @@ fn stack_a_service_deleted_in_the_middle_takes_its_targets_along_and_the_traffic
 
 #[test]
 #[ignore = "tier stack"]
-fn stack_a_group_bound_from_two_clusters_goes_wrong_and_is_refused() {
+fn stack_a_group_bound_from_two_clusters_is_refused() {
     let world = World::new("shared");
     let [a, b] = [world.pods(&world.stack.a), world.pods(&world.stack.b)];
     assert_eq!(world.targets("a"), a);
-    // The webhooks of b know the bindings of b only.
+    // The webhooks of b know only the bindings of b.
     world.bind(&world.stack.b, "a");
     until("the controller of b puts its own pods in the place of those of a", || {
         world.targets("a") == world.pods(&world.stack.b)
@@ -47,7 +47,7 @@ fn stack_a_group_bound_from_two_clusters_goes_wrong_and_is_refused() {
 
 #[test]
 #[ignore = "tier stack"]
-fn stack_pods_of_the_old_cluster_that_come_and_go_are_no_concern_of_a_run() {
+fn stack_pods_of_the_old_cluster_may_come_and_go_during_a_run() {
     let world = World::new("rolling");
     let a = &world.stack.a;
     let before = world.pods(a);

@@ -1,22 +1,22 @@
-//! Following a run: records as they come, and what a test does when it sees one.
+//! Follows a run's records.
 
 use serde_json::Value;
 
 use crate::child::{Ended, follow};
 use crate::stack::world::World;
 
-/// Runs a plan to its end, and shows each record as it comes.
+/// Runs a plan to its end and passes each record to `seen`.
 pub fn run(world: &World, plan: &str, mut seen: impl FnMut(&Value)) -> Ended {
     let mut command = world.cutover(&["run", plan, "--yes", "--output", "json"]);
     follow(&mut command, |line| seen(&serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"))))
 }
 
-/// Whether it says that this step has begun.
+/// Whether the record is the start of this step.
 pub fn begins(record: &Value, step: u64) -> bool {
     record["event"] == "stepStarted" && record["step"] == step
 }
 
-/// Whether it says that the run waits, in words that hold these.
+/// Whether the record is a wait whose text contains these words.
 pub fn waits_for(record: &Value, words: &str) -> bool {
     let waits = || record["waits"].as_array().into_iter().flatten();
     record["event"] == "waiting" && waits().any(|w| w["message"].as_str().is_some_and(|m| m.contains(words)))

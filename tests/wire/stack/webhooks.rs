@@ -1,4 +1,4 @@
-//! Bindings before the controller's real webhooks.
+//! Bindings with the controller's real webhooks.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use crate::stack::world::{World, until};
 
 #[test]
 #[ignore = "tier stack"]
-fn stack_check_asks_the_webhooks_and_changes_nothing() {
+fn stack_check_calls_the_webhooks_and_changes_nothing() {
     let world = World::new("asked");
     let before = world.weights();
     let plan = world.plan("{bind: {}}, {setWeight: 100}");
@@ -19,7 +19,7 @@ fn stack_check_asks_the_webhooks_and_changes_nothing() {
     let written = |e: &Value| !["get", "list", "watch"].contains(&e["verb"].as_str().unwrap_or_default());
     let own = |e: &Value| e["objectRef"]["namespace"] == "asked" && written(e);
     let patched: Vec<_> = world.stack.b.audit("cutover").into_iter().filter(own).collect();
-    assert!(!patched.is_empty(), "the webhooks were asked");
+    assert!(!patched.is_empty(), "the webhooks were called");
     for event in patched {
         assert!(event["requestURI"].as_str().is_some_and(|uri| uri.contains("dryRun=All")), "{event}");
     }
@@ -41,7 +41,7 @@ fn stack_a_binding_that_the_webhooks_refuse_is_a_finding() {
     assert!(world.stack.b.api.find(&format!("{}/refused-b", world.bindings())).is_none());
 }
 
-/// A binding that `manager` made with this metadata: the run goes on with it, and changes nothing of it.
+/// A binding that `manager` created with this metadata: the run uses it and changes nothing in it.
 fn left_as_it_is(name: &str, manager: &str, metadata: Value) {
     let world = World::new(name);
     let api = &world.stack.b.api;
@@ -70,7 +70,7 @@ fn stack_a_binding_made_by_someone_else_is_left_as_it_is() {
     left_as_it_is("theirs", "argocd-controller", json!({"annotations": tracking}));
 }
 
-/// As `helm install` leaves it: the chart's object, with the ownership that Helm adds. Helm itself is not run.
+/// A binding as `helm install` leaves it: the chart's object with Helm's ownership metadata. Helm itself does not run.
 #[test]
 #[ignore = "tier stack"]
 fn stack_a_binding_made_by_helm_is_left_as_it_is() {

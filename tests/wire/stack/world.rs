@@ -1,5 +1,8 @@
-//! What a test has: a namespace `NAME` in both clusters with a Deployment and a Service `web`, a load balancer `NAME-web` of three routes, target groups
-//! `NAME-a` and `NAME-b`, and in `a` the binding of `NAME-a`, whose targets the controller has registered.
+//! A test's resources: a namespace `NAME` in both clusters with a Deployment and a Service `web`, a load balancer
+//! `NAME-web`
+//! with three routes, target groups `NAME-a` and `NAME-b`, and in cluster `a` the binding of `NAME-a`, whose targets
+//! the
+//! controller has registered.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -13,32 +16,32 @@ use super::cluster::Cluster;
 use super::environment::Stack;
 use super::report::report;
 
-/// Pods of the Deployment in each cluster.
+/// Number of the Deployment's pods in each cluster.
 pub const REPLICAS: usize = 4;
 
-/// One test's own part of the stack.
+/// A test's own resources in the stack.
 pub struct World {
-    /// Of all tests.
+    /// The stack.
     pub stack: &'static Stack,
-    /// Namespace, plan, and what names in AWS begin with.
+    /// Name of the namespace and the plan, and prefix of AWS names.
     pub name: String,
-    /// ARNs of the target groups `a`, `b` and `c`; `c` is not the plan's.
+    /// ARNs of the target groups `a`, `b` and `c`; `c` is not in the plan.
     pub groups: BTreeMap<String, String>,
     /// ARNs of the listener on 443, whose default action is a route, and of its two rules.
     pub routes: Vec<String>,
-    /// Of this test's own: plans and state.
+    /// This test's folder for plans and state.
     pub folder: tempfile::TempDir,
-    /// Of the stack whose parts are killed.
+    /// Guard of the stack whose parts are killed.
     turn: Option<MutexGuard<'static, ()>>,
 }
 
 impl World {
-    /// Beside other tests.
+    /// Creates one on the shared stack.
     pub fn new(name: &str) -> Self {
         Self::make(Stack::shared(), name, None)
     }
 
-    /// On a stack that no other test uses meanwhile: for killing its parts.
+    /// Creates one on a stack that no other test uses at the same time, so that its parts can be killed.
     pub fn alone(name: &str) -> Self {
         static TURN: Mutex<()> = Mutex::new(());
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
@@ -65,31 +68,36 @@ impl World {
         world
     }
 
-    /// As [`until`]; says what there is instead if that never comes.
+    /// Waits as [`until`], and reports the state if it fails.
     pub fn until(&self, what: &str, holds: impl FnMut() -> bool) {
         if let Err(never) = wait(what, holds) {
             panic!("{never}\n{}", report(self));
         }
     }
 
-    /// Makes the binding of group `letter` to the Service in this cluster, as an administrator would.
+    /// Creates the binding of group `letter` to the Service in this cluster, as an administrator would.
     pub fn bind(&self, cluster: &Cluster, letter: &str) {
         cluster.api.create(&self.bindings(), &self.binding(letter));
     }
 
-    /// That binding, as an object.
+    /// Returns that binding as an object.
     pub fn binding(&self, letter: &str) -> Value {
-        let spec = json!({"serviceRef": {"name": "web", "port": "http"}, "targetGroupARN": self.groups[letter], "targetType": "ip"});
+        let spec = json!({
+            "serviceRef": {"name": "web", "port": "http"}, "targetGroupARN": self.groups[letter], "targetType": "ip",
+        });
         let kind = json!({"apiVersion": "elbv2.k8s.aws/v1beta1", "kind": "TargetGroupBinding"});
-        json!({"apiVersion": kind["apiVersion"], "kind": kind["kind"], "metadata": {"name": format!("{}-{letter}", self.name)}, "spec": spec})
+        json!({
+            "apiVersion": kind["apiVersion"], "kind": kind["kind"],
+            "metadata": {"name": format!("{}-{letter}", self.name)}, "spec": spec,
+        })
     }
 
-    /// The path of this test's bindings.
+    /// Path of this test's bindings.
     pub fn bindings(&self) -> String {
         format!("/apis/elbv2.k8s.aws/v1beta1/namespaces/{}/targetgroupbindings", self.name)
     }
 
-    /// The addresses registered in a group, sorted.
+    /// Addresses that are registered in a group, sorted.
     pub fn targets(&self, letter: &str) -> Vec<String> {
         let health = self
             .stack
@@ -101,7 +109,7 @@ impl World {
         ips
     }
 
-    /// The addresses of the ready pods in a cluster, sorted.
+    /// Addresses of the ready pods in a cluster, sorted.
     pub fn pods(&self, cluster: &Cluster) -> Vec<String> {
         let list = cluster.api.get(&format!("/api/v1/namespaces/{}/pods", self.name));
         let ready = |pod: &&Value| {
@@ -115,7 +123,7 @@ impl World {
         ips
     }
 
-    /// Each route's weights: group letter → weight.
+    /// Weights of each route, by group letter.
     pub fn weights(&self) -> Vec<BTreeMap<String, u64>> {
         let calls = [
             json!(["elbv2", "describe_listeners", {"ListenerArns": [self.routes[0]]}]),
@@ -154,7 +162,7 @@ impl World {
         self.plan_with(steps, "")
     }
 
-    /// The same with more lines under `strategy:`, indented by four.
+    /// Writes the plan with more lines under `strategy:`, indented by four.
     pub fn plan_with(&self, steps: &str, strategy: &str) -> String {
         let name = &self.name;
         let text = format!(
@@ -182,12 +190,13 @@ spec:
         path.to_str().expect("UTF-8").to_owned()
     }
 
-    /// Where the runs are kept.
+    /// Folder of the runs.
     pub fn state(&self) -> PathBuf {
         self.folder.path().join("state")
     }
 
-    /// The binary, with the stack as its AWS and its clusters, and no terminal. It signs with the access key `cutover`.
+    /// The program, with the stack as its AWS and its clusters, and without a terminal. It signs with the access key
+    /// `cutover`.
     pub fn cutover(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cutover"));
         command
@@ -205,7 +214,7 @@ spec:
     }
 }
 
-/// Waits for what the stack does in its own time; fails after a minute and a half.
+/// Waits for the stack; fails after 90 seconds.
 pub fn until(what: &str, holds: impl FnMut() -> bool) {
     wait(what, holds).unwrap_or_else(|never| panic!("{never}"));
 }
@@ -226,7 +235,7 @@ impl Drop for World {
         if self.turn.is_none() {
             return;
         }
-        // A cluster that does not come back fails the tests after this one, and says why.
+        // A cluster that does not recover fails the following tests, with a message.
         std::thread::scope(|scope| {
             let threads = [&self.stack.a, &self.stack.b].map(|cluster| scope.spawn(|| cluster.mend()));
             for thread in threads {
@@ -240,7 +249,7 @@ fn text(value: &Value) -> String {
     value.as_str().unwrap_or_else(|| panic!("not text: {value}")).to_owned()
 }
 
-/// A namespace, a Deployment with ready pods, and its Service.
+/// Creates a namespace, a Deployment with ready pods, and its Service.
 fn furnish(cluster: &Cluster, name: &str) {
     cluster.api.create("/api/v1/namespaces", &json!({"metadata": {"name": name}}));
     let container = json!({"name": "web", "image": "web:1", "ports": [{"name": "http", "containerPort": 8080}]});
@@ -256,7 +265,8 @@ fn furnish(cluster: &Cluster, name: &str) {
     cluster.api.create(&format!("/api/v1/namespaces/{name}/services"), &service);
 }
 
-/// On 443 a default action and two rules: one that knows only `a`, one where a stranger has a fifth of the whole.
+/// Creates a default action and two rules on 443: one with only `a`, one in which a third-party group has a fifth of
+/// the total.
 fn routes(stack: &Stack, load_balancer: &str, groups: &BTreeMap<String, String>) -> Vec<String> {
     let listeners = stack.boto(&json!([["elbv2", "describe_listeners", {"LoadBalancerArn": load_balancer}]])).remove(0);
     let listener =
@@ -264,14 +274,20 @@ fn routes(stack: &Stack, load_balancer: &str, groups: &BTreeMap<String, String>)
     let https = text(&listener["ListenerArn"]);
     let forward = |weights: &[(&str, u64)]| {
         let tuples: Vec<_> = weights.iter().map(|(l, w)| json!({"TargetGroupArn": groups[*l], "Weight": w})).collect();
-        json!([{"Type": "forward", "ForwardConfig": {"TargetGroups": tuples, "TargetGroupStickinessConfig": {"Enabled": false}}}])
+        json!([
+            {"Type": "forward",
+            "ForwardConfig": {"TargetGroups": tuples, "TargetGroupStickinessConfig": {"Enabled": false}}},
+        ])
     };
     let rule = |priority: u64, weights: &[(&str, u64)]| {
         let path = json!([{"Field": "path-pattern", "PathPatternConfig": {"Values": [format!("/{priority}/*")]}}]);
-        json!(["elbv2", "create_rule", {"ListenerArn": https, "Priority": priority, "Conditions": path, "Actions": forward(weights)}])
+        json!([
+            "elbv2", "create_rule",
+            {"ListenerArn": https, "Priority": priority, "Conditions": path, "Actions": forward(weights)},
+        ])
     };
     let default = json!(["elbv2", "modify_listener", {"ListenerArn": https, "DefaultActions": forward(&[("a", 100)])}]);
-    // Through the proxy, which must know what is attached.
+    // Through the proxy, which must know the attached groups.
     let made = stack.aws(&json!([default, rule(1, &[("a", 1)]), rule(2, &[("a", 80), ("c", 20)])]));
     vec![https, text(&made[1]["Rules"][0]["RuleArn"]), text(&made[2]["Rules"][0]["RuleArn"])]
 }

@@ -1,4 +1,6 @@
-//! What the emergency command asks, writes and says, as one table: what is left of a run, whether there is a terminal, and the answer.
+//! Questions, writes and messages of the emergency command, as one table: what is left of a run, whether there is a
+//! terminal,
+//! and the answer.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -22,7 +24,7 @@ use crate::terminal::support::{Follow, Lab};
 const MARKER: &str = "cutover.dev/run";
 const WEIGHTS: &str = "cutover.dev/weights";
 
-/// Who answers, and what.
+/// Who answers, and how.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Who {
     /// A person at a terminal.
@@ -38,8 +40,9 @@ enum Who {
 /// The columns of the table.
 const WHO: [Who; 6] = [Who::Types("n\n"), Who::Types("\n"), Who::Types("y\n"), Who::Yes, Who::Script, Who::Nobody];
 
-/// A row of the table: what is left of the run, the command, and for each of [`WHO`] the exit code, with `?` where something was asked, and `!`
-/// where the traffic went back.
+/// A row of the table: what is left of the run, the command, and for each of [`WHO`] the exit code, with `?` if there
+/// was a
+/// question, and `!` if the traffic was restored.
 #[rustfmt::skip]
 const TABLE: &[(Left, &str, &str)] = &[
     //                                                                    n   Enter  y    --yes script nobody
@@ -62,15 +65,15 @@ const TABLE: &[(Left, &str, &str)] = &[
 /// What is left of a run that moved 5 % of the traffic.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Left {
-    /// Its tags; its journal is on another machine.
+    /// Its tags; the journal is on another machine.
     All,
-    /// The same without the marker.
+    /// Its tags without the marker.
     NoMarker,
-    /// The same without the weights.
+    /// Its tags without the weights.
     NoWeights,
-    /// The same without either.
+    /// No tags.
     Nothing,
-    /// Its tags; and here another run, which is over.
+    /// Its tags, and here the journal of another run, which is finished.
     FinishedRun,
     /// Its tags and its journal.
     DeadOwner,
@@ -78,7 +81,7 @@ enum Left {
     LiveOwner,
 }
 
-/// What came of a command.
+/// Result of a command.
 #[derive(Debug)]
 struct Played {
     code: i32,
@@ -100,13 +103,13 @@ impl Played {
     }
 }
 
-/// The lab, and what was there when the run had moved its 5 %.
+/// The lab, and its state after the run moved 5 %.
 struct Stage {
     lab: Lab,
     balancer: Balancer,
     load_balancer: (String, Tags),
     routes: Vec<(RouteId, Content, Tags)>,
-    /// Folders with the state of the run, and of one that is over.
+    /// State folders of the run, and of one that is finished.
     run: PathBuf,
     finished: PathBuf,
 }
@@ -140,7 +143,7 @@ impl Stage {
         Self { lab, balancer, load_balancer: (seen.load_balancer.arn, seen.load_balancer.tags), routes, run, finished }
     }
 
-    /// Everything as it was when the run had moved its 5 %, but for what is not left.
+    /// Restores the state after the run moved 5 %, without what is not left.
     async fn set(&self, left: Left) {
         let balancer = &self.balancer;
         for (id, content, tags) in &self.routes {
@@ -162,19 +165,19 @@ impl Stage {
         }
     }
 
-    /// ARNs of everything that the run tagged.
+    /// ARNs of all resources that the run tagged.
     fn resources(&self) -> Vec<String> {
         self.routes.iter().map(|(id, ..)| id.to_string()).chain([self.load_balancer.0.clone()]).collect()
     }
 
-    /// Whether all of the traffic is back; half-way is neither.
+    /// Whether all traffic is restored; a partial state fails the test.
     fn is_back(&self) -> bool {
         let shares = self.lab.shares();
         assert!(shares == [0.0; 6] || shares == [5.0; 6], "{shares:?}");
         shares == [0.0; 6]
     }
 
-    /// Tags of ours that are left.
+    /// Tags of cutover that are left.
     async fn tags(&self) -> Vec<String> {
         let all = self.resources();
         let tags = self.balancer.marks.tags(&all).await.expect("readable");
@@ -203,14 +206,14 @@ impl Stage {
         Played { code, said, back: self.is_back() }
     }
 
-    /// The run, driven by a process.
+    /// Starts a process that drives the run.
     fn driving(&self, state: &Path) -> Follow {
         let mut follow = self.lab.follow_in("resume two-terminals --yes", state);
         follow.until("a bake that goes on", |r| r["event"] == "waiting" && r["waits"][0]["reason"] == "bake");
         follow
     }
 
-    /// Its exit code, and what it said on standard error.
+    /// Returns the exit code and the standard error.
     fn command(&self, args: &[&str], state: &Path, who: Who) -> (i32, String) {
         let mut command = self.lab.command(env!("CARGO_BIN_EXE_cutover"));
         command.args(args).env("CUTOVER_STATE_DIR", state).stdout(Stdio::null());
@@ -225,11 +228,11 @@ impl Stage {
         let (mut master, slave) = terminal();
         command.stdin(slave.try_clone().expect("a terminal")).stderr(slave);
         let mut child = command.spawn().expect("cutover starts");
-        // What this process still has of the terminal's other end would keep it open.
+        // This process's copy of the other end would keep the terminal open.
         drop(command);
         master.write_all(typed.as_bytes()).expect("typed");
         let mut said = Vec::new();
-        // The end of a terminal is an error.
+        // Reading from a closed terminal returns an error.
         let _ = master.read_to_end(&mut said);
         let code = child.wait().expect("it ends").code().unwrap_or(-1);
         (code, String::from_utf8_lossy(&said).replace('\r', ""))
@@ -260,7 +263,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_emergency_command_asks_once_and_a_no_is_the_end() {
+async fn the_emergency_command_asks_once_and_no_ends_it() {
     let stage = Stage::new().await;
     let mut wrong = Vec::new();
     for (left, words, cells) in TABLE {
@@ -282,7 +285,7 @@ async fn the_emergency_command_asks_once_and_a_no_is_the_end() {
     assert_eq!(stage.lab.stop(), Some(0));
 }
 
-/// What is wrong with the words of a command.
+/// Returns what is wrong with the messages of a command.
 fn said_wrong(left: Left, words: &str, who: Who, played: &Played) -> Option<String> {
     let (said, last) = (&played.said, played.last_line());
     let direction = "back to alpha-webapp-a (95 % → 100 %) and away from alpha-webapp-b (5 % → 0 %)";
@@ -301,7 +304,7 @@ fn said_wrong(left: Left, words: &str, who: Who, played: &Played) -> Option<Stri
         (2, Who::Nobody) if said.contains(" → ") => {
             last.ends_with(if other { "add --yes --take-over" } else { "add --yes" })
         }
-        // Nothing says where the traffic was: what can be typed is the last word.
+        // The original weights are unknown: the last line is a command to type.
         (2, _) => last.contains("cutover rollback --load-balancer") || said.contains("none of the "),
         (6, _) => {
             said.matches("--take-over").count() == 1 && said.contains("two-terminals-") && last.contains("--take-over")

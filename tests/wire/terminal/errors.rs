@@ -1,4 +1,4 @@
-//! What cannot be done is refused at once, with an exit code and the command to type; nothing waits for a terminal that is not there.
+//! Errors are reported at once, with an exit code and the command to type; without a terminal nothing waits for input.
 
 use crate::terminal::support::{Lab, PLAN};
 
@@ -23,7 +23,7 @@ fn init_and_check_work_and_nothing_waits_for_a_terminal() {
     assert_eq!(init.code, 0, "{init:?}");
     std::fs::write(lab.folder().join("written.yaml"), &init.out).expect("the plan is written");
     let check = lab.cutover("check written.yaml");
-    assert_eq!(check.code, 0, "what init writes is accepted: {check:?}");
+    assert_eq!(check.code, 0, "`check` accepts what `init` writes: {check:?}");
     assert!(!check.out.contains('\u{1b}'), "no colour into a pipe: {check:?}");
     assert!(lab.cutover("check plan.yaml --output json").records().len() > 3);
 
@@ -46,7 +46,7 @@ fn init_and_check_work_and_nothing_waits_for_a_terminal() {
         assert_eq!(said.code, code, "{words}: {said:?}");
         assert!(said.out.is_empty() && said.err.starts_with("error: "), "{words}: {said:?}");
     }
-    // Which way that would be, nobody can know.
+    // The direction of a rollback is unknown without a journal and tags.
     for words in ["--load-balancer alpha-webapp --from *-a --to *-b", "--from *-a", "--to *-b --yes"] {
         let said = lab.cutover(&format!("rollback {words}"));
         assert_eq!(said.code, 2, "{words}: {said:?}");
@@ -58,7 +58,7 @@ fn init_and_check_work_and_nothing_waits_for_a_terminal() {
         );
     }
     let json = lab.cutover("status --load-balancer alpha-webapp --output json").records();
-    assert!(json[0]["marker"].as_object().is_some_and(serde_json::Map::is_empty), "nothing was touched: {json:?}");
+    assert!(json[0]["marker"].as_object().is_some_and(serde_json::Map::is_empty), "nothing was written: {json:?}");
 }
 
 #[test]
@@ -75,19 +75,19 @@ fn a_changed_plan_and_another_runs_marker_are_named() {
     );
     assert_eq!(lab.shares(), [0.0; 6]);
 
-    // Another plan over the same load balancer finds the first one's marker.
+    // Another plan for the same load balancer finds the first run's marker.
     std::fs::write(lab.folder().join("other.yaml"), PLAN.replace("name: two-terminals", "name: other"))
         .expect("another plan");
     let other = lab.cutover("run other.yaml --yes");
     assert_eq!(other.code, 6, "{other:?}");
     assert!(other.err.contains("two-terminals-"), "it names the other run: {other:?}");
-    assert_eq!(lab.cutover("status").code, 0, "the refused one left no run behind");
+    assert_eq!(lab.cutover("status").code, 0, "the refused command left no run");
 }
 
 #[test]
-fn two_unfinished_runs_are_named_where_one_must_be_said() {
+fn two_unfinished_runs_are_named_where_one_is_required() {
     let lab = Lab::start();
-    // Without markers two runs can be left over one load balancer.
+    // Without markers, two runs can be left on one load balancer.
     for name in ["first", "second"] {
         let plan =
             PLAN.replace("name: two-terminals", &format!("name: {name}")).replace("spec:\n", "spec:\n  marker: none\n");

@@ -1,4 +1,4 @@
-//! The old cluster, let go from the command line.
+//! `finalize --detach` from the command line.
 
 use serde_json::Value;
 
@@ -13,7 +13,7 @@ fn stands(answer: &Value) -> Vec<(&str, &str)> {
 }
 
 #[test]
-fn an_old_cluster_is_let_go_once_nothing_is_in_the_way_and_then_nothing_leads_back() {
+fn an_old_cluster_is_retired_once_nothing_blocks_it_and_then_there_is_no_way_back() {
     let lab = Lab::start_in(AT_ONCE);
     let mut run = lab.follow("run plan.yaml --yes");
     run.until_step(3);
@@ -23,7 +23,7 @@ fn an_old_cluster_is_let_go_once_nothing_is_in_the_way_and_then_nothing_leads_ba
     run.until_event("finished");
     assert_eq!(run.end().0, 0);
 
-    // Nobody sends requests to this lab, so that nothing can be said about them.
+    // The lab's clients send no requests, so nothing is known about traffic to the old targets.
     let asked = lab.cutover("finalize plan.yaml --output json");
     let (answer, wanted) = (
         asked.json(),

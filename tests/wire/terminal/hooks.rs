@@ -1,4 +1,4 @@
-//! A server of webhooks on loopback: keeps what it is sent.
+//! A webhook server on loopback that stores its requests.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -6,12 +6,12 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 
-/// A server of webhooks: a path and a body for each request. `/hang` is never answered, `/busy` only at the second try.
+/// A webhook server: a path and a body for each request. `/hang` is never answered, `/busy` only at the second attempt.
 #[derive(Clone, Default)]
 pub struct Hooks(Arc<Mutex<Vec<(String, Value)>>>);
 
 impl Hooks {
-    /// Begins one, and its URL.
+    /// Starts one; returns it and its URL.
     pub fn start() -> (Self, String) {
         let hooks = Self::default();
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
@@ -48,7 +48,7 @@ impl Hooks {
                 seen.iter().filter(|(p, _)| *p == path).count()
             };
             if path == "/hang" {
-                // Until the other side has had enough.
+                // Until the client gives up.
                 let _ = reader.read(&mut [0]);
                 return;
             }
@@ -58,7 +58,7 @@ impl Hooks {
         }
     }
 
-    /// What came to a path, by what `of` takes from each.
+    /// Requests to a path: the field `of` of each.
     pub fn at(&self, path: &str, of: &str) -> Vec<String> {
         let seen = self.0.lock().expect("nobody panics");
         seen.iter()
@@ -67,7 +67,7 @@ impl Hooks {
             .collect()
     }
 
-    /// Everything that came to a path.
+    /// All requests to a path.
     pub fn all(&self, path: &str) -> Vec<Value> {
         let seen = self.0.lock().expect("nobody panics");
         seen.iter().filter(|(p, _)| p == path).map(|(_, body)| body.clone()).collect()

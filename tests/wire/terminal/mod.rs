@@ -1,4 +1,6 @@
-//! Two terminals: `cutover lab` in one, everything else in the other. Real processes, real sockets, the environment exactly as it is printed.
+//! Two terminals: `cutover lab` in one, everything else in the other. Real processes, real sockets, and the environment
+//! that
+//! the lab prints.
 
 mod dialogue;
 mod errors;

@@ -1,18 +1,20 @@
-//! Who is told of a run, over sockets: once for each event, whichever process journals it; and what never answers holds up nobody.
+//! Notifications over sockets: once for each event, whichever process journals it; a target that does not answer does
+//! not delay
+//! the run.
 
 use serde_json::Value;
 
 use crate::terminal::hooks::Hooks;
 use crate::terminal::support::{Lab, PLAN};
 
-/// The plan of these tests with notifications.
+/// Writes the plan of these tests with notifications.
 fn plan(lab: &Lab, notifications: &str) {
     let plan = PLAN.replace("  strategy:\n", &format!("  notifications:\n{notifications}  strategy:\n"));
     std::fs::write(lab.folder().join("told.yaml"), plan).expect("the plan is written");
 }
 
 #[test]
-fn each_event_is_told_once_whichever_process_journals_it() {
+fn each_event_is_notified_once_whichever_process_journals_it() {
     let lab = Lab::start();
     let (hooks, url) = Hooks::start();
     let all = "[started, stepStarted, approvalNeeded, approved, paused, resumed, rollbackStarted, finished, stopped]";
@@ -35,7 +37,7 @@ fn each_event_is_told_once_whichever_process_journals_it() {
         said.contains("notifications to slack cannot be delivered: the environment has no NOT_SET_ANYWHERE"),
         "{said}"
     );
-    // Nobody has it in hand: this process journals, and tells.
+    // No process drives the run: this one journals and notifies.
     assert_eq!(lab.cutover("promote two-terminals").code, 0);
     let waiting = lab.cutover("resume two-terminals --yes --max-wait 0s");
     assert_eq!(waiting.code, 8, "{waiting:?}");
@@ -60,7 +62,7 @@ fn each_event_is_told_once_whichever_process_journals_it() {
         "finished",
     ];
     assert_eq!(hooks.at("/all", "event"), expected);
-    assert_eq!(hooks.at("/busy", "event"), ["started", "started"], "refused once, and tried again");
+    assert_eq!(hooks.at("/busy", "event"), ["started", "started"], "refused once, and retried");
     let slack = hooks.at("/slack", "text");
     assert!(
         slack.len() == 1 && slack[0].starts_with("<!here> paused by alice@") && slack[0].ends_with(": interrupted"),
@@ -70,7 +72,7 @@ fn each_event_is_told_once_whichever_process_journals_it() {
     let by: Vec<Value> = told.lines().map(|l| serde_json::from_str(l).expect("JSON")).collect();
     assert!(by.len() == 2 && by.iter().all(|b| b["event"] == "approved" && b["steps"] == 5), "{told}");
     for text in [&said, &done.err, &done.out] {
-        assert!(!text.contains(&format!("{url}/slack")), "a secret is printed: {text}");
+        assert!(!text.contains(&format!("{url}/slack")), "the output contains a secret: {text}");
     }
 }
 

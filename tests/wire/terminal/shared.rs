@@ -1,22 +1,22 @@
-//! Runs kept in a cluster: two machines that share nothing else.
+//! Runs in shared state: two machines that share nothing else.
 
 use crate::terminal::support::{Lab, PLAN};
 
-/// The plan of these tests, its runs kept in the old cluster.
+/// Writes the plan of these tests with its state in the old cluster.
 fn shared(lab: &Lab) {
     let plan = PLAN.replace("spec:\n", "spec:\n  state: {kubernetes: {eks: alpha-kr-a, namespace: webapp}}\n");
     std::fs::write(lab.folder().join("shared.yaml"), plan).expect("the plan is written");
 }
 
 #[test]
-fn a_run_that_is_kept_in_a_cluster_is_steered_and_taken_back_from_another_machine() {
+fn a_run_in_shared_state_is_steered_and_rolled_back_from_another_machine() {
     let lab = Lab::start();
     shared(&lab);
     let mut run = lab.follow("run shared.yaml --yes");
     run.until_step(3);
-    // Another machine has neither the plan nor this machine's folder: only the place.
+    // Another machine has neither the plan nor this machine's state, only the place of the shared state.
     let elsewhere = |words: &str| lab.cutover(&format!("{words} --state-dir elsewhere --state eks:alpha-kr-a/webapp"));
-    assert_eq!(lab.cutover("status two-terminals --state-dir elsewhere").code, 2, "nothing is kept on a machine");
+    assert_eq!(lab.cutover("status two-terminals --state-dir elsewhere").code, 2, "no state is local");
     let status = elsewhere("status two-terminals --output json").json();
     assert_eq!((&status["phase"], &status["guard"]["state"]), (&"baking".into(), &"watched".into()));
     assert_eq!(lab.cutover("run shared.yaml --yes --state-dir elsewhere").code, 6);
@@ -40,7 +40,7 @@ fn a_run_that_is_kept_in_a_cluster_is_steered_and_taken_back_from_another_machin
     assert_eq!((other.code, other.err.contains("eks:alpha-kr-a/webapp")), (2, true), "{other:?}");
 }
 
-/// A Job of the lab's old cluster, as any other client reads it.
+/// Reads a Job of the lab's old cluster.
 fn job(lab: &Lab, name: &str) -> serde_json::Value {
     let config = lab.environment("KUBECONFIG");
     let config = kube::config::Kubeconfig::read_from(config).expect("a kubeconfig");
@@ -55,7 +55,7 @@ fn job(lab: &Lab, name: &str) -> serde_json::Value {
 }
 
 #[test]
-fn a_run_that_is_handed_to_a_job_is_gone_on_with_by_what_the_job_says() {
+fn a_run_that_is_handed_to_a_job_continues_with_the_jobs_command() {
     let lab = Lab::start();
     shared(&lab);
     let no_context = |plan: &str| plan.replace("eks: alpha-kr-b", "kubeContext: b");
@@ -73,7 +73,7 @@ fn a_run_that_is_handed_to_a_job_is_gone_on_with_by_what_the_job_says() {
     assert_eq!(said.code, 8, "{said:?}");
     let handed = said.json();
     let run = handed["run"].as_str().expect("a run");
-    assert_eq!(lab.shares(), [0.0; 6], "nothing was moved from here");
+    assert_eq!(lab.shares(), [0.0; 6], "this process moved nothing");
     let status = lab.cutover(&format!("status {run} --state eks:alpha-kr-a/webapp --output json"));
     assert_eq!(status.json()["phase"], "ready", "{status:?}");
     let job = job(&lab, handed["job"].as_str().expect("a job"));
@@ -81,7 +81,7 @@ fn a_run_that_is_handed_to_a_job_is_gone_on_with_by_what_the_job_says() {
     assert_eq!(pod["serviceAccountName"], "cutover");
     let arguments = pod["containers"][0]["args"].as_array().expect("arguments");
     let arguments: Vec<_> = arguments.iter().filter_map(|a| a.as_str()).collect();
-    // As its pod would, on a machine that has nothing of this one; an evicted pod's successor calls the same.
+    // Run as the Job's pod would, on another machine. The successor of an evicted pod runs the same command.
     let words = arguments.join(" ");
     let mut pod = lab.follow(&format!("{} --state-dir pod", words.replace("--output json", "")));
     pod.until_step(3);
@@ -97,7 +97,7 @@ fn a_run_that_is_handed_to_a_job_is_gone_on_with_by_what_the_job_says() {
 }
 
 #[test]
-fn a_place_that_cannot_be_reached_is_refused_and_no_local_one_is_used() {
+fn an_unreachable_state_is_refused_and_no_local_state_is_used() {
     let lab = Lab::start();
     let config =
         "{apiVersion: v1, kind: Config, clusters: [{name: gone, cluster: {server: \"http://127.0.0.1:9\"}}], users: [{name: me, user: {}}],
@@ -117,5 +117,5 @@ fn a_place_that_cannot_be_reached_is_refused_and_no_local_one_is_used() {
         assert!(said.err.contains("cutover rollback --load-balancer"), "{words}: {said:?}");
     }
     assert_eq!(lab.shares(), [0.0; 6]);
-    assert_eq!(lab.cutover("status two-terminals").code, 2, "nothing was kept on this machine");
+    assert_eq!(lab.cutover("status two-terminals").code, 2, "no state is local");
 }

@@ -1,12 +1,12 @@
-//! A run, steered from a second terminal to its end and back.
+//! A run, steered from a second terminal to its end and rolled back.
 
 use crate::terminal::support::Lab;
 
 #[test]
-fn a_run_is_steered_from_another_terminal_to_its_end_and_back() {
+fn a_run_is_steered_from_another_terminal_to_its_end_and_rolled_back() {
     let lab = Lab::start();
     let mut run = lab.follow("run plan.yaml --yes");
-    assert_eq!(run.until("the start", |_| true)["event"], "started", "the stream begins with the run's beginning");
+    assert_eq!(run.until("the start", |_| true)["event"], "started", "the stream begins with the start of the run");
     run.until_step(3);
     assert_eq!(lab.shares(), [5.0; 6]);
 
@@ -22,7 +22,7 @@ fn a_run_is_steered_from_another_terminal_to_its_end_and_back() {
     assert_eq!(status["traffic"][0]["shares"], serde_json::json!([["a", 95.0], ["b", 5.0]]));
 
     let approve = lab.cutover("approve two-terminals");
-    assert_eq!(approve.code, 2, "a bake waits for nobody's approval: {approve:?}");
+    assert_eq!(approve.code, 2, "a bake needs no approval: {approve:?}");
     let pause = lab.cutover("pause two-terminals");
     assert_eq!((pause.code, pause.out.contains("paused by alice@")), (0, true), "{pause:?}");
     run.until_event("paused");
@@ -48,7 +48,7 @@ fn a_run_is_steered_from_another_terminal_to_its_end_and_back() {
     assert_eq!(lab.stop(), Some(0));
 }
 
-/// The run above, for whoever was not there.
+/// Reads the run above from its journal.
 fn told_afterwards(lab: &Lab) {
     let list = lab.cutover("history --output json").json();
     let id = list["id"].as_str().expect("an id").to_owned();
@@ -82,7 +82,7 @@ fn told_afterwards(lab: &Lab) {
 }
 
 #[test]
-fn an_interrupted_run_says_what_is_live_and_is_aborted_from_another_terminal() {
+fn an_interrupted_run_prints_the_live_weights_and_is_aborted_from_another_terminal() {
     let lab = Lab::start();
     let mut run = lab.follow("run plan.yaml --yes");
     run.until_step(3);
@@ -102,7 +102,7 @@ fn an_interrupted_run_says_what_is_live_and_is_aborted_from_another_terminal() {
     let status = lab.cutover("status --output json").json();
     assert_eq!((&status["guard"]["state"], &status["stopped"]), (&"unguarded".into(), &"interrupted".into()));
     let again = lab.cutover("run plan.yaml --yes");
-    assert_eq!(again.code, 3, "an unfinished run that nobody has in hand: {again:?}");
+    assert_eq!(again.code, 3, "an unfinished run that no process drives: {again:?}");
 
     let mut resumed = lab.follow("resume two-terminals --yes");
     resumed.until_event("resumed");
@@ -115,7 +115,7 @@ fn an_interrupted_run_says_what_is_live_and_is_aborted_from_another_terminal() {
 }
 
 #[test]
-fn a_terminal_that_closes_leaves_the_run_as_control_c_does() {
+fn a_closed_terminal_stops_the_run_as_control_c_does() {
     let lab = Lab::start();
     let mut run = lab.follow("run plan.yaml --yes --until first-traffic");
     run.until_step(1);
@@ -136,6 +136,6 @@ fn a_terminal_that_closes_leaves_the_run_as_control_c_does() {
         "*-b",
         "--yes",
     ]);
-    assert_eq!(back.code, 0, "the process behind the marker is known to be gone: {back:?}");
+    assert_eq!(back.code, 0, "the marker's process is known to be dead: {back:?}");
     assert_eq!(lab.shares(), [0.0; 6]);
 }

@@ -1,4 +1,5 @@
-//! Processes: the lab, a run that is followed line by line, and verbs that must come to an end by themselves. None outlives its test.
+//! Child processes: the lab, a run that is followed line by line, and verbs that must end by themselves. None outlives
+//! its test.
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -6,10 +7,10 @@ use std::process::{Child, ChildStdout, Command, Output, Stdio};
 
 use serde_json::Value;
 
-/// The plan of these tests; every wait in it can be ended from another terminal.
+/// The plan of these tests. Another terminal can end every wait in it.
 pub const PLAN: &str = include_str!("plan.yaml");
 
-/// Seconds after which a child that should have ended counts as hanging, and is killed.
+/// Seconds after which a child process counts as hanging and is killed.
 const PATIENCE: &str = "90";
 
 /// `cutover lab` as a process, and a folder for plans and runs.
@@ -19,7 +20,7 @@ pub struct Lab {
     folder: tempfile::TempDir,
 }
 
-/// A child that is killed, by its id, when it is dropped.
+/// A child process, killed by its id when dropped.
 pub struct Process(Child);
 
 impl Drop for Process {
@@ -30,7 +31,7 @@ impl Drop for Process {
 }
 
 impl Process {
-    /// Sends it a signal, as a terminal would.
+    /// Sends it a signal.
     pub fn signal(&self, name: &str) {
         let id = self.0.id().to_string();
         assert!(Command::new("kill").args(["-s", name, &id]).status().expect("kill runs").success());
@@ -42,12 +43,12 @@ impl Process {
 }
 
 impl Lab {
-    /// Starts one for the plan of these tests, and takes what it prints for its environment.
+    /// Starts one for the plan of these tests, and reads its environment from its output.
     pub fn start() -> Self {
         Self::start_in("{}")
     }
 
-    /// The same with the `spec` of a scenario.
+    /// Starts one with this `spec` of a scenario.
     pub fn start_in(scenario: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         std::fs::write(folder.path().join("plan.yaml"), PLAN).expect("the plan is written");
@@ -59,13 +60,13 @@ impl Lab {
             .args(["lab", "plan.yaml", "--speed", "100", "--scenario", "scenario.yaml"])
             .current_dir(folder.path())
             .stdin(Stdio::null());
-        // What a killed lab cannot tidy up goes away with the test's folder.
+        // A killed lab cannot remove its temporary files; the test's folder is removed with them.
         command.env("TMPDIR", folder.path());
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the lab starts");
         let said = child.stderr.take().expect("its stderr");
         let exports = child.stdout.take().expect("its stdout");
         let process = Process(child);
-        // The first words on stderr come once everything is printed on stdout.
+        // The first line on stderr follows the last one on stdout.
         let mut ready = String::new();
         let mut said = BufReader::new(said);
         while !ready.contains("ends the lab") {
@@ -81,17 +82,17 @@ impl Lab {
         Self { process, environment, folder }
     }
 
-    /// Where the plan is.
+    /// Folder of the plan.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    /// What the lab printed for this variable.
+    /// Returns an environment variable that the lab printed.
     pub fn environment(&self, name: &str) -> &str {
         self.environment.iter().find(|(n, _)| n == name).map_or("", |(_, value)| value)
     }
 
-    /// One more variable for the other terminal.
+    /// Adds an environment variable for the other terminal.
     pub fn also(&mut self, name: &str, value: &str) {
         self.environment.push((name.to_owned(), value.to_owned()));
     }
@@ -102,7 +103,7 @@ impl Lab {
         self.process.end()
     }
 
-    /// A program in the other terminal: this environment and nothing of the tests' own, no terminal, and an end after a time.
+    /// A program in the other terminal: only the lab's environment, no terminal, and a time-out.
     pub fn command(&self, program: &str) -> Command {
         let mut command = Command::new("timeout");
         command.args(["--foreground", PATIENCE, program]);
@@ -124,7 +125,7 @@ impl Lab {
         self.cutover_with(&words.split_whitespace().collect::<Vec<_>>())
     }
 
-    /// The same with arguments that have spaces.
+    /// Runs `cutover` with arguments that contain spaces.
     pub fn cutover_with(&self, args: &[&str]) -> Said {
         Said::of(self.command(env!("CARGO_BIN_EXE_cutover")).args(args).output().expect("cutover runs"))
     }
@@ -134,7 +135,7 @@ impl Lab {
         self.follow_in(words, Path::new(self.environment("CUTOVER_STATE_DIR")))
     }
 
-    /// The same with runs in this folder.
+    /// Starts a `cutover` whose records are followed, with its state in this folder.
     pub fn follow_in(&self, words: &str, state: &Path) -> Follow {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cutover"));
         self.dress(&mut command);
@@ -160,10 +161,10 @@ impl Lab {
     }
 }
 
-/// What a process that ended has said.
+/// Output and exit code of a process.
 #[derive(Debug)]
 pub struct Said {
-    /// Its exit code; 124 where it hung.
+    /// Exit code; 124 if it hung.
     pub code: i32,
     /// Standard output.
     pub out: String,
@@ -172,13 +173,13 @@ pub struct Said {
 }
 
 impl Said {
-    /// From what `Command::output` gives.
+    /// Converts from `Command::output`.
     pub fn of(output: Output) -> Self {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         Self { code: output.status.code().unwrap_or(-1), out: text(&output.stdout), err: text(&output.stderr) }
     }
 
-    /// Standard output as JSON, a value a line.
+    /// Standard output as JSON, one value a line.
     pub fn records(&self) -> Vec<Value> {
         self.out
             .lines()
@@ -192,18 +193,18 @@ impl Said {
     }
 }
 
-/// A `cutover run` or `resume` whose records are read as they come.
+/// A `cutover run` or `resume` whose records are read while it runs.
 pub struct Follow {
     /// The process.
     pub process: Process,
     records: BufReader<ChildStdout>,
     notes: PathBuf,
-    /// The run's id, once a record has told it.
+    /// The run's id, after the first record that has it.
     pub run: String,
 }
 
 impl Follow {
-    /// Reads on until a record fits.
+    /// Reads until a record matches.
     pub fn until(&mut self, what: &str, fits: impl Fn(&Value) -> bool) -> Value {
         let mut line = String::new();
         loop {
@@ -221,17 +222,17 @@ impl Follow {
         }
     }
 
-    /// Reads on until this step begins.
+    /// Reads until this step starts.
     pub fn until_step(&mut self, step: u64) {
         self.until("that step", |r| r["event"] == "stepStarted" && r["step"] == step);
     }
 
-    /// Reads on until this event.
+    /// Reads until this event.
     pub fn until_event(&mut self, event: &str) -> Value {
         self.until(event, |r| r["event"] == event)
     }
 
-    /// Its exit code, once it has ended, and what it said on stderr.
+    /// Waits for its end; returns its exit code and its standard error.
     pub fn end(mut self) -> (i32, String) {
         let mut rest = String::new();
         self.records.read_to_string(&mut rest).expect("the rest");

@@ -1,4 +1,4 @@
-//! What a run tells machines, over sockets: metrics at a port and in a file, and traces.
+//! Telemetry of a run over sockets: metrics at a port and in a file, and traces.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::terminal::hooks::Hooks;
 use crate::terminal::support::Lab;
 
-/// The answer, head and all.
+/// Returns the complete HTTP response.
 fn get(address: &str, path: &str, accept: &str) -> String {
     let mut stream = TcpStream::connect(address).expect("the port is open");
     write!(stream, "GET {path} HTTP/1.1\r\nhost: x\r\naccept: {accept}\r\nconnection: close\r\n\r\n").expect("sent");
@@ -23,7 +23,7 @@ fn free() -> String {
     TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").to_string()
 }
 
-/// How many samples of the weights of `b` have this value.
+/// Number of weight samples of `b` with this value.
 fn weights(page: &str, name: &str, weight: &str) -> usize {
     page.lines()
         .filter(|l| l.starts_with(name) && l.contains("cluster=\"b\"") && l.ends_with(&format!("}} {weight}")))
@@ -85,11 +85,11 @@ fn metrics_follow_a_run_at_a_port_and_in_a_file() {
     let beside = std::fs::read_dir(lab.folder())
         .expect("a folder")
         .filter(|e| e.as_ref().is_ok_and(|e| e.file_name().to_string_lossy().contains("run.prom")));
-    assert_eq!(beside.count(), 1, "nothing is left beside it");
+    assert_eq!(beside.count(), 1, "there is no temporary file beside it");
 }
 
 #[test]
-fn what_cannot_be_published_is_said_and_changes_nothing() {
+fn metrics_that_cannot_be_published_are_reported_and_change_nothing() {
     let mut lab = Lab::start();
     let (taken, url) = (TcpListener::bind("127.0.0.1:0").expect("a port"), format!("http://{}", free()));
     lab.also("OTEL_EXPORTER_OTLP_ENDPOINT", &url);
@@ -120,7 +120,7 @@ fn a_run_of_several_processes_is_one_trace() {
     let spans: Vec<&Value> =
         all.iter().flat_map(|r| r["resourceSpans"][0]["scopeSpans"][0]["spans"].as_array().expect("spans")).collect();
     let by_id: BTreeMap<&str, &Value> = spans.iter().map(|s| (s["spanId"].as_str().expect("an id"), *s)).collect();
-    assert_eq!(by_id.len(), spans.len(), "each is told once");
+    assert_eq!(by_id.len(), spans.len(), "each span is exported once");
     let name = |span: &Value| span["name"].as_str().expect("a name").to_owned();
     let way = |span: &Value| {
         let mut way = vec![name(span)];

@@ -1,4 +1,4 @@
-//! An endpoint with a load balancer to test against.
+//! Endpoints with a load balancer to test against.
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -13,27 +13,27 @@ use crate::contract::aws::lab;
 use crate::contract::moto::{ELBV2, Moto};
 use crate::programs::{python, script};
 
-/// An endpoint, and the load balancer `PREFIX-web` there with two listeners and the groups a, b and c.
+/// An endpoint with the load balancer `PREFIX-web`, which has two listeners and the groups a, b and c.
 pub struct World {
     /// The endpoint.
     pub url: String,
-    /// What its resources' names begin with.
+    /// Prefix of its resources' names.
     pub prefix: String,
-    /// ARN.
+    /// ARN of the load balancer.
     pub load_balancer: String,
     /// ARN of the listener with 20 rules of all kinds.
     pub https: String,
-    /// ARN of the listener with as many rules as were asked for.
+    /// ARN of the listener with the requested number of rules.
     pub http: String,
-    /// ARNs by letter.
+    /// ARNs of the target groups by letter.
     pub groups: BTreeMap<String, String>,
     python: PathBuf,
-    /// Serves as long as it is held.
+    /// Keeps the server running.
     _server: Box<dyn Any>,
 }
 
 impl World {
-    /// A load balancer of one's own in a moto that the tests of this program share.
+    /// A new load balancer in a moto that all tests of this program share.
     pub fn moto(test: &str, rules: u32) -> Ready<Self> {
         let python = python();
         let moto = Moto::shared(&python);
@@ -42,7 +42,7 @@ impl World {
         ready(Self::furnished(python, url, prefix, rules, Box::new(moto)))
     }
 
-    /// A lab of one's own.
+    /// A new lab.
     pub async fn lab(test: &str, rules: u32) -> Self {
         let prefix = prefix(test);
         let lab = lab::start(&prefix).await;
@@ -66,7 +66,7 @@ impl World {
         }
     }
 
-    /// The adapter, straight at the endpoint.
+    /// The AWS adapter for this endpoint.
     pub async fn alb(&self) -> Alb {
         alb(&self.url).await
     }
@@ -78,12 +78,12 @@ impl World {
     }
 }
 
-/// The adapter at any endpoint, with credentials that open nothing.
+/// The AWS adapter for any endpoint, with worthless credentials.
 pub async fn alb(url: &str) -> Alb {
     hurried_alb(url, 1.0).await
 }
 
-/// The adapter whose pauses before a read is tried again are so many times as short.
+/// The AWS adapter, whose pauses before retries are divided by `speed`.
 pub async fn hurried_alb(url: &str, speed: f64) -> Alb {
     let keys = aws_credential_types::Credentials::new("test", "test", None, None, "test");
     let settings = Settings {
@@ -95,7 +95,7 @@ pub async fn hurried_alb(url: &str, speed: f64) -> Alb {
     Alb::hurried(&config(&settings).await, speed)
 }
 
-/// Names are at most 32 characters.
+/// A prefix for names of at most 32 characters.
 fn prefix(test: &str) -> String {
     let letters = test.trim_start_matches("lab_like_").trim_start_matches("moto_");
     letters.chars().filter(char::is_ascii_alphanumeric).take(20).collect()

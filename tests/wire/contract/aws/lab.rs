@@ -1,4 +1,4 @@
-//! The lab as an endpoint: a world with the groups and listeners that `tests/support/elbv2.py furnish` expects.
+//! The lab as an endpoint, with the groups and listeners that `tests/support/elbv2.py furnish` expects.
 
 use std::collections::BTreeMap;
 
@@ -8,10 +8,11 @@ use cutover::lab::model::World;
 use cutover::lab::scenario::model::{Listener, LoadBalancer, Rule, Scenario};
 use cutover::plan::model::Plan;
 
-/// As fast as keeps the API's token buckets full.
+/// Fast enough to keep the API's token buckets full.
 const SPEED: f64 = 1000.0;
 
-/// `PREFIX-web` with empty listeners on 443 and 80, the groups a and b of two clusters, and c of none.
+/// Starts `PREFIX-web` with empty listeners on 443 and 80, the groups a and b of two clusters, and the third-party
+/// group c.
 pub async fn start(prefix: &str) -> Lab {
     let empty = |port| Listener {
         port,
@@ -30,7 +31,7 @@ pub async fn start(prefix: &str) -> Lab {
     Lab::start(world, Scaled::new(begin, SPEED)).await.expect("a lab")
 }
 
-/// Nothing runs this plan; the world takes the groups from it, and who is `from` and who is `to`.
+/// A plan that no test runs; the lab takes its groups, `from` and `to` from it.
 fn plan(prefix: &str) -> Plan {
     let text = format!(
         "apiVersion: cutover.dev/v1alpha1

@@ -1,4 +1,4 @@
-//! Things that are not there: told apart from everything else that can be wrong.
+//! Resources that do not exist: reported as not found, and as nothing else.
 
 use std::time::Duration;
 
@@ -10,12 +10,14 @@ use serde_json::json;
 
 use crate::contract::aws::endpoint::World;
 
-/// The last four characters of an ARN's resource ID are others.
+/// Changes the last four characters of an ARN's resource ID.
 fn other(arn: &str) -> String {
     format!("{}0000", &arn[..arn.len() - 4])
 }
 
-/// A load balancer, listener, rule or target group that does not exist is not found, to read and to write; and nothing else is the matter.
+/// Reads and writes of a missing load balancer, listener, rule or target group report that it was not found, and no
+/// other
+/// error.
 pub async fn things(world: &World) {
     let alb = world.alb().await;
     let rule = RouteId::rule(format!("{}/0000000000000000", world.https.replace(":listener/", ":listener-rule/")));
@@ -27,9 +29,10 @@ pub async fn things(world: &World) {
     assert!(routes.len() == 2 && routes.values().all(|r| r.as_ref().is_err_and(missing)), "{routes:?}");
     let health = alb.health(std::slice::from_ref(&group)).await;
     assert!(health[&group].as_ref().is_err_and(missing), "{health:?}");
-    let actions: Vec<Action> = serde_json::from_value(
-        json!([{"Type": "forward", "ForwardConfig": {"TargetGroups": [{"TargetGroupArn": world.groups["a"], "Weight": 1}]}}]),
-    )
+    let actions: Vec<Action> = serde_json::from_value(json!([
+        {"Type": "forward",
+        "ForwardConfig": {"TargetGroups": [{"TargetGroupArn": world.groups["a"], "Weight": 1}]}},
+    ]))
     .expect("actions");
     for id in [rule, listener] {
         let written = alb.set(&id, &elb::content(&actions), Duration::from_secs(10)).await;

@@ -1,7 +1,7 @@
-//! The contract of the AWS adapter: the same cases against every endpoint that claims to be ELBv2.
+//! The contract of the AWS adapter: the same cases against every endpoint that emulates ELBv2.
 //!
-//! A column is an endpoint with a load balancer as `tests/support/elbv2.py` furnishes it ([`World`]); a case is a function over it.
-//! boto3 furnishes both, so the lab's column needs the virtual environment, too.
+//! A column is an endpoint with a load balancer from `tests/support/elbv2.py` ([`World`]); a case is a function of it.
+//! boto3 prepares both columns, so the lab's column needs the virtual environment, too.
 
 pub mod endpoint;
 mod lab;
@@ -13,7 +13,7 @@ mod wire;
 
 use endpoint::World;
 
-/// Every case for one column: `NAME(PREFIX, RULES) -> World`.
+/// All cases for one column: `NAME(PREFIX, RULES) -> World`.
 macro_rules! column {
     ($world:path: $($test:ident = $case:path, $rules:literal;)*) => {
         $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -27,9 +27,9 @@ macro_rules! column {
 column! { World::moto:
     moto_shares_move_and_nothing_else_does = shares::there_and_back, 2;
     moto_everything_is_read_whatever_the_page = reading::everything, 60;
-    moto_one_bad_route_does_not_hold_up_the_others = reading::one_bad_route, 2;
-    moto_tags_come_and_go = reading::tags, 0;
-    moto_what_is_not_there_is_not_found = missing::things, 2;
+    moto_one_bad_route_does_not_block_the_others = reading::one_bad_route, 2;
+    moto_tags_are_added_and_removed = reading::tags, 0;
+    moto_a_missing_resource_is_not_found = missing::things, 2;
     moto_a_write_is_one_request_with_the_actions_only = wire::writes, 0;
     moto_an_unknown_element_is_refused_and_named = unknown::refused, 2;
     moto_an_unknown_element_of_a_default_action_is_refused_and_named = unknown::refused_by_default, 2;
@@ -38,9 +38,9 @@ column! { World::moto:
 column! { World::lab:
     lab_like_moto_shares_move_and_nothing_else_does = shares::there_and_back, 2;
     lab_like_moto_everything_is_read_whatever_the_page = reading::everything, 60;
-    lab_like_moto_one_bad_route_does_not_hold_up_the_others = reading::one_bad_route, 2;
-    lab_like_moto_tags_come_and_go = reading::tags, 0;
-    lab_like_moto_what_is_not_there_is_not_found = missing::things, 2;
+    lab_like_moto_one_bad_route_does_not_block_the_others = reading::one_bad_route, 2;
+    lab_like_moto_tags_are_added_and_removed = reading::tags, 0;
+    lab_like_moto_a_missing_resource_is_not_found = missing::things, 2;
     lab_like_moto_a_write_is_one_request_with_the_actions_only = wire::writes, 0;
     lab_like_moto_an_unknown_element_is_refused_and_named = unknown::refused, 2;
     lab_like_moto_an_unknown_element_of_a_default_action_is_refused_and_named = unknown::refused_by_default, 2;

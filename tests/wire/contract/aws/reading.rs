@@ -1,4 +1,4 @@
-//! What is read: all of it, whatever the size of a page or a batch.
+//! Reads return everything, across pages and batches.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,7 @@ use cutover::port::{Detail, Groups, Inventory, Marks, Traffic};
 
 use crate::contract::aws::endpoint::World;
 
-/// 2 listeners with 82 routes, more than a page of rules and more than a batch of tags.
+/// 2 listeners with 82 routes: more than a page of rules and more than a batch of tags.
 pub async fn everything(world: &World) {
     let alb = world.alb().await;
     let caller = alb.caller().await.expect("a caller");
@@ -32,7 +32,7 @@ pub async fn everything(world: &World) {
     let numbers: BTreeSet<_> = listeners[0].1.iter().filter_map(|r| r.tags.get("number").cloned()).collect();
     assert_eq!(numbers.len(), 60, "every rule's tags are read");
     let kept = serde_json::to_string(&listeners).expect("JSON");
-    assert!(!kept.contains("S3CRET"), "a client secret is kept");
+    assert!(!kept.contains("S3CRET"), "a client secret was stored");
 
     let ids: Vec<_> = listeners.iter().flat_map(|(_, routes)| routes.iter().map(|r| r.id.clone())).collect();
     let again = alb.routes(&ids).await;
@@ -90,7 +90,7 @@ async fn groups(world: &World) {
     assert!(world.groups.values().all(|arn| all.iter().any(|g| g.arn == *arn && g.tags.contains_key("color"))));
 }
 
-/// Routes and groups that are not there fail alone.
+/// A missing route or group fails alone.
 pub async fn one_bad_route(world: &World) {
     let alb = world.alb().await;
     let listeners = alb.listeners(&world.load_balancer, Detail::Whole).await.expect("listeners");
@@ -106,14 +106,14 @@ pub async fn one_bad_route(world: &World) {
 
     let nothing = format!("{}00", world.groups["a"]);
     let health = alb.health(&[world.groups["c"].clone(), nothing.clone(), world.groups["b"].clone()]).await;
-    // The four that were registered; a lab has more, and whether they are healthy is the endpoint's business.
+    // The four that were registered. A lab has more, and health depends on the endpoint.
     let targets = health[&world.groups["c"]].as_ref().expect("readable");
     assert_eq!(targets.iter().filter(|t| t.id.starts_with("172.31.0.") && t.port == 8080).count(), 4, "{targets:?}");
     assert!(health[&world.groups["b"]].is_ok(), "{health:?}");
     assert!(matches!(health[&nothing], Err(Unreadable::NotFound(_))), "{health:?}");
 }
 
-/// A marker is put, seen and taken away, the other tags stay.
+/// A marker is written, read and removed; other tags stay.
 pub async fn tags(world: &World) {
     let alb = world.alb().await;
     let arns = [world.load_balancer.clone()];

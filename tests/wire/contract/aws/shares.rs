@@ -1,4 +1,4 @@
-//! Shares there and back: only the tuples of the groups a and b may change.
+//! Shares there and back: only the members in the groups a and b may change.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::contract::aws::endpoint::World;
 
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// 0 → 1 → 50 → 100 → 50 → 0 on every route that forwards, compared with botocore's reading at each step.
+/// 0 → 1 → 50 → 100 → 50 → 0 on every forward route, compared with botocore's reading at each step.
 pub async fn there_and_back(world: &World) {
     let alb = world.alb().await;
     let original = world.show();
@@ -20,7 +20,7 @@ pub async fn there_and_back(world: &World) {
     let before: BTreeMap<RouteId, LiveRoute> =
         listeners.into_iter().flat_map(|(_, routes)| routes).map(|r| (r.id.clone(), r)).collect();
     let moved: Vec<RouteId> = before.values().filter(|r| r.forwards().is_some()).map(|r| r.id.clone()).collect();
-    // 20 rules but a redirect and a fixed response, the default action, and the two rules of the other listener.
+    // 20 rules without a redirect and a fixed response, the default action, and the two rules of the other listener.
     assert_eq!(moved.len(), 21);
     for share in [0, 1, 50, 100, 50, 0] {
         for id in &moved {
@@ -45,14 +45,14 @@ pub async fn there_and_back(world: &World) {
     assert_eq!(plain(world.show()), plain(original));
 }
 
-/// The managed part of 100 split between a and b, others untouched; a lone group gets b beside it.
+/// Splits the managed part between a and b (percent) and keeps other groups; a single group gets b beside it.
 fn with_share(world: &World, was: &Split, share: u16) -> Split {
     let member = |name: &str, weight| Member { id: world.groups[name].clone(), weight: Some(weight) };
     let others = was.members.iter().filter(|m| ![&world.groups["a"], &world.groups["b"]].contains(&&m.id));
     Split { members: [member("a", 100 - share), member("b", share)].into_iter().chain(others.cloned()).collect() }
 }
 
-/// Without the tuples of a and b.
+/// Removes the entries of a and b.
 fn masked(world: &World, all: BTreeMap<String, Value>) -> BTreeMap<String, Value> {
     let managed = [json!(world.groups["a"]), json!(world.groups["b"])];
     let mask = |mut resource: Value| {
@@ -68,12 +68,15 @@ fn masked(world: &World, all: BTreeMap<String, Value>) -> BTreeMap<String, Value
     all.into_iter().map(|(arn, resource)| (arn, mask(spelled(resource)))).collect()
 }
 
-/// In one spelling: a lone group always as `ForwardConfig`, off by default; without what is only ever written.
+/// Normalizes actions: a single group always as `ForwardConfig`, stickiness off by default, without write-only fields.
 fn spelled(mut resource: Value) -> Value {
     for actions in ["Actions", "DefaultActions"] {
         for action in resource[actions].as_array_mut().into_iter().flatten() {
             if let Some(arn) = action.as_object_mut().and_then(|a| a.remove("TargetGroupArn")) {
-                action["ForwardConfig"] = json!({"TargetGroups": [{"TargetGroupArn": arn, "Weight": 1}], "TargetGroupStickinessConfig": {"Enabled": false}});
+                action["ForwardConfig"] = json!({
+                    "TargetGroups": [{"TargetGroupArn": arn, "Weight": 1}],
+                    "TargetGroupStickinessConfig": {"Enabled": false},
+                });
             }
             if let Some(oidc) = action["AuthenticateOidcConfig"].as_object_mut() {
                 oidc.remove("ClientSecret");

@@ -1,4 +1,4 @@
-//! An element that this build does not know, inside an action: refused by name, and only where it is.
+//! An unknown element in an action: only the routes that have it are refused, and the error names the element.
 
 use cutover::domain::elb::balancer::{Listener, LiveRoute};
 use cutover::domain::traffic::Unreadable;
@@ -13,7 +13,7 @@ fn named(why: &Unreadable, path: &str, arn: &str) -> bool {
     matches!(why, Unreadable::Unrepresentable(t) if t.contains(path) && t.contains(arn))
 }
 
-/// The first sticky forward of each answer gets an element of the future: only the rules that have it are not read.
+/// Adds an unknown element to the first sticky forward action of each answer: only rules that have it are not read.
 pub async fn refused(world: &World) {
     let straight = world.alb().await.listeners(&world.load_balancer, Detail::Whole).await.expect("listeners");
     let proxy = Proxy::start(&world.url, |asked| match asked["Action"].as_str() {
@@ -43,7 +43,7 @@ pub async fn refused(world: &World) {
     assert!(proxy.asked().iter().all(|a| a["Action"].starts_with("Describe")));
 }
 
-/// The same of a default action, which another call reads.
+/// Adds an unknown element to a default action, which another call reads.
 pub async fn refused_by_default(world: &World) {
     let straight = world.alb().await.listeners(&world.load_balancer, Detail::Whole).await.expect("listeners");
     let proxy = Proxy::start(&world.url, |asked| match asked["Action"].as_str() {
@@ -60,7 +60,7 @@ pub async fn refused_by_default(world: &World) {
 
 type Listeners = [(Listener, Vec<LiveRoute>)];
 
-/// Those concerned are named with their element and the groups that can be told; all others are as they are.
+/// Asserts that unread routes are reported with the element and their known groups, and that all others are unchanged.
 fn apart(straight: &Listeners, all: &Listeners, concerned: impl Fn(&LiveRoute) -> bool, path: &str) {
     let mut met = 0;
     assert_eq!(straight.len(), all.len());
@@ -77,5 +77,5 @@ fn apart(straight: &Listeners, all: &Listeners, concerned: impl Fn(&LiveRoute) -
             met += 1;
         }
     }
-    assert!(met > 0, "nothing was concerned");
+    assert!(met > 0, "no route had the element");
 }

@@ -1,4 +1,4 @@
-//! What a write looks like on the wire.
+//! Writes on the wire.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -8,7 +8,9 @@ use cutover::port::{Detail, Inventory, Traffic};
 use crate::contract::aws::endpoint::{World, alb};
 use crate::proxy::{Proxy, Reply};
 
-/// ModifyListener for the default action, ModifyRule for a rule: one request, the ARN and the actions, an explicit weight 0, stickiness, no secret.
+/// A write is one ModifyListener or ModifyRule request with the ARN and the actions, an explicit weight 0, stickiness,
+/// and no
+/// client secret.
 pub async fn writes(world: &World) {
     let proxy = Proxy::start(&world.url, |_| Reply::Pass).await;
     let alb = alb(&proxy.url).await;

@@ -1,4 +1,4 @@
-//! What may differ between two readings of a load balancer, and what the weights in one of them say.
+//! Compares two readings of a load balancer, and reads the weights in them.
 
 use std::collections::BTreeMap;
 
@@ -6,13 +6,13 @@ use serde_json::{Value, json};
 
 use crate::contract::run::world::World;
 
-/// A reading by ARN.
+/// A reading, by ARN.
 pub type Reading = BTreeMap<String, Value>;
 
-/// Weights of a, b and c by ARN of the route; a group that is not there is `None`.
+/// Weights of a, b and c by ARN of the route; `None`: the group is not attached.
 pub type Weights = BTreeMap<String, [Option<u64>; 3]>;
 
-/// Asserts that nothing but the tuples of the plan's groups differs.
+/// Asserts that only the entries of the plan's groups differ.
 pub fn only_tuples_differ(world: &World, before: &Reading, after: &Reading, stage: &str) {
     assert_eq!(before.keys().collect::<Vec<_>>(), after.keys().collect::<Vec<_>>(), "{stage}");
     for (arn, was) in before {
@@ -20,7 +20,7 @@ pub fn only_tuples_differ(world: &World, before: &Reading, after: &Reading, stag
     }
 }
 
-/// Asserts that every action is what it was, field by field; only a secret's name and a lone group have two spellings.
+/// Asserts that every action is unchanged, field by field, except for the two forms of a secret and of a single group.
 pub fn equal(before: &Reading, after: &Reading) {
     for (arn, was) in before {
         let actions = |r: &Value| {
@@ -31,7 +31,7 @@ pub fn equal(before: &Reading, after: &Reading) {
     }
 }
 
-/// Weights of every route whose actions forward.
+/// Returns the weights of every route with a forward action.
 pub fn weights(world: &World, reading: &Reading) -> Weights {
     let of = |resource: &Value| {
         let resource = spelled(resource);
@@ -42,12 +42,14 @@ pub fn weights(world: &World, reading: &Reading) -> Weights {
         };
         Some(["a", "b", "c"].map(weight))
     };
-    // A listener's default rule says the same as the listener, and is not written by itself.
+    // A listener's default rule repeats the listener's default action and is not written itself.
     let routes = reading.iter().filter(|(_, r)| r["IsDefault"] != true);
     routes.filter_map(|(arn, resource)| Some((arn.clone(), of(resource)?))).collect()
 }
 
-/// Asserts that each route gives `share` percent of its managed part to b, and c the same part of the whole as before; both to the last digit.
+/// Asserts that each route gives `share` percent of its managed part to b, and that c keeps its share of the total,
+/// both
+/// exactly.
 pub fn shares_are(before: &Weights, now: &Weights, share: u64) {
     assert_eq!(before.keys().collect::<Vec<_>>(), now.keys().collect::<Vec<_>>());
     for (arn, [a, b, c]) in now {
@@ -69,7 +71,7 @@ fn actions(resource: &Value) -> impl Iterator<Item = &Value> {
     ["Actions", "DefaultActions"].into_iter().flat_map(|key| resource[key].as_array().into_iter().flatten())
 }
 
-/// Without the tuples that the plan moves and the weights of others, which have to change for their share to stay.
+/// Removes the members of the plan, and the weights of other groups, which change to keep their share.
 fn masked(world: &World, resource: &Value) -> Value {
     let mut resource = spelled(resource);
     if let Some(tags) = resource["Tags"].as_array_mut() {
@@ -86,14 +88,17 @@ fn masked(world: &World, resource: &Value) -> Value {
     resource
 }
 
-/// In one spelling: a lone group always as `ForwardConfig`; without the secret, which a write must not repeat.
+/// Normalizes actions: a single group always as `ForwardConfig`, without the secret, which a write must not repeat.
 fn spelled(resource: &Value) -> Value {
     let mut resource = resource.clone();
     for key in ["Actions", "DefaultActions"] {
         for action in resource[key].as_array_mut().into_iter().flatten() {
             let Some(fields) = action.as_object_mut() else { continue };
             if let Some(arn) = fields.remove("TargetGroupArn") {
-                let lone = json!({"TargetGroups": [{"TargetGroupArn": arn, "Weight": 1}], "TargetGroupStickinessConfig": {"Enabled": false}});
+                let lone = json!({
+                    "TargetGroups": [{"TargetGroupArn": arn, "Weight": 1}],
+                    "TargetGroupStickinessConfig": {"Enabled": false},
+                });
                 fields.insert("ForwardConfig".into(), lone);
             }
             if let Some(oidc) = fields.get_mut("AuthenticateOidcConfig").and_then(Value::as_object_mut) {

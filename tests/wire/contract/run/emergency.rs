@@ -1,4 +1,4 @@
-//! Half-way, and back: with a run, with a journal that is damaged, and with none at all.
+//! Half-way and back: with a run, with a damaged journal, and without a journal.
 
 use crate::child::{Ended, run};
 use crate::contract::run::compare::{Reading, Weights, only_tuples_differ, shares_are, weights};
@@ -11,7 +11,7 @@ fn ends(world: &World, args: &[&str], code: i32) -> Ended {
 
 #[test]
 #[ignore = "tier contract"]
-fn moto_a_run_stops_where_asked_and_a_new_one_begins_there() {
+fn moto_a_run_stops_where_requested_and_a_new_one_starts_there() {
     let world = World::new("halfway");
     let before = world.show();
     let was = weights(&world, &before);
@@ -39,7 +39,7 @@ fn moto_a_run_stops_where_asked_and_a_new_one_begins_there() {
     }
     shares_are(&was, &weights(&world, &world.show()), 50);
 
-    // On another machine: the plan, and nothing else.
+    // Another machine, which has only the plan.
     let elsewhere = world.folder.path().join("elsewhere");
     let there = |args: &[&str], code: i32| {
         let mut command = world.cutover(args);
@@ -69,7 +69,7 @@ fn moto_a_run_stops_where_asked_and_a_new_one_begins_there() {
     assert!(live.contains("CUT049") && live.contains("50 %"), "{live}");
 }
 
-/// One bit of the third record of the only journal.
+/// Flips a bit of the third record of the only journal.
 fn damage(world: &World) {
     let run = std::fs::read_dir(world.state().join("runs")).expect("runs").next().expect("a run").expect("a folder");
     let path = run.path().join("journal.jsonl");
@@ -81,13 +81,13 @@ fn damage(world: &World) {
 
 #[test]
 #[ignore = "tier contract"]
-fn moto_without_any_journal_the_traffic_goes_back() {
+fn moto_a_rollback_works_without_any_journal() {
     let world = World::new("nojournal");
     let before = world.show();
     let was = weights(&world, &before);
     let plan = world.plan("{bind: {}}, {setWeight: 50}, {setWeight: 100}");
     ends(&world, &["run", &plan, "--yes", "--until", "2"], 8);
-    // A run from the middle to its end, once nobody is in the way.
+    // Without the old run, a new run starts at step 3 and completes.
     std::fs::remove_dir_all(world.state()).expect("the state");
     let emergency = ["rollback", "--load-balancer", "nojournal-web", "--back-to", "*-a", "--away-from", "*-b", "--yes"];
     ends(&world, &emergency, 6);
@@ -104,7 +104,7 @@ fn moto_without_any_journal_the_traffic_goes_back() {
     only_tuples_differ(&world, &before, &now, "the end");
     shares_are(&was, &weights(&world, &now), 0);
     let left = std::fs::read_dir(world.state().join("runs")).expect("runs").count();
-    assert_eq!(left, 1, "the rollback's own journal, and nothing else");
+    assert_eq!(left, 1, "only the rollback's own journal");
 }
 
 fn unmark(world: &World) {
@@ -122,12 +122,12 @@ fn untag(world: &World, key: &str) {
     world.boto(&serde_json::json!(calls));
 }
 
-/// Everything of the weights that a run put there is gone.
+/// Asserts that no tag of a run is left.
 fn untagged(world: &World) {
-    assert!(!world.show().values().any(|r| r["Tags"].to_string().contains("cutover.dev")), "no tag stays behind");
+    assert!(!world.show().values().any(|r| r["Tags"].to_string().contains("cutover.dev")), "no tag is left");
 }
 
-/// Half-way, with weights in tags and a marker; and where it all was.
+/// A run at 50 %, with weight tags and a marker; and the original weights and reading.
 fn halfway(prefix: &str) -> (World, Weights, Reading) {
     let world = World::new(prefix);
     let before = world.show();
@@ -138,7 +138,7 @@ fn halfway(prefix: &str) -> (World, Weights, Reading) {
     (world, was, before)
 }
 
-/// Every route is where it was, and nothing of ours stays.
+/// Asserts that every route has its original actions, and that no tag is left.
 fn back(world: &World, was: &Weights, before: &Reading) {
     let now = world.show();
     only_tuples_differ(world, before, &now, "the end");
@@ -148,7 +148,7 @@ fn back(world: &World, was: &Weights, before: &Reading) {
 
 #[test]
 #[ignore = "tier contract"]
-fn moto_from_the_tags_of_a_load_balancer_with_its_name_alone() {
+fn moto_a_rollback_from_the_tags_with_the_balancers_name_alone() {
     let (world, was, before) = halfway("tagged");
     std::fs::remove_dir_all(world.state()).expect("the state");
     let refused = ends(&world, &["rollback", "--load-balancer", "tagged-web", "--yes"], 6);
@@ -161,7 +161,7 @@ fn moto_from_the_tags_of_a_load_balancer_with_its_name_alone() {
 
 #[test]
 #[ignore = "tier contract"]
-fn moto_from_a_corrupt_journal_to_the_tags() {
+fn moto_a_rollback_from_the_tags_when_the_journal_is_corrupt() {
     let (world, was, before) = halfway("corrupt");
     damage(&world);
     let said = ends(&world, &["rollback", "--yes"], 0);
@@ -169,10 +169,11 @@ fn moto_from_a_corrupt_journal_to_the_tags() {
     back(&world, &was, &before);
 }
 
-/// With a plan on another machine, and there with nothing but credentials: one region, whose only marker is this run's.
+/// With a plan on another machine; then there with only credentials, where the run's marker is the only one in the
+/// region.
 #[test]
 #[ignore = "tier contract"]
-fn moto_from_a_plan_on_another_machine() {
+fn moto_a_rollback_from_a_plan_on_another_machine() {
     let (world, was, before) = halfway("elsewhere");
     std::fs::remove_dir_all(world.state()).expect("the state");
     let plan = world.folder.path().join("123456789012.yaml");
@@ -182,18 +183,19 @@ fn moto_from_a_plan_on_another_machine() {
 
 #[test]
 #[ignore = "tier contract"]
-fn moto_by_the_marker_of_a_plan_with_nothing_but_credentials() {
+fn moto_a_rollback_by_the_marker_with_only_credentials() {
     let (world, was, before) = halfway("marked-run");
     std::fs::remove_dir_all(world.state()).expect("the state");
     ends(&world, &["rollback", "marked-run", "--yes", "--take-over"], 0);
     back(&world, &was, &before);
 }
 
-/// A role that may describe and modify listeners and rules, and nothing else: every name comes from the ARNs in the actions, to which ModifyRule
-/// and ModifyListener alone have attached them.
+/// With a role that may only describe and modify listeners and rules: every name comes from the ARNs in the actions, to
+/// which
+/// ModifyRule and ModifyListener alone have attached them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "tier contract"]
-async fn moto_listeners_and_rules_are_all_that_an_emergency_needs() {
+async fn moto_an_emergency_needs_only_listeners_and_rules() {
     const NEEDED: [&str; 5] =
         ["DescribeLoadBalancers", "DescribeListeners", "DescribeRules", "ModifyListener", "ModifyRule"];
     let (world, was, before) = halfway("bare");

@@ -1,4 +1,4 @@
-//! The old groups leave the actions.
+//! `finalize` detaches the old groups.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use crate::contract::run::world::{SECRET, World};
 
 #[test]
 #[ignore = "tier contract"]
-fn moto_the_old_groups_leave_every_action_and_nothing_else_changes() {
+fn moto_finalize_detaches_the_old_groups_and_changes_nothing_else() {
     let world = World::new("finalized");
     let_go_at_once(&world);
     let plan = world.plan("{bind: {}}, {setWeight: 100}");
@@ -17,7 +17,7 @@ fn moto_the_old_groups_leave_every_action_and_nothing_else_changes() {
     let shares = weights(&world, &done);
     assert!(shares.len() == 21 && shares.values().all(|[a, b, _]| *a == Some(0) && *b > Some(0)), "{shares:?}");
 
-    // moto knows of no requests, so that the old groups' silence is not known.
+    // moto counts no requests, so it is unknown whether the old groups still get any.
     let refused = run(world.cutover(&["finalize", &plan, "--detach", "--yes"])).exits(3);
     assert!(refused.err.contains("--force"), "{}", refused.err);
     assert_eq!(world.show(), done);
@@ -27,17 +27,17 @@ fn moto_the_old_groups_leave_every_action_and_nothing_else_changes() {
     only_tuples_differ(&world, &done, &gone, "the end");
     for (arn, [_, b, c]) in &shares {
         let now = weights(&world, &gone)[arn];
-        // A group that is left alone may have any weight.
+        // A group that is alone may have any weight.
         assert!(now == [None, *b, *c] || (c.is_none() && now[0].is_none() && now[1] > Some(0)), "{arn}: {now:?}");
     }
-    assert_eq!(world.surroundings(), surroundings, "a, its targets and all else stay");
+    assert_eq!(world.surroundings(), surroundings, "group a, its targets and everything else stay");
 
     let back = run(world.cutover(&["rollback", &plan, "--yes"])).exits(3);
     assert!(back.err.contains("finalize"), "{}", back.err);
     assert_eq!(world.show(), gone);
 }
 
-/// Nothing keeps clients or connections at the old targets.
+/// Removes stickiness and deregistration delay from the old targets.
 fn let_go_at_once(world: &World) {
     let delay = json!([{"Key": "deregistration_delay.timeout_seconds", "Value": "0"}]);
     let mut calls = vec![

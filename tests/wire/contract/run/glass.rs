@@ -1,4 +1,4 @@
-//! The break-glass script, run with the public `aws` CLI: every action is back, field by field.
+//! The break-glass script, run with the public `aws` CLI, restores every action field by field.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
@@ -8,13 +8,13 @@ use crate::child::{Ended, run};
 use crate::contract::run::compare::{equal, shares_are, weights};
 use crate::contract::run::world::{SECRET, World};
 
-/// The script of the only run.
+/// Path of the script of the only run.
 fn script(world: &World) -> PathBuf {
     let run = std::fs::read_dir(world.state().join("runs")).expect("runs").next().expect("a run").expect("a folder");
     run.path().join("break-glass.sh")
 }
 
-/// Runs it, with the `aws` of the virtual environment and nothing else of this project.
+/// Runs it with the `aws` CLI of the virtual environment, without the program.
 fn break_glass(world: &World, aws: &str) -> Ended {
     let mut command = Command::new("sh");
     command.arg(script(world)).env_clear().env("PATH", format!("{aws}:/usr/bin:/bin")).env("HOME", world.folder.path());
@@ -39,7 +39,11 @@ fn moto_awscli_the_break_glass_script_restores_every_action_field_by_field() {
     let plan = world.plan("{bind: {}}, {setWeight: 50, name: half}, {setWeight: 100}");
     let began = run(world.cutover(&["run", &plan, "--yes", "--until", "half"])).exits(8);
     let path = script(&world);
-    assert!(began.err.contains(&format!("sh {}", path.display())), "its command is shown: {}", began.err);
+    assert!(
+        began.err.contains(&format!("sh {}", path.display())),
+        "the run prints the script's command: {}",
+        began.err
+    );
     assert_eq!(path.metadata().expect("a script").permissions().mode() & 0o777, 0o700);
     let text = std::fs::read_to_string(&path).expect("a script");
     assert!(text.contains(r#""UseExistingClientSecret":true"#) && !text.contains(SECRET), "{text}");
@@ -49,9 +53,9 @@ fn moto_awscli_the_break_glass_script_restores_every_action_field_by_field() {
     assert_eq!(back.out.matches("restored ").count(), was.len(), "{}", back.out);
     equal(&before, &world.show());
     let oidc = before.values().filter(|r| r.to_string().contains("authenticate-oidc")).count();
-    assert_eq!(oidc, 4, "OIDC actions are among them");
+    assert_eq!(oidc, 4, "some of the actions are OIDC actions");
 
-    // A rule that is gone holds up nobody else, and shows in the exit code.
+    // A deleted rule does not delay the others, and shows in the exit code.
     let gone = before.iter().find(|(_, r)| r["Priority"] == "10").expect("rule 10").0;
     world.boto(&serde_json::json!([["elbv2", "delete_rule", {"RuleArn": gone}]]));
     let back = break_glass(&world, &aws).exits(5);

@@ -1,4 +1,4 @@
-//! Verbs that change nothing: `init`, `check`, `status`, and a `run` that nobody confirmed.
+//! Verbs that write nothing: `init`, `check`, `status`, and an unconfirmed `run`.
 
 use serde_json::Value;
 
@@ -7,7 +7,7 @@ use crate::contract::run::world::{SECRET, World};
 
 #[test]
 #[ignore = "tier contract"]
-fn moto_what_init_writes_is_a_plan_that_check_accepts_and_nothing_changes() {
+fn moto_init_writes_a_plan_that_check_accepts_and_changes_nothing() {
     let world = World::new("looking");
     let (before, surroundings) = (world.show(), world.surroundings());
     let lb = "looking-web";
@@ -34,7 +34,7 @@ fn moto_what_init_writes_is_a_plan_that_check_accepts_and_nothing_changes() {
     let asked = run(world.cutover(&["run", &plan])).exits(2);
     assert!(asked.err.contains("--yes") && asked.out.is_empty(), "{}", asked.err);
     assert_eq!((world.show(), world.surroundings()), (before, surroundings));
-    assert!(!world.state().exists(), "looking leaves no trace");
+    assert!(!world.state().exists(), "reading creates no state");
     for text in [written, text, markdown, status, asked.err] {
         assert!(!text.contains(SECRET), "{text}");
     }

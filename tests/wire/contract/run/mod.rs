@@ -1,4 +1,6 @@
-//! The binary from end to end against moto: a load balancer that boto3 made is moved and put back, and boto3 says what changed.
+//! The program from end to end against moto: it moves a load balancer that boto3 created and restores it, and boto3
+//! reads what
+//! changed.
 
 mod compare;
 mod emergency;

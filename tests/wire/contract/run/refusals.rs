@@ -1,4 +1,4 @@
-//! What is refused, and that no mutating call was made: a proxy before moto writes down all that is asked.
+//! Refusals without any mutating call: a proxy in front of moto records all requests.
 
 use serde_json::json;
 
@@ -12,7 +12,7 @@ fn action(asked: &Asked) -> &str {
     asked.get("Action").map_or("", String::as_str)
 }
 
-/// Asserts that something was asked, and nothing that changes anything.
+/// Asserts that there were requests, and that none of them writes.
 fn only_looked(proxy: &Proxy) {
     let asked = proxy.asked();
     assert!(!asked.is_empty());
@@ -83,6 +83,6 @@ async fn moto_the_marker_of_another_run_is_respected() {
         assert_eq!(refused.err.contains("--take-over"), verb[0] == "rollback", "{}", refused.err);
         only_looked(&proxy);
         let nothing = run(world.cutover(&["status"])).exits(2);
-        assert!(nothing.err.contains("no unfinished run"), "a refused run is none: {}", nothing.err);
+        assert!(nothing.err.contains("no unfinished run"), "a refused run does not exist: {}", nothing.err);
     }
 }

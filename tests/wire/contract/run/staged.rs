@@ -1,4 +1,4 @@
-//! A whole cutover, and all of it back.
+//! A complete cutover, and its rollback.
 
 use serde_json::{Value, json};
 
@@ -6,17 +6,17 @@ use crate::child::{follow, run};
 use crate::contract::run::compare::{only_tuples_differ, shares_are, weights};
 use crate::contract::run::world::{SECRET, World};
 
-/// Ends of the pauses after which the load balancer is looked at: step → percent.
+/// Pauses after which the load balancer is compared: step → percent.
 const STAGES: [(u64, u64); 4] = [(2, 0), (4, 1), (6, 50), (8, 100)];
 
 #[test]
 #[ignore = "tier contract"]
-fn moto_a_whole_cutover_and_all_of_it_back() {
+fn moto_a_complete_cutover_and_its_rollback() {
     let world = World::new("staged");
     let odd = odd_weights(&world);
     let before = world.show();
     let was = weights(&world, &before);
-    // 18 of the 20 rules, the default action beside them, and the two rules of the other listener.
+    // 18 of the 20 rules, the default action, and the two rules of the other listener.
     assert_eq!(was.len(), 21);
     let surroundings = world.surroundings();
     let plan =
@@ -42,7 +42,7 @@ fn moto_a_whole_cutover_and_all_of_it_back() {
     let ended = ended.exits(0);
     let weight = |a, b, c| [Some(a), Some(b), Some(c)];
     assert_eq!(looked, [weight(7, 0, 3), weight(693, 7, 300), weight(7, 7, 6), weight(0, 7, 3)]);
-    assert_eq!(world.surroundings(), surroundings, "nothing stays behind at the end of a run");
+    assert_eq!(world.surroundings(), surroundings, "nothing is left at the end of a run");
     records(&ended.records());
 
     let back = run(world.cutover(&["rollback", plan, "--yes", "--log-level", "trace"])).exits(0);
@@ -51,12 +51,12 @@ fn moto_a_whole_cutover_and_all_of_it_back() {
     let back_to = weights(&world, &now);
     shares_are(&was, &back_to, 0);
     for (arn, [was_a, was_b, was_c]) in &was {
-        // A lone group is spelled anew with the other beside it; everything else has its very weights again.
+        // A single group now has the other beside it; everything else has its exact original weights.
         assert!(was_b.is_none() || back_to[arn] == [*was_a, Some(0), *was_c], "{arn}: {:?}", back_to[arn]);
     }
     assert_eq!(world.surroundings(), surroundings);
 
-    assert!(ended.err.contains("DEBUG") || ended.err.contains("TRACE"), "a log was asked for");
+    assert!(ended.err.contains("DEBUG") || ended.err.contains("TRACE"), "logging was on");
     let journals = journals(&world);
     assert!(journals.contains("authenticate-oidc"), "the journal has the actions");
     for (place, text) in [("journal", journals), ("stdout", ended.out + &back.out), ("stderr", ended.err + &back.err)] {
@@ -64,7 +64,7 @@ fn moto_a_whole_cutover_and_all_of_it_back() {
     }
 }
 
-/// One rule gets weights that no round total fits; its ARN.
+/// Gives one rule weights that no round total fits; returns its ARN.
 fn odd_weights(world: &World) -> String {
     let rules = world.boto(&json!([["elbv2", "describe_rules", {"ListenerArn": world.https}]])).remove(0);
     let rule = rules["Rules"].as_array().expect("rules").iter().find(|r| r["Priority"] == "120").expect("rule 12");
@@ -78,7 +78,7 @@ fn odd_weights(world: &World) -> String {
     rule["RuleArn"].as_str().expect("an ARN").to_owned()
 }
 
-/// The stream is the journal's own records, from the first to the last.
+/// Asserts that the stream has all records of the journal, from the first to the last.
 fn records(records: &[Value]) {
     for (record, seq) in records.iter().zip(1..) {
         assert_eq!(

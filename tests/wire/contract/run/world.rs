@@ -1,4 +1,4 @@
-//! A load balancer in moto as boto3 made it, and the binary pointed at it.
+//! A load balancer in moto that boto3 created, and the program pointed at it.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -10,29 +10,30 @@ use serde_json::{Value, json};
 use crate::contract::moto::{ELBV2, Moto};
 use crate::programs::{python, script};
 
-/// What the furnishing script gives its OIDC actions; nobody may ever repeat it.
+/// Client secret of the OIDC actions. It must not appear anywhere else.
 pub const SECRET: &str = "S3CRET-of-the-shop";
 
-/// The load balancer `PREFIX-web` with the groups a, b and c, four targets registered with each; and a folder of this test's own.
+/// The load balancer `PREFIX-web` with the groups a, b and c, four targets registered with each; and a folder for this
+/// test.
 pub struct World {
-    /// moto.
+    /// The moto process.
     pub url: String,
-    /// What its resources' names begin with; also the name of the plans.
+    /// Prefix of its resources' names, and name of the plans.
     pub prefix: String,
-    /// ARN.
+    /// ARN of the load balancer.
     pub load_balancer: String,
     /// ARN of the listener with 20 rules of all kinds.
     pub https: String,
-    /// ARNs by letter.
+    /// ARNs of the target groups by letter.
     pub groups: BTreeMap<String, String>,
-    /// Plans, homes and state.
+    /// Folder for plans, homes and state.
     pub folder: tempfile::TempDir,
     python: PathBuf,
     _moto: Arc<Moto>,
 }
 
 impl World {
-    /// A new one, whose resources' names begin with `prefix`.
+    /// Creates one whose resources' names begin with `prefix`.
     pub fn new(prefix: &str) -> Self {
         let python = python();
         let moto = Moto::shared(&python);
@@ -53,17 +54,21 @@ impl World {
         };
         let targets =
             |net: u8| (10..14).map(|n| json!({"Id": format!("172.31.{net}.{n}"), "Port": 8080})).collect::<Vec<_>>();
-        let register = |(group, net)| json!(["elbv2", "register_targets", {"TargetGroupArn": world.groups[group], "Targets": targets(net)}]);
+        let register = |(group, net)| {
+            json!([
+                "elbv2", "register_targets", {"TargetGroupArn": world.groups[group], "Targets": targets(net)},
+            ])
+        };
         world.boto(&json!([register(("a", 1)), register(("b", 2))]));
         world
     }
 
-    /// The folder of the virtual environment's programs.
+    /// Folder of the virtual environment's programs.
     pub fn tools(&self) -> String {
         self.python.parent().expect("a folder").display().to_string()
     }
 
-    /// What boto3 answers to `[[service, method, parameters], ...]`.
+    /// Returns boto3's answers to `[[service, method, parameters], ...]`.
     pub fn boto(&self, calls: &Value) -> Vec<Value> {
         let out = script(&self.python, "tests/support/boto.py", &[&self.url], &calls.to_string());
         serde_json::from_slice(&out).expect("a list of answers")
@@ -75,7 +80,8 @@ impl World {
         serde_json::from_slice(&out).expect("an object")
     }
 
-    /// All else that a run might change: the load balancer, its tags, the groups, their attributes, tags and targets.
+    /// Everything else that a run might change: the load balancer, its tags, the groups, their attributes, tags and
+    /// targets.
     pub fn surroundings(&self) -> Vec<Value> {
         let arns: Vec<_> = self.groups.values().collect();
         let mut calls = vec![
@@ -96,7 +102,7 @@ impl World {
         self.plan_for(steps, "123456789012")
     }
 
-    /// The same for another account.
+    /// Writes a plan with another account ID, and returns its path.
     pub fn plan_for(&self, steps: &str, account: &str) -> String {
         let prefix = &self.prefix;
         let text = format!(
@@ -120,19 +126,19 @@ spec:
         self.file(&format!("{account}.yaml"), &text)
     }
 
-    /// A file in this test's folder; its path.
+    /// Writes a file into this test's folder and returns its path.
     pub fn file(&self, name: &str, text: &str) -> String {
         let path = self.folder.path().join(name);
         std::fs::write(&path, text).expect("the file is written");
         path.to_str().expect("UTF-8").to_owned()
     }
 
-    /// Where the runs are kept.
+    /// Folder of the runs.
     pub fn state(&self) -> PathBuf {
         self.folder.path().join("state")
     }
 
-    /// The binary, pointed at `url`, with credentials that open nothing and no terminal.
+    /// The program, pointed at `url`, with worthless credentials and without a terminal.
     pub fn cutover_at(&self, url: &str, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cutover"));
         command
@@ -148,7 +154,7 @@ spec:
         command
     }
 
-    /// The same, straight at moto.
+    /// The program, pointed at moto.
     pub fn cutover(&self, args: &[&str]) -> Command {
         self.cutover_at(&self.url, args)
     }

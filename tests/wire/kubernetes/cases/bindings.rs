@@ -1,4 +1,4 @@
-//! TargetGroupBindings by server-side apply, as the tool makes them.
+//! TargetGroupBindings by server-side apply, as the program creates them.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use super::{APPLY, Answer, MERGE, Subject, refused};
 const OURS: &str = "fieldManager=cutover&fieldValidation=Strict";
 
 impl Subject {
-    /// A binding with more in its `spec`.
+    /// A binding with additional fields in its `spec`.
     fn binding(&self, name: &str, more: Value) -> Value {
         let mut spec =
             json!({"serviceRef": {"name": "web", "port": 80}, "targetGroupARN": self.groups[0], "targetType": "ip"});
@@ -21,16 +21,16 @@ impl Subject {
     }
 }
 
-/// A dry run says what would be, and nothing is.
-pub async fn a_dry_run_makes_nothing(subject: &Subject) {
+/// A dry run returns the object and stores nothing.
+pub async fn a_dry_run_stores_nothing(subject: &Subject) {
     let (status, _, body) =
         subject.apply("dry", &format!("{OURS}&dryRun=All"), subject.binding("dry", json!({}))).await;
     assert_eq!((status, &body["spec"]["targetGroupARN"]), (201, &json!(subject.groups[0])), "{body}");
     assert_eq!(subject.get(&format!("{}/dry", subject.of("targetgroupbindings"))).await.0, 404);
 }
 
-/// Made with 201, found the same with 200, and owned by who applied it.
-pub async fn applying_twice_is_applying_once(subject: &Subject) {
+/// The first apply creates (201), the second changes nothing (200), and the applier owns the fields.
+pub async fn a_second_apply_changes_nothing(subject: &Subject) {
     let wanted = subject.binding("twice", json!({"ipAddressType": "ipv4", "targetGroupProtocol": "HTTP"}));
     let (status, _, made) = subject.apply("twice", OURS, wanted.clone()).await;
     assert_eq!(status, 201, "{made}");
@@ -43,7 +43,7 @@ pub async fn applying_twice_is_applying_once(subject: &Subject) {
     assert_eq!((&fields["f:targetGroupARN"], &fields["f:serviceRef"]["f:port"]), (&json!({}), &json!({})), "{again}");
 }
 
-/// A field that somebody else owns is a conflict that names field and owner, and how it came to be theirs.
+/// A field of another owner is a conflict, which names the field, the owner, and how it was written.
 pub async fn a_field_of_another_owner_is_a_conflict(subject: &Subject) {
     assert_eq!(
         subject.apply("theirs", "fieldManager=argocd-controller", subject.binding("theirs", json!({}))).await.0,
@@ -64,7 +64,7 @@ pub async fn a_field_of_another_owner_is_a_conflict(subject: &Subject) {
     refused(&subject.apply("theirs", OURS, ours()).await, 409, "Conflict", &message, &details);
 }
 
-/// A field that the schema does not have, or a number for a text: refused as if the API server were at fault, before any webhook.
+/// A field that the schema does not have, or a number instead of a string, is refused with a 500, before any webhook.
 pub async fn a_field_that_the_schema_does_not_have_is_refused(subject: &Subject) {
     let object = format!("({}/odd; elbv2.k8s.aws/v1beta1, Kind=TargetGroupBinding)", subject.namespace);
     let message =
@@ -76,7 +76,7 @@ pub async fn a_field_that_the_schema_does_not_have_is_refused(subject: &Subject)
     assert!(status == 500 && body["message"].as_str().is_some_and(|m| m.starts_with(&wrong)), "{body}");
 }
 
-/// A value that the schema does not allow.
+/// A value that the schema does not allow is refused.
 pub async fn a_value_that_the_schema_does_not_have_is_refused(subject: &Subject) {
     let answer = subject
         .apply("odd", &format!("{OURS}&dryRun=All"), subject.binding("odd", json!({"targetType": "banana"})))
@@ -88,7 +88,7 @@ pub async fn a_value_that_the_schema_does_not_have_is_refused(subject: &Subject)
     refused(&answer, 422, "Invalid", &message, &details);
 }
 
-/// Nobody applies: refused.
+/// An apply without field manager is refused.
 pub async fn an_apply_needs_a_manager(subject: &Subject) {
     let answer = subject.apply("x", "dryRun=All", subject.binding("x", json!({}))).await;
     let why = "Required value: is required for apply patch";
@@ -103,8 +103,8 @@ pub async fn an_apply_needs_a_manager(subject: &Subject) {
     );
 }
 
-/// The webhook keeps a binding at its group and its kind of targets.
-pub async fn the_webhook_keeps_what_a_binding_is_for(subject: &Subject) {
+/// The webhook does not allow a change of the group or of the target type.
+pub async fn the_webhook_refuses_a_change_of_group_or_target_type(subject: &Subject) {
     assert_eq!(subject.apply("kept", OURS, subject.binding("kept", json!({}))).await.0, 201);
     let forced = format!("{OURS}&force=true&dryRun=All");
     for (field, value) in [("targetGroupARN", json!(subject.groups[1])), ("targetType", json!("instance"))] {
@@ -115,7 +115,7 @@ pub async fn the_webhook_keeps_what_a_binding_is_for(subject: &Subject) {
     }
 }
 
-/// The webhook knows of two bindings for one group.
+/// The webhook refuses a second binding of a group.
 pub async fn the_webhook_refuses_a_second_binding_of_a_group(subject: &Subject) {
     assert_eq!(subject.apply("first", OURS, subject.binding("first", json!({}))).await.0, 201);
     let (status, _, body) =
@@ -124,8 +124,8 @@ pub async fn the_webhook_refuses_a_second_binding_of_a_group(subject: &Subject) 
     assert!(status == 403 && body["message"].as_str().is_some_and(|m| m.contains(&why)), "{body}");
 }
 
-/// The webhook fills in what the group is, for whoever does not say.
-pub async fn the_webhook_fills_in_the_kind_of_addresses(subject: &Subject) {
+/// The webhook sets the IP address type if it is missing.
+pub async fn the_webhook_sets_the_ip_address_type(subject: &Subject) {
     let (status, _, made) = subject.apply("filled", OURS, subject.binding("filled", json!({}))).await;
     assert_eq!((status, &made["spec"]["ipAddressType"]), (201, &json!("ipv4")), "{made}");
 }

@@ -1,4 +1,4 @@
-//! Leases and ConfigMaps as locks and journals: replaced with the version that was read, or not at all.
+//! Leases and ConfigMaps as locks and journals: a replace succeeds only with the version that was read.
 
 use serde_json::{Value, json};
 
@@ -6,7 +6,7 @@ use super::{Subject, refused};
 
 const STALE: &str = "the object has been modified; please apply your changes to the latest version and try again";
 
-/// Of two who replace the same version, the second is refused: on this the lock and the journal rest.
+/// Of two clients that replace the same version, the second gets a conflict. The lock and the journal depend on it.
 pub async fn a_stale_version_is_refused(subject: &Subject) {
     for (plural, full, details) in [
         ("configmaps", "configmaps", json!({"name": "one", "kind": "configmaps"})),
@@ -41,15 +41,15 @@ pub async fn a_stale_version_is_refused(subject: &Subject) {
     }
 }
 
-/// What is replaced by the same is the same: its version stays.
-pub async fn replacing_by_the_same_changes_nothing(subject: &Subject) {
+/// Replacing an object by an equal one keeps its version.
+pub async fn replacing_by_an_equal_object_changes_nothing(subject: &Subject) {
     let path = subject.of("configmaps");
     let (_, _, made) = subject.post(&path, json!({"metadata": {"name": "same"}, "data": {"a": "1"}})).await;
     let (status, _, again) = subject.put(&format!("{path}/same"), made.clone()).await;
     assert_eq!((status, &again["metadata"]["resourceVersion"]), (200, &made["metadata"]["resourceVersion"]));
 }
 
-/// A ConfigMap may be replaced whatever it is; a Lease may not.
+/// A ConfigMap can be replaced without its version, a Lease cannot.
 pub async fn a_lease_is_not_replaced_without_its_version(subject: &Subject) {
     let path = subject.of("configmaps");
     assert_eq!(subject.post(&path, json!({"metadata": {"name": "free"}})).await.0, 201);
@@ -72,8 +72,8 @@ pub async fn a_lease_is_not_replaced_without_its_version(subject: &Subject) {
     refused(&answer, 422, "Invalid", &message, &details);
 }
 
-/// A ConfigMap that is gone stays gone; a Lease that is gone is made by whoever replaces it, even with the version that it had.
-pub async fn a_lease_that_is_gone_is_made_by_replacing_it(subject: &Subject) {
+/// Replacing a deleted ConfigMap fails; replacing a deleted Lease creates it, even with its old version.
+pub async fn replacing_a_deleted_lease_creates_it(subject: &Subject) {
     let answer =
         subject.put(&format!("{}/gone", subject.of("configmaps")), json!({"metadata": {"name": "gone"}})).await;
     refused(&answer, 404, "NotFound", "configmaps \"gone\" not found", &json!({"name": "gone", "kind": "configmaps"}));
@@ -82,12 +82,12 @@ pub async fn a_lease_that_is_gone_is_made_by_replacing_it(subject: &Subject) {
         let (status, _, made) = subject.put(&format!("{}/{name}", subject.of("leases")), lease).await;
         assert_eq!(status, 201, "{made}");
         assert_eq!(made["spec"]["holderIdentity"], "alice");
-        assert_eq!(made["metadata"]["generation"], Value::Null, "Leases are not counted");
+        assert_eq!(made["metadata"]["generation"], Value::Null, "Leases have no generation");
     }
 }
 
-/// Not if its UID is named: then it stays gone, and so does one that somebody made anew.
-pub async fn a_lease_that_is_gone_is_not_made_by_replacing_that_very_one(subject: &Subject) {
+/// With the Lease's UID, replacing does not create it, and does not replace a new one of the same name.
+pub async fn replacing_a_deleted_lease_by_its_uid_is_refused(subject: &Subject) {
     let path = subject.of("leases");
     let (_, _, lease) =
         subject.post(&path, json!({"metadata": {"name": "ours"}, "spec": {"holderIdentity": "alice"}})).await;
@@ -110,7 +110,7 @@ pub async fn a_lease_that_is_gone_is_not_made_by_replacing_that_very_one(subject
     assert_eq!(subject.get(&format!("{path}/ours")).await.2["spec"]["holderIdentity"], "bob");
 }
 
-/// A lease that lasts no time is none.
+/// A Lease must have a duration above zero.
 pub async fn a_lease_lasts_at_least_a_second(subject: &Subject) {
     let lease = json!({"metadata": {"name": "short"}, "spec": {"holderIdentity": "alice", "leaseDurationSeconds": 0}});
     let answer = subject.post(&subject.of("leases"), lease).await;

@@ -1,4 +1,4 @@
-//! Lists and their pages.
+//! Lists and pages.
 
 use serde_json::{Value, json};
 
@@ -17,16 +17,12 @@ fn names(list: &Value) -> Vec<&str> {
     items.iter().filter_map(|i| i["metadata"]["name"].as_str()).filter(|n| n.starts_with("page-")).collect()
 }
 
-/// Page by page, each object once; what is left is counted only where nothing selects.
-pub async fn pages_hold_every_object_once(subject: &Subject) {
+/// Pages contain each object once. The remaining items are counted only without a selector.
+pub async fn pages_contain_every_object_once(subject: &Subject) {
     let path = three(subject).await + "?labelSelector=page%3D1";
     let (_, _, first) = subject.get(&format!("{path}&limit=2")).await;
     assert_eq!(names(&first), ["page-x", "page-y"]);
-    assert_eq!(
-        first["metadata"]["remainingItemCount"],
-        Value::Null,
-        "nobody counts what a selector would have to look at"
-    );
+    assert_eq!(first["metadata"]["remainingItemCount"], Value::Null, "remaining items are not counted with a selector");
     let token = first["metadata"]["continue"].as_str().expect("a token");
     let (_, _, rest) = subject.get(&format!("{path}&limit=2&continue={token}")).await;
     assert_eq!((names(&rest), rest["metadata"]["continue"].as_str().unwrap_or_default()), (vec!["page-z"], ""));
@@ -36,7 +32,7 @@ pub async fn pages_hold_every_object_once(subject: &Subject) {
     assert_eq!(first["metadata"]["remainingItemCount"], json!(count - 1));
 }
 
-/// The list says of what kind its items are; they do not say it again.
+/// The list names the kind of its items; the items do not repeat it.
 pub async fn items_of_a_list_do_not_repeat_their_kind(subject: &Subject) {
     let path = three(subject).await;
     let (_, _, list) = subject.get(&path).await;
@@ -52,8 +48,8 @@ pub async fn items_of_a_list_do_not_repeat_their_kind(subject: &Subject) {
     assert_eq!((&one["kind"], &one["apiVersion"]), (&json!("ConfigMap"), &json!("v1")));
 }
 
-/// Limits and tokens that are none.
-pub async fn a_page_that_cannot_be_is_refused(subject: &Subject) {
+/// Invalid limits and tokens are refused.
+pub async fn an_invalid_page_is_refused(subject: &Subject) {
     let path = subject.of("configmaps");
     let answer = subject.get(&format!("{path}?limit=many")).await;
     refused(&answer, 400, "BadRequest", "strconv.ParseInt: parsing \"many\": invalid syntax", &Value::Null);

@@ -1,6 +1,9 @@
-//! How a Kubernetes API server answers what the tool asks, and what it must refuse: the same cases against the lab's and against a real one.
+//! Requests that the program makes to a Kubernetes API server, and the answers and refusals: the same cases against the
+//! lab's
+//! server and a real one.
 //!
-//! The lab's column is beside this folder, the one of a real API server with the real load balancer controller in `tests/wire/stack`.
+//! The lab's column is in this folder, that of a real API server with the real load balancer controller in
+//! `tests/wire/stack`.
 
 mod bindings;
 mod leases;
@@ -17,17 +20,17 @@ use http_body_util::BodyExt;
 use kube::client::Body;
 use serde_json::{Value, json};
 
-/// An API server, and a namespace of a case's own that is there and empty but for a Service `web` with a port `http` on 80.
+/// An API server, and a namespace for one case, which is empty except for a Service `web` with a port `http` on 80.
 pub struct Subject {
-    /// As someone who may do everything.
+    /// A client with all permissions.
     pub client: kube::Client,
     /// The namespace.
     pub namespace: String,
-    /// ARNs of two target groups that nothing is bound to, both of targets by IP.
+    /// ARNs of two target groups without binding, both with targets by IP.
     pub groups: [String; 2],
 }
 
-/// What was answered: HTTP status, content type, and the body, as text where it is no JSON.
+/// HTTP status, content type, and body; the body is a string if it is not JSON.
 pub type Answer = (u16, String, Value);
 
 pub const APPLY: &str = "application/apply-patch+yaml";
@@ -35,7 +38,7 @@ pub const MERGE: &str = "application/merge-patch+json";
 pub const JSON: &str = "application/json";
 
 impl Subject {
-    /// Sends one request; nothing interprets the answer.
+    /// Sends one request and returns the answer unchanged.
     pub async fn ask(&self, method: &str, path: &str, kind: &str, body: Option<Value>) -> Answer {
         let body = body.map_or_else(Vec::new, |b| b.to_string().into_bytes());
         let request = Request::builder().method(method).uri(path).header("content-type", kind).header("accept", JSON);
@@ -60,7 +63,7 @@ impl Subject {
         self.ask("PUT", path, JSON, Some(body)).await
     }
 
-    /// The collection of this kind in the namespace.
+    /// Path of a kind's collection in the namespace.
     pub fn of(&self, plural: &str) -> String {
         let root = match plural {
             "leases" => "/apis/coordination.k8s.io/v1",

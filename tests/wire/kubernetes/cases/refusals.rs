@@ -1,10 +1,10 @@
-//! Things that are not there, or there already, or not as they should be.
+//! Objects that do not exist, exist already, or are not valid.
 
 use serde_json::{Value, json};
 
 use super::{Subject, refused};
 
-/// What does not exist is named in the words of its API; the core group has no name there.
+/// A missing object is named with its plural and API group; the core group has no name.
 pub async fn a_missing_object_is_named(subject: &Subject) {
     for (plural, full, details) in [
         ("services", "services", json!({"name": "nobody", "kind": "services"})),
@@ -29,7 +29,7 @@ pub async fn a_missing_object_is_named(subject: &Subject) {
     );
 }
 
-/// A group that is not served is not the API's answer, but the web server's: this is how a cluster without bindings answers.
+/// A group that is not served is answered by the web server in plain text. A cluster without bindings answers this way.
 pub async fn a_group_that_is_not_served_is_plain_text(subject: &Subject) {
     for path in ["/apis/nowhere.example/v1", "/apis/nowhere.example/v1/things"] {
         let (status, kind, body) = subject.get(path).await;
@@ -40,8 +40,8 @@ pub async fn a_group_that_is_not_served_is_plain_text(subject: &Subject) {
     refused(&answer, 404, "NotFound", "the server could not find the requested resource", &json!({}));
 }
 
-/// Lists are not refused where there is no such namespace, writes are.
-pub async fn a_namespace_that_is_not_there_is_empty_to_read_and_missing_to_write(subject: &Subject) {
+/// In a missing namespace, lists are empty and writes are refused.
+pub async fn reads_in_a_missing_namespace_are_empty_and_writes_are_refused(subject: &Subject) {
     let (status, _, list) = subject.get("/api/v1/namespaces/nowhere/pods").await;
     assert_eq!((status, &list["items"]), (200, &json!([])));
     let answer = subject.post("/api/v1/namespaces/nowhere/configmaps", json!({"metadata": {"name": "x"}})).await;
@@ -54,8 +54,8 @@ pub async fn a_namespace_that_is_not_there_is_empty_to_read_and_missing_to_write
     );
 }
 
-/// Twice is once: the second one hears so.
-pub async fn what_is_there_already_is_not_made_again(subject: &Subject) {
+/// Creating an object that exists is refused.
+pub async fn an_existing_object_is_not_created_again(subject: &Subject) {
     let object = json!({"metadata": {"name": "twice"}});
     assert_eq!(subject.post(&subject.of("configmaps"), object.clone()).await.0, 201);
     let answer = subject.post(&subject.of("configmaps"), object.clone()).await;
@@ -72,14 +72,14 @@ pub async fn what_is_there_already_is_not_made_again(subject: &Subject) {
     refused(&answer, 409, "AlreadyExists", "leases.coordination.k8s.io \"twice\" already exists", &details);
 }
 
-/// What is made has no version yet: saying one is a fault, which the API blames on itself.
+/// A new object must not have a resourceVersion; the API answers with a 500.
 pub async fn a_new_object_with_a_version_is_refused(subject: &Subject) {
     let answer =
         subject.post(&subject.of("configmaps"), json!({"metadata": {"name": "v", "resourceVersion": "5"}})).await;
     refused(&answer, 500, "", "resourceVersion should not be set on objects to be created", &Value::Null);
 }
 
-/// A name is missing, or is none.
+/// A missing or invalid name is refused.
 pub async fn names_are_checked(subject: &Subject) {
     let answer = subject.post(&subject.of("configmaps"), json!({"metadata": {}})).await;
     let why = "Required value: name or generateName is required";
@@ -96,7 +96,7 @@ pub async fn names_are_checked(subject: &Subject) {
     assert_eq!((&cause["reason"], &cause["field"]), (&json!("FieldValueInvalid"), &json!("metadata.name")), "{body}");
 }
 
-/// Body and path must agree; a request that makes no sense has no details.
+/// Body and path must agree; a bad request has no details.
 pub async fn body_and_path_must_agree(subject: &Subject) {
     let elsewhere = json!({"metadata": {"name": "x", "namespace": "default"}});
     let answer = subject.post(&subject.of("configmaps"), elsewhere).await;
@@ -123,7 +123,7 @@ pub async fn body_and_path_must_agree(subject: &Subject) {
     assert_eq!((status, &body["reason"]), (400, &json!("BadRequest")), "{body}");
 }
 
-/// Strict validation names the field, and, for kinds of its own, the kind.
+/// Strict validation names the unknown field, and for built-in kinds the kind.
 pub async fn strict_validation_names_an_unknown_field(subject: &Subject) {
     let path = format!("{}?fieldValidation=Strict", subject.of("configmaps"));
     let answer = subject.post(&path, json!({"metadata": {"name": "s"}, "dat": {"a": "1"}})).await;

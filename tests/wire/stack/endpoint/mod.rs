@@ -1,12 +1,15 @@
-//! The AWS endpoint of the stack: moto behind a proxy that writes down who asked for what, and does what moto does not (FACTS: moto).
+//! The AWS endpoint of the stack: moto behind a proxy that records requests and corrects moto where it differs from
+//! AWS.
 //!
-//! What is injected, and nothing else:
-//! - a target of a group that no listener or rule forwards to is `unused`, as in AWS; in moto it is `healthy`;
-//! - weights outside 0–999, or all zero, and more than five groups in an action are refused, as in AWS; moto takes them;
-//! - an EKS cluster's endpoint and authority are those of an API server here; in moto they lead nowhere;
-//! - what a test asks for: other health of a group's targets, refused calls.
+//! The corrections:
+//! - a target of a group that no listener or rule uses is `unused`, as in AWS; in moto it is `healthy`;
+//! - weights outside 0–999, weights that are all zero, and more than five groups in an action are refused, as in AWS;
+//!   moto
+//!   accepts them;
+//! - an EKS cluster's endpoint and CA are those of an API server of the stack; in moto they do not exist;
+//! - what a test requests: other target health, refused calls.
 //!
-//! Who asked is the access key of the signature: each program of the stack has its own.
+//! The caller is the access key of the signature: each program of the stack has its own.
 
 mod wire;
 
@@ -24,26 +27,26 @@ pub use wire::Asked;
 #[derive(Clone, Copy)]
 pub struct Refusal(pub u16, pub &'static str, pub &'static str);
 
-/// The error of a call that came too often.
+/// The error of a throttled call.
 pub const THROTTLED: Refusal = Refusal(400, "Throttling", "Rate exceeded");
 
-/// Whether a call is refused.
+/// Decides whether a call is refused.
 type Rule = Box<dyn FnMut(&Asked) -> Option<Refusal> + Send>;
 
 #[derive(Default)]
 struct Inside {
     asked: Vec<Asked>,
-    /// By target group ARN: state and reason.
+    /// State and reason of targets, by target group ARN.
     health: BTreeMap<String, (String, String)>,
-    /// By listener or rule ARN: the groups that it forwards to.
+    /// Groups that a listener or rule forwards to, by its ARN.
     forwards: BTreeMap<String, Vec<String>>,
-    /// By name of an EKS cluster: endpoint and base64 of its authority.
+    /// Endpoint and CA (base64) by name of an EKS cluster.
     clusters: BTreeMap<String, (String, String)>,
-    /// By the name under which a test made it.
+    /// Prefix under which a test created it.
     rules: Vec<Rule>,
 }
 
-/// Where all programs of the stack find AWS.
+/// The AWS endpoint of all programs of the stack.
 #[derive(Clone)]
 pub struct Endpoint {
     /// `http://127.0.0.1:PORT`.
@@ -52,25 +55,25 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// Before moto at `upstream`.
+    /// Starts in front of moto at `upstream`.
     pub fn start(upstream: &str, runtime: &Handle) -> Self {
         let inside = Arc::default();
         let url = wire::serve(upstream, Arc::clone(&inside), runtime);
         Self { url, inside }
     }
 
-    /// What this access key asked for so far, in order.
+    /// The requests of this access key so far, in order.
     pub fn asked(&self, key: &str) -> Vec<Asked> {
         self.inside().asked.iter().filter(|a| a.key == key).cloned().collect()
     }
 
-    /// Where this cluster's API server is, and the PEM of its authority.
+    /// Sets a cluster's API server and the PEM of its CA.
     pub fn eks(&self, name: &str, url: &str, authority: &[u8]) {
         let authority = BASE64_STANDARD.encode(authority);
         self.inside().clusters.insert(name.to_owned(), (url.to_owned(), authority));
     }
 
-    /// From now on every registered target of this group is in this state; `healthy`: as moto says.
+    /// Sets the state of all registered targets of this group; `healthy`: as moto reports.
     pub fn health(&self, group: &str, state: &str, reason: &str) {
         let mut inside = self.inside();
         if state == "healthy" {
@@ -80,7 +83,7 @@ impl Endpoint {
         }
     }
 
-    /// From now on, calls for which `rule` says so are refused.
+    /// Refuses calls for which `rule` returns a refusal.
     pub fn refuse(&self, rule: impl FnMut(&Asked) -> Option<Refusal> + Send + 'static) {
         self.inside().rules.push(Box::new(rule));
     }
@@ -91,14 +94,14 @@ impl Endpoint {
 }
 
 impl Inside {
-    /// Writes it down, and says whether it is refused.
+    /// Records a request, and returns its refusal if there is one.
     fn hear(&mut self, asked: Asked) -> Option<Refusal> {
         let refused = self.rules.iter_mut().find_map(|rule| rule(&asked)).or_else(|| limits(&asked));
         self.asked.push(asked);
         refused
     }
 
-    /// The answer that AWS would have given in place of this one.
+    /// Corrects an answer of moto.
     fn correct(&mut self, asked: &Asked, answer: String) -> String {
         match asked.action.as_str() {
             "CreateListener" | "ModifyListener" | "CreateRule" | "ModifyRule" => self.attach(&answer),
@@ -142,7 +145,7 @@ impl Inside {
     }
 }
 
-/// An answer of DescribeCluster, with an API server that is there.
+/// An answer of DescribeCluster with an existing API server.
 fn locate(answer: &str, url: &str, authority: &str) -> String {
     let mut answer: Value = serde_json::from_str(answer).unwrap_or_default();
     answer["cluster"]["endpoint"] = json!(url);
@@ -150,7 +153,7 @@ fn locate(answer: &str, url: &str, authority: &str) -> String {
     answer.to_string()
 }
 
-/// What AWS does not take and moto does.
+/// Requests that AWS refuses and moto accepts.
 fn limits(asked: &Asked) -> Option<Refusal> {
     if !matches!(asked.action.as_str(), "CreateListener" | "ModifyListener" | "CreateRule" | "ModifyRule") {
         return None;

@@ -1,4 +1,4 @@
-//! The proxy as a server: requests of the query protocol are understood, all others only passed on.
+//! The proxy's server: it parses requests of the query protocol and passes all others on.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,11 +22,11 @@ use crate::proxy::decode;
 pub struct Asked {
     /// The access key that signed it.
     pub key: String,
-    /// As signing names it: `elasticloadbalancing`, `eks`, `sts`, …
+    /// Service name in the signature: `elasticloadbalancing`, `eks`, `sts`, …
     pub service: String,
-    /// Of the query protocol, such as `DescribeRules`; else method and path.
+    /// Operation of the query protocol, such as `DescribeRules`; else method and path.
     pub action: String,
-    /// Of the query protocol, decoded.
+    /// Parameters of the query protocol, decoded.
     pub parameters: BTreeMap<String, String>,
 }
 
@@ -36,7 +36,7 @@ struct Proxy {
     inside: Arc<Mutex<Inside>>,
 }
 
-/// Serves on a free port; its URL.
+/// Serves on a free port; returns the URL.
 pub fn serve(upstream: &str, inside: Arc<Mutex<Inside>>, runtime: &Handle) -> String {
     let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("a free port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
@@ -52,7 +52,7 @@ pub fn serve(upstream: &str, inside: Arc<Mutex<Inside>>, runtime: &Handle) -> St
     url
 }
 
-/// An error closes the connection.
+/// Answers one request; an error closes the connection.
 async fn answer(proxy: Arc<Proxy>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, &'static str> {
     let (parts, body) = request.into_parts();
     let body = body.collect().await.map_err(|_| "torn")?.to_bytes();

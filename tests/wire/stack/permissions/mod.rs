@@ -1,5 +1,6 @@
-//! The policy and the roles of `examples/`: what a run used of AWS and of Kubernetes is what they allow, no more and no less; and one step below them it
-//! says what is missing.
+//! The policy and the roles of `examples/` grant exactly the permissions that a run uses; if one is missing, the
+//! program names
+//! it.
 
 mod policy;
 mod role;
@@ -14,7 +15,7 @@ use role::Grant;
 
 const BOTH_WAYS: &str = "{bind: {}}, {setWeight: 100}";
 
-/// A plan that reaches its clusters by their EKS names: there the user has the name of the access key.
+/// A plan that reaches its clusters by EKS name, so that the user's name is the access key.
 fn plan(world: &World) -> String {
     let plan = world.plan(BOTH_WAYS);
     let text = std::fs::read_to_string(&plan).expect("the plan").replace("kubeContext: ", "eks: stack-");
@@ -22,7 +23,7 @@ fn plan(world: &World) -> String {
     plan
 }
 
-/// The binary, as this user of AWS and of the clusters, without a kubeconfig.
+/// The program, as this user of AWS and of the clusters, without a kubeconfig.
 fn cutover(world: &World, user: &str, args: &[&str]) -> Command {
     let mut command = world.cutover(args);
     command.env("AWS_ACCESS_KEY_ID", user).env_remove("KUBECONFIG");
@@ -31,11 +32,11 @@ fn cutover(world: &World, user: &str, args: &[&str]) -> Command {
 }
 
 fn said(ended: &Ended) -> String {
-    // As text it is wrapped.
+    // The text output is wrapped.
     format!("{} {}", ended.out, ended.err).split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// moto finds out which groups a load balancer uses when a listener or rule is made, and not when one is changed: a rule for `b` is made, and taken away.
+/// Makes moto count group `b` as attached: moto updates that only when a rule is created, not when one changes.
 fn known_as_attached(world: &World) {
     let path = serde_json::json!([{"Field": "path-pattern", "PathPatternConfig": {"Values": ["/known"]}}]);
     let forward = serde_json::json!([{"Type": "forward", "TargetGroupArn": world.groups["b"]}]);
@@ -47,7 +48,7 @@ fn known_as_attached(world: &World) {
 
 #[test]
 #[ignore = "tier stack"]
-fn stack_a_whole_run_uses_what_the_examples_allow_and_nothing_else() {
+fn stack_a_complete_run_uses_exactly_the_permissions_of_the_examples() {
     let world = World::new("least");
     let stack = world.stack;
     let grants = role::example("least");
@@ -67,7 +68,7 @@ fn stack_a_whole_run_uses_what_the_examples_allow_and_nothing_else() {
     world.share_is(100);
     does(&["status", "least"]);
     known_as_attached(&world);
-    // The emergency command, without plan and run; and then the run's own way back.
+    // The emergency command, without plan and run; then the run's rollback.
     does(&["rollback", "--load-balancer", "least-web", "--back-to", "*-a", "--away-from", "*-b", "--yes"]);
     world.share_is(0);
     does(&["status", "--load-balancer", "least-web"]);
@@ -85,7 +86,7 @@ fn stack_a_whole_run_uses_what_the_examples_allow_and_nothing_else() {
 
 #[test]
 #[ignore = "tier stack"]
-fn stack_a_verb_that_the_role_lacks_is_named_with_what_to_add() {
+fn stack_a_missing_verb_of_the_role_is_named_with_what_to_add() {
     let world = World::new("lacking");
     let plan = plan(&world);
     for (n, missing) in role::example("lacking").iter().enumerate() {
@@ -109,7 +110,7 @@ fn lacks(world: &World, user: &str, plan: &str, missing: &Grant) {
         last = said(&ended);
         last.contains(&add) && last.contains("examples/role.yaml")
     };
-    // Others are missing too, until the API servers know the roles.
+    // Other permissions are missing, too, until the API servers have read the roles.
     let began = std::time::Instant::now();
     let mut holds = holds;
     while !holds() {
@@ -119,7 +120,7 @@ fn lacks(world: &World, user: &str, plan: &str, missing: &Grant) {
 
 #[test]
 #[ignore = "tier stack"]
-fn stack_an_action_that_the_policy_lacks_is_named_with_what_to_add() {
+fn stack_a_missing_action_of_the_policy_is_named_with_what_to_add() {
     let world = World::new("denied");
     let plan = plan(&world);
     let grants = role::example("denied");
@@ -138,14 +139,15 @@ fn stack_an_action_that_the_policy_lacks_is_named_with_what_to_add() {
             text.contains(&format!("add the action `{action}` to the caller's policy (examples/iam-policy.json")),
             "{text}"
         );
-        // What the marker needs is tried before anything moves; what moves traffic, and what ends a run, is missed when it is done.
+        // The marker's permissions are checked before anything moves; those for writes and for the end of a run are
+        // missed at use.
         let codes: &[i32] = match action.rsplit(':').next() {
             Some("ModifyListener" | "ModifyRule") => &[4, 5],
             Some("RemoveTags") => &[0, 5],
             _ => &[3],
         };
         assert!(codes.contains(&ended.code), "without {action}: exit {}\n{text}", ended.code);
-        // Only what is needed at the very end is missed there.
+        // Some are needed only at the very end.
         world.share_is(if action.ends_with(":RemoveTags") { 100 } else { 0 });
     }
 }

@@ -1,4 +1,6 @@
-//! `examples/iam-policy.json` as IAM would judge by it: as much of its language as that file uses. What it does not know, it refuses to read.
+//! Evaluates `examples/iam-policy.json` as IAM would, for the part of the policy language that the file uses. It panics
+//! at
+//! anything else.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +9,7 @@ use wildmatch::WildMatch;
 
 use crate::stack::endpoint::{Asked, Refusal};
 
-/// Statements that allow.
+/// The allow statements.
 #[derive(Clone)]
 pub struct Policy {
     statements: Vec<Value>,
@@ -15,7 +17,7 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// The example with the names of one test in place of its own.
+    /// The example policy with the names of one test.
     pub fn example(load_balancer: &str) -> Self {
         let text = std::fs::read_to_string("examples/iam-policy.json").expect("the policy");
         let text = text
@@ -27,19 +29,19 @@ impl Policy {
         Self { statements, without: BTreeSet::new() }
     }
 
-    /// Less one action.
+    /// The policy without one action.
     pub fn without(&self, action: &str) -> Self {
         let mut less = self.clone();
         less.without.insert(action.to_owned());
         less
     }
 
-    /// Everything that it allows.
+    /// Every action that it allows.
     pub fn actions(&self) -> BTreeSet<String> {
         self.statements.iter().flat_map(|s| texts(&s["Action"])).filter(|a| !self.without.contains(a)).collect()
     }
 
-    /// What IAM would answer; `None`: it is allowed.
+    /// IAM's refusal; `None`: allowed.
     pub fn refuses(&self, asked: &Asked) -> Option<Refusal> {
         let action = action(asked);
         if action == "sts:GetCallerIdentity" {
@@ -48,7 +50,7 @@ impl Policy {
         let resources = resources(asked);
         let allowed = |resource: &String| self.statements.iter().any(|s| self.allows(s, &action, resource, asked));
         let wrong = resources.iter().find(|r| !allowed(r))?;
-        // As AWS says it.
+        // AWS's wording.
         let text = format!(
             "User: arn:aws:iam::123456789012:user/{} is not authorized to perform: {action} on resource: {wrong} because no identity-based policy allows the {action} action",
             asked.key
@@ -84,7 +86,7 @@ fn conditions(all: &Value, asked: &Asked) -> bool {
     })
 }
 
-/// As IAM spells it.
+/// The action's name in IAM.
 pub fn action(asked: &Asked) -> String {
     if asked.action.starts_with("GET /clusters/") {
         "eks:DescribeCluster".to_owned()
@@ -93,7 +95,7 @@ pub fn action(asked: &Asked) -> String {
     }
 }
 
-/// What it is about, where IAM goes by that.
+/// The resources of a call, if IAM checks them.
 fn resources(asked: &Asked) -> Vec<String> {
     if let Some(name) = asked.action.strip_prefix("GET /clusters/") {
         return vec![format!("arn:aws:eks:us-east-1:123456789012:cluster/{name}")];

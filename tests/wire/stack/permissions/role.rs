@@ -1,4 +1,4 @@
-//! `examples/role.yaml` as grants, each a verb on a resource somewhere; and what of them an audit log shows.
+//! `examples/role.yaml` as grants, each a verb on a resource, and the grants that an audit log uses.
 
 use std::collections::BTreeSet;
 
@@ -9,18 +9,18 @@ use crate::stack::cluster::Cluster;
 
 const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1";
 
-/// A verb on a resource. No namespace: everywhere.
+/// A verb on a resource. No namespace: in all of them.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Grant {
     pub namespace: Option<String>,
     pub group: String,
     pub resource: String,
     pub verb: String,
-    /// One object only.
+    /// Name of the only object.
     pub name: Option<String>,
 }
 
-/// The grants of the example, with this namespace in place of its own.
+/// The grants of the example, with another namespace.
 pub fn example(namespace: &str) -> BTreeSet<Grant> {
     let text = std::fs::read_to_string("examples/role.yaml").expect("the roles");
     let documents = serde_yaml::Deserializer::from_str(&text).map(|d| Value::deserialize(d).expect("YAML"));
@@ -53,7 +53,7 @@ fn texts(value: &Value) -> Vec<String> {
     value.as_array().expect("a list").iter().map(|v| v.as_str().expect("text").to_owned()).collect()
 }
 
-/// Lets a user do this, and nothing else.
+/// Grants a user these permissions only.
 pub fn grant<'a>(cluster: &Cluster, user: &str, grants: impl IntoIterator<Item = &'a Grant>) {
     let (mut everywhere, mut here) = (Vec::new(), std::collections::BTreeMap::<&str, Vec<Value>>::new());
     for grant in grants {
@@ -69,7 +69,9 @@ pub fn grant<'a>(cluster: &Cluster, user: &str, grants: impl IntoIterator<Item =
     let api = "rbac.authorization.k8s.io";
     let binding = |kind: &str| {
         let role = json!({"apiGroup": api, "kind": kind, "name": user});
-        json!({"metadata": {"name": user}, "roleRef": role, "subjects": [{"apiGroup": api, "kind": "User", "name": user}]})
+        json!({
+            "metadata": {"name": user}, "roleRef": role, "subjects": [{"apiGroup": api, "kind": "User", "name": user}],
+        })
     };
     let role = |rules: &[Value]| json!({"metadata": {"name": user}, "rules": rules});
     cluster.api.create(&format!("{RBAC}/clusterroles"), &role(&everywhere));
@@ -80,13 +82,13 @@ pub fn grant<'a>(cluster: &Cluster, user: &str, grants: impl IntoIterator<Item =
     }
 }
 
-/// The grants by which these events were allowed; panics at one that none of them allows. A Role comes before a ClusterRole.
+/// Returns the grants that these events used, Roles before ClusterRoles. Panics if an event has no grant.
 pub fn used(events: &[Value], grants: &BTreeSet<Grant>) -> BTreeSet<Grant> {
     let mut used = BTreeSet::new();
     for event in events.iter().filter(|e| e.get("objectRef").is_some()) {
         let code = event["responseStatus"]["code"].as_u64().unwrap_or_default();
         assert!(code != 403, "refused: {event}");
-        // A server-side apply that makes its object is asked for both, and logged as the one.
+        // A server-side apply that creates its object needs both permissions and is logged as `patch`.
         let made = (event["verb"] == "patch" && code == 201).then_some("create");
         for verb in event["verb"].as_str().into_iter().chain(made) {
             let by = |everywhere: bool| {
