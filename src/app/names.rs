@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+pub use crate::base::arn::name as balancer;
+use crate::base::arn::short;
 use crate::base::number::percent;
-pub use crate::domain::elb::arn::name as balancer;
-use crate::domain::elb::arn::short;
 use crate::domain::elb::kinds;
 use crate::domain::run::event::{Record, RouteStart, Started};
 use crate::domain::traffic::{ClusterName, Content, RouteId, Split, shares};

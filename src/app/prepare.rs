@@ -5,12 +5,12 @@ use crate::base::finding::Severity;
 use crate::domain::decide::goal;
 use crate::domain::preflight;
 use crate::domain::preflight::facts::Facts;
+use crate::domain::preflight::start::{Beginning, started};
 use crate::domain::run::event::Started;
 use crate::domain::view::report::Report;
-use crate::engine::facts::{gather_at, mute};
+use crate::engine::inventory::facts::{gather_at, mute};
+use crate::engine::inventory::patient;
 use crate::engine::marker::KEY;
-use crate::engine::retry::patient;
-use crate::engine::start::{Beginning, started};
 use crate::engine::{LOOKS, Ports, interval};
 use crate::plan::model::{Plan, Shares};
 

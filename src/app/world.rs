@@ -6,9 +6,8 @@ use std::sync::Arc;
 use crate::adapter::aws::elb::Alb;
 use crate::adapter::aws::{SdkConfig, eks};
 use crate::adapter::{aws, clock, hook, kubernetes as kube, metric};
-use crate::domain::elb;
 use crate::domain::traffic::Unreadable;
-use crate::engine::{Ports, retry};
+use crate::engine::{Ports, inventory};
 use crate::plan::model::{ClusterAccess, ClusterName, Plan, Selector};
 use crate::port::store::Store;
 use crate::port::{Balancer, Clock, Cluster};
@@ -26,13 +25,13 @@ pub async fn aws_of(load_balancer: &Selector) -> SdkConfig {
 /// The region that an ARN names.
 fn region(selector: &Selector) -> Option<&str> {
     let Selector::Arn(arn) = selector else { return None };
-    Some(elb::arn::region(arn)).filter(|region| !region.is_empty())
+    Some(crate::base::arn::region(arn)).filter(|region| !region.is_empty())
 }
 
 /// The load balancer API with retried reads, for commands that read once.
 pub fn patient(config: &SdkConfig) -> Balancer {
     let clock: Arc<dyn Clock> = Arc::new(clock::System);
-    retry::patient(&Balancer::new(Alb::new(config)), &clock)
+    inventory::patient(&Balancer::new(Alb::new(config)), &clock)
 }
 
 /// All ports of a plan.

@@ -1,5 +1,6 @@
 //! Small building blocks that every module may use. They import nothing of this crate; do not add anything that does.
 
+pub mod arn;
 pub mod duration;
 pub mod finding;
 pub mod hours;

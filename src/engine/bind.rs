@@ -1,7 +1,7 @@
 //! Creates the TargetGroupBindings of a plan, and deletes the ones that this tool created. An existing binding is only
 //! compared; it is never changed.
 
-use crate::domain::elb::arn::short;
+use crate::base::arn::short;
 use crate::domain::kubernetes::binding::Binding;
 use crate::domain::run::event::{BindResult, BindingStart};
 use crate::port::{Cluster, WriteError};

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::domain::elb::balancer::{Listener, LiveRoute, LoadBalancer, Tags, Target, TargetGroup};
-use crate::domain::traffic::{Content, RouteId, Unreadable};
+use crate::domain::elb::balancer::{Listener, LiveRoute, LoadBalancer, TargetGroup};
+use crate::domain::health::Target;
+use crate::domain::traffic::{Census, Content, RouteId, Tags, Unreadable};
 use crate::plan::model::Selector;
 use crate::port::{Caller, Detail, Groups, Inventory, Marks, Traffic, WriteError};
 
@@ -73,6 +74,9 @@ impl Traffic for Fake {
     async fn health(&self, groups: &[String]) -> BTreeMap<String, Result<Vec<Target>, Unreadable>> {
         self.calls.fetch_add(groups.len(), Relaxed);
         BTreeMap::new()
+    }
+    async fn census(&self, _: &str) -> Result<Census, Unreadable> {
+        Err(Unreadable::Throttled)
     }
     async fn set(&self, _: &RouteId, _: &Content, _: Duration) -> Result<(), WriteError> {
         Err(WriteError::Throttled)

@@ -5,11 +5,10 @@ use std::time::Duration;
 
 use super::Ports;
 use crate::domain::decide::finalize::{Facts, carriers, questions};
-use crate::domain::elb;
 use crate::domain::health::gate::Sample;
 use crate::domain::run::state::State;
 use crate::plan::model::Plan;
-use crate::port::{Balancer, Detail};
+use crate::port::Balancer;
 
 /// Reads what [`crate::domain::decide::finalize::judge`] needs: the live routes, and the requests to the old groups in
 /// the last `quiet`. `balancer` must be one that retries its reads.
@@ -22,8 +21,7 @@ pub async fn look(plan: &Plan, state: &State, ports: &Ports, balancer: &Balancer
         tokio::join!(balancer.traffic.routes(&ids), balancer.traffic.health(&carrying), ports.metrics.ask(&asked));
     let mut census = std::collections::BTreeMap::new();
     for load_balancer in &state.started.load_balancers {
-        let listeners = balancer.inventory.listeners(load_balancer, Detail::Whole).await;
-        census.insert(load_balancer.clone(), listeners.map(|listeners| elb::census(load_balancer, listeners)));
+        census.insert(load_balancer.clone(), balancer.traffic.census(load_balancer).await);
     }
     let now = ports.clock.now();
     let healthy =

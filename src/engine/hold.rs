@@ -5,9 +5,9 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 
+use super::inventory::patient;
 use super::keep;
 use super::marker::{self, MarkerError};
-use super::retry::patient;
 use super::untag;
 use super::{Ports, Settings};
 use crate::domain::emergency::script::script;

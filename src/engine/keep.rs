@@ -6,11 +6,10 @@ use std::slice;
 
 use super::retry::again;
 use crate::base::retry::KEEP;
-use crate::domain::elb::balancer::Tags;
 use crate::domain::emergency::weights::{KEY, value};
 use crate::domain::emergency::whole;
 use crate::domain::run::event::{Event, Started};
-use crate::domain::traffic::RouteId;
+use crate::domain::traffic::{RouteId, Tags};
 use crate::port::{Clock, Marks, WriteError};
 
 /// Resources in one call.

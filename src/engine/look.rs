@@ -11,15 +11,14 @@ use jiff::Timestamp;
 use super::{marker, retry};
 use crate::base::retry::LOOK;
 use crate::domain::decide::{carrying, goal};
-use crate::domain::elb;
-use crate::domain::elb::balancer::Target;
+use crate::domain::health::Target;
 use crate::domain::kubernetes::workload::WorkloadView;
 use crate::domain::run::event::GroupStart;
 use crate::domain::run::state::State;
 use crate::domain::run::watch::{Marker, Observation};
 use crate::domain::traffic::{Content, Found, Reading, RouteId, Unreadable};
 use crate::plan::model::{self, ClusterName, Plan, ServiceRef, TargetType};
-use crate::port::{Balancer, Clock, Cluster, Detail, Inventory, Marks, Traffic};
+use crate::port::{Balancer, Clock, Cluster, Marks, Traffic};
 
 /// The timeout of reads that only explain a wait: they must not delay the guard.
 const SOON: Duration = Duration::from_secs(2);
@@ -114,12 +113,11 @@ pub async fn marker(subject: &Subject, marks: &dyn Marks, clock: &dyn Clock) -> 
 
 /// Reads every route of the load balancers, because anyone can add a rule. Load balancers that cannot be read are
 /// skipped.
-pub async fn census(subject: &Subject, inventory: &dyn Inventory) -> Vec<Found> {
+pub async fn census(subject: &Subject, traffic: &dyn Traffic) -> Vec<Found> {
     let mut all = Vec::new();
     for load_balancer in &subject.load_balancers {
         // An unreadable load balancer is counted the next time; nothing depends on it.
-        let listeners = inventory.listeners(load_balancer, Detail::Whole).await.unwrap_or_default();
-        all.extend(elb::census(load_balancer, listeners).found);
+        all.extend(traffic.census(load_balancer).await.unwrap_or_default().found);
     }
     all
 }

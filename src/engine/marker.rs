@@ -8,9 +8,8 @@ use std::slice;
 
 use futures::future::join_all;
 
-use crate::domain::elb::balancer::Tags;
 use crate::domain::run::watch::Marker;
-use crate::domain::traffic::Unreadable;
+use crate::domain::traffic::{Tags, Unreadable};
 use crate::port::store::{RunSummary, Store};
 use crate::port::{Marks, WriteError};
 

@@ -7,22 +7,19 @@
 
 mod ahead;
 mod bind;
-pub mod facts;
 #[cfg(test)]
 mod fake;
 pub mod finalize;
 pub mod hold;
-pub mod init;
+pub mod inventory;
 mod journal;
 mod keep;
 mod limit;
-pub mod live;
 pub mod look;
 pub mod marker;
 pub mod request;
 pub mod retry;
 mod run;
-pub mod start;
 mod untag;
 mod write;
 

@@ -1,18 +1,9 @@
-//! Retries calls after the pauses of a [`Schedule`], and provides a load balancer API that retries its reads, for
-//! commands that read once (`check`, `init`, the start of a run). The loop does not use that API: it reads again
-//! anyway, and freezes the run if it cannot. Writes are never retried here.
+//! Retries calls after the pauses of a [`Schedule`]. Writes are never retried here.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::time::Duration;
 
-use async_trait::async_trait;
-
-use crate::base::retry::{READ, Schedule};
-use crate::domain::elb::balancer::{Listener, LiveRoute, LoadBalancer, Tags, Target, TargetGroup};
-use crate::domain::traffic::{Content, RouteId, Unreadable};
-use crate::plan::model::Selector;
-use crate::port::{Balancer, Caller, Clock, Detail, Groups, Inventory, Marks, Traffic, WriteError};
+use crate::base::retry::Schedule;
+use crate::port::Clock;
 
 /// Calls until the call succeeds, fails with an error that is not temporary, or the schedule ends.
 pub async fn again<T, E, F>(
@@ -55,107 +46,4 @@ where
         all.extend(ask(left).await);
     }
     all
-}
-
-/// Wraps a load balancer API so that it retries its reads.
-pub fn patient(balancer: &Balancer, clock: &Arc<dyn Clock>) -> Balancer {
-    Balancer {
-        traffic: Arc::new(Patient { inner: Arc::clone(&balancer.traffic), clock: Arc::clone(clock) }),
-        inventory: Arc::new(Patient { inner: Arc::clone(&balancer.inventory), clock: Arc::clone(clock) }),
-        marks: Arc::new(Patient { inner: Arc::clone(&balancer.marks), clock: Arc::clone(clock) }),
-    }
-}
-
-/// One port whose reads are retried.
-struct Patient<S: ?Sized> {
-    inner: Arc<S>,
-    clock: Arc<dyn Clock>,
-}
-
-impl<S: ?Sized> Patient<S> {
-    async fn read<T, F: Future<Output = Result<T, Unreadable>>>(&self, call: impl Fn() -> F) -> Result<T, Unreadable> {
-        again(READ, &*self.clock, passes, call).await
-    }
-}
-
-/// Whether a retry may succeed.
-fn passes(why: &Unreadable) -> bool {
-    matches!(why, Unreadable::Throttled | Unreadable::Unavailable(_))
-}
-
-fn unsettled<T>(read: &Result<T, Unreadable>) -> bool {
-    read.as_ref().is_err_and(passes)
-}
-
-/// Whether some of a listener was not read and a retry may read it.
-fn partial(listener: &Listener) -> bool {
-    listener.unread.iter().map(|u| &u.why).chain(&listener.tags_unread).any(passes)
-}
-
-#[async_trait]
-impl Traffic for Patient<dyn Traffic> {
-    async fn routes(&self, ids: &[RouteId]) -> BTreeMap<RouteId, Result<Content, Unreadable>> {
-        let inner = &*self.inner;
-        each(READ, &*self.clock, unsettled, ids, |ids: Vec<RouteId>| async move { inner.routes(&ids).await }).await
-    }
-
-    async fn health(&self, groups: &[String]) -> BTreeMap<String, Result<Vec<Target>, Unreadable>> {
-        let inner = &*self.inner;
-        each(READ, &*self.clock, unsettled, groups, |groups: Vec<String>| async move { inner.health(&groups).await })
-            .await
-    }
-
-    async fn set(&self, id: &RouteId, content: &Content, deadline: Duration) -> Result<(), WriteError> {
-        self.inner.set(id, content, deadline).await
-    }
-}
-
-#[async_trait]
-impl Inventory for Patient<dyn Inventory> {
-    async fn caller(&self) -> Result<Caller, Unreadable> {
-        self.read(|| self.inner.caller()).await
-    }
-
-    async fn load_balancers(&self, selector: &Selector, detail: Detail) -> Result<Vec<LoadBalancer>, Unreadable> {
-        self.read(|| self.inner.load_balancers(selector, detail)).await
-    }
-
-    async fn listeners(
-        &self,
-        load_balancer: &str,
-        detail: Detail,
-    ) -> Result<Vec<(Listener, Vec<LiveRoute>)>, Unreadable> {
-        let mut read = self.inner.listeners(load_balancer, detail).await;
-        for pause in READ.pauses() {
-            if !read.as_ref().map_or_else(passes, |all| all.iter().any(|(listener, _)| partial(listener))) {
-                break;
-            }
-            self.clock.sleep(pause).await;
-            let next = self.inner.listeners(load_balancer, detail).await;
-            // A partial answer is better than none.
-            if next.is_ok() || read.is_err() {
-                read = next;
-            }
-        }
-        read
-    }
-
-    async fn target_groups(&self, groups: Groups<'_>, detail: Detail) -> Result<Vec<TargetGroup>, Unreadable> {
-        self.read(|| self.inner.target_groups(groups, detail)).await
-    }
-}
-
-#[async_trait]
-impl Marks for Patient<dyn Marks> {
-    async fn tags(&self, arns: &[String]) -> Result<BTreeMap<String, Tags>, Unreadable> {
-        self.read(|| self.inner.tags(arns)).await
-    }
-
-    async fn put(&self, arns: &[String], tags: &Tags) -> Result<(), WriteError> {
-        self.inner.put(arns, tags).await
-    }
-
-    async fn remove(&self, arns: &[String], keys: &[String]) -> Result<(), WriteError> {
-        self.inner.remove(arns, keys).await
-    }
 }

@@ -1,6 +1,7 @@
 //! Removes the tags that a run put on load balancers, listeners and rules: its marker and the original weights. By then
 //! the run's result is already reported. Another run's marker stays.
 
+use crate::base::arn;
 use std::slice;
 
 use futures::future::join_all;
@@ -28,7 +29,7 @@ pub struct Leftover {
 impl Leftover {
     /// The command that removes it.
     pub fn command(&self) -> String {
-        let region = self.arns.first().and_then(|arn| arn.split(':').nth(3)).unwrap_or_default();
+        let region = self.arns.first().map_or("", |arn| arn::region(arn));
         format!(
             "aws elbv2 remove-tags --region {region} --tag-keys {} --resource-arns {}",
             self.key,

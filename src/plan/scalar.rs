@@ -1,5 +1,6 @@
 //! The scalar values of the plan file: format, decoder and schema.
 
+use crate::base::arn;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -250,7 +251,7 @@ fn listener(node: &Node, out: &mut Vec<Diagnostic>) -> Option<ListenerRef> {
         }
         _ => {
             let text = node.text("a port or an ARN", out)?;
-            if text.starts_with("arn:") {
+            if arn::begins(text) {
                 return Some(ListenerRef::Arn(text.to_owned()));
             }
             let message = format!("`{}` is neither a port nor an ARN", clip(text));
@@ -302,7 +303,7 @@ pub fn selected(text: &str) -> Result<Selector, String> {
     if let Some(pairs) = text.strip_prefix("tag:") {
         return tags(pairs).map(Selector::Tags);
     }
-    if text.starts_with("arn:") {
+    if arn::begins(text) {
         return Ok(Selector::Arn(text.to_owned()));
     }
     let inside = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
@@ -353,7 +354,7 @@ fn header_name(node: &Node, out: &mut Vec<Diagnostic>) -> Option<String> {
 
 fn arn(node: &Node, out: &mut Vec<Diagnostic>) -> Option<String> {
     let text = node.text("an ARN", out)?;
-    if !text.starts_with("arn:") {
+    if !arn::begins(text) {
         note(out, Code::CUT016, node.place, format!("`{}` is not a valid ARN", clip(text)))
             .help("an ARN begins with `arn:aws:`");
     }

@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 
 use super::WriteError;
-use crate::domain::elb::balancer::Tags;
-use crate::domain::traffic::Unreadable;
+use crate::domain::traffic::{Tags, Unreadable};
 
 /// Reads and writes tags. An implementation may repeat a throttled read, but sends a write only once.
 #[async_trait]

@@ -6,8 +6,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::WriteError;
-use crate::domain::elb::balancer::Target;
-use crate::domain::traffic::{Content, RouteId, Unreadable};
+use crate::domain::health::Target;
+use crate::domain::traffic::{Census, Content, RouteId, Unreadable};
 
 /// Reads and writes routes, and reads the health of target groups. An implementation may repeat a throttled read, but
 /// sends a write only once.
@@ -17,6 +17,8 @@ pub trait Traffic: Send + Sync {
     async fn routes(&self, ids: &[RouteId]) -> BTreeMap<RouteId, Result<Content, Unreadable>>;
     /// The targets of these groups with their health, one result each.
     async fn health(&self, groups: &[String]) -> BTreeMap<String, Result<Vec<Target>, Unreadable>>;
+    /// Every route of a load balancer, the routes that others made included.
+    async fn census(&self, load_balancer: &str) -> Result<Census, Unreadable>;
     /// Writes the content of a route and nothing else. Does not retry.
     async fn set(&self, id: &RouteId, content: &Content, deadline: Duration) -> Result<(), WriteError>;
 }

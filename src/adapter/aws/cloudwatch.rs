@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use crate::adapter::metric::web::{Ask, Web};
 use crate::adapter::metric::{clipped, unreadable};
-use crate::domain::elb::arn;
+use crate::base::arn;
 use crate::domain::metric::gate::{Question, Seen, Side};
 use crate::domain::metric::verdict::Count;
 use crate::plan::model::metric::{CloudWatch as Wanted, Judge, Source};

@@ -8,7 +8,7 @@ mod tests;
 
 use sha2::{Digest, Sha256};
 
-use crate::domain::elb::arn::Arn;
+use crate::base::arn::Arn;
 
 /// Name of a load balancer's lock, from its ARN: the balancer's name and a hash, in letters, digits and hyphens.
 fn lock_name(arn: &str) -> String {

@@ -5,9 +5,9 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::elb::LIMITS;
-use crate::domain::elb::balancer::{Target, TargetState};
 use crate::domain::fixture::{LB, forward, group_arn, plan, route, shares};
 use crate::domain::health::Counts;
+use crate::domain::health::{Target, TargetState};
 use crate::domain::run::event::{Event, GroupStart, Record, RouteStart, Started, StepType, Write, WriteResult};
 use crate::domain::run::state::State;
 use crate::domain::run::watch::{Observation, Watch};

@@ -125,8 +125,8 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::domain::elb::balancer::{Target, TargetState};
     use crate::domain::fixture::{each_route, group, group_arn, load_balancer, world};
+    use crate::domain::health::{Target, TargetState};
     use crate::domain::traffic::{Sticky, Unreadable};
 
     fn live() -> Live {

@@ -14,7 +14,7 @@ use crate::cli::render::style::{Style, Tone};
 use crate::cli::term;
 use crate::domain::decide::finalize::{Item, Stands, judge, unfit, worst};
 use crate::domain::run::state::{Phase, State};
-use crate::engine::{Ports, finalize, hold, retry};
+use crate::engine::{Ports, finalize, hold, inventory};
 use crate::port::store::Request;
 
 /// `finalize`.
@@ -90,7 +90,7 @@ async fn look(args: &Finalize, found: &Found, state: &State, ports: &Ports) -> V
     if let Some(unfit) = unfit(&found.plan, state) {
         return vec![unfit];
     }
-    let patient = retry::patient(&ports.balancer, &ports.clock);
+    let patient = inventory::patient(&ports.balancer, &ports.clock);
     let facts = finalize::look(&found.plan, state, ports, &patient, args.quiet_for).await;
     judge(&found.plan, state, &found.records, &facts, args.quiet_for, ports.clock.now())
 }

@@ -7,7 +7,7 @@ use crate::app::world;
 use crate::cli::args::{Global, value};
 use crate::cli::term;
 use crate::domain::view::init::{InitError, Request};
-use crate::engine::init::init;
+use crate::engine::inventory::init;
 use crate::plan::model::ServiceRef;
 use crate::plan::{model::ClusterAccess, selector};
 use crate::port::Cluster;

@@ -5,10 +5,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::traffic::{Content, RouteId, Split, Unread, Unreadable};
-
-/// AWS tags, by key.
-pub type Tags = BTreeMap<String, String>;
+use crate::base::arn;
+use crate::domain::traffic::{Content, RouteId, Split, Tags, Unread, Unreadable};
 
 /// A load balancer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -43,7 +41,7 @@ impl LoadBalancer {
     pub fn named(arn: &str) -> Self {
         Self {
             arn: arn.to_owned(),
-            name: super::arn::name(arn).to_owned(),
+            name: arn::name(arn).to_owned(),
             dns_name: String::new(),
             kind: String::new(),
             scheme: String::new(),
@@ -166,40 +164,4 @@ pub struct HealthCheck {
     pub healthy_threshold: u32,
     /// Failed checks until a target is unhealthy, 2–10.
     pub unhealthy_threshold: u32,
-}
-
-/// A target and its health.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Target {
-    /// Address or instance.
-    pub id: String,
-    /// Port.
-    pub port: u16,
-    /// Availability zone, where AWS names it.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub zone: Option<String>,
-    /// State.
-    pub state: TargetState,
-    /// Reason code, such as `Target.Timeout`.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub reason: Option<String>,
-}
-
-/// ELBv2's target states. A state that this build does not know is read as `Unavailable`, which is not healthy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum TargetState {
-    /// Passes its checks.
-    Healthy,
-    /// Registering, or not checked yet.
-    Initial,
-    /// Fails its checks.
-    Unhealthy,
-    /// Not checked: the group or the zone is not in use.
-    Unused,
-    /// Deregistering; shown until the deregistration delay has passed.
-    Draining,
-    /// Health checks are off, or AWS cannot tell.
-    Unavailable,
 }

@@ -2,13 +2,14 @@
 //! belongs here and not in `traffic`, `run` or `decide`.
 
 pub mod action;
-pub mod arn;
 pub mod balancer;
 mod census;
 mod content;
+mod name;
 mod owners;
 pub mod select;
 
 pub use census::census;
 pub use content::{Foreign, LIMITS, actions, content, kinds};
+pub use name::{listener, route};
 pub use owners::owners;

@@ -1,7 +1,6 @@
 //! Finds out from tags which other tools write to a resource.
 
-use super::balancer::Tags;
-use crate::domain::traffic::{Owner, Tool};
+use crate::domain::traffic::{Owner, Tags, Tool};
 
 /// Tags that the AWS Load Balancer Controller and EKS put on their resources. A key that ends in `/` is a prefix.
 const CONTROLLERS: [&str; 8] = [

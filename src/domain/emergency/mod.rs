@@ -12,10 +12,11 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
+use crate::base::arn::short;
 use crate::domain::elb::LIMITS;
-use crate::domain::elb::arn::short;
-use crate::domain::elb::balancer::{Listener, LiveRoute, LoadBalancer, Target, TargetGroup};
+use crate::domain::elb::balancer::{Listener, LiveRoute, LoadBalancer, TargetGroup};
 use crate::domain::health::Counts;
+use crate::domain::health::Target;
 use crate::domain::health::gate::Sample;
 use crate::domain::run::event::{GroupStart, RouteStart, Started};
 use crate::domain::run::frozen;

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use wildmatch::WildMatch;
 
 use super::{EmergencyError, Seen, Way, clusters, route, way};
+use crate::base::arn::short;
 use crate::domain::elb::LIMITS;
-use crate::domain::elb::arn::short;
 use crate::domain::traffic::{Split, shares};
 
 /// ARNs of a group that gets the traffic, and of the group that loses it.

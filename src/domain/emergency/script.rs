@@ -7,7 +7,8 @@
 
 use jiff::Timestamp;
 
-use crate::domain::elb::{self, arn};
+use crate::base::arn;
+use crate::domain::elb;
 use crate::domain::run::event::{RouteStart, Started};
 use crate::domain::traffic::RouteKind;
 

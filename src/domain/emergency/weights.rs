@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 
 use sha2::{Digest, Sha256};
 
+pub use crate::base::arn::last as id;
 use crate::domain::elb::LIMITS;
-pub use crate::domain::elb::arn::last as id;
 use crate::domain::run::event::{RouteStart, Started};
 use crate::domain::traffic::{Member, Split, shares};
 

@@ -4,6 +4,42 @@ pub mod gate;
 
 use serde::{Deserialize, Serialize};
 
+/// A target and its health.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Target {
+    /// Address or instance.
+    pub id: String,
+    /// Port.
+    pub port: u16,
+    /// Availability zone, where the balancer names it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub zone: Option<String>,
+    /// State.
+    pub state: TargetState,
+    /// Reason code, such as `Target.Timeout`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reason: Option<String>,
+}
+
+/// The health state of a target. An adapter maps a state that this build does not know to `Unavailable`, which is not healthy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TargetState {
+    /// Passes its checks.
+    Healthy,
+    /// Registering, or not checked yet.
+    Initial,
+    /// Fails its checks.
+    Unhealthy,
+    /// Not checked: the group or the zone is not in use.
+    Unused,
+    /// Deregistering; shown until the deregistration delay has passed.
+    Draining,
+    /// Health checks are off, or the balancer cannot tell.
+    Unavailable,
+}
+
 /// Targets of a group by state.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

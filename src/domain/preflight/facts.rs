@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use crate::domain::elb::balancer::{Target, TargetGroup};
+use crate::domain::elb::balancer::TargetGroup;
 use crate::domain::elb::select::{LiveWorld, Selection};
+use crate::domain::health::Target;
 use crate::domain::kubernetes::binding::Binding;
 use crate::domain::kubernetes::workload::{Identity, WorkloadView};
 use crate::domain::traffic::Unreadable;
@@ -59,12 +60,12 @@ pub struct ClusterFacts {
 impl Facts {
     /// Number of healthy targets of a group; `None` if its health could not be read.
     pub fn healthy(&self, group: &str) -> Option<u32> {
-        self.count(group, |t| t.state == crate::domain::elb::balancer::TargetState::Healthy)
+        self.count(group, |t| t.state == crate::domain::health::TargetState::Healthy)
     }
 
     /// Number of registered targets of a group without draining ones; `None` if its health could not be read.
     pub fn registered(&self, group: &str) -> Option<u32> {
-        self.count(group, |t| t.state != crate::domain::elb::balancer::TargetState::Draining)
+        self.count(group, |t| t.state != crate::domain::health::TargetState::Draining)
     }
 
     fn count(&self, group: &str, of: impl Fn(&Target) -> bool) -> Option<u32> {

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::context::{Context, estimate, finding, named_arns, reachable, unread};
+use crate::base::arn;
 use crate::base::duration::show;
 use crate::base::finding::{Code, Finding, Severity};
 use crate::base::text::list;
-use crate::domain::elb::arn;
 use crate::domain::traffic::Unreadable;
 use crate::plan::model::{ClusterAccess, Marker, StatePlace};
 use crate::plan::schedule;

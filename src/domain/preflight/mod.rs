@@ -12,6 +12,7 @@ mod identity;
 mod metrics;
 mod owners;
 pub mod permission;
+pub mod start;
 mod traffic;
 mod workloads;
 

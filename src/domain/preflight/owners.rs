@@ -7,9 +7,8 @@ use super::context::{Context, finding};
 use crate::base::finding::{Code, Finding};
 use crate::base::text::list;
 use crate::domain::decide::rival::IGNORE_CHANGES;
-use crate::domain::elb::balancer::Tags;
 use crate::domain::elb::owners;
-use crate::domain::traffic::Tool;
+use crate::domain::traffic::{Tags, Tool};
 
 /// A resource's name and its tags.
 type Tagged<'a> = (String, &'a Tags);

@@ -2,7 +2,7 @@
 //! without the plan file.
 
 use super::event::Started;
-use crate::domain::elb::arn;
+use crate::base::arn;
 use crate::plan::model::skeleton::Skeleton;
 use crate::plan::model::{Plan, RouteEntry, Selector, Step, StepKind};
 use crate::plan::read;

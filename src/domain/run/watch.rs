@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::event::{Started, Wait};
 use crate::base::time::signed;
-use crate::domain::elb::balancer::Target;
+use crate::domain::health::Target;
 use crate::domain::health::gate::{FRESH, Sample, Samples};
 use crate::domain::traffic::{Content, Found, Reading, RouteId, Unreadable};
 

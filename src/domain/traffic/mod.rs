@@ -21,5 +21,8 @@ pub use split::{Limits, Member, Split};
 /// A cluster's name in the plan.
 pub type ClusterName = String;
 
+/// Tags of a resource, by key.
+pub type Tags = BTreeMap<String, String>;
+
 /// Percent of the managed part by cluster; they sum to 100.
 pub type Shares = BTreeMap<ClusterName, u32>;

@@ -6,11 +6,12 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::domain::elb;
-use crate::domain::elb::balancer::{Listener, LiveRoute, LoadBalancer, Tags, Target, TargetGroup};
+use crate::domain::elb::balancer::{Listener, LiveRoute, LoadBalancer, TargetGroup};
 use crate::domain::elb::select::short_name;
 use crate::domain::health::Counts;
+use crate::domain::health::Target;
 use crate::domain::health::gate::Sample;
-use crate::domain::traffic::{Unread, Unreadable};
+use crate::domain::traffic::{Tags, Unread, Unreadable};
 
 /// Prefix of the tags of this tool.
 const OURS: &str = "cutover";

@@ -38,7 +38,7 @@ impl Run<'_> {
             && !matches!(self.state.phase, Phase::RollingBack | Phase::Detaching)
         {
             self.counted = Some(begun);
-            seen.census = look::census(&self.subject, &*self.ports.balancer.inventory).await;
+            seen.census = look::census(&self.subject, &*self.ports.balancer.traffic).await;
         }
         let now = self.ports.clock.now();
         self.ease.looked(seen.throttled());

@@ -12,10 +12,11 @@ use super::*;
 use crate::adapter::clock::Scaled;
 use crate::adapter::metric::Nobody;
 use crate::adapter::store::memory::Memory;
-use crate::domain::elb::balancer::{LiveRoute, Target, TargetState};
+use crate::domain::elb::balancer::LiveRoute;
 use crate::domain::fixture;
+use crate::domain::health::{Target, TargetState};
 use crate::domain::run::event::{GroupStart, RouteStart, Started, WaitReason};
-use crate::domain::traffic::{Content, RouteId, Unreadable};
+use crate::domain::traffic::{Census, Content, RouteId, Unreadable};
 use crate::engine::fake::Fake;
 use crate::engine::{Rate, hold};
 use crate::plan::model::{Marker, Step, StepKind, Strategy};
@@ -85,6 +86,10 @@ impl Traffic for Town {
             self.clock.sleep(Duration::from_millis(100)).await;
         }
         all
+    }
+
+    async fn census(&self, _: &str) -> Result<Census, Unreadable> {
+        Err(Unreadable::Throttled)
     }
 
     async fn set(&self, id: &RouteId, content: &Content, _: Duration) -> Result<(), WriteError> {

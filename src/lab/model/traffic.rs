@@ -1,5 +1,6 @@
 //! The load balancer's request counters by target group, from which the lab's CloudWatch and Prometheus metrics come.
 
+use crate::base::arn;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write;
 use std::sync::Arc;
@@ -214,7 +215,7 @@ impl World {
     fn labels(&self, arn: &str) -> String {
         let group = self.group_index.get(arn).map(|index| &self.groups[*index]);
         let cluster = group.and_then(|g| g.cluster).map_or("", |c| &*self.clusters[c].name);
-        let name = arn.split_once(":targetgroup/").and_then(|(_, rest)| rest.split('/').next()).unwrap_or(arn);
+        let name = arn::name(arn);
         format!("cluster=\"{cluster}\",target_group=\"{name}\"")
     }
 }

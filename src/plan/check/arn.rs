@@ -1,6 +1,7 @@
 //! Checks ARNs of Elastic Load Balancing: kind of resource, account and region.
 
 use super::{Diagnostic, Place, Scope, note};
+use crate::base::arn::Arn;
 use crate::base::finding::Code;
 use crate::plan::decode::clip;
 
@@ -14,8 +15,8 @@ pub(super) const RULE: Kind = Kind("a rule of an Application Load Balancer", "li
 
 /// Notes what is wrong with an ARN that must be one of `kinds`.
 pub(super) fn check(arn: &str, kinds: &[Kind], place: Place, scope: &Scope, out: &mut Vec<Diagnostic>) {
-    let parts: Vec<&str> = arn.splitn(6, ':').collect();
-    let [_, partition, "elasticloadbalancing", region, account, resource] = parts[..] else {
+    let parsed = Arn::parse(arn).filter(|arn| arn.service == "elasticloadbalancing");
+    let Some(Arn { partition, region, account, resource, .. }) = parsed else {
         let what = kinds.first().map_or("", |k| k.0);
         let help = "write an ARN such as `arn:aws:elasticloadbalancing:REGION:ACCOUNT:…`";
         note(out, Code::CUT016, place, format!("`{}` is not a valid ARN of {what}", clip(arn))).help(help);
@@ -41,9 +42,4 @@ pub(super) fn check(arn: &str, kinds: &[Kind], place: Place, scope: &Scope, out:
             .help(format!("correct the ARN, or `spec.aws`: a plan has one {what}"));
         }
     }
-}
-
-/// The name inside the ARN of a target group.
-pub(super) fn target_group_name(arn: &str) -> Option<&str> {
-    arn.split_once(":targetgroup/")?.1.split('/').next()
 }

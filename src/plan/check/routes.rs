@@ -127,7 +127,7 @@ impl Groups {
     fn see(&mut self, cluster: &str, group: &At<Resource>, out: &mut Vec<Diagnostic>) {
         let name = match &group.value.0 {
             Selector::Name(name) => name.clone(),
-            Selector::Arn(text) => arn::target_group_name(text).unwrap_or(text).to_owned(),
+            Selector::Arn(text) => crate::base::arn::name(text).to_owned(),
             Selector::Tags(tags) => tags.iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>().join(","),
         };
         let Some((owner, first)) = self.0.get(&name) else {

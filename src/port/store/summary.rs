@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::elb::arn;
+use crate::base::arn;
 use crate::domain::run::event::{Event, Outcome, Record, Started, Stop};
 
 /// A summary of a run.

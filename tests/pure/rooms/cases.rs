@@ -99,9 +99,23 @@ fn inside_the_domain_a_later_room_uses_an_earlier_one_only() {
         ("domain/health/mod.rs", "pub struct Counts;"),
     ];
     let with = |file, text| all.into_iter().chain([(file, text)]).collect::<Vec<_>>();
-    assert!(wrong(&with("domain/run/mod.rs", "use crate::domain::traffic::Route; use super::elb::Arn;")).is_empty());
+    assert!(
+        wrong(&with("domain/run/mod.rs", "use crate::domain::traffic::Route; use super::health::Counts;")).is_empty()
+    );
     only(&with("domain/traffic/split.rs", "use crate::domain::elb::Arn;"), "traffic must not use elb");
     only(&with("domain/metric/mod.rs", "fn f(_: super::health::Counts) {}"), "metric must not use health");
+}
+
+#[test]
+fn a_neutral_room_uses_no_vendors_types() {
+    let elb = ("domain/elb/mod.rs", "pub struct Listener;");
+    let text = "use crate::domain::elb::Listener;";
+    for file in ["domain/run/mod.rs", "domain/decide/goal.rs", "engine/look.rs", "port/traffic.rs"] {
+        only(&[elb, (file, text)], "must not use a vendor's types");
+    }
+    for file in ["engine/inventory/facts.rs", "port/inventory.rs", "domain/view/init.rs"] {
+        assert!(wrong(&[elb, (file, text)]).is_empty(), "{file}");
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What the rooms allow.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::path::Path;
 
 use super::arrow::{Arrow, To};
 
@@ -20,6 +21,13 @@ const DOMAIN: [&[&str]; 9] = [
     &["elb", "haproxy"],
     &["traffic"],
 ];
+
+/// Rooms of one balancer vendor each.
+const VENDORS: [&str; 2] = ["domain/elb", "domain/haproxy"];
+
+/// Rooms that use no vendor's types, and the parts of them that do: there a seam is a vendor's on purpose.
+const NEUTRAL: [&str; 6] = ["domain/run", "domain/health", "domain/metric", "domain/decide", "engine", "port"];
+const VENDOR_SEAMS: [&str; 2] = ["engine/inventory", "port/inventory.rs"];
 
 /// Rooms whose files must not use each other in a circle.
 const NO_CIRCLES: [&str; 3] = ["domain", "engine", "app"];
@@ -59,7 +67,7 @@ fn wrong_arrow(arrow: &Arrow) -> Option<String> {
         To::Crate(path) => foreign(&arrow.from, path)?,
         To::File(to) => upward(&ROOMS, &arrow.from, to, 0).or_else(|| {
             let both = [&arrow.from, to].iter().all(|file| file.starts_with("domain/"));
-            both.then(|| upward(&DOMAIN, &arrow.from, to, 1)).flatten()
+            both.then(|| upward(&DOMAIN, &arrow.from, to, 1)).flatten().or_else(|| vendors(&arrow.from, to))
         })?,
     };
     Some(format!("src/{}:{}: → {}: {why}", arrow.from, arrow.line, target(arrow)))
@@ -76,6 +84,12 @@ fn upward(order: &[&[&str]], from: &str, to: &str, level: usize) -> Option<Strin
     // `lib.rs` and a folder's own `mod.rs` are in no room.
     let (a, b) = (line(from)?, line(to)?);
     (from != to && b <= a).then(|| format!("{from} must not use {to}"))
+}
+
+fn vendors(from: &str, to: &str) -> Option<String> {
+    let within = |file: &str, rooms: &[&str]| rooms.iter().any(|room| Path::new(file).starts_with(room));
+    let neutral = within(from, &NEUTRAL) && !within(from, &VENDOR_SEAMS);
+    (neutral && within(to, &VENDORS)).then(|| format!("{} must not use a vendor's types", room(from, 0)))
 }
 
 fn foreign(from: &str, path: &str) -> Option<String> {

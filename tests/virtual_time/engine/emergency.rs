@@ -8,13 +8,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use cutover::adapter::store::memory::Memory;
-use cutover::domain::elb::balancer::{Listener, LiveRoute, LoadBalancer, Tags, Target, TargetGroup};
+use cutover::domain::elb::balancer::{Listener, LiveRoute, LoadBalancer, TargetGroup};
 use cutover::domain::emergency::{Seen, kept, named, weights};
+use cutover::domain::health::Target;
 use cutover::domain::run::event::{Event, Record, Started, Wait};
 use cutover::domain::run::state::State;
 use cutover::domain::run::watch::Watch;
-use cutover::domain::traffic::{Content, RouteId, Unreadable};
-use cutover::engine::{Audience, Ending, Interrupt, Ports, Run, hold, live};
+use cutover::domain::traffic::{Census, Content, RouteId, Tags, Unreadable};
+use cutover::engine::{Audience, Ending, Interrupt, Ports, Run, hold, inventory::live};
 use cutover::plan::model::{Plan, Selector};
 use cutover::port::store::{Request, Store};
 use cutover::port::{Balancer, Caller, Detail, Groups, Inventory, Marks, Traffic, WriteError};
@@ -241,6 +242,10 @@ impl Bad {
 
 #[async_trait]
 impl Traffic for Bad {
+    async fn census(&self, load_balancer: &str) -> Result<Census, Unreadable> {
+        self.read()?;
+        self.inner.traffic.census(load_balancer).await
+    }
     async fn set(&self, id: &RouteId, content: &Content, deadline: Duration) -> Result<(), WriteError> {
         if self.strikes(self.throttled) {
             return Err(WriteError::Throttled);

@@ -4,11 +4,10 @@ use std::time::Duration;
 
 use cutover::domain::elb;
 use cutover::domain::elb::action::Action;
-use cutover::domain::elb::balancer::Tags;
 use cutover::domain::emergency::{kept, weights};
 use cutover::domain::run::event::Started;
-use cutover::domain::traffic::RouteKind;
-use cutover::engine::live;
+use cutover::domain::traffic::{RouteKind, Tags};
+use cutover::engine::inventory::live;
 use cutover::plan::model::Selector;
 use jiff::SignedDuration;
 

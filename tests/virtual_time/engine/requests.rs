@@ -1,7 +1,7 @@
 //! People: what they may ask of a run from elsewhere, and that it is heard.
 
 use cutover::app::exit::Exit;
-use cutover::domain::elb::arn;
+use cutover::domain::elb;
 use cutover::domain::run::event::{Event, ResumeMode, Started};
 use cutover::domain::run::state::{Phase, State};
 use cutover::domain::traffic::RouteKind;
@@ -272,7 +272,7 @@ pub fn make_a_rule(shell: &Shell, started: &Started) -> String {
     let call = format!(
         "Action=CreateRule&Version=2015-12-01&ListenerArn={}&Priority=777&Conditions.member.1.Field=path-pattern\
          &Conditions.member.1.Values.member.1=/new&Actions.member.1.Type=forward&Actions.member.1.TargetGroupArn={}",
-        arn::listener(&first.id),
+        elb::listener(&first.id),
         first.groups["a"]
     );
     let request = http::Request::post("/").body(call.into()).expect("a request");

@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use cutover::domain::elb::balancer::Target;
+use cutover::domain::health::Target;
 use cutover::domain::run::event::{Event, ResumeMode, RouteStart, Started, Write};
-use cutover::domain::traffic::{Content, RouteId, Unreadable};
+use cutover::domain::traffic::{Census, Content, RouteId, Unreadable};
 use cutover::lab::model::Snapshot;
 use cutover::lab::shell::Shell;
 use cutover::plan::model::{Plan, StepKind};
@@ -182,6 +182,9 @@ impl Witness {
 
 #[async_trait]
 impl Traffic for Witness {
+    async fn census(&self, load_balancer: &str) -> Result<Census, Unreadable> {
+        self.inner.census(load_balancer).await
+    }
     async fn set(&self, id: &RouteId, content: &Content, deadline: Duration) -> Result<(), WriteError> {
         self.judge(id, content);
         self.inner.set(id, content, deadline).await

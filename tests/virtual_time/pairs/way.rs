@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use cutover::adapter::clock::Scaled;
-use cutover::domain::elb::balancer::Target;
-use cutover::domain::traffic::{Content, RouteId, Unreadable};
+use cutover::domain::health::Target;
+use cutover::domain::traffic::{Census, Content, RouteId, Unreadable};
 use cutover::lab::paused::KubeTransport;
 use cutover::port::{Clock, Traffic, WriteError};
 use http::{Method, Request, Response};
@@ -146,6 +146,9 @@ pub struct Road {
 
 #[async_trait]
 impl Traffic for Road {
+    async fn census(&self, load_balancer: &str) -> Result<Census, Unreadable> {
+        self.inner.census(load_balancer).await
+    }
     async fn set(&self, id: &RouteId, content: &Content, deadline: Duration) -> Result<(), WriteError> {
         let sent = self.machine.clock.now();
         self.machine.leaves();

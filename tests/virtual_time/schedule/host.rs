@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use cutover::adapter::clock::Scaled;
-use cutover::domain::elb::balancer::{Listener, LiveRoute, LoadBalancer, Tags, Target, TargetGroup};
-use cutover::domain::traffic::{Content, RouteId, Unreadable};
+use cutover::domain::elb::balancer::{Listener, LiveRoute, LoadBalancer, TargetGroup};
+use cutover::domain::health::Target;
+use cutover::domain::traffic::{Census, Content, RouteId, Tags, Unreadable};
 use cutover::lab::paused::KubeTransport;
 use cutover::plan::model::Selector;
 use cutover::port::{Balancer, Caller, Clock, Detail, Groups, Inventory, Marks, Traffic, WriteError};
@@ -140,6 +141,9 @@ pub struct Road {
 
 #[async_trait]
 impl Traffic for Road {
+    async fn census(&self, load_balancer: &str) -> Result<Census, Unreadable> {
+        self.process.ask(self.inner.traffic.census(load_balancer)).await
+    }
     async fn set(&self, id: &RouteId, content: &Content, deadline: Duration) -> Result<(), WriteError> {
         let host = &self.process.host;
         let arrives = async {

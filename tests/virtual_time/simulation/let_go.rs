@@ -5,7 +5,7 @@ use std::time::Duration;
 use cutover::app::exit::Exit;
 use cutover::domain::decide::finalize::{Stands, judge, worst};
 use cutover::domain::run::state::{Phase, State};
-use cutover::engine::{Ports, finalize, retry};
+use cutover::engine::{Ports, finalize, inventory};
 use cutover::port::store::Request;
 
 use super::life::{Life, Theatre};
@@ -24,7 +24,7 @@ impl Theatre {
         if state.phase == Phase::Detaching {
             return Ok(None);
         }
-        let patient = retry::patient(&ports.balancer, &ports.clock);
+        let patient = inventory::patient(&ports.balancer, &ports.clock);
         let facts = finalize::look(&self.told, &state, ports, &patient, QUIET).await;
         let mut items = judge(&self.told, &state, &records, &facts, QUIET, ports.clock.now());
         items.retain(|item| item.what != "requests");

@@ -16,7 +16,7 @@ use cutover::adapter::store::memory::Memory;
 use cutover::app::exit::{Exit, Failure};
 use cutover::app::prepare::prepare;
 use cutover::app::{drive, identity};
-use cutover::domain::elb::arn;
+use cutover::domain::elb;
 use cutover::domain::run::event::{Outcome, ResumeMode, Started, Stop};
 use cutover::domain::run::state::State;
 use cutover::engine::{Ending, Ports, Run, Settings, hold, marker};
@@ -333,7 +333,7 @@ impl Theatre {
         self.wire.observe(By::Us);
         let world = self.lab.shell().call(|w, _| w.snapshot());
         self.wire.note(What::Rests(
-            world.routes.iter().map(|(id, actions)| (arn::route(id), face::live(actions))).collect(),
+            world.routes.iter().map(|(id, actions)| (elb::route(id), face::live(actions))).collect(),
         ));
     }
 }

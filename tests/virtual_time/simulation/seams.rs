@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use cutover::adapter::clock::{Scaled, Steady};
-use cutover::domain::elb::balancer::{Listener, LiveRoute, LoadBalancer, Tags, Target, TargetGroup};
+use cutover::domain::elb::balancer::{Listener, LiveRoute, LoadBalancer, TargetGroup};
+use cutover::domain::health::Target;
 use cutover::domain::health::gate::Sample;
 use cutover::domain::kubernetes::binding::Binding;
 use cutover::domain::kubernetes::workload::{Identity, WorkloadView};
-use cutover::domain::traffic::{Content, RouteId, Unreadable};
+use cutover::domain::traffic::{Census, Content, RouteId, Tags, Unreadable};
 use cutover::engine::marker;
 use cutover::plan::model::{Selector, ServiceRef};
 use cutover::port::{Balancer, Caller, Clock, Cluster, Detail, Groups, Inventory, Marks, Traffic, WriteError};
@@ -46,6 +47,10 @@ impl Traffic for Seen {
             self.wire.note(What::SawHealth { group: group.clone(), asked, counts });
         }
         all
+    }
+
+    async fn census(&self, load_balancer: &str) -> Result<Census, Unreadable> {
+        self.inner.traffic.census(load_balancer).await
     }
 
     async fn set(&self, id: &RouteId, content: &Content, deadline: Duration) -> Result<(), WriteError> {

@@ -1,6 +1,6 @@
 //! The wire between the real clients and the lab's model, in process: every call is recorded, counted, and struck by the schedule's faults.
 
-use cutover::domain::elb::arn;
+use cutover::domain::elb;
 use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -256,7 +256,7 @@ impl Wire {
         let before = std::mem::replace(&mut self.state().world, world.clone());
         for (route, was) in before.routes.iter().filter(|(id, was)| world.routes.get(*id) != Some(was)) {
             let after = world.routes.get(route).map(|a| face::live(a));
-            self.note(What::Applied { by, route: arn::route(route), before: face::live(was), after });
+            self.note(What::Applied { by, route: elb::route(route), before: face::live(was), after });
         }
         let marker = |s: &Snapshot| s.tags.values().find_map(|t| t.get(marker::KEY)).cloned();
         if marker(&before) != marker(&world) {

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cutover::domain::elb::balancer::{LiveRoute, TargetGroup, TargetState};
+use cutover::domain::elb::balancer::{LiveRoute, TargetGroup};
+use cutover::domain::health::TargetState;
 use cutover::domain::kubernetes::binding::Binding;
 use cutover::domain::run::event::{Event, Measured, Outcome, StepType};
 use cutover::domain::traffic::{Content, Member};

@@ -39,8 +39,9 @@ use crate::adapter::aws::NoInvocationIds;
 use crate::adapter::calls::OfAws;
 use crate::base::retry::SDK;
 use crate::domain::elb;
-use crate::domain::elb::balancer::{Listener, LiveRoute, LoadBalancer, Tags, Target, TargetGroup};
-use crate::domain::traffic::{Content, RouteId, RouteKind, Unreadable};
+use crate::domain::elb::balancer::{Listener, LiveRoute, LoadBalancer, TargetGroup};
+use crate::domain::health::Target;
+use crate::domain::traffic::{Census, Content, RouteId, RouteKind, Tags, Unreadable};
 use crate::plan::model::Selector;
 use crate::port::{Caller, Detail, Groups, Inventory, Marks, Traffic, WriteError};
 
@@ -287,6 +288,10 @@ impl Traffic for Alb {
             all.insert(arn, self.known(targets).await);
         }
         all
+    }
+
+    async fn census(&self, load_balancer: &str) -> Result<Census, Unreadable> {
+        self.known(self.all_routes(load_balancer).await).await.map(|all| elb::census(load_balancer, all))
     }
 
     async fn set(&self, id: &RouteId, content: &Content, deadline: Duration) -> Result<(), WriteError> {

@@ -9,7 +9,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 
 use super::failure::Failure;
 use super::known::Known;
-use crate::domain::elb::balancer::Tags;
+use crate::domain::traffic::Tags;
 
 /// Calls under way at a time.
 pub(super) const PARALLEL: usize = 8;

@@ -8,7 +8,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use super::failure::Failure;
 use super::read::{self, BATCH, Look, PARALLEL};
 use super::{Alb, view};
-use crate::domain::elb::arn;
+use crate::domain::elb;
 use crate::domain::elb::balancer::{Listener, LiveRoute};
 use crate::domain::traffic::{RouteId, RouteKind, Unread, Unreadable};
 
@@ -150,7 +150,7 @@ impl Alb {
         if rules {
             for rule in read::rules_by_arn(&self.elb, arns).await? {
                 let id = RouteId::rule(rule.rule_arn().unwrap_or_default());
-                let port = self.port(&arn::listener(&id));
+                let port = self.port(&elb::listener(&id));
                 found.entry(id).and_modify(|r| *r = view::rule(&rule, port));
             }
         } else {

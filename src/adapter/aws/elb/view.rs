@@ -8,10 +8,9 @@ use aws_sdk_elasticloadbalancingv2::types::TargetHealthStateEnum as State;
 use super::failure::Failure;
 use super::{action, condition};
 use crate::domain::elb;
-use crate::domain::elb::balancer::{
-    HealthCheck, Listener, LiveRoute, LoadBalancer, Tags, Target, TargetGroup, TargetState,
-};
-use crate::domain::traffic::{RouteId, Unread};
+use crate::domain::elb::balancer::{HealthCheck, Listener, LiveRoute, LoadBalancer, TargetGroup};
+use crate::domain::health::{Target, TargetState};
+use crate::domain::traffic::{RouteId, Tags, Unread};
 
 fn text(value: Option<&str>) -> String {
     value.unwrap_or_default().to_owned()
@@ -78,7 +77,7 @@ pub(super) fn rule(r: &sdk::Rule, port: u16) -> Result<LiveRoute, Failure> {
     let id = RouteId::rule(arn);
     Ok(LiveRoute {
         content: elb::content(&actions),
-        listener: elb::arn::listener(&id),
+        listener: elb::listener(&id),
         id,
         port,
         priority: r.priority().and_then(|p| p.parse().ok()),

@@ -22,7 +22,7 @@ use crate::domain::run::event::{Event, RouteStart};
 use crate::domain::run::watch::Marker as There;
 use crate::domain::traffic::Unreadable;
 use crate::domain::traffic::{Content, shares};
-use crate::engine::live::{self, LookError};
+use crate::engine::inventory::live::{self, LookError};
 use crate::engine::marker::{self, KEY};
 use crate::engine::{Ports, Settings, hold};
 use crate::plan::model::Selector;

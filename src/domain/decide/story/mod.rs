@@ -7,8 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::*;
 use crate::domain::decide::goal;
-use crate::domain::elb::balancer::{Target, TargetState};
 use crate::domain::fixture;
+use crate::domain::health::{Target, TargetState};
 use crate::domain::kubernetes::binding::Binding;
 use crate::domain::run::event::{BindingStart, Event, Freeze, Record, ResumeMode, StepType, Stop, Wait, WaitReason};
 use crate::domain::run::state::{Phase, State};

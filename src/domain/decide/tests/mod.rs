@@ -1,8 +1,8 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::*;
-use crate::domain::elb::balancer::{Target, TargetState};
 use crate::domain::fixture::{forward, group_arn, plan, route, shares, started};
+use crate::domain::health::{Target, TargetState};
 use crate::domain::run::event::{
     Event, Freeze, Record, ResumeMode, RouteStart, StepType, Stop, WaitReason, Write, WriteResult,
 };

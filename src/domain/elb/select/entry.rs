@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::model::{LiveWorld, SelectedRoute, Selection, Skip, without_forward};
 use super::resolve::{Resolved, unreadable};
+use crate::base::arn::name as short_name;
 use crate::base::finding::{Code, Finding, Severity};
-use crate::domain::elb::arn::name as short_name;
 use crate::domain::elb::balancer::{Listener, LiveRoute};
 use crate::domain::traffic::{RouteId, shares};
 use crate::plan::model::{ListenerRef, Plan, RouteEntry, RuleRef, Shares, StepKind};

@@ -8,7 +8,7 @@ mod resolve;
 #[cfg(test)]
 mod tests;
 
-pub use super::arn::name as short_name;
+pub use crate::base::arn::name as short_name;
 pub use choose::{select, select_at};
 pub use model::{Listeners, LiveWorld, SelectedEntry, SelectedGroup, SelectedRoute, Selection, Skip, Skipped, spelled};
 pub(crate) use resolve::unreadable as unread;

@@ -5,8 +5,8 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
+use crate::base::arn::name as short_name;
 use crate::base::finding::Finding;
-use crate::domain::elb::arn::name as short_name;
 use crate::domain::elb::balancer::{Listener, LiveRoute, LoadBalancer, TargetGroup};
 use crate::domain::elb::kinds;
 use crate::domain::traffic::{RouteId, Unreadable};

@@ -7,8 +7,8 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::base::time::later;
-use crate::domain::elb::balancer::{Target, TargetState};
 use crate::domain::health::Counts;
+use crate::domain::health::{Target, TargetState};
 use crate::plan::model::{GuardGate, RaiseGate};
 
 /// One reading of a group's targets.

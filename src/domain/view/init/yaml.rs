@@ -6,7 +6,8 @@ use std::fmt::Write;
 use serde_json::{Map, Value, json};
 
 use super::model::{InitError, Pair, Request, Seen, carrying, label, routes};
-use crate::domain::elb::{LIMITS, arn};
+use crate::base::arn;
+use crate::domain::elb::LIMITS;
 use crate::domain::kubernetes::binding::Binding;
 use crate::domain::traffic::shares;
 use crate::plan::model::{ClusterAccess, PortRef, ServiceRef};

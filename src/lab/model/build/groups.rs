@@ -1,5 +1,6 @@
 //! The plan's load balancers and target groups, selected by name, ARN or tags.
 
+use crate::base::arn::Arn;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -157,8 +158,7 @@ impl World {
 fn named(selector: &Selector, otherwise: &str) -> String {
     match selector {
         Selector::Name(name) => name.clone(),
-        // …:loadbalancer/app/NAME/ID, …:targetgroup/NAME/ID
-        Selector::Arn(arn) => arn.rsplit('/').nth(1).unwrap_or(otherwise).to_owned(),
+        Selector::Arn(arn) => Arn::parse(arn).and_then(|arn| arn.name()).unwrap_or(otherwise).to_owned(),
         Selector::Tags(_) => otherwise.to_owned(),
     }
 }

@@ -1,5 +1,6 @@
 //! Listeners and their actions: as the plan implies, or as the scenario defines them.
 
+use crate::base::arn;
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
@@ -84,8 +85,7 @@ impl World {
         wanted: Wanted,
     ) -> Result<(), ScenarioError> {
         let id = self.identifier();
-        let path =
-            self.balancers[balancer].arn.rsplit_once(":loadbalancer/").map(|p| p.1.to_owned()).unwrap_or_default();
+        let path = arn::resource(&self.balancers[balancer].arn).trim_start_matches("loadbalancer/").to_owned();
         let prefix = format!("arn:aws:elasticloadbalancing:{}:{}", self.region, self.account);
         let arn = wanted.arn.unwrap_or_else(|| format!("{prefix}:listener/{path}/{id}"));
         let rule_prefix = arn.replacen(":listener/", ":listener-rule/", 1);

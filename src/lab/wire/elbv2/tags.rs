@@ -1,5 +1,6 @@
 //! Tags of load balancers, listeners, rules and target groups.
 
+use crate::base::arn::Arn;
 use serde_json::{Value, json};
 
 use super::{Query, Result, describe, invalid, refused, view};
@@ -58,18 +59,11 @@ fn arns(query: &Query) -> Result<Vec<String>> {
 }
 
 fn tags<'a>(world: &'a mut World, arn: &str) -> Result<&'a mut Pairs> {
-    if arn.contains(":targetgroup/") {
-        let index = describe::group(world, arn)?;
-        Ok(&mut world.groups[index].tags)
-    } else if arn.contains(":listener-rule/") {
-        let index = describe::rule(world, arn)?;
-        Ok(&mut world.routes[index].tags)
-    } else if arn.contains(":listener/") {
-        let index = describe::listener(world, arn)?;
-        Ok(&mut world.listeners[index].tags)
-    } else {
-        let index = describe::balancer(world, arn)?;
-        Ok(&mut world.balancers[index].tags)
+    match Arn::parse(arn).map_or("", |arn| arn.kind()) {
+        "targetgroup" => describe::group(world, arn).map(|index| &mut world.groups[index].tags),
+        "listener-rule" => describe::rule(world, arn).map(|index| &mut world.routes[index].tags),
+        "listener" => describe::listener(world, arn).map(|index| &mut world.listeners[index].tags),
+        _ => describe::balancer(world, arn).map(|index| &mut world.balancers[index].tags),
     }
 }
 

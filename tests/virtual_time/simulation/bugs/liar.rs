@@ -5,8 +5,9 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use cutover::domain::elb::balancer::{Listener, LiveRoute, LoadBalancer, Tags, Target, TargetGroup, TargetState};
-use cutover::domain::traffic::{Content, RouteId, Unreadable};
+use cutover::domain::elb::balancer::{Listener, LiveRoute, LoadBalancer, TargetGroup};
+use cutover::domain::health::{Target, TargetState};
+use cutover::domain::traffic::{Census, Content, RouteId, Tags, Unreadable};
 use cutover::engine::Ports;
 use cutover::plan::model::Selector;
 use cutover::port::{Balancer, Caller, Detail, Groups, Inventory, Marks, Traffic, WriteError};
@@ -70,6 +71,10 @@ impl Traffic for Liar {
             }
         }
         all
+    }
+
+    async fn census(&self, load_balancer: &str) -> Result<Census, Unreadable> {
+        self.inner.traffic.census(load_balancer).await
     }
 
     async fn set(&self, id: &RouteId, content: &Content, deadline: Duration) -> Result<(), WriteError> {

@@ -1,7 +1,7 @@
 //! Only the plan's group tuples change. Other actions, their order, conditions, transforms, stickiness and listener settings stay; no client
 //! secret is sent. In the clusters, only the run's bindings are made, and a rollback touches none.
 
-use cutover::domain::elb::arn;
+use cutover::domain::elb;
 use cutover::domain::emergency::weights;
 use cutover::domain::traffic::RouteId;
 use cutover::engine::marker;
@@ -99,7 +99,7 @@ fn sent(facts: &Facts, operation: &str, body: &str) -> Found {
         return Err(format!("{operation} is sent with {key}={text}"));
     }
     let foreign = fields().filter(|(k, _)| k.starts_with(subject)).map(|(_, v)| value(v)).find(|arn| {
-        facts.route(&arn::route(arn)).is_none()
+        facts.route(&elb::route(arn)).is_none()
             && !facts.started().is_some_and(|s| tags && s.load_balancers.contains(arn))
     });
     foreign

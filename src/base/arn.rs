@@ -1,12 +1,12 @@
-//! Parses ARNs of ELBv2 resources. All knowledge of the ARN format belongs here.
-
-use crate::domain::traffic::{RouteId, RouteKind};
+//! Parses ARNs. All knowledge of the ARN format belongs here; what a resource means to a balancer does not.
 
 /// An ARN: `arn:PARTITION:SERVICE:REGION:ACCOUNT:RESOURCE`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Arn<'a> {
     /// `aws`, `aws-cn`, …
     pub partition: &'a str,
+    /// The service's code, such as `elasticloadbalancing`.
+    pub service: &'a str,
     /// The region's code; empty for a global resource.
     pub region: &'a str,
     /// Twelve digits.
@@ -20,36 +20,29 @@ impl<'a> Arn<'a> {
     /// Parses an ARN; `None` if the text is not one.
     pub fn parse(text: &'a str) -> Option<Self> {
         let parts: Vec<&str> = text.splitn(6, ':').collect();
-        let [_, partition, _, region, account, resource] = parts[..] else { return None };
-        Some(Self { partition, region, account, resource }).filter(|_| text.starts_with("arn:"))
+        let ["arn", partition, service, region, account, resource] = parts[..] else { return None };
+        Some(Self { partition, service, region, account, resource })
+    }
+
+    /// The kind of the resource: its text before the first `/`.
+    pub fn kind(&self) -> &'a str {
+        self.resource.split('/').next().unwrap_or_default()
     }
 
     /// The name of the target group, or of the load balancer that the resource belongs to.
     pub fn name(&self) -> Option<&'a str> {
-        let mut parts = self.resource.split('/');
-        match parts.next()? {
+        let mut parts = self.resource.split('/').skip(1);
+        match self.kind() {
             "targetgroup" => parts.next(),
             "loadbalancer" | "listener" | "listener-rule" => parts.nth(1),
             _ => None,
         }
     }
-
-    fn is_rule(&self) -> bool {
-        self.resource.starts_with("listener-rule/")
-    }
 }
 
-/// The route of a listener's ARN (its default action) or of a rule's ARN.
-pub fn route(arn: &str) -> RouteId {
-    if Arn::parse(arn).is_some_and(|arn| arn.is_rule()) { RouteId::rule(arn) } else { RouteId::default_route(arn) }
-}
-
-/// The ARN of the listener that a route belongs to.
-pub fn listener(route: &RouteId) -> String {
-    match (route.kind(), route.id().rsplit_once('/')) {
-        (RouteKind::Rule, Some((listener, _))) => listener.replacen(":listener-rule/", ":listener/", 1),
-        _ => route.id().to_owned(),
-    }
+/// Whether a text is meant to be an ARN; it need not be a complete one.
+pub fn begins(text: &str) -> bool {
+    text.starts_with("arn:")
 }
 
 /// The name in a load balancer's or target group's ARN; the text itself if it is not an ARN.
@@ -80,7 +73,7 @@ pub fn last(arn: &str) -> &str {
 /// A short name for people: a target group's name, or the resource of a rule or listener.
 pub fn short(arn: &str) -> &str {
     match Arn::parse(arn) {
-        Some(parts) if parts.resource.starts_with("targetgroup/") => parts.name().unwrap_or(arn),
+        Some(parts) if parts.kind() == "targetgroup" => parts.name().unwrap_or(arn),
         Some(parts) => parts.resource,
         None => arn,
     }
@@ -101,15 +94,5 @@ mod tests {
             ("web", "web", "web")
         );
         assert_eq!((region("web"), account("arn:aws"), short(RULE)), ("", "", "listener-rule/app/web/50dc/f2f7/9683"));
-    }
-
-    #[test]
-    fn a_rule_names_its_listener() {
-        let listener = "arn:aws:elasticloadbalancing:eu-central-1:123456789012:listener/app/web/50dc/f2f7";
-        assert_eq!((route(RULE), route(listener)), (RouteId::rule(RULE), RouteId::default_route(listener)));
-        assert_eq!(
-            (super::listener(&route(RULE)), super::listener(&route(listener))),
-            (listener.to_owned(), listener.to_owned())
-        );
     }
 }

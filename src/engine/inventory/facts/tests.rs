@@ -5,10 +5,11 @@ use async_trait::async_trait;
 
 use super::*;
 use crate::base::finding::Code;
-use crate::domain::elb::balancer::{Listener, LiveRoute, LoadBalancer, Target};
+use crate::domain::elb::balancer::{Listener, LiveRoute, LoadBalancer};
 use crate::domain::fixture::{LB, group, load_balancer, plan, world};
+use crate::domain::health::Target;
 use crate::domain::preflight;
-use crate::domain::traffic::{Content, RouteId};
+use crate::domain::traffic::{Census, Content, RouteId};
 use crate::port::{Caller as Identified, WriteError};
 
 /// The fixture's load balancer: it has no health data and counts its calls.
@@ -55,6 +56,9 @@ impl Traffic for Frugal {
     }
     async fn health(&self, groups: &[String]) -> BTreeMap<String, Result<Vec<Target>, Unreadable>> {
         groups.iter().map(|g| (g.clone(), Err(Unreadable::Throttled))).collect()
+    }
+    async fn census(&self, _: &str) -> Result<Census, Unreadable> {
+        Err(Unreadable::Throttled)
     }
     async fn set(&self, _: &RouteId, _: &Content, _: Duration) -> Result<(), WriteError> {
         panic!("looking changes nothing")

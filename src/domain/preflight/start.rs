@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::elb::balancer::Target;
 use crate::domain::elb::select::{SelectedGroup, SelectedRoute, Selection};
 use crate::domain::elb::{self, LIMITS};
+use crate::domain::health::Target;
 use crate::domain::health::gate::Sample;
 use crate::domain::kubernetes::binding::Binding;
 use crate::domain::run::event::{BindingStart, GroupStart, RouteStart, Started};

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::domain::elb::balancer::{Listener, LiveRoute, LoadBalancer, Tags, Target, TargetGroup};
+use crate::domain::elb::balancer::{Listener, LiveRoute, LoadBalancer, TargetGroup};
 use crate::domain::elb::select::spelled;
 use crate::domain::emergency::whole::{self, Whole};
 use crate::domain::emergency::{Seen, weights};
-use crate::domain::traffic::Unreadable;
+use crate::domain::health::Target;
+use crate::domain::traffic::{Tags, Unreadable};
 use crate::domain::view::live::Live;
 use crate::plan::model::Selector;
 use crate::port::{Balancer, Clock, Detail, Groups};
@@ -168,7 +169,7 @@ async fn health(
 /// tag may be old.
 fn spoken_for(tags: &Tags) -> Option<Whole> {
     let whole = whole::read(tags.get(weights::KEY)?)?;
-    let marker = tags.get(super::marker::KEY)?.split(' ').next();
+    let marker = tags.get(crate::engine::marker::KEY)?.split(' ').next();
     (marker == Some(whole.kept.run.as_str())).then_some(whole)
 }
 
