@@ -97,7 +97,7 @@ impl Meter {
         self.lock().opened
     }
 
-    /// Counts one request that was sent in window `opened`. If that window is closed, the request says nothing about
+    /// Counts one request that was sent in window `opened`. If that window is closed, the request is no measure of
     /// the
     /// present shares: only its error counts.
     pub fn record_of(&self, opened: u64, seen: Seen<'_>) {
