@@ -28,7 +28,7 @@ use crate::cli::verbs::step::Step;
 #[command(after_help = "In an emergency, restore the traffic:
   cutover rollback                      roll back the only unfinished run
   cutover rollback --load-balancer LB --back-to '*-a' --away-from '*-b'
-                                        without a run or plan: all from *-b to *-a")]
+                                        no run or plan: all from *-b to *-a")]
 pub struct Cutover {
     /// Options of every command.
     #[command(flatten)]
@@ -43,17 +43,17 @@ pub struct Cutover {
 pub enum Verb {
     /// Write a plan from a live load balancer
     Init(Init),
-    /// Show the live routes, shares, health and stickiness, the way back, the guard
+    /// Show a run or a load balancer: shares, health, way back, guard
     Status(Status),
     /// Show what a run would do and what would stop it; changes nothing
     Check(Check),
     /// Run the plan in the embedded lab, also with faults
     Rehearse(Rehearse),
-    /// Serve the lab (AWS, clusters, load balancer) to other terminals until ^C
+    /// Serve the lab to other terminals until ^C
     Lab(Lab),
     /// Run the plan in the foreground
     Run(Run),
-    /// Do what is due now, then exit: for schedulers, safe to call at any time
+    /// Do what is due now, then exit: for schedulers
     Step(Step),
     /// End the current pause early
     Promote(Promote),
@@ -67,7 +67,7 @@ pub enum Verb {
     Abort(Abort),
     /// The emergency command: restore the original shares
     Rollback(Rollback),
-    /// Check whether the old cluster can be retired, and retire it on request
+    /// Check whether the old cluster can be retired, or retire it
     Finalize(Finalize),
     /// List the runs, or show one run event by event
     History(History),

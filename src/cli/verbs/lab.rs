@@ -20,7 +20,7 @@ use crate::port::store::Store;
 /// `lab`.
 #[derive(Debug, Clone, PartialEq, Args)]
 #[command(after_help = "Examples:
-  cutover lab plans/alpha-webapp.yaml   prints `export` lines for another terminal
+  cutover lab plans/alpha-webapp.yaml   prints lines for another terminal
   cutover lab plans/alpha-webapp.yaml --speed 20 \\
     --scenario examples/scenarios/foreign-write.yaml")]
 pub struct Lab {

@@ -109,11 +109,13 @@ fn show(global: &Global, text: &str) {
 async fn of_load_balancer(global: &Global, load_balancer: &str, style: &Style) -> Result<String, Failure> {
     let selector = selector(load_balancer).map_err(|e| Failure::new(Exit::Usage, format!("--load-balancer: {e}")))?;
     let balancer = world::patient(&world::aws_of(&selector).await);
-    let live = crate::engine::inventory::live::look(&selector, &balancer, jiff::Timestamp::now()).await.map_err(|e| match e {
-        LookError::NotOne { .. } => Failure::new(Exit::Usage, e)
-            .next("list them: aws elbv2 describe-load-balancers --query 'LoadBalancers[].LoadBalancerName'"),
-        LookError::Unreadable { .. } => Failure::new(Exit::Internal, e),
-    })?;
+    let live = crate::engine::inventory::live::look(&selector, &balancer, jiff::Timestamp::now()).await.map_err(
+        |e| match e {
+            LookError::NotOne { .. } => Failure::new(Exit::Usage, e)
+                .next("list them: aws elbv2 describe-load-balancers --query 'LoadBalancers[].LoadBalancerName'"),
+            LookError::Unreadable { .. } => Failure::new(Exit::Internal, e),
+        },
+    )?;
     Ok(rendered(global, &live, style))
 }
 

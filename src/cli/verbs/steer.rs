@@ -40,7 +40,8 @@ pub struct Abort {
 
 /// `resume`.
 #[derive(Debug, Clone, PartialEq, Args)]
-#[command(after_help = help("If another process is driving the run, that process continues and this command returns.
+#[command(after_help = help("If another process is driving the run, that process continues and this command
+returns.
 
 Examples:
   cutover resume alpha-webapp

@@ -24,9 +24,9 @@ use crate::port::store::{RunSummary, Store, is_of};
 
 /// `step`.
 #[derive(Debug, Clone, PartialEq, Args)]
-#[command(after_help = help("Starts the plan's run, or continues its unfinished run, or does nothing if the run
-is finished or another process drives it. It does not exit while a write, a
-settling step, a failing guard, a raise gate or a rollback is under way.
+#[command(after_help = help("Starts the plan's run, or continues its unfinished run, or does nothing if the
+run is finished or another process drives it. It does not exit while a write,
+a settling step, a failing guard, a raise gate or a rollback is under way.
 
 Examples:
   cutover step plan.yaml --yes                 from cron, a CI job or a CronJob

@@ -1,5 +1,5 @@
-//! Reads what balancers there are, outside the loop of a run: for preflight, `init`, `status` and the emergency. This is the only part of the
-//! engine that uses a vendor's types. Decisions do not belong here.
+//! Reads load balancers outside the loop of a run: for the preflight, `init`, `status` and the emergency. This is the
+//! only part of the engine that uses a vendor's types. Decisions do not belong here.
 
 pub mod facts;
 mod init;
