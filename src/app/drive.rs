@@ -148,7 +148,7 @@ pub fn said(surface: &dyn Surface, ending: &Ending, view: &View, unknown: &[Stri
     if let Ending::Finished { tags, .. } = ending {
         for left in tags {
             surface.say(&format!(
-                "the tag {} may not be removed ({}); to remove it: {}",
+                "the tag {} may still be there ({}); to remove it: {}",
                 left.key,
                 left.why,
                 left.command()

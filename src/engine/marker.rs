@@ -111,7 +111,7 @@ pub async fn put(
         for (arn, tags) in load_balancers.iter().zip(&before).filter(|(_, tags)| !ours(tags)) {
             let previous = tags.as_ref().ok().and_then(|tags| tags.get(KEY));
             if let Err(error) = put_back(marks, arn, run, previous).await {
-                tracing::warn!("the marker tag {KEY} may stay on {arn}: {error}");
+                tracing::warn!("the marker tag {KEY} may still be on {arn}: {error}");
             }
         }
     }

@@ -20,7 +20,7 @@ use crate::port::store::Store;
 /// `lab`.
 #[derive(Debug, Clone, PartialEq, Args)]
 #[command(after_help = "Examples:
-  cutover lab plans/alpha-webapp.yaml   prints lines for another terminal
+  cutover lab plans/alpha-webapp.yaml   prints settings for other terminals
   cutover lab plans/alpha-webapp.yaml --speed 20 \\
     --scenario examples/scenarios/foreign-write.yaml")]
 pub struct Lab {
@@ -55,7 +55,7 @@ pub async fn run(global: &Global, args: &Lab) -> Result<Exit, Failure> {
     let _ = term::print(&text(global, &environment));
     let plan = &args.plan;
     term::complain(&format!(
-        "\nThe lab is running at {} speed. Paste these lines into another terminal, then for example:\n  \
+        "\nThe lab is running at {} speed. Paste the lines above into another terminal, then for example:\n  \
          cutover check {plan}\n  cutover run {plan}\n  cutover status --watch\n\
          ^C here ends the lab and deletes its runs.",
         if args.speed.to_bits() == 1f64.to_bits() { "real".to_owned() } else { format!("{} times real", args.speed) }

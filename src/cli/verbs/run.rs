@@ -16,7 +16,7 @@ use crate::plan::model::Shares;
 #[derive(Debug, Clone, PartialEq, Args)]
 #[command(after_help = help("Examples:
   cutover run plan.yaml
-  cutover run plan.yaml --yes --until first-traffic  unattended, to that step", &Exit::ALL))]
+  cutover run plan.yaml --yes --until first-traffic  unattended, up to that step", &Exit::ALL))]
 pub struct Run {
     /// Plan file, `-` for stdin
     pub plan: String,

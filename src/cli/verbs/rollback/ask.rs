@@ -75,9 +75,9 @@ impl Proposal<'_> {
         };
         let what = match (gain.is_empty(), lose.is_empty()) {
             (true, true) => format!("Verify {routes} of {} (no change needed) and end the run", self.place),
-            (false, true) => format!("Put {routes} of {} back to {gain}", self.place),
-            (true, false) => format!("Put {routes} of {} away from {lose}", self.place),
-            (false, false) => format!("Put {routes} of {} back to {gain} and away from {lose}", self.place),
+            (false, true) => format!("Move {routes} of {} back to {gain}", self.place),
+            (true, false) => format!("Move {routes} of {} away from {lose}", self.place),
+            (false, false) => format!("Move {routes} of {} back to {gain} and away from {lose}", self.place),
         };
         match self.other {
             Some(owner) => format!("{what}, and take over from {owner} (that process stops)?"),
