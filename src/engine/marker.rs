@@ -89,7 +89,7 @@ pub enum MarkerError {
 }
 
 /// Puts our marker on every load balancer without another run's marker (with `take_over`: on all), and reads it back.
-/// On an error it undoes what it put, as far as AWS allows: a marker that was ours stays, another run's is put back.
+/// On an error it undoes what it put, as far as AWS allows: a marker that was ours stays, another run's is restored.
 /// Without `take_over`, nothing is put if the tags cannot be read.
 pub async fn put(
     marks: &dyn Marks,

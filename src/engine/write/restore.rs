@@ -1,8 +1,8 @@
-//! The executor of a rollback: all routes side by side, each on its own way from its write to its read-back, and back
-//! to its write where that failed. Nothing here waits for the slowest.
+//! The executor of a rollback: restores all routes concurrently. Each route is written, read back, and written again if
+//! that failed. No route waits for another one.
 //!
-//! Writes stay under way across turns: a turn sends what may be sent, takes in what has come meanwhile, and ends within
-//! a second, so that requests and other owners are heard. No limit of ours applies until AWS throttles; from then on it
+//! Writes stay under way across turns: a turn sends the writes that are possible, processes the answers, and ends within
+//! a second, so that requests and other owners are noticed. The rate is unlimited until AWS throttles; from then on it
 //! is AWS's own rate ([`Pace`]).
 
 use std::collections::BTreeSet;
