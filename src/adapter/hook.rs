@@ -5,7 +5,7 @@ use http::HeaderMap;
 
 use super::metric::{Ask, Web, clipped};
 use crate::adapter::process::{self as command, Line};
-use crate::domain::run::hook::{Errand, Told};
+use crate::domain::decide::{HookCall, HookInput};
 use crate::plan::model::hook::Action;
 use crate::port::Hooks;
 
@@ -15,11 +15,11 @@ pub struct Outside(Web);
 
 #[async_trait]
 impl Hooks for Outside {
-    async fn call(&self, errand: &Errand) -> Result<String, String> {
-        let told = serde_json::to_string(&errand.told).map_err(|e| e.to_string())?;
-        match &errand.action {
+    async fn call(&self, call: &HookCall) -> Result<String, String> {
+        let input = serde_json::to_string(&call.input).map_err(|e| e.to_string())?;
+        match &call.action {
             Action::Exec(words) => {
-                let line = Line { words, variables: variables(&errand.told), input: told, timeout: errand.timeout };
+                let line = Line { words, variables: variables(&call.input), input: input, timeout: call.timeout };
                 let (code, stdout) = command::run(line).await.map_err(|why| clipped(&why))?;
                 let said = serde_json::from_slice::<serde_json::Value>(&stdout).ok();
                 let said = said.as_ref().and_then(|said| said["message"].as_str()).map(clipped).unwrap_or_default();
@@ -30,7 +30,7 @@ impl Hooks for Outside {
                 }
             }
             Action::Http { url, headers } => {
-                let post = Some(("application/json", told));
+                let post = Some(("application/json", input));
                 let answer = self
                     .0
                     .ask(Ask {
@@ -39,7 +39,7 @@ impl Hooks for Outside {
                         post,
                         headers,
                         more: HeaderMap::new(),
-                        timeout: errand.timeout,
+                        timeout: call.timeout,
                     })
                     .await;
                 // The address may contain a secret.
@@ -54,16 +54,21 @@ impl Hooks for Outside {
     }
 }
 
-fn variables(told: &Told) -> Vec<(&'static str, String)> {
-    let shares =
-        told.shares.iter().flatten().map(|(cluster, share)| format!("{cluster}={share}")).collect::<Vec<_>>().join(",");
+fn variables(input: &HookInput) -> Vec<(&'static str, String)> {
+    let shares = input
+        .shares
+        .iter()
+        .flatten()
+        .map(|(cluster, share)| format!("{cluster}={share}"))
+        .collect::<Vec<_>>()
+        .join(",");
     vec![
-        ("CUTOVER_RUN", told.run.clone()),
-        ("CUTOVER_PLAN", told.plan.clone()),
-        ("CUTOVER_HOOK", told.hook.name().to_owned()),
-        ("CUTOVER_STEP", told.step.to_string()),
-        ("CUTOVER_FROM", told.from.clone()),
-        ("CUTOVER_TO", told.to.clone()),
+        ("CUTOVER_RUN", input.run.clone()),
+        ("CUTOVER_PLAN", input.plan.clone()),
+        ("CUTOVER_HOOK", input.hook.name().to_owned()),
+        ("CUTOVER_STEP", input.step.to_string()),
+        ("CUTOVER_FROM", input.from.clone()),
+        ("CUTOVER_TO", input.to.clone()),
         ("CUTOVER_SHARES", shares),
     ]
 }
@@ -74,7 +79,7 @@ pub struct Nobody;
 
 #[async_trait]
 impl Hooks for Nobody {
-    async fn call(&self, _: &Errand) -> Result<String, String> {
+    async fn call(&self, _: &HookCall) -> Result<String, String> {
         Err("commands and hooks are not available here".into())
     }
 }
@@ -89,8 +94,8 @@ mod tests {
     use crate::domain::run::hook::{HookId, Occasion};
     use crate::plan::model::metric::{Header, HeaderValue};
 
-    fn errand(action: Action) -> Errand {
-        let told = Told {
+    fn hook(action: Action) -> HookCall {
+        let input = HookInput {
             run: "alpha-1".into(),
             plan: "alpha".into(),
             hook: Occasion::BeforeShift,
@@ -102,21 +107,21 @@ mod tests {
             cause: None,
         };
         let id = HookId { at: Occasion::BeforeShift, step: 3, number: 1 };
-        Errand { id, name: None, what: String::new(), action, timeout: Duration::from_secs(20), told }
+        HookCall { id, name: None, description: String::new(), action, timeout: Duration::from_secs(20), input }
     }
 
     async fn shell(script: &str) -> Result<String, String> {
         let words = ["sh", "-c", script].map(str::to_owned).to_vec();
-        Outside::default().call(&errand(Action::Exec(words))).await
+        Outside::default().call(&hook(Action::Exec(words))).await
     }
 
     #[tokio::test]
     async fn a_command_gets_its_context_and_its_exit_code_decides() {
-        let told = shell(
+        let input = shell(
             "grep -q '\"shares\":{\"a\":50,\"b\":50}' && \
              test \"$CUTOVER_HOOK $CUTOVER_STEP $CUTOVER_SHARES\" = 'beforeShift 3 a=50,b=50'",
         );
-        assert_eq!(told.await, Ok(String::new()));
+        assert_eq!(input.await, Ok(String::new()));
         assert_eq!(
             shell("echo 'a word of no interest'; echo '{}' >&2").await,
             Ok(String::new()),
@@ -124,14 +129,14 @@ mod tests {
         );
         assert_eq!(shell("echo '{\"message\": \"12 tables\"}'").await, Ok("12 tables".into()));
         assert_eq!(shell("echo '{\"message\": \"locked\"}'; exit 3").await, Err("exit code 3: locked".into()));
-        let nothing = Outside::default().call(&errand(Action::Exec(vec!["./no-such-program".into()]))).await;
+        let nothing = Outside::default().call(&hook(Action::Exec(vec!["./no-such-program".into()]))).await;
         assert!(nothing.as_ref().is_err_and(|why| why.contains("no-such-program")), "{nothing:?}");
     }
 
     #[tokio::test]
     async fn a_command_that_times_out_is_killed_with_all_its_child_processes() {
         let words = ["sh", "-c", "sleep 1000 & sleep 1000"].map(str::to_owned).to_vec();
-        let slow = Errand { timeout: Duration::from_millis(50), ..errand(Action::Exec(words)) };
+        let slow = HookCall { timeout: Duration::from_millis(50), ..hook(Action::Exec(words)) };
         // Its child processes would keep standard output open, and so this test would hang.
         let why = Outside::default().call(&slow).await.expect_err("it takes too long");
         assert!(why.contains("took longer"), "{why}");
@@ -140,7 +145,7 @@ mod tests {
     #[tokio::test]
     async fn output_beyond_the_limit_is_not_read() {
         let words = vec!["yes".to_owned()];
-        let said = Outside::default().call(&errand(Action::Exec(words))).await;
+        let said = Outside::default().call(&hook(Action::Exec(words))).await;
         assert!(
             said.as_ref().is_err_and(|why| why.contains("yes was killed") || why.contains("exit code")),
             "{said:?}"
@@ -163,7 +168,7 @@ mod tests {
             request
         });
         let headers = vec![Header { name: "x-team".into(), value: HeaderValue::Plain("shop".into()) }];
-        let said = Outside::default().call(&errand(Action::Http { url, headers })).await;
+        let said = Outside::default().call(&hook(Action::Http { url, headers })).await;
         (said, server.await.expect("it ends"))
     }
 

@@ -2,12 +2,13 @@
 
 use jiff::Timestamp;
 
+use super::call::{HookCall, HookInput};
 use super::context::Context;
 use super::decision::{Decision, wait};
 use super::{failure, goal, words};
 use crate::base::time::later;
 use crate::domain::run::event::{Freeze, WaitReason};
-use crate::domain::run::hook::{Errand, HookId, Occasion, Told};
+use crate::domain::run::hook::{HookId, Occasion};
 use crate::domain::run::state::{Progress, Rollback, State};
 use crate::plan::model::hook::{self, Action, Hook};
 use crate::plan::model::{Plan, StepKind};
@@ -50,7 +51,7 @@ pub fn not_undone(plan: &Plan, state: &State, rollback: &Rollback) -> Vec<String
 }
 
 /// The command or hook to execute; `None` if the plan has none with this id.
-pub fn errand(plan: &Plan, state: &State, id: HookId) -> Option<Errand> {
+pub fn errand(plan: &Plan, state: &State, id: HookId) -> Option<HookCall> {
     let (name, action, timeout) = if let Some((name, exec)) = own(plan, id) {
         let words = if id.at == Occasion::Undo { exec.undo.clone()? } else { exec.command.clone() };
         (name, Action::Exec(words), exec.timeout)
@@ -61,7 +62,7 @@ pub fn errand(plan: &Plan, state: &State, id: HookId) -> Option<Errand> {
     let rollback = state.rollback.as_ref().filter(|_| id.at.of_rollback());
     let reached = rollback.map_or(state.step, |r| r.to_step.unwrap_or(0));
     let start = state.started.start.as_ref().or(plan.strategy.start.as_ref());
-    let told = Told {
+    let input = HookInput {
         run: state.run.clone(),
         plan: plan.name.clone(),
         hook: id.at,
@@ -72,7 +73,7 @@ pub fn errand(plan: &Plan, state: &State, id: HookId) -> Option<Errand> {
         shares: goal::ruling(plan, reached).map(|(_, shares)| shares).or(start).cloned(),
         cause: rollback.map(|r| r.cause.clone()),
     };
-    Some(Errand { id, name, what: words(plan, id), action, timeout, told })
+    Some(HookCall { id, name, description: words(plan, id), action, timeout, input })
 }
 
 fn under_way(plan: &Plan, id: HookId, progress: Option<&Progress>) -> Option<Decision> {

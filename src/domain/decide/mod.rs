@@ -4,6 +4,7 @@
 //! vendor types belong here.
 
 mod bake;
+mod call;
 mod carrying;
 mod clearance;
 mod context;
@@ -34,6 +35,7 @@ mod tests;
 mod way_back;
 mod words;
 
+pub use call::{HookCall, HookInput};
 pub use carrying::carrying;
 pub use clearance::{Clearance, clear, raises};
 pub use context::Context;

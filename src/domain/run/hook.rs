@@ -1,12 +1,7 @@
-//! Actions of a run outside the load balancer: commands of `exec` steps, their undo commands, and hooks. Only the
-//! values; `engine` executes them.
-
-use std::time::Duration;
+//! Actions of a run outside the load balancer: commands of `exec` steps, their undo commands, and hooks. Only what the
+//! journal records of them.
 
 use serde::{Deserialize, Serialize};
-
-use crate::plan::model::hook::Action;
-use crate::plan::model::{ClusterName, Shares};
 
 /// Identifies one command or hook of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -81,48 +76,4 @@ pub enum HookResult {
     Failed,
     /// It was ended because a rollback started.
     Ended,
-}
-
-/// A command or hook that is to run now.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Errand {
-    /// Which one.
-    pub id: HookId,
-    /// Its name in the plan, if any.
-    pub name: Option<String>,
-    /// Text for messages: the command line, or the address without possible secrets.
-    pub what: String,
-    /// The command or web request.
-    pub action: Action,
-    /// Time-out, in real time.
-    pub timeout: Duration,
-    /// The input document.
-    pub told: Told,
-}
-
-/// The JSON document that a command or the receiver of a web request gets.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Told {
-    /// The run's id.
-    pub run: String,
-    /// The plan's name.
-    pub plan: String,
-    /// The occasion.
-    pub hook: Occasion,
-    /// The step, from 1; 0: none.
-    pub step: usize,
-    /// The label of the step in the plan.
-    pub label: String,
-    /// The old cluster.
-    pub from: ClusterName,
-    /// The new cluster.
-    pub to: ClusterName,
-    /// The shares after this step, in percent. For a rollback, and before the first share step where the plan names
-    /// them, the shares at the start.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub shares: Option<Shares>,
-    /// The cause of the rollback.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cause: Option<String>,
 }

@@ -12,15 +12,15 @@ impl Run<'_> {
     /// Starts a command or a hook.
     pub(super) async fn call(&mut self, id: HookId) -> Result<(), EngineError> {
         let now = self.ports.clock.now();
-        let Some(errand) = decide::errand(self.plan, &self.state, id) else {
+        let Some(call) = decide::errand(self.plan, &self.state, id) else {
             // Not possible with a consistent journal: its plan has every hook that it names.
             let message = "the plan has no such hook".to_owned();
             return self.journal(Event::HookEnded { hook: id, result: HookResult::Failed, message }).await;
         };
-        if let Err(error) = self.journal(Event::HookStarted { hook: id, what: errand.what.clone() }).await {
+        if let Err(error) = self.journal(Event::HookStarted { hook: id, what: call.description.clone() }).await {
             return self.unwritten(error, now).await;
         }
-        self.calling.call(&self.ports.hooks, errand);
+        self.calling.call(&self.ports.hooks, call);
         Ok(())
     }
 

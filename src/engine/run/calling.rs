@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use tokio::task::{AbortHandle, JoinSet};
 
-use crate::domain::run::hook::{Errand, HookId};
+use crate::domain::decide::HookCall;
+use crate::domain::run::hook::HookId;
 use crate::port::Hooks;
 
 /// A hook or a command, and its result.
@@ -23,9 +24,9 @@ pub struct Calling {
 }
 
 impl Calling {
-    pub fn call(&mut self, hooks: &Arc<dyn Hooks>, errand: Errand) {
-        let (hooks, id) = (Arc::clone(hooks), errand.id);
-        let task = self.tasks.spawn(async move { (id, hooks.call(&errand).await) });
+    pub fn call(&mut self, hooks: &Arc<dyn Hooks>, call: HookCall) {
+        let (hooks, id) = (Arc::clone(hooks), call.id);
+        let task = self.tasks.spawn(async move { (id, hooks.call(&call).await) });
         self.running.insert(id, task);
     }
 

@@ -2,7 +2,8 @@
 
 use async_trait::async_trait;
 
-use crate::domain::run::hook::{Errand, Occasion};
+use crate::domain::decide::HookCall;
+use crate::domain::run::hook::Occasion;
 use crate::lab::shell::Shell;
 use crate::port::Hooks;
 
@@ -11,11 +12,11 @@ pub struct Pretend(pub Shell);
 
 #[async_trait]
 impl Hooks for Pretend {
-    async fn call(&self, errand: &Errand) -> Result<String, String> {
+    async fn call(&self, call: &HookCall) -> Result<String, String> {
         let fails = self.0.call(|world, now| {
             world.advance(now);
-            let undo = errand.id.at == Occasion::Undo;
-            errand.name.as_deref().is_some_and(|name| world.hook_fails(name, undo))
+            let undo = call.id.at == Occasion::Undo;
+            call.name.as_deref().is_some_and(|name| world.hook_fails(name, undo))
         });
         if fails { Err("failure from the scenario".into()) } else { Ok("skipped: this is a rehearsal".into()) }
     }

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use cutover::app::exit::Exit;
+use cutover::domain::decide::HookCall;
 use cutover::domain::run::event::{Event, Freeze, Record, ResumeMode, WriteResult};
-use cutover::domain::run::hook::{Errand, HookResult, Occasion};
+use cutover::domain::run::hook::{HookResult, Occasion};
 use cutover::domain::run::state::Phase;
 use cutover::engine::Ending;
 use cutover::plan::model::Plan;
@@ -56,7 +57,7 @@ fn called(at: Occasion, name: Option<&str>) -> String {
 
 #[async_trait]
 impl Hooks for Outside {
-    async fn call(&self, errand: &Errand) -> Result<String, String> {
+    async fn call(&self, errand: &HookCall) -> Result<String, String> {
         let begun = self
             .ledger
             .records()

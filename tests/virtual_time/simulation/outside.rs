@@ -5,7 +5,8 @@ use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use cutover::domain::run::hook::{Errand, HookId};
+use cutover::domain::decide::HookCall;
+use cutover::domain::run::hook::HookId;
 use cutover::port::Hooks;
 use futures::FutureExt;
 
@@ -24,7 +25,7 @@ pub struct Outside(pub Wire);
 
 #[async_trait]
 impl Hooks for Outside {
-    async fn call(&self, errand: &Errand) -> Heard {
+    async fn call(&self, errand: &HookCall) -> Heard {
         match AssertUnwindSafe(self.exchange(errand)).catch_unwind().await {
             Ok(heard) => heard,
             // The process dies, not only this task of it.
@@ -38,7 +39,7 @@ impl Hooks for Outside {
 }
 
 impl Outside {
-    async fn exchange(&self, errand: &Errand) -> Heard {
+    async fn exchange(&self, errand: &HookCall) -> Heard {
         let Some(Point { moment, kind, .. }) = self.0.call(OUTSIDE, errand.id.at.name(), "", true) else {
             return self.through(errand.id).await;
         };
@@ -97,7 +98,7 @@ impl Outside {
         });
     }
 
-    async fn lose(&self, kind: Kind, errand: &Errand) -> Heard {
+    async fn lose(&self, kind: Kind, errand: &HookCall) -> Heard {
         if of_a_call(kind) {
             self.0.hit();
             return fail(kind, errand).await;
@@ -108,7 +109,7 @@ impl Outside {
 }
 
 /// What a command or a receiver says that does not do what it is asked for.
-async fn fail(kind: Kind, errand: &Errand) -> Heard {
+async fn fail(kind: Kind, errand: &HookCall) -> Heard {
     match kind {
         Kind::TimeOut => {
             tokio::time::sleep(errand.timeout).await;
