@@ -1,8 +1,8 @@
 //! The marker: a tag on each load balancer that names the run that moves its traffic, so that a second operator on
 //! another machine is refused.
 //!
-//! ELBv2 has no conditional write, and neither do tags: two runs that put their markers within the same second may both
-//! read back their own before the other's write takes effect. The next batch of the loser then stops.
+//! The load balancer has no conditional write, and neither do tags: two runs that put their markers within the same
+//! second may both read back their own before the other's write takes effect. The next batch of the loser then stops.
 
 use std::slice;
 

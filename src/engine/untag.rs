@@ -1,7 +1,6 @@
 //! Removes the tags that a run put on load balancers, listeners and rules: its marker and the original weights. By then
 //! the run's result is already reported. Another run's marker stays.
 
-use crate::base::arn;
 use std::slice;
 
 use futures::future::join_all;
@@ -9,7 +8,7 @@ use futures::future::join_all;
 use super::marker;
 use super::retry::again;
 use crate::base::retry::{UNTAG, UNTAG_WITHIN};
-use crate::domain::emergency::weights;
+use crate::domain::emergency::{script, weights};
 use crate::port::{Clock, Marks, WriteError};
 
 /// Resources in one call.
@@ -29,12 +28,7 @@ pub struct Leftover {
 impl Leftover {
     /// The command that removes it.
     pub fn command(&self) -> String {
-        let region = self.arns.first().map_or("", |arn| arn::region(arn));
-        format!(
-            "aws elbv2 remove-tags --region {region} --tag-keys {} --resource-arns {}",
-            self.key,
-            self.arns.join(" ")
-        )
+        script::untag(self.key, &self.arns)
     }
 }
 
@@ -142,11 +136,10 @@ mod tests {
         let left = removed(&tagged().busy(usize::MAX), &["a-1"]).await;
         assert!(begun.elapsed() <= UNTAG_WITHIN, "{:?}", begun.elapsed());
         let commands: Vec<_> = left.iter().map(Leftover::command).collect();
-        let command = |rest: &str| format!("aws elbv2 remove-tags --region eu-central-1 --tag-keys cutover.dev/{rest}");
-        assert_eq!(
-            commands,
-            [command(&format!("run --resource-arns {LB}")), command(&format!("weights --resource-arns {LB} rule"))]
-        );
+        let expected = [(marker::KEY, vec![LB]), (weights::KEY, vec![LB, "rule"])];
+        let expected =
+            expected.map(|(key, arns)| script::untag(key, &arns.into_iter().map(str::to_owned).collect::<Vec<_>>()));
+        assert_eq!(commands, expected);
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,6 +1,5 @@
 //! The scalar values of the plan file: format, decoder and schema.
 
-use crate::base::arn;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -12,6 +11,7 @@ use super::model::notify::Kind as TellKind;
 use super::model::{ListenerRef, PortRef, Selector};
 use super::suggest::closest;
 use super::yaml::{Node, Value};
+use crate::base::arn;
 use crate::base::duration;
 use crate::base::finding::Code;
 

@@ -43,6 +43,12 @@ fn command(route: &RouteStart) -> Option<String> {
     Some(format!("restore {label} aws elbv2 {verb} --region {region} {resource} {id} {actions} {json}"))
 }
 
+/// The command that removes a tag from resources of one region.
+pub fn untag(key: &str, arns: &[String]) -> String {
+    let region = arns.first().map_or("", |arn| arn::region(arn));
+    format!("aws elbv2 remove-tags --region {region} --tag-keys {key} --resource-arns {}", arns.join(" "))
+}
+
 /// Quotes a text as one word of a shell command.
 fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))

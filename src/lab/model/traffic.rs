@@ -1,6 +1,5 @@
 //! The load balancer's request counters by target group, from which the lab's CloudWatch and Prometheus metrics come.
 
-use crate::base::arn;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write;
 use std::sync::Arc;
@@ -9,6 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::World;
+use crate::base::arn;
 use crate::lab::scenario::fault::Says;
 use crate::plan::model::metric::Source;
 

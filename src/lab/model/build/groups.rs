@@ -1,12 +1,12 @@
 //! The plan's load balancers and target groups, selected by name, ARN or tags.
 
-use crate::base::arn::Arn;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::EntryGroups;
 use super::settings::Settings;
+use crate::base::arn::Arn;
 use crate::lab::model::{Balancer, Check, Group, Pairs, World};
 use crate::plan::model::{Selector, TargetType};
 

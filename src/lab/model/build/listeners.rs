@@ -1,12 +1,12 @@
 //! Listeners and their actions: as the plan implies, or as the scenario defines them.
 
-use crate::base::arn;
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
 use super::EntryGroups;
 use super::settings::Settings;
+use crate::base::arn;
 use crate::lab::model::routing::Effective;
 use crate::lab::model::{Condition, Listener, Route, World};
 use crate::lab::scenario::ScenarioError;

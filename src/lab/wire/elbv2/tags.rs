@@ -1,9 +1,9 @@
 //! Tags of load balancers, listeners, rules and target groups.
 
-use crate::base::arn::Arn;
 use serde_json::{Value, json};
 
 use super::{Query, Result, describe, invalid, refused, view};
+use crate::base::arn::Arn;
 use crate::lab::model::{Pairs, World};
 
 /// Maximum number of resources in a call, and of tags on a resource.
