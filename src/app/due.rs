@@ -136,7 +136,7 @@ mod tests {
     use super::*;
     use crate::adapter::store::memory::Memory;
     use crate::domain::fixture;
-    use crate::domain::run::event::{Outcome, Started};
+    use crate::domain::run::event::{Outcome, Started, Trigger};
 
     /// What is due in a store with a run of the plan that ended like this.
     async fn then(plan: &Plan, begun: &str, end: Vec<Event>) -> Result<Due, Failure> {
@@ -187,6 +187,7 @@ mod tests {
         let back = Event::RollbackStarted {
             cause: String::new(),
             by: "bob".into(),
+            trigger: Trigger::Operator,
             to_step: None,
             force: false,
             request: None,

@@ -1,7 +1,7 @@
 //! Turns operator requests from other terminals into events. What an event does to the run is in `domain::run`.
 
 use crate::domain::decide::{goal, newer};
-use crate::domain::run::event::{Event, ResumeMode};
+use crate::domain::run::event::{Event, ResumeMode, Trigger};
 use crate::domain::run::state::{Phase, State};
 use crate::plan::model::Plan;
 use crate::port::store::Request;
@@ -67,12 +67,22 @@ fn asked(state: &State, request: &Request, name: Option<&str>) -> Event {
         Request::Resume { by, mode } => Event::Resumed { by, mode, request: name },
         Request::Approve { by } => Event::Approved { step, by, request: name },
         Request::Promote { by, full } => Event::Promoted { step, full, by, request: name },
-        Request::Abort { by, to_step } => {
-            Event::RollbackStarted { cause: "aborted".into(), by, to_step, force: false, request: name }
-        }
-        Request::Rollback { by, force } => {
-            Event::RollbackStarted { cause: "rollback".into(), by, to_step: None, force, request: name }
-        }
+        Request::Abort { by, to_step } => Event::RollbackStarted {
+            cause: "aborted".into(),
+            by,
+            trigger: Trigger::Operator,
+            to_step,
+            force: false,
+            request: name,
+        },
+        Request::Rollback { by, force } => Event::RollbackStarted {
+            cause: "rollback".into(),
+            by,
+            trigger: Trigger::Operator,
+            to_step: None,
+            force,
+            request: name,
+        },
         Request::Detach { by, bindings } => Event::DetachStarted { by, bindings, request: name },
         Request::Ramp { by, force, ramp } => {
             Event::RampStarted { cause: "rollback".into(), by, ramp, force, request: name }

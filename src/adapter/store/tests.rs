@@ -14,7 +14,7 @@ use super::memory::Memory;
 use super::*;
 use crate::domain::elb::LIMITS;
 use crate::domain::fixture;
-use crate::domain::run::event::{Event, Record, ResumeMode};
+use crate::domain::run::event::{Event, Record, ResumeMode, Trigger};
 use crate::domain::run::event::{GroupStart, Outcome, RouteStart, Started, Stop};
 use crate::domain::traffic::{RouteId, Split};
 use crate::port::store::{Holder, LockError, Look, Request, RunSummary, Store, StoreError, emergency, run_id};
@@ -164,6 +164,7 @@ fn runs_are_found_by_id_and_by_plan_newest_first() {
         let back = Event::RollbackStarted {
             cause: "asked".into(),
             by: "bob".into(),
+            trigger: Trigger::Operator,
             to_step: None,
             force: false,
             request: None,

@@ -3,7 +3,7 @@
 use super::context::Context;
 use super::decision::Decision;
 use super::guard;
-use crate::domain::run::event::{Event, Freeze};
+use crate::domain::run::event::{Event, Freeze, Trigger};
 use crate::plan::model::OnFailure;
 
 /// Applies `onFailure` after a write of the current step failed.
@@ -16,7 +16,7 @@ pub fn failed(c: &Context<'_>, freeze: Freeze, message: String) -> Decision {
     if c.plan.strategy.on_failure == OnFailure::Pause {
         return frozen(freeze, message);
     }
-    Decision::Record(guard::back(c, message).unwrap_or_else(|freeze| vec![freeze]))
+    Decision::Record(guard::back(c, message, Trigger::Failure).unwrap_or_else(|freeze| vec![freeze]))
 }
 
 /// Freezes the run.

@@ -12,7 +12,7 @@ use crate::base::duration;
 use crate::base::hours::opened;
 use crate::base::time::later;
 use crate::domain::health::gate::{self, Raise};
-use crate::domain::run::event::{Event, Freeze, GateKind, GroupStart, Wait, WaitReason, Write};
+use crate::domain::run::event::{Event, Freeze, GateKind, GroupStart, Trigger, Wait, WaitReason, Write};
 use crate::domain::run::state::{Route, State};
 use crate::domain::run::watch::Watch;
 use crate::domain::traffic::Split;
@@ -147,7 +147,7 @@ fn timed_out(c: &Context<'_>, groups: &[String], why: String) -> Decision {
         group: groups.first().cloned().unwrap_or_default(),
         message: message.clone(),
     };
-    Decision::Record(match guard::back(c, message) {
+    Decision::Record(match guard::back(c, message, Trigger::Gate) {
         Ok(events) => [vec![failed], events].concat(),
         Err(freeze) => vec![failed, freeze],
     })

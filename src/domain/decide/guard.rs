@@ -6,7 +6,7 @@ use super::decision::Decision;
 use super::{carrying, metrics, way_back};
 use crate::base::time::later;
 use crate::domain::health::gate::{self, Guard};
-use crate::domain::run::event::{Event, Freeze, GateKind, Wait, WaitReason};
+use crate::domain::run::event::{Event, Freeze, GateKind, Trigger, Wait, WaitReason};
 use crate::domain::run::state::{AUTOMATIC, Route, State};
 use crate::plan::model::OnFailure;
 
@@ -64,7 +64,7 @@ fn failed(c: &Context<'_>, group: &str, message: String) -> Option<Decision> {
         return (!again)
             .then(|| Decision::Record(vec![failure, Event::Frozen { reason: Freeze::GuardFailed, message }]));
     }
-    match back(c, message) {
+    match back(c, message, Trigger::Gate) {
         Err(_) if frozen == Some(Freeze::NoWayBack) => None,
         Err(freeze) => Some(Decision::Record(vec![failure, freeze])),
         Ok(events) => Some(Decision::Record([vec![failure], events].concat())),
@@ -72,14 +72,15 @@ fn failed(c: &Context<'_>, group: &str, message: String) -> Option<Decision> {
 }
 
 /// The events of an automatic rollback; the error freezes the run because no route has a healthy target to return to.
-pub(super) fn back(c: &Context<'_>, cause: String) -> Result<Vec<Event>, Event> {
+pub(super) fn back(c: &Context<'_>, cause: String, trigger: Trigger) -> Result<Vec<Event>, Event> {
     let open = c.state.routes.values().filter(|r| !r.gone());
     if c.state.routes.is_empty() || open.clone().all(|r| way_back::none(c.state, r, c.watch)) {
         let message =
             format!("{cause}; but the way back has no healthy target either, so the traffic stays where it is");
         return Err(Event::Frozen { reason: Freeze::NoWayBack, message });
     }
-    let rollback = Event::RollbackStarted { cause, by: AUTOMATIC.into(), to_step: None, force: false, request: None };
+    let rollback =
+        Event::RollbackStarted { cause, by: AUTOMATIC.into(), trigger, to_step: None, force: false, request: None };
     let weak = way_back(c.state, c.watch).into_iter().find(|w| w.healthy.is_some_and(|h| h < w.baseline));
     let notice = weak.map(|w| Event::Notice {
         message: format!(

@@ -5,7 +5,7 @@ use super::decision::{Decision, Orders, wait};
 use super::{bake, failure, gates, goal, guard, hooks, hours, newer, words};
 use crate::base::duration;
 use crate::base::time::later;
-use crate::domain::run::event::{Event, Freeze, Outcome, RouteStart, StepType, Stop, Wait, WaitReason};
+use crate::domain::run::event::{Event, Freeze, Outcome, RouteStart, StepType, Stop, Trigger, Wait, WaitReason};
 use crate::domain::run::hook::Occasion;
 use crate::domain::run::state::{AUTOMATIC, Phase, Route, State};
 use crate::domain::traffic::Split;
@@ -89,7 +89,7 @@ fn nobody_approved(c: &Context<'_>, Limit { after, then }: Limit) -> Vec<Event> 
     let effect = match then {
         OnTimeout::Proceed => Vec::new(),
         OnTimeout::Pause => vec![Event::Paused { by: AUTOMATIC.into(), reason: message, request: None }],
-        OnTimeout::Rollback => guard::back(c, message).unwrap_or_else(|freeze| vec![freeze]),
+        OnTimeout::Rollback => guard::back(c, message, Trigger::ApprovalTimeout).unwrap_or_else(|freeze| vec![freeze]),
     };
     [vec![Event::TimedOut { step: c.state.step, after: millis, then: then.into() }], effect].concat()
 }

@@ -287,7 +287,7 @@ pub fn word(result: WriteResult) -> &'static str {
 mod tests {
     use super::*;
     use crate::domain::fixture;
-    use crate::domain::run::event::Write;
+    use crate::domain::run::event::{Trigger, Write};
     use crate::domain::traffic::Split;
 
     fn records(events: Vec<Event>) -> Vec<Record> {
@@ -324,6 +324,7 @@ mod tests {
         let back = Event::RollbackStarted {
             cause: "dead".into(),
             by: "cutover".into(),
+            trigger: Trigger::Gate,
             to_step: None,
             force: false,
             request: None,

@@ -11,7 +11,7 @@ use cutover::adapter::store::memory::Memory;
 use cutover::domain::elb::balancer::{Listener, LiveRoute, LoadBalancer, TargetGroup};
 use cutover::domain::emergency::{Seen, kept, named, weights};
 use cutover::domain::health::Target;
-use cutover::domain::run::event::{Event, Record, Started, Wait};
+use cutover::domain::run::event::{Event, Record, Started, Trigger, Wait};
 use cutover::domain::run::state::State;
 use cutover::domain::run::watch::Watch;
 use cutover::domain::traffic::{Census, Content, RouteId, Tags, Unreadable};
@@ -72,6 +72,7 @@ async fn elsewhere(theatre: &Theatre, plan: &Plan, started: Started) -> Ending {
     let cause = Event::RollbackStarted {
         cause: "test".into(),
         by: "bob@lab".into(),
+        trigger: Trigger::Operator,
         to_step: None,
         force: false,
         request: None,

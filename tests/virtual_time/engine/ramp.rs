@@ -49,7 +49,7 @@ fn parts(records: &[Record]) -> Vec<(i64, u32, BTreeSet<u32>)> {
         match &record.event {
             Event::RampStarted { .. } => since = Some(record.time),
             Event::Outcome { route, live: Some(live), .. } if since.is_some() => {
-                drop(shares.insert(route, share(live)))
+                let _ = shares.insert(route, share(live));
             }
             Event::Ramped { percent, .. } => {
                 let seconds = record.time.duration_since(since.expect("it began")).as_secs();

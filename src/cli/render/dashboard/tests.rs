@@ -3,7 +3,7 @@ use indicatif::ProgressDrawTarget;
 use super::*;
 use crate::cli::render::fixture::{at, drifted, ids, intended, outcome, set, state, step, until_bake, watch, weights};
 use crate::domain::fixture::plan;
-use crate::domain::run::event::{Event, Freeze, Outcome, StepType, Wait, WaitReason, WriteResult};
+use crate::domain::run::event::{Event, Freeze, Outcome, StepType, Trigger, Wait, WaitReason, WriteResult};
 
 fn baking() -> View {
     let wait = Wait { reason: WaitReason::Bake, message: "baking for 10m".into(), until: Some(at(660)) };
@@ -49,8 +49,17 @@ fn no_line_is_wider_than_the_terminal_whatever_it_shows() {
 fn a_finished_run_has_no_current_step() {
     let mut events = until_bake();
     let cause = "webapp-b has no healthy target".to_owned();
-    events
-        .push((70, Event::RollbackStarted { cause, by: "cutover".into(), to_step: None, force: false, request: None }));
+    events.push((
+        70,
+        Event::RollbackStarted {
+            cause,
+            by: "cutover".into(),
+            trigger: Trigger::Gate,
+            to_step: None,
+            force: false,
+            request: None,
+        },
+    ));
     events.push((75, Event::Finished { outcome: Outcome::RolledBack, remarks: Vec::new(), left: Vec::new() }));
     let lines = screen(&View::of(&plan(), &state(events), None, &[], at(80)), 100, &Style::plain());
     assert_eq!(lines[1], "  rolled back: webapp-b has no healthy target");

@@ -3,8 +3,8 @@ use crate::cli::render::fixture::{
     at, drifted, healthy, ids, intended, outcome, records, set, started, step, until_bake, weights,
 };
 use crate::domain::fixture::{forward, group_arn};
-use crate::domain::run::event::GateKind;
 use crate::domain::run::event::{Freeze, StepType, Stop, WaitReason, WriteResult};
+use crate::domain::run::event::{GateKind, Trigger};
 use crate::domain::traffic::{Content, Sticky};
 
 fn transcript(events: Vec<(i64, Event)>) -> String {
@@ -44,6 +44,7 @@ fn a_run_that_fails_reads_as_a_story() {
             Event::RollbackStarted {
                 cause: "webapp-b has no healthy target".into(),
                 by: "cutover".into(),
+                trigger: Trigger::Gate,
                 to_step: None,
                 force: false,
                 request: None,

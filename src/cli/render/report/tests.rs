@@ -2,8 +2,8 @@ use super::*;
 use crate::cli::render::fixture::{at, healthy, ids, intended, outcome, records, set, until_bake};
 use crate::domain::fixture::{group_arn, plan};
 use crate::domain::health::Counts;
-use crate::domain::run::event::GateKind;
 use crate::domain::run::event::{Freeze, Wait};
+use crate::domain::run::event::{GateKind, Trigger};
 use crate::domain::traffic::RouteId;
 
 /// bind and 1 % done, a bake with a pause and an unobserved time, a failed guard, and the rollback.
@@ -43,7 +43,14 @@ fn rolled_back(reason: &str) -> Vec<Record> {
     let cause = "webapp-b has no healthy target".to_owned();
     events.push((
         210,
-        Event::RollbackStarted { cause, by: "cutover".into(), to_step: None, force: false, request: None },
+        Event::RollbackStarted {
+            cause,
+            by: "cutover".into(),
+            trigger: Trigger::Gate,
+            to_step: None,
+            force: false,
+            request: None,
+        },
     ));
     events.push((210, intended(&ids(), &set(99, 1), &set(100, 0), true)));
     let back = |(n, id): (usize, &RouteId)| {

@@ -1,7 +1,7 @@
 use super::*;
 use crate::cli::render::fixture::{at, drifted, ids, state, until_bake, watch, weights};
 use crate::domain::fixture::plan;
-use crate::domain::run::event::{Event, Stop, Wait, WaitReason};
+use crate::domain::run::event::{Event, Stop, Trigger, Wait, WaitReason};
 use crate::port::store::Look;
 
 fn look(seconds: i64, watching: bool) -> Look {
@@ -71,6 +71,7 @@ fn what_to_type_follows_from_where_it_stands() {
         Event::RollbackStarted {
             cause: "asked".into(),
             by: "bob@pc".into(),
+            trigger: Trigger::Operator,
             to_step: None,
             force: false,
             request: None,

@@ -18,7 +18,7 @@ use crate::app::{drive, owner, world};
 use crate::cli::args::{Global, Rollback};
 use crate::cli::term;
 use crate::domain::emergency::{EmergencyError, Seen, Way, kept, named};
-use crate::domain::run::event::{Event, RouteStart};
+use crate::domain::run::event::{Event, RouteStart, Trigger};
 use crate::domain::run::watch::Marker as There;
 use crate::domain::traffic::Unreadable;
 use crate::domain::traffic::{Content, shares};
@@ -234,7 +234,7 @@ async fn begin(
     let (by, force, request) = (owner.clone(), args.force, None);
     let cause = match ramp(args) {
         Some(ramp) => Event::RampStarted { cause, by, ramp, force, request },
-        None => Event::RollbackStarted { cause, by, to_step: None, force, request },
+        None => Event::RollbackStarted { cause, by, trigger: Trigger::Operator, to_step: None, force, request },
     };
     // The locks come first: a refused rollback must not leave an unfinished run behind.
     // Without a store, a second check could not find out again that no process drives the marker's run.

@@ -12,7 +12,7 @@ fn half() -> State {
 #[test]
 fn a_late_read_does_not_answer_for_a_restoring_write() {
     let state = half()
-        .rolling_back(5, "alice@mac")
+        .rolling_back(5, Trigger::Operator)
         .did(6, intended(true, 16, &ORIGINAL))
         .did(7, outcome(WriteResult::Unknown, None));
     let mut seen = watch(0);

@@ -4,9 +4,9 @@ use super::*;
 use crate::domain::fixture::{forward, group_arn, plan, route, shares, started};
 use crate::domain::health::{Target, TargetState};
 use crate::domain::run::event::{
-    Event, Freeze, Record, ResumeMode, RouteStart, StepType, Stop, WaitReason, Write, WriteResult,
+    Event, Freeze, Record, ResumeMode, RouteStart, StepType, Stop, Trigger, WaitReason, Write, WriteResult,
 };
-use crate::domain::run::state::{AUTOMATIC, State};
+use crate::domain::run::state::State;
 use crate::domain::run::watch::{Observation, Watch};
 use crate::domain::traffic::{Content, Reading, RouteId, Split, Sticky, Unreadable};
 
@@ -59,10 +59,17 @@ impl State {
             .did(second, outcome(WriteResult::Unknown, None))
     }
 
-    fn rolling_back(self, second: i64, by: &str) -> Self {
+    fn rolling_back(self, second: i64, trigger: Trigger) -> Self {
         self.did(
             second,
-            Event::RollbackStarted { cause: String::new(), by: by.into(), to_step: None, force: false, request: None },
+            Event::RollbackStarted {
+                cause: String::new(),
+                by: String::new(),
+                trigger,
+                to_step: None,
+                force: false,
+                request: None,
+            },
         )
     }
 }
@@ -123,8 +130,10 @@ fn left(decision: &Decision) -> String {
 
 #[test]
 fn a_read_that_fails_before_a_restoring_write_closes_no_older_one() {
-    let state =
-        run(forward(&ORIGINAL)).unanswered(1, 30).rolling_back(2, AUTOMATIC).did(3, outcome(WriteResult::Unread, None));
+    let state = run(forward(&ORIGINAL))
+        .unanswered(1, 30)
+        .rolling_back(2, Trigger::Gate)
+        .did(3, outcome(WriteResult::Unread, None));
     let seen = watch(0).seen(4, Ok(forward(&ORIGINAL)), [10, 10]);
     assert!(matches!(next(&state, &seen, 4), Decision::Wait(_)), "the write may still come until second 30");
     let late = seen.seen(31, Ok(forward(&HALF)), [10, 10]);
@@ -135,7 +144,7 @@ fn a_read_that_fails_before_a_restoring_write_closes_no_older_one() {
 #[test]
 fn a_read_back_that_is_told_of_late_does_not_close_what_may_have_come_since() {
     let state =
-        run(forward(&ORIGINAL)).unanswered(1, 30).rolling_back(2, AUTOMATIC).did(25, intended(true, 35, &ORIGINAL));
+        run(forward(&ORIGINAL)).unanswered(1, 30).rolling_back(2, Trigger::Gate).did(25, intended(true, 35, &ORIGINAL));
     // Read at second 27, journaled at 36 with the rest of its chunk.
     let state = state.did(36, outcome(WriteResult::Applied, Some(&ORIGINAL)));
     assert!(!ends(&next(&state, &watch(0), 36)));
@@ -149,7 +158,7 @@ fn a_read_back_that_is_told_of_late_does_not_close_what_may_have_come_since() {
 #[test]
 fn a_rollback_does_not_end_on_what_another_process_saw() {
     let state = run(forward(&ORIGINAL))
-        .rolling_back(2, "alice@mac")
+        .rolling_back(2, Trigger::Operator)
         .did(3, Event::Claimed { owner: String::new(), pid: 1, tool: String::new(), onward: false });
     let blind = watch(3).seen(4, throttled(), [10, 10]);
     assert!(!ends(&next(&state, &blind, 4)), "nothing was read back: {:?}", next(&state, &blind, 4));
@@ -160,14 +169,14 @@ fn a_rollback_does_not_end_on_what_another_process_saw() {
 fn a_rollback_does_not_end_on_a_refused_write_over_someone_elses() {
     let foreign =
         Event::Drifted { route: id(), expected: Box::new(forward(&ORIGINAL)), live: Some(Box::new(forward(&HALF))) };
-    let state = run(forward(&ORIGINAL)).did(1, foreign).rolling_back(2, "alice@mac");
+    let state = run(forward(&ORIGINAL)).did(1, foreign).rolling_back(2, Trigger::Operator);
     let state = state.did(4, intended(true, 14, &ORIGINAL)).did(5, outcome(WriteResult::Failed, None));
     assert!(!ends(&next(&state, &watch(0).seen(3, Ok(forward(&HALF)), [10, 10]), 5)));
 }
 
 #[test]
 fn a_route_whose_raise_was_refused_and_that_never_moved_is_right() {
-    let state = run(forward(&ORIGINAL)).rolling_back(2, AUTOMATIC);
+    let state = run(forward(&ORIGINAL)).rolling_back(2, Trigger::Gate);
     let mut seen = watch(0).seen(3, Ok(forward(&ORIGINAL)), [10, 10]);
     seen.refused.insert(id(), "AccessDenied".into());
     assert!(ends(&next(&state, &seen, 3)), "{:?}", next(&state, &seen, 3));
@@ -180,16 +189,16 @@ fn a_persons_rollback_names_a_rule_that_forwards_nowhere_and_ends() {
         expected: Box::new(forward(&ORIGINAL)),
         live: Some(Box::new(crate::domain::fixture::redirect())),
     };
-    let state = run(forward(&ORIGINAL)).did(1, gone).rolling_back(2, "alice@mac");
+    let state = run(forward(&ORIGINAL)).did(1, gone).rolling_back(2, Trigger::Operator);
     let seen = watch(0).seen(3, Ok(crate::domain::fixture::redirect()), [10, 10]);
     assert!(left(&next(&state, &seen, 3)).contains("forwards nowhere"));
 }
 
 #[test]
 fn a_rollback_ends_without_a_deleted_rule_and_names_it() {
-    for by in ["alice@mac", AUTOMATIC] {
+    for trigger in [Trigger::Operator, Trigger::Gate] {
         let gone = Event::Drifted { route: id(), expected: Box::new(forward(&ORIGINAL)), live: None };
-        let state = run(forward(&ORIGINAL)).did(1, gone).rolling_back(2, by);
+        let state = run(forward(&ORIGINAL)).did(1, gone).rolling_back(2, trigger);
         let unseen = watch(2).seen(3, throttled(), [10, 10]);
         assert!(
             matches!(next(&state, &unseen, 3), Decision::Wait(_)),
@@ -251,7 +260,7 @@ fn clients_of_a_run_that_began_in_the_middle_hold_cookies_too() {
     state.started.from_step = 5;
     state.started.start = Some(shares(100, 0));
     state.step = 5;
-    let state = state.rolling_back(2, AUTOMATIC);
+    let state = state.rolling_back(2, Trigger::Gate);
     let route = &state.routes[&id()];
     let back = goal::back(&plan(), &state, route, state.rollback.as_ref().unwrap(), route.split()).unwrap();
     assert_eq!(back.weight(&group_arn("webapp-b")), None, "dropped, so that its cookies are worth nothing");
@@ -265,7 +274,7 @@ fn a_baseline_that_no_step_uses_and_that_is_not_attached_is_gone_back_to() {
     let route = state.routes.get_mut(&id()).unwrap();
     route.start.groups.insert("c".into(), group_arn("webapp-c"));
     state.started.start = Some([("a".into(), 0), ("b".into(), 0), ("c".into(), 100)].into());
-    let state = state.rolling_back(2, "alice@mac");
+    let state = state.rolling_back(2, Trigger::Operator);
     let route = &state.routes[&id()];
     let back = goal::back(&plan(), &state, route, state.rollback.as_ref().unwrap(), route.split()).unwrap();
     assert!(back.weight(&group_arn("webapp-c")).is_some_and(|w| w > 0), "{back:?}");
@@ -281,7 +290,7 @@ fn a_rollback_leaves_what_this_build_does_not_know_and_says_so() {
     let state = run(forward(&ORIGINAL))
         .unanswered(1, 11)
         .did(12, outcome(WriteResult::Applied, Some(&HALF)))
-        .rolling_back(13, AUTOMATIC);
+        .rolling_back(13, Trigger::Gate);
     let unknown = "80 default: this build does not know QuantumConfig";
     let seen = watch(0).seen(14, Err(Unreadable::Unrepresentable(unknown.into())), [10, 10]);
     assert!(
@@ -293,7 +302,7 @@ fn a_rollback_leaves_what_this_build_does_not_know_and_says_so() {
 
 #[test]
 fn a_rollback_keeps_what_a_third_party_put_into_the_action() {
-    let mine = run(forward(&ORIGINAL)).rolling_back(2, "alice@mac");
+    let mine = run(forward(&ORIGINAL)).rolling_back(2, Trigger::Operator);
     let (route, rollback) = (&mine.routes[&id()], mine.rollback.as_ref().unwrap());
     let live = set(&[("webapp-a", 50), ("webapp-b", 50), ("webapp-c", 100)]);
     let back = goal::back(&plan(), &mine, route, rollback, &live).unwrap();

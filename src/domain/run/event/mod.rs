@@ -20,7 +20,7 @@ use crate::domain::traffic::{ClusterName, Content, RouteId, Split};
 
 pub use part::{
     BindResult, Freeze, GateKind, Measured, MeasuredCluster, OnTimeout, Outcome, Ramp, RequestKind, ResumeMode,
-    StepType, Stop, Wait, WaitReason, Write, WriteResult,
+    StepType, Stop, Trigger, Wait, WaitReason, Write, WriteResult,
 };
 pub use start::{BindingStart, GroupStart, RouteStart, Started};
 
@@ -240,6 +240,8 @@ pub enum Event {
         cause: String,
         /// By whom, or `cutover`.
         by: String,
+        /// What started it.
+        trigger: Trigger,
         /// Roll back to the shares of this earlier step (`abort --to-step`); `None`: to the original shares.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         to_step: Option<usize>,

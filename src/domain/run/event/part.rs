@@ -267,6 +267,27 @@ pub enum WaitReason {
     Newer,
 }
 
+/// What started a rollback.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Trigger {
+    /// An operator request.
+    Operator,
+    /// A gate failed.
+    Gate,
+    /// A write, a command or a hook failed.
+    Failure,
+    /// Nobody approved in time.
+    ApprovalTimeout,
+}
+
+impl Trigger {
+    /// Whether the run started the rollback without an operator request.
+    pub fn is_automatic(self) -> bool {
+        self != Self::Operator
+    }
+}
+
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

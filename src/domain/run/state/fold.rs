@@ -6,10 +6,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::legal::{self, Illegal};
-use super::model::{
-    AUTOMATIC, Baked, Detach, Drift, Frozen, Open, Paused, Phase, Progress, Ramping, Rollback, Route, State,
+use super::model::{Baked, Detach, Drift, Frozen, Open, Paused, Phase, Progress, Ramping, Rollback, Route, State};
+use crate::domain::run::event::{
+    Event, Freeze, OnTimeout, Ramp, Record, ResumeMode, StepType, Trigger, Write, WriteResult,
 };
-use crate::domain::run::event::{Event, Freeze, OnTimeout, Ramp, Record, ResumeMode, StepType, Write, WriteResult};
 use crate::domain::run::hook::{HookId, HookResult, Occasion};
 use crate::domain::traffic::{Content, RouteId, Split};
 
@@ -129,12 +129,12 @@ impl State {
             Event::Appeared { route } => {
                 self.newcomers.insert(route.id.clone(), (**route).clone());
             }
-            Event::RollbackStarted { cause, by, to_step, force, .. } => {
-                self.go_back(time, (cause, by), *force);
+            Event::RollbackStarted { cause, by, trigger, to_step, force, .. } => {
+                self.go_back(time, (cause, by), *trigger, *force);
                 self.rollback.iter_mut().for_each(|rollback| rollback.to_step = *to_step);
             }
             Event::RampStarted { cause, by, ramp, force, .. } => {
-                self.go_back(time, (cause, by), *force);
+                self.go_back(time, (cause, by), Trigger::Operator, *force);
                 self.ramp(time, ramp);
             }
             Event::Ramped { percent, .. } => {
@@ -183,7 +183,7 @@ impl State {
         self.rollback.iter_mut().for_each(|rollback| rollback.wrote = false);
     }
 
-    fn go_back(&mut self, time: Timestamp, (cause, by): (&str, &str), force: bool) {
+    fn go_back(&mut self, time: Timestamp, (cause, by): (&str, &str), trigger: Trigger, force: bool) {
         // During a rollback its own hooks continue. The hooks of a step are over, and a later rollback starts its hooks
         // again.
         let again = self.phase == Phase::RollingBack;
@@ -195,13 +195,12 @@ impl State {
         self.phase = Phase::RollingBack;
         self.finished = None;
         self.routes.values_mut().for_each(|route| route.read_back = false);
-        let automatic = by == AUTOMATIC;
         self.rollback = Some(Rollback {
             cause: cause.to_owned(),
             by: by.to_owned(),
             to_step: None,
             force,
-            automatic,
+            automatic: trigger.is_automatic(),
             since: time,
             ramp: None,
             wrote: false,

@@ -12,11 +12,11 @@ use crate::domain::run::event::{Freeze, Outcome, Ramp, RouteStart, Started, Stop
 use crate::domain::run::hook::HookId;
 use crate::domain::traffic::{Content, RouteId, Split};
 
-/// For this long after a write was read back, an older value counts as a late read, not as drift. ELBv2 is eventually
-/// consistent and publishes no figure. Real drift back to the old value is detected this much later.
+/// For this long after a write was read back, an older value counts as a late read, not as drift. Balancers are
+/// eventually consistent and publish no figure. Real drift back to the old value is detected this much later.
 pub const LATE_READ: SignedDuration = SignedDuration::from_secs(30);
 
-/// The `by` of an automatic rollback.
+/// The `by` of what a run does without an operator request. Only for people: nothing is decided by it.
 pub const AUTOMATIC: &str = "cutover";
 
 /// The phase of a run.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cutover::domain::run::event::{Event, Record};
+use cutover::domain::run::event::{Event, Record, Trigger};
 use cutover::domain::traffic::{Member, RouteId};
 
 use super::edit::{after, applied, body, forget, is_rollback, is_set, journal, place, set};
@@ -359,10 +359,11 @@ fn others() -> Vec<Bug> {
             caught_by: 9,
             how: How::Edit(FOREIGN, |all| {
                 for entry in all {
-                    if let What::Told(Record { event: Event::RollbackStarted { by, .. }, .. })
-                    | What::Journalled(Record { event: Event::RollbackStarted { by, .. }, .. }) = &mut entry.what
+                    if let What::Told(Record { event: Event::RollbackStarted { trigger, .. }, .. })
+                    | What::Journalled(Record { event: Event::RollbackStarted { trigger, .. }, .. }) =
+                        &mut entry.what
                     {
-                        *by = "cutover".into();
+                        *trigger = Trigger::Gate;
                     }
                 }
             }),

@@ -23,7 +23,7 @@ pub fn holds(facts: &Facts, entry: &Entry) -> Found {
             hooked(facts, 0, if ran { &[Occasion::BeforeFinish, Occasion::AfterFinish] } else { &[] })?;
             read_back(facts, *outcome)
         }
-        Event::RollbackStarted { by, .. } if by == "cutover" => judged(facts),
+        Event::RollbackStarted { trigger, .. } if trigger.is_automatic() => judged(facts),
         Event::Ramped { percent, early } => next_part(facts, entry, *percent, early.is_some()),
         _ => Ok(()),
     }

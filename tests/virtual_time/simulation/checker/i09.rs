@@ -25,9 +25,9 @@ pub fn holds(facts: &Facts, entry: &Entry) -> Found {
                 Err(format!("{route} is written although {other} was seen to be someone else's"))
             })
         }
-        Some((by, _)) => {
+        Some((trigger, _)) => {
             let Some(live) = facts.stranger(route) else { return Ok(()) };
-            ensure(by != "cutover", || {
+            ensure(!trigger.is_automatic(), || {
                 format!("an automatic rollback overwrites what someone else put on {route}: {:?}", live.split)
             })?;
             let told = facts.notices.iter().any(|n| n.contains("overwrites"));

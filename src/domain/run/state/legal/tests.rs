@@ -5,7 +5,8 @@ use jiff::Timestamp;
 use super::*;
 use crate::domain::fixture;
 use crate::domain::run::event::{
-    BindResult, Freeze, GateKind, Measured, OnTimeout, Outcome, Ramp, Record, ResumeMode, StepType, Stop, WriteResult,
+    BindResult, Freeze, GateKind, Measured, OnTimeout, Outcome, Ramp, Record, ResumeMode, StepType, Stop, Trigger,
+    WriteResult,
 };
 use crate::domain::run::hook::{HookId, HookResult, Occasion};
 use crate::domain::run::state::{Detach, Frozen};
@@ -67,7 +68,14 @@ fn events() -> Vec<(Event, &'static str, Condition)> {
         (Event::Notified { to: by(), about: by(), text: by() }, "", always),
         (Event::Claimed { owner: by(), pid: 1, tool: String::new(), onward: false }, "rmbawBfd", always),
         (
-            Event::RollbackStarted { cause: String::new(), by: by(), to_step: None, force: false, request: None },
+            Event::RollbackStarted {
+                cause: String::new(),
+                by: by(),
+                trigger: Trigger::Operator,
+                to_step: None,
+                force: false,
+                request: None,
+            },
             "rmbawBf",
             back,
         ),

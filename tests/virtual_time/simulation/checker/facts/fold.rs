@@ -1,6 +1,6 @@
 //! Taking in a history, entry by entry.
 
-use cutover::domain::run::event::{Event, Ramp, Record, ResumeMode, RouteStart, WriteResult};
+use cutover::domain::run::event::{Event, Ramp, Record, ResumeMode, RouteStart, Trigger, WriteResult};
 use cutover::domain::traffic::{Content, RouteId};
 use jiff::{SignedDuration, Timestamp};
 
@@ -118,12 +118,12 @@ impl Facts {
                     self.learned(route, at);
                 }
             }
-            Event::RollbackStarted { by, to_step, .. } => {
-                self.go_back(at, (by, *to_step), durable);
+            Event::RollbackStarted { trigger, to_step, .. } => {
+                self.go_back(at, (*trigger, *to_step), durable);
                 self.way = None;
             }
-            Event::RampStarted { by, ramp, .. } => {
-                self.go_back(at, (by, None), durable);
+            Event::RampStarted { ramp, .. } => {
+                self.go_back(at, (Trigger::Operator, None), durable);
                 if !durable || self.way.is_none() {
                     self.way = Some(self.way(ramp));
                 }
@@ -153,8 +153,8 @@ impl Facts {
         }
     }
 
-    fn go_back(&mut self, at: Timestamp, (by, to_step): (&str, Option<usize>), durable: bool) {
-        self.rollback = Some((by.to_owned(), to_step));
+    fn go_back(&mut self, at: Timestamp, (trigger, to_step): (Trigger, Option<usize>), durable: bool) {
+        self.rollback = Some((trigger, to_step));
         if !durable {
             self.restored.clear();
         }

@@ -5,7 +5,7 @@ mod fold;
 use std::collections::{BTreeMap, BTreeSet};
 
 use cutover::domain::health::Counts;
-use cutover::domain::run::event::GateKind;
+use cutover::domain::run::event::{GateKind, Trigger};
 use cutover::domain::run::event::{Outcome, RouteStart, Started, Write};
 use cutover::domain::traffic::{Content, RouteId, Split};
 use cutover::plan::model::{Plan, Shares, StepKind};
@@ -81,7 +81,7 @@ pub struct Facts {
     /// Routes that someone else has changed, and nobody gave up.
     pub foreign: BTreeSet<RouteId>,
     pub step: usize,
-    pub rollback: Option<(String, Option<usize>)>,
+    pub rollback: Option<(Trigger, Option<usize>)>,
     /// The way back, where it is one in parts.
     pub way: Option<Way>,
     /// What each route has, as the run last said that it was read back.
