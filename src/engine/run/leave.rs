@@ -77,7 +77,7 @@ impl Run<'_> {
 
     pub(super) async fn finished(&mut self, outcome: Outcome) -> Ending {
         self.calling.stop().await;
-        self.executor.flights.marked().await;
+        self.flights.marked().await;
         self.seen = None;
         let mut tags = Vec::new();
         if self.plan.marker == crate::plan::model::Marker::Tag {

@@ -9,7 +9,7 @@ use super::hold::Hold;
 use super::journal::Journal;
 use super::limit::Ease;
 use super::write::Executor;
-use super::write::restore as sight;
+use super::write::restore::{self as sight, Flights};
 use super::{Audience, Ending, EngineError, Interrupt, Ports, Settings, look, request};
 use crate::domain::decide::{Context, Decision, carries_on, decide};
 use crate::domain::health::Counts;
@@ -40,6 +40,8 @@ pub struct Run<'a> {
     state: State,
     watch: Watch,
     executor: Executor,
+    /// Restoring writes under way.
+    flights: Flights,
     subject: look::Subject,
     waits: Vec<Wait>,
     counts: std::collections::BTreeMap<String, Counts>,
@@ -91,16 +93,17 @@ impl<'a> Run<'a> {
         let keep =
             intervals.chain([gates.guard.for_]).chain(gates.raise.stable_for).max().unwrap_or_default() + settings.gap;
         let mut subject = look::Subject::of(plan, &state);
-        let mut executor = Executor::new(&settings, now);
+        let mut flights = Flights::new(settings.modify);
         if let Some(marking) = marking {
             subject.unmarked();
-            executor.flights.mark(marking);
+            flights.mark(marking);
         }
         let mut taken = Self {
             watch: Watch::new(now, settings.poll, keep)
                 .bearing(settings.gap, settings.fresh)
                 .observing(plan.strategy.observe_every),
-            executor,
+            executor: Executor::new(&settings, now),
+            flights,
             seen,
             unclaimed: None,
             journal: Journal::new(std::sync::Arc::clone(&ports.store), &run),

@@ -25,7 +25,8 @@ impl Run<'_> {
         }
         let now = self.ports.clock.now();
         let (state, watch, seen) = (&self.state, &self.watch, self.seen);
-        let ready = self.executor.ready(&batch.writes, now, |w| blind(state, watch, seen, w, now).is_some());
+        let ready =
+            self.flights.ready(&self.executor, &batch.writes, now, |w| blind(state, watch, seen, w, now).is_some());
         let known: Vec<_> = ready.iter().filter_map(|w| blind(state, watch, seen, w, now)).collect();
         let prepared = if known.is_empty() && !ready.is_empty() {
             let (events, prepared) = self.executor.prepare(&self.ports, ready, &self.state, &mut self.watch).await;
@@ -37,10 +38,10 @@ impl Run<'_> {
         if !prepared.is_empty() {
             let writes = prepared.iter().map(|p| p.write.clone()).collect();
             self.journal(Event::Intended { restore: true, deadline: self.deadline(), writes }).await?;
-            self.executor.launch(&self.ports, &self.settings, prepared);
+            self.flights.launch(&self.ports, &self.settings, prepared);
         }
-        let more = self.executor.again(&batch.writes, now);
-        if let Some(until) = more.filter(|_| self.executor.flights.idle()) {
+        let more = self.flights.again(&self.executor, &batch.writes, now);
+        if let Some(until) = more.filter(|_| self.flights.idle()) {
             let wait = self.delayed(&batch);
             self.note(vec![wait], now).await?;
             self.ports.clock.sleep(until.duration_since(now).unsigned_abs().min(NAP)).await;
@@ -50,7 +51,7 @@ impl Run<'_> {
     }
 
     async fn land(&mut self, more: Option<Timestamp>) -> Result<(), EngineError> {
-        let turn = self.executor.land(&self.ports, &self.state, more).await;
+        let turn = self.flights.land(&mut self.executor, &self.ports, &self.state, more).await;
         for event in turn.events {
             self.remember_refusal(&event);
             self.journal(event).await?;

@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use futures::stream::StreamExt;
 use jiff::{SignedDuration, Timestamp};
 
-use self::restore::Flights;
 use super::limit::Bucket;
 use super::{Ports, Settings};
 use crate::base::retry::{self, Schedule};
@@ -45,15 +44,12 @@ pub struct Executor {
     /// Failed tries in a row, and the time of the next try.
     later: BTreeMap<RouteId, (u32, Timestamp)>,
     refusals: BTreeMap<RouteId, u32>,
-    /// Restoring writes under way.
-    pub flights: Flights,
 }
 
 impl Executor {
     /// An executor with a full bucket.
     pub fn new(settings: &Settings, now: Timestamp) -> Self {
-        let flights = Flights::new(settings.modify);
-        Self { bucket: Bucket::new(settings.modify, now), later: BTreeMap::new(), refusals: BTreeMap::new(), flights }
+        Self { bucket: Bucket::new(settings.modify, now), later: BTreeMap::new(), refusals: BTreeMap::new() }
     }
 
     /// The writes of a batch that may be sent now: as many as the rate allows, without those that wait after a failure.

@@ -119,63 +119,73 @@ impl Flights {
             }
         }
     }
-}
 
-impl Executor {
     /// The restoring writes that may be sent now, in their order. Writes that need no read (`blind`) come first.
-    pub fn ready(&mut self, writes: &[Write], now: Timestamp, blind: impl Fn(&Write) -> bool) -> Vec<Write> {
-        let due = |w: &&Write| !self.flights.has(&w.route) && self.later.get(&w.route).is_none_or(|(_, at)| *at <= now);
+    pub fn ready(
+        &mut self,
+        executor: &Executor,
+        writes: &[Write],
+        now: Timestamp,
+        blind: impl Fn(&Write) -> bool,
+    ) -> Vec<Write> {
+        let due = |w: &&Write| !self.has(&w.route) && executor.later.get(&w.route).is_none_or(|(_, at)| *at <= now);
         let mut all: Vec<_> = writes.iter().filter(due).collect();
         if all.iter().any(|w| blind(w)) {
             all.retain(|w| blind(w));
         }
-        let room = PARALLEL.saturating_sub(self.flights.sent.len());
-        let granted = self.flights.pace.grant(all.len().min(room), now);
+        let room = PARALLEL.saturating_sub(self.sent.len());
+        let granted = self.pace.grant(all.len().min(room), now);
         all.into_iter().take(granted).cloned().collect()
     }
 
     /// Starts to send the writes.
     pub fn launch(&mut self, ports: &Ports, settings: &Settings, prepared: Vec<Prepared>) {
         for prepared in prepared {
-            self.flights.sent.insert(prepared.write.route.clone());
+            self.sent.insert(prepared.write.route.clone());
             let (traffic, deadline) = (Arc::clone(&ports.balancer.traffic), settings.deadline);
             let sent = async move {
                 let answer = traffic.set(&prepared.write.route, &prepared.content, deadline).await;
                 Landed::Answer(Box::new(prepared), answer)
             };
-            self.flights.landing.push(sent.boxed());
+            self.landing.push(sent.boxed());
         }
     }
 
     /// Processes the answers that arrived, or waits for the next one, until the end of the turn or until more writes
     /// may be sent (`more`).
-    pub async fn land(&mut self, ports: &Ports, state: &State, more: Option<Timestamp>) -> Turn {
+    pub async fn land(
+        &mut self,
+        executor: &mut Executor,
+        ports: &Ports,
+        state: &State,
+        more: Option<Timestamp>,
+    ) -> Turn {
         let now = ports.clock.now();
         let end = more.map_or(now + TURN, |more| more.min(now + TURN));
-        let full = self.flights.sent.len() >= PARALLEL;
+        let full = self.sent.len() >= PARALLEL;
         let mut turn = Turn::default();
         loop {
             let now = ports.clock.now();
             self.read(ports, now);
-            let until = self.flights.next_read().map_or(end, |read| read.min(end));
+            let until = self.next_read().map_or(end, |read| read.min(end));
             let left = until.duration_since(now).max(SignedDuration::from_millis(1)).unsigned_abs();
             let landed = tokio::select! {
                 biased;
-                Some(landed) = self.flights.landing.next() => Some(landed),
+                Some(landed) = self.landing.next() => Some(landed),
                 () = ports.clock.sleep(left) => None,
             };
             let now = ports.clock.now();
             let came = landed.is_some();
-            self.take(landed, state, now, &mut turn);
-            while let Some(Some(landed)) = self.flights.landing.next().now_or_never() {
-                self.take(Some(landed), state, now, &mut turn);
+            self.take(executor, landed, state, now, &mut turn);
+            while let Some(Some(landed)) = self.landing.next().now_or_never() {
+                self.take(executor, Some(landed), state, now, &mut turn);
             }
             self.read(ports, now);
             let said = !turn.events.is_empty() || turn.marked.is_some();
-            if said || now >= end || (came && full) || self.flights.idle() {
+            if said || now >= end || (came && full) || self.idle() {
                 // Polls once more, so that a read that was started above is sent before this returns.
-                if let Some(Some(landed)) = self.flights.landing.next().now_or_never() {
-                    self.take(Some(landed), state, now, &mut turn);
+                if let Some(Some(landed)) = self.landing.next().now_or_never() {
+                    self.take(executor, Some(landed), state, now, &mut turn);
                 }
                 return turn;
             }
@@ -184,42 +194,55 @@ impl Executor {
 
     /// Starts to read back the writes that are due.
     fn read(&mut self, ports: &Ports, now: Timestamp) {
-        let flights = &mut self.flights;
-        if flights.next_read().is_none_or(|at| at > now) {
+        if self.next_read().is_none_or(|at| at > now) {
             return;
         }
-        let ids: Vec<_> =
-            flights.checks.iter().filter(|c| c.due <= now).map(|c| c.prepared.write.route.clone()).collect();
+        let ids: Vec<_> = self.checks.iter().filter(|c| c.due <= now).map(|c| c.prepared.write.route.clone()).collect();
         let traffic = Arc::clone(&ports.balancer.traffic);
-        flights.reading = true;
-        flights.landing.push(async move { Landed::Read(traffic.routes(&ids).await.into_iter().collect()) }.boxed());
+        self.reading = true;
+        self.landing.push(async move { Landed::Read(traffic.routes(&ids).await.into_iter().collect()) }.boxed());
     }
 
-    fn take(&mut self, landed: Option<Landed>, state: &State, now: Timestamp, turn: &mut Turn) {
+    fn take(
+        &mut self,
+        executor: &mut Executor,
+        landed: Option<Landed>,
+        state: &State,
+        now: Timestamp,
+        turn: &mut Turn,
+    ) {
         match landed {
-            Some(Landed::Answer(prepared, answer)) => turn.events.extend(self.answered(prepared, answer, now)),
+            Some(Landed::Answer(prepared, answer)) => {
+                turn.events.extend(self.answered(executor, prepared, answer, now))
+            }
             Some(Landed::Read(live)) => {
-                self.flights.reading = false;
+                self.reading = false;
                 for (id, read) in live {
-                    turn.events.extend(self.checked(&id, read, state, now));
+                    turn.events.extend(self.checked(executor, &id, read, state, now));
                 }
             }
             Some(Landed::Marked(result)) => {
-                self.flights.marking = false;
+                self.marking = false;
                 turn.marked = Some(result);
             }
             None => {}
         }
     }
 
-    fn answered(&mut self, prepared: Box<Prepared>, answer: Result<(), WriteError>, now: Timestamp) -> Option<Event> {
-        self.flights.sent.remove(&prepared.write.route);
+    fn answered(
+        &mut self,
+        executor: &mut Executor,
+        prepared: Box<Prepared>,
+        answer: Result<(), WriteError>,
+        now: Timestamp,
+    ) -> Option<Event> {
+        self.sent.remove(&prepared.write.route);
         let unanswered = match answer {
             Ok(()) => None,
             Err(WriteError::Unknown(why)) => Some(why),
             // It is sent again as soon as the pace allows, without a back-off for this route.
             Err(WriteError::Throttled) => {
-                self.flights.pace.throttled(now);
+                self.pace.throttled(now);
                 return Some(outcome(
                     &prepared.write.route,
                     WriteResult::Failed,
@@ -228,50 +251,51 @@ impl Executor {
                 ));
             }
             Err(error) => {
-                self.put_off(&prepared.write.route, now, RESTORE);
-                return Some(self.refused(&prepared.write.route, error));
+                executor.put_off(&prepared.write.route, now, RESTORE);
+                return Some(executor.refused(&prepared.write.route, error));
             }
         };
         if unanswered.is_none() {
-            self.flights.pace.accepted();
+            self.pace.accepted();
         }
-        self.flights.checks.push(Check { prepared, unanswered, since: now, due: now, reads: 0 });
+        self.checks.push(Check { prepared, unanswered, since: now, due: now, reads: 0 });
         None
     }
 
     /// The outcome of a write by its read-back; `None` if it must be read again or if the run already has the outcome.
     fn checked(
         &mut self,
+        executor: &mut Executor,
         id: &RouteId,
         read: Result<Content, Unreadable>,
         state: &State,
         now: Timestamp,
     ) -> Option<Event> {
-        let at = self.flights.checks.iter().position(|c| c.prepared.write.route == *id)?;
-        let mut check = self.flights.checks.swap_remove(at);
+        let at = self.checks.iter().position(|c| c.prepared.write.route == *id)?;
+        let mut check = self.checks.swap_remove(at);
         let there = read.as_ref().ok().and_then(Content::forwards);
         let Prepared { before, write, .. } = &*check.prepared;
         let open = there.is_some_and(|f| (f.same(before) && !before.same(&write.set)) || outdated(state, id, f, now));
         // A write without an answer is sent again soon: it may never have reached AWS.
         let last = now.duration_since(check.since) >= SEEN || (open && check.unanswered.is_some());
-        let event = self.verdict(&check.prepared, check.unanswered.as_deref(), Some(read), (now, last), state);
+        let event = executor.verdict(&check.prepared, check.unanswered.as_deref(), Some(read), (now, last), state);
         let Some(event) = event else {
             check.reads += 1;
             check.due = now + READ_BACK_SOON.after(check.reads);
-            self.flights.checks.push(check);
+            self.checks.push(check);
             return None;
         };
         if matches!(event, Event::Outcome { result: WriteResult::Unknown, .. }) {
-            self.put_off(id, now, RESTORE);
+            executor.put_off(id, now, RESTORE);
         }
         state.routes.get(id).is_some_and(|r| r.open.is_some()).then_some(event)
     }
 
     /// When more of these writes may be sent; `None`: all are under way.
-    pub fn again(&self, writes: &[Write], now: Timestamp) -> Option<Timestamp> {
-        let left = writes.iter().filter(|w| !self.flights.has(&w.route));
-        let first = left.map(|w| self.later.get(&w.route).map_or(now, |(_, at)| *at)).min()?;
-        Some(first.max(self.flights.pace.next()).max(now + SignedDuration::from_millis(10)))
+    pub fn again(&self, executor: &Executor, writes: &[Write], now: Timestamp) -> Option<Timestamp> {
+        let left = writes.iter().filter(|w| !self.has(&w.route));
+        let first = left.map(|w| executor.later.get(&w.route).map_or(now, |(_, at)| *at)).min()?;
+        Some(first.max(self.pace.next()).max(now + SignedDuration::from_millis(10)))
     }
 }
 

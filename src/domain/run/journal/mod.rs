@@ -5,12 +5,14 @@
 //! doubtful intents would move traffic. A prefix is only a lower bound: read the routes before writing.
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
+use self::flat::Flat;
 use super::event::{Event, Record, VERSION};
 
+mod flat;
 mod newer;
 mod swift;
 
@@ -129,23 +131,6 @@ pub fn line(previous: &str, record: &Record) -> Result<(String, String), serde_j
     line.push_str(&sum);
     line.push_str("\"}\n");
     Ok((line, sum))
-}
-
-/// A record with the layout of its JSON.
-#[derive(Serialize)]
-struct Flat<'a> {
-    v: u32,
-    seq: u64,
-    time: Timestamp,
-    run: &'a str,
-    #[serde(flatten)]
-    event: &'a Event,
-}
-
-impl<'a> Flat<'a> {
-    fn of(record: &'a Record) -> Self {
-        Self { v: VERSION, seq: record.seq, time: record.time, run: &record.run, event: &record.event }
-    }
 }
 
 /// Reads a journal. Drops an incomplete last record; refuses the journal if a complete record is not valid.

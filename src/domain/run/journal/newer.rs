@@ -6,7 +6,7 @@
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::Flat;
+use super::flat::Flat;
 use crate::domain::run::event::{Event, Newer, Record};
 
 /// The record of a line, marked with its unknown parts. `open` is the line without its checksum and closing brace.
