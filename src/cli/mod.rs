@@ -5,7 +5,9 @@ pub mod args;
 pub mod ask;
 pub mod audience;
 pub mod command;
+pub mod help;
 pub mod log;
+pub mod pager;
 pub mod picture;
 pub mod render;
 pub mod secrecy;
@@ -46,6 +48,7 @@ fn dispatch(args: &Cutover) -> Result<Exit, Failure> {
     match &args.verb {
         Verb::Completions(args) => verbs::completions::run(args, Cutover::definition("cutover".as_ref())),
         Verb::Man(args) => verbs::man::run(args, Cutover::definition("cutover".as_ref())),
+        Verb::Help(help) => verbs::help::run(&args.global, help, Cutover::definition("cutover".as_ref())),
         Verb::Schema => verbs::schema::run(),
         Verb::Check(check) if check.offline => verbs::check::offline(&args.global, check),
         Verb::Rehearse(rehearse) if rehearse.virtual_time => {
@@ -86,6 +89,6 @@ async fn over_the_network(args: &Cutover) -> Result<Exit, Failure> {
         Verb::Finalize(args) => Box::pin(verbs::finalize::run(global, args)).await,
         Verb::History(args) => verbs::history::run(global, args).await,
         Verb::Report(args) => verbs::report::run(global, args).await,
-        Verb::Schema | Verb::Completions(_) | Verb::Man(_) => Ok(Exit::Internal),
+        Verb::Help(_) | Verb::Schema | Verb::Completions(_) | Verb::Man(_) => Ok(Exit::Internal),
     }
 }

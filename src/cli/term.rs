@@ -46,6 +46,16 @@ pub fn width() -> usize {
     console::Term::stderr().size_checked().map_or(100, |(_, columns)| usize::from(columns).max(40))
 }
 
+/// Columns of the terminal on standard output; 80 where there is none.
+pub fn columns() -> usize {
+    console::Term::stdout().size_checked().map_or(80, |(_, columns)| usize::from(columns))
+}
+
+/// Lines of the terminal on standard output; 24 where there is none.
+pub fn rows() -> usize {
+    console::Term::stdout().size_checked().map_or(24, |(rows, _)| usize::from(rows))
+}
+
 /// The progress bars of this process, drawn on standard error; hidden if that is not a terminal.
 pub fn bars() -> &'static MultiProgress {
     static BARS: OnceLock<MultiProgress> = OnceLock::new();

@@ -1,4 +1,4 @@
-//! The table cannot lie: each test that it names is in the tree and of the column's kind, and `tests/README.md` is made of it.
+//! The table cannot lie: each test that it names is in the tree and of the column's kind, and `tests/CONTRACTS.md` is made of it.
 //!
 //! `CUTOVER_UPDATE=1 cargo test --test pure contracts` writes the page anew.
 
@@ -160,8 +160,8 @@ Left as they are:
 fn the_page_is_made_of_the_table() {
     let wanted = page(&document());
     if std::env::var_os("CUTOVER_UPDATE").is_some() {
-        std::fs::write("tests/README.md", &wanted).expect("the page");
+        std::fs::write("tests/CONTRACTS.md", &wanted).expect("the page");
     }
-    let found = std::fs::read_to_string("tests/README.md").unwrap_or_default();
-    assert!(found == wanted, "tests/README.md is not what tests/contracts.yaml says; CUTOVER_UPDATE=1 writes it");
+    let found = std::fs::read_to_string("tests/CONTRACTS.md").unwrap_or_default();
+    assert!(found == wanted, "tests/CONTRACTS.md is not what tests/contracts.yaml says; CUTOVER_UPDATE=1 writes it");
 }

@@ -11,7 +11,7 @@ fn read(path: &str) -> String {
 }
 
 #[test]
-fn the_policy_has_the_actions_of_the_readme() {
+fn the_policy_has_the_actions_of_the_topic() {
     let policy: Value = serde_json::from_str(&read("examples/iam-policy.json")).expect("JSON");
     let statements = policy["Statement"].as_array().expect("statements");
     let actions = statements.iter().flat_map(|s| match &s["Action"] {
@@ -19,7 +19,7 @@ fn the_policy_has_the_actions_of_the_readme() {
         one => vec![one.clone()],
     });
     let actions: BTreeSet<_> = actions.filter_map(|a| a.as_str().map(str::to_owned)).collect();
-    let text = read("README.md");
+    let text = read("src/cli/help/permissions.md");
     let quoted =
         text.split('`').skip(1).step_by(2).filter(|q| q.starts_with("elasticloadbalancing:") || q.starts_with("eks:D"));
     assert_eq!(actions, quoted.map(str::to_owned).collect());

@@ -3,9 +3,9 @@
 mod contracts;
 mod corpus;
 mod examples;
+mod pages;
 mod plan;
 mod protocol;
-mod readme;
 mod rooms;
 #[path = "../support/mod.rs"]
 mod support;

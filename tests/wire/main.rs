@@ -23,6 +23,7 @@ mod live;
 mod programs;
 mod prometheus;
 mod proxy;
+mod readme;
 mod stack;
 #[path = "../support/mod.rs"]
 mod support;

@@ -77,7 +77,7 @@ pub enum Output {
     Text,
     /// One JSON object a line on stdout, and nothing else.
     Json,
-    /// For a pull request or a ticket; only `check` and `report`.
+    /// For a pull request or a ticket; only `check`, `report` and `help`.
     #[value(hide = true)]
     Markdown,
 }

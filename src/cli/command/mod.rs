@@ -4,6 +4,7 @@
 use std::ffi::OsString;
 use std::path::Path;
 
+use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::adapter::telemetry::Outlets;
@@ -11,6 +12,7 @@ use crate::cli::args::{Global, Named, Output, Rollback};
 use crate::cli::verbs::check::Check;
 use crate::cli::verbs::completions::Completions;
 use crate::cli::verbs::finalize::Finalize;
+use crate::cli::verbs::help::Help;
 use crate::cli::verbs::history::History;
 use crate::cli::verbs::init::Init;
 use crate::cli::verbs::lab::Lab;
@@ -28,7 +30,9 @@ use crate::cli::verbs::step::Step;
 #[command(after_help = "In an emergency, restore the traffic:
   cutover rollback                      roll back the only unfinished run
   cutover rollback --load-balancer LB --back-to '*-a' --away-from '*-b'
-                                        no run or plan: all from *-b to *-a")]
+                                        no run or plan: all from *-b to *-a
+
+Reference: cutover help lists the topics, cutover help emergency shows one of them.")]
 pub struct Cutover {
     /// Options of every command.
     #[command(flatten)]
@@ -73,6 +77,8 @@ pub enum Verb {
     History(History),
     /// Write a report of a run as an HTML page
     Report(Report),
+    /// Explain a topic, such as `emergency`, `plan` or `gates`; without one, list the topics
+    Help(Help),
     /// Print the JSON Schema of the plan file
     Schema,
     /// Print a completion script for a shell
@@ -112,15 +118,50 @@ impl Cutover {
     pub fn read(argv: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
         let argv: Vec<_> = argv.into_iter().collect();
         let mut command = Self::definition(Path::new(argv.first().map_or("cutover".as_ref(), OsString::as_os_str)));
-        let matches = command.try_get_matches_from_mut(argv)?;
+        let matches = command.try_get_matches_from_mut(argv).map_err(suggest)?;
         let mut read = Self::from_arg_matches(&matches).map_err(|e| e.format(&mut command))?;
         read.global.outlets = read.verb.outlets();
-        if read.global.output == Output::Markdown && !matches!(read.verb, Verb::Check(_) | Verb::Report(_)) {
-            let message = "`--output markdown` is for `check` and `report` only; here it is `text` or `json`";
+        if read.global.output == Output::Markdown
+            && !matches!(read.verb, Verb::Check(_) | Verb::Report(_) | Verb::Help(_))
+        {
+            let message = "`--output markdown` is for `check`, `report` and `help` only; here it is `text` or `json`";
             return Err(command.error(clap::error::ErrorKind::InvalidValue, message));
         }
         Ok(read)
     }
+}
+
+/// Words of other tools, and the verb that does the same here.
+const WORDS_OF_OTHERS: [(&str, &str); 20] = [
+    ("apply", "run"),
+    ("start", "run"),
+    ("execute", "run"),
+    ("plan", "check"),
+    ("validate", "check"),
+    ("verify", "check"),
+    ("preview", "check"),
+    ("diff", "check"),
+    ("simulate", "rehearse"),
+    ("dry-run", "rehearse"),
+    ("get", "status"),
+    ("describe", "status"),
+    ("watch", "status"),
+    ("logs", "history"),
+    ("list", "history"),
+    ("undo", "rollback"),
+    ("revert", "rollback"),
+    ("cancel", "abort"),
+    ("stop", "abort"),
+    ("continue", "resume"),
+];
+
+/// Names the verb in an error about a word that other tools use for it.
+fn suggest(mut error: clap::Error) -> clap::Error {
+    let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) else { return error };
+    if let Some((_, verb)) = WORDS_OF_OTHERS.iter().find(|(other, _)| other == word) {
+        error.insert(ContextKind::SuggestedSubcommand, ContextValue::Strings(vec![(*verb).to_owned()]));
+    }
+    error
 }
 
 #[cfg(test)]

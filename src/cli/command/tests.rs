@@ -76,6 +76,17 @@ fn what_cannot_be_meant_is_refused() {
 }
 
 #[test]
+fn words_of_other_tools_are_answered_with_the_verb() {
+    let said = read("cutover apply plan.yaml").expect_err("no such verb").to_string();
+    assert!(said.contains("'run'"), "{said}");
+    let mut command = Cutover::definition("cutover".as_ref());
+    command.build();
+    for (word, verb) in WORDS_OF_OTHERS {
+        assert!(command.find_subcommand(verb).is_some() && command.find_subcommand(word).is_none(), "{word}: {verb}");
+    }
+}
+
+#[test]
 fn as_a_plugin_it_calls_itself_kubectl_cutover() {
     let help = read("/usr/bin/kubectl-cutover run --help").expect_err("help").to_string();
     assert!(help.contains("Usage: kubectl cutover run [OPTIONS] <PLAN>"), "{help}");

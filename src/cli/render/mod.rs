@@ -7,6 +7,7 @@ pub mod events;
 mod fixture;
 pub mod history;
 pub mod live;
+pub mod markdown;
 pub mod parts;
 pub mod report;
 pub mod status;

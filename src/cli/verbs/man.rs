@@ -1,27 +1,33 @@
-//! `cutover man`: prints a manual page in roff on standard output.
+//! `cutover man`: a manual page. On a terminal it opens in `man`; a file or a pipe gets the roff text.
 
 use clap::Args;
 use clap_mangen::Man as Page;
 
 use crate::app::exit::{Exit, Failure};
-use crate::cli::term;
+use crate::cli::{pager, term};
 
 /// `man`.
 #[derive(Debug, Clone, PartialEq, Args)]
 #[command(after_help = "Examples:
-  cutover man | man -l -
+  cutover man                                         read it
   cutover man rollback > cutover-rollback.1")]
 pub struct Man {
     /// The page of this command [default: of `cutover`]
     pub verb: Option<String>,
 }
 
-/// Prints the page of `cutover` or of a command.
+/// Shows the page of `cutover` or of a command. Prints roff if standard output is not a terminal.
 ///
 /// # Errors
 /// The command is unknown (exit 2), or standard output cannot be written.
 pub fn run(args: &Man, definition: clap::Command) -> Result<Exit, Failure> {
     let roff = page(args.verb.as_deref(), definition)?;
+    if term::stdout() {
+        if !pager::pipe(&["man", "-l", "-"], &roff) {
+            term::complain("this system's `man` cannot show the page; write it to a file: cutover man > cutover.1");
+        }
+        return Ok(Exit::Done);
+    }
     term::print(roff.trim_end()).map_err(|e| Failure::new(Exit::Internal, e))?;
     Ok(Exit::Done)
 }

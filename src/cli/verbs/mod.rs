@@ -5,6 +5,7 @@ pub mod check;
 pub mod completions;
 pub mod detach;
 pub mod finalize;
+pub mod help;
 pub mod history;
 pub mod init;
 pub mod lab;

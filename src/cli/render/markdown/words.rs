@@ -1,0 +1,122 @@
+//! Running text: words with a tone, and lines that they are broken into.
+
+use pulldown_cmark::{Event, Tag, TagEnd};
+
+use crate::cli::help::Topic;
+use crate::cli::render::style::{Style, Tone};
+
+/// What stands between two spaces: pieces of text, each with its tone.
+pub type Word = Vec<(Tone, String)>;
+
+/// Running text as it comes.
+#[derive(Debug, Default)]
+pub struct Words {
+    words: Vec<Word>,
+    /// Whether the next piece continues the last word.
+    joined: bool,
+    tones: Vec<Tone>,
+    /// Where the open link leads.
+    link: Option<Link>,
+}
+
+#[derive(Debug)]
+enum Link {
+    /// To a page of this program: the command is shown in place of the text.
+    Topic,
+    /// Elsewhere: the address follows the text.
+    Elsewhere(String),
+}
+
+impl Words {
+    /// The text so far; the next one begins empty.
+    pub fn take(&mut self) -> Vec<Word> {
+        std::mem::take(self).words
+    }
+
+    /// What follows has this tone, until the text is taken.
+    pub fn tone(&mut self, tone: Tone) {
+        self.tones.push(tone);
+    }
+
+    /// Adds text in the tone that is on.
+    pub fn text(&mut self, text: &str) {
+        let tone = self.tones.last().copied().unwrap_or(Tone::Plain);
+        if !matches!(self.link, Some(Link::Topic)) {
+            self.add(tone, text);
+        }
+    }
+
+    /// Adds what stands within a line: code, emphasis, links, breaks.
+    pub fn inline(&mut self, event: Event) {
+        match event {
+            Event::Code(code) => self.code(&code),
+            Event::SoftBreak | Event::HardBreak => self.joined = false,
+            Event::Start(Tag::Strong | Tag::Emphasis) => self.tones.push(Tone::Strong),
+            Event::End(TagEnd::Strong | TagEnd::Emphasis) => drop(self.tones.pop()),
+            Event::Start(Tag::Link { dest_url, .. }) => {
+                let topic = dest_url.strip_suffix(".md").and_then(Topic::find);
+                self.link = Some(match topic {
+                    Some(topic) => {
+                        self.code(&format!("cutover help {}", topic.name));
+                        Link::Topic
+                    }
+                    None => Link::Elsewhere(dest_url.to_string()),
+                });
+            }
+            Event::End(TagEnd::Link) => {
+                if let Some(Link::Elsewhere(address)) = self.link.take() {
+                    self.add(Tone::Faint, &format!(" <{address}>"));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Code keeps its back-quotes: without colour nothing else shows where it begins and ends.
+    fn code(&mut self, code: &str) {
+        if !matches!(self.link, Some(Link::Topic)) {
+            self.add(Tone::Strong, &format!("`{code}`"));
+        }
+    }
+
+    fn add(&mut self, tone: Tone, text: &str) {
+        for (n, piece) in text.split(' ').enumerate() {
+            self.joined &= n == 0;
+            if piece.is_empty() {
+                continue;
+            }
+            match self.words.last_mut() {
+                Some(word) if self.joined => word.push((tone, piece.to_owned())),
+                _ => self.words.push(vec![(tone, piece.to_owned())]),
+            }
+            self.joined = true;
+        }
+        if text.ends_with(' ') {
+            self.joined = false;
+        }
+    }
+}
+
+/// Columns of a word.
+pub fn width(word: &Word) -> usize {
+    word.iter().map(|(_, piece)| console::measure_text_width(piece)).sum()
+}
+
+/// Breaks words into lines of at most `room` columns; a longer word has a line for itself.
+pub fn wrap(words: &[Word], room: usize, style: &Style) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    let mut used = 0;
+    for word in words {
+        let columns = width(word);
+        if used > 0 && used + 1 + columns > room {
+            lines.push(String::new());
+            used = 0;
+        }
+        if let Some(line) = lines.last_mut() {
+            line.push_str(if used > 0 { " " } else { "" });
+            word.iter().for_each(|(tone, piece)| line.push_str(&style.paint(*tone, piece)));
+        }
+        used += columns + usize::from(used > 0);
+    }
+    lines
+}

@@ -1,0 +1,562 @@
+//! The pages say what the code does: tables, commands, plans, the diagram and file names of the README, of the topics of `cutover help` and of the other
+//! pages are read here and compared. Each field, option, event, metric and code must be in one of the topics. `CUTOVER_UPDATE=1` writes the tables that are
+//! made from the code.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use cutover::app::exit::Exit;
+use cutover::base::finding::{Code, Severity};
+use cutover::cli::command::Cutover;
+use cutover::cli::help::{TOPICS, Topic};
+use cutover::domain::preflight::ACCEPTABLE_ERRORS;
+use cutover::domain::run::event::{Event, Outcome, Record};
+use cutover::domain::run::state::{Phase, State};
+use cutover::plan::model::notify;
+use serde_json::json;
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn page(path: &str) -> String {
+    std::fs::read_to_string(root().join(path)).unwrap_or_else(|e| panic!("{path}: {e}"))
+}
+
+/// The topics of `cutover help`, by path.
+fn topics() -> Vec<(String, String)> {
+    TOPICS.iter().map(|topic| (format!("src/cli/help/{}.md", topic.name), topic.markdown.to_owned())).collect()
+}
+
+/// Every page that a user or a maintainer reads, by path.
+fn pages() -> Vec<(String, String)> {
+    let others =
+        ["README.md", "CONTRIBUTING.md", "SECURITY.md", "examples/README.md", "plans/README.md", "tests/README.md"];
+    others.into_iter().map(|path| (path.to_owned(), page(path))).chain(topics()).collect()
+}
+
+/// The fenced blocks of one language.
+fn blocks<'a>(text: &'a str, language: &str) -> Vec<&'a str> {
+    let fence = format!("```{language}\n");
+    text.split(&fence).skip(1).map(|rest| rest.split("```").next().unwrap_or_default()).collect()
+}
+
+/// A text without its fenced blocks.
+fn prose(text: &str) -> String {
+    text.split("```").step_by(2).collect()
+}
+
+/// What stands between back-quotes outside fenced blocks.
+fn quoted(text: &str) -> Vec<String> {
+    prose(text).split('`').skip(1).step_by(2).map(|q| q.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
+}
+
+/// All code of a text: fenced blocks and what stands between back-quotes.
+fn code(text: &str) -> String {
+    let fenced: Vec<_> = text.split("```").skip(1).step_by(2).map(str::to_owned).collect();
+    [fenced, quoted(text)].concat().join("\n")
+}
+
+/// Whether a text has a word, with no letter, digit, `_` or `-` beside it.
+fn has_word(text: &str, word: &str) -> bool {
+    let part = |c: char| c.is_alphanumeric() || c == '_' || c == '-';
+    text.match_indices(word).any(|(at, _)| !text[..at].ends_with(part) && !text[at + word.len()..].starts_with(part))
+}
+
+/// Holds a table of a page, which begins with this head, to its rows. `CUTOVER_UPDATE=1` writes the rows into the page.
+fn assert_table(path: &str, head: &str, rows: &[String]) {
+    let text = page(path);
+    let columns = head.matches('|').count() - 1;
+    let head = format!("{head}\n|{}\n", "---|".repeat(columns));
+    let (before, rest) =
+        text.split_once(&head).unwrap_or_else(|| panic!("{path} has no table that begins with\n{head}"));
+    let there: String = rest.lines().take_while(|l| l.starts_with('|')).flat_map(|l| [l, "\n"]).collect();
+    let wanted: String = rows.iter().flat_map(|row| [row.as_str(), "\n"]).collect();
+    if there != wanted && std::env::var_os("CUTOVER_UPDATE").is_some() {
+        std::fs::write(root().join(path), format!("{before}{head}{wanted}{}", &rest[there.len()..])).expect("the page");
+        return;
+    }
+    assert!(
+        there == wanted,
+        "{path}: a table is not what the code says; CUTOVER_UPDATE=1 writes it. Wanted:\n{wanted}"
+    );
+}
+
+#[test]
+fn exit_codes_are_the_codes_of_the_program() {
+    let rows = Exit::ALL.map(|e| format!("| {} | {} |", e.code(), e.meaning()));
+    assert_table("src/cli/help/exit-codes.md", "| exit | meaning |", &rows);
+}
+
+#[test]
+fn finding_codes_are_those_of_the_table_in_the_code() {
+    let row = |code: &Code| {
+        let severity = match code.severity() {
+            Severity::Error if ACCEPTABLE_ERRORS.contains(code) => "error, may be accepted",
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+            Severity::Info => "note",
+        };
+        format!("| {} | {} | {severity} | {} |", code.name(), code.source().name(), code.title())
+    };
+    let rows: Vec<_> = Code::ALL.iter().map(row).collect();
+    assert_table("src/cli/help/findings.md", "| code | from | severity | what it is about |", &rows);
+}
+
+/// Names and first doc lines of the variants of an enum in a source file.
+fn variants(path: &str, name: &str) -> Vec<(String, String)> {
+    let file = syn::parse_file(&page(path)).unwrap_or_else(|e| panic!("{path}: {e}"));
+    let of = file.items.into_iter().find_map(|item| match item {
+        syn::Item::Enum(found) if found.ident == name => Some(found),
+        _ => None,
+    });
+    let of = of.unwrap_or_else(|| panic!("{path} has no enum {name}"));
+    of.variants.into_iter().map(|v| (camel_case(&v.ident.to_string()), doc(&v.attrs))).collect()
+}
+
+/// The doc comment, its lines joined.
+fn doc(attributes: &[syn::Attribute]) -> String {
+    let line = |a: &syn::Attribute| match &a.meta {
+        syn::Meta::NameValue(pair) if pair.path.is_ident("doc") => match &pair.value {
+            syn::Expr::Lit(syn::ExprLit { lit: syn::Lit::Str(text), .. }) => Some(text.value().trim().to_owned()),
+            _ => None,
+        },
+        _ => None,
+    };
+    attributes.iter().filter_map(line).collect::<Vec<_>>().join(" ")
+}
+
+/// As serde spells a variant.
+fn camel_case(variant: &str) -> String {
+    variant[..1].to_lowercase() + &variant[1..]
+}
+
+#[test]
+fn events_are_those_of_the_journal() {
+    let events = variants("src/domain/run/event/mod.rs", "Event");
+    let rows: Vec<_> = events
+        .iter()
+        .filter(|(name, _)| name != "unknown")
+        .map(|(name, doc)| format!("| `{name}` | {} |", doc.replace("[`", "`").replace("`]", "`").replace('|', "\\|")))
+        .collect();
+    assert!(rows.len() > 30, "{rows:#?}");
+    assert_table("src/cli/help/state.md", "| event | meaning |", &rows);
+}
+
+#[test]
+fn every_wait_reason_is_explained() {
+    let text = page("src/cli/help/troubleshooting.md");
+    let missing: Vec<_> = variants("src/domain/run/event/part.rs", "WaitReason")
+        .into_iter()
+        .filter(|(name, _)| !text.contains(&format!("| `{name}` |")))
+        .collect();
+    assert!(missing.is_empty(), "{missing:#?}");
+}
+
+#[test]
+fn every_metric_is_listed() {
+    let text = page("src/cli/help/telemetry.md");
+    let snapshot = page("tests/wire/snapshots/wire__telemetry__a_run_as_metrics.snap");
+    let types = snapshot.lines().filter_map(|l| l.strip_prefix("# TYPE ")).filter_map(|l| l.split_once(' '));
+    let name = |(name, kind): (&str, &str)| match kind {
+        "info" => format!("{name}_info"),
+        "counter" => format!("{name}_total"),
+        _ => name.to_owned(),
+    };
+    let names: Vec<_> = types.map(name).collect();
+    assert!(names.len() > 10, "{names:?}");
+    let missing: Vec<_> = names.iter().filter(|name| !text.contains(&format!("`{name}`"))).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+#[test]
+fn every_kind_of_notification_and_placeholder_is_listed() {
+    let text = page("src/cli/help/notifications.md");
+    for word in notify::Kind::WORDS {
+        assert!(text.contains(&format!("`{word}`")), "{word}");
+    }
+    for name in notify::PLACEHOLDERS {
+        assert!(text.contains(&format!("`{{{{{name}}}}}`")), "{name}");
+    }
+}
+
+/// Names of all properties in a JSON Schema.
+fn properties(schema: &serde_json::Value, names: &mut BTreeSet<String>) {
+    match schema {
+        serde_json::Value::Object(map) => {
+            for (key, value) in map {
+                if let ("properties", serde_json::Value::Object(fields)) = (key.as_str(), value) {
+                    names.extend(fields.keys().cloned());
+                    fields.values().for_each(|field| properties(field, names));
+                } else {
+                    properties(value, names);
+                }
+            }
+        }
+        serde_json::Value::Array(all) => all.iter().for_each(|one| properties(one, names)),
+        _ => {}
+    }
+}
+
+/// Those of the words that no topic has in its code.
+fn missing_in_topics(words: impl IntoIterator<Item = String>) -> Vec<String> {
+    let code: String = topics().iter().map(|(_, text)| code(text) + "\n").collect();
+    words.into_iter().filter(|word| !has_word(&code, word)).collect()
+}
+
+#[test]
+fn every_field_of_a_plan_is_in_a_topic() {
+    let mut names = BTreeSet::new();
+    properties(&serde_json::to_value(cutover::plan::schema()).expect("JSON"), &mut names);
+    assert!(names.len() > 90, "{names:?}");
+    assert_eq!(missing_in_topics(names), Vec::<String>::new());
+}
+
+#[test]
+fn every_field_of_a_fault_is_in_a_topic() {
+    let mut names = BTreeSet::new();
+    let schema = serde_json::to_value(cutover::lab::scenario::Scenario::schema()).expect("JSON");
+    for (name, definition) in schema["$defs"].as_object().expect("definitions") {
+        let world = ["Spec", "LoadBalancer", "Listener", "Rule", "TargetGroup", "HealthCheck", "Cluster", "Workload"];
+        if !world.contains(&name.as_str())
+            && !["Hpa", "Binding", "Latency", "Bucket", "Load", "Limits"].contains(&name.as_str())
+        {
+            properties(definition, &mut names);
+        }
+    }
+    assert!(names.len() > 30, "{names:?}");
+    assert_eq!(missing_in_topics(names), Vec::<String>::new());
+}
+
+#[test]
+fn every_verb_and_every_option_is_in_a_topic() {
+    let mut program = Cutover::definition(Path::new("cutover"));
+    program.build();
+    let verbs = program.get_subcommands().map(|verb| format!("cutover {}", verb.get_name()));
+    let options = std::iter::once(&program)
+        .chain(program.get_subcommands())
+        .flat_map(clap::Command::get_arguments)
+        .filter(|option| !option.is_hide_set())
+        .filter_map(|option| option.get_long().map(|long| format!("--{long}")));
+    let names: BTreeSet<_> = verbs.chain(options).collect();
+    assert!(names.len() > 50, "{names:?}");
+    assert_eq!(missing_in_topics(names), Vec::<String>::new());
+}
+
+#[test]
+fn the_readme_is_short() {
+    let lines = page("README.md").lines().count();
+    assert!(lines <= 150, "{lines} lines; reference belongs into src/cli/help");
+}
+
+#[test]
+fn links_lead_somewhere() {
+    let mut wrong = Vec::new();
+    for (path, text) in pages() {
+        let prose = prose(&text);
+        for target in prose.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let file = target.split('#').next().unwrap_or_default();
+            let folder = root().join(&path).parent().expect("a folder").to_owned();
+            if !target.contains("://") && !file.is_empty() && !folder.join(file).exists() {
+                wrong.push(format!("{path}: {target}"));
+            }
+        }
+        for name in commands(&text).iter().filter_map(|(c, _)| c.strip_prefix("cutover help ")) {
+            let name = name.split_whitespace().next().unwrap_or_default();
+            let verb = Cutover::definition(Path::new("cutover")).find_subcommand(name).is_some();
+            if Topic::find(name).is_none() && !verb && !["TOPIC", "COMMAND", "WORD"].contains(&name) {
+                wrong.push(format!("{path}: cutover help {name}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn every_topic_is_named_in_the_readme() {
+    let text = page("README.md");
+    let names = TOPICS.iter().map(|topic| topic.name);
+    let missing: Vec<_> = names.filter(|name| !text.contains(&format!("(src/cli/help/{name}.md)"))).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+/// Turns of phrase that a reader with average English reads twice.
+const OBSCURE: [&str; 24] = [
+    "let go",
+    "lets go",
+    "in hand",
+    "spoken for",
+    "own accord",
+    "holds nobody up",
+    "hold up",
+    "holds up",
+    "held up",
+    "is no fault",
+    "is well",
+    "bear that",
+    "nobody has",
+    "this very",
+    "Who finds",
+    "What is called",
+    "What cannot",
+    "has to come back",
+    "nothing leads back",
+    "a bet against",
+    "whose wealth",
+    "is no such",
+    "Nor ",
+    "goes its way",
+];
+
+#[test]
+fn pages_are_in_plain_english_and_their_lines_are_short() {
+    let mut wrong = Vec::new();
+    for (path, text) in pages() {
+        let joined = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        wrong.extend(
+            OBSCURE.iter().filter(|phrase| joined.contains(**phrase)).map(|phrase| format!("{path}: {phrase}")),
+        );
+        let long = |line: &&str| line.chars().count() > 120 && !line.starts_with('|');
+        wrong.extend(prose(&text).lines().filter(long).map(|line| format!("{path}: over 120 characters: {line}")));
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// Words of a command line, quotes taken off, up to a comment, a pipe or a redirection.
+fn words(line: &str) -> Vec<OsString> {
+    let ends = |w: &&str| w.starts_with('#') || [">", "|", ";"].contains(w);
+    line.split_whitespace().take_while(|w| !ends(w)).map(|w| w.trim_matches('\'').into()).collect()
+}
+
+/// Command lines in a text, and whether each is to be typed as it is: lines of shell blocks are; what prose quotes may leave out arguments.
+fn commands(text: &str) -> Vec<(String, bool)> {
+    let unquoted = text.lines().map(|l| l.strip_prefix("> ").unwrap_or(l)).collect::<Vec<_>>().join("\n");
+    let typed = blocks(&unquoted, "sh").into_iter().flat_map(str::lines).map(|l| (l.to_owned(), true));
+    let named = quoted(&unquoted).into_iter().map(|q| (q, false));
+    typed.chain(named).filter(|(c, _)| c.starts_with("cutover ") && !c.contains('…')).collect()
+}
+
+fn reads(command: &str, whole: bool) -> Result<(), String> {
+    use clap::error::ErrorKind::{DisplayHelp, DisplayVersion, MissingRequiredArgument};
+    match Cutover::read(words(command)) {
+        Err(error) if matches!(error.kind(), DisplayHelp | DisplayVersion) => Ok(()),
+        Err(error) if !whole && error.kind() == MissingRequiredArgument => Ok(()),
+        Err(error) => Err(format!("{command}\n{error}")),
+        Ok(_) => Ok(()),
+    }
+}
+
+#[test]
+fn every_command_is_one_that_the_program_takes() {
+    let mut wrong = Vec::new();
+    let mut count = 0;
+    for (path, text) in pages() {
+        for (command, whole) in commands(&text).into_iter().filter(|(c, _)| !c.contains("COMMAND")) {
+            count += 1;
+            wrong.extend(reads(&command, whole).err().map(|e| format!("{path}: {e}")));
+        }
+    }
+    assert!(count > 150, "{count}");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_command_in_the_help_is_one_that_the_program_takes() {
+    let mut program = Cutover::definition(Path::new("cutover"));
+    program.build();
+    let of = |c: &clap::Command| c.get_after_help().map(ToString::to_string).unwrap_or_default();
+    let helps = std::iter::once(of(&program))
+        .chain(program.get_subcommands().map(of))
+        .collect::<Vec<_>>()
+        .join("\n")
+        .replace("\\\n", " ");
+    let examples: Vec<_> = helps.lines().filter(|l| l.trim_start().starts_with("cutover ")).collect();
+    assert!(examples.len() > 15, "{examples:#?}");
+    for example in examples {
+        // What is two or more blanks away is the remark, unless more options follow there.
+        let command = example
+            .trim_start()
+            .split("  ")
+            .filter(|part| ["-", "cutover "].iter().any(|s| part.trim_start().starts_with(s)))
+            .collect::<Vec<_>>()
+            .join(" ");
+        reads(&command, true).unwrap_or_else(|e| panic!("{e}"));
+        for file in words(&command)
+            .iter()
+            .filter_map(|w| w.to_str())
+            .filter(|w| w.starts_with("examples/") || w.starts_with("plans/"))
+        {
+            assert!(root().join(file).exists(), "{file}");
+        }
+    }
+}
+
+#[test]
+fn every_plan_is_one_that_reads() {
+    let pages = pages();
+    let plans = pages.iter().flat_map(|(path, text)| blocks(text, "yaml").into_iter().map(move |plan| (path, plan)));
+    assert!(plans.clone().count() > 0);
+    for (path, plan) in plans {
+        cutover::plan::lint(path, plan.as_bytes()).unwrap_or_else(|e| panic!("{}", cutover::plan::render(&e, false)));
+    }
+}
+
+#[test]
+fn every_file_is_there() {
+    let pages = pages();
+    let all = pages
+        .iter()
+        .flat_map(|(_, text)| {
+            quoted(text).into_iter().chain(commands(text).into_iter().map(|(c, _)| c)).collect::<Vec<_>>()
+        })
+        .flat_map(|q| q.split(' ').map(str::to_owned).collect::<Vec<_>>());
+    let folders = ["src/", "plans/", "examples/", "tests/", "./tests/", "CHANGELOG", "LICENSE"];
+    let named: BTreeSet<_> = all.filter(|w| folders.iter().any(|f| w.starts_with(f))).collect();
+    assert!(named.len() > 10, "{named:?}");
+    let missing: Vec<_> = named.iter().filter(|n| !root().join(n).exists()).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+/// AWS actions that the adapters call, as IAM spells them.
+fn called() -> BTreeSet<String> {
+    let mut all = BTreeSet::new();
+    for (folder, service) in [("src/adapter/aws/elb", "elasticloadbalancing"), ("src/adapter/aws/eks", "eks")] {
+        for entry in std::fs::read_dir(root().join(folder)).expect(folder) {
+            let text = std::fs::read_to_string(entry.expect(folder).path()).expect("a source file");
+            for call in text.split('.').filter_map(|c| c.split_once("()")).map(|(name, _)| name) {
+                if ["describe_", "modify_", "add_tags", "remove_tags"].iter().any(|verb| call.starts_with(verb)) {
+                    all.insert(format!("{service}:{}", camel(call)));
+                }
+            }
+        }
+    }
+    all
+}
+
+fn camel(snake: &str) -> String {
+    snake.split('_').map(|w| w[..1].to_uppercase() + &w[1..]).collect()
+}
+
+#[test]
+fn permissions_are_the_actions_that_are_called() {
+    let listed: BTreeSet<_> = quoted(&page("src/cli/help/permissions.md"))
+        .into_iter()
+        .filter(|q| q.starts_with("elasticloadbalancing:") || q.starts_with("eks:D"))
+        .collect();
+    let called = called();
+    assert!(called.len() > 10, "{called:?}");
+    assert_eq!(listed, called);
+}
+
+const SHARES: &str = "setWeight";
+
+fn begun(phase: Phase) -> State {
+    let started = json!({"event": "started", "plan": "p", "text": "", "hash": "", "owner": "o", "fromStep": 1, "from": "a", "to": "b", "loadBalancers": [], "routes": [],
+        "groups": {}, "clusters": {}, "bindings": []});
+    let event = serde_json::from_value(started).expect("started");
+    let record = Record { seq: 1, time: jiff::Timestamp::UNIX_EPOCH, run: "p-1".into(), event, newer: None };
+    let mut state = State::fold(&[record]).expect("legal").expect("a state");
+    state.phase = phase;
+    state.finished = (phase == Phase::Finished).then_some(Outcome::Completed);
+    state
+}
+
+fn phase(name: &str) -> Option<Phase> {
+    use Phase::{Awaiting, Baking, Detaching, Finished, Moving, Ready, RollingBack, Working};
+    [Ready, Moving, Baking, Awaiting, Working, RollingBack, Detaching, Finished]
+        .into_iter()
+        .find(|p| format!("{p:?}") == name)
+}
+
+fn event(name: &str, remark: &str) -> Event {
+    let kind = if remark.contains(SHARES) {
+        "shares"
+    } else if remark.contains("exec") {
+        "exec"
+    } else if remark.contains("person") {
+        "approval"
+    } else {
+        "bake"
+    };
+    let value = match name {
+        "stepStarted" => json!({"event": name, "step": 1, "kind": kind, "label": ""}),
+        "stepDone" => json!({"event": name, "step": 1}),
+        "finished" => json!({"event": name, "outcome": "completed"}),
+        "rollbackStarted" => json!({"event": name, "cause": "", "by": "o"}),
+        "detachStarted" => json!({"event": name, "by": "o", "bindings": false}),
+        "paused" => json!({"event": name, "by": "o", "reason": ""}),
+        "resumed" => json!({"event": name, "by": "o", "mode": "plain"}),
+        "frozen" => json!({"event": name, "reason": "unreadable", "message": ""}),
+        _ => json!({"event": name}),
+    };
+    serde_json::from_value(value).unwrap_or_else(|e| panic!("{name}: {e}"))
+}
+
+/// `A --> B: event (remark)`.
+fn edges(diagram: &str) -> Vec<(&str, &str, &str, &str)> {
+    diagram
+        .lines()
+        .filter_map(|line| {
+            let (from, rest) = line.trim().split_once(" --> ")?;
+            let (to, label) = rest.split_once(": ")?;
+            let (name, remark) = label.split_once(' ').unwrap_or((label, ""));
+            Some((from, to, name, remark))
+        })
+        .collect()
+}
+
+#[test]
+fn every_edge_of_the_diagram_is_a_transition_of_the_state() {
+    let text = page("CONTRIBUTING.md");
+    let diagram = blocks(&text, "mermaid")[0];
+    let edges = edges(diagram);
+    assert_eq!(edges.len(), 24, "{edges:#?}");
+    for (from, to, name, remark) in edges {
+        let now = jiff::Timestamp::UNIX_EPOCH;
+        let hold = |s: &State| {
+            if s.paused.is_some() {
+                "Paused"
+            } else if s.frozen.is_some() {
+                "Frozen"
+            } else {
+                "Free"
+            }
+        };
+        let mut state = begun(phase(from).unwrap_or(Phase::Ready));
+        match from {
+            "[*]" => continue,
+            "Paused" => state.apply(now, &event("paused", "")).expect("paused"),
+            "Frozen" => state.apply(now, &event("frozen", "")).expect("frozen"),
+            _ => {}
+        }
+        state.apply(now, &event(name, remark)).unwrap_or_else(|e| panic!("{from} --> {to}: {e}"));
+        let reached = phase(to).map_or(hold(&state) == to, |wanted| state.phase == wanted);
+        assert!(reached, "{from} --> {to}: {name} leads to {:?}, {}", state.phase, hold(&state));
+    }
+}
+
+/// Name, lesson and exit code of every scenario, as the topic's table has them.
+fn scenarios() -> Vec<(String, String, u8)> {
+    let text = page("src/cli/help/lab.md");
+    let rows = text.lines().filter(|l| l.starts_with("| `") && l.matches('|').count() == 5);
+    let cells = rows.map(|l| l.split('|').map(str::trim).collect::<Vec<_>>());
+    cells.filter_map(|c| Some((c[1].trim_matches('`').to_owned(), c[2].to_owned(), c[4].parse().ok()?))).collect()
+}
+
+#[test]
+fn every_scenario_is_listed_with_what_it_teaches() {
+    let listed: BTreeSet<_> = scenarios().into_iter().map(|(name, lesson, _)| (name, lesson)).collect();
+    let mut there = BTreeSet::new();
+    for entry in std::fs::read_dir(root().join("examples/scenarios")).expect("scenarios") {
+        let path = entry.expect("an entry").path();
+        let text = std::fs::read_to_string(&path).expect("a scenario");
+        let lesson = text
+            .lines()
+            .next()
+            .and_then(|l| l.strip_prefix("# What you learn: "))
+            .expect("its first line says what it teaches");
+        there.insert((path.file_stem().unwrap_or_default().to_string_lossy().into_owned(), lesson.to_owned()));
+    }
+    assert_eq!(listed, there);
+}

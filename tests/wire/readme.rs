@@ -1,0 +1,89 @@
+//! The sample output of the README is what the program prints. `CUTOVER_UPDATE=1` writes lines that have changed into the page.
+
+use std::process::{Command, Stdio};
+
+use crate::child;
+
+const PAGE: &str = "README.md";
+
+/// The commands of the page that have their output below them, each with that output.
+fn samples(page: &str) -> Vec<(String, String)> {
+    let mut blocks = page.split("```").skip(1).step_by(2).peekable();
+    let mut samples = Vec::new();
+    while let (Some(block), Some(next)) = (blocks.next(), blocks.peek()) {
+        if let (Some(command), Some(output)) = (block.strip_prefix("sh\ncutover "), next.strip_prefix("text\n")) {
+            samples.push((command.trim().to_owned(), output.to_owned()));
+        }
+    }
+    samples
+}
+
+/// What a sample's line is found by when its words have changed: the time, the mark and the step.
+fn key(line: &str) -> &str {
+    let end = line.char_indices().nth(11).map_or(line.len(), |(at, _)| at);
+    &line[..end]
+}
+
+/// The lines of a sample as the program prints them now, or the first one that it does not print.
+fn brought_up_to_date(sample: &str, printed: &[&str]) -> Result<String, String> {
+    let mut now = String::new();
+    for line in sample.lines() {
+        let near = |other: &&&str| key(other) == key(line);
+        let closest = |a: &&&str, b: &&&str| strsim::jaro(a, line).total_cmp(&strsim::jaro(b, line));
+        let found = match line {
+            "…" => line,
+            line if printed.contains(&line) => line,
+            _ => printed.iter().filter(near).max_by(closest).ok_or_else(|| line.to_owned())?,
+        };
+        now.push_str(found);
+        now.push('\n');
+    }
+    Ok(now)
+}
+
+/// Whether a sample's lines are printed in its order, and only lines in place of `…` are left out.
+fn in_order(sample: &str, printed: &[&str]) -> bool {
+    let mut at = 0;
+    let mut gap = true;
+    for line in sample.lines() {
+        if line == "…" {
+            gap = true;
+            continue;
+        }
+        let ahead = printed[at..].iter().position(|other| *other == line);
+        match ahead {
+            Some(n) if n == 0 || gap => at += n + 1,
+            _ => return false,
+        }
+        gap = false;
+    }
+    true
+}
+
+#[test]
+fn the_readme_shows_what_the_program_prints() {
+    let mut page = std::fs::read_to_string(PAGE).expect("the README");
+    let samples = samples(&page);
+    assert!(!samples.is_empty());
+    for (command, sample) in samples {
+        let mut cutover = Command::new(env!("CARGO_BIN_EXE_cutover"));
+        cutover.args(command.split_whitespace()).env("TZ", "UTC");
+        cutover.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let ended = child::run(cutover);
+        let printed: Vec<_> = ended.out.lines().collect();
+        if in_order(&sample, &printed) {
+            continue;
+        }
+        let now = brought_up_to_date(&sample, &printed);
+        if let (Ok(now), Some(_)) = (&now, std::env::var_os("CUTOVER_UPDATE")) {
+            page = page.replace(&sample, now);
+            std::fs::write(PAGE, &page).expect("the README");
+        }
+        assert!(in_order(now.as_deref().unwrap_or_default(), &printed) && now.is_ok(), "{now:?} of\n{}", ended.out);
+        assert!(
+            std::env::var_os("CUTOVER_UPDATE").is_some(),
+            "{PAGE} is not what `cutover {command}` prints; CUTOVER_UPDATE=1 writes:\n{}",
+            now.unwrap_or_default()
+        );
+    }
+}
