@@ -6,6 +6,8 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
 
+use crate::base::redact;
+
 /// Limit of its output, in bytes.
 const MOST: u64 = 1 << 20;
 
@@ -34,7 +36,7 @@ pub async fn run(line: Line<'_>) -> Result<(i32, Vec<u8>), String> {
         .kill_on_drop(true)
         .process_group(0);
     command.envs(line.variables);
-    let mut child = command.spawn().map_err(|error| format!("{program}: {error}"))?;
+    let mut child = command.spawn().map_err(|error| clean(&format!("{program}: {error}")))?;
     let family = Family::of(&child);
     let reader = child.stdin.take();
     let read = async {
@@ -56,10 +58,15 @@ pub async fn run(line: Line<'_>) -> Result<(i32, Vec<u8>), String> {
     let ended = tokio::time::timeout(line.timeout, all).await;
     drop(family);
     let ((), said, status) =
-        ended.map_err(|_| format!("{program} took longer than {} s", line.timeout.as_secs_f64()))?;
-    let status = status.map_err(|error| format!("{program}: {error}"))?;
-    let code = status.code().ok_or_else(|| format!("{program} was killed"))?;
+        ended.map_err(|_| clean(&format!("{program} took longer than {} s", line.timeout.as_secs_f64())))?;
+    let status = status.map_err(|error| clean(&format!("{program}: {error}")))?;
+    let code = status.code().ok_or_else(|| clean(&format!("{program} was killed")))?;
     Ok((code, said))
+}
+
+/// A program may be named by a URL or path that holds a credential.
+fn clean(why: &str) -> String {
+    redact::clean(why).into_owned()
 }
 
 /// The process group of a command. Dropping it kills all processes of the group.

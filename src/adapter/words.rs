@@ -1,5 +1,6 @@
 //! Shortens foreign messages. A message can quote the request that caused it, with credentials.
 
+use crate::base::redact;
 use crate::base::text::line;
 
 /// Texts that occur in requests, credentials and HTML pages, not in plain messages; lower case.
@@ -15,14 +16,14 @@ const MARKS: [&str; 9] = [
     "private key",
 ];
 
-/// Returns one line of at most `longest` characters; empty if the text looks like a signed request, a credential or a
-/// page.
+/// Returns one line of at most `longest` characters without credentials; empty if the text looks like a signed request,
+/// a credential or a page.
 pub fn short(text: &str, longest: usize) -> String {
     let lower = text.to_ascii_lowercase();
     if MARKS.iter().any(|mark| lower.contains(mark)) {
         return String::new();
     }
-    line(text, longest)
+    line(&redact::clean(text), longest)
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::args::LogLevel;
 use super::term;
+use crate::base::redact;
 
 /// Starts logging, once a process. `level` applies only to this crate: libraries log errors only, because their more
 /// detailed levels print requests with credentials.
@@ -28,12 +29,15 @@ pub fn start(level: LogLevel, ansi: bool) {
         .try_init();
 }
 
-/// Standard error; the dashboard is suspended while it writes.
+/// Standard error, without credentials; the dashboard is suspended while it writes.
 struct Above;
 
 impl Write for Above {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        term::bars().suspend(|| io::stderr().write(bytes))
+        let clean = String::from_utf8_lossy(bytes);
+        let clean = redact::clean(&clean);
+        term::bars().suspend(|| io::stderr().write_all(clean.as_bytes()))?;
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {

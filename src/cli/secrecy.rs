@@ -1,16 +1,41 @@
-//! Keeps credentials out of what a crashed process leaves behind: no core dump, and no panic message that may contain
-//! one.
+//! Keeps the credentials of this process out of what it prints and leaves behind: the secret values of the environment
+//! are removed from every text, and a crash leaves no core dump and no panic message that may contain one.
 
 use std::any::Any;
 use std::panic::{self, PanicHookInfo};
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+
+use crate::base::redact;
+
 /// Must be called once, before any credential is read. Best effort: unsupported calls are ignored.
 pub fn keep() {
     no_core_dump();
+    std::env::vars_os().for_each(|(name, value)| remember(&name.to_string_lossy(), &value.to_string_lossy()));
     panic::set_hook(Box::new(|info: &PanicHookInfo<'_>| {
         let place = info.location().map_or_else(|| "an unknown place".into(), ToString::to_string);
         super::term::complain(&message(&place, info.payload()));
     }));
+}
+
+/// Remembers the secret parts of an environment variable: the whole value if the name says so, the values of telemetry
+/// headers, and the password of a URL.
+fn remember(name: &str, value: &str) {
+    let name = name.to_ascii_uppercase();
+    let place = ["_FILE", "_PATH", "_DIR", "_ID", "_URI", "_URL", "_ENDPOINT"].iter().any(|end| name.ends_with(end));
+    let secret = ["SECRET", "TOKEN", "PASSWORD", "PASSWD", "API_KEY", "APIKEY", "PRIVATE_KEY", "CREDENTIAL"];
+    if !place && secret.iter().any(|part| name.contains(part)) {
+        redact::remember(value);
+    }
+    if name.starts_with("OTEL_") && name.ends_with("_HEADERS") {
+        let values = value.split(',').filter_map(|pair| pair.split_once('='));
+        values.flat_map(|(_, value)| [value, value.rsplit("%20").next().unwrap_or(value)]).for_each(redact::remember);
+    }
+    if let Some((user, password)) = redact::user_and_password(value) {
+        redact::remember(&password);
+        redact::remember(&BASE64_STANDARD.encode(format!("{user}:{password}")));
+    }
 }
 
 /// Disables core dumps of this process and its children; on Linux also those that a collector reads through a pipe, and
@@ -46,5 +71,34 @@ mod tests {
             told.contains("src/x.rs:1:2") && told.contains("cutover rollback") && !told.contains("wJalrXUtnFEMI"),
             "{told}"
         );
+    }
+
+    #[test]
+    fn secrets_of_the_environment_are_removed_and_paths_and_names_are_not() {
+        for (name, value) in [
+            ("AWS_SECRET_ACCESS_KEY", "CanaryA/InAVariable"),
+            ("GITHUB_TOKEN", "CanaryB1InAVariable"),
+            ("AWS_WEB_IDENTITY_TOKEN_FILE", "/var/run/CanaryC1Path"),
+            ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20CanaryD1InAHeader,x=1"),
+            ("https_proxy", "http://alice:CanaryE1%40Proxy@proxy:3128"),
+            ("ALL_PROXY", "alice:CanaryF1Proxy@proxy:3128"),
+            ("AWS_ACCESS_KEY_ID", "AKIACANARY0000000001"),
+        ] {
+            remember(name, value);
+        }
+        let basic = BASE64_STANDARD.encode("alice:CanaryE1@Proxy");
+        for secret in [
+            "CanaryA/InAVariable",
+            "CanaryB1InAVariable",
+            "CanaryD1InAHeader",
+            "CanaryE1@Proxy",
+            "CanaryF1Proxy",
+            &basic,
+        ] {
+            assert_eq!(redact::clean(secret), redact::MARK, "{secret}");
+        }
+        for plain in ["/var/run/CanaryC1Path", "AKIACANARY0000000001", "alice"] {
+            assert_eq!(redact::clean(plain), plain);
+        }
     }
 }

@@ -9,6 +9,7 @@ use indicatif::{MultiProgress, ProgressDrawTarget};
 use jiff::tz::TimeZone;
 
 use super::render::style::{Color, Style};
+use crate::base::redact;
 
 /// There is no terminal for a question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -83,17 +84,17 @@ pub fn unecho() {
     }
 }
 
-/// Prints a text and a newline on standard output, above the dashboard. A closed pipe is not a failure.
+/// Prints a text without credentials and a newline on standard output, above the dashboard. A closed pipe is not a failure.
 ///
 /// # Errors
 /// Standard output cannot be written for another reason, such as a full disk.
 pub fn print(text: &str) -> io::Result<()> {
-    bars().suspend(|| tolerate(writeln!(io::stdout().lock(), "{text}")))
+    bars().suspend(|| tolerate(writeln!(io::stdout().lock(), "{}", redact::clean(text))))
 }
 
-/// Prints a text and a newline on standard error, above the dashboard. Failures are ignored.
+/// Prints a text without credentials and a newline on standard error, above the dashboard. Failures are ignored.
 pub fn complain(text: &str) {
-    let _ = bars().suspend(|| writeln!(io::stderr().lock(), "{text}"));
+    let _ = bars().suspend(|| writeln!(io::stderr().lock(), "{}", redact::clean(text)));
 }
 
 fn tolerate(written: io::Result<()>) -> io::Result<()> {

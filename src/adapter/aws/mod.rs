@@ -1,6 +1,7 @@
 //! How the AWS clients are set up: the SDK's standard chain, no retries of the SDK's own, time-outs everywhere.
 //!
-//! Retries are the executor's business, because it re-reads before it writes again; so every client made from here sends a request once.
+//! Retries are the executor's business, because it re-reads before it writes again; so every client made from here
+//! sends a request once.
 
 pub mod cloudwatch;
 pub mod eks;
@@ -25,6 +26,8 @@ use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_runtime_api::client::stalled_stream_protection::StalledStreamProtectionConfig;
 
+use crate::base::redact;
+
 /// Until a connection stands.
 const CONNECT: Duration = Duration::from_secs(3);
 /// Until the first byte of an answer.
@@ -41,7 +44,8 @@ pub struct Settings {
     pub endpoint_url: Option<String>,
     /// Fixed credentials.
     pub credentials: Option<Credentials>,
-    /// A connector of one's own, such as an in-process one. With `credentials` as well, neither environment nor files are read.
+    /// A connector of one's own, such as an in-process one. With `credentials` as well, neither environment nor files
+    /// are read.
     pub http_client: Option<SharedHttpClient>,
     /// Dates requests and ends credentials.
     pub time_source: Option<SharedTimeSource>,
@@ -49,7 +53,8 @@ pub struct Settings {
     pub sleep: Option<SharedAsyncSleep>,
 }
 
-/// A configuration for every AWS client of ours, with retries off. Never fails: what is missing shows at the first call.
+/// A configuration for every AWS client of ours, with retries off. Never fails: what is missing shows at the first
+/// call.
 pub async fn config(settings: &Settings) -> SdkConfig {
     if settings.http_client.is_some() && settings.credentials.is_some() {
         return closed(settings);
@@ -115,8 +120,8 @@ fn app_name() -> Option<AppName> {
     AppName::new(concat!("cutover-", env!("CARGO_PKG_VERSION"))).ok()
 }
 
-/// The SDK's default chain, built anew each time that it is asked: a login in another terminal, or a changed file, is seen by a process
-/// that has been running for hours. Whoever asks keeps the answer.
+/// The SDK's default chain, built anew each time that it is asked: a login in another terminal, or a changed file, is
+/// seen by a process that has been running for hours. Whoever asks keeps the answer.
 #[derive(Debug)]
 struct Chain {
     settings: Settings,
@@ -138,7 +143,12 @@ impl Chain {
             Some(region) => config.with_region(Some(Region::new(region.clone()))),
             None => config.load_default_region().await,
         };
-        DefaultCredentialsChain::builder().configure(config).build().await.provide_credentials().await
+        let found = DefaultCredentialsChain::builder().configure(config).build().await.provide_credentials().await;
+        if let Ok(credentials) = &found {
+            redact::remember(credentials.secret_access_key());
+            redact::remember(credentials.session_token().unwrap_or_default());
+        }
+        found
     }
 }
 
@@ -151,7 +161,8 @@ impl ProvideCredentials for Chain {
     }
 }
 
-/// Leaves out `amz-sdk-invocation-id`, which is random: for clients over a connector of one's own, whose requests must repeat.
+/// Leaves out `amz-sdk-invocation-id`, which is random: for clients over a connector of one's own, whose requests must
+/// repeat.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NoInvocationIds;
 

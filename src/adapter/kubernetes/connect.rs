@@ -9,6 +9,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 
 use super::{K8s, error};
 use crate::adapter::calls::OfKubernetes;
+use crate::base::redact;
 use crate::domain::traffic::Unreadable;
 
 /// What we call ourselves.
@@ -41,6 +42,6 @@ pub fn limit(config: &mut Config) {
 fn unusable(error: &KubeconfigError) -> Unreadable {
     Unreadable::Unavailable(match error {
         KubeconfigError::Parse(_) => "kubeconfig: it is not the YAML of a kubeconfig".to_owned(),
-        other => format!("kubeconfig: {other}"),
+        other => redact::clean(&format!("kubeconfig: {other}")).into_owned(),
     })
 }

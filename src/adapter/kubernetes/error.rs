@@ -4,7 +4,8 @@ use std::error::Error;
 
 use kube::core::Status;
 
-use super::super::words;
+use crate::adapter::words;
+use crate::base::redact;
 use crate::domain::preflight::permission::explained;
 use crate::domain::traffic::Unreadable;
 use crate::port::WriteError;
@@ -49,7 +50,7 @@ pub fn write(error: &kube::Error) -> WriteError {
             _ => WriteError::Refused(said(status)),
         },
         kube::Error::Auth(_) => WriteError::Credentials(AUTH.to_owned()),
-        kube::Error::BuildRequest(e) => WriteError::Refused(e.to_string()),
+        kube::Error::BuildRequest(e) => WriteError::Refused(redact::clean(&e.to_string()).into_owned()),
         kube::Error::SerdeError(_) => WriteError::Unknown("the answer cannot be decoded".to_owned()),
         other => no_token(other).map_or_else(|| WriteError::Unknown(chain(other)), WriteError::Credentials),
     }
@@ -89,7 +90,7 @@ fn sources<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dy
     std::iter::successors(Some(error), |e: &&'a (dyn Error + 'static)| (*e).source())
 }
 
-/// The messages of an error and its causes, each once.
+/// The messages of an error and of its causes, each once, without credentials.
 fn chain(error: &(dyn Error + 'static)) -> String {
     let mut parts: Vec<String> = Vec::new();
     for part in sources(error).map(ToString::to_string) {
@@ -97,5 +98,5 @@ fn chain(error: &(dyn Error + 'static)) -> String {
             parts.push(part);
         }
     }
-    parts.join(": ")
+    redact::clean(&parts.join(": ")).into_owned()
 }

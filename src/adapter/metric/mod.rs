@@ -14,6 +14,7 @@ use async_trait::async_trait;
 use aws_types::SdkConfig;
 use futures::future::join_all;
 
+use crate::base::redact;
 use crate::base::text::line;
 use crate::domain::metric::gate::{Question, Seen};
 use crate::plan::model::metric::Source;
@@ -83,9 +84,9 @@ impl Metrics for Nobody {
     }
 }
 
-/// A text for a journal: of this many characters, on one line.
+/// A text for a journal: one line of at most 200 characters, without credentials.
 pub(crate) fn clipped(text: &str) -> String {
-    line(text, 200)
+    line(&redact::clean(text), 200)
 }
 
 pub(crate) fn unreadable(why: impl std::fmt::Display) -> Seen {

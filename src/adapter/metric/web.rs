@@ -12,6 +12,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 
 use crate::adapter::calls::{Begun, Outcome};
+use crate::base::redact;
 use crate::plan::model::metric::{Header, HeaderValue as Value};
 
 /// The most of an answer that is read.
@@ -75,7 +76,7 @@ fn pool() -> Result<Pool, String> {
 }
 
 fn request(ask: &Ask<'_>) -> Result<Request<Full<Bytes>>, String> {
-    let uri: Uri = ask.url.parse().map_err(|_| format!("`{}` is no URL", ask.url))?;
+    let uri: Uri = ask.url.parse().map_err(|_| format!("`{}` is not a valid URL", redact::clean(ask.url)))?;
     let body = ask.post.as_ref().map(|(_, text)| text.clone()).unwrap_or_default();
     let mut request = Request::new(Full::new(Bytes::from(body)));
     *request.method_mut() = if ask.post.is_some() { Method::POST } else { Method::GET };
@@ -102,6 +103,9 @@ fn put(headers: &mut HeaderMap, header: &Header) -> Result<(), String> {
             std::fs::read_to_string(path).map_err(|e| format!("{path}, for the header {name}: {e}"))?
         }
     };
+    redact::remember(text.trim());
+    // `Bearer TOKEN`: a service may quote the token alone.
+    text.split_whitespace().for_each(redact::remember);
     let key = HeaderName::from_bytes(name.as_bytes()).map_err(|_| format!("`{name}` is no name of a header"))?;
     let mut value = HeaderValue::from_str(text.trim())
         .map_err(|_| format!("what stands for the header {name} cannot be a header"))?;
@@ -110,11 +114,11 @@ fn put(headers: &mut HeaderMap, header: &Header) -> Result<(), String> {
     Ok(())
 }
 
-/// The innermost reason, which is the one that tells.
+/// The innermost cause, which is the specific one, without credentials.
 fn cause(error: &dyn std::error::Error) -> String {
     let mut inner = error;
     while let Some(source) = inner.source() {
         inner = source;
     }
-    inner.to_string()
+    redact::clean(&inner.to_string()).into_owned()
 }

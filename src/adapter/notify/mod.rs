@@ -1,4 +1,5 @@
-//! Where notifications go: a Slack webhook, any webhook, a command. Each has a queue and a task of its own, so that none holds up a run or another.
+//! Where notifications go: a Slack webhook, any webhook, a command. Each has a queue and a task of its own, so that
+//! none holds up a run or another.
 
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use serde_json::json;
 use super::metric::{Ask, Web};
 use crate::adapter::http::{Courier, Deliver, Patience, Trouble};
 use crate::adapter::process::{self as command, Line};
+use crate::base::redact;
 use crate::plan::model::metric::Header;
 use crate::plan::model::notify::{Address, Destination, Kind, Notification, Secret, TEXT};
 use crate::plan::template;
@@ -116,6 +118,7 @@ impl Deliver<Message> for Outlet {
 
 impl Outlet {
     async fn one(&self, message: &Message) -> Result<(), Trouble> {
+        let message = &Message { message: redact::clean(&message.message).into_owned(), ..message.clone() };
         match &self.notification.to {
             Destination::Slack { url } => {
                 let text = message.text(&self.notification, slack);
@@ -167,6 +170,7 @@ fn secret(secret: &Secret) -> Result<String, String> {
         Secret::File(path) => (std::fs::read_to_string(path).map_err(|e| format!("{path}: {e}"))?, path),
     };
     let url = text.trim();
+    redact::remember(url);
     let usable =
         url.parse::<Uri>().is_ok_and(|u| matches!(u.scheme_str(), Some("http" | "https")) && u.host().is_some());
     if usable {

@@ -197,7 +197,7 @@ impl Store for Memory {
     async fn append(&self, run: &str, time: Timestamp, event: &Event) -> Result<Record, StoreError> {
         let mut shelf = self.shelf();
         shelf.room()?;
-        shelf.folder(run)?.append(run, time, event)
+        shelf.folder(run)?.append(run, time, &super::cleaned(event))
     }
 
     async fn read(&self, run: &str) -> Result<Arc<Vec<Record>>, StoreError> {

@@ -6,9 +6,14 @@ pub mod memory;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
+
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::base::arn::Arn;
+use crate::base::redact;
+use crate::domain::run::event::Event;
 
 /// Name of a load balancer's lock, from its ARN: the balancer's name and a hash, in letters, digits and hyphens.
 fn lock_name(arn: &str) -> String {
@@ -16,6 +21,37 @@ fn lock_name(arn: &str) -> String {
     let label = Arn::parse(arn).and_then(|arn| arn.name()).unwrap_or("load-balancer");
     let label: String = label.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(32).collect();
     format!("{label}-{hash:016x}")
+}
+
+/// The event without credentials in its prose. Everything else, such as names and the actions that a rollback restores,
+/// is not changed.
+fn cleaned(event: &Event) -> Cow<'_, Event> {
+    let Ok(mut json) = serde_json::to_value(event) else { return Cow::Borrowed(event) };
+    if !clean(&mut json, false) {
+        return Cow::Borrowed(event);
+    }
+    // It does not parse if a secret is equal to one of the journal's own words.
+    serde_json::from_value(json).map_or(Cow::Borrowed(event), Cow::Owned)
+}
+
+/// Cleans the texts of prose fields. Returns whether a text was changed.
+fn clean(json: &mut Value, prose: bool) -> bool {
+    const PROSE: [&str; 12] =
+        ["message", "detail", "reason", "why", "cause", "early", "what", "missing", "remarks", "left", "text", "said"];
+    match json {
+        Value::String(text) if prose => match redact::clean(text) {
+            Cow::Borrowed(_) => false,
+            Cow::Owned(clean) => {
+                *text = clean;
+                true
+            }
+        },
+        Value::Array(all) => all.iter_mut().fold(false, |any, one| clean(one, prose) | any),
+        Value::Object(all) => {
+            all.iter_mut().fold(false, |any, (name, one)| clean(one, prose || PROSE.contains(&name.as_str())) | any)
+        }
+        _ => false,
+    }
 }
 
 /// Whether the text can be a run's id, and so a folder's name that stays inside the store.

@@ -428,3 +428,15 @@ fn run_ids_sort_by_time_and_are_folder_names() {
     assert!(early < late && early.starts_with("alpha-webapp-2026112"), "{early} {late}");
     assert!(is_run_id(&early) && is_run_id(&run_id("../Ü x", time(0), &mut rng)));
 }
+
+#[test]
+fn prose_of_an_event_holds_no_credential_and_its_names_stay_as_they_are() {
+    use std::borrow::Cow;
+    let notice = |message: &str| Event::Notice { message: message.into(), refused: None, request: None };
+    assert_eq!(*cleaned(&notice("proxy http://u:S3CRETpw@p refused")), notice("proxy http://[redacted]@p refused"));
+    assert!(matches!(cleaned(&notice("nothing to clean")), Cow::Borrowed(_)));
+    redact::remember("Canary7InANameAndInProse");
+    let bound = Event::Claimed { owner: "Canary7InANameAndInProse".into(), pid: 7, tool: "1".into(), onward: false };
+    assert_eq!(*cleaned(&bound), bound, "a name may be needed to restore traffic");
+    assert_eq!(*cleaned(&notice("a Canary7InANameAndInProse")), notice("a [redacted]"));
+}

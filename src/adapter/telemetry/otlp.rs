@@ -12,6 +12,7 @@ use serde_json::{Value as Json, json};
 
 use crate::adapter::http::{Courier, Deliver, Patience, Trouble};
 use crate::adapter::metric::{Ask, Web};
+use crate::base::redact;
 use crate::base::text::hex;
 use crate::domain::view::trace::{Attributes, Span, Value};
 
@@ -97,6 +98,7 @@ fn headers(text: &str) -> Result<HeaderMap, String> {
         let key = HeaderName::from_bytes(name.as_bytes()).map_err(|e| wrong(e.to_string()))?;
         let mut value = HeaderValue::from_str(&value).map_err(|e| wrong(e.to_string()))?;
         value.set_sensitive(true);
+        value.to_str().unwrap_or_default().split_whitespace().for_each(redact::remember);
         all.insert(key, value);
     }
     Ok(all)
@@ -112,7 +114,7 @@ fn span(span: &Span) -> Json {
         "endTimeUnixNano": nanos(span.end),
         "attributes": attributes(&span.attributes),
         "events": span.events.iter().map(|(time, name, more)| json!({"timeUnixNano": nanos(*time), "name": name, "attributes": attributes(more)})).collect::<Vec<_>>(),
-        "status": span.error.as_ref().map_or_else(|| json!({}), |why| json!({"code": 2, "message": why})),
+        "status": span.error.as_ref().map_or_else(|| json!({}), |why| json!({"code": 2, "message": redact::clean(why)})),
     });
     if let Some(parent) = &span.parent {
         json["parentSpanId"] = hex(parent).into();
@@ -122,7 +124,7 @@ fn span(span: &Span) -> Json {
 
 fn attributes(all: &Attributes) -> Vec<Json> {
     let value = |value: &Value| match value {
-        Value::Text(text) => json!({"stringValue": text}),
+        Value::Text(text) => json!({"stringValue": redact::clean(text)}),
         // 64 bits are a string in this form.
         Value::Number(number) => json!({"intValue": number.to_string()}),
         Value::Flag(flag) => json!({"boolValue": flag}),

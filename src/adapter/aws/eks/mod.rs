@@ -22,6 +22,7 @@ pub use token::{Bearer, sign};
 use crate::adapter::aws::elb as alb;
 use crate::adapter::calls::{OfAws, OfKubernetes};
 use crate::adapter::kubernetes::{K8s, USER_AGENT, limit};
+use crate::base::redact;
 use crate::domain::traffic::Unreadable;
 
 /// A cluster, as DescribeCluster tells.
@@ -96,8 +97,8 @@ pub async fn connect(config: &SdkConfig, cluster_name: &str, transport: Option<T
             .with_layer(&renewing(bearer))
             .build()
     } else {
-        let builder =
-            ClientBuilder::try_from(client_config(&cluster)?).map_err(|e| Unreadable::Unavailable(e.to_string()))?;
+        let builder = ClientBuilder::try_from(client_config(&cluster)?)
+            .map_err(|e| Unreadable::Unavailable(redact::clean(&e.to_string()).into_owned()))?;
         builder
             .with_layer(&OfKubernetes)
             .with_layer(&BufferLayer::new(64))

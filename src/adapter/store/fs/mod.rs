@@ -21,7 +21,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use self::journal::{Known, Writer};
-use crate::adapter::store::is_run_id;
+use crate::adapter::store::{cleaned, is_run_id};
 use crate::domain::emergency::script::NAME as SCRIPT;
 use crate::domain::run::event::{Event, Record};
 use crate::domain::run::journal::Corrupt;
@@ -125,7 +125,7 @@ impl Store for Local {
             None => Writer::open(path, run)?,
         };
         // A writer that failed is dropped: the next append reads the file again.
-        let record = writer.append(&mut self.known(), time, event)?;
+        let record = writer.append(&mut self.known(), time, &cleaned(event))?;
         writers.insert(run.to_owned(), writer);
         Ok(record)
     }

@@ -30,7 +30,7 @@ use self::journal::Writer;
 use self::label::Part;
 use self::lease::Leases;
 use self::reach::Reach;
-use crate::adapter::store::is_run_id;
+use crate::adapter::store::{cleaned, is_run_id};
 use crate::domain::emergency::script::NAME as SCRIPT;
 use crate::domain::run::event::{Event, Record};
 use crate::port::Clock;
@@ -119,6 +119,7 @@ impl Store for Shared {
 
     async fn append(&self, run: &str, time: Timestamp, event: &Event) -> Result<Record, StoreError> {
         self.known(run)?;
+        let event = &*cleaned(event);
         let mut writers = self.writers.lock().await;
         let mut writer = match writers.remove(run) {
             Some(Writing::Ready(writer)) => writer,

@@ -1,0 +1,327 @@
+//! Removes credentials from texts that others wrote: errors of libraries, answers of services, output of commands.
+//!
+//! This module finds credentials in a text. Reading them from the environment, and deciding which texts to clean, must
+//! not be added here.
+
+use std::borrow::Cow;
+use std::ops::Range;
+use std::sync::{PoisonError, RwLock};
+
+/// What stands in place of a credential.
+pub const MARK: &str = "[redacted]";
+
+/// Shorter secret values are not searched for: they would match parts of ordinary words.
+const SHORTEST: usize = 8;
+/// A value of lower-case letters and hyphens that is shorter than this looks like a name, and a name may be needed
+/// where it appears.
+const SHORTEST_NAME: usize = 16;
+
+/// Number of secret values that are kept. The first half, from the start of the process, is kept for ever; of the rest
+/// the oldest is dropped, because it has expired by then.
+const MOST: usize = 512;
+
+/// The secret values that this process uses.
+static SECRETS: RwLock<Vec<String>> = RwLock::new(Vec::new());
+
+/// Adds a secret value of this process. From then on, [`clean`] removes it, also in its percent-encoded form. Values
+/// that are too short or look like a name are ignored.
+pub fn remember(value: &str) {
+    let value = value.trim();
+    for form in [value.to_owned(), percent_encoded(value), percent_decoded(value)] {
+        let name = form.len() < SHORTEST_NAME && form.bytes().all(|b| b.is_ascii_lowercase() || b == b'-');
+        if form.len() < SHORTEST || name {
+            continue;
+        }
+        let mut secrets = SECRETS.write().unwrap_or_else(PoisonError::into_inner);
+        if !secrets.contains(&form) {
+            if secrets.len() >= MOST {
+                secrets.remove(MOST / 2);
+            }
+            secrets.push(form);
+        }
+    }
+}
+
+/// A text without credentials: neither the values of [`remember`] nor anything that [`shapes`] recognizes.
+pub fn clean(text: &str) -> Cow<'_, str> {
+    let secrets = SECRETS.read().unwrap_or_else(PoisonError::into_inner);
+    let known = secrets.iter().flat_map(|secret| text.match_indices(secret.as_str()));
+    let mut found: Vec<_> = known.map(|(at, secret)| at..at + secret.len()).collect();
+    drop(secrets);
+    found.extend(shapes(text));
+    replaced(text, found)
+}
+
+/// Where a text has something of the form of a credential: user information of a URL, a bearer token, an
+/// `Authorization` header, the signature of a pre-signed URL, a token of EKS, AWS, Slack or JWT, a private key, a field
+/// of JSON or of a query that is named like a secret.
+pub fn shapes(text: &str) -> Vec<Range<usize>> {
+    let lower = text.to_ascii_lowercase();
+    let mut found = Vec::new();
+    user_information(&lower, &mut found);
+    headers(&lower, &mut found);
+    bearer_tokens(text, &lower, &mut found);
+    fields(&lower, &mut found);
+    tokens(text, &mut found);
+    private_keys(text, &mut found);
+    found
+}
+
+/// The ranges replaced by [`MARK`]; ranges that overlap or touch by one mark.
+fn replaced(text: &str, mut found: Vec<Range<usize>>) -> Cow<'_, str> {
+    found.retain(|range| !range.is_empty() && text.get(range.clone()).is_some_and(|part| part != MARK));
+    if found.is_empty() {
+        return Cow::Borrowed(text);
+    }
+    found.sort_by_key(|range| range.start);
+    let (mut clean, mut end) = (String::with_capacity(text.len()), 0);
+    for range in found {
+        if range.start > end || (range.start == 0 && end == 0) {
+            clean.push_str(&text[end..range.start]);
+            clean.push_str(MARK);
+        }
+        end = end.max(range.end);
+    }
+    clean.push_str(&text[end..]);
+    Cow::Owned(clean)
+}
+
+/// `scheme://user:password@host`: all of `user:password`. A user without a password may be a token, and goes too.
+fn user_information(lower: &str, found: &mut Vec<Range<usize>>) {
+    for (at, separator) in lower.match_indices("://") {
+        let start = at + separator.len();
+        let authority =
+            until(lower, start, |c| matches!(c, '/' | '?' | '#' | '"' | '\'' | '<' | '>' | '`') || c.is_whitespace());
+        // A password may hold an `@` of its own; the last one ends it.
+        if let Some(end) = lower[authority.clone()].rfind('@') {
+            found.push(start..start + end);
+        }
+    }
+}
+
+/// User and password of a URL's user information, decoded; `None` without a password. The scheme may be missing, as in
+/// `user:password@proxy:3128`.
+pub fn user_and_password(url: &str) -> Option<(String, String)> {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#']).next()?;
+    let (user, password) = authority.rsplit_once('@')?.0.split_once(':')?;
+    Some((percent_decoded(user), percent_decoded(password)))
+}
+
+/// `Authorization: …`, `Cookie: …` and headers with keys: the value up to the end of the line or of the quoted text.
+fn headers(lower: &str, found: &mut Vec<Range<usize>>) {
+    const NAMES: [&str; 6] =
+        ["authorization", "x-amz-security-token", "cookie", "x-api-key", "x-auth-token", "x-vault-token"];
+    for name in NAMES {
+        for (at, _) in lower.match_indices(name) {
+            let after = &lower[at + name.len()..];
+            let value = after.trim_start_matches(['"', '\'', '\\', ' ']);
+            let Some(value) = value.strip_prefix([':', '=']) else { continue };
+            let value = value.trim_start_matches([' ', '"', '\'', '\\']);
+            let start = lower.len() - value.len();
+            found.push(until(lower, start, |c| matches!(c, '"' | '\'' | '\n' | '\r' | '&')));
+        }
+    }
+}
+
+/// `Bearer TOKEN` and `Basic CREDENTIALS`. A word of small letters is prose (`bearer token`, `basic authentication`).
+fn bearer_tokens(text: &str, lower: &str, found: &mut Vec<Range<usize>>) {
+    for scheme in ["bearer ", "basic "] {
+        for (at, _) in lower.match_indices(scheme) {
+            let range = until(text, at + scheme.len(), |c| !is_token(c));
+            let token = text[range.clone()].trim_end_matches(['.', ',']);
+            if token.len() >= SHORTEST && !token.bytes().all(|b| b.is_ascii_lowercase() || b == b'-') {
+                found.push(range);
+            }
+        }
+    }
+}
+
+/// `name=value` of a query or a setting, and `"name": "value"` of JSON, also where it is quoted in another text.
+fn fields(lower: &str, found: &mut Vec<Range<usize>>) {
+    const NAMES: [&str; 22] = [
+        "x-amz-signature",
+        "x-amz-credential",
+        "signature",
+        "sig",
+        "token",
+        "access_token",
+        "accesstoken",
+        "refresh_token",
+        "refreshtoken",
+        "id_token",
+        "sessiontoken",
+        "aws_session_token",
+        "client_secret",
+        "clientsecret",
+        "secret",
+        "secretaccesskey",
+        "aws_secret_access_key",
+        "password",
+        "passwd",
+        "api_key",
+        "apikey",
+        "clientkeydata",
+    ];
+    for name in NAMES {
+        for (at, _) in lower.match_indices(name) {
+            // `token` must not match in `next_token`, which other names do.
+            if lower[..at].ends_with(|c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-')) {
+                continue;
+            }
+            let after = &lower[at + name.len()..];
+            let value = match after.strip_prefix('=') {
+                Some(value) => value.trim_start_matches(['"', '\'']),
+                None => match after.trim_start_matches('\\').strip_prefix('"').map(str::trim_start) {
+                    Some(json) => match json.strip_prefix(':').map(|v| v.trim_start().trim_start_matches('\\')) {
+                        Some(value) if value.starts_with('"') => &value[1..],
+                        _ => continue,
+                    },
+                    None => continue,
+                },
+            };
+            let start = lower.len() - value.len();
+            found.push(until(lower, start, |c| {
+                matches!(c, '"' | '\'' | '&' | '\\' | '<' | '>' | '`' | ';' | ')' | ',') || c.is_whitespace()
+            }));
+        }
+    }
+}
+
+/// Tokens that are known by how they begin.
+fn tokens(text: &str, found: &mut Vec<Range<usize>>) {
+    for (at, begin) in text.match_indices("hooks.slack.com/") {
+        found.push(until(text, at + begin.len(), |c| matches!(c, '"' | '\'' | '<' | '>' | '`') || c.is_whitespace()));
+    }
+    for begin in ["k8s-aws-v1.", "xoxb-", "xoxp-", "xoxa-", "xoxe.", "ghp_", "github_pat_", "glpat-"] {
+        for (at, _) in text.match_indices(begin) {
+            found.push(until(text, at, |c| !is_token(c)));
+        }
+    }
+    // A JWT has three parts, of which the first two are JSON objects; a session token of STS begins with one of two
+    // texts.
+    for (begin, longest) in [("eyJ", 20), ("IQoJ", 60), ("FwoG", 60)] {
+        for (at, _) in text.match_indices(begin) {
+            let range = until(text, at, |c| !is_token(c));
+            let starts = !text[..at].ends_with(is_token);
+            if starts && range.len() >= longest && (begin != "eyJ" || text[range.clone()].contains('.')) {
+                found.push(range);
+            }
+        }
+    }
+}
+
+/// From `-----BEGIN … PRIVATE KEY-----` to the end of the block, or of the text.
+fn private_keys(text: &str, found: &mut Vec<Range<usize>>) {
+    const END: &str = "PRIVATE KEY-----";
+    for (begin, _) in text.match_indices("-----BEGIN ") {
+        let Some(label) = text[begin..].find(END).filter(|length| *length < 40) else { continue };
+        let body = begin + label + END.len();
+        found.push(begin..text[body..].find(END).map_or(text.len(), |end| body + end + END.len()));
+    }
+}
+
+fn is_token(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '~' | '+' | '/' | '=' | '%')
+}
+
+/// From `start` up to the first character that ends it.
+fn until(text: &str, start: usize, ends: impl Fn(char) -> bool) -> Range<usize> {
+    start..text[start..].find(ends).map_or(text.len(), |length| start + length)
+}
+
+fn percent_encoded(text: &str) -> String {
+    let mut all = String::new();
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
+            all.push(char::from(byte));
+        } else {
+            all.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    all
+}
+
+fn percent_decoded(text: &str) -> String {
+    let (mut bytes, mut rest) = (Vec::new(), text.as_bytes());
+    while let [first, tail @ ..] = rest {
+        let code = tail
+            .get(..2)
+            .and_then(|two| std::str::from_utf8(two).ok())
+            .and_then(|two| u8::from_str_radix(two, 16).ok());
+        match (first, code) {
+            (b'%', Some(code)) => {
+                bytes.push(code);
+                rest = &tail[2..];
+            }
+            _ => {
+                bytes.push(*first);
+                rest = tail;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_credential_is_replaced_by_its_form() {
+        for (text, expected) in [
+            ("proxy http://alice:S3CRETpw@proxy:3128/ failed", "proxy http://[redacted]@proxy:3128/ failed"),
+            ("`socks5://u:p@ss@host`", "`socks5://[redacted]@host`"),
+            ("https://token@example.com", "https://[redacted]@example.com"),
+            ("Authorization: Basic YWxpY2U6cHc=\nHost: x", "Authorization: [redacted]\nHost: x"),
+            (
+                "{\"authorization\": \"AWS4-HMAC-SHA256 Credential=A/b, Signature=0a\"}",
+                "{\"authorization\": \"[redacted]\"}",
+            ),
+            ("Proxy-Authorization=Basic abc", "Proxy-Authorization=[redacted]"),
+            ("sent Bearer eyJhbGciOi.J9 there", "sent Bearer [redacted] there"),
+            ("?X-Amz-Date=1&X-Amz-Signature=0a1b&x=2", "?X-Amz-Date=1&X-Amz-Signature=[redacted]&x=2"),
+            ("X-Amz-Security-Token=IQoJb3Jp%2B", "X-Amz-Security-Token=[redacted]"),
+            ("the token k8s-aws-v1.aHR0cHM6Ly9z is old", "the token [redacted] is old"),
+            ("{\"SecretAccessKey\":\"wJalr\",\"Version\":1}", "{\"SecretAccessKey\":\"[redacted]\",\"Version\":1}"),
+            ("got {\\\"token\\\": \\\"abc\\\"}", "got {\\\"token\\\": \\\"[redacted]\\\"}"),
+            ("https://a.example/?token=abc&b=1", "https://a.example/?token=[redacted]&b=1"),
+            ("https://hooks.slack.com/services/T0/B0/XX: refused", "https://hooks.slack.com/[redacted] refused"),
+            ("-----BEGIN RSA PRIVATE KEY-----\nMII\n-----END RSA PRIVATE KEY----- x", "[redacted] x"),
+        ] {
+            assert_eq!(clean(text), expected);
+            assert_eq!(clean(expected), expected, "a clean text stays as it is");
+        }
+    }
+
+    #[test]
+    fn prose_and_addresses_stay_as_they_are() {
+        for text in [
+            "the bearer token is missing",
+            "basic authentication is needed",
+            "https://example.com/@me?user=alice",
+            "https://#{host}:443/#{path}?#{query}",
+            "arn:aws:elasticloadbalancing:eu-central-1:123456789012:loadbalancer/app/web/0123456789abcdef",
+            "alice@example.com",
+            "NextToken=abc is not ours, next_token=abc neither",
+            "the authorization of the proxy",
+            "token: expired",
+            "ä://ö",
+        ] {
+            assert_eq!(clean(text), text);
+        }
+    }
+
+    #[test]
+    fn a_secret_of_this_process_is_replaced_wherever_it_appears() {
+        remember("Canary9/Secret+Value");
+        remember("short");
+        remember("production");
+        assert_eq!(clean("aCanary9/Secret+Valueb short production"), "a[redacted]b short production");
+        assert_eq!(clean("Canary9%2FSecret%2BValue"), "[redacted]");
+        remember("p%40ssW0rdX");
+        assert_eq!(clean("p@ssW0rdX and p%40ssW0rdX"), "[redacted] and [redacted]");
+        remember("Canary9/Secret");
+        assert_eq!(clean("Canary9/Secret+Value"), "[redacted]");
+    }
+}
