@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-pub use options::{Metrics, Named, OnFreeze, Rollback, Steer, help};
+pub use options::{Metrics, Named, OnFreeze, Steer, help};
 pub use value::{Parts, StepRef, number};
 
 use crate::adapter::telemetry::Outlets;

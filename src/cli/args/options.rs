@@ -1,11 +1,9 @@
 //! Arguments that several commands share.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use super::value::{self, Parts};
 use crate::adapter::telemetry::Outlets;
 use crate::app::exit::Exit;
 
@@ -42,58 +40,6 @@ pub struct Steer {
     /// Do not ask
     #[arg(long, short)]
     pub yes: bool,
-}
-
-/// `rollback`.
-#[derive(Debug, Clone, PartialEq, Args)]
-#[command(after_help = help("Examples:
-  cutover rollback                               the only unfinished run
-  cutover rollback --load-balancer alpha-webapp  no run, no plan: from its tags
-  cutover rollback --load-balancer alpha-webapp \\
-    --back-to '*-a' --away-from '*-b'            no run, no plan, no tags",
-    &[Exit::Done, Exit::Internal, Exit::Usage, Exit::Refused, Exit::Stuck, Exit::Locked]))]
-pub struct Rollback {
-    /// Run id, plan name or plan file [default: the only unfinished run]
-    #[arg(value_name = "RUN|PLAN", conflicts_with = "load_balancer")]
-    pub target: Option<String>,
-    /// Load balancer (name or ARN) to roll back without a run or plan
-    #[arg(long, value_name = "LB")]
-    pub load_balancer: Option<String>,
-    /// Target groups that get all the traffic (globs, in quotes)
-    #[arg(long, value_name = "GROUPS", requires_all = ["load_balancer", "away_from"], value_delimiter = ',')]
-    pub back_to: Vec<String>,
-    /// Target groups that lose all their traffic (globs, in quotes)
-    #[arg(long, value_name = "GROUPS", requires_all = ["load_balancer", "back_to"], value_delimiter = ',')]
-    pub away_from: Vec<String>,
-    // Accepted only to refuse them with an explanation: many people read them as the opposite direction.
-    /// Refused: use `--away-from` and `--back-to`
-    #[arg(long, hide = true)]
-    pub from: Option<String>,
-    /// Refused: use `--away-from` and `--back-to`
-    #[arg(long, hide = true)]
-    pub to: Option<String>,
-    /// Do not ask
-    #[arg(long, short)]
-    pub yes: bool,
-    /// Roll back in stages, for a cold old cluster; each waits for health
-    #[arg(long, value_name = "25,50,100", value_parser = value::parts)]
-    pub ramp: Option<Parts>,
-    /// Time between two stages [default: 2m]
-    #[arg(long, value_name = "DURATION", requires = "ramp", value_parser = value::duration)]
-    pub every: Option<Duration>,
-    /// Roll back even if the old group has no healthy target
-    #[arg(long)]
-    pub force: bool,
-    /// Take over from the process that drives the run; it stops
-    #[arg(long)]
-    pub take_over: bool,
-    // As in `run`, but hidden: the help of this command must fit on a screen.
-    /// Write metrics to this file
-    #[arg(long, hide = true)]
-    pub metrics_file: Option<PathBuf>,
-    /// Serve metrics at this address
-    #[arg(long, hide = true)]
-    pub metrics_listen: Option<std::net::SocketAddr>,
 }
 
 /// The end of a help text: examples, and the exit codes of the command.

@@ -8,7 +8,7 @@ use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::adapter::telemetry::Outlets;
-use crate::cli::args::{Global, Named, Output, Rollback};
+use crate::cli::args::{Global, Named, Output};
 use crate::cli::verbs::check::Check;
 use crate::cli::verbs::completions::Completions;
 use crate::cli::verbs::finalize::Finalize;
@@ -19,6 +19,7 @@ use crate::cli::verbs::lab::Lab;
 use crate::cli::verbs::man::Man;
 use crate::cli::verbs::rehearse::Rehearse;
 use crate::cli::verbs::report::Report;
+use crate::cli::verbs::rollback::Rollback;
 use crate::cli::verbs::run::Run;
 use crate::cli::verbs::status::Status;
 use crate::cli::verbs::steer::{Abort, Promote, Resume};

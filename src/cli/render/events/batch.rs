@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::Text;
+use super::line::Text;
 use crate::app::names::Names;
 use crate::base::number::count;
 use crate::cli::render::style::Tone;

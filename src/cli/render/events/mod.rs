@@ -1,6 +1,7 @@
 //! Renders each event as a line for people: `run` and `rehearse` print them, above the dashboard if there is one.
 
 mod batch;
+mod line;
 
 use std::collections::BTreeMap;
 
@@ -15,6 +16,7 @@ use crate::domain::run::hook::{HookId, HookResult, Occasion};
 use crate::domain::traffic::{Content, RouteId};
 use batch::Tally;
 use jiff::SignedDuration;
+use line::Text;
 
 /// Turns a run's records, one after the other, into lines. Writes are summed up; failed writes are named.
 #[derive(Debug, Clone)]
@@ -100,39 +102,6 @@ pub fn line(record: &Record, names: &Names, style: &Style) -> Option<String> {
 /// The text of one event, without time and mark.
 pub fn words(record: &Record, names: &Names, style: &Style) -> Option<String> {
     text(&record.event, &record.run, names, style).map(|t| t.words)
-}
-
-/// A line before it gets its time and colors.
-#[derive(Debug)]
-struct Text {
-    tone: Tone,
-    mark: &'static str,
-    words: String,
-}
-
-impl Text {
-    fn new(tone: Tone, mark: &'static str, words: impl Into<String>) -> Self {
-        Self { tone, mark, words: words.into() }
-    }
-
-    fn line(&self, record: &Record, style: &Style) -> String {
-        let mark = if style.unicode { self.mark } else { ascii(self.mark) };
-        let words = self.words.trim_end().replace('\n', "\n            ");
-        let time = style.paint(Tone::Faint, &style.time(record.time));
-        format!("{time}  {}", style.paint(self.tone, &format!("{mark} {words}")))
-    }
-}
-
-fn ascii(mark: &str) -> &'static str {
-    match mark {
-        "▸" => ">",
-        "✓" => "+",
-        "✗" => "x",
-        "⏸" => "=",
-        "↩" => "<",
-        "·" => ".",
-        _ => "!",
-    }
 }
 
 fn text(event: &Event, run: &str, names: &Names, style: &Style) -> Option<Text> {

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use super::args::Rollback;
 use crate::app::exit::{Exit, Failure};
 use crate::app::names::shares;
 use crate::base::number::percent;
-use crate::cli::args::Rollback;
 use crate::cli::term;
 use crate::domain::run::event::{GroupStart, RouteStart};
 use crate::plan::model::ClusterName;

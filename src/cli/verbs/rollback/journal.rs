@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::args::Rollback;
 use super::ask::{Proposal, Row, ask};
-use super::ramp;
 use crate::app::exit::{Exit, Failure};
 use crate::app::find::Found;
 use crate::app::names::balancer;
 use crate::app::{follow, owner, steer, world};
-use crate::cli::args::{Global, Rollback};
+use crate::cli::args::Global;
 use crate::cli::term;
 use crate::domain::decide::goal;
 use crate::domain::run::state::{Route, State};
@@ -30,7 +30,7 @@ pub async fn run(global: &Global, args: &Rollback, store: Arc<dyn Store>, found:
     let live = if args.yes { Live::default() } else { Live::read(&*store, &found, &state).await };
     let take_over = ask(args, &proposal(&found, &state, &live, holder.as_ref()))?;
     let (by, _) = owner::owner();
-    let request = match ramp(args) {
+    let request = match args.ramp() {
         Some(ramp) => Request::Ramp { by, force: args.force, ramp },
         None => Request::Rollback { by, force: args.force },
     };

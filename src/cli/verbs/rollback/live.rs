@@ -6,21 +6,21 @@ use std::sync::Arc;
 
 use futures::future::join_all;
 
+use super::args::Rollback;
 use super::ask::{Proposal, Row, ask};
-use super::ramp;
-use super::source::{NO_REGION, Tagged};
+use super::fix::{NO_REGION, fix};
+use super::source::Tagged;
 use crate::adapter::aws::SdkConfig;
 use crate::adapter::aws::elb::Alb;
 use crate::adapter::clock::System;
 use crate::adapter::store::memory::Memory;
 use crate::app::exit::{Exit, Failure};
 use crate::app::{drive, owner, world};
-use crate::cli::args::{Global, Rollback};
+use crate::cli::args::Global;
 use crate::cli::term;
 use crate::domain::emergency::{EmergencyError, Seen, Way, kept, named};
 use crate::domain::run::event::{Event, RouteStart, Trigger};
 use crate::domain::run::watch::Marker as There;
-use crate::domain::traffic::Unreadable;
 use crate::domain::traffic::{Content, shares};
 use crate::engine::inventory::live::{self, LookError};
 use crate::engine::marker::{self, KEY};
@@ -125,20 +125,6 @@ fn unseen(error: LookError) -> Failure {
     }
 }
 
-/// What to do about an unreadable resource.
-pub fn fix(why: &Unreadable) -> Option<&'static str> {
-    match why {
-        Unreadable::Credentials(_) => {
-            Some("log in (such as `aws sso login`) or set AWS_PROFILE, then repeat the command")
-        }
-        Unreadable::Denied(_) => {
-            Some("these credentials lack the permission: use others (AWS_PROFILE), then repeat the command")
-        }
-        Unreadable::Throttled | Unreadable::Unavailable(_) => Some("repeat the command"),
-        Unreadable::NotFound(_) | Unreadable::Unrepresentable(_) => None,
-    }
-}
-
 /// A rollback before it is proposed.
 struct Back {
     config: SdkConfig,
@@ -232,7 +218,7 @@ async fn begin(
         store: place(store, &run).await,
     };
     let (by, force, request) = (owner.clone(), args.force, None);
-    let cause = match ramp(args) {
+    let cause = match args.ramp() {
         Some(ramp) => Event::RampStarted { cause, by, ramp, force, request },
         None => Event::RollbackStarted { cause, by, trigger: Trigger::Operator, to_step: None, force, request },
     };

@@ -1,20 +1,17 @@
 //! `cutover rollback`: the emergency command. One source has the original shares; the operator sees the live and the
 //! coming shares and is asked once. After that question no other source is tried.
 
+mod args;
 mod ask;
+mod fix;
 mod journal;
-pub mod live;
+mod live;
 mod source;
 
-use std::time::Duration;
-
+pub use self::args::Rollback;
 use self::source::Source;
 use crate::app::exit::{Exit, Failure};
-use crate::cli::args::{Global, Rollback};
-use crate::domain::run::event::Ramp;
-
-/// The default time between two stages of a rollback.
-const EVERY: Duration = Duration::from_mins(2);
+use crate::cli::args::Global;
 
 /// Runs the command.
 pub async fn run(global: &Global, args: &Rollback) -> Result<Exit, Failure> {
@@ -35,10 +32,4 @@ fn ambiguous(args: &Rollback) -> Failure {
     Failure::new(Exit::Usage, why)
         .next("--back-to names the target groups that get the traffic, --away-from the groups that lose it:")
         .next(format!("cutover rollback --load-balancer {load_balancer} --back-to GROUPS --away-from GROUPS"))
-}
-
-/// The stages of `--ramp`.
-fn ramp(args: &Rollback) -> Option<Ramp> {
-    let percents = args.ramp.as_ref()?.0.clone();
-    Some(Ramp { percents, every: args.every.unwrap_or(EVERY).as_secs() })
 }

@@ -6,13 +6,14 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::args::Rollback;
+use super::fix::{NO_REGION, fix};
 use crate::app::exit::{Exit, Failure};
 use crate::app::find::{self, Found};
 use crate::app::names::balancer;
 use crate::app::{place, world};
-use crate::cli::args::{Global, Rollback};
+use crate::cli::args::Global;
 use crate::cli::term;
-use crate::cli::verbs::rollback::live;
 use crate::domain::elb::balancer::LoadBalancer;
 use crate::domain::elb::select::spelled;
 use crate::domain::emergency::{weights, whole};
@@ -167,7 +168,7 @@ async fn left_tags(plan: Option<&str>) -> Result<Vec<Selector>, Left> {
     let found =
         world::patient(&config).inventory.load_balancers(&Selector::Tags(BTreeMap::new()), Detail::Listed).await;
     let found = found.map_err(|why| {
-        let fix = live::fix(&why).map_or_else(String::new, |fix| format!("; {fix}"));
+        let fix = fix(&why).map_or_else(String::new, |fix| format!("; {fix}"));
         Left::Unknown(vec![format!("cannot search for load balancers with tags of a run in {region}: {why}{fix}")])
     })?;
     for key in [marker::KEY, weights::KEY] {
@@ -198,6 +199,3 @@ async fn left_tags(plan: Option<&str>) -> Result<Vec<Selector>, Left> {
     );
     Err(Left::Unknown(vec![none]))
 }
-
-/// The message if the region is unknown.
-pub const NO_REGION: &str = "no AWS region is set: set AWS_REGION, or name the load balancer by its ARN";
